@@ -1,0 +1,61 @@
+# Everything here needs Python 3.11 or newer, make and the package registries; nothing else.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+DISTS := libs/common libs/devstack services/intake services/router services/printing services/notify
+PYPROJECTS := $(addsuffix /pyproject.toml,$(DISTS))
+STAMP := $(VENV)/.installed-from-lock
+SOURCES := libs services tests bench
+ONCE ?=
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint format bench lock clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+setup: $(STAMP)  ## make .venv and install from requirements.lock (only when it changed)
+
+# uv installs what the lock names in seconds; where it cannot, pip does the same from the same lock.
+$(STAMP): requirements.lock $(PYPROJECTS)
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing from requirements.lock (only when it changed) ..."
+	@grep -A40 '^uv==' requirements.lock | awk 'NR==1 || /--hash/ {print; if (!/\\$$/) exit}' > $(VENV)/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ,$(DISTS))
+	@touch $@
+
+demo: $(STAMP)  ## play a day at the branch, with kills; ONCE=1 ends after the report
+	@$(BIN)/tongban demo $(if $(ONCE),--once)
+
+test: $(STAMP)  ## the tests on a real broker, under 10 minutes on 2 cores
+	$(BIN)/python -m pytest -m "not long" $(PYTEST_ARGS)
+
+test-all: $(STAMP)  ## everything: also every item once, systematic kills and the soak
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP)  ## ruff, mypy --strict, import rules
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)  ## let ruff format and mend what it can
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+bench: $(STAMP)  ## measure; prints ratios within one run
+	$(BIN)/python -m bench
+
+lock: $(STAMP)  ## make requirements.lock anew from the pyproject files
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links --python-version 3.11 --no-emit-package tongban-common \
+		--output-file requirements.lock pyproject.toml $(PYPROJECTS)
+
+clean:  ## remove what was built here (caches of jars stay in the user's cache directory)
+	rm -rf $(VENV) out build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name '*.egg-info' -prune -exec rm -rf {} +
