@@ -1,0 +1,1 @@
+"""What every service shares: events, topics, the worker, domain types, store, observability."""

@@ -1,0 +1,83 @@
+"""Identifiers that are derived and not drawn, so that a repeat is recognised wherever it turns up.
+
+A request id says by itself that intake issued it and to which branch: any replica can tell without
+asking the store (promise 1), and nobody else can make one up.
+
+    body   10 bytes  HMAC(secret, "request", kiosk, key)       which submission this is
+    issued  4 bytes  HMAC(secret, "issued", body)              that we issued it
+    branch  4 bytes  HMAC(secret, "branch", body, branch)      to which branch
+
+written as 29 characters of Crockford's base32 in lower case after `r-`. Changing the secret makes
+known ids unknown, so it is kept as long as requests are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import uuid
+from base64 import b32decode, b32encode
+from enum import Enum
+
+_BODY, _TAG = 10, 4
+_STANDARD = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+_TO_CROCKFORD = str.maketrans(_STANDARD, _CROCKFORD)
+_FROM_CROCKFORD = str.maketrans(_CROCKFORD, _STANDARD)
+REQUEST_ID = re.compile(r"r-[0-9a-hjkmnp-tv-z]{29}")
+IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{8,128}")
+"""8 to 128 visible ASCII characters."""
+_NAMESPACE = uuid.UUID("6f1f6a3e-5d0c-5c55-9a44-52f2b0f3c7a1")
+
+
+class Issued(Enum):
+    """What an id says about itself."""
+
+    HERE = "issued to this branch"
+    ELSEWHERE = "issued to another branch"
+    NEVER = "never issued"
+
+
+def _mac(secret: str, size: int, *parts: bytes) -> bytes:
+    # Lengths keep ("ab", "c") and ("a", "bc") apart.
+    message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return hmac.new(secret.encode(), message, hashlib.sha256).digest()[:size]
+
+
+def request_id(secret: str, *, kiosk_id: str, branch_id: str, key: str) -> str:
+    """The id of the request that this kiosk submits under this Idempotency-Key."""
+    body = _mac(secret, _BODY, b"request", kiosk_id.encode(), key.encode())
+    issued = _mac(secret, _TAG, b"issued", body)
+    branch = _mac(secret, _TAG, b"branch", body, branch_id.encode())
+    text = b32encode(body + issued + branch).decode().rstrip("=")
+    return "r-" + text.translate(_TO_CROCKFORD)
+
+
+def issued(secret: str, request: str, *, branch_id: str) -> Issued:
+    """Whether intake issued this id, and whether to this branch. Never raises."""
+    if not REQUEST_ID.fullmatch(request):
+        return Issued.NEVER
+    if _CROCKFORD.index(request[-1]) & 1:  # 145 bits hold 144: one way of writing an id only
+        return Issued.NEVER
+    raw = b32decode(request[2:].translate(_FROM_CROCKFORD) + "===")
+    body, tag, branch = raw[:_BODY], raw[_BODY : _BODY + _TAG], raw[_BODY + _TAG :]
+    if not hmac.compare_digest(tag, _mac(secret, _TAG, b"issued", body)):
+        return Issued.NEVER
+    here = _mac(secret, _TAG, b"branch", body, branch_id.encode())
+    return Issued.HERE if hmac.compare_digest(branch, here) else Issued.ELSEWHERE
+
+
+def derived_id(*parts: str | int) -> str:
+    """A UUID (RFC 9562, version 5) that is the same whenever it is made of the same parts."""
+    return str(uuid.uuid5(_NAMESPACE, "\x1f".join(map(str, parts))))
+
+
+def body_digest(secret: str, canonical: bytes) -> str:
+    """A keyed digest of a request's body: equal for equal bodies, useless for guessing one."""
+    return _mac(secret, 16, b"body", canonical).hex()
+
+
+def pseudonym(secret: str, *, kind: str, number: str) -> str:
+    """A stable keyed stand-in for an applicant, for analysts: joins without naming anyone."""
+    return _mac(secret, 12, b"pseudonym", kind.encode(), number.encode()).hex()

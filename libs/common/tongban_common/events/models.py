@@ -1,0 +1,297 @@
+"""The bodies of all events, versioned in their type. Changes are additive only: the golden schemas
+under tests/unit/golden hold every version that was ever published, and a test compares.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from tongban_common.domain.status import CallKind, OutcomeKind, PrintStatus, Status
+
+
+class Part(BaseModel):
+    """A piece of a body. Unknown fields are ignored: an older reader must not stumble."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Sealed(Part):
+    """Applicant, form and result, each encrypted under the request's own data key.
+
+    `parts` maps a part's name to base64url(nonce ‖ ciphertext ‖ tag) of AES-256-GCM; `key` is the
+    data key wrapped by key `kid` of the key ring. See `tongban_common.envelope`.
+    """
+
+    kid: str
+    key: str
+    parts: dict[str, str]
+
+
+class ItemSnapshot(Part):
+    """The fields of an item (事项) that later steps need: a request ends under the rules it began
+    with, whatever is published meanwhile."""
+
+    code: str
+    version: int
+    name: str
+    category: str
+    province: str = Field(description="GB/T 2260 code of the lead province")
+    partner_province: str | None = None
+    kind: Literal["query", "handle", "print"]
+    template: str | None = Field(None, description="document template; None: nothing to print")
+    promised_days: int = Field(description="working days that the province promises")
+
+
+class Origin(Part):
+    """Who handed it in, where and how."""
+
+    kiosk_id: str
+    branch_id: str
+    channel: Literal["self_service", "assisted"]
+    assistant: str | None = Field(None, description="the lobby manager's id where assisted")
+
+
+class ApplicantFacts(Part):
+    """What analysts may know of an applicant: nothing that names one."""
+
+    type: Literal["person", "company"]
+    pseudonym: str
+    region: str | None = Field(None, description="first two digits of the ID number's region")
+    age_band: str | None = None
+
+
+class DocumentRef(Part):
+    """A document in the store (claim check): the bytes never travel on a topic."""
+
+    document_id: str
+    title: str
+    pages: int
+    sha256: str
+
+
+class Body(Part):
+    """What every event's body has. `TYPE` is its CloudEvents type."""
+
+    TYPE: ClassVar[str]
+
+    request_id: str
+
+
+class RequestSubmitted(Body):
+    """A kiosk has handed in a request. On requests.submitted, by intake."""
+
+    TYPE: ClassVar[str] = "tongban.request.submitted.v1"
+
+    item: ItemSnapshot
+    origin: Origin
+    applicant: ApplicantFacts
+    print: bool = Field(description="whether the document goes to the kiosk's paper")
+    submitted_at: AwareDatetime = Field(description="business time")
+    deadline: AwareDatetime = Field(description="business time after which nothing may act")
+    body_digest: str = Field(description="keyed; tells a repeat from another body under one key")
+    sealed: Sealed
+
+
+class SupplementHanded(Body):
+    """The applicant has handed in what the province asked for. On requests.commands, by intake."""
+
+    TYPE: ClassVar[str] = "tongban.request.supplement.v1"
+
+    command_id: str
+    at: AwareDatetime
+    by: str
+    sealed: Sealed = Field(description="has the part `supplement`")
+
+
+class WithdrawalAsked(Body):
+    """The applicant wants the request back. On requests.commands, by intake."""
+
+    TYPE: ClassVar[str] = "tongban.request.withdrawal.v1"
+
+    command_id: str
+    at: AwareDatetime
+    by: str
+
+
+class OperatorDecision(Body):
+    """An operator lets a held request go on, or ends it. On requests.commands."""
+
+    TYPE: ClassVar[str] = "tongban.request.operator.v1"
+
+    command_id: str
+    at: AwareDatetime
+    by: str
+    decision: Literal["resume", "fail"]
+    reason: str
+
+
+class ProvinceCall(Body):
+    """What a province's connector is to do. On province.<code>.requests, by the router."""
+
+    TYPE: ClassVar[str] = "tongban.province.call.v1"
+
+    call: CallKind
+    call_id: str = Field(description="names this one call; a repeat has the same")
+    item: ItemSnapshot
+    not_after: AwareDatetime = Field(description="business time after which it must not be sent")
+    receipt: str | None = None
+    closing: bool = Field(
+        default=False, description="time is up: take it back rather than go on waiting"
+    )
+    sealed: Sealed
+
+
+class ProvinceOutcome(Body):
+    """What came of a call. On requests.outcomes, by the connectors."""
+
+    TYPE: ClassVar[str] = "tongban.province.outcome.v1"
+
+    province: str
+    call: CallKind
+    call_id: str
+    outcome: OutcomeKind
+    at: AwareDatetime
+    reason: str | None = Field(None, description="in Chinese, for the applicant")
+    cause: str | None = Field(None, description="closed, down, throttled or a fault, for operators")
+    receipt: str | None = None
+    until: AwareDatetime | None = Field(None, description="when it goes on, as far as known")
+    documents: list[DocumentRef] = []
+    sealed: Sealed | None = Field(None, description="has the part `result` when completed")
+
+
+class RequestStatus(Body):
+    """One entry of a request's history. On requests.status, by the router.
+
+    `seq` counts from 1 within the request; the same `seq` always tells the same.
+    """
+
+    TYPE: ClassVar[str] = "tongban.request.status.v1"
+
+    seq: int
+    status: Status
+    at: AwareDatetime
+    by: str = Field(description="kiosk, router, province, operator or applicant")
+    reason: str | None = None
+    note: bool = Field(
+        default=False, description="a remark in the timeline: the status is as before"
+    )
+    expected_by: AwareDatetime | None = None
+    item: ItemSnapshot
+    origin: Origin
+    applicant: ApplicantFacts
+    submitted_at: AwareDatetime
+    print: bool
+    body_digest: str
+    sealed: Sealed
+
+
+class RequestCompleted(Body):
+    """A province has done its part. On requests.completed, by the router."""
+
+    TYPE: ClassVar[str] = "tongban.request.completed.v1"
+
+    item: ItemSnapshot
+    origin: Origin
+    applicant: ApplicantFacts
+    print: bool
+    submitted_at: AwareDatetime
+    completed_at: AwareDatetime
+    documents: list[DocumentRef] = []
+    sealed: Sealed = Field(description="applicant, form and result")
+
+
+class TimerDue(Body):
+    """A moment the router set for a request has come. On router.timers, by and for the router."""
+
+    TYPE: ClassVar[str] = "tongban.router.timer.v1"
+
+    due: AwareDatetime
+
+
+class PrintOrdered(Body):
+    """A further copy, or the same at another kiosk. On print.orders, by intake."""
+
+    TYPE: ClassVar[str] = "tongban.print.ordered.v1"
+
+    order_id: str
+    document_id: str | None = Field(None, description="None: the request's only document")
+    kiosk_id: str
+    copy_number: int = Field(description="the first print is 1, so a reprint starts at 2")
+    at: AwareDatetime
+    by: str
+
+
+class PrintReported(Body):
+    """What became of a print order, and of its document. On documents.printed, by printing."""
+
+    TYPE: ClassVar[str] = "tongban.print.reported.v1"
+
+    order_id: str
+    document: DocumentRef | None
+    kiosk_id: str
+    branch_id: str
+    copy_number: int
+    status: PrintStatus
+    seq: int = Field(description="counts from 1 within the order")
+    at: AwareDatetime
+    reason: str | None = None
+
+
+class DocumentStored(Body):
+    """A request's document can be fetched. On documents.printed, by printing."""
+
+    TYPE: ClassVar[str] = "tongban.document.stored.v1"
+
+    document: DocumentRef
+    at: AwareDatetime
+
+
+class NotificationReported(Body):
+    """What became of a message. On notifications.sent, by notify."""
+
+    TYPE: ClassVar[str] = "tongban.notification.reported.v1"
+
+    reference: str
+    template: str
+    channel: Literal["sms", "mail"]
+    status: Literal["sent", "refused", "suppressed", "held"]
+    provider: str | None
+    at: AwareDatetime
+    reason: str | None = None
+
+
+class FeedbackRated(Body):
+    """How the applicant found it (好差评). On feedback.rated, by intake."""
+
+    TYPE: ClassVar[str] = "tongban.feedback.rated.v1"
+
+    grade: int = Field(ge=1, le=5)
+    words: str | None = None
+    at: AwareDatetime
+    item_code: str
+    province: str
+    branch_id: str
+
+
+MODELS: dict[str, type[Body]] = {
+    model.TYPE: model
+    for model in (
+        RequestSubmitted,
+        SupplementHanded,
+        WithdrawalAsked,
+        OperatorDecision,
+        ProvinceCall,
+        ProvinceOutcome,
+        RequestStatus,
+        RequestCompleted,
+        TimerDue,
+        PrintOrdered,
+        PrintReported,
+        DocumentStored,
+        NotificationReported,
+        FeedbackRated,
+    )
+}
+"""Every event type that may stand on a topic, and its model."""

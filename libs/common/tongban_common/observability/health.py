@@ -1,0 +1,82 @@
+"""`/livez`, `/readyz` and `/metrics` for processes whose work is not HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+
+Check = Callable[[], str | None]
+"""Returns None when all is well, else the reason, for the operator who reads the probe's body."""
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+class HealthServer:
+    """An async context manager that serves the three endpoints until it is left.
+
+    Liveness says "restart me": a worker that makes no progress. Readiness says "not yet" or "not
+    now". A check that fails answers 503 with `{"ok": false, "problems": {name: reason}}`.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        live: Mapping[str, Check],
+        ready: Mapping[str, Check],
+        registry: CollectorRegistry = REGISTRY,
+        routes: list[web.RouteDef] | None = None,
+    ) -> None:
+        self._host = host
+        self._port = port
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/livez", self._probe(live)),
+                web.get("/readyz", self._probe({**live, **ready})),
+                web.get("/metrics", self._metrics(registry)),
+                *(routes or []),
+            ]
+        )
+        self._runner = web.AppRunner(app, access_log=None)
+
+    @staticmethod
+    def _probe(checks: Mapping[str, Check]) -> Handler:
+        async def probe(_: web.Request) -> web.Response:
+            problems = {name: why for name, check in checks.items() if (why := check()) is not None}
+            return web.json_response(
+                {"ok": not problems, "problems": problems}, status=503 if problems else 200
+            )
+
+        return probe
+
+    @staticmethod
+    def _metrics(registry: CollectorRegistry) -> Handler:
+        async def metrics(_: web.Request) -> web.Response:
+            return web.Response(
+                body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+            )
+
+        return metrics
+
+    @property
+    def port(self) -> int:
+        """The port that is served, also when 0 was asked for."""
+        address: tuple[str, int] = self._runner.addresses[0]
+        return address[1]
+
+    async def __aenter__(self) -> HealthServer:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self._port).start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._runner.cleanup()

@@ -1,0 +1,57 @@
+"""Structured logs: one JSON object a line on stderr, with the request it belongs to."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import orjson
+import structlog
+
+
+def configure_logging(service: str, *, instance: str, level: str = "INFO") -> None:
+    """Send structlog and the standard library's logging to stderr as JSON lines.
+
+    Every line carries `service` and `instance`, and inside `request_context` also `request_id`.
+    Values that name or number a person must never be passed to a logger: there is no filter that
+    could be trusted to find them afterwards.
+    """
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=False, key="at"),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(
+                    serializer=lambda value, **_: orjson.dumps(value, default=str).decode()
+                ),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # aiokafka tells every fetch error of a broker restart at length; its warnings are enough.
+    logging.getLogger("aiokafka").setLevel(max(logging.WARNING, root.level))
+    structlog.contextvars.bind_contextvars(service=service, instance=instance)
+
+
+@contextmanager
+def request_context(request_id: str, **more: str) -> Iterator[None]:
+    """Within, every log line of this task carries `request_id` (and `more`)."""
+    with structlog.contextvars.bound_contextvars(request_id=request_id, **more):
+        yield

@@ -1,0 +1,17 @@
+"""The document store (MongoDB), behind one door: nothing else in the product imports motor.
+
+Motor reached its end of life in 2026; see docs/adr/0003-motor-behind-one-door.md for the way to
+PyMongo's own asyncio API.
+"""
+
+from tongban_common.store.client import DuplicateKey, Store, StoreUnavailable, store_errors
+from tongban_common.store.documents import DocumentStore, StoredDocument
+
+__all__ = [
+    "DocumentStore",
+    "DuplicateKey",
+    "Store",
+    "StoreUnavailable",
+    "StoredDocument",
+    "store_errors",
+]

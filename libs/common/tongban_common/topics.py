@@ -1,0 +1,179 @@
+"""The registry of all topics: creating them, the analysts' documentation and the Kubernetes
+manifests come from here, so they cannot drift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tongban_common.events import models
+
+REQUEST_PARTITIONS = 12
+"""Of every topic keyed by request id. The router's table is co-partitioned with them, so changing
+this on a living cluster means a new table: see docs/operations.md."""
+PROVINCE_PARTITIONS = 4
+_DAY_MS = 24 * 3600 * 1000
+
+PROVINCES: tuple[str, ...] = (
+    "110000", "120000", "130000", "140000", "150000",
+    "210000", "220000", "230000",
+    "310000", "320000", "330000", "340000", "350000", "360000", "370000",
+    "410000", "420000", "430000", "440000", "450000", "460000",
+    "500000", "510000", "520000", "530000", "540000",
+    "610000", "620000", "630000", "640000", "650000",
+)  # fmt: skip
+"""The 31 province-level divisions of the mainland (GB/T 2260)."""
+
+
+class DataClass(StrEnum):
+    """What a topic's records may tell about people."""
+
+    SEALED = "sealed personal data: the envelope alone names anyone"
+    PSEUDONYMOUS = "pseudonymous: joins without naming anyone"
+    OPERATIONAL = "no data about applicants"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic. `retention_ms` None means compacted: the newest record of each key is kept."""
+
+    name: str
+    key: str
+    types: tuple[str, ...]
+    owner: str
+    readers: tuple[str, ...]
+    data: DataClass
+    partitions: int = REQUEST_PARTITIONS
+    retention_ms: int | None = 7 * _DAY_MS
+
+    def kafka_config(self) -> dict[str, str]:
+        """The topic's settings on the broker. `min.insync.replicas` is the cluster's to set."""
+        if self.retention_ms is None:
+            return {"cleanup.policy": "compact"}
+        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+
+
+REQUESTS_SUBMITTED = "requests.submitted"
+REQUESTS_COMMANDS = "requests.commands"
+REQUESTS_OUTCOMES = "requests.outcomes"
+REQUESTS_STATUS = "requests.status"
+REQUESTS_COMPLETED = "requests.completed"
+ROUTER_TIMERS = "router.timers"
+PRINT_ORDERS = "print.orders"
+DOCUMENTS_PRINTED = "documents.printed"
+NOTIFICATIONS_SENT = "notifications.sent"
+FEEDBACK_RATED = "feedback.rated"
+CATALOGUE_ITEMS = "catalogue.items"
+CONTROL_KIOSKS = "control.kiosks"
+CONTROL_PROVINCES = "control.provinces"
+CONTROL_OPTOUTS = "control.optouts"
+DEVICES_STATE = "devices.state"
+
+ROUTER_APP = "tongban-router"
+"""The Faust application's id: its consumer group and the prefix of its changelog."""
+ROUTER_TABLE = "open_requests"
+ROUTER_CHANGELOG = f"{ROUTER_APP}-{ROUTER_TABLE}-changelog"
+
+
+def province_requests(province: str) -> str:
+    """The topic of one province's connector."""
+    return f"province.{province}.requests"
+
+
+def connector_group(province: str) -> str:
+    """The consumer group of one province's connector."""
+    return f"connectors-{province}"
+
+
+READMODEL_GROUP = "intake-readmodel"
+PRINTING_GROUP = "printing"
+NOTIFY_GROUP = "notify"
+
+
+def dead_letter(group: str) -> str:
+    """Where a worker of that group puts what it gave up on."""
+    return f"{group}.dlt"
+
+
+def _compacted(name: str, key: str, owner: str, *readers: str) -> Topic:
+    return Topic(
+        name, key, (), owner, readers, DataClass.OPERATIONAL, partitions=1, retention_ms=None
+    )
+
+
+def _dead_letter(group: str) -> Topic:
+    return Topic(
+        dead_letter(group), "as the source", (), group, ("operators",), DataClass.SEALED,
+        partitions=1, retention_ms=90 * _DAY_MS,
+    )  # fmt: skip
+
+
+def _requests() -> Iterator[Topic]:
+    sealed, pseudonymous = DataClass.SEALED, DataClass.PSEUDONYMOUS
+    yield Topic(
+        REQUESTS_SUBMITTED, "request_id", (models.RequestSubmitted.TYPE,),
+        "intake", ("router",), sealed,
+    )  # fmt: skip
+    yield Topic(
+        REQUESTS_COMMANDS, "request_id",
+        (models.SupplementHanded.TYPE, models.WithdrawalAsked.TYPE, models.OperatorDecision.TYPE),
+        "intake", ("router",), sealed,
+    )  # fmt: skip
+    yield Topic(
+        REQUESTS_OUTCOMES, "request_id", (models.ProvinceOutcome.TYPE,),
+        "connectors", ("router",), sealed,
+    )  # fmt: skip
+    yield Topic(
+        REQUESTS_STATUS, "request_id", (models.RequestStatus.TYPE,),
+        "router", ("intake", "notify", "analysts"), sealed, retention_ms=30 * _DAY_MS,
+    )  # fmt: skip
+    yield Topic(
+        REQUESTS_COMPLETED, "request_id", (models.RequestCompleted.TYPE,),
+        "router", ("printing", "notify", "analysts"), sealed, retention_ms=30 * _DAY_MS,
+    )  # fmt: skip
+    yield Topic(
+        ROUTER_TIMERS, "request_id", (models.TimerDue.TYPE,),
+        "router", ("router",), DataClass.OPERATIONAL, retention_ms=_DAY_MS,
+    )  # fmt: skip
+    yield Topic(
+        PRINT_ORDERS, "request_id", (models.PrintOrdered.TYPE,), "intake", ("printing",),
+        pseudonymous,
+    )  # fmt: skip
+    yield Topic(
+        DOCUMENTS_PRINTED, "request_id", (models.PrintReported.TYPE, models.DocumentStored.TYPE),
+        "printing", ("intake", "notify", "analysts"), pseudonymous, retention_ms=30 * _DAY_MS,
+    )  # fmt: skip
+    yield Topic(
+        NOTIFICATIONS_SENT, "request_id", (models.NotificationReported.TYPE,),
+        "notify", ("intake", "analysts"), pseudonymous, retention_ms=30 * _DAY_MS,
+    )  # fmt: skip
+    yield Topic(
+        FEEDBACK_RATED, "request_id", (models.FeedbackRated.TYPE,), "intake", ("analysts",),
+        pseudonymous, retention_ms=30 * _DAY_MS,
+    )  # fmt: skip
+    yield Topic(
+        ROUTER_CHANGELOG, "request_id", (), "router", ("router",), sealed, retention_ms=None
+    )
+
+
+def _all() -> Iterator[Topic]:
+    yield from _requests()
+    for province in PROVINCES:
+        yield Topic(
+            province_requests(province), "request_id", (models.ProvinceCall.TYPE,), "router",
+            (f"connectors of {province}",), DataClass.SEALED, partitions=PROVINCE_PARTITIONS,
+        )  # fmt: skip
+        yield _dead_letter(connector_group(province))
+    for group in (READMODEL_GROUP, PRINTING_GROUP, NOTIFY_GROUP, ROUTER_APP):
+        yield _dead_letter(group)
+    yield _compacted(CATALOGUE_ITEMS, "item code", "operators", "intake")
+    yield _compacted(CONTROL_KIOSKS, "kiosk id", "operators", "intake", "printing")
+    yield _compacted(CONTROL_PROVINCES, "province code", "operators", "connectors")
+    yield _compacted(CONTROL_OPTOUTS, "keyed phone digest", "operators", "notify")
+    yield _compacted(DEVICES_STATE, "kiosk id", "printing", "intake", "operators")
+
+
+TOPICS: dict[str, Topic] = {topic.name: topic for topic in _all()}
+"""Every topic by name."""
