@@ -17,7 +17,7 @@ CHINA = timezone(timedelta(hours=8), "Asia/Shanghai")
 
 @dataclass(frozen=True, slots=True)
 class BusinessClock:
-    """Business time as a line over wall time: `start` at wall second `anchor`, then `speed` as fast."""
+    """Business time as a line over wall time: `start` at wall second `anchor`, then by `speed`."""
 
     start: datetime
     anchor: float

@@ -43,7 +43,7 @@ class Store:
     """
 
     def __init__(self, url: str, name: str, *, timeout_ms: int = 2000) -> None:
-        self._client = AsyncIOMotorClient(
+        self._client: Any = AsyncIOMotorClient(
             url,
             serverSelectionTimeoutMS=timeout_ms,
             connectTimeoutMS=timeout_ms,
