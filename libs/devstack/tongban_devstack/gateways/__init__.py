@@ -1,0 +1,1 @@
+"""31 simulated province gateways in one process: `tongban-gateways`."""

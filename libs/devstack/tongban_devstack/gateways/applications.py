@@ -1,0 +1,167 @@
+"""What a province holds of a request, and how that changes with business time alone.
+
+States are derived and not stored: what will happen is decided when the application arrives, and a
+look-up says how far it has come by now. So there are no timers, and a restart changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any
+
+from tongban_devstack.gateways.hours import next_open
+from tongban_devstack.gateways.provinces import Province
+
+
+class State(StrEnum):
+    """How far a province is with an application."""
+
+    ACCEPTED = "accepted"
+    NEEDS_SUPPLEMENT = "needs_supplement"
+    COMPLETED = "completed"
+    REJECTED = "rejected"
+
+
+FINAL = frozenset({State.COMPLETED, State.REJECTED})
+
+SUPPLEMENT_REASON = "申报材料不清晰，请补正后重新提交"
+REJECTIONS = (
+    "经核验，申请人信息与本省参保登记信息不一致",
+    "经核验，申请事项不符合受理条件",
+    "经核验，同类业务正在办理中，请勿重复申请",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a province is going to do with an application, decided on arrival.
+
+    `decided_at` is when it completes or rejects, unless it asks for a supplement at
+    `supplement_at`: then it waits for that and decides `after_supplement` later.
+    """
+
+    decided_at: datetime
+    supplement_at: datetime | None = None
+    after_supplement: timedelta = timedelta(0)
+    rejection: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """One request at one province. The id number is kept masked: nothing here needs more of it."""
+
+    province: str
+    request_id: str
+    item_code: str
+    item_name: str
+    kind: str
+    name: str
+    masked_id: str
+    submitted_at: datetime
+    plan: Plan
+    supplemented_at: datetime | None = None
+    withdrawn_at: datetime | None = None
+
+    def decided_at(self) -> datetime | None:
+        """When it is or will be decided; None while a supplement is missing."""
+        if self.plan.supplement_at is None:
+            return self.plan.decided_at
+        if self.supplemented_at is None:
+            return None
+        return self.supplemented_at + self.plan.after_supplement
+
+    def state(self, now: datetime) -> State:
+        """The state at a business time; a withdrawn application stays as it was withdrawn."""
+        if self.withdrawn_at is not None:
+            now = min(now, self.withdrawn_at)
+        decided_at = self.decided_at()
+        if decided_at is not None and now >= decided_at:
+            return State.REJECTED if self.plan.rejection else State.COMPLETED
+        wanted = self.plan.supplement_at
+        if wanted is not None and now >= wanted and self.supplemented_at is None:
+            return State.NEEDS_SUPPLEMENT
+        return State.ACCEPTED
+
+    def reason(self, state: State) -> str | None:
+        """What the province says beside the state, for the applicant to read."""
+        if state is State.REJECTED:
+            return self.plan.rejection
+        return SUPPLEMENT_REASON if state is State.NEEDS_SUPPLEMENT else None
+
+
+def plan(
+    profile: str, province: Province, request_id: str, kind: str, submitted_at: datetime
+) -> Plan:
+    """Decide what will become of an application; the same arguments give the same plan.
+
+    `prompt` completes at once. `realistic` answers most queries at once and takes hours to days of
+    business time for the rest; `demo` is as varied with 5 to 40 minutes. One in twenty needs a
+    supplement, three in a hundred are rejected.
+    """
+    if profile == "prompt":
+        return Plan(submitted_at)
+    dice = _Dice(request_id, kind)
+    at_once = {"query": 0.9, "print": 0.8, "handle": 0.0}[kind]
+    review = timedelta(0)
+    if dice.roll("at once") >= at_once:
+        low, high = (5, 40) if profile == "demo" else (2 * 60, 5 * 24 * 60)
+        review = timedelta(minutes=low + (high - low) * dice.roll("review"))
+    decided_at = submitted_at + review
+    if review and profile == "realistic" and province.keeps_hours:
+        decided_at = next_open(decided_at)
+    fate = dice.roll("fate")
+    if fate < 0.05:
+        return Plan(
+            decided_at, supplement_at=submitted_at + review / 2, after_supplement=review / 2
+        )
+    if fate < 0.08:
+        rejection = REJECTIONS[int(dice.roll("reason") * len(REJECTIONS))]
+        return Plan(decided_at, rejection=rejection)
+    return Plan(decided_at)
+
+
+class _Dice:
+    """Rolls that belong to a request: evenly spread, and the same every time."""
+
+    def __init__(self, *seed: str) -> None:
+        self._seed = "\n".join(seed)
+
+    def roll(self, name: str) -> float:
+        digest = blake2b(f"{self._seed}\n{name}".encode(), digest_size=7).digest()
+        return int.from_bytes(digest) / (1 << 56)
+
+
+def receipt(province: str, request_id: str, submitted_at: datetime, time: int) -> str:
+    """The receipt number of the `time`-th submission (1, 2, ...) of a request at a province."""
+    digest = blake2b(f"{province}\n{request_id}\n{time}".encode(), digest_size=5).digest()
+    return f"{province[:2]}{submitted_at:%Y%m%d}{int.from_bytes(digest):013d}"
+
+
+def view(
+    application: Application, now: datetime, result: dict[str, Any] | None, submission: int = 1
+) -> dict[str, Any]:
+    """What the province tells about an application; the shape is that of every protocol.
+
+    `submission` says which receipt number to tell, where a province took the request repeatedly.
+    """
+    state = application.state(now)
+    said: dict[str, Any] = {
+        "request_id": application.request_id,
+        "state": state.value,
+        "receipt": receipt(
+            application.province,
+            application.request_id,
+            application.submitted_at,
+            submission,
+        ),
+        "supplements": 0 if application.supplemented_at is None else 1,
+        "withdrawn": application.withdrawn_at is not None,
+    }
+    if reason := application.reason(state):
+        said["reason"] = reason
+    if result is not None:
+        said["result"] = result
+    return said

@@ -1,0 +1,62 @@
+"""What tests and operators of the simulation see and set: `/ledger` and `/faults`."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from tongban_devstack.gateways import register
+from tongban_devstack.gateways.faults import GatewayFaults
+from tongban_devstack.gateways.provinces import PROVINCES
+from tongban_devstack.outside.faults import FaultBoard, problem, read_faults
+from tongban_devstack.outside.journal import Journal
+
+
+class Controls:
+    """Routes without a signature; the process listens on the loopback."""
+
+    def __init__(self, journal: Journal, faults: FaultBoard[GatewayFaults]) -> None:
+        self._journal = journal
+        self._faults = faults
+
+    def routes(self) -> list[web.RouteDef]:
+        """To be added to the process's application."""
+        return [
+            web.get("/ledger", self._ledger),
+            web.get("/faults", self._get_faults),
+            web.delete("/faults", self._clear_all),
+            web.put("/faults/{province}", self._put_faults),
+            web.delete("/faults/{province}", self._clear),
+        ]
+
+    async def _ledger(self, request: web.Request) -> web.Response:
+        request_id = request.query.get("request_id")
+        province = request.query.get("province")
+        text = await self._journal.read(
+            lambda connection: register.ledger_json(connection, request_id, province)
+        )
+        return web.Response(text=text, content_type="application/json")
+
+    async def _get_faults(self, _: web.Request) -> web.Response:
+        return web.json_response(self._faults.as_json())
+
+    async def _put_faults(self, request: web.Request) -> web.Response:
+        province = _known_province(request)
+        faults = await read_faults(request, GatewayFaults)
+        await self._faults.put(province, faults)
+        return web.json_response(faults.model_dump(mode="json"))
+
+    async def _clear(self, request: web.Request) -> web.Response:
+        await self._faults.clear(_known_province(request))
+        return web.Response(status=204)
+
+    async def _clear_all(self, _: web.Request) -> web.Response:
+        await self._faults.clear()
+        return web.Response(status=204)
+
+
+def _known_province(request: web.Request) -> str:
+    province = request.match_info["province"]
+    if province not in PROVINCES:
+        known = ", ".join(PROVINCES)
+        raise problem(web.HTTPNotFound, f"There is no province {province}", f"known: {known}")
+    return province

@@ -1,0 +1,53 @@
+"""The faults that a province gateway can be given."""
+
+from __future__ import annotations
+
+import random
+from enum import Enum
+
+from pydantic import Field
+
+from tongban_devstack.outside.faults import FaultSet
+
+
+class GatewayFaults(FaultSet):
+    """See docs/simulated-outside.md; durations in wall-clock milliseconds."""
+
+    latency_ms: float = Field(0, ge=0, le=600_000)
+    jitter_ms: float = Field(0, ge=0, le=600_000)
+    error_rate: float = Field(0, ge=0, le=1)
+    drop_after_commit_rate: float = Field(0, ge=0, le=1)
+    slow_commit_ms: float = Field(0, ge=0, le=600_000)
+    down: bool = False
+    rate_per_s: float | None = Field(None, gt=0, le=100_000)
+    unknown_items: frozenset[str] = frozenset()
+
+    def delay_seconds(self) -> float:
+        """One call's latency: `latency_ms` and up to `jitter_ms` more."""
+        return (self.latency_ms + random.uniform(0, self.jitter_ms)) / 1000
+
+    def mishap(self) -> Mishap:
+        """Roll the dice of `error_rate` for one call."""
+        if random.random() >= self.error_rate:
+            return Mishap.NONE
+        return random.choice((Mishap.ERROR_BEFORE, Mishap.ERROR_AFTER))
+
+    def drops(self) -> bool:
+        """Roll the dice of `drop_after_commit_rate` for one call."""
+        return random.random() < self.drop_after_commit_rate
+
+
+class Mishap(Enum):
+    """A server error's moment: the caller cannot tell which it was."""
+
+    NONE = 0
+    ERROR_BEFORE = 1  # nothing took effect
+    ERROR_AFTER = 2  # it took effect, and the answer is an error all the same
+
+
+class Broken(Exception):
+    """The answer is to be a server error that says nothing about the effect."""
+
+    def __init__(self) -> None:
+        self.status = random.choice((500, 502, 503))
+        super().__init__(f"HTTP {self.status}")

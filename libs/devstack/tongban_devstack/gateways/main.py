@@ -1,0 +1,62 @@
+"""The process `tongban-gateways`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tongban_common.observability import HealthServer
+from tongban_common.settings import CommonSettings, load
+
+from tongban_devstack.gateways.controls import Controls
+from tongban_devstack.gateways.desk import Desk, LateActs
+from tongban_devstack.gateways.faults import GatewayFaults
+from tongban_devstack.gateways.provinces import PROVINCES
+from tongban_devstack.gateways.register import SCHEMA
+from tongban_devstack.gateways.rest import RestFrontEnd
+from tongban_devstack.outside.faults import FaultBoard
+from tongban_devstack.outside.journal import Journal
+from tongban_devstack.outside.process import Stopping, announce, run
+
+SERVICE = "tongban-gateways"
+
+
+async def serve(settings: CommonSettings, stopping: Stopping) -> None:
+    """Serve all provinces until `stopping` is set; books are in `data`/gateways.sqlite3."""
+    journal = Journal(settings.data / "gateways.sqlite3", SCHEMA)
+    async with journal, asyncio.TaskGroup() as tasks:
+        faults = FaultBoard(journal, "provinces", GatewayFaults)
+        await faults.load()
+        late_acts = LateActs(tasks, stopping)
+        desks = {
+            code: Desk(
+                province,
+                profile=settings.profile,
+                clock=settings.clock,
+                journal=journal,
+                faults=faults,
+                late_acts=late_acts,
+                stopping=stopping,
+            )
+            for code, province in PROVINCES.items()
+        }
+        front_end = RestFrontEnd(desks, settings.gateway_secret.get_secret_value())
+        server = HealthServer(
+            host=settings.http_host,
+            port=settings.http_port,
+            live={},
+            ready={},
+            routes=[*front_end.routes(), *Controls(journal, faults).routes()],
+        )
+        async with server:
+            announce(SERVICE, settings.http_host, server.port)
+            await stopping.wait()
+
+
+def main() -> None:
+    """Console script; configured by TONGBAN_* variables, ends by SIGTERM or SIGINT with 0."""
+    settings = load(CommonSettings)
+    run(SERVICE, settings, lambda stopping: serve(settings, stopping))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The 31 provinces, and what is peculiar to each gateway."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+NAMES = {
+    "110000": "北京市",
+    "120000": "天津市",
+    "130000": "河北省",
+    "140000": "山西省",
+    "150000": "内蒙古自治区",
+    "210000": "辽宁省",
+    "220000": "吉林省",
+    "230000": "黑龙江省",
+    "310000": "上海市",
+    "320000": "江苏省",
+    "330000": "浙江省",
+    "340000": "安徽省",
+    "350000": "福建省",
+    "360000": "江西省",
+    "370000": "山东省",
+    "410000": "河南省",
+    "420000": "湖北省",
+    "430000": "湖南省",
+    "440000": "广东省",
+    "450000": "广西壮族自治区",
+    "460000": "海南省",
+    "500000": "重庆市",
+    "510000": "四川省",
+    "520000": "贵州省",
+    "530000": "云南省",
+    "540000": "西藏自治区",
+    "610000": "陕西省",
+    "620000": "甘肃省",
+    "630000": "青海省",
+    "640000": "宁夏回族自治区",
+    "650000": "新疆维吾尔自治区",
+}
+"""GB/T 2260 codes of the provinces that take part, in the order of the standard."""
+
+
+class Manner(StrEnum):
+    """What a gateway does with a call that it has had before (same request id and effect)."""
+
+    HONOUR = "honour"  # the same answer again
+    REFUSE = "refuse"  # 409 duplicate
+    TWICE = "twice"  # acts again: only a look-up protects
+
+
+MANNERS = (Manner.HONOUR, Manner.REFUSE, Manner.TWICE)
+
+
+@dataclass(frozen=True, slots=True)
+class Province:
+    """One province; `keeps_hours` matters in the realistic profile alone."""
+
+    code: str
+    name: str
+    manner: Manner
+    keeps_hours: bool
+
+
+def _province(index: int, code: str, name: str) -> Province:
+    # Index and index // 3 are mixed so that those with closing hours are found among all manners.
+    keeps_hours = index % 3 == index // 3 % 3
+    return Province(code, name, MANNERS[index % 3], keeps_hours)
+
+
+PROVINCES: dict[str, Province] = {
+    code: _province(index, code, name) for index, (code, name) in enumerate(NAMES.items())
+}

@@ -1,0 +1,262 @@
+"""The signed REST protocol: HTTP messages to calls of a desk, and replies back.
+
+What goes over the wire is written down in docs/simulated-outside.md.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, Literal
+
+import orjson
+from aiohttp import web
+from prometheus_client import Counter
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from tongban_router.connectors.signing import (
+    H_NONCE,
+    SignatureError,
+    province_token,
+    sign_response,
+    verify_request,
+)
+
+from tongban_devstack.gateways.desk import Code, Desk, Reply, Submission
+from tongban_devstack.gateways.faults import Broken
+from tongban_devstack.gateways.nonces import NonceMemory
+from tongban_devstack.outside.process import Cut, cut
+
+CALLS = Counter(
+    "tongban_gateway_calls_total", "Calls by what was answered", ("province", "call", "answer")
+)
+BODY_LIMIT = 1 << 20
+"""Bytes of a request body; more is 413 (aiohttp's own limit is the same)."""
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~:-]{1,128}$")]
+ItemCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+EpochMs = Annotated[int, Field(gt=0, strict=True)]
+
+
+class _Applicant(BaseModel):
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    id_number: str | None = None
+    uscc: str | None = None
+
+    def masked(self) -> str:
+        number = self.id_number or self.uscc or ""
+        return number[:4] + "*" * max(0, len(number) - 8) + number[-4:] if number else ""
+
+
+class _SubmitBody(BaseModel):
+    request_id: Identifier
+    item_code: ItemCode
+    item_name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    kind: Literal["query", "handle", "print"]
+    applicant: _Applicant
+    form: dict[str, Any]
+    act_before: EpochMs
+
+
+class _SupplementBody(BaseModel):
+    supplement_id: Identifier
+    form: dict[str, Any]
+    act_before: EpochMs
+
+
+class _WithdrawalBody(BaseModel):
+    act_before: EpochMs
+
+
+STATUS = {
+    Code.OK: 200,
+    Code.DUPLICATE: 409,
+    Code.FINAL: 409,
+    Code.NOT_AWAITED: 409,
+    Code.WITHDRAWN: 409,
+    Code.TOO_LATE: 408,
+    Code.UNKNOWN: 404,
+    Code.UNKNOWN_ITEM: 404,
+    Code.THROTTLED: 429,
+    Code.CLOSED: 503,
+}
+MESSAGES = {
+    Code.DUPLICATE: "该办件已提交，请勿重复提交",
+    Code.FINAL: "该办件已办结，不能撤回",
+    Code.NOT_AWAITED: "该办件当前无需补正",
+    Code.WITHDRAWN: "该办件已撤回",
+    Code.TOO_LATE: "已超过请求有效时间，未受理",
+    Code.UNKNOWN: "未查询到该办件",
+    Code.UNKNOWN_ITEM: "事项编码不存在",
+    Code.THROTTLED: "访问过于频繁，请稍后再试",
+    Code.CLOSED: "当前为非服务时间",
+}
+
+_Answer = tuple[int, dict[str, Any], dict[str, str]]
+_Call = Callable[[Desk, web.Request, bytes], Awaitable[Reply]]
+
+
+class _Refused(Exception):
+    """The message itself is wrong; nobody acts on it."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.answer: _Answer = status, {"code": code, "message": message}, {}
+
+
+class RestFrontEnd:
+    """Routes of all provinces that speak signed REST."""
+
+    def __init__(self, desks: Mapping[str, Desk], secret: str) -> None:
+        self._desks = desks
+        self._tokens = {code: province_token(secret, code) for code in desks}
+        self._nonces = {code: NonceMemory() for code in desks}
+
+    def routes(self) -> list[web.RouteDef]:
+        """To be added to the process's application."""
+        base = "/p/{province}/api/v1/applications"
+        one = base + "/{request_id}"
+        return [
+            web.post(base, self._handler("submit", _submit)),
+            web.get(one, self._handler("look_up", _look_up), allow_head=False),
+            web.post(one + "/supplements", self._handler("supplement", _supplement)),
+            web.post(one + "/withdrawal", self._handler("withdraw", _withdraw)),
+            web.route("*", "/p/{province}/{rest:.*}", self._handler("other", _no_such_route)),
+        ]
+
+    def _handler(
+        self, name: str, call: _Call
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            province = request.match_info["province"]
+            desk = self._desks.get(province)
+            if desk is None:
+                return web.json_response(
+                    {"code": "no_such_province", "message": "省份编码不存在"}, status=404
+                )
+            try:
+                desk.connect()
+                status, body, headers = await self._answer(desk, request, call)
+            except Cut:
+                CALLS.labels(province, name, "cut").inc()
+                return cut(request)
+            except Broken as broken:
+                CALLS.labels(province, name, "broken").inc()
+                return _broken_answer(broken.status)
+            CALLS.labels(province, name, str(status)).inc()
+            return self._signed(province, request, status, body, headers)
+
+        return handle
+
+    async def _answer(self, desk: Desk, request: web.Request, call: _Call) -> _Answer:
+        try:
+            body = await request.read()
+            self._authenticate(desk.province.code, request, body)
+            reply = await call(desk, request, body)
+        except _Refused as refused:
+            return refused.answer
+        except web.HTTPRequestEntityTooLarge:
+            return 413, {"code": "too_large", "message": f"请求体超过{BODY_LIMIT}字节"}, {}
+        return _as_http(reply)
+
+    def _authenticate(self, province: str, request: web.Request, body: bytes) -> None:
+        now = time.time()
+        try:
+            stamp = verify_request(
+                self._tokens[province],
+                request.headers,
+                method=request.method,
+                target=request.raw_path,
+                body=body,
+                now=now,
+            )
+            self._nonces[province].take(stamp.nonce, now)
+        except SignatureError as error:
+            raise _Refused(401, error.code, f"签名校验未通过: {error}") from error
+
+    def _signed(
+        self,
+        province: str,
+        request: web.Request,
+        status: int,
+        body: dict[str, Any],
+        headers: dict[str, str],
+    ) -> web.Response:
+        content = orjson.dumps(body)
+        signature = sign_response(
+            self._tokens[province],
+            status=status,
+            body=content,
+            timestamp=int(time.time()),
+            nonce=request.headers.get(H_NONCE, ""),
+        )
+        return web.Response(
+            status=status,
+            body=content,
+            content_type="application/json",
+            charset="utf-8",
+            headers={**headers, **signature},
+        )
+
+
+async def _submit(desk: Desk, _: web.Request, body: bytes) -> Reply:
+    read = _parsed(_SubmitBody, body)
+    return await desk.submit(
+        Submission(
+            read.request_id,
+            read.item_code,
+            read.item_name,
+            read.kind,
+            read.applicant.name,
+            read.applicant.masked(),
+            read.act_before,
+        )
+    )
+
+
+async def _look_up(desk: Desk, request: web.Request, _: bytes) -> Reply:
+    return await desk.look_up(request.match_info["request_id"])
+
+
+async def _supplement(desk: Desk, request: web.Request, body: bytes) -> Reply:
+    read = _parsed(_SupplementBody, body)
+    return await desk.supplement(
+        request.match_info["request_id"], read.supplement_id, read.act_before
+    )
+
+
+async def _withdraw(desk: Desk, request: web.Request, body: bytes) -> Reply:
+    read = _parsed(_WithdrawalBody, body)
+    return await desk.withdraw(request.match_info["request_id"], read.act_before)
+
+
+async def _no_such_route(_: Desk, request: web.Request, __: bytes) -> Reply:
+    raise _Refused(404, "no_such_route", f"{request.method} {request.path} 不存在")
+
+
+_Model = Any
+
+
+def _parsed(model: type[_Model], body: bytes) -> _Model:
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = "/" + "/".join(map(str, first["loc"]))
+        raise _Refused(400, "bad_request", f"{where}: {first['msg']}") from error
+
+
+def _as_http(reply: Reply) -> _Answer:
+    headers: dict[str, str] = {}
+    if reply.retry_after_seconds is not None:
+        headers["Retry-After"] = str(reply.retry_after_seconds)
+    known = reply.application or {}
+    if reply.code is Code.OK:
+        return 200, known, headers
+    error = {"code": reply.code.value, "message": MESSAGES[reply.code], **known}
+    return STATUS[reply.code], error, headers
+
+
+def _broken_answer(status: int) -> web.Response:
+    """What a proxy before the province says: no signature, no JSON, no clue about the effect."""
+    page = f"<html><body><h1>{status}</h1><hr>nginx</body></html>"
+    return web.Response(status=status, text=page, content_type="text/html")

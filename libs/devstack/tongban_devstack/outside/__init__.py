@@ -1,0 +1,1 @@
+"""What the simulated gateways and devices have in common: journal, faults, process."""

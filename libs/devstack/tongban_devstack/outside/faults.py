@@ -1,0 +1,123 @@
+"""Faults that a test sets: kept per target, valid until they are cleared, also over a restart."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any, Generic, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tongban_devstack.outside.journal import Journal
+
+FAULTS_SCHEMA = """
+CREATE TABLE IF NOT EXISTS faults (
+    family TEXT, target TEXT, body TEXT NOT NULL, PRIMARY KEY (family, target)
+) WITHOUT ROWID;
+"""
+
+
+class FaultSet(BaseModel):
+    """Base of the fault sets: every field has the harmless value as its default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+F = TypeVar("F", bound=FaultSet)
+
+
+class FaultBoard(Generic[F]):
+    """The faults of one family of targets (provinces, printers, providers), in memory and kept."""
+
+    def __init__(self, journal: Journal, family: str, model: type[F]) -> None:
+        self.model = model
+        self._journal = journal
+        self._family = family
+        self._none = model()
+        self._set: dict[str, F] = {}
+
+    async def load(self) -> None:
+        """Read what was set before a restart."""
+
+        def work(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+            query = "SELECT target, body FROM faults WHERE family = ?"
+            return connection.execute(query, (self._family,)).fetchall()
+
+        rows = await self._journal.write(work)
+        self._set = {target: self.model.model_validate_json(body) for target, body in rows}
+
+    def of(self, target: str) -> F:
+        """The faults of a target; the harmless set when none are set."""
+        return self._set.get(target, self._none)
+
+    async def put(self, target: str, faults: F) -> None:
+        """Replace the whole set of a target."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT OR REPLACE INTO faults VALUES (?, ?, ?)",
+                (self._family, target, faults.model_dump_json()),
+            )
+
+        await self._journal.write(work)
+        self._set[target] = faults
+
+    async def clear(self, target: str | None = None) -> None:
+        """Take back the faults of one target, or of all."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "DELETE FROM faults WHERE family = ? AND (? IS NULL OR target = ?)",
+                (self._family, target, target),
+            )
+
+        await self._journal.write(work)
+        if target is None:
+            self._set.clear()
+        else:
+            self._set.pop(target, None)
+
+    def as_json(self) -> dict[str, dict[str, Any]]:
+        """What is set, by target."""
+        return {name: faults.model_dump(mode="json") for name, faults in sorted(self._set.items())}
+
+
+async def read_faults(request: web.Request, model: type[F]) -> F:
+    """The body of a PUT as a fault set.
+
+    Raises:
+        web.HTTPBadRequest: the body is not a JSON object.
+        web.HTTPUnprocessableEntity: a field is wrong; problem+json names each and what it may be.
+    """
+    try:
+        body = json.loads(await request.read())
+    except ValueError as error:
+        raise problem(web.HTTPBadRequest, "The body is not JSON", str(error)) from error
+    if not isinstance(body, dict):
+        raise problem(web.HTTPBadRequest, "The body is not a JSON object", "send {} for no faults")
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        errors = [
+            {"pointer": "/" + "/".join(map(str, each["loc"])), "message": each["msg"]}
+            for each in error.errors(include_url=False)
+        ]
+        allowed = "allowed fields, with their harmless values: " + model().model_dump_json()
+        raise problem(
+            web.HTTPUnprocessableEntity, "These faults cannot be set", allowed, errors
+        ) from error
+
+
+def problem(
+    kind: type[web.HTTPClientError],
+    title: str,
+    detail: str,
+    errors: list[dict[str, str]] | None = None,
+) -> web.HTTPClientError:
+    """An RFC 9457 answer, to be raised or returned."""
+    body: dict[str, Any] = {"title": title, "status": kind.status_code, "detail": detail}
+    if errors:
+        body["errors"] = errors
+    text = json.dumps(body, ensure_ascii=False)
+    return kind(text=text, content_type="application/problem+json")

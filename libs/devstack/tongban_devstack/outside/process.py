@@ -1,0 +1,79 @@
+"""How a process of the simulated outside starts, says that it is there, and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import web
+from tongban_common.observability import configure_logging
+from tongban_common.settings import CommonSettings
+
+log = structlog.get_logger()
+
+
+class Cut(Exception):
+    """The connection is to be aborted without an answer."""
+
+
+def cut(request: web.Request) -> web.Response:
+    """Abort the TCP connection (RST); the response returned only ends the handler."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+class Stopping:
+    """Tells those who wait for the simulation's sake (latency, printing) that the process ends."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        """The process is to end."""
+        self._event.set()
+
+    async def wait(self) -> None:
+        """Return when the process is to end."""
+        await self._event.wait()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep on the wall clock.
+
+        Raises:
+            Cut: the process ends; whoever was to be answered sees the connection go.
+        """
+        if seconds <= 0:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return
+        raise Cut
+
+
+def run(
+    service: str, settings: CommonSettings, serve: Callable[[Stopping], Awaitable[None]]
+) -> None:
+    """Run `serve` until SIGTERM or SIGINT sets its `Stopping`; then end with exit code 0."""
+    configure_logging(service, instance=settings.instance, level=settings.log_level)
+
+    async def main() -> None:
+        stopping = Stopping()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        await serve(stopping)
+
+    asyncio.run(main())
+
+
+def announce(service: str, host: str, port: int) -> None:
+    """One JSON line on stdout when the process can be used, also when it chose its port itself."""
+    url = f"http://{host}:{port}"
+    log.info("serving", url=url)
+    print(json.dumps({"ready": True, "service": service, "url": url}), flush=True)
