@@ -1,0 +1,1 @@
+"""The router: the Faust dispatcher, and the connectors of the provinces."""

@@ -1,0 +1,1 @@
+"""The dispatcher: the life of each request, from submitted to a final state."""

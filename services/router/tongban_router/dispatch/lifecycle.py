@@ -1,0 +1,309 @@
+"""The life of a request as a pure state machine: an input and a state in, a state and outputs out.
+
+                        ┌───────────────┐
+     submitted ──> routed <──> waiting_for_province
+                        │  └──> held ──(operator)──> routed, failed
+                        v
+        needs_supplement <──> accepted
+                        │
+     final:  completed   rejected   withdrawn   expired   failed
+
+Rules that hold in every state:
+- An input is applied once. Its repeat changes nothing and sends everything again that may have been
+  lost (the process may have died between writing its table and sending): all with derived ids, and
+  marked as repeats.
+- What was handed to a province ends as withdrawn or expired only by the connector's word.
+- Nothing leaves a final state. What comes later is ignored, or noted where a person should know.
+- An input that comes before its submission waits for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tongban_common.domain.ids import derived_id
+from tongban_common.domain.status import CallKind, Status
+from tongban_common.events.models import (
+    OperatorDecision,
+    ProvinceOutcome,
+    RequestSubmitted,
+    SupplementHanded,
+    TimerDue,
+    WithdrawalAsked,
+)
+from tongban_router.dispatch import outcomes, texts
+from tongban_router.dispatch.state import (
+    AnyInput,
+    Call,
+    EarlyInput,
+    Entry,
+    Input,
+    RequestState,
+    Rules,
+    next_due,
+)
+
+
+@dataclass(slots=True)
+class Decision:
+    """What an input does. `state` None: forget the request. The outputs are in sending order."""
+
+    state: RequestState | None
+    entries: list[Entry] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    completed: bool = False
+    repeat: bool = False
+    """All outputs may have been sent before."""
+
+    @property
+    def sends(self) -> bool:
+        """Whether anything goes out."""
+        return bool(self.entries or self.calls or self.completed)
+
+
+class Lifecycle:
+    """Decides what an input does to a request.
+
+    `maybe_seen` says that a predecessor may have read the same record and acted on it: whatever
+    goes out is then marked as a repeat, since the table alone cannot tell (its newest writes may
+    have died with the predecessor).
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+
+    def apply(
+        self,
+        state: RequestState | None,
+        event_id: str,
+        body: AnyInput,
+        *,
+        now: datetime,
+        maybe_seen: bool = False,
+    ) -> Decision:
+        """The decision; `state` itself is never changed."""
+        if isinstance(body, TimerDue):
+            decision = self._timer(state, now=now, maybe_seen=maybe_seen)
+        elif state is None or state.submitted is None:
+            decision = self._before_submission(state, event_id, body, now)
+        elif event_id in state.seen:
+            return _again(state)
+        else:
+            decision = self._input(state, event_id, body, now)
+        decision.repeat = decision.repeat or maybe_seen
+        return decision
+
+    def _before_submission(
+        self, state: RequestState | None, event_id: str, body: Input, now: datetime
+    ) -> Decision:
+        known = state or RequestState(first_seen=now)
+        if not isinstance(body, RequestSubmitted):
+            if any(early.event_id == event_id for early in known.early):
+                return Decision(known)
+            waiting = [*known.early, EarlyInput(event_id=event_id, body=body)]
+            return Decision(known.model_copy(update={"early": waiting}))
+        turn = _Turn(RequestState(first_seen=now, submitted=body))
+        turn.state.remember(event_id)
+        turn.enter(Status.SUBMITTED, at=body.submitted_at, by=body.origin.kiosk_id)
+        turn.enter(Status.ROUTED, at=now, by="router")
+        turn.call(CallKind.SUBMIT, derived_id("call", body.request_id, "submit"), now)
+        for early in known.early:
+            turn.state.remember(early.event_id)
+            self._dispatch(turn, early.body, now)
+        decision = turn.decision()
+        # An early answer means that a call went out before: this one is its repeat.
+        decision.repeat = bool(known.early)
+        return decision
+
+    def _input(self, state: RequestState, event_id: str, body: Input, now: datetime) -> Decision:
+        if isinstance(body, RequestSubmitted) and body.body_digest == state.request.body_digest:
+            return _again(state)
+        turn = _Turn(state.model_copy(deep=True))
+        turn.state.remember(event_id)
+        self._dispatch(turn, body, now)
+        return turn.decision()
+
+    def _dispatch(self, turn: _Turn, body: Input, now: datetime) -> None:
+        match body:
+            case RequestSubmitted():
+                turn.note(texts.OTHER_BODY, at=now, by="router")
+            case ProvinceOutcome():
+                outcomes.apply(turn, body, rules=self._rules, now=now)
+            case SupplementHanded():
+                _supplement(turn, body, now)
+            case WithdrawalAsked():
+                _withdraw(turn, body, now)
+            case OperatorDecision():
+                _operator(turn, body, now)
+
+    def _timer(self, state: RequestState | None, *, now: datetime, maybe_seen: bool) -> Decision:
+        if state is None:
+            return Decision(None)
+        due = next_due(state, self._rules)
+        if due is None or due > now:
+            return _again(state) if maybe_seen else Decision(state)
+        if state.finished_at is not None or state.submitted is None:
+            return Decision(None)
+        turn = _Turn(state.model_copy(deep=True))
+        if not turn.state.closing and turn.state.request.deadline <= now:
+            _close(turn, now)
+        elif turn.state.next_poll is not None and turn.state.next_poll <= now:
+            turn.state.next_poll = None
+            turn.state.polls += 1
+            call_id = derived_id("call", turn.request_id, "poll", turn.state.polls)
+            turn.call(CallKind.POLL, call_id, now)
+        else:
+            turn.ask_again(now, self._rules)
+        return turn.decision()
+
+
+class _Turn:
+    """One step: a private copy of the state, and what is to be sent."""
+
+    def __init__(self, state: RequestState) -> None:
+        self.state = state
+        self._entries: list[Entry] = []
+        self._calls: list[Call] = []
+        self._repeat = False
+        self._completed = False
+
+    @property
+    def request_id(self) -> str:
+        return self.state.request.request_id
+
+    def enter(
+        self,
+        status: Status,
+        *,
+        at: datetime,
+        by: str,
+        reason: str | None = None,
+        expected_by: datetime | None = None,
+        note: bool = False,
+    ) -> None:
+        """Move to a status, or (with `note`) remark on the one that holds."""
+        entry = Entry(
+            seq=len(self.state.history) + 1,
+            status=status,
+            at=at,
+            by=by,
+            reason=reason,
+            expected_by=expected_by,
+            note=note,
+        )
+        self.state.history.append(entry)
+        self._entries.append(entry)
+
+    def note(self, reason: str, *, at: datetime, by: str) -> None:
+        """Say something in the timeline, once."""
+        if all(entry.reason != reason for entry in self.state.history[-3:]):
+            self.enter(self.state.status, at=at, by=by, reason=reason, note=True)
+
+    def finish(self, status: Status, *, at: datetime, by: str, reason: str | None) -> None:
+        """Reach a final state; no call is open any more."""
+        self.enter(status, at=at, by=by, reason=reason)
+        self.state.finished_at = at
+        self.state.calls = []
+        self.state.next_poll = None
+        self._calls = []
+        self._completed = status is Status.COMPLETED
+
+    def call(self, kind: CallKind, call_id: str, now: datetime, *, closing: bool = False) -> None:
+        """Ask the province's connector for something."""
+        call = Call(
+            kind=kind,
+            call_id=call_id,
+            not_after=self.state.request.deadline,
+            asked_at=now,
+            closing=closing,
+        )
+        self.state.calls.append(call)
+        self._calls.append(call)
+
+    def ask_again(self, now: datetime, rules: Rules) -> None:
+        """Send the calls again that have been silent for too long."""
+        for index, call in enumerate(self.state.calls):
+            if call.asked_at + rules.ask_again_after(call.asked) <= now:
+                again = call.model_copy(update={"asked_at": now, "asked": call.asked + 1})
+                self.state.calls[index] = again
+                self._calls.append(again)
+        self._repeat = True
+
+    def resume(self, now: datetime) -> None:
+        """Send all open calls again, as repeats: what became of them is not known."""
+        self.state.calls = [
+            call.model_copy(update={"asked_at": now, "asked": call.asked + 1})
+            for call in self.state.calls
+        ]
+        self._calls.extend(self.state.calls)
+        self._repeat = True
+
+    def decision(self) -> Decision:
+        """The step's result."""
+        return Decision(
+            self.state, self._entries, self._calls, completed=self._completed, repeat=self._repeat
+        )
+
+
+Turn = _Turn
+
+
+def _again(state: RequestState) -> Decision:
+    """Everything that may have been lost with a dead process, once more."""
+    if state.submitted is None:
+        return Decision(state)
+    return Decision(
+        state,
+        list(state.history),
+        list(state.calls),
+        completed=state.status is Status.COMPLETED,
+        repeat=True,
+    )
+
+
+def _supplement(turn: _Turn, command: SupplementHanded, now: datetime) -> None:
+    if turn.state.status is not Status.NEEDS_SUPPLEMENT or turn.state.closing:
+        turn.note(texts.SUPPLEMENT_NOT_WANTED, at=now, by="router")
+        return
+    sealed = turn.state.request.sealed
+    parts = {**sealed.parts, "supplement": command.sealed.parts["supplement"]}
+    turn.state.submitted = turn.state.request.model_copy(
+        update={"sealed": sealed.model_copy(update={"parts": parts})}
+    )
+    turn.enter(Status.ROUTED, at=now, by=command.by, reason=texts.SUPPLEMENT_HANDED)
+    turn.call(
+        CallKind.SUPPLEMENT,
+        derived_id("call", turn.request_id, "supplement", command.command_id),
+        now,
+    )
+
+
+def _withdraw(turn: _Turn, command: WithdrawalAsked, now: datetime) -> None:
+    if turn.state.status.final:
+        turn.note(texts.WITHDRAWAL_TOO_LATE, at=now, by="router")
+        return
+    turn.note(texts.WITHDRAWAL_ASKED, at=now, by=command.by)
+    call_id = derived_id("call", turn.request_id, "withdraw")
+    if turn.state.outstanding(call_id) is None:
+        turn.call(CallKind.WITHDRAW, call_id, now)
+
+
+def _close(turn: _Turn, now: datetime) -> None:
+    """Its time is up: ask the connector to take it back, and wait for its word."""
+    turn.state.closing = True
+    turn.state.next_poll = None
+    turn.note(texts.TIME_IS_UP, at=now, by="router")
+    call_id = derived_id("call", turn.request_id, "closing")
+    turn.call(CallKind.WITHDRAW, call_id, now, closing=True)
+
+
+def _operator(turn: _Turn, decision: OperatorDecision, now: datetime) -> None:
+    if turn.state.status.final:
+        return
+    if decision.decision == "fail":
+        turn.finish(Status.FAILED, at=now, by=decision.by, reason=decision.reason)
+        return
+    if turn.state.status is Status.HELD:
+        turn.enter(Status.ROUTED, at=now, by=decision.by, reason=decision.reason)
+    turn.resume(now)

@@ -1,0 +1,127 @@
+"""What a province's word (or a connector's) does to a request."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tongban_common.domain.status import CallKind, OutcomeKind, Status
+from tongban_common.events.models import ProvinceOutcome
+from tongban_router.dispatch import texts
+from tongban_router.dispatch.state import Call, Rules
+
+if TYPE_CHECKING:
+    from tongban_router.dispatch.lifecycle import Turn
+
+_BEFORE_PROVINCE = frozenset({Status.SUBMITTED, Status.ROUTED, Status.WAITING_FOR_PROVINCE})
+_BY = "province"
+
+
+def apply(turn: Turn, outcome: ProvinceOutcome, *, rules: Rules, now: datetime) -> None:
+    """Move the request by one outcome."""
+    if turn.state.status.final:
+        return
+    call = turn.state.outstanding(outcome.call_id)
+    answered = call is None and outcome.call is not CallKind.POLL
+    # A repeat was asked and the same question came back answered twice. A late final word is still
+    # worth hearing, an interim one is not.
+    if answered and outcome.outcome not in (OutcomeKind.COMPLETED, OutcomeKind.REJECTED):
+        return
+    match outcome.outcome:
+        case OutcomeKind.WAITING:
+            _waiting(turn, outcome)
+        case OutcomeKind.HELD:
+            _held(turn, outcome)
+        case _:
+            _answered(turn, call)
+            _final_or_next(turn, outcome, call, rules, now)
+
+
+def _answered(turn: Turn, call: Call | None) -> None:
+    if call is not None:
+        turn.state.calls = [open_ for open_ in turn.state.calls if open_ is not call]
+
+
+def _waiting(turn: Turn, outcome: ProvinceOutcome) -> None:
+    reason = outcome.reason or texts.PROVINCE_AWAY
+    if turn.state.status not in _BEFORE_PROVINCE:
+        turn.note(reason, at=outcome.at, by="router")
+        return
+    newest = turn.state.history[-1]
+    if newest.status is Status.WAITING_FOR_PROVINCE and newest.reason == reason:
+        return
+    turn.enter(
+        Status.WAITING_FOR_PROVINCE,
+        at=outcome.at,
+        by="router",
+        reason=reason,
+        expected_by=outcome.until,
+    )
+
+
+def _held(turn: Turn, outcome: ProvinceOutcome) -> None:
+    reason = outcome.reason or texts.HELD
+    if turn.state.status is Status.HELD and turn.state.history[-1].reason == reason:
+        return
+    turn.state.next_poll = None
+    turn.enter(Status.HELD, at=outcome.at, by="router", reason=reason)
+
+
+def _final_or_next(
+    turn: Turn, outcome: ProvinceOutcome, call: Call | None, rules: Rules, now: datetime
+) -> None:
+    at, reason = outcome.at, outcome.reason
+    match outcome.outcome:
+        case OutcomeKind.COMPLETED:
+            _take_result(turn, outcome)
+            turn.finish(Status.COMPLETED, at=at, by=_BY, reason=reason)
+        case OutcomeKind.REJECTED:
+            turn.finish(Status.REJECTED, at=at, by=_BY, reason=reason or texts.REJECTED)
+        case OutcomeKind.WITHDRAWN:
+            expired = call is not None and call.closing
+            status = Status.EXPIRED if expired else Status.WITHDRAWN
+            why = texts.EXPIRED if expired else texts.WITHDRAWN
+            turn.finish(status, at=at, by=_BY, reason=reason or why)
+        case OutcomeKind.NOT_SENT if outcome.call is not CallKind.SUBMIT:
+            # The province has the request itself: only taking it back can end it (see `_close`).
+            turn.note(reason or texts.CALL_NOT_SENT, at=at, by="router")
+        case OutcomeKind.NOT_SENT:
+            turn.finish(Status.EXPIRED, at=at, by="router", reason=reason or texts.NOT_SENT)
+        case OutcomeKind.NEEDS_SUPPLEMENT:
+            turn.state.receipt = outcome.receipt or turn.state.receipt
+            turn.state.next_poll = None
+            if turn.state.status is not Status.NEEDS_SUPPLEMENT:
+                turn.enter(
+                    Status.NEEDS_SUPPLEMENT,
+                    at=at,
+                    by=_BY,
+                    reason=reason or texts.NEEDS_SUPPLEMENT,
+                    expected_by=turn.state.request.deadline,
+                )
+        case OutcomeKind.ACCEPTED:
+            _accepted(turn, outcome, rules, now)
+
+
+def _accepted(turn: Turn, outcome: ProvinceOutcome, rules: Rules, now: datetime) -> None:
+    turn.state.receipt = outcome.receipt or turn.state.receipt
+    if turn.state.status is not Status.ACCEPTED:
+        turn.enter(
+            Status.ACCEPTED,
+            at=outcome.at,
+            by=_BY,
+            reason=outcome.reason,
+            expected_by=outcome.until,
+        )
+    # Also when closing: a province that cannot take it back is followed to its end.
+    turn.state.next_poll = now + rules.poll_after(turn.state.polls)
+
+
+def _take_result(turn: Turn, outcome: ProvinceOutcome) -> None:
+    turn.state.documents = outcome.documents
+    if outcome.sealed is None:
+        return
+    sealed = turn.state.request.sealed
+    parts = {**sealed.parts, **outcome.sealed.parts}
+    turn.state.submitted = turn.state.request.model_copy(
+        update={"sealed": sealed.model_copy(update={"parts": parts})}
+    )

@@ -1,0 +1,136 @@
+"""What the router keeps of a request, in its table and the table's changelog."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from tongban_common.domain.status import CallKind, Status
+from tongban_common.events.models import (
+    DocumentRef,
+    OperatorDecision,
+    ProvinceOutcome,
+    RequestSubmitted,
+    SupplementHanded,
+    TimerDue,
+    WithdrawalAsked,
+)
+
+Input = RequestSubmitted | ProvinceOutcome | SupplementHanded | WithdrawalAsked | OperatorDecision
+"""What moves a request, time aside."""
+AnyInput = Input | TimerDue
+_REMEMBERED = 32
+"""Ids of inputs that a state remembers. A request sees a handful; polls of a slow province more."""
+
+
+class Entry(BaseModel):
+    """One line of the history; becomes a RequestStatus event, also when it is sent again."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seq: int
+    status: Status
+    at: AwareDatetime
+    by: str
+    reason: str | None = None
+    note: bool = False
+    expected_by: AwareDatetime | None = None
+
+
+class Call(BaseModel):
+    """A call to the province that has not been answered yet."""
+
+    kind: CallKind
+    call_id: str
+    not_after: AwareDatetime
+    asked_at: AwareDatetime
+    asked: int = 1
+    closing: bool = False
+
+
+class EarlyInput(BaseModel):
+    """An input that came before the submission it belongs to.
+
+    That happens when the router died after a call had gone out and before its table was written:
+    the province's answer may then be read before the submission is read again.
+    """
+
+    event_id: str
+    body: Annotated[
+        ProvinceOutcome | SupplementHanded | WithdrawalAsked | OperatorDecision,
+        Field(union_mode="left_to_right"),
+    ]
+
+
+class RequestState(BaseModel):
+    """A request in the table. `submitted` is None while only early inputs are known."""
+
+    submitted: RequestSubmitted | None = None
+    history: list[Entry] = []
+    calls: list[Call] = []
+    receipt: str | None = None
+    documents: list[DocumentRef] = []
+    polls: int = 0
+    next_poll: AwareDatetime | None = None
+    closing: bool = Field(default=False, description="its time is up; it is being taken back")
+    finished_at: AwareDatetime | None = None
+    first_seen: AwareDatetime
+    seen: list[str] = Field([], description="ids of the inputs applied, newest last")
+    early: list[EarlyInput] = []
+
+    @property
+    def status(self) -> Status:
+        """Where the request stands: the newest entry says it, a note repeats it."""
+        return self.history[-1].status if self.history else Status.SUBMITTED
+
+    @property
+    def request(self) -> RequestSubmitted:
+        """The submission. Only to be asked for where there is one."""
+        assert self.submitted is not None  # noqa: S101 - early states never get here
+        return self.submitted
+
+    def outstanding(self, call_id: str) -> Call | None:
+        """The unanswered call of that id."""
+        return next((call for call in self.calls if call.call_id == call_id), None)
+
+    def remember(self, event_id: str) -> None:
+        """Note that this input has been applied."""
+        self.seen.append(event_id)
+        del self.seen[:-_REMEMBERED]
+
+
+class Rules(BaseModel):
+    """The spans of time that the life of a request goes by, in business time."""
+
+    model_config = ConfigDict(frozen=True)
+
+    first_poll: timedelta = timedelta(minutes=1)
+    longest_poll: timedelta = timedelta(hours=4)
+    ask_again: timedelta = timedelta(minutes=10)
+    keep_finished: timedelta = timedelta(hours=24)
+
+    def poll_after(self, polls: int) -> timedelta:
+        """How long to wait before the next poll, after so many: doubling, to a limit."""
+        return min(self.first_poll * (1 << min(polls, 20)), self.longest_poll)
+
+    def ask_again_after(self, asked: int) -> timedelta:
+        """How long a call may stay unanswered before it is sent again, after so many sendings."""
+        return self.ask_again * (1 << min(asked - 1, 6))
+
+
+def next_due(state: RequestState, rules: Rules) -> AwareDatetime | None:
+    """When the timer should look at this request again; None: only an event can move it."""
+    if state.finished_at is not None:
+        return state.finished_at + rules.keep_finished
+    if state.submitted is None:
+        return state.first_seen + rules.keep_finished
+    moments: list[AwareDatetime] = []
+    if state.status is not Status.HELD:  # held waits for a person, or for its deadline
+        moments += [call.asked_at + rules.ask_again_after(call.asked) for call in state.calls]
+    if state.next_poll is not None:
+        moments.append(state.next_poll)
+    if not state.closing:
+        moments.append(state.submitted.deadline)
+    return min(moments) if moments else None
