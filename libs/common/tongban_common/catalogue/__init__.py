@@ -1,0 +1,44 @@
+"""The catalogue: what a kiosk offers, read from the files under `catalogue/` or from the topic."""
+
+from tongban_common.catalogue.catalogue import Catalogue, ZoneSummary
+from tongban_common.catalogue.forms import form_validator
+from tongban_common.catalogue.loader import find_directory, load
+from tongban_common.catalogue.models import (
+    Audience,
+    Document,
+    Fee,
+    Gateway,
+    Item,
+    ItemKind,
+    Limits,
+    Material,
+    Mode,
+    Province,
+    ServiceHours,
+    Zone,
+)
+from tongban_common.catalogue.source import Category
+from tongban_common.catalogue.yamlfile import CatalogueError, Problem
+
+__all__ = [
+    "Audience",
+    "Catalogue",
+    "CatalogueError",
+    "Category",
+    "Document",
+    "Fee",
+    "Gateway",
+    "Item",
+    "ItemKind",
+    "Limits",
+    "Material",
+    "Mode",
+    "Problem",
+    "Province",
+    "ServiceHours",
+    "Zone",
+    "ZoneSummary",
+    "find_directory",
+    "form_validator",
+    "load",
+]

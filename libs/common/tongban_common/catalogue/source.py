@@ -1,0 +1,138 @@
+"""The shape of the files under `catalogue/`, as a person writes them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from tongban_common.catalogue.models import (
+    Audience,
+    BasicCode,
+    CatalogueModel,
+    Document,
+    Fee,
+    ItemKind,
+    Limits,
+    Material,
+    Mode,
+    Province,
+    ServiceHours,
+    Slug,
+    Zone,
+)
+
+FieldSchema = dict[str, Any]
+"""A JSON Schema snippet with `title`, `description` and `examples`; the first example is the one
+used. `x-values` (cities, own_province, other_provinces) fills `enum` from `provinces.yaml`."""
+
+
+class ProvincesFile(CatalogueModel):
+    provinces: tuple[Province, ...]
+
+
+class Domain(CatalogueModel):
+    """One of the nine domains (领域)."""
+
+    id: Slug
+    name: str
+    name_en: str
+
+
+class DomainsFile(CatalogueModel):
+    domains: tuple[Domain, ...]
+
+
+class Department(CatalogueModel):
+    """Who is in charge. `{province}` stands for the province's full name."""
+
+    digits: str = Field(pattern=r"^[0-9]{2}$")
+    name: str
+    in_municipality: str | None = None
+    """Where a municipality calls it otherwise (局, not 厅)."""
+
+
+class TermsFile(CatalogueModel):
+    """`terms.yaml`: what several categories name instead of repeating it."""
+
+    departments: dict[Slug, Department]
+    materials: dict[Slug, Material]
+    hours: dict[Slug, ServiceHours]
+
+
+class FieldsFile(CatalogueModel):
+    fields: dict[Slug, FieldSchema]
+
+
+class SynonymsFile(CatalogueModel):
+    """`synonyms.yaml`: an everyday word, and the words in names that it stands for."""
+
+    synonyms: dict[str, tuple[str, ...]]
+
+
+class FieldUse(CatalogueModel):
+    """A field in a category's form: a name, `name?` where it may be left out, or a mapping that
+    also changes the shared snippet (`with`)."""
+
+    field: Slug
+    required: bool = True
+    changes: FieldSchema = Field(default_factory=dict, alias="with")
+
+
+def _field_use(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"field": value.removesuffix("?"), "required": not value.endswith("?")}
+    return value
+
+
+class Except(CatalogueModel):
+    """All provinces but these."""
+
+    all_except: tuple[str, ...]
+
+
+class Terms(CatalogueModel):
+    """What a category may leave to its file's defaults, and an override may change."""
+
+    audience: Audience | None = None
+    mode: Mode | None = None
+    department: Slug | None = None
+    materials: tuple[Slug, ...] | None = None
+    limits: Limits | None = None
+    fee: Fee | None = None
+    hours: Slug | None = None
+    version: int | None = Field(None, ge=1)
+
+
+class Override(Terms):
+    """What one province does differently."""
+
+    name: str | None = None
+    name_en: str | None = None
+    fields: tuple[Annotated[FieldUse, BeforeValidator(_field_use)], ...] | None = None
+
+
+class Category(Terms):
+    """The same service across provinces (类); `code` is its basic code of ten digits."""
+
+    id: Slug
+    code: BasicCode
+    name: str
+    name_en: str
+    kind: ItemKind
+    domain: str | None = None
+    usage: int = Field(0, ge=0)
+    fields: tuple[Annotated[FieldUse, BeforeValidator(_field_use)], ...] = ()
+    document: Document | None = None
+    partner: str | None = None
+    provinces: Literal["all"] | Except | tuple[str, ...]
+    overrides: dict[str, Override] = Field(default_factory=dict)
+
+
+class CategoriesFile(CatalogueModel):
+    """A file of categories of one zone. A category says its domain itself or takes the file's."""
+
+    zones: tuple[Zone, ...] = Field(min_length=1)
+    domain: str | None = None
+    defaults: dict[ItemKind, Terms] = Field(default_factory=dict)
+    categories: tuple[Category, ...]

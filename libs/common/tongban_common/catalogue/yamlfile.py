@@ -1,0 +1,113 @@
+"""YAML that remembers on which line each thing stands, so that an error can say where."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing that is wrong in one line of one file."""
+
+    file: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}"
+
+
+class CatalogueError(Exception):
+    """The data cannot be used; `problems` has every reason, by file and line."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = sorted(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class LocatedDict(dict[Any, Any]):
+    """A mapping that knows the line of each key."""
+
+    line: int
+    lines: dict[Hashable, int]
+
+
+class LocatedList(list[Any]):
+    """A sequence that knows the line of each element."""
+
+    line: int
+    lines: list[int]
+
+
+class _Loader(yaml.CSafeLoader):
+    """libyaml's parser with the safe constructors, ours for what has parts."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> LocatedDict:
+    result = LocatedDict()
+    result.line = node.start_mark.line + 1
+    result.lines = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in result:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{key!r} stands here twice", key_node.start_mark
+            )
+        result[key] = loader.construct_object(value_node, deep=True)
+        result.lines[key] = key_node.start_mark.line + 1
+    return result
+
+
+def _sequence(loader: _Loader, node: yaml.SequenceNode) -> LocatedList:
+    result = LocatedList(loader.construct_object(child, deep=True) for child in node.value)
+    result.line = node.start_mark.line + 1
+    result.lines = [child.start_mark.line + 1 for child in node.value]
+    return result
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+_Loader.add_constructor("tag:yaml.org,2002:seq", _sequence)
+
+
+def read(path: Path, name: str) -> LocatedDict:
+    """Read a file whose top level is a mapping; `name` is how problems call it.
+
+    Raises:
+        CatalogueError: unreadable, not YAML, a key twice, or not a mapping.
+    """
+    try:
+        content = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - derives from CSafeLoader
+    except OSError as error:
+        raise CatalogueError([Problem(name, 1, f"cannot be read: {error.strerror}")]) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = mark.line + 1 if mark else 1
+        raise CatalogueError([Problem(name, line, str(error.problem))]) from error
+    except yaml.YAMLError as error:
+        raise CatalogueError([Problem(name, 1, str(error))]) from error
+    if not isinstance(content, LocatedDict):
+        raise CatalogueError([Problem(name, 1, "the top level must be a mapping")])
+    return content
+
+
+def line_of(content: Any, location: Sequence[Any]) -> int:
+    """The line of what `location` (keys and indexes, as pydantic gives them) leads to.
+
+    Where the path leaves the file (a key that is missing, a default), the line of its last known
+    ancestor.
+    """
+    line: int = getattr(content, "line", 1)
+    for step in location:
+        known = (isinstance(content, LocatedDict) and step in content) or (
+            isinstance(content, LocatedList) and isinstance(step, int) and step < len(content)
+        )
+        if not known:
+            break
+        line = content.lines[step]
+        content = content[step]
+    return line

@@ -1,0 +1,245 @@
+"""Numbers that identify people and companies: is it one, what is wrong with it, how to show it.
+
+GB 11643 (resident ID number), GB 32100 (unified social credit code), mobile numbers of the
+mainland, and, loosely, the documents of people without a resident ID. Nothing is looked up: a
+number that passes is well-formed, not issued. Nothing here raises on bad input or logs it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import NamedTuple
+
+from stdnum.cn import ric, uscc
+
+from tongban_common.clock import CHINA
+
+PROVINCE_DIGITS = frozenset(
+    map(str, (*range(11, 16), *range(21, 24), *range(31, 38), *range(41, 47), *range(50, 55)))
+) | frozenset(map(str, (*range(61, 66), 71, 81, 82, 83)))
+"""First two digits of GB/T 2260; 81 to 83 stand on residence permits (港澳台居民居住证).
+
+Only these two are checked. The table of counties in python-stdnum refuses people who were given a
+number under a county code that is younger or older than they are, of whom there are many.
+"""
+
+_RESIDENT_ID = re.compile(r"[0-9]{17}[0-9X]")
+_CREDIT_CODE = re.compile(r"[0-9A-HJ-NP-RTUWXY]{2}[0-9]{6}[0-9A-HJ-NP-RTUWXY]{10}")
+_MOBILE = re.compile(r"1[3-9][0-9]{9}")
+_EARLIEST_BIRTH = date(1880, 1, 1)
+
+
+class Problem(NamedTuple):
+    """What is wrong and what would be right, for the person at the kiosk."""
+
+    zh: str
+    en: str
+
+
+def resident_id_problems(number: str, *, today: date | None = None) -> list[Problem]:
+    """What is wrong with a resident ID number (GB 11643); empty when nothing is.
+
+    A small x for the check digit is wrong: events carry one spelling. `today` bounds the birth date
+    and is the wall clock's in China when not given.
+    """
+    if not _RESIDENT_ID.fullmatch(number):
+        return [
+            Problem(
+                "身份证号码应为18位：前17位是数字，最后一位是数字或大写字母X",
+                "A resident ID number has 18 characters: 17 digits, then a digit or a capital X",
+            )
+        ]
+    problems = []
+    if number[:2] not in PROVINCE_DIGITS:
+        problems.append(
+            Problem(
+                "身份证号码前两位应为省级行政区划代码（GB/T 2260），如31代表上海",
+                "The first two digits must be a province of GB/T 2260, such as 31 for Shanghai",
+            )
+        )
+    birth = _birth_date(number)
+    if birth is None or not _EARLIEST_BIRTH <= birth <= (today or datetime.now(CHINA).date()):
+        problems.append(
+            Problem(
+                "身份证号码第7至14位应为真实存在的出生日期，格式为年月日，如19900307",
+                "Digits 7 to 14 must be a birth date that exists, as in 19900307",
+            )
+        )
+    if ric.calc_check_digit(number) != number[-1]:
+        problems.append(
+            Problem(
+                "身份证号码校验位不符，请逐位核对号码（末位应由前17位按GB 11643计算得出）",
+                "The check digit does not fit the 17 digits before it (GB 11643): compare each",
+            )
+        )
+    return problems
+
+
+def credit_code_problems(code: str) -> list[Problem]:
+    """What is wrong with a unified social credit code (GB 32100); empty when nothing is.
+
+    The inner check of the subject number (GB 11714) is not asked for: early codes were given out
+    without it and are still in use.
+    """
+    if not _CREDIT_CODE.fullmatch(code):
+        return [
+            Problem(
+                "统一社会信用代码应为18位数字或大写字母（不含I、O、S、V、Z），第3至8位为数字",
+                "A unified social credit code has 18 digits or capital letters other than I, O, S, "
+                "V and Z; characters 3 to 8 are digits",
+            )
+        ]
+    problems = []
+    if code[2:4] not in PROVINCE_DIGITS and code[2:4] != "10":
+        problems.append(
+            Problem(
+                "统一社会信用代码第3至8位应为登记机关的行政区划代码（GB/T 2260），如310000",
+                "Characters 3 to 8 must be the registering region of GB/T 2260, such as 310000",
+            )
+        )
+    if uscc.calc_check_digit(code[:17]) != code[-1]:
+        problems.append(
+            Problem(
+                "统一社会信用代码校验位不符，请逐位核对代码（末位应由前17位按GB 32100计算得出）",
+                "The check character does not fit the 17 before it (GB 32100): compare each",
+            )
+        )
+    return problems
+
+
+def mobile_problems(phone: str) -> list[Problem]:
+    """What is wrong with a mainland mobile number, without country code or separators."""
+    if _MOBILE.fullmatch(phone):
+        return []
+    return [
+        Problem(
+            "手机号码应为11位数字，以13至19开头，如13800001234",
+            "A mobile number has 11 digits and begins with 13 to 19, as in 13800001234",
+        )
+    ]
+
+
+class _Loose(NamedTuple):
+    pattern: re.Pattern[str]
+    problem: Problem
+
+
+_LOOSE = {
+    "passport": _Loose(
+        re.compile(r"[0-9A-Z]{5,17}"),
+        Problem(
+            "护照号码应为5至17位大写字母或数字",
+            "A passport number has 5 to 17 capital letters or digits",
+        ),
+    ),
+    "hk_macau_permit": _Loose(
+        re.compile(r"[HM][0-9]{8}(?:[0-9]{2})?"),
+        Problem(
+            "港澳居民来往内地通行证号码应以H或M开头，后接8位或10位数字",
+            "A permit of Hong Kong or Macau is H or M, then 8 or 10 digits",
+        ),
+    ),
+    "taiwan_permit": _Loose(
+        re.compile(r"[0-9]{8}|[0-9]{10}[0-9A-Z]?"),
+        Problem(
+            "台湾居民来往大陆通行证号码应为8位数字（旧版为10位数字，可带一位字母或数字）",
+            "A permit of Taiwan has 8 digits (older ones 10, with an optional letter or digit)",
+        ),
+    ),
+}
+_FOREIGN_OLD = re.compile(r"[A-Z]{3}[0-9]{12}")
+_FOREIGN_NEW = re.compile(r"9[0-9]{16}[0-9X]")
+_FOREIGN_PROBLEM = Problem(
+    "外国人永久居留身份证号码应为以9开头的18位号码，或旧版3位大写字母加12位数字，校验位须相符",
+    "A foreign permanent resident's number has 18 characters and begins with 9, or is the older 3 "
+    "capital letters and 12 digits; its check digit must fit",
+)
+
+
+def _foreign_resident_problems(number: str) -> list[Problem]:
+    if _FOREIGN_OLD.fullmatch(number):
+        return []
+    # Cards of 2023 and later are numbered like resident IDs, with 9 in front of the place.
+    if (
+        _FOREIGN_NEW.fullmatch(number)
+        and _birth_date(number) is not None
+        and ric.calc_check_digit(number) == number[-1]
+    ):
+        return []
+    return [_FOREIGN_PROBLEM]
+
+
+def _loose_problems(id_type: str) -> Callable[[str], list[Problem]]:
+    pattern, problem = _LOOSE[id_type]
+    return lambda number: [] if pattern.fullmatch(number) else [problem]
+
+
+_BY_TYPE: dict[str, Callable[[str], list[Problem]]] = {
+    "resident_id": resident_id_problems,
+    "foreign_resident_id": _foreign_resident_problems,
+    **{id_type: _loose_problems(id_type) for id_type in _LOOSE},
+}
+ID_TYPES = tuple(_BY_TYPE)
+"""The `id_type` values of CONTRACT.md."""
+
+
+def id_number_problems(id_type: str, number: str) -> list[Problem]:
+    """What is wrong with the number of a document of this type, or with the type itself."""
+    check = _BY_TYPE.get(id_type)
+    if check is None:
+        known = ", ".join(ID_TYPES)
+        return [Problem(f"证件类型应为以下之一：{known}", f"The document type is one of {known}")]
+    return check(number)
+
+
+def _birth_date(number: str) -> date | None:
+    try:
+        return date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
+    except ValueError:
+        return None
+
+
+AGE_BANDS = (
+    (16, "0-15"),
+    (18, "16-17"),
+    (30, "18-29"),
+    (45, "30-44"),
+    (60, "45-59"),
+    (75, "60-74"),
+)
+"""Upper bound (exclusive, years) and name; above the last it is `75+`."""
+
+
+def age_band(id_number: str, today: date) -> str:
+    """The band of `AGE_BANDS` that the holder of a resident ID number is in on `today`.
+
+    `unknown` for other documents and for numbers without a birth date that exists: analysts get a
+    band, never a date.
+    """
+    birth = _birth_date(id_number) if _RESIDENT_ID.fullmatch(id_number) else None
+    if birth is None or birth > today:
+        return "unknown"
+    age = today.year - birth.year - ((today.month, today.day) < (birth.month, birth.day))
+    return next((name for bound, name in AGE_BANDS if age < bound), "75+")
+
+
+def mask_name(name: str) -> str:
+    """A person's name for screens and paper: the first character, then a star for each other."""
+    return name[:1] + "*" * max(len(name) - 1, 0)
+
+
+def mask_id_number(number: str) -> str:
+    """3101**********1234 for the 18 characters of a resident ID or credit code; a shorter number
+    shows a quarter at each end, at most."""
+    shown = min(4, len(number) // 4)
+    return number[:shown] + "*" * (len(number) - 2 * shown) + number[len(number) - shown :]
+
+
+def mask_phone(phone: str) -> str:
+    """138****5678; anything that is not a mobile number is starred but for its last two."""
+    if _MOBILE.fullmatch(phone):
+        return f"{phone[:3]}****{phone[-4:]}"
+    shown = 2 if len(phone) > 5 else 0
+    return "*" * (len(phone) - shown) + phone[len(phone) - shown :]
