@@ -1,0 +1,1 @@
+"""For laptops and tests alone: embedded Kafka and store, the simulated outside, load, the demo."""

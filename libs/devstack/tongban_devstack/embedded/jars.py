@@ -1,0 +1,128 @@
+"""Apache Kafka's jars: fetched once by jgo, kept in the user's cache, checked before every use.
+
+`kafka-jars.json` pins each jar by Maven coordinates and SHA-256, so no dependency is resolved at
+run time: what runs is what was committed, or nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import jgo
+import requests
+from jgo.config import GlobalSettings
+from jgo.maven import MavenContext
+from rich.console import Console
+from rich.progress import Progress
+
+from tongban_devstack.files import exclusive
+
+PINNED = Path(__file__).with_name("kafka-jars.json")
+WAY_ROUND = (
+    "To do without: start a Kafka broker of your own and set TONGBAN_KAFKA=HOST:PORT, or copy"
+    " {cache} from a machine that has it."
+)
+
+
+class JarsUnavailable(RuntimeError):
+    """The jars cannot be fetched, or are not what was pinned; the text says what to do."""
+
+
+def user_cache() -> Path:
+    """Where this project keeps what it can fetch or make again (XDG Base Directory)."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "tongban"
+
+
+def pinned_jars() -> dict[str, str]:
+    """SHA-256 by Maven coordinates `group:artifact:version`."""
+    pinned: dict[str, str] = json.loads(PINNED.read_text())
+    return pinned
+
+
+def broker_home(cache: Path) -> Path:
+    """The directory in the cache for exactly these jars and what is derived from them."""
+    return cache / f"kafka-{hashlib.sha256(PINNED.read_bytes()).hexdigest()[:12]}"
+
+
+def jar_name(coordinates: str) -> str:
+    """The file name of a jar in the cache."""
+    _, artifact, version = coordinates.split(":")
+    return f"{artifact}-{version}.jar"
+
+
+def class_path(cache: Path, pinned: dict[str, str] | None = None) -> list[Path]:
+    """The jars, fetched if need be and verified. Safe to call from several processes at once.
+
+    Raises:
+        JarsUnavailable: they cannot be fetched, or one is not what was pinned.
+    """
+    pinned = pinned_jars() if pinned is None else pinned
+    directory = broker_home(cache) / "jars"
+    if not directory.exists():
+        with exclusive(directory.parent / "fetch.lock", wait=True):
+            if not directory.exists():  # another process may have fetched them while we waited
+                _fetch(directory, pinned)
+    _verify(directory, pinned)
+    return [directory / jar_name(coordinates) for coordinates in pinned]
+
+
+def _fetch(directory: Path, pinned: dict[str, str]) -> None:
+    """Download into a directory beside, verify, and put it in place in one step."""
+    staging = Path(tempfile.mkdtemp(dir=directory.parent, prefix="fetching-"))
+    try:
+        maven = MavenContext(
+            repo_cache=staging / "repository",
+            remote_repos={"central": jgo.MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories},
+            timeout=30,
+        )
+        (staging / "jars").mkdir()
+        console = Console(stderr=True)
+        console.print(f"Fetching Apache Kafka ({len(pinned)} jars, 44 MB) into {directory} ...")
+        with (
+            ThreadPoolExecutor(8) as pool,
+            Progress(console=console, disable=not console.is_terminal, transient=True) as progress,
+        ):
+            jars = pool.map(lambda coordinates: _download(maven, coordinates), pinned)
+            for jar in progress.track(jars, total=len(pinned), description="jars"):
+                jar.rename(staging / "jars" / jar.name)
+        _verify(staging / "jars", pinned)
+        (staging / "jars").rename(directory)
+    except (requests.RequestException, RuntimeError, OSError) as error:
+        if isinstance(error, JarsUnavailable):
+            raise
+        raise JarsUnavailable(
+            f"Apache Kafka cannot be downloaded: {error}. "
+            + WAY_ROUND.format(cache=directory.parent)
+        ) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _download(maven: MavenContext, coordinates: str) -> Path:
+    group, artifact, version = coordinates.split(":")
+    jar: Path = maven.project(group, artifact).at_version(version).artifact().resolve()
+    return jar
+
+
+def _verify(directory: Path, pinned: dict[str, str]) -> None:
+    """Hash every jar: 44 MB take 40 ms, less than any book-keeping to avoid it is worth."""
+    for coordinates, expected in pinned.items():
+        path = directory / jar_name(coordinates)
+        try:
+            with path.open("rb") as jar:
+                actual = hashlib.file_digest(jar, "sha256").hexdigest()
+        except FileNotFoundError:
+            actual = "none: the file is missing"
+        if actual != expected:
+            raise JarsUnavailable(
+                f"{path} is not the jar that was pinned: its SHA-256 is {actual}, expected"
+                f" {expected}. It will not be run. Remove {directory} to have the jars fetched"
+                " again. " + WAY_ROUND.format(cache=directory.parent)
+            )
