@@ -1,0 +1,49 @@
+"""Kafka for all services: the worker, the producer, compacted views and the making of topics.
+
+The guarantees, an example and the metrics are in docs/worker.md.
+"""
+
+from tongban_common.kafka.admin import Applied, PartitionMismatch, apply_topics
+from tongban_common.kafka.config import (
+    BatchConfig,
+    DeadLetterLimit,
+    RetryPolicy,
+    WorkerConfig,
+)
+from tongban_common.kafka.dead_letters import Cause
+from tongban_common.kafka.errors import (
+    ConsumerFailed,
+    DeadLetterLimitReached,
+    KafkaUnavailable,
+    Poison,
+    Retry,
+)
+from tongban_common.kafka.producer import EventProducer
+from tongban_common.kafka.record import Record
+from tongban_common.kafka.runtime import Progress
+from tongban_common.kafka.tail import BroadcastTail
+from tongban_common.kafka.view import CompactedView
+from tongban_common.kafka.worker import BatchWorker, Worker
+
+__all__ = [
+    "Applied",
+    "BatchConfig",
+    "BatchWorker",
+    "BroadcastTail",
+    "Cause",
+    "CompactedView",
+    "ConsumerFailed",
+    "DeadLetterLimit",
+    "DeadLetterLimitReached",
+    "EventProducer",
+    "KafkaUnavailable",
+    "PartitionMismatch",
+    "Poison",
+    "Progress",
+    "Record",
+    "Retry",
+    "RetryPolicy",
+    "Worker",
+    "WorkerConfig",
+    "apply_topics",
+]

@@ -1,0 +1,155 @@
+"""What becomes of a record whose handler failed: another attempt, or the dead-letter topic."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+
+from tongban_common import faultpoints
+from tongban_common.kafka.config import WorkerConfig
+from tongban_common.kafka.dead_letters import Cause, LimitWindow, Sink, dead_letter_headers
+from tongban_common.kafka.errors import DeadLetterLimitReached, Poison, Retry, is_transient
+from tongban_common.kafka.flow import Flow, Spawn
+from tongban_common.kafka.partition import Partition
+from tongban_common.kafka.record import Record
+
+log = structlog.get_logger(__name__)
+OnDeadLetter = Callable[[Record, Cause], Awaitable[Any]]
+
+
+class Failures:
+    """Retries with backoff, blocking the record's key alone; gives up by the dead-letter topic."""
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        flow: Flow,
+        sink: Sink,
+        *,
+        on_dead_letter: OnDeadLetter | None,
+        spawn: Spawn,
+        stop_with: Callable[[Exception], None],
+    ) -> None:
+        self._config = config
+        self._flow = flow
+        self._sink = sink
+        self._on_dead_letter = on_dead_letter
+        self._spawn = spawn
+        self._stop_with = stop_with
+        self.window = LimitWindow(config.dead_letter_limit)
+
+    def note(self, items: Sequence[tuple[Partition, Record]], error: Exception) -> None:
+        """Count and log one failed call with one record or many."""
+        now = time.time()
+        for partition, record in items:
+            partition.first_failures.setdefault(record.offset, now)
+        partition, record = items[0]
+        partition.stats.errors += 1
+        # Not the text of the exception: it may quote what an applicant has written.
+        log.log(
+            logging.INFO if self._is_transient(error) else logging.WARNING,
+            "handler_failed",
+            place=record.place,
+            records=len(items),
+            attempt=record.attempt,
+            error=type(error).__name__,
+            reason=error.reason if isinstance(error, Retry) else None,
+        )
+
+    def is_spent(self, attempt: int, error: Exception) -> bool:
+        """Whether a record that failed so at that attempt is given up."""
+        if isinstance(error, Poison):
+            return True
+        limit = self._config.retry.max_attempts
+        return limit is not None and attempt >= limit and not self._is_transient(error)
+
+    def _is_transient(self, error: Exception) -> bool:
+        return is_transient(error, self._config.transient_errors)
+
+    def failed(self, partition: Partition, record: Record, error: Exception) -> None:
+        """Decide about one record. It keeps its key until it is done."""
+        if partition.revoked:
+            return
+        self.note([(partition, record)], error)
+        if self._flow.draining:
+            return
+        if self.is_spent(record.attempt, error):
+            self._flow.began()
+            task = self._spawn(self._give_up_aside(partition, record, error))
+            self._flow.side_tasks.add(task)
+            task.add_done_callback(self._flow.side_tasks.discard)
+            return
+        delay = self._config.retry.delay(record.attempt)
+        if isinstance(error, Retry) and error.after is not None:
+            delay = error.after
+        partition.timers[record.offset] = asyncio.get_running_loop().call_later(
+            delay, self._again, partition, record
+        )
+
+    def _again(self, partition: Partition, record: Record) -> None:
+        partition.timers.pop(record.offset, None)
+        if partition.revoked or self._flow.draining:
+            return
+        partition.stats.retried += 1
+        self._flow.executor.resume(partition, record._replace(attempt=record.attempt + 1))
+
+    async def _give_up_aside(self, partition: Partition, record: Record, error: Exception) -> None:
+        try:
+            await self.give_up(partition, record, error)
+        finally:
+            self._flow.ended(partition)
+        self._flow.executor.kick()
+
+    async def give_up(self, partition: Partition, record: Record, error: Exception) -> None:
+        """Tell the service, then write the dead letter, each until it succeeds; the record is done
+        then. Stops the worker where the limit is reached."""
+        cause = Cause.of(error, record, partition.first_failures[record.offset])
+        now = time.monotonic()
+        self.window.observe_total(sum(s.handled for s in self._flow.stats.values()), now)
+        if not self.window.admit(now):
+            self._stop_with(
+                DeadLetterLimitReached(
+                    f"{self._config.dead_letter_topic}: more dead letters than "
+                    f"{self._config.dead_letter_limit} allows; stopped before {record.place}"
+                )
+            )
+            return
+        log.error("record_given_up", place=record.place, cause=cause)
+        if await self._until_done(record, lambda: self._tell(record, cause)) and (
+            await self._until_done(record, lambda: self._write(record, cause))
+        ):
+            partition.stats.dead_lettered += 1
+            self._flow.finish(partition, record)
+
+    async def _tell(self, record: Record, cause: Cause) -> None:
+        if self._on_dead_letter is not None:
+            await self._on_dead_letter(record, cause)
+
+    async def _write(self, record: Record, cause: Cause) -> None:
+        faultpoints.reached("worker.before_dead_letter")
+        await self._sink.send(
+            self._config.dead_letter_topic,
+            key=record.key,
+            value=record.value,
+            headers=dead_letter_headers(self._config.group, record, cause),
+        )
+        faultpoints.reached("worker.after_dead_letter")
+
+    async def _until_done(self, record: Record, step: Callable[[], Awaitable[None]]) -> bool:
+        """Repeat a step until it succeeds; False if the partition is being given up before."""
+        attempt = 1
+        while True:
+            try:
+                await step()
+            except Exception as error:
+                log.warning("giving_up_failed", place=record.place, error=type(error).__name__)
+                if not await self._flow.pause(self._config.retry.delay(attempt)):
+                    return False
+                attempt += 1
+            else:
+                return True

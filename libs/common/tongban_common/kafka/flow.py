@@ -1,0 +1,198 @@
+"""Records between being fetched and being done: bounds, completion, and what is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, Protocol
+
+from tongban_common.kafka.config import WorkerConfig
+from tongban_common.kafka.partition import HEADERS_SIZE, Partition, TopicStats
+from tongban_common.kafka.record import Record
+
+Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+"""Starts a task in the worker's task group."""
+
+
+class Executor(Protocol):
+    """Decides which record runs when, and runs it."""
+
+    def offer(self, partition: Partition, record: Record) -> None:
+        """A record was fetched. It runs once `kick` is called and the order allows it."""
+
+    def resume(self, partition: Partition, record: Record) -> None:
+        """A record that was under way and failed is to run again, before others of its key."""
+
+    def release(self, partition: Partition, record: Record) -> None:
+        """A record is done: the next of its key may run."""
+
+    def kick(self) -> None:
+        """Run what can run."""
+
+    def clear(self) -> None:
+        """Forget what has not begun."""
+
+    def cancel(self) -> list[asyncio.Task[None]]:
+        """Cancel what runs; the tasks that have yet to end."""
+
+
+class Flow:
+    """The worker's book of records. All methods run in the event loop and none waits but `drain`.
+
+    A record counts as held from `accept` to `finish`, and as under way while a handler, an
+    acknowledgement or a dead letter is being waited for.
+    """
+
+    def __init__(self, config: WorkerConfig) -> None:
+        self._config = config
+        self.partitions: dict[Any, Partition] = {}
+        self.stats: dict[str, TopicStats] = {}
+        self.held = 0
+        self.held_bytes = 0
+        self.under_way = 0
+        self.draining = True
+        self.side_tasks: set[asyncio.Task[None]] = set()
+        """Dead letters being written."""
+        self.changed = asyncio.Event()
+        """Set when room was made; the fetching loop clears it."""
+        self._wanted = False
+        self._quiet: asyncio.Future[None] | None = None
+        self._drain_begun = asyncio.Event()
+        self.executor: Executor
+
+    def assign(self, tps: Iterable[Any]) -> None:
+        """Begin with partitions whose ends are not known yet."""
+        now = time.monotonic()
+        self.partitions = {tp: Partition(tp, self._stats(tp.topic), now) for tp in tps}
+        self.held = self.held_bytes = self.under_way = 0
+        self.draining = False
+        self._drain_begun.clear()
+
+    def _stats(self, topic: str) -> TopicStats:
+        return self.stats.setdefault(topic, TopicStats(topic))
+
+    def accept(self, tp: Any, raws: Sequence[Any]) -> None:
+        """Take fetched records of one partition. They begin with the next `kick`."""
+        partition = self.partitions[tp]
+        make = partition.record
+        add = partition.tracker.add
+        offer = self.executor.offer
+        size = 0
+        for raw in raws:
+            add(raw.offset)
+            record = make(raw)
+            size += record.size
+            offer(partition, record)
+        count = len(raws)
+        partition.held += count
+        self.held += count
+        self.held_bytes += size + count * HEADERS_SIZE
+
+    def room(self) -> int:
+        """Records that may be fetched now; 0 when the worker is full."""
+        if self.held_bytes >= self._config.max_in_flight_bytes:
+            return 0
+        return max(0, self._config.max_in_flight - self.held)
+
+    def is_full(self, partition: Partition) -> bool:
+        """Whether this partition holds its share, or its oldest record holds it back."""
+        return (
+            partition.held >= self._config.partition_share
+            or partition.tracker.span >= self._config.max_span
+        )
+
+    def has_room_again(self, partition: Partition) -> bool:
+        """Whether a paused partition should go on: at half its bounds, so that it does not flap."""
+        return (
+            partition.held <= self._config.partition_share // 2
+            and partition.tracker.span <= self._config.max_span // 2
+        )
+
+    def await_room(self) -> None:
+        """Have `changed` set when half of the room is free again or a paused partition may go
+        on."""
+        self.changed.clear()
+        self._wanted = True
+
+    def began(self) -> None:
+        """Something is under way."""
+        self.under_way += 1
+
+    def ended(self, partition: Partition) -> None:
+        """It no longer is. What was given up in the meantime is not counted any more."""
+        if partition.revoked:
+            return
+        self.under_way -= 1
+        if self.under_way == 0 and self._quiet is not None and not self._quiet.done():
+            self._quiet.set_result(None)
+
+    def finish(self, partition: Partition, record: Record) -> None:
+        """The record needs no more work: its offset may be committed."""
+        if partition.revoked:
+            return
+        partition.tracker.done(record.offset)
+        partition.held -= 1
+        self.held -= 1
+        self.held_bytes -= record.size + HEADERS_SIZE
+        if partition.first_failures:
+            partition.first_failures.pop(record.offset, None)
+        self.executor.release(partition, record)
+        if self._wanted and self._has_room_again(partition):
+            self._wanted = False
+            self.changed.set()
+
+    def _has_room_again(self, partition: Partition) -> bool:
+        if partition.paused:
+            return self.has_room_again(partition)
+        return (
+            self.held <= self._config.max_in_flight // 2
+            and self.held_bytes <= self._config.max_in_flight_bytes // 2
+        )
+
+    def lag(self, partition: Partition, highwater: int | None) -> int | None:
+        """Records of the partition that are not committed as done; None while unknown."""
+        position = partition.tracker.position
+        if position is None:
+            position = partition.committed
+        if highwater is None or position is None:
+            return None
+        return max(0, highwater - position)
+
+    async def drain(self, timeout: float) -> bool:
+        """Begin nothing more and wait for what is under way; whether all of it ended in time."""
+        self.draining = True
+        self._drain_begun.set()
+        self.executor.clear()
+        for partition in self.partitions.values():
+            partition.cancel_timers()
+        if self.under_way == 0:
+            return True
+        self._quiet = asyncio.get_running_loop().create_future()
+        done, _ = await asyncio.wait([self._quiet], timeout=timeout)
+        self._quiet = None
+        if done:
+            return True
+        tasks = [*self.executor.cancel(), *self.side_tasks]
+        for task in self.side_tasks:
+            task.cancel()
+        if tasks:
+            # A handler that swallows its cancellation must not hold the partitions for ever.
+            await asyncio.wait(tasks, timeout=1.0)
+        return False
+
+    async def pause(self, seconds: float) -> bool:
+        """Sleep before a retry; False as soon as the partitions are being given up."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._drain_begun.wait()
+        except TimeoutError:
+            return True
+        return False
+
+    def forget(self) -> None:
+        """The partitions are no longer ours: what still ends of them counts for nothing."""
+        for partition in self.partitions.values():
+            partition.revoked = True
+        self.partitions = {}
+        self.held = self.held_bytes = self.under_way = 0

@@ -1,0 +1,191 @@
+"""The worker's place in its consumer group, and what aiokafka does not tell of it.
+
+Everything that reaches into aiokafka's private parts is in this file; the tests of it fail when an
+upgrade moves them. Checked with 0.14.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any
+
+import aiokafka
+from aiokafka.errors import NoError, RebalanceInProgressError, for_code
+from aiokafka.protocol.commit import OffsetCommitRequest
+from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
+
+from tongban_common.kafka.config import WorkerConfig
+from tongban_common.kafka.errors import ConsumerFailed
+
+_RENEWING = (HeartbeatRequest, SyncGroupRequest, OffsetCommitRequest)
+"""Requests that start the member's session timer anew at the coordinator."""
+
+
+class Lease:
+    """How long this member can be sure that the coordinator still counts it in.
+
+    Renewed by each request that the coordinator answered, from the moment it was *sent*: the
+    coordinator's timer began after that, so its session cannot have ended before ours.
+    """
+
+    def __init__(self, session_timeout: float) -> None:
+        self._session_timeout = session_timeout
+        self._renewed_at: float | None = None
+        self.held = False
+        """False while no partitions are assigned."""
+
+    def renew(self, sent_at: float) -> None:
+        """A request sent at that `time.monotonic()` was answered."""
+        if self._renewed_at is None or sent_at > self._renewed_at:
+            self._renewed_at = sent_at
+
+    def remaining(self) -> float:
+        """Seconds; 0 when it may have run out."""
+        if not self.held or self._renewed_at is None:
+            return 0.0
+        return max(0.0, self._renewed_at + self._session_timeout - time.monotonic())
+
+    def age(self) -> float | None:
+        """Seconds since the coordinator was last heard; None before the first time."""
+        return None if self._renewed_at is None else time.monotonic() - self._renewed_at
+
+
+class Listener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
+    """Passes on what the group decides. aiokafka swallows exceptions here, so they are kept."""
+
+    def __init__(
+        self,
+        on_revoked: Callable[[], Awaitable[None]],
+        on_assigned: Callable[[Collection[Any]], None],
+        on_error: Callable[[Exception], None],
+    ) -> None:
+        self._on_revoked = on_revoked
+        self._on_assigned = on_assigned
+        self._on_error = on_error
+
+    async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
+        """All partitions are given up (aiokafka's protocol is the eager one)."""
+        if not revoked:
+            return
+        try:
+            await self._on_revoked()
+        except Exception as error:
+            self._on_error(error)
+
+    async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
+        """These are ours from now on."""
+        try:
+            self._on_assigned(assigned)
+        except Exception as error:
+            self._on_error(error)
+
+
+def make_consumer(config: WorkerConfig) -> Any:
+    """A consumer that commits nothing by itself.
+
+    The rebalance waits for members that drain: its timeout has to be longer than the drain and the
+    commit after it.
+    """
+    rebalance = max(config.drain_timeout + config.commit_timeout + 3.0, config.session_timeout)
+    return aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=config.bootstrap,
+        client_id=f"{config.group}-{config.instance}" if config.instance else config.group,
+        group_id=config.group,
+        group_instance_id=config.instance,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=round(config.session_timeout * 1000),
+        heartbeat_interval_ms=round(config.heartbeat_interval * 1000),
+        rebalance_timeout_ms=round(rebalance * 1000),
+        fetch_max_wait_ms=round(config.fetch_wait * 1000),
+        max_partition_fetch_bytes=config.partition_fetch_bytes,
+        # A JoinGroup is answered when the others have drained, too.
+        request_timeout_ms=round((rebalance + 5.0) * 1000),
+        retry_backoff_ms=100,
+        **config.client,
+    )
+
+
+def watch_lease(consumer: Any, lease: Lease) -> None:
+    """Renew the lease whenever the coordinator answers. Call once the coordinator exists."""
+    coordinator = consumer._coordinator
+    send = coordinator._send_req
+
+    async def send_and_renew(request: Any) -> Any:
+        sent_at = time.monotonic()
+        response = await send(request)
+        if isinstance(request, _RENEWING) and _accepted(response):
+            lease.renew(sent_at)
+        return response
+
+    coordinator._send_req = send_and_renew
+
+
+def _accepted(response: Any) -> bool:
+    codes = (
+        [code for _, partitions in response.topics for _, code in partitions]
+        if hasattr(response, "topics")
+        else [response.error_code]
+    )
+    return all(for_code(code) in (NoError, RebalanceInProgressError) for code in codes)
+
+
+def check_background(consumer: Any) -> None:
+    """Raise if one of the client's own tasks has died: it would be silent for ever.
+
+    Raises:
+        ConsumerFailed: with the cause.
+    """
+    for name, task in (
+        ("fetcher", consumer._fetcher._fetch_task),
+        ("coordination", getattr(consumer._coordinator, "_coordination_task", None)),
+    ):
+        if task is not None and task.done() and not consumer._closed:
+            error = None if task.cancelled() else task.exception()
+            raise ConsumerFailed(f"the {name} task of the Kafka client ended: {error!r}") from error
+
+
+async def records_since(consumer: Any, topic: str, unix_ms: int) -> int:
+    """How many records a topic has got since then."""
+    partitions = [
+        aiokafka.TopicPartition(topic, number)
+        for number in await consumer._client._wait_on_metadata(topic)
+    ]
+    begins = await consumer.offsets_for_times(dict.fromkeys(partitions, unix_ms))
+    ends = await consumer.end_offsets(partitions)
+    return sum(ends[tp] - begin.offset for tp, begin in begins.items() if begin is not None)
+
+
+async def close_consumer(consumer: Any, timeout: float) -> None:
+    """Stop within the time, whatever state the client is in. A static member does not leave the
+    group (aiokafka sends no LeaveGroup where `group_instance_id` is set)."""
+    try:
+        async with asyncio.timeout(timeout):
+            await consumer.stop()
+    except TimeoutError:
+        pass
+    except Exception:
+        if not consumer._closed:
+            raise
+    await _cancel_leftovers(consumer)
+
+
+async def _cancel_leftovers(consumer: Any) -> None:
+    coordinator, fetcher = consumer._coordinator, consumer._fetcher
+    tasks = [
+        task
+        for task in (
+            getattr(coordinator, "_coordination_task", None),
+            getattr(coordinator, "_heartbeat_task", None),
+            getattr(coordinator, "_commit_refresh_task", None),
+            getattr(fetcher, "_fetch_task", None),
+        )
+        if task is not None and not task.done()
+    ]
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=1.0)
+    await consumer._client.close()

@@ -1,0 +1,67 @@
+"""Which offsets of one partition are done, and how far that is without a gap. Pure bookkeeping."""
+
+from __future__ import annotations
+
+from collections import deque
+
+
+class OffsetTracker:
+    """Finds the contiguous done prefix of a partition whose records end in any order.
+
+    Only offsets that were fetched are known, so holes in a log (compaction, transaction markers)
+    never hold the prefix back. `add` and `done` are O(1), amortised; memory is one integer an
+    offset between the prefix and the highest offset added, which the worker bounds by `span`.
+    """
+
+    __slots__ = ("_done", "_next", "_open")
+
+    def __init__(self) -> None:
+        self._open: deque[int] = deque()
+        self._done: set[int] = set()
+        self._next = -1
+
+    def add(self, offset: int) -> None:
+        """A record was fetched. Offsets come in rising order.
+
+        Raises:
+            ValueError: this offset, or a later one, was added before.
+        """
+        if offset < self._next:
+            raise ValueError(f"offset {offset} after {self._next - 1}")
+        self._open.append(offset)
+        self._next = offset + 1
+
+    def done(self, offset: int) -> None:
+        """A record needs no more work. Saying so twice of an offset is a fault of the caller.
+
+        Raises:
+            ValueError: the offset is not open.
+        """
+        open_ = self._open
+        if open_ and open_[0] == offset:
+            open_.popleft()
+            done = self._done
+            while open_ and open_[0] in done:
+                done.remove(open_.popleft())
+            return
+        if not open_ or not open_[0] < offset < self._next or offset in self._done:
+            raise ValueError(f"offset {offset} is not open")
+        self._done.add(offset)
+
+    @property
+    def position(self) -> int | None:
+        """What to commit: the lowest offset that is not done. None before the first `add`."""
+        if self._open:
+            return self._open[0]
+        return None if self._next < 0 else self._next
+
+    @property
+    def span(self) -> int:
+        """Offsets from the prefix to the highest fetched one, both ends counted; 0 if all is
+        done."""
+        return self._next - self._open[0] if self._open else 0
+
+    @property
+    def unfinished(self) -> int:
+        """Records that are fetched and not done."""
+        return len(self._open) - len(self._done)

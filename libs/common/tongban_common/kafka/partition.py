@@ -1,0 +1,112 @@
+"""One assigned partition: what is fetched of it, what is done, which keys are busy."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections import deque
+from typing import Any
+
+from tongban_common.kafka.offsets import OffsetTracker
+from tongban_common.kafka.record import Record
+
+SECONDS_BOUNDS = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+)
+"""Upper bounds of the handler histogram's buckets."""
+HEADERS_SIZE = 400
+"""What the byte bound counts for headers and Python objects of one record."""
+
+
+class TopicStats:
+    """Plain counters of one topic. Prometheus reads them when it scrapes (see metrics.py)."""
+
+    __slots__ = ("buckets", "dead_lettered", "errors", "handled", "retried", "seconds", "topic")
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.handled = 0
+        self.retried = 0
+        self.errors = 0
+        self.dead_lettered = 0
+        self.seconds = 0.0
+        self.buckets = [0] * (len(SECONDS_BOUNDS) + 1)
+
+    def observe(self, seconds: float) -> None:
+        """Count one call of a handler."""
+        self.seconds += seconds
+        self.buckets[bisect_left(SECONDS_BOUNDS, seconds)] += 1
+
+
+class Partition:
+    """State of one partition from its assignment until it is given up; never used again after."""
+
+    __slots__ = (
+        "assigned_at",
+        "busy",
+        "committed",
+        "first_failures",
+        "held",
+        "number",
+        "paused",
+        "revoked",
+        "seen_end",
+        "stats",
+        "timers",
+        "tp",
+        "tracker",
+    )
+
+    def __init__(self, tp: Any, stats: TopicStats, assigned_at: float) -> None:
+        self.tp = tp
+        self.stats = stats
+        self.assigned_at = assigned_at
+        self.tracker = OffsetTracker()
+        self.seen_end: int | None = None
+        """End offset at assignment; records are fetched only when it is known."""
+        self.busy: dict[bytes | None, deque[Record] | None] = {}
+        """Keys with a record under way, and the records that wait behind it. None is a key: records
+        without one are in order within their partition."""
+        self.held = 0
+        self.committed: int | None = None
+        self.first_failures: dict[int, float] = {}
+        """Unix time of the first failure, by offset, of records that are being retried."""
+        self.timers: dict[int, asyncio.TimerHandle] = {}
+        """Waits before a retry, by offset."""
+        self.paused = False
+        self.revoked = False
+
+    def record(self, raw: Any) -> Record:
+        """What the handler sees of aiokafka's record."""
+        offset = raw.offset
+        end = self.seen_end
+        return Record(
+            raw.topic,
+            raw.partition,
+            offset,
+            raw.timestamp,
+            raw.key,
+            raw.value,
+            raw.headers,
+            end is None or offset < end,
+            self.assigned_at,
+        )
+
+    def cancel_timers(self) -> None:
+        """Forget retries that wait; their records stay open."""
+        for timer in self.timers.values():
+            timer.cancel()
+        self.timers.clear()

@@ -1,0 +1,404 @@
+"""An idempotent producer that always answers in time and always comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import aiokafka
+import structlog
+from aiokafka.errors import KafkaError
+
+from tongban_common.kafka.errors import KafkaUnavailable, is_transient
+
+log = structlog.get_logger(__name__)
+
+RawHeaders = list[tuple[str, bytes]]
+_TICK = 0.05
+"""Seconds between looks at what is pending."""
+_OVERHEAD = 200
+"""Bytes that the memory bound counts for one record besides its key and value."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A record that the client has not taken yet: no connection, no metadata, or a full batch."""
+
+    deadline: float
+    future: asyncio.Future[Any]
+    size: int
+    arguments: tuple[str, bytes | None, bytes | None, RawHeaders]
+
+
+class EventProducer:
+    """Sends records with `acks=all` and idempotence; usable while Kafka is away or not yet there.
+
+    aiokafka's idempotent producer never gives a batch up, and after a batch that the broker
+    refused it fails for ever on that partition. So every record here has `delivery_timeout`
+    seconds; when they pass, or when a batch was refused, everything that is pending fails with
+    KafkaUnavailable and the client is replaced. Nothing that was reported as failed is sent later,
+    but what was on the wire at that moment may have arrived: a repeat needs an id that its reader
+    knows.
+
+    Records of one key arrive in the order of the calls, as long as none fails.
+
+    Args:
+        linger_ms: waiting for more records of a batch; 0 to 5. Under load batches fill by
+            themselves, because one request at a time is under way to a broker.
+        compression: None or "gzip"; others need packages that are not installed.
+        max_pending: records, and `max_pending_bytes` bytes, that may wait for acknowledgement;
+            beyond, a send fails at once.
+        client: more arguments for aiokafka (security_protocol, ssl_context, sasl_*).
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        client_id: str = "tongban",
+        delivery_timeout: float = 1.5,
+        linger_ms: int = 0,
+        compression: str | None = None,
+        max_pending: int = 20_000,
+        max_pending_bytes: int = 32 * 1024 * 1024,
+        client: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._delivery_timeout = delivery_timeout
+        self._max_pending = max_pending
+        self._max_pending_bytes = max_pending_bytes
+        self._options = {
+            "bootstrap_servers": bootstrap,
+            "client_id": client_id,
+            "enable_idempotence": True,
+            "acks": "all",
+            "linger_ms": linger_ms,
+            "compression_type": compression,
+            "request_timeout_ms": round(max(delivery_timeout, 1.0) * 1000),
+            **(client or {}),
+        }
+        self._client: Any = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._lost = asyncio.Event()
+        self._arrived = asyncio.Event()
+        self._pending: deque[tuple[float, asyncio.Future[Any], int]] = deque()
+        """What the client has taken, in the order of the calls, so of the deadlines too."""
+        self._pending_bytes = 0
+        self._waiting: dict[str, deque[_Waiting]] = {}
+        self._feeders: dict[str, asyncio.Task[None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
+        self.sent = 0
+        self.failed = 0
+        self.connections = 0
+
+    # --- life
+
+    async def start(self) -> None:
+        """Begin to connect, and go on until it succeeds. Returns at once."""
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep_connected())
+
+    async def stop(self, timeout: float = 5.0) -> None:
+        """Wait for what is pending, that long at most; what is left fails."""
+        self._closing = True
+        left = [future for _, future, _ in self._pending if not future.done()]
+        left += [item.future for queue in self._waiting.values() for item in queue]
+        if left:
+            await asyncio.wait(left, timeout=timeout)
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+        for feeder in self._feeders.values():
+            feeder.cancel()
+        client, self._client = self._client, None
+        self._fail_all("the producer was stopped")
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if client is not None:
+            await _close(client)
+
+    async def __aenter__(self) -> EventProducer:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection that is not known to be broken."""
+        return self._client is not None
+
+    async def connection(self) -> None:
+        """Return once there is a connection, for a process that has nothing to do before."""
+        await self._arrived.wait()
+
+    def readiness(self) -> str | None:
+        """None, or why a send would probably fail (the shape of a HealthServer check)."""
+        return None if self.connected else f"no connection to Kafka at {self._bootstrap}"
+
+    # --- sending
+
+    async def send(
+        self, topic: str, *, key: bytes | None, value: bytes | None, headers: RawHeaders
+    ) -> Any:
+        """Return when all in-sync replicas have the record; aiokafka's RecordMetadata.
+
+        Raises:
+            KafkaUnavailable: not acknowledged within `delivery_timeout`; it may have arrived.
+            aiokafka.errors.KafkaError: the record cannot be sent as it is (its size, its topic's
+                name or its rights).
+        """
+        future = self.send_nowait(topic, key=key, value=value, headers=headers)
+        client = self._client
+        try:
+            return await future
+        except KafkaError as error:
+            if not is_transient(error):
+                raise
+            self._drop(client, error)
+            raise KafkaUnavailable(f"{topic}: {type(error).__name__}") from error
+
+    def send_nowait(
+        self, topic: str, *, key: bytes | None, value: bytes | None, headers: RawHeaders
+    ) -> asyncio.Future[Any]:
+        """Send without waiting; the future resolves on acknowledgement, or fails as `send` raises
+        (or with the KafkaError underneath).
+
+        Raises:
+            KafkaUnavailable: too much is pending, or the producer is stopped.
+            aiokafka.errors.MessageSizeTooLargeError
+        """
+        size = _OVERHEAD + (len(key) if key else 0) + (len(value) if value else 0)
+        self._admit(topic, key, value)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._delivery_timeout
+        future: asyncio.Future[Any] | None = None
+        if self._client is not None and topic not in self._waiting:
+            future = self._hand_over(topic, key, value, headers)
+        if future is None:
+            future = loop.create_future()
+            item = _Waiting(deadline, future, size, (topic, key, value, headers))
+            self._waiting.setdefault(topic, deque()).append(item)
+            self._feed(topic)
+        else:
+            self._pending.append((deadline, future, size))
+        self._pending_bytes += size
+        if self._timer is None:
+            self._timer = loop.call_later(_TICK, self._tick)
+        return future
+
+    def _admit(self, topic: str, key: bytes | None, value: bytes | None) -> None:
+        if key is None and value is None:
+            raise ValueError("a record needs a key or a value")
+        if self._closing:
+            raise KafkaUnavailable("the producer is stopped")
+        if len(self._pending) >= self._max_pending:
+            self._forget_done()
+        waiting = self._waiting.get(topic, ())
+        if (
+            len(self._pending) + len(waiting) >= self._max_pending
+            or self._pending_bytes >= self._max_pending_bytes
+        ):
+            raise KafkaUnavailable("too many records wait for acknowledgement")
+
+    def _hand_over(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: RawHeaders
+    ) -> asyncio.Future[Any] | None:
+        """Give the record to the client without waiting; None if that would need waiting.
+
+        The client's `send` is a coroutine that seldom waits. Running its first step by hand spares
+        a task a record; where it does wait, it has taken nothing yet and is thrown away.
+        """
+        coroutine = self._client.send(topic, value, key, headers=headers)
+        try:
+            coroutine.send(None)
+        except StopIteration as returned:
+            future: asyncio.Future[Any] = returned.value
+            return future
+        except KafkaError as error:
+            if not is_transient(error):
+                raise
+            self._drop(self._client, error)
+            return None
+        coroutine.close()
+        return None
+
+    def _feed(self, topic: str) -> None:
+        if self._client is not None and topic not in self._feeders:
+            self._feeders[topic] = asyncio.create_task(self._feed_client(topic, self._client))
+
+    async def _feed_client(self, topic: str, client: Any) -> None:
+        """Hand over what waits for a topic, in order; the client says when it can take it."""
+        queue = self._waiting[topic]
+        try:
+            while queue and client is self._client:
+                item = queue[0]
+                if item.future.done():
+                    self._pending_bytes -= queue.popleft().size
+                    continue
+                name, key, value, headers = item.arguments
+                try:
+                    inner = await client.send(name, value, key, headers=headers)
+                except KafkaError as error:
+                    if is_transient(error):
+                        # Its deadline says when to give up: no leader yet, no such topic yet.
+                        await asyncio.sleep(_TICK)
+                        continue
+                    _fail(item.future, error)
+                    continue
+                queue.popleft()
+                inner.add_done_callback(lambda done, outer=item.future: _copy(done, outer))
+                self._pending.append((item.deadline, item.future, item.size))
+        finally:
+            if self._feeders.get(topic) is asyncio.current_task():
+                del self._feeders[topic]
+            if not queue:
+                self._waiting.pop(topic, None)
+            elif client is not self._client:
+                self._feed(topic)
+
+    # --- keeping watch
+
+    def _tick(self) -> None:
+        """Settle what ended, fail what is late, and replace the client if it is to blame."""
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        refused = self._forget_done()
+        if refused is not None:
+            self._drop(self._client, refused)
+        elif self._pending and self._pending[0][0] <= now:
+            self._drop(self._client, KafkaUnavailable("no acknowledgement in time"))
+        for topic, queue in list(self._waiting.items()):
+            late = KafkaUnavailable(f"{topic}: Kafka could not be reached in time")
+            for item in queue:
+                if item.deadline > now:
+                    break
+                if _fail(item.future, late):
+                    self.failed += 1
+            if topic not in self._feeders:
+                while queue and queue[0].future.done():
+                    self._pending_bytes -= queue.popleft().size
+                if not queue:
+                    del self._waiting[topic]
+        if self._pending or self._waiting:
+            self._timer = loop.call_later(_TICK, self._tick)
+
+    def _forget_done(self) -> Exception | None:
+        """Drop what ended from the head of the queue; the refusal of a broker if there was one."""
+        pending = self._pending
+        refused: Exception | None = None
+        while pending and pending[0][1].done():
+            _, future, size = pending.popleft()
+            self._pending_bytes -= size
+            if future.cancelled():
+                continue
+            error = future.exception()
+            if error is None:
+                self.sent += 1
+            else:
+                self.failed += 1
+                if isinstance(error, KafkaError):
+                    refused = error
+        return refused
+
+    def _drop(self, client: Any, reason: Exception) -> None:
+        """Give the client up with all that it has taken."""
+        if client is None or client is not self._client:
+            return
+        log.warning("producer_replaced", reason=repr(reason), pending=len(self._pending))
+        self._client = None
+        self._arrived.clear()
+        self._fail_taken(f"Kafka did not acknowledge: {reason!r}")
+        self._lost.set()
+
+    def _fail_taken(self, text: str) -> None:
+        for _, future, size in self._pending:
+            self._pending_bytes -= size
+            if _fail(future, KafkaUnavailable(text)):
+                self.failed += 1
+        self._pending.clear()
+
+    def _fail_all(self, text: str) -> None:
+        self._fail_taken(text)
+        for queue in self._waiting.values():
+            for item in queue:
+                _fail(item.future, KafkaUnavailable(text))
+        self._waiting.clear()
+        self._pending_bytes = 0
+
+    async def _keep_connected(self) -> None:
+        delay = 0.05
+        while True:
+            client = aiokafka.AIOKafkaProducer(**self._options)
+            try:
+                async with asyncio.timeout(max(2 * self._delivery_timeout, 3.0)):
+                    await client.start()
+            except (KafkaError, OSError, TimeoutError) as error:
+                await _close(client)
+                log.info("kafka_not_reached", at=self._bootstrap, error=type(error).__name__)
+                await asyncio.sleep(random.uniform(delay / 2, delay))
+                delay = min(1.0, delay * 2)
+                continue
+            except BaseException:
+                await _close(client)
+                raise
+            delay = 0.05
+            self.connections += 1
+            self._lost.clear()
+            self._client = client
+            self._arrived.set()
+            for topic in list(self._waiting):
+                self._feed(topic)
+            try:
+                await self._lost.wait()
+            finally:
+                if client is not self._client:
+                    await _close(client)
+
+
+def _fail(future: asyncio.Future[Any], error: Exception) -> bool:
+    if future.done():
+        return False
+    future.set_exception(error)
+    # Nobody has to look at the future of a record that was sent without waiting.
+    future.exception()
+    return True
+
+
+def _copy(done: asyncio.Future[Any], outer: asyncio.Future[Any]) -> None:
+    if outer.done():
+        if not done.cancelled():
+            done.exception()
+        return
+    if done.cancelled():
+        outer.cancel()
+    elif (error := done.exception()) is not None:
+        outer.set_exception(error)
+    else:
+        outer.set_result(done.result())
+
+
+async def _close(client: Any) -> None:
+    """Close a client without waiting for what it still wants to send: aiokafka's own `stop` waits
+    for ever while the broker is away. Checked with aiokafka 0.14."""
+    client._closed = True
+    sender = client._sender.sender_task
+    if sender is not None:
+        sender.cancel()
+    await client.client.close()
+    if sender is not None:
+        await asyncio.wait([sender], timeout=5.0)

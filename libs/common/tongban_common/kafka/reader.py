@@ -1,0 +1,114 @@
+"""Reading topics without a consumer group: every process reads all partitions for itself."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aiokafka
+import structlog
+from aiokafka.errors import KafkaError
+
+from tongban_common.kafka.errors import ConsumerFailed
+from tongban_common.kafka.membership import check_background, close_consumer
+
+log = structlog.get_logger(__name__)
+
+
+class Reader:
+    """Keeps a consumer of all partitions of some topics running, over restarts of the broker.
+
+    Subclasses say where to begin and what to do with records.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topics: Sequence[str],
+        *,
+        auto_offset_reset: str,
+        client: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.topics = tuple(topics)
+        self._options = {
+            "bootstrap_servers": bootstrap,
+            "client_id": f"reader-{self.topics[0]}",
+            "group_id": None,
+            "enable_auto_commit": False,
+            "auto_offset_reset": auto_offset_reset,
+            "request_timeout_ms": 10_000,
+            **(client or {}),
+        }
+        self._lag = 0
+
+    async def run(self) -> None:
+        """Read until cancelled. Kafka's being away is waited out."""
+        delay = 0.1
+        while True:
+            consumer = aiokafka.AIOKafkaConsumer(**self._options)
+            try:
+                await consumer.start()
+                consumer.assign(await self._partitions(consumer))
+                await self._opened(consumer)
+                delay = 0.1
+                while True:
+                    await self._turn(consumer)
+            except (KafkaError, ConsumerFailed, OSError) as error:
+                log.warning("reader_interrupted", topics=self.topics, error=repr(error))
+            finally:
+                self._closed()
+                await close_consumer(consumer, timeout=2.0)
+            await asyncio.sleep(random.uniform(delay / 2, delay))
+            delay = min(5.0, delay * 2)
+
+    async def _partitions(self, consumer: Any) -> list[Any]:
+        missing = set(self.topics) - await consumer.topics()
+        if missing:
+            raise KafkaError(f"topics are missing: {', '.join(sorted(missing))}")
+        return await partitions_of(consumer, self.topics)
+
+    async def _turn(self, consumer: Any) -> None:
+        check_background(consumer)
+        for topic in self.topics:
+            known = consumer.partitions_for_topic(topic) or set()
+            if len(known) > sum(tp.topic == topic for tp in consumer.assignment()):
+                raise ConsumerFailed(f"{topic} has more partitions now")
+        fetched = await consumer.getmany(timeout_ms=500, max_records=1000)
+        for tp, raws in fetched.items():
+            self._records(tp, raws)
+        lag = 0
+        for tp in consumer.assignment():
+            lag += max(0, (consumer.highwater(tp) or 0) - await consumer.position(tp))
+        self._lag = lag
+        await self._turned(consumer)
+        await asyncio.sleep(0)
+
+    @property
+    def lag(self) -> int:
+        """Records on the topics that were not read yet, as of the last turn."""
+        return self._lag
+
+    async def _opened(self, consumer: Any) -> None:
+        """A connection was made; positions are to be set here."""
+        raise NotImplementedError
+
+    def _records(self, tp: Any, raws: Sequence[Any], /) -> None:
+        """Records of one partition, in order."""
+        raise NotImplementedError
+
+    async def _turned(self, consumer: Any) -> None:
+        """All that was fetched has been given to `_records`."""
+
+    def _closed(self) -> None:
+        """The connection is gone."""
+
+
+async def partitions_of(consumer: Any, topics: Sequence[str]) -> list[Any]:
+    """All partitions of existing topics."""
+    return [
+        aiokafka.TopicPartition(topic, number)
+        for topic in topics
+        for number in sorted(await consumer._client._wait_on_metadata(topic))
+    ]
