@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from tongban_common.events.models import MODELS, Body
 
-BodyT = TypeVar("BodyT", bound=Body)
+BodyT = TypeVar("BodyT", bound=Body, covariant=True)
 Headers = list[tuple[str, bytes]]
 
 

@@ -1,0 +1,296 @@
+"""The Faust application: one agent over everything that moves a request, and its table.
+
+One agent and not one a topic, because the order in which a request's events go out is the order in
+which its history reads: two agents could be suspended in a send each and overtake one another.
+
+At-least-once throughout. What Faust is known to do wrong (DESIGN section 7) is met here:
+no exception leaves the agent, every record that goes out has a derived id, a repeated input changes
+no state and sends again, and a record that a predecessor may have read is answered with repeats.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any, cast
+
+import faust
+import structlog
+from faust.types import TP
+from prometheus_client import Counter, Gauge, Histogram
+from pydantic import ValidationError
+
+from tongban_common import faultpoints, topics
+from tongban_common.domain.ids import derived_id
+from tongban_common.events import Event, MalformedEvent, decode, encode
+from tongban_common.events.models import TimerDue
+from tongban_common.kafka.config import DeadLetterLimit
+from tongban_common.kafka.dead_letters import Cause, LimitWindow, dead_letter_headers
+from tongban_common.kafka.errors import DeadLetterLimitReached
+from tongban_common.kafka.record import Record
+from tongban_router.dispatch.emission import SOURCE, outgoing
+from tongban_router.dispatch.lifecycle import Decision, Lifecycle
+from tongban_router.dispatch.producer import FlushingProducer, LostRecordSensor
+from tongban_router.dispatch.progress import Partition, Progress
+from tongban_router.dispatch.settings import RouterSettings
+from tongban_router.dispatch.state import AnyInput, RequestState, next_due
+from tongban_router.dispatch.timers import DueIndex
+
+log = structlog.get_logger()
+
+SOURCES = (
+    topics.REQUESTS_SUBMITTED,
+    topics.REQUESTS_COMMANDS,
+    topics.REQUESTS_OUTCOMES,
+    topics.ROUTER_TIMERS,
+)
+_HANDLED = Counter("router_events_total", "Events handled", ["topic", "result"])
+_SECONDS = Histogram(
+    "router_event_seconds",
+    "Seconds to decide and hand over",
+    buckets=(0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1, 5),
+)
+_OPEN = Gauge("router_due_requests", "Requests with a moment at which the timer looks at them")
+
+
+def _header_pairs(headers: Any) -> Iterable[tuple[str, bytes]]:
+    """Faust hands headers on as a mapping, a list or None, depending on where they came from."""
+    return headers.items() if isinstance(headers, Mapping) else headers or ()
+
+
+class RouterApp(faust.App):
+    """faust.App with a producer whose flush can be believed."""
+
+    def _new_producer(self) -> FlushingProducer:
+        return FlushingProducer(self.transport, loop=self.loop, beacon=self.beacon)
+
+
+class Dispatcher:
+    """Wires the pure life of a request to Kafka."""
+
+    def __init__(self, settings: RouterSettings) -> None:
+        self._settings = settings
+        self._clock = settings.clock
+        self._rules = settings.rules()
+        self._lifecycle = Lifecycle(self._rules)
+        self._limit = LimitWindow(DeadLetterLimit())
+        self._due = DueIndex(resend_after=timedelta(seconds=15 * self._clock.speed))
+        self._ends: dict[Partition, int] = {}
+        self._watching: set[asyncio.Task[None]] = set()
+        self.progress = Progress(settings.stall_s)
+        self.recovered = False
+        self.app = self._new_app()
+        self.table: Any = self.app.Table(
+            topics.ROUTER_TABLE,
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+            partitions=topics.REQUEST_PARTITIONS,
+        )
+        self._register()
+
+    def _new_app(self) -> RouterApp:
+        settings = self._settings
+        return RouterApp(
+            topics.ROUTER_APP,
+            broker=[f"kafka://{address}" for address in settings.kafka.split(",")],
+            store="rocksdb://",
+            datadir=str(settings.data / "faust"),
+            processing_guarantee="at_least_once",
+            # A stable name: after a crash the same replica gets its partitions back at once.
+            consumer_group_instance_id=settings.instance,
+            broker_session_timeout=10.0,
+            broker_heartbeat_interval=2.0,
+            broker_commit_interval=0.5,
+            consumer_auto_offset_reset="earliest",
+            producer_linger_ms=1,
+            producer_request_timeout=60.0,
+            stream_wait_empty=False,
+            # Topics come from the registry, with their partitions and retention.
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            web_enabled=False,
+            worker_redirect_stdouts=False,
+            sensors=[LostRecordSensor()],
+        )
+
+    def _register(self) -> None:
+        app = self.app
+        source = app.topic(
+            *SOURCES, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+        )
+        app.agent(source, name="requests")(self._run)
+        app.timer(interval=0.25, on_leader=False)(self._announce_due)
+        app.timer(interval=2.0, on_leader=False)(self._watch_lag)
+        app.on_partitions_assigned.connect(self._assigned)  # type: ignore[arg-type]
+        app.on_partitions_revoked.connect(self._revoked)  # type: ignore[arg-type]
+        self.table.on_recover(self._rebuild_index)
+
+    @property
+    def _producer(self) -> FlushingProducer:
+        return cast(FlushingProducer, self.app.producer)
+
+    # -- the agent ------------------------------------------------------------------------------
+
+    async def _run(self, stream: Any) -> None:
+        async for event in stream.events():
+            await self._handle(event)
+
+    async def _handle(self, event: Any) -> None:
+        """Deal with one record; only cancellation and a flood of poison leave it."""
+        message = event.message
+        partition = (message.topic, message.partition)
+        try:
+            with _SECONDS.time():
+                result = await self._apply(event, partition)
+        except (MalformedEvent, ValidationError) as error:
+            result = "dead_lettered"
+            await self._dead_letter(message, error)
+        except Exception as error:
+            # A fault of ours: the event must neither stop the partition nor be skipped (#527).
+            log.exception("router.fault", topic=message.topic, offset=message.offset)
+            result = "dead_lettered"
+            await self._dead_letter(message, error)
+        self.progress.handled(partition, message.offset)
+        _HANDLED.labels(message.topic, result).inc()
+
+    async def _apply(self, event: Any, partition: Partition) -> str:
+        message = event.message
+        incoming = decode(message.value, _header_pairs(message.headers))
+        if message.key != incoming.key:
+            raise MalformedEvent("the record's key is not the request id of its body")
+        body = incoming.body
+        if not isinstance(body, AnyInput):
+            raise MalformedEvent(f"{incoming.type} does not belong on {message.topic}")
+        key = incoming.key
+        raw = self.table.get(key)
+        state = None if raw is None else RequestState.model_validate_json(raw)
+        decision = self._lifecycle.apply(
+            state,
+            incoming.id,
+            body,
+            now=self._clock.now(),
+            maybe_seen=message.offset < self._ends.get(partition, message.offset + 1),
+        )
+        faultpoints.reached("router.before_table")
+        self._write(key, state, decision)
+        faultpoints.reached("router.after_table")
+        for topic, out_key, value, out_headers in outgoing(decision):
+            await self._producer.emit(topic, out_key, value, out_headers)
+        faultpoints.reached("router.after_emit")
+        return "repeat" if decision.repeat else "new"
+
+    def _write(self, key: bytes, before: RequestState | None, decision: Decision) -> None:
+        state = decision.state
+        if state is None:
+            if before is not None:
+                del self.table[key]
+            self._due.set(key, None)
+            return
+        if state is not before:
+            self.table[key] = state.model_dump_json(exclude_defaults=True).encode()
+        self._due.set(key, next_due(state, self._rules))
+
+    async def _dead_letter(self, message: Any, error: Exception) -> None:
+        """Put a record aside with its cause; the request it belongs to stays as it is."""
+        if not self._limit.admit(time.monotonic()):
+            flood = DeadLetterLimitReached("too many records had to be put aside; stopping")
+            await self.app.crash(flood)
+            raise flood
+        record = Record(
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            timestamp_ms=round((message.timestamp or 0) * 1000),
+            key=message.key,
+            value=message.value,
+            headers=tuple(_header_pairs(message.headers)),
+            maybe_seen=False,
+            assigned_at=0.0,
+        )
+        cause = Cause.of(error, record, time.time())
+        await self._producer.emit(
+            topics.dead_letter(topics.ROUTER_APP),
+            message.key,
+            message.value,
+            dead_letter_headers(topics.ROUTER_APP, record, cause),
+        )
+
+    # -- time -----------------------------------------------------------------------------------
+
+    async def _announce_due(self) -> None:
+        now = self._clock.now()
+        _OPEN.set(len(self._due))
+        for key, due in self._due.pop_due(now, limit=500):
+            request_id = key.decode()
+            event = Event(
+                id=derived_id("timer", request_id, due.isoformat()),
+                source=SOURCE,
+                body=TimerDue(request_id=request_id, due=due),
+                time=now,
+            )
+            value, headers = encode(event)
+            await self._producer.emit(topics.ROUTER_TIMERS, key, value, headers)
+
+    async def _rebuild_index(self, *_: Any) -> None:
+        """Read the due moments from the recovered table, leaving the loop to others in between."""
+        self._due.clear()
+        for count, (key, raw) in enumerate(self.table.items()):
+            state = RequestState.model_validate_json(raw)
+            self._due.set(key, next_due(state, self._rules))
+            if count % 200 == 199:
+                await asyncio.sleep(0)
+        self.recovered = True
+        log.info("router.recovered", requests=len(self._due))
+
+    # -- partitions -----------------------------------------------------------------------------
+
+    async def _assigned(self, _: Any, *args: Any, **__: Any) -> None:
+        assigned: set[TP] = args[0]
+        ours = frozenset((tp.topic, tp.partition) for tp in assigned if tp.topic in SOURCES)
+        fresh = ours - self.progress.assigned
+        for partition in fresh:
+            # Until the end offset is known, whatever comes may have been seen.
+            self._ends[partition] = 2**62
+        self.progress.assign(ours)
+        if fresh:
+            task = asyncio.create_task(self._learn_ends(fresh), name="learn-ends")
+            self._watching.add(task)
+            task.add_done_callback(self._watching.discard)
+
+    async def _revoked(self, _: Any, *args: Any, **__: Any) -> None:
+        log.info("router.revoked", partitions=len(args[0]))
+
+    async def _learn_ends(self, partitions: frozenset[Partition]) -> None:
+        """A record below the end offset of this moment may have been read by a predecessor."""
+        while partitions <= self.progress.assigned:
+            try:
+                ends = await self.app.consumer.highwaters(*(TP(*p) for p in partitions))
+            except Exception as error:
+                log.warning("router.ends_unknown", error=repr(error))
+                await asyncio.sleep(0.5)
+                continue
+            for tp, end in ends.items():
+                self._ends[tp.topic, tp.partition] = end or 0
+            return
+
+    async def _watch_lag(self) -> None:
+        assigned = [TP(*partition) for partition in self.progress.assigned]
+        if not assigned:
+            return
+        try:
+            async with asyncio.timeout(5):
+                ends = await self.app.consumer.highwaters(*assigned)
+        except Exception as error:
+            log.warning("router.lag_unknown", error=repr(error))
+            return
+        committed = {
+            (tp.topic, tp.partition): offset or 0
+            for tp, offset in self.app.consumer._committed_offset.items()  # type: ignore[attr-defined]
+        }
+        self.progress.look(
+            {(tp.topic, tp.partition): end or 0 for tp, end in ends.items()}, committed
+        )

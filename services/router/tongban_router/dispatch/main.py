@@ -1,0 +1,47 @@
+"""`tongban-router`: the dispatcher as a process."""
+
+from __future__ import annotations
+
+import logging
+
+import faust
+
+from tongban_common.observability import HealthServer, configure_logging
+from tongban_common.settings import load
+from tongban_router.dispatch.app import Dispatcher
+from tongban_router.dispatch.settings import RouterSettings
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT; exits non-zero when the application crashes."""
+    settings = load(RouterSettings)
+    configure_logging("router", instance=settings.instance, level=settings.log_level)
+    logging.getLogger("faust").setLevel(logging.WARNING)
+    logging.getLogger("mode").setLevel(logging.WARNING)
+    settings.data.mkdir(parents=True, exist_ok=True)
+    dispatcher = Dispatcher(settings)
+    app = dispatcher.app
+    health = HealthServer(
+        host=settings.http_host,
+        port=settings.http_port,
+        live={"progress": dispatcher.progress.stalled},
+        ready={
+            "table": lambda: None if dispatcher.recovered else "the table is being recovered",
+            "assignment": lambda: "a rebalance is under way" if app.rebalancing else None,
+            "broker": dispatcher.progress.blind,
+        },
+    )
+
+    @app.task(on_leader=False)  # type: ignore[untyped-decorator]
+    async def serve_health() -> None:
+        async with health:
+            await app.wait_until_stopped()
+
+    worker = faust.Worker(
+        app, loglevel=None, quiet=True, redirect_stdouts=False, override_logging=False
+    )
+    worker.execute_from_commandline()
+
+
+if __name__ == "__main__":
+    main()

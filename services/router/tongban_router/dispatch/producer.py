@@ -1,0 +1,92 @@
+"""A Faust producer whose flush means what a commit needs it to mean.
+
+Faust flushes its producer before it commits offsets, and that is what lets an agent go on without
+waiting for each acknowledgement. In 0.15.3 three things break the promise:
+
+- `ProducerBuffer.flush` gives up after 0.1 s without a message sent, so with a slow broker table
+  changelog records are still in the buffer when the offsets are committed;
+- it does not count the record that the buffer is handing over at that moment;
+- a record that Kafka refused, or that timed out, is logged and forgotten.
+
+Any of them, then SIGKILL, and a state change is gone that nobody will send again. Here a flush
+waits for the whole buffer, and one failed record ends the process before the next commit: what it
+belonged to is then read and sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any, cast
+
+import faust
+import structlog
+from faust.transport.drivers.aiokafka import Producer as AiokafkaProducer
+from faust.transport.producer import ProducerBuffer
+
+log = structlog.get_logger()
+EX_TEMPFAIL = 75
+"""Exit code "try again" (sysexits.h): the supervisor restarts the process."""
+
+
+def die_of_lost_record(error: BaseException, topic: str) -> None:
+    """End the process now, so that no offset is committed past a record that was not written."""
+    log.critical("router.record_not_written", topic=topic, error=repr(error))
+    os._exit(EX_TEMPFAIL)
+
+
+class CountingBuffer(ProducerBuffer):
+    """Faust's buffer, knowing what it is handing over."""
+
+    handing_over = 0
+
+    async def _send_pending(self, fut: Any) -> None:
+        self.handing_over += 1
+        try:
+            await super()._send_pending(fut)
+        finally:
+            self.handing_over -= 1
+
+    async def flush(self) -> None:
+        """Wait until every record has reached the Kafka client's own buffer."""
+        while self.size or self.handing_over:
+            if self.state != "running":
+                raise RuntimeError(f"{self.size} records in the buffer of a stopped producer")
+            await asyncio.sleep(0.002)
+
+
+class FlushingProducer(AiokafkaProducer):
+    """Faust's aiokafka producer with the buffer above, idempotent as all our producers are."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.buffer = CountingBuffer(loop=self.loop, beacon=self.beacon)
+        self.buffer.app = self.app
+
+    def _settings_extra(self) -> dict[str, Any]:
+        return {"acks": "all", "enable_idempotence": True}
+
+    async def emit(
+        self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]]
+    ) -> None:
+        """Hand a record to the Kafka client and go on: the flush before the commit waits for it.
+
+        Waits only while the client's buffer is full, which is the back-pressure of a slow broker.
+        """
+        future = cast(
+            "asyncio.Future[Any]", await self.send(topic, key, value, None, None, headers)
+        )
+        future.add_done_callback(lambda done: self._emitted(done, topic))
+
+    @staticmethod
+    def _emitted(future: asyncio.Future[Any], topic: str) -> None:
+        if not future.cancelled() and (error := future.exception()) is not None:
+            die_of_lost_record(error, topic)
+
+
+class LostRecordSensor(faust.Sensor):
+    """Hears of records that Faust itself sends (the changelog) and could not write."""
+
+    def on_send_error(self, producer: Any, exc: BaseException, state: Any) -> None:  # noqa: ARG002
+        """Called by Faust with the error."""
+        die_of_lost_record(exc, "of faust")
