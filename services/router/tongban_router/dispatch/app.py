@@ -86,8 +86,6 @@ class Dispatcher:
             topics.ROUTER_TABLE,
             key_type=bytes,
             value_type=bytes,
-            key_serializer="raw",
-            value_serializer="raw",
             partitions=topics.REQUEST_PARTITIONS,
         )
         self._register()

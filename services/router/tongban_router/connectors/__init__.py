@@ -1,0 +1,1 @@
+"""The connectors: our side of each province gateway."""

@@ -1,0 +1,31 @@
+"""What the connectors are told by their environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from tongban_common.settings import CommonSettings
+from tongban_common.topics import PROVINCES
+
+
+class ConnectorSettings(CommonSettings):
+    """CommonSettings, and which provinces this process speaks to."""
+
+    provinces: str = Field("", description="codes separated by commas; empty: all 31")
+    gateways: str = Field("http://127.0.0.1:8600", description="base of relative gateway paths")
+    catalogue: Path | None = Field(None, description="directory with provinces.yaml")
+    max_in_flight: int = Field(2000, gt=0, description="records held for each province")
+
+    @field_validator("provinces")
+    @classmethod
+    def _known(cls, text: str) -> str:
+        wrong = [code for code in text.split(",") if code and code not in PROVINCES]
+        if wrong:
+            raise ValueError(f"not among the 31 provinces (GB/T 2260): {', '.join(wrong)}")
+        return text
+
+    def province_codes(self) -> tuple[str, ...]:
+        """The provinces to speak to."""
+        return tuple(code for code in self.provinces.split(",") if code) or PROVINCES
