@@ -101,7 +101,7 @@ class Lifecycle:
         if not isinstance(body, RequestSubmitted):
             if any(early.event_id == event_id for early in known.early):
                 return Decision(known)
-            waiting = [*known.early, EarlyInput(event_id=event_id, body=body)]
+            waiting = [*known.early, EarlyInput.of(event_id, body)]
             return Decision(known.model_copy(update={"early": waiting}))
         turn = _Turn(RequestState(first_seen=now, submitted=body))
         turn.state.remember(event_id)
@@ -110,7 +110,7 @@ class Lifecycle:
         turn.call(CallKind.SUBMIT, derived_id("call", body.request_id, "submit"), now)
         for early in known.early:
             turn.state.remember(early.event_id)
-            self._dispatch(turn, early.body, now)
+            self._dispatch(turn, early.read(), now)
         decision = turn.decision()
         # An early answer means that a call went out before: this one is its repeat.
         decision.repeat = bool(known.early)

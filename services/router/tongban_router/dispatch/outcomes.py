@@ -35,6 +35,7 @@ def apply(turn: Turn, outcome: ProvinceOutcome, *, rules: Rules, now: datetime) 
         case _:
             _answered(turn, call)
             _final_or_next(turn, outcome, call, rules, now)
+            _keep_moving(turn, rules, now)
 
 
 def _answered(turn: Turn, call: Call | None) -> None:
@@ -100,6 +101,15 @@ def _final_or_next(
                 )
         case OutcomeKind.ACCEPTED:
             _accepted(turn, outcome, rules, now)
+
+
+def _keep_moving(turn: Turn, rules: Rules, now: datetime) -> None:
+    """Past its deadline no moment is set for a request any more: where the province's answer to the
+    closing call ended nothing, go on asking, or it would be stuck in silence."""
+    state = turn.state
+    silent = not state.calls and state.next_poll is None
+    if state.closing and silent and not state.status.final and state.status is not Status.HELD:
+        state.next_poll = now + rules.longest_poll
 
 
 def _accepted(turn: Turn, outcome: ProvinceOutcome, rules: Rules, now: datetime) -> None:

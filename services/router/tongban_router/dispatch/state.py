@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import cast
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from tongban_common.domain.status import CallKind, Status
 from tongban_common.events.models import (
+    MODELS,
     DocumentRef,
     OperatorDecision,
     ProvinceOutcome,
@@ -58,10 +59,19 @@ class EarlyInput(BaseModel):
     """
 
     event_id: str
-    body: Annotated[
-        ProvinceOutcome | SupplementHanded | WithdrawalAsked | OperatorDecision,
-        Field(union_mode="left_to_right"),
-    ]
+    type: str
+    """CloudEvents type of the body: commands resemble one another too much to be told by shape."""
+    body: str
+    """JSON."""
+
+    @classmethod
+    def of(cls, event_id: str, body: Input) -> EarlyInput:
+        """Keep an input for later."""
+        return cls(event_id=event_id, type=body.TYPE, body=body.model_dump_json())
+
+    def read(self) -> Input:
+        """The input that was kept."""
+        return cast(Input, MODELS[self.type].model_validate_json(self.body))
 
 
 class RequestState(BaseModel):

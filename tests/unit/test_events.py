@@ -1,0 +1,98 @@
+"""Events are a public interface: additive changes only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tongban_common.clock import BusinessClock
+from tongban_common.events import MODELS, Event, MalformedEvent, decode, encode
+from tongban_common.events.models import RequestStatus, TimerDue
+
+GOLDEN = Path(__file__).parent / "golden"
+NOW = BusinessClock.real().now()
+
+
+def incompatible(old: dict[str, Any], new: dict[str, Any], at: str = "") -> list[str]:
+    """What an old reader could not read of events written by the new schema."""
+    problems = []
+    if old.get("type") != new.get("type"):
+        problems.append(f"{at}: type {old.get('type')} became {new.get('type')}")
+    if "enum" in old and not set(new.get("enum", [])) <= set(old["enum"]):
+        problems.append(f"{at}: values an old reader does not know")
+    for name, was in old.get("properties", {}).items():
+        now = new.get("properties", {}).get(name)
+        if now is None:
+            if name in old.get("required", []):
+                problems.append(f"{at}/{name}: required by old readers, gone")
+            continue
+        problems += incompatible(was, now, f"{at}/{name}")
+    for name in set(old.get("required", [])) - set(new.get("required", [])):
+        problems.append(f"{at}/{name}: required by old readers, optional now")
+    for name, was in old.get("$defs", {}).items():
+        if name in new.get("$defs", {}):
+            problems += incompatible(was, new["$defs"][name], f"{at}/{name}")
+    return problems
+
+
+@pytest.mark.parametrize("event_type", sorted(MODELS))
+def test_old_readers_can_read_new_events(event_type: str) -> None:
+    path = GOLDEN / f"{event_type}.json"
+    schema = MODELS[event_type].model_json_schema()
+    assert path.exists(), f"a new event type: commit its schema as {path.name}"
+    golden = json.loads(path.read_text())
+    assert incompatible(golden, schema) == []
+    assert golden == schema, "an additive change: commit the new schema beside the code"
+
+
+def test_no_golden_schema_has_lost_its_model() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.json")} == set(MODELS)
+
+
+def test_the_comparison_finds_what_would_break_a_reader() -> None:
+    old = {"properties": {"a": {"type": "string"}, "b": {"enum": ["x"]}}, "required": ["a"]}
+    assert incompatible(old, {"properties": {"b": {"enum": ["x"]}}, "required": []})
+    assert incompatible(old, {"properties": {"a": {"type": "integer"}}, "required": ["a"]})
+    wider = {"properties": {"a": {"type": "string"}, "b": {"enum": ["x", "y"]}}, "required": ["a"]}
+    assert incompatible(old, wider) == ["/b: values an old reader does not know"]
+
+
+def test_an_event_comes_back_as_it_was() -> None:
+    body = TimerDue(request_id="r-1", due=NOW)
+    event = Event(id="e", source="s", body=body, time=NOW, repeat=True, traceparent="00-a-b-01")
+    value, headers = encode(event)
+    assert decode(value, headers) == event
+    named = dict(headers)
+    assert named["ce_specversion"] == b"1.0"
+    assert named["ce_type"] == b"tongban.router.timer.v1"
+    assert named["content-type"] == b"application/json"
+
+
+@pytest.mark.parametrize(
+    ("value", "change", "said"),
+    [
+        (b"{}", {}, "/request_id: missing"),
+        (b"not json", {}, "json_invalid"),
+        (b"{}", {"ce_type": b"tongban.nonsense.v9"}, "unknown type"),
+        (b"{}", {"ce_id": None}, "header missing: ce_id"),
+        (None, {}, "json_invalid"),
+    ],
+)
+def test_what_is_no_event_is_told_without_quoting_it(
+    value: bytes | None, change: dict[str, bytes | None], said: str
+) -> None:
+    _, headers = encode(Event(id="e", source="s", body=TimerDue(request_id="r", due=NOW), time=NOW))
+    changed = [(name, raw) for name, raw in {**dict(headers), **change}.items() if raw is not None]
+    with pytest.raises(MalformedEvent, match=said):
+        decode(value, changed)
+
+
+def test_a_refused_value_is_not_quoted() -> None:
+    _, headers = encode(Event(id="e", source="s", body=TimerDue(request_id="r", due=NOW), time=NOW))
+    wrong = [(n, RequestStatus.TYPE.encode() if n == "ce_type" else v) for n, v in headers]
+    with pytest.raises(MalformedEvent) as raised:
+        decode(b'{"request_id": "r", "seq": "310101199003078690"}', wrong)
+    assert "310101199003078690" not in str(raised.value)

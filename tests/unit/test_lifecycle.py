@@ -1,0 +1,260 @@
+"""The life of a request, under reordered, repeated and missing events."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tongban_common.clock import CHINA
+from tongban_common.domain.status import FINAL, CallKind, OutcomeKind, Status
+from tongban_common.events.models import (
+    ApplicantFacts,
+    ItemSnapshot,
+    OperatorDecision,
+    Origin,
+    ProvinceOutcome,
+    RequestSubmitted,
+    Sealed,
+    SupplementHanded,
+    TimerDue,
+    WithdrawalAsked,
+)
+from tongban_router.dispatch.emission import outgoing
+from tongban_router.dispatch.lifecycle import Decision, Lifecycle
+from tongban_router.dispatch.state import RequestState, Rules, next_due
+
+START = datetime(2026, 3, 2, 9, tzinfo=CHINA)
+RULES = Rules()
+LIFE = Lifecycle(RULES)
+SEALED = Sealed(kid="k", key="x", parts={"applicant": "a", "form": "f"})
+
+
+def submitted(digest: str = "d") -> RequestSubmitted:
+    return RequestSubmitted(
+        request_id="r-1",
+        item=ItemSnapshot(
+            code="1", version=1, name="n", category="c", province="340000", kind="query",
+            promised_days=5,
+        ),
+        origin=Origin(kiosk_id="k", branch_id="b", channel="self_service"),
+        applicant=ApplicantFacts(type="person", pseudonym="p"),
+        print=False,
+        submitted_at=START,
+        deadline=START + timedelta(days=7),
+        body_digest=digest,
+        sealed=SEALED,
+    )  # fmt: skip
+
+
+def outcome(
+    kind: OutcomeKind, call_id: str, call: CallKind = CallKind.SUBMIT, **more: Any
+) -> ProvinceOutcome:
+    return ProvinceOutcome(
+        request_id="r-1", province="340000", call=call, call_id=call_id, outcome=kind, at=START,
+        **more,
+    )  # fmt: skip
+
+
+def begun() -> tuple[RequestState, str]:
+    """A routed request, and the id of its submit call."""
+    decision = LIFE.apply(None, "e-1", submitted(), now=START)
+    assert decision.state is not None
+    return decision.state, decision.calls[0].call_id
+
+
+def after(state: RequestState, event_id: str, body: Any, now: datetime = START) -> Decision:
+    return LIFE.apply(state, event_id, body, now=now)
+
+
+def must(decision: Decision) -> RequestState:
+    assert decision.state is not None
+    return decision.state
+
+
+def test_a_submission_is_routed_and_handed_to_its_province() -> None:
+    decision = LIFE.apply(None, "e-1", submitted(), now=START)
+    assert [entry.status for entry in decision.entries] == [Status.SUBMITTED, Status.ROUTED]
+    assert [call.kind for call in decision.calls] == [CallKind.SUBMIT]
+    assert not decision.repeat
+    assert [record[0] for record in outgoing(decision)] == [
+        "requests.status", "requests.status", "province.340000.requests",
+    ]  # fmt: skip
+
+
+def test_a_repeated_submission_changes_nothing_and_sends_everything_again() -> None:
+    first = LIFE.apply(None, "e-1", submitted(), now=START)
+    again = LIFE.apply(first.state, "e-1", submitted(), now=START + timedelta(minutes=1))
+    assert again.state == first.state
+    assert again.repeat
+    sent = [(topic, key, value) for topic, key, value, _ in outgoing(first)]
+    assert [(topic, key, value) for topic, key, value, _ in outgoing(again)] == sent
+    assert all(("ce_repeat", b"true") in headers for *_, headers in outgoing(again))
+
+
+def test_another_body_under_the_same_id_is_noted_and_ignored() -> None:
+    state, _ = begun()
+    decision = after(state, "e-2", submitted("other"))
+    assert [(entry.status, entry.note) for entry in decision.entries] == [(Status.ROUTED, True)]
+    assert not decision.calls
+    assert must(decision).request.body_digest == "d"
+
+
+def test_completion_carries_the_result_and_ends_all_calls() -> None:
+    state, call_id = begun()
+    result = Sealed(kid="k", key="x", parts={"result": "r"})
+    decision = after(state, "o-1", outcome(OutcomeKind.COMPLETED, call_id, sealed=result))
+    ended = must(decision)
+    assert ended.status is Status.COMPLETED
+    assert decision.completed
+    assert set(ended.request.sealed.parts) == {"applicant", "form", "result"}
+    assert not ended.calls
+
+
+def test_an_accepted_request_is_polled_with_growing_pauses() -> None:
+    state, call_id = begun()
+    state = must(after(state, "o-1", outcome(OutcomeKind.ACCEPTED, call_id, receipt="R-7")))
+    pauses = []
+    now = START
+    for number in range(4):
+        due = next_due(state, RULES)
+        assert due is not None
+        pauses.append(due - now)
+        now = due
+        asked = after(state, f"t-{number}", TimerDue(request_id="r-1", due=due), now)
+        assert [call.kind for call in asked.calls] == [CallKind.POLL]
+        poll = asked.calls[0].call_id
+        answer = outcome(OutcomeKind.ACCEPTED, poll, CallKind.POLL)
+        state = must(after(must(asked), f"p-{number}", answer, now))
+    assert pauses == sorted(pauses)
+    assert pauses[0] == RULES.first_poll
+    assert state.receipt == "R-7"
+
+
+def test_time_is_up_only_by_the_connectors_word() -> None:
+    state, call_id = begun()
+    state = must(after(state, "o-1", outcome(OutcomeKind.NEEDS_SUPPLEMENT, call_id)))
+    late = START + timedelta(days=8)
+    closing = after(state, "t-1", TimerDue(request_id="r-1", due=late), late)
+    assert [(call.kind, call.closing) for call in closing.calls] == [(CallKind.WITHDRAW, True)]
+    assert must(closing).status is Status.NEEDS_SUPPLEMENT
+    word = outcome(OutcomeKind.WITHDRAWN, closing.calls[0].call_id, CallKind.WITHDRAW)
+    assert must(after(must(closing), "o-2", word, late)).status is Status.EXPIRED
+
+
+def test_a_withdrawal_waits_for_the_province_and_loses_to_completion() -> None:
+    state, call_id = begun()
+    asked = after(
+        state, "c-1", WithdrawalAsked(request_id="r-1", command_id="c-1", at=START, by="k")
+    )
+    assert must(asked).status is Status.ROUTED
+    assert [call.kind for call in asked.calls] == [CallKind.WITHDRAW]
+    done = after(must(asked), "o-1", outcome(OutcomeKind.COMPLETED, call_id))
+    assert must(done).status is Status.COMPLETED
+    word = outcome(OutcomeKind.WITHDRAWN, asked.calls[0].call_id, CallKind.WITHDRAW)
+    assert must(after(must(done), "o-2", word)).status is Status.COMPLETED
+
+
+def test_held_goes_on_or_fails_by_an_operators_decision() -> None:
+    state, call_id = begun()
+    held = must(after(state, "o-1", outcome(OutcomeKind.HELD, call_id, cause="poison")))
+    assert held.status is Status.HELD
+    decided = {"request_id": "r-1", "command_id": "d", "at": START, "by": "op", "reason": "因为"}
+    resumed = after(held, "d-1", OperatorDecision(**decided, decision="resume"))
+    assert must(resumed).status is Status.ROUTED
+    assert [(call.call_id, resumed.repeat) for call in resumed.calls] == [(call_id, True)]
+    failed = after(held, "d-2", OperatorDecision(**decided, decision="fail"))
+    assert must(failed).status is Status.FAILED
+
+
+def test_what_a_predecessor_may_have_read_is_answered_with_repeats() -> None:
+    decision = LIFE.apply(None, "e-1", submitted(), now=START, maybe_seen=True)
+    assert decision.repeat
+    assert len(decision.calls) == 1
+
+
+def test_an_answer_before_its_submission_waits_for_it() -> None:
+    _, call_id = begun()
+    early = LIFE.apply(None, "o-1", outcome(OutcomeKind.COMPLETED, call_id), now=START)
+    assert not early.sends
+    kept = RequestState.model_validate_json(must(early).model_dump_json(exclude_defaults=True))
+    late = LIFE.apply(kept, "e-1", submitted(), now=START)
+    assert must(late).status is Status.COMPLETED
+    assert late.completed
+
+
+def test_a_finished_request_is_forgotten_when_its_key_cannot_come_again() -> None:
+    state, call_id = begun()
+    state = must(after(state, "o-1", outcome(OutcomeKind.REJECTED, call_id, reason="不符合条件")))
+    due = next_due(state, RULES)
+    assert due == START + RULES.keep_finished
+    assert after(state, "t-1", TimerDue(request_id="r-1", due=due), due).state is None
+
+
+_, SUBMIT_CALL = begun()
+INPUTS = st.one_of(
+    st.sampled_from(["d", "other"]).map(submitted),
+    st.builds(
+        outcome,
+        st.sampled_from(OutcomeKind),
+        st.sampled_from([SUBMIT_CALL, "unknown-call"]),
+        st.sampled_from(CallKind),
+    ),
+    st.just(WithdrawalAsked(request_id="r-1", command_id="w", at=START, by="k")),
+    st.just(
+        SupplementHanded(
+            request_id="r-1", command_id="s", at=START, by="k",
+            sealed=Sealed(kid="k", key="x", parts={"supplement": "s"}),
+        )
+    ),
+    st.sampled_from(["resume", "fail"]).map(
+        lambda decision: OperatorDecision(
+            request_id="r-1", command_id="o", at=START, by="op", decision=decision, reason="r"
+        )
+    ),
+    st.just(TimerDue(request_id="r-1", due=START)),
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(inputs=st.lists(st.tuples(INPUTS, st.integers(0, 60 * 24 * 9), st.booleans()), max_size=14))
+def test_whatever_comes_the_invariants_hold(
+    inputs: list[tuple[Any, int, bool]],
+) -> None:
+    state: RequestState | None = None
+    was: list[tuple[int, Status]] = []
+    completed = 0
+    now = START
+    for number, (body, minutes, maybe_seen) in enumerate(inputs):
+        now = max(now, START + timedelta(minutes=minutes))
+        before = None if state is None else state.model_copy(deep=True)
+        decision = LIFE.apply(state, f"e-{number}", body, now=now, maybe_seen=maybe_seen)
+        assert state == before, "an input must not change the state it was given"
+        if decision.state is None:
+            state, was, completed = None, [], 0
+            continue
+        history = [(entry.seq, entry.status) for entry in decision.state.history]
+        # History only grows, is numbered without gaps, and nothing leaves a final state.
+        assert history[: len(was)] == was
+        assert [seq for seq, _ in history] == list(range(1, len(history) + 1))
+        finals = [status for _, status in history if status in FINAL]
+        assert len(set(finals)) <= 1
+        # None is silently stuck: an open request has a next moment, or waits for a person.
+        if decision.state.submitted is not None and not decision.state.status.final:
+            assert (
+                next_due(decision.state, RULES) is not None or decision.state.status is Status.HELD
+            )
+        if decision.completed and not decision.repeat:
+            completed += 1
+        assert completed <= 1
+        # What is kept survives the table.
+        kept = decision.state.model_dump_json(exclude_defaults=True)
+        assert RequestState.model_validate_json(kept) == decision.state
+        # A repeat of the same input changes nothing any more.
+        if not isinstance(body, TimerDue):
+            again = LIFE.apply(decision.state, f"e-{number}", body, now=now)
+            assert again.state == decision.state
+        list(outgoing(decision))
+        state, was = decision.state, history
