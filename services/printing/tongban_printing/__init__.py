@@ -1,0 +1,1 @@
+"""Printing: documents from results, and each print order on paper once."""

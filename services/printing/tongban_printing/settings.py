@@ -1,0 +1,35 @@
+"""What `tongban-printing` is told by its environment."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from tongban_common.settings import CommonSettings
+
+
+class PrintingSettings(CommonSettings):
+    """Where the printers are, and how patient printing is with them."""
+
+    devices: str = Field("http://127.0.0.1:8631", description="base URL of the devices")
+    printer_url: str | None = Field(
+        None, description="a printer's address with {kiosk_id} in it; ipp, ipps, http or https"
+    )
+    render_threads: int = Field(2, ge=1, le=32)
+    order_days: float = Field(
+        7, gt=0, description="business days' worth of 24 h after which an order is given up"
+    )
+    lease_seconds: float = Field(
+        10.0, ge=2, description="after which another replica takes over a kiosk; wall clock"
+    )
+
+    @property
+    def order_limit(self) -> timedelta:
+        """Business time after which an order that nobody could print is given up."""
+        return timedelta(days=self.order_days)
+
+    def printer_of(self, kiosk_id: str) -> str:
+        """The address of a kiosk's printer."""
+        template = self.printer_url or self.devices.rstrip("/") + "/ipp/print/{kiosk_id}"
+        return template.replace("{kiosk_id}", kiosk_id)
