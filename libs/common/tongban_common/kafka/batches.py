@@ -55,13 +55,13 @@ class Batches:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def offer(self, partition: Partition, record: Record) -> None:
-        """Queue a fetched record."""
+    def offer(self, partition: Partition, records: Sequence[Record]) -> None:
+        """Queue fetched records."""
         queue = self._queues.get(partition)
         if queue is None:
             queue = self._queues[partition] = deque()
-        queue.append(record)
-        self._queued += 1
+        queue.extend(records)
+        self._queued += len(records)
 
     def resume(self, partition: Partition, record: Record) -> None:
         """Batches retry within their own task."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol
 
 from tongban_common.kafka.config import WorkerConfig
-from tongban_common.kafka.partition import HEADERS_SIZE, Partition, TopicStats
+from tongban_common.kafka.partition import RECORD_OVERHEAD, Partition, TopicStats
 from tongban_common.kafka.record import Record
 
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
@@ -18,8 +18,8 @@ Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 class Executor(Protocol):
     """Decides which record runs when, and runs it."""
 
-    def offer(self, partition: Partition, record: Record) -> None:
-        """A record was fetched. It runs once `kick` is called and the order allows it."""
+    def offer(self, partition: Partition, records: Sequence[Record]) -> None:
+        """Records were fetched. They run once `kick` is called and the order allows it."""
 
     def resume(self, partition: Partition, record: Record) -> None:
         """A record that was under way and failed is to run again, before others of its key."""
@@ -75,19 +75,13 @@ class Flow:
     def accept(self, tp: Any, raws: Sequence[Any]) -> None:
         """Take fetched records of one partition. They begin with the next `kick`."""
         partition = self.partitions[tp]
-        make = partition.record
-        add = partition.tracker.add
-        offer = self.executor.offer
-        size = 0
-        for raw in raws:
-            add(raw.offset)
-            record = make(raw)
-            size += record.size
-            offer(partition, record)
+        partition.tracker.add([raw.offset for raw in raws])
         count = len(raws)
         partition.held += count
         self.held += count
-        self.held_bytes += size + count * HEADERS_SIZE
+        values = sum([len(raw.value) for raw in raws if raw.value])
+        self.held_bytes += values + count * RECORD_OVERHEAD
+        self.executor.offer(partition, partition.records(raws))
 
     def room(self) -> int:
         """Records that may be fetched now; 0 when the worker is full."""
@@ -134,7 +128,8 @@ class Flow:
         partition.tracker.done(record.offset)
         partition.held -= 1
         self.held -= 1
-        self.held_bytes -= record.size + HEADERS_SIZE
+        value = record.value
+        self.held_bytes -= RECORD_OVERHEAD + len(value) if value else RECORD_OVERHEAD
         if partition.first_failures:
             partition.first_failures.pop(record.offset, None)
         self.executor.release(partition, record)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from tongban_common import faultpoints
@@ -23,6 +22,8 @@ Failed = Callable[[Partition, Record, Exception], None]
 
 _SLICE = 0.004
 """Seconds after which handlers that never wait let the loop have a turn."""
+_SWEEP = 0.005
+"""Seconds between looks at futures that nothing else made us look at."""
 
 
 class KeyOrder:
@@ -32,19 +33,22 @@ class KeyOrder:
         self._flow = flow
         self._failed = failed
         self._ready: deque[tuple[Partition, Record]] = deque()
+        self._followed = Followed(flow, failed, self.kick)
 
-    def offer(self, partition: Partition, record: Record) -> None:
-        """Queue a fetched record; behind others of its key if there are any."""
+    def offer(self, partition: Partition, records: Sequence[Record]) -> None:
+        """Queue fetched records; behind others of their keys where there are any."""
         busy = partition.busy
-        key = record.key
-        if key not in busy:
-            busy[key] = None
-            self._ready.append((partition, record))
-            return
-        waiting = busy[key]
-        if waiting is None:
-            waiting = busy[key] = deque()
-        waiting.append(record)
+        ready = self._ready
+        for record in records:
+            key = record.key
+            if key not in busy:
+                busy[key] = None
+                ready.append((partition, record))
+                continue
+            waiting = busy[key]
+            if waiting is None:
+                waiting = busy[key] = deque()
+            waiting.append(record)
 
     def resume(self, partition: Partition, record: Record) -> None:
         """Run a failed record again; its key was never given to another."""
@@ -53,13 +57,10 @@ class KeyOrder:
 
     def release(self, partition: Partition, record: Record) -> None:
         """Give the key to the next record of it."""
-        if self._flow.draining:
-            return
-        waiting = partition.busy[record.key]
-        if waiting:
+        waiting = partition.busy.pop(record.key)
+        if waiting and not self._flow.draining:
             self._ready.append((partition, waiting.popleft()))
-        else:
-            del partition.busy[record.key]
+            partition.busy[record.key] = waiting
 
     def clear(self) -> None:
         """Forget what has not begun."""
@@ -69,35 +70,97 @@ class KeyOrder:
         """Run what can run."""
         raise NotImplementedError
 
-    def _follow(
-        self, partition: Partition, record: Record, began: float, result: Awaitable[Any]
-    ) -> None:
-        """The record is done when this future resolves."""
+    def _done(self, partition: Partition, record: Record, seconds: float) -> None:
+        stats = partition.stats
+        stats.handled += 1
+        stats.observe(seconds)
+        self._flow.finish(partition, record)
+
+
+class Followed:
+    """Records whose handlers returned a future: done when it resolves, failed when it fails.
+
+    A callback on each future would cost more than the rest of the worker's work on a record. But
+    the acknowledgements of a batch come together, so a callback on the oldest future alone makes
+    us look at all of them; a timer looks for those that resolve before the oldest.
+    """
+
+    def __init__(self, flow: Flow, failed: Failed, kick: Callable[[], None]) -> None:
+        self._flow = flow
+        self._failed = failed
+        self._kick = kick
+        self._entries: list[tuple[Partition, Record, float, asyncio.Future[Any]]] = []
+        self._watched: asyncio.Future[Any] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, partition: Partition, record: Record, began: float, result: Any) -> None:
+        """Follow what a handler returned.
+
+        Raises:
+            TypeError: it is not a future.
+        """
         if not asyncio.isfuture(result):
             raise TypeError(
                 f"a handler returned {type(result).__name__}; None or a future was expected"
             )
-        result.add_done_callback(partial(self._resolved, partition, record, began))
+        self._flow.under_way += 1
+        self._entries.append((partition, record, began, result))
+        if self._watched is None:
+            self._watch()
 
-    def _resolved(
-        self, partition: Partition, record: Record, began: float, future: asyncio.Future[Any]
-    ) -> None:
-        error = None if future.cancelled() else future.exception()
-        if future.cancelled():
-            self._failed(partition, record, RuntimeError("the handler's future was cancelled"))
-        elif isinstance(error, Exception):
-            self._failed(partition, record, error)
+    def clear(self) -> None:
+        """Follow nothing more."""
+        self._entries.clear()
+
+    def _watch(self) -> None:
+        oldest = self._entries[0][3]
+        if oldest is not self._watched:
+            self._watched = oldest
+            oldest.add_done_callback(self._resolved)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_SWEEP, self._timed)
+
+    def _resolved(self, future: asyncio.Future[Any]) -> None:
+        if future is self._watched:
+            self._sweep()
+
+    def _timed(self) -> None:
+        self._timer = None
+        if self._entries:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        entries, self._entries = self._entries, []
+        open_ = self._entries
+        now = time.perf_counter()
+        flow = self._flow
+        finish, ended = flow.finish, flow.ended
+        for entry in entries:
+            partition, record, began, future = entry
+            if not future.done():
+                open_.append(entry)
+                continue
+            error = _outcome(future)
+            if error is not None:
+                self._failed(partition, record, error)
+            elif not partition.revoked:
+                stats = partition.stats
+                stats.handled += 1
+                stats.observe(now - began)
+                finish(partition, record)
+            ended(partition)
+        if open_:
+            self._watch()
         else:
-            self._done(partition, record, began)
-        self._flow.ended(partition)
-        if self._ready:
-            self.kick()
+            self._watched = None
+        self._kick()
 
-    def _done(self, partition: Partition, record: Record, began: float) -> None:
-        stats = partition.stats
-        stats.handled += 1
-        stats.observe(time.perf_counter() - began)
-        self._flow.finish(partition, record)
+
+def _outcome(future: asyncio.Future[Any]) -> Exception | None:
+    if future.cancelled():
+        return RuntimeError("the handler's future was cancelled")
+    error = future.exception()
+    return error if error is None or isinstance(error, Exception) else RuntimeError(repr(error))
 
 
 class Inline(KeyOrder):
@@ -112,28 +175,26 @@ class Inline(KeyOrder):
         """Run all that is ready, for a slice of time; go on in the next turn."""
         if self._scheduled or self._flow.draining:
             return
-        ready, handler, flow, clock = self._ready, self._handler, self._flow, time.perf_counter
+        ready, handler, clock = self._ready, self._handler, time.perf_counter
+        follow, reached = self._followed.add, faultpoints.reached
         until = clock() + _SLICE
         while ready:
-            partition, record = ready.popleft()
             began = clock()
             if began > until:
-                ready.appendleft((partition, record))
                 self._scheduled = True
                 asyncio.get_running_loop().call_soon(self._again)
                 return
-            flow.began()
-            faultpoints.reached("worker.before_handle")
+            partition, record = ready.popleft()
+            reached("worker.before_handle")
             try:
                 result = handler(record)
-                faultpoints.reached("worker.after_handle")
-                if result is not None:
-                    self._follow(partition, record, began, result)
-                    continue
-                self._done(partition, record, began)
+                reached("worker.after_handle")
+                if result is None:
+                    self._done(partition, record, clock() - began)
+                else:
+                    follow(partition, record, began, result)
             except Exception as error:
                 self._failed(partition, record, error)
-            flow.ended(partition)
 
     def _again(self) -> None:
         self._scheduled = False
@@ -141,6 +202,7 @@ class Inline(KeyOrder):
 
     def cancel(self) -> list[asyncio.Task[None]]:
         """There are no tasks."""
+        self._followed.clear()
         return []
 
 
@@ -163,9 +225,8 @@ class Lanes(KeyOrder):
         spawn: Spawn,
     ) -> None:
         super().__init__(flow, failed)
-        self._handler = handler
+        self._handler = handler if timeout is None else _limited(handler, timeout)
         self._concurrency = concurrency
-        self._timeout = timeout
         self._spawn = spawn
         self._idle: list[asyncio.Future[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -189,6 +250,7 @@ class Lanes(KeyOrder):
 
     def cancel(self) -> list[asyncio.Task[None]]:
         """Cancel all lanes; `kick` makes new ones."""
+        self._followed.clear()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -198,11 +260,11 @@ class Lanes(KeyOrder):
         return tasks
 
     async def _lane(self) -> None:
-        loop = asyncio.get_running_loop()
-        ready = self._ready
-        self._waking = False
-        turn = time.perf_counter()
+        loop, clock, reached = asyncio.get_running_loop(), time.perf_counter, faultpoints.reached
+        flow, handler, ready = self._flow, self._handler, self._ready
         me = asyncio.current_task()
+        self._waking = False
+        turn = clock()
         # A lane that was cancelled and whose handler swallowed it is no longer one of the lanes.
         while me in self._tasks:
             if not ready:
@@ -210,40 +272,39 @@ class Lanes(KeyOrder):
                 self._idle.append(waiter)
                 await waiter
                 self._waking = False
-                turn = time.perf_counter()
+                turn = clock()
                 continue
             partition, record = ready.popleft()
-            if ready:
+            if ready and not self._waking:
                 self.kick()
-            now = await self._run(partition, record)
+            flow.under_way += 1
+            began = now = clock()
+            try:
+                reached("worker.before_handle")
+                result = await handler(record)
+                reached("worker.after_handle")
+                now = clock()
+                if result is None:
+                    self._done(partition, record, now - began)
+                else:
+                    self._followed.add(partition, record, began, result)
+            except asyncio.CancelledError:
+                if me is None or me.cancelling():
+                    raise
+                # Something that the handler awaited was cancelled, not the handler.
+                self._failed(partition, record, RuntimeError("cancelled from within"))
+            except Exception as error:
+                self._failed(partition, record, error)
+            finally:
+                flow.ended(partition)
             if now - turn > _SLICE:
                 await asyncio.sleep(0)
-                turn = time.perf_counter()
+                turn = clock()
 
-    async def _run(self, partition: Partition, record: Record) -> float:
-        flow = self._flow
-        flow.began()
-        began = time.perf_counter()
-        try:
-            faultpoints.reached("worker.before_handle")
-            if self._timeout is None:
-                result = await self._handler(record)
-            else:
-                async with asyncio.timeout(self._timeout):
-                    result = await self._handler(record)
-            faultpoints.reached("worker.after_handle")
-            if result is not None:
-                self._follow(partition, record, began, result)
-                return time.perf_counter()
-            self._done(partition, record, began)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                flow.ended(partition)
-                raise
-            # Something that the handler awaited was cancelled, not the handler.
-            self._failed(partition, record, RuntimeError("cancelled from within"))
-        except Exception as error:
-            self._failed(partition, record, error)
-        flow.ended(partition)
-        return time.perf_counter()
+
+def _limited(handler: AsyncHandler, timeout: float) -> AsyncHandler:
+    async def limited(record: Record) -> Any:
+        async with asyncio.timeout(timeout):
+            return await handler(record)
+
+    return limited

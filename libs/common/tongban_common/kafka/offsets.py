@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 
 class OffsetTracker:
     """Finds the contiguous done prefix of a partition whose records end in any order.
 
     Only offsets that were fetched are known, so holes in a log (compaction, transaction markers)
-    never hold the prefix back. `add` and `done` are O(1), amortised; memory is one integer an
-    offset between the prefix and the highest offset added, which the worker bounds by `span`.
+    never hold the prefix back. `add` and `done` are O(1) an offset, amortised; memory is one
+    integer an offset between the prefix and the highest offset added, which the worker bounds by
+    `span`.
     """
 
     __slots__ = ("_done", "_next", "_open")
@@ -20,33 +22,35 @@ class OffsetTracker:
         self._done: set[int] = set()
         self._next = -1
 
-    def add(self, offset: int) -> None:
-        """A record was fetched. Offsets come in rising order.
+    def add(self, offsets: Sequence[int]) -> None:
+        """Records were fetched, in rising order.
 
         Raises:
-            ValueError: this offset, or a later one, was added before.
+            ValueError: the first of these offsets, or a later one, was added before.
         """
-        if offset < self._next:
-            raise ValueError(f"offset {offset} after {self._next - 1}")
-        self._open.append(offset)
-        self._next = offset + 1
+        if not offsets:
+            return
+        if offsets[0] < self._next:
+            raise ValueError(f"offset {offsets[0]} after {self._next - 1}")
+        self._open.extend(offsets)
+        self._next = offsets[-1] + 1
 
     def done(self, offset: int) -> None:
-        """A record needs no more work. Saying so twice of an offset is a fault of the caller.
+        """A record needs no more work.
 
         Raises:
-            ValueError: the offset is not open.
+            ValueError: the offset is not open: it was never added, or is done already.
         """
         open_ = self._open
+        done = self._done
         if open_ and open_[0] == offset:
             open_.popleft()
-            done = self._done
-            while open_ and open_[0] in done:
+            while done and open_[0] in done:
                 done.remove(open_.popleft())
             return
-        if not open_ or not open_[0] < offset < self._next or offset in self._done:
+        if not open_ or not open_[0] < offset < self._next or offset in done:
             raise ValueError(f"offset {offset} is not open")
-        self._done.add(offset)
+        done.add(offset)
 
     @property
     def position(self) -> int | None:
@@ -57,8 +61,7 @@ class OffsetTracker:
 
     @property
     def span(self) -> int:
-        """Offsets from the prefix to the highest fetched one, both ends counted; 0 if all is
-        done."""
+        """Offsets from the lowest that is not done to the highest fetched, both counted."""
         return self._next - self._open[0] if self._open else 0
 
     @property

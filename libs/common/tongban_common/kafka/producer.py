@@ -15,6 +15,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from tongban_common.kafka.errors import KafkaUnavailable, is_transient
+from tongban_common.kafka.partitioner import partition_of
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +52,8 @@ class EventProducer:
         linger_ms: waiting for more records of a batch; 0 to 5. Under load batches fill by
             themselves, because one request at a time is under way to a broker.
         compression: None or "gzip"; others need packages that are not installed.
+        max_batch_size: bytes of one partition that go together. A record that finds the batch full
+            has to wait, which costs more than the sending.
         max_pending: records, and `max_pending_bytes` bytes, that may wait for acknowledgement;
             beyond, a send fails at once.
         client: more arguments for aiokafka (security_protocol, ssl_context, sasl_*).
@@ -64,6 +67,7 @@ class EventProducer:
         delivery_timeout: float = 1.5,
         linger_ms: int = 0,
         compression: str | None = None,
+        max_batch_size: int = 128 * 1024,
         max_pending: int = 20_000,
         max_pending_bytes: int = 32 * 1024 * 1024,
         client: Mapping[str, Any] | None = None,
@@ -78,6 +82,7 @@ class EventProducer:
             "enable_idempotence": True,
             "acks": "all",
             "linger_ms": linger_ms,
+            "max_batch_size": max_batch_size,
             "compression_type": compression,
             "request_timeout_ms": round(max(delivery_timeout, 1.0) * 1000),
             **(client or {}),
@@ -222,7 +227,8 @@ class EventProducer:
         The client's `send` is a coroutine that seldom waits. Running its first step by hand spares
         a task a record; where it does wait, it has taken nothing yet and is thrown away.
         """
-        coroutine = self._client.send(topic, value, key, headers=headers)
+        partition = _partition(self._client, topic, key)
+        coroutine = self._client.send(topic, value, key, partition, headers=headers)
         try:
             coroutine.send(None)
         except StopIteration as returned:
@@ -251,7 +257,8 @@ class EventProducer:
                     continue
                 name, key, value, headers = item.arguments
                 try:
-                    inner = await client.send(name, value, key, headers=headers)
+                    partition = _partition(client, name, key)
+                    inner = await client.send(name, value, key, partition, headers=headers)
                 except KafkaError as error:
                     if is_transient(error):
                         # Its deadline says when to give up: no leader yet, no such topic yet.
@@ -368,6 +375,12 @@ class EventProducer:
             finally:
                 if client is not self._client:
                     await _close(client)
+
+
+def _partition(client: Any, topic: str, key: bytes | None) -> int | None:
+    """None leaves it to aiokafka: no key, or the topic is not known yet."""
+    partitions = client.client.cluster.partitions_for_topic(topic)
+    return partition_of(key, len(partitions)) if partitions and key is not None else None
 
 
 def _fail(future: asyncio.Future[Any], error: Exception) -> bool:

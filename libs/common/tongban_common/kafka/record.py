@@ -42,8 +42,3 @@ class Record(NamedTuple):
     def place(self) -> str:
         """`topic/partition@offset`, for logs."""
         return f"{self.topic}/{self.partition}@{self.offset}"
-
-    @property
-    def size(self) -> int:
-        """Bytes of key and value; headers are counted in by the worker's bound as a constant."""
-        return (len(self.key) if self.key else 0) + (len(self.value) if self.value else 0)

@@ -96,6 +96,8 @@ class Runtime:
         self._running = False
         self._rebalances = 0
         self._drain_timeouts = 0
+        self._backlog = False
+        """The last turn took all that there was room for, so there may be more."""
         collector_of(registry).add(self)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -249,19 +251,34 @@ class Runtime:
         room = flow.room()
         if room and wanted:
             paused = len(wanted) < len(flow.partitions)
-            timeout = _SHORT_POLL if paused else self.config.fetch_wait
-            fetched = await consumer.getmany(
-                *wanted, timeout_ms=round(timeout * 1000), max_records=room
-            )
-            for tp, raws in fetched.items():
-                flow.accept(tp, raws)
-            if fetched:
+            count = await self._take_shares(consumer, wanted, room) if self._backlog else 0
+            if count < room:
+                waiting = 0.0 if count else _SHORT_POLL if paused else self.config.fetch_wait
+                fetched = await consumer.getmany(
+                    *wanted, timeout_ms=round(waiting * 1000), max_records=room - count
+                )
+                for tp, raws in fetched.items():
+                    flow.accept(tp, raws)
+                    count += len(raws)
+            self._backlog = count >= room
+            if count:
                 flow.executor.kick()
             await asyncio.sleep(0)
             return
         await consumer.getmany(_NOTHING, timeout_ms=0)
         flow.await_room()
         await self._changed(self.config.fetch_wait)
+
+    async def _take_shares(self, consumer: Any, wanted: Sequence[Any], room: int) -> int:
+        """Take what is there of each partition, but no more than its share of the room: aiokafka
+        would give us all of the first partition before the next."""
+        count = 0
+        for tp in wanted:
+            fetched = await consumer.getmany(tp, max_records=max(1, room // len(wanted)))
+            for raws in fetched.values():
+                self._flow.accept(tp, raws)
+                count += len(raws)
+        return count
 
     async def _open_partitions(self, consumer: Any) -> list[Any]:
         """Partitions to fetch from; pauses those that are full and resumes those that were."""

@@ -1,0 +1,250 @@
+"""CPU of the worker against that of a bare aiokafka loop, for the same relay in the same run.
+
+Both read a topic and send each record on, without waiting for each acknowledgement, and commit
+twice a second what was acknowledged. Rounds alternate; the median of the ratios is what counts.
+Run `python -m bench.worker`; `TONGBAN_KAFKA` names a broker that runs already.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import statistics
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from prometheus_client import CollectorRegistry
+
+from tongban_common.kafka import EventProducer, Record, Worker, WorkerConfig, apply_topics
+
+LIMIT = 1.15
+"""DESIGN section 10."""
+PARTITIONS = 12
+COMMIT_INTERVAL = 0.5
+
+
+@dataclass(frozen=True)
+class _Topic:
+    name: str
+    partitions: int = PARTITIONS
+
+    def kafka_config(self) -> dict[str, str]:
+        return {}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where and how much."""
+
+    kafka: str
+    source: str
+    target: str
+    records: int
+    linger_ms: int
+
+    def group(self) -> str:
+        return f"bench-{uuid.uuid4().hex[:8]}"
+
+
+async def bare(scene: Scene) -> float:
+    """The loop that one would write by hand; µs of CPU a record."""
+    consumer = AIOKafkaConsumer(
+        scene.source,
+        bootstrap_servers=scene.kafka,
+        group_id=scene.group(),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    producer = AIOKafkaProducer(
+        bootstrap_servers=scene.kafka,
+        enable_idempotence=True,
+        acks="all",
+        linger_ms=scene.linger_ms,
+    )
+    began = time.process_time()
+    async with producer, consumer:
+        relayed, commit_at = 0, time.monotonic() + COMMIT_INTERVAL
+        while relayed < scene.records:
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                for record in records:
+                    await producer.send(
+                        scene.target, record.value, record.key, headers=list(record.headers)
+                    )
+                    relayed += 1
+            if time.monotonic() >= commit_at:
+                await producer.flush()
+                await consumer.commit()
+                commit_at = time.monotonic() + COMMIT_INTERVAL
+        await producer.flush()
+        await consumer.commit()
+    return (time.process_time() - began) / scene.records * 1e6
+
+
+async def _worker(
+    scene: Scene, handler_of: Callable[[EventProducer], Callable[[Record], Any]]
+) -> float:
+    group = scene.group()
+    await apply_topics(scene.kafka, [_Topic(f"{group}.dlt", 1)])
+    began = time.process_time()
+    async with EventProducer(scene.kafka, linger_ms=scene.linger_ms) as producer:
+        worker = Worker(
+            WorkerConfig(bootstrap=scene.kafka, group=group, commit_interval=COMMIT_INTERVAL),
+            [scene.source],
+            handler_of(producer),
+            producer=producer,
+            registry=CollectorRegistry(),
+        )
+        running = asyncio.create_task(worker.run())
+        while sum(stats.handled for stats in worker.topic_stats()) < scene.records:
+            await asyncio.sleep(0.02)
+        worker.stop()
+        await running
+    return (time.process_time() - began) / scene.records * 1e6
+
+
+async def plain(scene: Scene) -> float:
+    """The worker with a plain function that returns the delivery future."""
+
+    def handler_of(producer: EventProducer) -> Callable[[Record], asyncio.Future[Any]]:
+        target = scene.target
+
+        def relay(record: Record) -> asyncio.Future[Any]:
+            return producer.send_nowait(
+                target, key=record.key, value=record.value, headers=list(record.headers)
+            )
+
+        return relay
+
+    return await _worker(scene, handler_of)
+
+
+async def lanes(scene: Scene) -> float:
+    """The worker with a coroutine function that returns the delivery future."""
+
+    def handler_of(producer: EventProducer) -> Callable[[Record], Awaitable[Any]]:
+        target = scene.target
+
+        async def relay(record: Record) -> asyncio.Future[Any]:
+            return producer.send_nowait(
+                target, key=record.key, value=record.value, headers=list(record.headers)
+            )
+
+        return relay
+
+    return await _worker(scene, handler_of)
+
+
+async def raw(scene: Scene) -> float:
+    """The worker with the producer of the bare loop."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=scene.kafka,
+        enable_idempotence=True,
+        acks="all",
+        linger_ms=scene.linger_ms,
+    )
+
+    async def relay(record: Record) -> asyncio.Future[Any]:
+        sent: asyncio.Future[Any] = await producer.send(
+            scene.target, record.value, record.key, headers=list(record.headers)
+        )
+        return sent
+
+    async with producer:
+        return await _worker(scene, lambda _: relay)
+
+
+async def awaiting(scene: Scene) -> float:
+    """The worker with a coroutine function that awaits each acknowledgement (not part of the
+    limit: the bare loop waits for none)."""
+
+    def handler_of(producer: EventProducer) -> Callable[[Record], Awaitable[None]]:
+        target = scene.target
+
+        async def relay(record: Record) -> None:
+            await producer.send(
+                target, key=record.key, value=record.value, headers=list(record.headers)
+            )
+
+        return relay
+
+    return await _worker(scene, handler_of)
+
+
+async def _fill(scene: Scene, size: int) -> None:
+    await apply_topics(scene.kafka, [_Topic(scene.source), _Topic(scene.target)])
+    headers = [("ce_id", b"0" * 32), ("ce_type", b"tongban.request.submitted.v1")]
+    async with EventProducer(scene.kafka, linger_ms=5, delivery_timeout=30.0) as producer:
+        for number in range(scene.records):
+            key = b"%032d" % number
+            producer.send_nowait(scene.source, key=key, value=b"x" * size, headers=headers)
+            if number % 500 == 0:
+                await asyncio.sleep(0.01)
+        await producer.stop(timeout=60.0)
+
+
+async def compare(kafka: str, *, records: int, rounds: int, linger_ms: int) -> dict[str, Any]:
+    """Medians over the rounds: µs a record of each, and ratios to the bare loop."""
+    mark = uuid.uuid4().hex[:8]
+    scene = Scene(kafka, f"bench.in.{mark}", f"bench.out.{mark}", records, linger_ms)
+    await _fill(scene, size=600)
+    kinds = {"bare": bare, "plain": plain, "lanes": lanes, "raw": raw, "awaiting": awaiting}
+    for kind in kinds.values():
+        await kind(scene)  # warm-up: code, caches and the broker's compiler
+    seen: dict[str, list[float]] = {name: [] for name in kinds}
+    for _ in range(rounds):
+        for name, kind in kinds.items():
+            seen[name].append(await kind(scene))
+    ratios = {
+        name: statistics.median(ours / base for ours, base in zip(times, seen["bare"], strict=True))
+        for name, times in seen.items()
+        if name != "bare"
+    }
+    return {
+        "cpu_us_per_record": {name: round(statistics.median(t), 1) for name, t in seen.items()},
+        "ratio": {name: round(ratio, 3) for name, ratio in ratios.items()},
+        "limit": LIMIT,
+        "ok": max(ratios["plain"], ratios["lanes"]) <= LIMIT,
+    }
+
+
+@contextlib.asynccontextmanager
+async def _kafka() -> AsyncIterator[str]:
+    if given := os.environ.get("TONGBAN_KAFKA"):
+        yield given
+        return
+    from tongban_devstack.embedded import EmbeddedKafka  # noqa: PLC0415 - only where it is needed
+
+    with tempfile.TemporaryDirectory() as scratch:
+        async with EmbeddedKafka(Path(scratch) / "kafka") as broker:
+            yield broker.address
+
+
+async def main() -> int:
+    """Measure and print one line of JSON; 1 if a ratio is over the limit."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--linger-ms", type=int, default=5)
+    asked = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    async with _kafka() as kafka:
+        result = await compare(
+            kafka, records=asked.records, rounds=asked.rounds, linger_ms=asked.linger_ms
+        )
+    print(json.dumps(result))
+    return 0 if result["ok"] else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(asyncio.run(main()))
