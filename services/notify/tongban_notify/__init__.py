@@ -1,0 +1,1 @@
+"""Notify: one message per event and recipient."""
