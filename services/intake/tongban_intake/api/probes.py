@@ -1,0 +1,44 @@
+"""`/livez`, `/readyz`, `/metrics`, in the words that all processes of tongban use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import orjson
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from starlette.responses import Response
+
+from tongban_common.observability.health import Check
+
+
+def router(
+    *,
+    live: Mapping[str, Check],
+    ready: Mapping[str, Check],
+    registry: CollectorRegistry = REGISTRY,
+) -> APIRouter:
+    """Liveness says "restart me", readiness "not yet" or "not now"."""
+    routes = APIRouter(include_in_schema=False)
+
+    def probe(checks: Mapping[str, Check]) -> Response:
+        problems = {name: why for name, check in checks.items() if (why := check()) is not None}
+        return Response(
+            orjson.dumps({"ok": not problems, "problems": problems}),
+            status_code=503 if problems else 200,
+            media_type="application/json",
+        )
+
+    @routes.get("/livez")
+    async def livez() -> Response:
+        return probe(live)
+
+    @routes.get("/readyz")
+    async def readyz() -> Response:
+        return probe({**live, **ready})
+
+    @routes.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return routes

@@ -1,0 +1,51 @@
+"""Submitting a request and reading how it stands."""
+
+from __future__ import annotations
+
+import orjson
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tongban_common.observability import request_context
+from tongban_common.store import StoreUnavailable
+from tongban_intake.http.body import idempotency_key, read_object
+from tongban_intake.readmodel import view
+from tongban_intake.services import Services
+from tongban_intake.submission.accept import receipt
+
+
+def router(services: Services) -> APIRouter:
+    """POST /v1/requests and GET /v1/requests/{id}."""
+    routes = APIRouter(prefix="/v1/requests", tags=["requests"])
+    settings = services.settings
+
+    @routes.post("")
+    async def submit(request: Request) -> Response:
+        kiosk = services.auth.bearer(request)
+        services.rates.take(kiosk.kiosk_id)
+        key = idempotency_key(request)
+        body = await read_object(request, limit=settings.body_limit, seconds=settings.body_seconds)
+        request_id = await services.acceptor.accept(kiosk, key, body)
+        return Response(receipt(request_id), status_code=202, media_type="application/json")
+
+    @routes.get("/{request_id}")
+    async def read(request: Request, request_id: str) -> Response:
+        kiosk = services.auth.bearer(request)
+        services.must_be_own(kiosk, request_id)
+        with request_context(request_id):
+            body = await state_of(services, request_id)
+        return Response(orjson.dumps(body), media_type="application/json")
+
+    return routes
+
+
+async def state_of(services: Services, request_id: str) -> view.Body:
+    """What is known of a request that was issued: never nothing, store up or not."""
+    try:
+        record = await services.read_model.get(request_id)
+    except StoreUnavailable:
+        record = None
+    if record is None or not record.projected:
+        return view.not_projected(request_id, services.recent.get(request_id))
+    return view.full(record, services.keys)

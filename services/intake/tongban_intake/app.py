@@ -1,0 +1,71 @@
+"""The ASGI application: routes, what errors become, and the edge around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import REGISTRY, CollectorRegistry
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from tongban_common.observability.health import Check
+from tongban_common.store import StoreUnavailable
+from tongban_intake.api import probes, requests
+from tongban_intake.http.telemetry import Edge, HttpMetrics
+from tongban_intake.problems import Kind, Problem, language_of
+from tongban_intake.services import Services
+from tongban_intake.submission.wording import of_model
+from tongban_intake.text import Text
+
+_BY_STATUS = {kind.status: kind for kind in reversed(Kind)}
+
+
+def build_app(
+    services: Services,
+    *,
+    live: Mapping[str, Check],
+    ready: Mapping[str, Check],
+    registry: CollectorRegistry = REGISTRY,
+) -> ASGIApp:
+    """Intake as an ASGI application."""
+    app = FastAPI(title="tongban intake", version="1.0.0", docs_url=None, redoc_url=None)
+    app.include_router(probes.router(live=live, ready=ready, registry=registry))
+    app.include_router(requests.router(services))
+    _answer_errors(app)
+    return Edge(app, metrics=HttpMetrics(registry), send_seconds=services.settings.send_seconds)
+
+
+def _answer_errors(app: FastAPI) -> None:
+    """Whatever goes wrong is answered as a problem document."""
+
+    @app.exception_handler(Problem)
+    async def problem(request: Request, error: Problem) -> Response:
+        return error.response(language_of(request))
+
+    @app.exception_handler(HTTPException)
+    async def from_framework(request: Request, error: HTTPException) -> Response:
+        kind = _BY_STATUS.get(error.status_code, Kind.MALFORMED)
+        headers = dict(error.headers or {})
+        return Problem(kind, headers=headers).response(language_of(request))
+
+    @app.exception_handler(RequestValidationError)
+    async def parameters(request: Request, error: RequestValidationError) -> Response:
+        # FastAPI reads parameters only; where one stands (query, path) comes first in its path.
+        errors: list[Any] = [{**each, "loc": each["loc"][1:]} for each in error.errors()]
+        return Problem(Kind.INVALID, errors=of_model(errors)).response(language_of(request))
+
+    @app.exception_handler(StoreUnavailable)
+    async def store_unavailable(request: Request, _: StoreUnavailable) -> Response:
+        detail = Text("数据暂时无法读取，请稍后重试", "The store does not answer; try again")
+        problem = Problem(Kind.UNAVAILABLE, detail, retry_after=2)
+        return problem.response(language_of(request))
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, _: Exception) -> Response:
+        # The edge logs it: the framework raises it again after this.
+        return Problem(Kind.INTERNAL).response(language_of(request))

@@ -1,0 +1,1 @@
+"""The edge: who asks, how much, how fast, and what is counted."""

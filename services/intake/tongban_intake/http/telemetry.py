@@ -1,0 +1,112 @@
+"""Around every request: counting, security headers, and a client that takes nothing in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+
+import structlog
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = structlog.get_logger(__name__)
+
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"SAMEORIGIN"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    b"connect-src 'self'; frame-src 'self'; object-src 'self'; form-action 'self'; "
+    b"base-uri 'none'; frame-ancestors 'self'"
+)
+_CACHE = (b"cache-control", b"no-store")
+_UNROUTED = "unrouted"
+
+
+class HttpMetrics:
+    """Requests by route and status, and their seconds. A route is its pattern, never a path."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._count = Counter(
+            "tongban_intake_http_requests_total",
+            "Requests answered",
+            ["method", "route", "status"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "tongban_intake_http_seconds",
+            "Seconds from head to the end of the answer; of a stream, its life",
+            ["route"],
+            buckets=(0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "tongban_intake_http_in_flight", "Requests being answered", registry=registry
+        )
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answer."""
+        self._count.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+
+class Edge:
+    """Pure ASGI: nothing is buffered, streams stay streams.
+
+    A `send` that the client does not take in within `send_seconds` ends the connection, so that a
+    stalled reader costs a socket for that long and no longer.
+    """
+
+    def __init__(self, app: ASGIApp, *, metrics: HttpMetrics, send_seconds: float) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._send_seconds = send_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+        began = time.perf_counter()
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = _with_security(message["headers"])
+            async with asyncio.timeout(self._send_seconds):
+                await send(message)
+
+        self._metrics.in_flight.inc()
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            # Answered with 500 already, or broken off in mid-stream. An error's text may quote what
+            # a person sent, so that its kind and place are all that is told of it.
+            log.error("request_failed", **kind_and_place(error))
+        finally:
+            self._metrics.in_flight.dec()
+            path = getattr(scope.get("route"), "path", _UNROUTED)
+            self._metrics.observe(scope["method"], path, status, time.perf_counter() - began)
+
+
+def kind_and_place(error: BaseException) -> dict[str, str]:
+    """What may be logged of an error that might quote personal data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "unknown"
+    return {"error": type(error).__name__, "place": place}
+
+
+def _with_security(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    given = {name for name, _ in headers}
+    added = list(_HEADERS)
+    if b"cache-control" not in given:
+        added.append(_CACHE)
+    if b"content-security-policy" not in given:
+        added.append((b"content-security-policy", _POLICY))
+    return [*headers, *added]

@@ -1,0 +1,101 @@
+"""The items on offer, as `catalogue.items` has them now, with what is computed once for each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from tongban_common.catalogue import Catalogue, Item
+from tongban_common.kafka import CompactedView
+from tongban_common.topics import CATALOGUE_ITEMS
+
+Listed = dict[str, Any]
+
+
+class Offers:
+    """A catalogue that follows the topic. Every replica with the same items has the same
+    `revision`, so that an ETag holds wherever it is sent next."""
+
+    def __init__(self) -> None:
+        self.catalogue = Catalogue()
+        self._details: dict[str, bytes] = {}
+        self._revision = 0
+
+    def view(self, bootstrap: str) -> CompactedView[Item]:
+        """A reader of the topic that keeps this up to date; to be run by the caller."""
+        return CompactedView(
+            bootstrap, CATALOGUE_ITEMS, Item.model_validate_json, on_change=self.change
+        )
+
+    def change(self, code: str, item: Item | None) -> None:
+        """Offer an item, a new version of it, or no longer."""
+        old = self._details.pop(code, None)
+        if old is not None:
+            self._revision ^= _fingerprint(old)
+        # The topic is the record: what it says last is offered, even an older version put back.
+        self.catalogue.remove(code)
+        if item is not None:
+            self.catalogue.put(item)
+            body = orjson.dumps(details(item))
+            self._details[code] = body
+            self._revision ^= _fingerprint(body)
+
+    def get(self, code: str) -> Item | None:
+        """The item as it is offered now."""
+        return self.catalogue.get(code)
+
+    def details(self, code: str) -> bytes | None:
+        """The body of `GET /v1/catalogue/items/{code}`."""
+        return self._details.get(code)
+
+    @property
+    def revision(self) -> str:
+        """Changes whenever any item does."""
+        return f"{self._revision:032x}"
+
+    def readiness(self) -> str | None:
+        """None, or why nothing can be accepted yet."""
+        return None if len(self.catalogue) else f"no item has been published on {CATALOGUE_ITEMS}"
+
+
+def _fingerprint(body: bytes) -> int:
+    return int.from_bytes(hashlib.sha256(body).digest()[:16], "big")
+
+
+def listed(item: Item) -> Listed:
+    """An item in a list (CONTRACT.md)."""
+    return {
+        "code": item.code,
+        "name": item.name,
+        "name_en": item.name_en,
+        "province": item.province,
+        "province_name": item.province_name,
+        "category": item.category,
+        "domain": item.domain,
+        "kind": item.kind.value,
+        "zones": [zone.value for zone in item.zones],
+        "audience": item.audience.value,
+        "printable": item.printable,
+    }
+
+
+def details(item: Item) -> Mapping[str, Any]:
+    """An item with its form and its examples (CONTRACT.md)."""
+    return {
+        **listed(item),
+        "version": item.version,
+        "department": item.department,
+        "partner": item.partner,
+        "form": item.form,
+        "example_form": item.example_form,
+        "example_applicant": item.example_applicant,
+        "materials": [material.model_dump() for material in item.materials],
+        "limits": item.limits.model_dump(),
+        "fee": item.fee.model_dump(),
+        "hours": item.hours.model_dump(mode="json"),
+        "mode": item.mode.value,
+        "document": item.document.model_dump() if item.document else None,
+    }

@@ -1,0 +1,1 @@
+"""The read model: what is known of each request, rebuilt from the topics at any time."""

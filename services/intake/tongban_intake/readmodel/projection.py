@@ -1,0 +1,197 @@
+"""From events to changes of documents. Pure, and blind to order and repeats: every event sets
+fields that its own key names (a number within the request, an order, a message), so that any
+replay, in any order, ends in the same document.
+
+    _id           request id
+    item, origin, applicant, submitted_at, print, body_digest, sealed    of the submission
+    timeline      number -> {seq, at, status, by, reason?, note?, expected_by?}
+    documents     document id -> {title, pages, sha256}
+    codes         what may be typed at /v1/verify for one of them
+    orders        order id -> number -> {document_id, copy, kiosk_id, status, at, reason?}
+    messages      reference -> status -> {template, channel, status, at, reason?}
+    commands      command id -> {kind, event_id, at}
+    rating        {grade, event_id, at}
+
+Times are RFC 3339 texts: BSON would cut them to milliseconds and take their offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from tongban_common.domain.status import PrintStatus
+from tongban_common.events import Body, Event
+from tongban_common.events.models import (
+    DocumentRef,
+    DocumentStored,
+    FeedbackRated,
+    NotificationReported,
+    PrintOrdered,
+    PrintReported,
+    RequestStatus,
+    SupplementHanded,
+    WithdrawalAsked,
+)
+
+Fields = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Change:
+    """What is to be done to one document."""
+
+    fields: Fields = field(default_factory=dict)
+    codes: set[str] = field(default_factory=set)
+
+    def update(self) -> dict[str, Any]:
+        """As an update of MongoDB, for an upsert."""
+        update: dict[str, Any] = {}
+        if self.fields:
+            update["$set"] = self.fields
+        if self.codes:
+            update["$addToSet"] = {"codes": {"$each": sorted(self.codes)}}
+        return update
+
+
+def changes(events: Iterable[Event[Body]]) -> dict[str, Change]:
+    """One change a request, whatever happened to it in these events."""
+    found: dict[str, Change] = {}
+    for event in events:
+        change = found.setdefault(event.body.request_id, Change())
+        _apply(change, event)
+    return {request_id: change for request_id, change in found.items() if change.update()}
+
+
+def _apply(change: Change, event: Event[Body]) -> None:
+    match event.body:
+        case RequestStatus() as body:
+            change.fields.update(_status(body))
+        case PrintReported() as body:
+            change.fields.update(_report(body))
+            if body.document is not None:
+                _document(change, body.document)
+        case DocumentStored() as body:
+            _document(change, body.document)
+        case NotificationReported() as body:
+            change.fields.update(_message(body))
+        case PrintOrdered() as body:
+            change.fields.update(_order(body))
+            change.fields[f"commands.{name(body.order_id)}"] = _command("print", event, body.at)
+        case SupplementHanded() as body:
+            change.fields[f"commands.{name(body.command_id)}"] = _command(
+                "supplement", event, body.at
+            )
+        case WithdrawalAsked() as body:
+            change.fields[f"commands.{name(body.command_id)}"] = _command(
+                "withdrawal", event, body.at
+            )
+        case FeedbackRated() as body:
+            rating = {"grade": body.grade, "event_id": event.id, "at": body.at.isoformat()}
+            change.fields["rating"] = rating
+
+
+def name(text: str) -> str:
+    """A text as a field's name: MongoDB gives dots, dollars and NUL a meaning."""
+    return quote(text, safe="~:@+ ").replace(".", "%2E")
+
+
+def numbered(seq: int) -> str:
+    """A number as a field's name that sorts like the number."""
+    return f"{seq:06d}"
+
+
+def code_of(document: DocumentRef) -> str:
+    """What is typed at /v1/verify for a document: the first sixteen hex digits of its hash."""
+    return document.sha256[:16].lower()
+
+
+def entry(body: RequestStatus) -> Fields:
+    """A line of the timeline, as it is stored and shown."""
+    line: Fields = {
+        "seq": body.seq,
+        "at": body.at.isoformat(),
+        "status": body.status.value,
+        "by": body.by,
+    }
+    if body.reason is not None:
+        line["reason"] = body.reason
+    if body.note:
+        line["note"] = True
+    if body.expected_by is not None:
+        line["expected_by"] = body.expected_by.isoformat()
+    return line
+
+
+def _status(body: RequestStatus) -> Fields:
+    return {
+        "item": body.item.model_dump(),
+        "origin": body.origin.model_dump(),
+        "applicant": body.applicant.model_dump(),
+        "submitted_at": body.submitted_at.isoformat(),
+        "print": body.print,
+        "body_digest": body.body_digest,
+        "sealed.kid": body.sealed.kid,
+        "sealed.key": body.sealed.key,
+        **{f"sealed.parts.{name(part)}": box for part, box in body.sealed.parts.items()},
+        f"timeline.{numbered(body.seq)}": entry(body),
+    }
+
+
+def report(body: PrintReported) -> Fields:
+    """The state of a print order, as it is stored and shown."""
+    line: Fields = {
+        "document_id": body.document.document_id if body.document else None,
+        "copy": body.copy_number,
+        "kiosk_id": body.kiosk_id,
+        "status": body.status.value,
+        "at": body.at.isoformat(),
+    }
+    if body.reason is not None:
+        line["reason"] = body.reason
+    return line
+
+
+def _report(body: PrintReported) -> Fields:
+    return {f"orders.{name(body.order_id)}.{numbered(body.seq)}": report(body)}
+
+
+def _order(body: PrintOrdered) -> Fields:
+    line = {
+        "document_id": body.document_id,
+        "copy": body.copy_number,
+        "kiosk_id": body.kiosk_id,
+        "status": PrintStatus.QUEUED.value,
+        "at": body.at.isoformat(),
+    }
+    # Printing counts its reports from 1.
+    return {f"orders.{name(body.order_id)}.{numbered(0)}": line}
+
+
+def _document(change: Change, document: DocumentRef) -> None:
+    shown = document.model_dump(include={"title", "pages", "sha256"})
+    change.fields[f"documents.{name(document.document_id)}"] = shown
+    change.codes.add(code_of(document))
+
+
+def message(body: NotificationReported) -> Fields:
+    """What became of a message, as it is stored and shown."""
+    line: Fields = {
+        "template": body.template,
+        "channel": body.channel,
+        "status": body.status,
+        "at": body.at.isoformat(),
+    }
+    if body.reason is not None:
+        line["reason"] = body.reason
+    return line
+
+
+def _message(body: NotificationReported) -> Fields:
+    return {f"messages.{name(body.reference)}.{body.status}": message(body)}
+
+
+def _command(kind: str, event: Event[Body], at: Any) -> Fields:
+    return {"kind": kind, "event_id": event.id, "at": at.isoformat()}

@@ -1,0 +1,119 @@
+"""One request as the read model has it: the document of `projection`, with its sense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from tongban_common.domain.status import PrintStatus, Status
+from tongban_common.events.models import ItemSnapshot, Origin, Sealed
+from tongban_intake.readmodel.projection import name
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A print order as last reported. `first_at` is when it was first heard of."""
+
+    order_id: str
+    seq: int
+    first_at: str
+    line: Line
+
+    @property
+    def status(self) -> PrintStatus:
+        """Where it stands."""
+        return PrintStatus(self.line["status"])
+
+
+class RequestRecord:
+    """A read-only view of one document. `item`, `origin` and the like are there only once
+    `projected`: reports of printing may come before the first status."""
+
+    def __init__(self, document: Line) -> None:
+        self._document = document
+        self.request_id: str = document["_id"]
+        timeline = document.get("timeline", {})
+        self.timeline: list[Line] = [timeline[number] for number in sorted(timeline)]
+
+    @property
+    def projected(self) -> bool:
+        """Whether any status has been seen."""
+        return bool(self.timeline)
+
+    @property
+    def status(self) -> Status:
+        """The status of the newest entry that is not a note."""
+        said = [line["status"] for line in self.timeline if not line.get("note")]
+        return Status(said[-1]) if said else Status.SUBMITTED
+
+    @property
+    def last(self) -> Line:
+        """The newest entry that is not a note."""
+        return [line for line in self.timeline if not line.get("note")][-1]
+
+    @property
+    def item(self) -> ItemSnapshot:
+        """The item as it was when the request was made."""
+        return ItemSnapshot.model_validate(self._document["item"])
+
+    @property
+    def origin(self) -> Origin:
+        """Who handed it in, where and how."""
+        return Origin.model_validate(self._document["origin"])
+
+    @property
+    def applicant_type(self) -> str:
+        """person or company."""
+        return str(self._document["applicant"]["type"])
+
+    @property
+    def print(self) -> bool:
+        """Whether the document was to go to the kiosk's paper."""
+        return bool(self._document["print"])
+
+    @property
+    def submitted_at(self) -> str:
+        """Business time."""
+        return str(self._document["submitted_at"])
+
+    @property
+    def sealed(self) -> Sealed:
+        """The envelope with all parts that were ever in it."""
+        return Sealed.model_validate(self._document["sealed"])
+
+    @property
+    def documents(self) -> dict[str, Line]:
+        """By document id."""
+        found = self._document.get("documents", {})
+        return {unquote(document_id): fields for document_id, fields in found.items()}
+
+    @property
+    def orders(self) -> list[Order]:
+        """Print orders, oldest first, each as last reported."""
+        found = []
+        for order_id, reports in self._document.get("orders", {}).items():
+            newest = max(reports)
+            first = reports[min(reports)]["at"]
+            found.append(Order(unquote(order_id), int(newest), first, reports[newest]))
+        return sorted(found, key=lambda order: (order.first_at, order.order_id))
+
+    @property
+    def messages(self) -> list[Line]:
+        """Messages, oldest first, each as last reported."""
+        found = self._document.get("messages", {}).values()
+        latest = [max(states.values(), key=lambda line: line["at"]) for states in found]
+        return sorted(latest, key=lambda line: (line["at"], line["template"]))
+
+    def command(self, command_id: str) -> Line | None:
+        """A command that is on Kafka: {kind, event_id, at}."""
+        found: Line | None = self._document.get("commands", {}).get(name(command_id))
+        return found
+
+    @property
+    def rating(self) -> Line | None:
+        """{grade, event_id, at} where it has been rated."""
+        found: Line | None = self._document.get("rating")
+        return found

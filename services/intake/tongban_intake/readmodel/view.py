@@ -1,0 +1,89 @@
+"""How a request is shown: the body of `GET /v1/requests/{id}` (CONTRACT.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from tongban_common.domain.status import Status
+from tongban_common.envelope import KeyRing, Unreadable
+from tongban_intake.readmodel.record import Order, RequestRecord
+from tongban_intake.submission.recent import Seen
+
+log = structlog.get_logger(__name__)
+
+Body = dict[str, Any]
+
+
+def full(record: RequestRecord, keys: KeyRing) -> Body:
+    """All that is known of a request. The result is opened for the branch that may read it."""
+    item, last = record.item, record.last
+    body: Body = {
+        "request_id": record.request_id,
+        "item_code": item.code,
+        "item_name": item.name,
+        "item_version": item.version,
+        "province": item.province,
+        "channel": record.origin.channel,
+        "status": record.status.value,
+        "submitted_at": record.submitted_at,
+        "updated_at": record.timeline[-1]["at"],
+        "timeline": record.timeline,
+        "documents": documents(record),
+        "print": record.print,
+        "print_orders": [order(each) for each in record.orders],
+        "messages": record.messages,
+    }
+    for field in ("reason", "expected_by"):
+        if field in last:
+            body[field] = last[field]
+    if record.status is Status.COMPLETED and (result := _result(record, keys)) is not None:
+        body["outcome"] = result
+    if record.rating is not None:
+        body["rating"] = record.rating["grade"]
+    return body
+
+
+def not_projected(request_id: str, seen: Seen | None) -> Body:
+    """A request that was accepted and is not in the read model yet, or while the store is down."""
+    submitted_at = seen.submitted_at if seen else None
+    return {
+        "request_id": request_id,
+        "item_code": seen.item_code if seen else None,
+        "item_name": None,
+        "province": seen.item_code[:6] if seen and seen.item_code else None,
+        "status": Status.SUBMITTED.value,
+        "submitted_at": submitted_at,
+        "updated_at": submitted_at,
+        "timeline": [],
+        "documents": [],
+        "print_orders": [],
+        "messages": [],
+        "delayed": True,
+    }
+
+
+def documents(record: RequestRecord) -> list[Body]:
+    """What can be fetched."""
+    return [
+        {"document_id": document_id, **fields}
+        for document_id, fields in sorted(record.documents.items())
+    ]
+
+
+def order(each: Order) -> Body:
+    """A print order."""
+    return {"order_id": each.order_id, **each.line}
+
+
+def _result(record: RequestRecord, keys: KeyRing) -> Any:
+    sealed = record.sealed
+    if "result" not in sealed.parts:
+        return None
+    try:
+        return keys.open(record.request_id, sealed, "result")
+    except Unreadable:
+        # Its key was destroyed when its time was over: the rest is still worth telling.
+        log.info("result_unreadable")
+        return None

@@ -1,0 +1,58 @@
+"""What the endpoints work with, made once a process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tongban_common.clock import BusinessClock
+from tongban_common.domain.ids import Issued, issued
+from tongban_common.envelope import KeyRing
+from tongban_common.store import DocumentStore
+from tongban_common.tokens import Kiosk
+from tongban_intake.http.auth import Authenticator
+from tongban_intake.http.limits import KioskRates
+from tongban_intake.offers import Offers
+from tongban_intake.problems import Kind, Problem
+from tongban_intake.readmodel.reader import ReadModel
+from tongban_intake.settings import IntakeSettings
+from tongban_intake.submission.accept import Acceptor
+from tongban_intake.submission.checks import Checker
+from tongban_intake.submission.recent import Recent
+from tongban_intake.text import Text
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of a running intake."""
+
+    settings: IntakeSettings
+    clock: BusinessClock
+    auth: Authenticator
+    rates: KioskRates
+    offers: Offers
+    checker: Checker
+    recent: Recent
+    acceptor: Acceptor
+    read_model: ReadModel
+    document_store: DocumentStore
+    keys: KeyRing
+
+    def must_be_own(self, kiosk: Kiosk, request_id: str) -> None:
+        """Refuse an id that is not of this kiosk's branch.
+
+        Raises:
+            Problem: 404 where intake never issued it, 403 where another branch's.
+        """
+        secret = self.settings.id_secret.get_secret_value()
+        match issued(secret, request_id, branch_id=kiosk.branch_id):
+            case Issued.NEVER:
+                raise Problem(
+                    Kind.NOT_FOUND, Text("没有这个办件", "No request was issued under this id")
+                )
+            case Issued.ELSEWHERE:
+                raise Problem(
+                    Kind.FORBIDDEN,
+                    Text("只能在提交办件的网点查看", "This request belongs to another branch"),
+                )
+            case Issued.HERE:
+                pass

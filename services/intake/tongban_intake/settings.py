@@ -1,0 +1,31 @@
+"""What intake is told by its environment, beside what every process is told."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tongban_common.settings import CommonSettings
+
+
+class IntakeSettings(CommonSettings):
+    """`TONGBAN_*` variables of intake. Sizes are bytes, times real seconds unless named."""
+
+    body_limit: int = Field(256 * 1024, gt=0, description="largest body of a POST; 413 beyond")
+    body_seconds: float = Field(10.0, gt=0, description="within which a body has to arrive")
+    header_seconds: float = Field(10.0, gt=0, description="within which a head has to arrive")
+    send_seconds: float = Field(30.0, gt=0, description="for which a client may take nothing in")
+    max_connections: int = Field(8000, gt=0)
+
+    kiosk_rate: float = Field(500.0, gt=0, description="POSTs a second from one kiosk, sustained")
+    kiosk_burst: int = Field(1000, gt=0, description="POSTs at once from one kiosk")
+    max_accepting: int = Field(512, gt=0, description="requests awaiting Kafka; 503 beyond")
+    accept_seconds: float = Field(1.5, gt=0, description="for Kafka to acknowledge; then 503")
+    recent_requests: int = Field(50_000, gt=0, description="accepted requests kept in memory")
+    store_ms: int = Field(500, gt=0, description="what a reader waits for the store")
+
+    max_streams: int = Field(5000, gt=0, description="open event streams; 503 beyond")
+    stream_heartbeat: float = Field(15.0, gt=0)
+    stream_grace: float = Field(
+        90.0, ge=0, description="longest that a stream stays for prints after the final status"
+    )
+    idle_seconds: int = Field(90, gt=0, description="after which a personal page goes home")

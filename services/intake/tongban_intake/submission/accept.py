@@ -1,0 +1,239 @@
+"""Accepting a request: recognised if it came before, else checked and put on Kafka (promise 1)."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import orjson
+
+from tongban_common import faultpoints, topics
+from tongban_common.catalogue import Item
+from tongban_common.clock import BusinessClock
+from tongban_common.domain import identity, ids
+from tongban_common.envelope import KeyRing
+from tongban_common.events.models import (
+    ApplicantFacts,
+    ItemSnapshot,
+    Origin,
+    RequestSubmitted,
+)
+from tongban_common.events.publisher import EventPublisher
+from tongban_common.kafka import KafkaUnavailable
+from tongban_common.observability import request_context
+from tongban_common.tokens import Kiosk
+from tongban_intake.http.body import canonical
+from tongban_intake.http.limits import Slots
+from tongban_intake.problems import Kind, Problem
+from tongban_intake.submission.checks import Checker
+from tongban_intake.submission.models import Company, Submission
+from tongban_intake.submission.recent import Recent, Seen
+from tongban_intake.text import Text
+
+_LEAST_DAYS = 7
+_DAYS_PER_LEGAL_DAY = 3
+"""Calendar days a working day of the legal limit: weekends, a holiday week, and patience."""
+
+
+class Digests(Protocol):
+    """What the read model knows of a request's body."""
+
+    async def digest(self, request_id: str) -> str | None:
+        """The digest of the body that was accepted under this id; None where it is not known, or
+        where the store does not say in time."""
+
+
+class Acceptor:
+    """Accepts each (kiosk, key) once, whatever is repeated, and says the same each time.
+
+    Two replicas that accept one key at the same moment, or a replica without a store, may both put
+    it on the topic: the first one there wins and the router ignores the other.
+    """
+
+    def __init__(
+        self,
+        *,
+        id_secret: str,
+        checker: Checker,
+        recent: Recent,
+        digests: Digests,
+        keys: KeyRing,
+        publisher: EventPublisher,
+        clock: BusinessClock,
+        slots: Slots,
+    ) -> None:
+        self._secret = id_secret
+        self._checker = checker
+        self._recent = recent
+        self._digests = digests
+        self._keys = keys
+        self._publisher = publisher
+        self._clock = clock
+        self._slots = slots
+        self.accepted = 0
+
+    async def accept(self, kiosk: Kiosk, key: str, body: dict[str, Any]) -> str:
+        """Return the request's id once Kafka has it on all in-sync replicas.
+
+        Raises:
+            Problem: 400, 404, 422; 503 when Kafka does not acknowledge or too many wait for it.
+        """
+        request_id = ids.request_id(
+            self._secret, kiosk_id=kiosk.kiosk_id, branch_id=kiosk.branch_id, key=key
+        )
+        digest = ids.body_digest(self._secret, canonical(body))
+        with request_context(request_id), self._slots.one():
+            if await self._known(request_id, digest):
+                return request_id
+            now = self._clock.now()
+            submission, item = self._checker.check(body, today=now.date())
+            event = self._event(
+                request_id=request_id,
+                digest=digest,
+                kiosk=kiosk,
+                submission=submission,
+                item=item,
+                now=now,
+            )
+            await self._publish(event, now)
+        return request_id
+
+    async def _known(self, request_id: str, digest: str) -> bool:
+        seen = await self._settled(request_id)
+        if seen is None:
+            kept = await self._digests.digest(request_id)
+            if kept is not None:
+                self._recent.put(request_id, Seen(kept))
+            # While the store was asked, another call may have begun.
+            seen = await self._settled(request_id)
+        if seen is None:
+            return False
+        if seen.digest != digest:
+            raise Problem(
+                Kind.KEY_REUSED,
+                Text(
+                    "同一Idempotency-Key已提交过不同内容，请使用新的编号",
+                    "This Idempotency-Key came with another body before; use a new one",
+                ),
+            )
+        return True
+
+    async def _settled(self, request_id: str) -> Seen | None:
+        """What is known once no other call is accepting this request."""
+        under_way = self._recent.under_way(request_id)
+        if under_way is None:
+            return self._recent.get(request_id)
+        seen = await asyncio.shield(under_way)
+        if seen is None:
+            # Trying again at once would keep this caller waiting for twice the time.
+            raise kafka_unavailable()
+        return seen
+
+    async def _publish(self, event: RequestSubmitted, now: datetime) -> None:
+        request_id = event.request_id
+        self._recent.begin(request_id)
+        seen: Seen | None = None
+        try:
+            faultpoints.reached("intake.before_publish")
+            await self._publisher.publish(
+                topics.REQUESTS_SUBMITTED,
+                event,
+                event_id=ids.derived_id("submitted", request_id, event.body_digest),
+                at=now,
+            )
+            faultpoints.reached("intake.after_publish")
+            seen = Seen(event.body_digest, event.item.code, event.submitted_at.isoformat())
+            self.accepted += 1
+        except KafkaUnavailable:
+            raise kafka_unavailable() from None
+        finally:
+            self._recent.end(request_id, seen)
+
+    def _event(
+        self,
+        *,
+        request_id: str,
+        digest: str,
+        kiosk: Kiosk,
+        submission: Submission,
+        item: Item,
+        now: datetime,
+    ) -> RequestSubmitted:
+        days = max(_LEAST_DAYS, item.limits.legal_working_days * _DAYS_PER_LEGAL_DAY)
+        applicant = submission.applicant.model_dump(exclude_none=True)
+        return RequestSubmitted(
+            request_id=request_id,
+            item=snapshot(item),
+            origin=Origin(
+                kiosk_id=kiosk.kiosk_id,
+                branch_id=kiosk.branch_id,
+                channel=submission.channel,
+                assistant=submission.assistant,
+            ),
+            applicant=self._facts(submission, now),
+            print=item.printable if submission.print is None else submission.print,
+            submitted_at=now,
+            deadline=now + timedelta(days=days),
+            body_digest=digest,
+            sealed=self._keys.seal(request_id, {"applicant": applicant, "form": submission.form}),
+        )
+
+    def _facts(self, submission: Submission, now: datetime) -> ApplicantFacts:
+        """What analysts may know: of a person by the ID number, of a company by its code."""
+        applicant = submission.applicant
+        if isinstance(applicant, Company):
+            return ApplicantFacts(
+                type="company",
+                pseudonym=ids.pseudonym(self._secret, kind="uscc", number=applicant.uscc),
+                region=applicant.uscc[2:4],
+            )
+        resident = applicant.id_type == "resident_id"
+        return ApplicantFacts(
+            type="person",
+            pseudonym=ids.pseudonym(
+                self._secret, kind=applicant.id_type, number=applicant.id_number
+            ),
+            region=applicant.id_number[:2] if resident else None,
+            age_band=identity.age_band(applicant.id_number, now.date()) if resident else None,
+        )
+
+
+def snapshot(item: Item) -> ItemSnapshot:
+    """The fields of an item that go along with a request."""
+    return ItemSnapshot(
+        code=item.code,
+        version=item.version,
+        name=item.name,
+        category=item.category,
+        province=item.province,
+        partner_province=item.partner,
+        kind=item.kind.value,
+        template=item.document.template if item.document else None,
+        promised_days=item.limits.promised_working_days,
+    )
+
+
+def receipt(request_id: str) -> bytes:
+    """The body of the 202: a function of the id alone, so that a repeat gets it byte by byte."""
+    return orjson.dumps(
+        {
+            "request_id": request_id,
+            "status": "submitted",
+            "status_url": f"/v1/requests/{request_id}",
+            "events_url": f"/v1/requests/{request_id}/events",
+            "notes": [],
+        }
+    )
+
+
+def kafka_unavailable() -> Problem:
+    """Kafka did not acknowledge in time; whether it has the event is not known."""
+    return Problem(
+        Kind.UNAVAILABLE,
+        Text(
+            "暂时无法受理，请稍后以同一编号重试",
+            "Not accepted just now; try again with the same Idempotency-Key",
+        ),
+        retry_after=2,
+    )

@@ -1,0 +1,150 @@
+"""What pydantic and JSON Schema find wrong, said to a person: where, and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from jsonschema import ValidationError as SchemaError
+from pydantic_core import ErrorDetails
+
+from tongban_intake.problems import FieldError
+from tongban_intake.text import Text
+
+_UNION_TAGS = frozenset({"person", "company"})
+MISSING = Text("必填项，请填写", "Required")
+UNKNOWN = Text("没有这一项，请核对名称", "There is no such field")
+
+
+def pointer(path: Iterable[str | int], *, under: str = "") -> str:
+    """A JSON Pointer (RFC 6901)."""
+    return under + "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+
+
+# --- pydantic
+
+_TYPES = {
+    "string": Text("应为文字", "A string is expected"),
+    "bool": Text("应为true或false", "true or false is expected"),
+    "int": Text("应为整数", "An integer is expected"),
+    "dict": Text("应为对象", "An object is expected"),
+}
+_Limits = Mapping[str, Any]
+_PYDANTIC: dict[str, Callable[[_Limits], Text]] = {
+    "missing": lambda _: MISSING,
+    "extra_forbidden": lambda _: UNKNOWN,
+    "union_tag_not_found": lambda _: Text("缺少type", "The field type is missing"),
+    "union_tag_invalid": lambda c: Text(
+        f"type应为：{c['expected_tags']}", f"type is one of {c['expected_tags']}"
+    ),
+    "literal_error": lambda c: Text(f"应为：{c['expected']}", f"One of {c['expected']}"),
+    "string_too_short": lambda c: MISSING if c["min_length"] == 1 else _at_least(c["min_length"]),
+    "string_too_long": lambda c: _at_most(c["max_length"]),
+    "greater_than_equal": lambda c: Text(f"不小于{c['ge']}", f"At least {c['ge']}"),
+    "less_than_equal": lambda c: Text(f"不大于{c['le']}", f"At most {c['le']}"),
+}
+_BAD_FORMAT = Text("格式不正确", "Not of the expected form")
+
+
+def _at_least(length: int) -> Text:
+    return Text(f"至少{length}个字", f"At least {length} characters")
+
+
+def _at_most(length: int) -> Text:
+    return Text(f"最多{length}个字", f"At most {length} characters")
+
+
+def of_model(errors: Iterable[ErrorDetails]) -> Iterator[FieldError]:
+    """The errors of a pydantic model of the body."""
+    for error in errors:
+        path = [
+            step
+            for index, step in enumerate(error["loc"])
+            # The tag of a union stands in pydantic's path, not in the body.
+            if not (index == 1 and error["loc"][0] == "applicant" and step in _UNION_TAGS)
+        ]
+        kind = error["type"]
+        wording = _PYDANTIC.get(kind)
+        if wording is not None:
+            message = wording(error.get("ctx", {}))
+        else:
+            message = _TYPES.get(kind.removesuffix("_type"), _BAD_FORMAT)
+        yield FieldError(pointer(path), message)
+
+
+# --- JSON Schema
+
+_SCHEMA_TYPES = {
+    "string": _TYPES["string"],
+    "integer": _TYPES["int"],
+    "number": Text("应为数字", "A number is expected"),
+    "boolean": _TYPES["bool"],
+    "object": _TYPES["dict"],
+    "array": Text("应为列表", "A list is expected"),
+}
+_FORMATS = {
+    "date": Text("应为真实存在的日期，如2026-03-01", "A date that exists, as in 2026-03-01"),
+    "year-month": Text("应为年月，如2026-03", "A month, as in 2026-03"),
+    "resident-id": Text("身份证号码有误，请逐位核对", "No valid resident ID number"),
+    "credit-code": Text("统一社会信用代码有误，请逐位核对", "No valid credit code"),
+    "mobile": Text("应为11位手机号码", "A mobile number of 11 digits"),
+    "email": Text("应为电子邮箱地址", "An e-mail address"),
+}
+_SCHEMA: dict[str, Callable[[Any, Mapping[str, Any]], Text]] = {
+    "type": lambda value, _: _SCHEMA_TYPES.get(str(value), _BAD_FORMAT),
+    "enum": lambda value, _: Text("请从给出的选项中选择", _one_of(value)),
+    "const": lambda value, _: Text(f"应为{value}", f"Must be {value}"),
+    "minLength": lambda value, _: MISSING if value == 1 else _at_least(value),
+    "maxLength": lambda value, _: _at_most(value),
+    "minimum": lambda value, _: Text(f"不小于{value}", f"At least {value}"),
+    "maximum": lambda value, _: Text(f"不大于{value}", f"At most {value}"),
+    "minItems": lambda value, _: Text(f"至少{value}项", f"At least {value} entries"),
+    "maxItems": lambda value, _: Text(f"最多{value}项", f"At most {value} entries"),
+    "format": lambda value, _: _FORMATS.get(str(value), _BAD_FORMAT),
+    "pattern": lambda _, schema: _by_example(schema),
+}
+
+
+def _one_of(values: list[Any]) -> str:
+    shown = ", ".join(map(str, values[:8]))
+    return f"One of {shown}" + (" ..." if len(values) > 8 else "")
+
+
+def _by_example(schema: Mapping[str, Any]) -> Text:
+    if schema.get("format") in _FORMATS:
+        return _FORMATS[schema["format"]]
+    examples = schema.get("examples") or []
+    if not examples:
+        return _BAD_FORMAT
+    return Text(
+        f"格式不正确，例如：{examples[0]}", f"Not of the expected form, as in {examples[0]}"
+    )
+
+
+def of_schema(errors: Iterable[SchemaError], *, under: str) -> Iterator[FieldError]:
+    """The errors of a JSON Schema; one a field, so that two rules of one field are told once."""
+    told: set[str] = set()
+    for error in errors:
+        for place, message in _places(error):
+            at = pointer(place, under=under)
+            if at not in told:
+                told.add(at)
+                yield FieldError(at, message)
+
+
+def _places(error: SchemaError) -> Iterator[tuple[list[str | int], Text]]:
+    path = list(error.absolute_path)
+    rule: Any = error.validator_value
+    instance: Any = error.instance
+    schema = error.schema if isinstance(error.schema, Mapping) else {}
+    if error.validator == "required":
+        for name in rule:
+            if name not in instance:
+                yield [*path, name], MISSING
+    elif error.validator == "additionalProperties":
+        for name in instance:
+            if name not in schema.get("properties", {}):
+                yield [*path, name], UNKNOWN
+    else:
+        wording = _SCHEMA.get(str(error.validator))
+        yield path, wording(rule, schema) if wording else _BAD_FORMAT
