@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
 import signal
 import sys
 from collections import Counter
@@ -67,7 +68,7 @@ async def until(
 class Chain:
     """The processes between intake and printing, with readers on what they say."""
 
-    kafka: str
+    broker: EmbeddedKafka
     directory: Path
     http: aiohttp.ClientSession
     publisher: EventPublisher
@@ -80,7 +81,7 @@ class Chain:
     def start(self, name: str, **env: str) -> None:
         port = self.ports.setdefault(name, free_port())
         settings = {
-            "TONGBAN_KAFKA": self.kafka,
+            "TONGBAN_KAFKA": self.broker.address,
             "TONGBAN_HTTP_PORT": str(port),
             "TONGBAN_INSTANCE": f"{name}-0",
             "TONGBAN_DATA": str(self.directory / name),
@@ -152,7 +153,7 @@ class Chain:
             topics.REQUESTS_STATUS,
             topics.REQUESTS_COMPLETED,
             topics.REQUESTS_OUTCOMES,
-            bootstrap_servers=self.kafka,
+            bootstrap_servers=self.broker.address,
             auto_offset_reset="earliest",
         )
         await consumer.start()
@@ -178,12 +179,14 @@ class Chain:
 
 
 @asynccontextmanager
-async def chain_on(kafka: str, directory: Path, **env: str) -> AsyncIterator[Chain]:
+async def chain_on(broker: EmbeddedKafka, directory: Path, **env: str) -> AsyncIterator[Chain]:
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        producer = await stack.enter_async_context(EventProducer(kafka, delivery_timeout=20))
-        chain = Chain(kafka, directory, http, EventPublisher(producer, "test"))
-        await apply_topics(kafka, topics.TOPICS.values())
+        producer = await stack.enter_async_context(
+            EventProducer(broker.address, delivery_timeout=30)
+        )
+        chain = Chain(broker, directory, http, EventPublisher(producer, "test"))
+        await apply_topics(broker.address, topics.TOPICS.values())
         follower = asyncio.create_task(chain.follow())
         try:
             for name in ("gateways", "router", "connectors"):
@@ -207,7 +210,7 @@ async def chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain
     directory = tmp_path_factory.mktemp("chain")
     async with (
         EmbeddedKafka(directory / "kafka") as broker,
-        chain_on(broker.address, directory) as running,
+        chain_on(broker, directory) as running,
     ):
         yield running
 
@@ -270,6 +273,50 @@ async def test_kills_and_cut_connections_lose_and_double_nothing(chain: Chain) -
     ledger = await chain.ledger()
     effects = Counter(ledger.get(request, Counter())["submit"] for request in submitted)
     assert effects == Counter({1: 400})
+
+
+async def test_a_router_on_a_fresh_disk_knows_what_was_open(chain: Chain) -> None:
+    """The table comes back from its changelog; a repeat of an old submission does nothing."""
+    await chain.faults("640000", down=True)
+    request = await chain.submit(1, "640000", key="fresh-disk-")
+    await until(lambda: chain.status(request) == "waiting_for_province", "waiting")
+    chain.children["router"].send_signal(signal.SIGKILL)
+    await chain.children["router"].wait()
+    shutil.rmtree(chain.directory / "router")
+    chain.start("router")
+    async with chain.http.delete(f"{chain.gateways}/faults") as reply:
+        assert reply.status < 300
+    await until(lambda: chain.completed[request] > 0, "completion")
+    history = [(e.seq, e.status) for e in chain.statuses[request].values()]
+    assert await chain.submit(1, "640000", key="fresh-disk-") == request
+    again = await chain.submit(2, "640000", key="fresh-disk-")
+    await until(lambda: chain.completed[again] > 0, "the next one's completion")
+    assert [(e.seq, e.status) for e in chain.statuses[request].values()] == history
+    assert (await chain.ledger())[request]["submit"] == 1
+
+
+async def test_a_broker_killed_under_load_loses_and_doubles_nothing(chain: Chain) -> None:
+    submitted: list[str] = []
+
+    async def feed() -> None:
+        for number in range(120):
+            province = topics.PROVINCES[number % 31]
+            submitted.append(await chain.submit(number, province, key="broker-"))
+            await asyncio.sleep(0.02)
+
+    feeding = asyncio.create_task(feed())
+    await until(lambda: len(submitted) >= 40, "submissions")
+    chain.broker.send_signal(signal.SIGKILL)
+    await chain.broker.stop()  # reaps what was killed
+    await chain.broker.start()
+    await feeding
+    await until(
+        lambda: all(chain.completed[request] for request in submitted),
+        "all to be completed",
+        seconds=90,
+    )
+    ledger = await chain.ledger()
+    assert Counter(ledger[request]["submit"] for request in submitted) == Counter({1: 120})
 
 
 async def test_a_province_that_is_down_waits_and_goes_on(chain: Chain) -> None:
