@@ -50,7 +50,12 @@ class Place:
 
     def config(self, **changes: Any) -> WorkerConfig:
         """Quick commits and retries, so that tests wait little."""
-        quick: dict[str, Any] = {"commit_interval": 0.1, "drain_timeout": 5.0}
+        quick: dict[str, Any] = {
+            "commit_interval": 0.1,
+            "drain_timeout": 5.0,
+            "session_timeout": 6.0,
+            "heartbeat_interval": 0.3,
+        }
         return WorkerConfig(bootstrap=self.kafka, group=self.group, **{**quick, **changes})
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tongban_common.kafka import Cause, DeadLetterLimit, Poison, Record, RetryPolicy
 from tongban_common.kafka.dead_letters import LimitWindow, dead_letter_headers
 
-SECRET = "张三 310101199001011234"  # noqa: S105 - what an applicant has written
+SECRET = "张三 310101199001011234"
 
 
 def _record(**changes: object) -> Record:
