@@ -1,0 +1,96 @@
+"""Makes a request's documents, or takes those that its province made."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from tongban_common import faultpoints
+from tongban_common.domain.ids import derived_id
+from tongban_common.envelope import KeyRing, Unreadable
+from tongban_common.events.models import DocumentRef, RequestCompleted
+from tongban_common.kafka import Poison
+from tongban_common.store import DocumentStore
+from tongban_printing import metrics
+from tongban_printing.contents import (
+    TEMPLATES,
+    Applicant,
+    ProvinceResult,
+    Template,
+    contents,
+    title_of,
+)
+from tongban_printing.renderer import CannotRender, Renderer
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class DocumentMaker:
+    """From a completed request to documents in the store."""
+
+    def __init__(self, *, renderer: Renderer, documents: DocumentStore, keys: KeyRing) -> None:
+        self._renderer = renderer
+        self._documents = documents
+        self._keys = keys
+
+    async def documents_of(self, body: RequestCompleted) -> list[DocumentRef]:
+        """The request's documents, which are in the store by now; none if its item has none.
+
+        What the province made comes before what we could make. A repeat returns what the first
+        call has stored, even if a template has changed since.
+
+        Raises:
+            Poison: no document can be made of it, now or later.
+            StoreUnavailable: not now.
+        """
+        if body.documents:
+            return body.documents
+        if body.item.template is None:
+            return []
+        template = TEMPLATES.get(body.item.template)
+        if template is None:
+            raise Poison(f"no template {body.item.template!r} in this version")
+        return [await self._make(body, template)]
+
+    async def _make(self, body: RequestCompleted, template: Template) -> DocumentRef:
+        document_id = derived_id("document", body.request_id, 0)
+        data = contents(
+            template,
+            document_id=document_id,
+            request_id=body.request_id,
+            item=body.item,
+            applicant=self._open(body, "applicant", Applicant),
+            result=self._open(body, "result", ProvinceResult),
+        )
+        faultpoints.reached("printing.before_render")
+        try:
+            with metrics.RENDER_SECONDS.time():
+                document = await self._renderer.render(template, data, at=body.completed_at)
+        except CannotRender as error:
+            raise Poison(str(error)) from error
+        ref = DocumentRef(
+            document_id=document_id,
+            title=title_of(body.item),
+            pages=document.pages,
+            sha256=document.sha256,
+        )
+        faultpoints.reached("printing.before_store_document")
+        kept = await self._documents.put(
+            body.request_id, ref, document.pdf, body.sealed, at=body.completed_at
+        )
+        faultpoints.reached("printing.after_store_document")
+        return kept
+
+    def _open(self, body: RequestCompleted, part: str, model: type[_Model]) -> _Model:
+        try:
+            return model.model_validate(self._keys.open(body.request_id, body.sealed, part))
+        except Unreadable as error:
+            raise Poison(str(error)) from error
+        except ValidationError as error:
+            # Places and rules; the values are about a person.
+            wrong = "; ".join(
+                f"/{'/'.join(map(str, problem['loc']))}: {problem['type']}"
+                for problem in error.errors()
+            )
+            raise Poison(f"{part}: {wrong}") from None

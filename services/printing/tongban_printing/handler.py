@@ -1,0 +1,146 @@
+"""What printing does with a record: documents into the store, orders into the spool, and then the
+record is done. Paper is the spooler's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+from tongban_common import faultpoints, topics
+from tongban_common.domain.ids import derived_id
+from tongban_common.events import MalformedEvent, decode
+from tongban_common.events.models import (
+    DocumentRef,
+    DocumentStored,
+    PrintOrdered,
+    RequestCompleted,
+)
+from tongban_common.events.publisher import EventPublisher
+from tongban_common.kafka import Poison, Record, Retry
+from tongban_common.observability import request_context
+from tongban_printing.documents import DocumentMaker
+from tongban_printing.orders import Order, new_order, order_id
+from tongban_printing.outbox import Outbox
+from tongban_printing.printables import Printable, Printables
+from tongban_printing.spool import Spool
+from tongban_printing.spooler import Spooler
+
+_COMPLETION_PAUSE = 1.0
+_COMPLETION_ATTEMPTS = 300
+"""A reprint may be read before its request's completion, which is on another topic; after five
+minutes there is none."""
+
+
+class PrintingHandler:
+    """The handler of the worker group `printing`; a repeat of a record changes nothing."""
+
+    def __init__(
+        self,
+        *,
+        maker: DocumentMaker,
+        printables: Printables,
+        spool: Spool,
+        spooler: Spooler,
+        outbox: Outbox,
+        publisher: EventPublisher,
+    ) -> None:
+        self._maker = maker
+        self._printables = printables
+        self._spool = spool
+        self._spooler = spooler
+        self._outbox = outbox
+        self._publisher = publisher
+
+    async def handle(self, record: Record) -> None:
+        """Take one record of requests.completed or print.orders.
+
+        Raises:
+            Poison: it can never be printed.
+            Retry, StoreUnavailable, KafkaUnavailable: not now.
+        """
+        try:
+            event = decode(record.value, record.headers)
+        except MalformedEvent as error:
+            raise Poison(str(error)) from error
+        repeat = record.maybe_seen or record.attempt > 1 or event.repeat
+        with request_context(event.body.request_id):
+            match event.body:
+                case RequestCompleted() as completed:
+                    await self._completed(completed, repeat=repeat)
+                case PrintOrdered() as ordered:
+                    await self._ordered(ordered, attempt=record.attempt)
+                case other:
+                    raise Poison(f"{other.TYPE} does not belong on {record.topic}")
+
+    async def _completed(self, body: RequestCompleted, *, repeat: bool) -> None:
+        documents = await self._maker.documents_of(body)
+        if not documents:
+            return
+        await self._printables.remember(
+            Printable(
+                request_id=body.request_id, branch_id=body.origin.branch_id, documents=documents
+            )
+        )
+        faultpoints.reached("printing.before_announce_document")
+        await asyncio.gather(*(self._announce(body, document, repeat) for document in documents))
+        faultpoints.reached("printing.after_announce_document")
+        if not body.print:
+            return
+        for document in documents:
+            order = new_order(
+                order_id=order_id(body.request_id, document.document_id, 1),
+                request_id=body.request_id,
+                document=document,
+                kiosk_id=body.origin.kiosk_id,
+                branch_id=body.origin.branch_id,
+                copy_number=1,
+                ordered_at=body.completed_at,
+                spooled_at=datetime.now(UTC),
+            )
+            await self._take_in(order)
+
+    async def _announce(self, body: RequestCompleted, document: DocumentRef, repeat: bool) -> None:
+        await self._publisher.publish(
+            topics.DOCUMENTS_PRINTED,
+            DocumentStored(request_id=body.request_id, document=document, at=body.completed_at),
+            event_id=derived_id("document-stored", document.document_id),
+            at=body.completed_at,
+            repeat=repeat,
+        )
+
+    async def _ordered(self, body: PrintOrdered, *, attempt: int) -> None:
+        printable = await self._printables.find(body.request_id)
+        if printable is None:
+            if attempt >= _COMPLETION_ATTEMPTS:
+                raise Poison("no completed request with documents is known by that id")
+            raise Retry("its request's completion has not been read yet", after=_COMPLETION_PAUSE)
+        await self._take_in(
+            new_order(
+                order_id=body.order_id,
+                request_id=body.request_id,
+                document=_chosen(printable, body.document_id),
+                kiosk_id=body.kiosk_id,
+                branch_id=printable.branch_id,
+                copy_number=body.copy_number,
+                ordered_at=body.at,
+                spooled_at=datetime.now(UTC),
+            )
+        )
+
+    async def _take_in(self, order: Order) -> None:
+        faultpoints.reached("printing.before_spool")
+        fresh = await self._spool.insert(order)
+        faultpoints.reached("printing.after_spool")
+        if fresh:
+            self._outbox.offer(order)
+            self._spooler.call(order.kiosk_id)
+
+
+def _chosen(printable: Printable, document_id: str | None) -> DocumentRef:
+    candidates = [
+        document for document in printable.documents if document_id in (None, document.document_id)
+    ]
+    if len(candidates) != 1:
+        raise Poison(f"{len(candidates)} documents of the request are meant, not one")
+    return candidates[0]

@@ -1,0 +1,112 @@
+"""What a printer's answer means for an order. Pure; attributes are those of RFC 8011."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import Any
+
+
+class JobState(IntEnum):
+    """job-state (RFC 8011 section 5.3.7)."""
+
+    PENDING = 3
+    PENDING_HELD = 4
+    PROCESSING = 5
+    PROCESSING_STOPPED = 6
+    CANCELED = 7
+    ABORTED = 8
+    COMPLETED = 9
+
+
+class Finding(Enum):
+    """What has become of a job, as far as it matters here."""
+
+    UNKNOWN = "the printer does not know the job (any more): paper or no paper, nobody can tell"
+    WITHOUT_DOCUMENT = "open, and its document has not arrived; it may be on its way"
+    UNDER_WAY = "will be printed or is being printed"
+    STOPPED = "will be printed when someone has seen to the printer"
+    PRINTED = "all sheets are out"
+    NOTHING_PRINTED = "ended, and not a sheet of it is out or will be"
+    PARTLY_PRINTED = "ended before its end, and sheets are or may be out"
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as its printer describes it."""
+
+    finding: Finding
+    sheets: int = 0
+    """Impressions that are out, as far as the printer counts them."""
+
+
+UNKNOWN_JOB = JobView(Finding.UNKNOWN)
+
+
+def view_of(attributes: Mapping[str, Any]) -> JobView:
+    """Read the attributes of Get-Job-Attributes.
+
+    A printer need not count impressions. Where it does not, a job that had its document and ended
+    early counts as partly printed: a person decides, and no second copy comes out by itself.
+
+    Raises:
+        ValueError: there is no job-state that RFC 8011 knows.
+    """
+    state = JobState(_number(attributes.get("job-state")) or 0)
+    reasons = frozenset(_keywords(attributes.get("job-state-reasons")))
+    documents = _number(attributes.get("number-of-documents"))
+    counted = _number(attributes.get("job-impressions-completed"))
+    sheets = counted or 0
+    has_document = documents != 0 if documents is not None else "job-incoming" not in reasons
+    if state is JobState.COMPLETED:
+        # A job that was closed without its document is "completed" as well.
+        return JobView(Finding.NOTHING_PRINTED if documents == 0 else Finding.PRINTED, sheets)
+    if state in (JobState.CANCELED, JobState.ABORTED):
+        untouched = counted == 0 or (counted is None and documents == 0)
+        return JobView(Finding.NOTHING_PRINTED if untouched else Finding.PARTLY_PRINTED, sheets)
+    if not has_document or "job-incoming" in reasons:
+        return JobView(Finding.WITHOUT_DOCUMENT)
+    if state is JobState.PROCESSING_STOPPED or "printer-stopped" in reasons:
+        return JobView(Finding.STOPPED, sheets)
+    return JobView(Finding.UNDER_WAY, sheets)
+
+
+OFFLINE = "打印机离线"
+REFUSES = "打印机拒绝了打印任务"
+_TROUBLES = {
+    "media-empty": "纸张用尽",
+    "media-needed": "纸张用尽",
+    "input-tray-missing": "纸盒未装好",
+    "media-jam": "卡纸",
+    "cover-open": "打印机盖板未关",
+    "door-open": "打印机盖板未关",
+    "toner-empty": "墨粉用尽",
+    "marker-supply-empty": "墨粉用尽",
+    "output-area-full": "出纸口已满",
+    "shutdown": OFFLINE,
+    "timed-out": OFFLINE,
+    "paused": "打印机已暂停",
+}
+_UNNAMED_TROUBLE = "打印机需要处理"
+
+
+def trouble(printer_state_reasons: Any) -> str:
+    """Why a printer has stopped, in words for the person in front of it."""
+    for keyword in _keywords(printer_state_reasons):
+        for suffix in ("-error", "-warning", "-report"):
+            keyword = keyword.removesuffix(suffix)  # noqa: PLW2901 - RFC 8011 section 5.4.12
+        if keyword in _TROUBLES:
+            return _TROUBLES[keyword]
+    return _UNNAMED_TROUBLE
+
+
+def _number(value: Any) -> int | None:
+    """An integer or enum; a printer may also say no-value or unknown."""
+    return int(value) if isinstance(value, int) else None
+
+
+def _keywords(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, (list, tuple)) else ()

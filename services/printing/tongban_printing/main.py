@@ -1,0 +1,137 @@
+"""The process `tongban-printing`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+
+import aiohttp
+import structlog
+
+from tongban_common import topics
+from tongban_common.envelope import KeyRing
+from tongban_common.events.publisher import EventPublisher
+from tongban_common.kafka import EventProducer, Worker, WorkerConfig
+from tongban_common.observability import HealthServer, configure_logging
+from tongban_common.settings import load
+from tongban_common.store import DocumentStore, Store, StoreUnavailable
+from tongban_printing.documents import DocumentMaker
+from tongban_printing.handler import PrintingHandler
+from tongban_printing.leases import KioskLeases
+from tongban_printing.outbox import Outbox
+from tongban_printing.printables import Printables
+from tongban_printing.printer import Printer
+from tongban_printing.printrun import Means
+from tongban_printing.renderer import Renderer
+from tongban_printing.settings import PrintingSettings
+from tongban_printing.spool import Spool
+from tongban_printing.spooler import Spooler
+from tongban_printing.stopping import Stopping
+
+SERVICE = "tongban-printing"
+_CONNECTIONS = 500
+"""To printers, at once."""
+log = structlog.get_logger()
+
+
+async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
+    """Print until `stopping` is set, then drain."""
+    async with AsyncExitStack() as stack:
+        store = Store(settings.store, settings.store_name)
+        stack.callback(store.close)
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_CONNECTIONS))
+        )
+        renderer = await stack.enter_async_context(Renderer(settings.render_threads))
+        producer = await stack.enter_async_context(
+            EventProducer(settings.kafka, client_id=f"{SERVICE}-{settings.instance}")
+        )
+        publisher = EventPublisher(producer, SERVICE)
+        keys = KeyRing.parse(settings.keyring.get_secret_value())
+        documents = DocumentStore(store, keys)
+        spool = Spool(store)
+        outbox = Outbox(spool, publisher)
+        means = Means(spool, documents, outbox, settings.clock, settings.order_limit, stopping)
+        leases = KioskLeases(store, owner=settings.instance, seconds=settings.lease_seconds)
+        spooler = Spooler(
+            means, leases, lambda kiosk_id: Printer(settings.printer_of(kiosk_id), session)
+        )
+        handler = PrintingHandler(
+            maker=DocumentMaker(renderer=renderer, documents=documents, keys=keys),
+            printables=Printables(store),
+            spool=spool,
+            spooler=spooler,
+            outbox=outbox,
+            publisher=publisher,
+        )
+        worker = Worker(
+            WorkerConfig(
+                bootstrap=settings.kafka,
+                group=topics.PRINTING_GROUP,
+                instance=settings.instance,
+                drain_timeout=settings.drain_seconds,
+                transient_errors=(StoreUnavailable,),
+            ),
+            [topics.REQUESTS_COMPLETED, topics.PRINT_ORDERS],
+            handler.handle,
+            producer=producer,
+        )
+        await stack.enter_async_context(
+            HealthServer(
+                host=settings.http_host,
+                port=settings.http_port,
+                live={"worker": worker.liveness, "spooler": spooler.liveness},
+                ready={
+                    "worker": worker.readiness,
+                    "producer": producer.readiness,
+                    "spooler": spooler.readiness,
+                },
+            )
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_prepare(spool, stopping))
+            tasks.create_task(outbox.run())
+            tasks.create_task(_work(worker, spooler, outbox, stopping))
+
+
+async def _prepare(spool: Spool, stopping: Stopping) -> None:
+    """Make the indexes, as soon as there is a store."""
+    while not stopping.is_set:
+        try:
+            await spool.prepare()
+        except StoreUnavailable as error:
+            log.warning("waiting_for_store", error=str(error))
+            await stopping.sleep(1.0)
+        else:
+            return
+
+
+async def _work(worker: Worker, spooler: Spooler, outbox: Outbox, stopping: Stopping) -> None:
+    """Worker and spooler until `stopping`; the reports of their last steps are sent after."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(worker.run())
+        tasks.create_task(spooler.run())
+        await stopping.wait()
+        worker.stop()
+        spooler.stop()
+    outbox.stop()
+
+
+def main() -> None:
+    """Console script; configured by TONGBAN_* variables, ends by SIGTERM or SIGINT with 0."""
+    settings = load(PrintingSettings)
+    configure_logging(SERVICE, instance=settings.instance, level=settings.log_level)
+
+    async def run() -> None:
+        stopping = Stopping()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        await serve(settings, stopping)
+
+    asyncio.run(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""What an operator sees of printing."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from tongban_common.domain.status import PrintStatus
+from tongban_printing.orders import WORKED_ON
+
+REPORTED = Counter("tongban_printing_orders_total", "Orders that came into a status", ["status"])
+WAITING = Gauge(
+    "tongban_printing_orders",
+    "Orders in the spool by status, over all replicas",
+    ["status"],
+)
+SHEETS = Counter("tongban_printing_sheets_total", "Pages of orders that were printed")
+PRINT_SECONDS = Histogram(
+    "tongban_printing_seconds",
+    "From the spool to the last sheet, wall clock",
+    buckets=(0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 3600 * 4),
+)
+RENDER_SECONDS = Histogram(
+    "tongban_printing_render_seconds",
+    "Making one document, waiting for a thread included",
+    buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
+)
+TROUBLES = Counter("tongban_printing_printer_troubles_total", "Operations that came to nothing")
+FAULTS = Counter("tongban_printing_faults_total", "Faults of this program, see the log")
+
+
+def show_backlog(backlog: dict[str, dict[PrintStatus, int]]) -> None:
+    """Set the gauge from what the spool holds."""
+    for status in WORKED_ON:
+        WAITING.labels(status).set(sum(counts.get(status, 0) for counts in backlog.values()))

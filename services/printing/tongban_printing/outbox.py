@@ -1,0 +1,101 @@
+"""Sends the reports that lie in the orders: at least once, always with the same id."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+
+import structlog
+
+from tongban_common import faultpoints, topics
+from tongban_common.events.publisher import EventPublisher
+from tongban_common.kafka import KafkaUnavailable
+from tongban_common.observability import request_context
+from tongban_common.store import StoreUnavailable
+from tongban_printing.orders import Order
+from tongban_printing.spool import Spool
+
+log = structlog.get_logger()
+
+_LOOK_SECONDS = 2.0
+_OVERDUE = timedelta(seconds=2)
+"""Wall clock; younger reports are being sent by whoever wrote them."""
+_BATCH = 200
+
+
+class Outbox:
+    """One task for all reports of this process, and for what died with another."""
+
+    def __init__(self, spool: Spool, publisher: EventPublisher) -> None:
+        self._spool = spool
+        self._publisher = publisher
+        self._written: dict[str, Order] = {}
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    def offer(self, order: Order) -> None:
+        """An order with new reports was written. What finds no room here is only delayed until the
+        next look."""
+        if len(self._written) < _BATCH:
+            self._written[order.order_id] = order
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Ask `run` to send what was offered and return."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send until `stop`."""
+        next_look = time.monotonic()
+        while not self._stopping or self._written:
+            try:
+                if time.monotonic() >= next_look and not self._stopping:
+                    await self._send_overdue()
+                    next_look = time.monotonic() + _LOOK_SECONDS
+                await self._woken(next_look)
+                written, self._written = self._written, {}
+                await self._send_all(list(written.values()), repeat=False)
+            except (StoreUnavailable, KafkaUnavailable) as error:
+                log.warning("reports_wait", error=str(error))
+                self._written.clear()  # the next look finds them
+                if not self._stopping:
+                    await asyncio.sleep(_LOOK_SECONDS / 4)
+
+    async def _woken(self, next_look: float) -> None:
+        try:
+            async with asyncio.timeout(max(0.0, next_look - time.monotonic())):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        if not self._stopping:
+            self._wake.clear()
+
+    async def _send_overdue(self) -> None:
+        while overdue := await self._spool.unsent(older_than=_OVERDUE, limit=_BATCH):
+            await self._send_all(overdue, repeat=True)
+
+    async def _send_all(self, orders: list[Order], *, repeat: bool) -> None:
+        results = await asyncio.gather(
+            *(self._send(order, repeat=repeat) for order in orders), return_exceptions=True
+        )
+        for error in results:
+            if isinstance(error, BaseException):
+                raise error
+
+    async def _send(self, order: Order, *, repeat: bool) -> None:
+        for unsent in order.outbox:
+            with request_context(order.request_id):
+                faultpoints.reached("printing.before_report")
+                await self._publisher.publish(
+                    topics.DOCUMENTS_PRINTED,
+                    unsent.report,
+                    event_id=unsent.event_id,
+                    at=unsent.report.at,
+                    repeat=repeat,
+                )
+                faultpoints.reached("printing.after_report")
+        if order.outbox:
+            await self._spool.sent(order.order_id, order.outbox[-1].report.seq)
+            faultpoints.reached("printing.after_report_removed")

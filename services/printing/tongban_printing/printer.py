@@ -1,0 +1,210 @@
+"""A kiosk's printer over IPP/2.0 (RFC 8010, 8011), by the operations that printing once needs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NamedTuple
+
+import aiohttp
+from pyipp import IPP
+from pyipp.enums import IppOperation, IppStatus
+from pyipp.exceptions import IPPError
+from yarl import URL
+
+from tongban_printing.jobs import OFFLINE, REFUSES, UNKNOWN_JOB, JobView, trouble, view_of
+from tongban_printing.orders import PrinterJob
+
+_TIMEOUT_SECONDS = 8
+"""For one operation, a document's transfer included."""
+_USER = "tongban-printing"
+_JOB_ATTRIBUTES = [
+    "job-id",
+    "job-name",
+    "job-state",
+    "job-state-reasons",
+    "number-of-documents",
+    "job-impressions-completed",
+]
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ipp": 631, "ipps": 631}
+
+
+class PrinterTrouble(Exception):
+    """Nothing can be said or done now; whether the operation took effect is not known."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        """In Chinese, for the person in front of the kiosk."""
+
+
+class Refused(Exception):
+    """The printer understood and did not do it."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"IPP status 0x{status:04x}")
+        self.status = status
+
+    @property
+    def unknown_job(self) -> bool:
+        """Whether the reason is that there is no such job."""
+        return self.status in (IppStatus.ERROR_NOT_FOUND, IppStatus.ERROR_GONE)
+
+
+class OpenJob(NamedTuple):
+    """A job that has not ended, as Get-Jobs lists it."""
+
+    job: PrinterJob
+    name: str
+    view: JobView
+
+
+class Printer:
+    """Asks one printer. Every operation may raise PrinterTrouble.
+
+    Args:
+        url: ipp, ipps, http or https.
+        session: shared by all printers.
+    """
+
+    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+        address = URL(url)
+        secure = address.scheme in ("https", "ipps")
+        self.url = url
+        self._client = IPP(
+            host=address.host or "",
+            port=address.explicit_port or _DEFAULT_PORTS[address.scheme],
+            base_path=address.path,
+            tls=secure,
+            verify_ssl=True,
+            session=session,
+            request_timeout=_TIMEOUT_SECONDS,
+        )
+
+    async def create_job(self, name: str) -> PrinterJob:
+        """An open job without a document, which prints nothing.
+
+        Raises:
+            Refused
+        """
+        answer = await self._execute(IppOperation.CREATE_JOB, {"job-name": name})
+        return PrinterJob(printer=self.url, job_id=_job_id(answer))
+
+    async def send_document(self, job: PrinterJob, pdf: bytes) -> None:
+        """Give a job its only document; from then on it prints. Never to be repeated: after
+        PrinterTrouble the job has to be asked.
+
+        Raises:
+            Refused
+        """
+        attributes = {
+            "job-id": job.job_id,
+            "document-format": "application/pdf",
+            "last-document": True,
+        }
+        await self._execute(IppOperation.SEND_DOCUMENT, attributes, data=pdf)
+
+    async def look_at(self, job: PrinterJob, name: str) -> JobView:
+        """What has become of a job. One that has the number but another name is not it: the
+        printer was replaced, or counts from 1 again.
+
+        Raises:
+            Refused: for another reason than that there is no such job.
+        """
+        try:
+            answer = await self._execute(
+                IppOperation.GET_JOB_ATTRIBUTES,
+                {"job-id": job.job_id, "requested-attributes": _JOB_ATTRIBUTES},
+            )
+        except Refused as refused:
+            if refused.unknown_job:
+                return UNKNOWN_JOB
+            raise
+        attributes = answer["jobs"][0] if answer["jobs"] else {}
+        if attributes.get("job-name", name) != name:
+            return UNKNOWN_JOB
+        return _understood(attributes)
+
+    async def cancel(self, job: PrinterJob) -> None:
+        """Ask for a job's end. Only a look at it tells whether it had begun to print.
+
+        Raises:
+            Refused: it has ended already, or is not known.
+        """
+        await self._execute(IppOperation.CANCEL_JOB, {"job-id": job.job_id})
+
+    async def open_jobs(self) -> list[OpenJob]:
+        """All jobs that have not ended.
+
+        Raises:
+            Refused
+        """
+        answer = await self._execute(
+            IppOperation.GET_JOBS,
+            {"which-jobs": "not-completed", "requested-attributes": _JOB_ATTRIBUTES},
+        )
+        return [
+            OpenJob(
+                PrinterJob(printer=self.url, job_id=attributes["job-id"]),
+                str(attributes.get("job-name", "")),
+                _understood(attributes),
+            )
+            for attributes in answer["jobs"]
+            if "job-id" in attributes
+        ]
+
+    async def why_stopped(self) -> str:
+        """What is the matter, in Chinese.
+
+        Raises:
+            Refused
+        """
+        answer = await self._execute(
+            IppOperation.GET_PRINTER_ATTRIBUTES,
+            {"requested-attributes": ["printer-state", "printer-state-reasons"]},
+        )
+        attributes = answer["printers"][0] if answer["printers"] else {}
+        return trouble(attributes.get("printer-state-reasons"))
+
+    async def _execute(
+        self, operation: IppOperation, attributes: dict[str, Any], *, data: bytes | None = None
+    ) -> dict[str, Any]:
+        message: dict[str, Any] = {
+            "operation-attributes-tag": {"requesting-user-name": _USER, **attributes}
+        }
+        if data is not None:
+            message["data"] = data
+        try:
+            # pyipp's own time-out ends with the headers.
+            async with asyncio.timeout(_TIMEOUT_SECONDS + 1):
+                answer: dict[str, Any] = await self._client.execute(operation, message)
+        except IPPError as error:
+            status = _ipp_status(error)
+            if status is None:
+                raise PrinterTrouble(OFFLINE) from error
+            if status >= IppStatus.ERROR_INTERNAL:
+                raise PrinterTrouble(REFUSES) from error
+            raise Refused(status) from error
+        except (TimeoutError, aiohttp.ClientError) as error:
+            raise PrinterTrouble(OFFLINE) from error
+        return answer
+
+
+def _ipp_status(error: IPPError) -> int | None:
+    """The IPP status that pyipp raised for; None where the trouble was below IPP."""
+    details = error.args[1] if len(error.args) > 1 else None
+    status = details.get("status-code") if isinstance(details, dict) else None
+    return status if type(error) is IPPError and isinstance(status, int) else None
+
+
+def _understood(attributes: dict[str, Any]) -> JobView:
+    try:
+        return view_of(attributes)
+    except ValueError as error:
+        raise PrinterTrouble(REFUSES) from error
+
+
+def _job_id(answer: dict[str, Any]) -> int:
+    try:
+        return int(answer["jobs"][0]["job-id"])
+    except (IndexError, KeyError, ValueError) as error:
+        raise PrinterTrouble(REFUSES) from error

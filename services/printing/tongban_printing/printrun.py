@@ -1,0 +1,218 @@
+"""Getting one order onto paper, once, whatever dies in between.
+
+Three rules make it so:
+ 1. A document is sent only to the job that the order names, so the job's number is written to the
+    order before. What dies earlier leaves a job without a document, which prints nothing.
+ 2. A job gets its document at most once, from the process that made it. After an unclear answer,
+    or a death, the job is asked; one that still waits for its document is cancelled, because the
+    document may be on its way, and looked at again.
+ 3. The order's job is replaced only when the printer has said that not a sheet of it is or will be
+    out. A job that the printer does not know is a question to the lobby manager.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from tongban_common import faultpoints
+from tongban_common.clock import BusinessClock
+from tongban_common.domain.status import PrintStatus
+from tongban_common.envelope import Unreadable
+from tongban_common.store import DocumentStore
+from tongban_printing import metrics
+from tongban_printing.jobs import OFFLINE, REFUSES, Finding
+from tongban_printing.orders import Change, Order, PrinterJob, reported, sent_to, taken_from_printer
+from tongban_printing.outbox import Outbox
+from tongban_printing.printer import Printer, PrinterTrouble, Refused
+from tongban_printing.spool import Spool
+from tongban_printing.stopping import Stopping
+
+log = structlog.get_logger()
+
+_FIRST_LOOK, _NEXT_LOOK, _SLOWEST_LOOK = 0.05, 1.5, 0.5
+"""Seconds between looks at a job that prints, and by what they grow."""
+_FIRST_WAIT, _LONGEST_WAIT = 0.2, 2.0
+"""Seconds between tries while the printer is in trouble: it goes on soon after it is mended."""
+_TOLD_AT = 2
+"""Troubles in a row before people are told; one lost connection is nobody's concern."""
+
+_LOST = "打印机已无此打印任务，无法确认是否出纸，请大堂经理核对后确认"
+_INTERRUPTED = "打印中断，已出纸约{sheets}页，请大堂经理核对后确认"
+_UNREADABLE = "文件已无法读取，不能打印"
+_TOO_OLD = "超过{days:g}天未能打印，任务已取消"
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What every run needs, whichever kiosk it is for."""
+
+    spool: Spool
+    documents: DocumentStore
+    outbox: Outbox
+    clock: BusinessClock
+    limit: timedelta
+    """Business time after which nobody waits for a sheet."""
+    stopping: Stopping
+
+
+class PrintRun:
+    """One order, from where it stands to where it ends, under one lease.
+
+    Args:
+        epoch: of the lease; see `Spool.save`.
+        may_have_orphan: a predecessor may have left a job that the order does not name.
+    """
+
+    def __init__(
+        self, means: Means, printer: Printer, order: Order, *, epoch: int, may_have_orphan: bool
+    ) -> None:
+        self.order = order
+        self._means = means
+        self._printer = printer
+        self._epoch = epoch
+        self._may_have_orphan = may_have_orphan
+        self._pause = _FIRST_LOOK
+        self._troubles = 0
+
+    async def step(self) -> None:
+        """Take the order one step further, and pause as long as is fit.
+
+        Raises:
+            Overtaken: it is someone else's now.
+            StoreUnavailable: read it again later.
+        """
+        try:
+            if self.order.job is None:
+                await self._begin()
+            else:
+                await self._follow(self.order.job)
+        except PrinterTrouble as trouble:
+            metrics.TROUBLES.inc()
+            await self._wait(trouble.reason)
+        except Refused as refused:
+            self._log.warning("printer_refuses", status=refused.status)
+            await self._wait(REFUSES)
+
+    # --- an order without a job
+
+    async def _begin(self) -> None:
+        if self._is_too_old:
+            days = self._means.limit / timedelta(days=1)
+            await self._report(PrintStatus.EXPIRED, _TOO_OLD.format(days=days))
+            return
+        pdf = await self._pdf()
+        if pdf is None:
+            await self._report(PrintStatus.CANCELLED, _UNREADABLE)
+            return
+        if self._may_have_orphan:
+            await self._cancel_orphans()
+        self._may_have_orphan = True
+        faultpoints.reached("printing.before_create_job")
+        job = await self._printer.create_job(self.order.job_name)
+        faultpoints.reached("printing.after_create_job")
+        await self._save(sent_to(job))
+        self._may_have_orphan = False
+        self._pause = _FIRST_LOOK
+        await self._send(job, pdf)
+
+    async def _pdf(self) -> bytes | None:
+        try:
+            document = await self._means.documents.get(
+                self.order.request_id, self.order.document.document_id
+            )
+        except Unreadable:
+            return None
+        return None if document is None else document.pdf
+
+    async def _cancel_orphans(self) -> None:
+        for found in await self._printer.open_jobs():
+            mine = found.name == self.order.job_name
+            if mine and found.view.finding is Finding.WITHOUT_DOCUMENT:
+                await self._cancel(found.job)
+        self._may_have_orphan = False
+
+    async def _send(self, job: PrinterJob, pdf: bytes) -> None:
+        faultpoints.reached("printing.before_send_document")
+        try:
+            await self._printer.send_document(job, pdf)
+        except Refused as refused:
+            self._log.warning("document_refused", status=refused.status)
+            if refused.unknown_job:
+                # It forgot the job before the only document that was ever sent to it came.
+                await self._save(taken_from_printer())
+        faultpoints.reached("printing.after_send_document")
+
+    # --- an order with a job
+
+    async def _follow(self, job: PrinterJob) -> None:
+        view = await self._printer.look_at(job, self.order.job_name)
+        faultpoints.reached("printing.after_look")
+        match view.finding:
+            case Finding.UNDER_WAY:
+                self._troubles = 0
+                await self._means.stopping.sleep(self._pause)
+                self._pause = min(self._pause * _NEXT_LOOK, _SLOWEST_LOOK)
+            case Finding.STOPPED if self._is_too_old:
+                await self._cancel(job)  # if nothing was printed, it expires in `_begin`
+            case Finding.STOPPED:
+                await self._wait(await self._printer.why_stopped())
+            case Finding.WITHOUT_DOCUMENT:
+                await self._cancel(job)
+                await self._means.stopping.sleep(_FIRST_LOOK)
+            case Finding.NOTHING_PRINTED:
+                await self._save(taken_from_printer())
+            case Finding.PRINTED:
+                await self._report(PrintStatus.PRINTED)
+                metrics.SHEETS.inc(self.order.document.pages)
+                waited = datetime.now(UTC) - self.order.spooled_at
+                metrics.PRINT_SECONDS.observe(max(0.0, waited.total_seconds()))
+            case Finding.PARTLY_PRINTED:
+                reason = _INTERRUPTED.format(sheets=view.sheets)
+                await self._report(PrintStatus.NEEDS_CONFIRMATION, reason)
+            case Finding.UNKNOWN:
+                await self._report(PrintStatus.NEEDS_CONFIRMATION, _LOST)
+
+    async def _cancel(self, job: PrinterJob) -> None:
+        faultpoints.reached("printing.before_cancel_job")
+        try:
+            await self._printer.cancel(job)
+        except Refused as refused:
+            # It has just ended or begun to print: the next look tells.
+            self._log.info("cancel_refused", job_id=job.job_id, status=refused.status)
+        faultpoints.reached("printing.after_cancel_job")
+
+    # --- writing and waiting
+
+    async def _wait(self, reason: str) -> None:
+        """Tell people once what holds the order, and pause."""
+        self._troubles += 1
+        order = self.order
+        told = order.status is PrintStatus.WAITING_FOR_PRINTER and order.reason == reason
+        if not told and (self._troubles >= _TOLD_AT or reason != OFFLINE):
+            await self._report(PrintStatus.WAITING_FOR_PRINTER, reason)
+        longest = min(_FIRST_WAIT * 2 ** min(self._troubles, 10), _LONGEST_WAIT)
+        await self._means.stopping.sleep(random.uniform(longest / 2, longest))
+
+    async def _report(self, status: PrintStatus, reason: str | None = None) -> None:
+        await self._save(reported(self.order, status, self._means.clock.now(), reason))
+        self._means.outbox.offer(self.order)
+        metrics.REPORTED.labels(status).inc()
+        self._log.info("order_reported", status=status)
+
+    async def _save(self, change: Change) -> None:
+        faultpoints.reached("printing.before_save")
+        self.order = await self._means.spool.save(self.order, change, epoch=self._epoch)
+        faultpoints.reached("printing.after_save")
+
+    @property
+    def _is_too_old(self) -> bool:
+        return self.order.is_too_old(self._means.clock.now(), self._means.limit)
+
+    @property
+    def _log(self) -> Any:
+        return log.bind(order_id=self.order.order_id, kiosk_id=self.order.kiosk_id)

@@ -1,0 +1,135 @@
+"""The spool: the collection `print_orders`, one of the guards that cannot be rebuilt (DESIGN 3)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tongban_common.domain.status import PrintStatus
+from tongban_common.store import DuplicateKey, Store, store_errors
+from tongban_printing.orders import WORKED_ON, Change, Order, Unsent
+
+KEPT_SECONDS = 90 * 24 * 3600
+"""Of an order that is over: three times as long as the topic that could repeat it."""
+_OPEN = "worked_on"
+
+
+class Overtaken(Exception):
+    """Someone else has written this order since it was read; what was to be done must not be."""
+
+
+class Spool:
+    """Reads and writes orders. Every method may raise StoreUnavailable."""
+
+    def __init__(self, store: Store) -> None:
+        self._orders = store.collection("print_orders")
+
+    async def prepare(self) -> None:
+        """Make the indexes; again changes nothing."""
+        with store_errors():
+            await self._orders.create_index(
+                [("kiosk_id", 1), ("ordered_at", 1)],
+                name="to_do",
+                partialFilterExpression={_OPEN: True},
+            )
+            await self._orders.create_index("outbox.since", name="unsent", sparse=True)
+            await self._orders.create_index(
+                "over_at", name="over", sparse=True, expireAfterSeconds=KEPT_SECONDS
+            )
+
+    async def insert(self, order: Order) -> bool:
+        """Take an order in; False where it is there already."""
+        with store_errors():
+            try:
+                await self._orders.insert_one(_record(order))
+            except DuplicateKey:
+                return False
+        return True
+
+    async def find(self, order_id: str) -> Order | None:
+        """One order."""
+        with store_errors():
+            record = await self._orders.find_one({"_id": order_id})
+        return None if record is None else Order.model_validate(record)
+
+    async def next_for(self, kiosk_id: str) -> Order | None:
+        """The oldest order of a kiosk that has something to be done."""
+        with store_errors():
+            record = await self._orders.find_one(
+                {"kiosk_id": kiosk_id, _OPEN: True}, sort=[("ordered_at", 1), ("_id", 1)]
+            )
+        return None if record is None else Order.model_validate(record)
+
+    async def backlog(self) -> dict[str, dict[PrintStatus, int]]:
+        """Kiosks with orders to work off, and how many in which status."""
+        found: dict[str, dict[PrintStatus, int]] = {}
+        stages: list[dict[str, Any]] = [
+            {"$match": {_OPEN: True}},
+            {
+                "$group": {
+                    "_id": {"kiosk_id": "$kiosk_id", "status": "$status"},
+                    "count": {"$sum": 1},
+                }
+            },
+        ]
+        with store_errors():
+            async for group in self._orders.aggregate(stages):
+                key = group["_id"]
+                found.setdefault(key["kiosk_id"], {})[PrintStatus(key["status"])] = group["count"]
+        return found
+
+    async def save(self, order: Order, change: Change, *, epoch: int) -> Order:
+        """Write a change of the order as it was read, in the name of a kiosk's lease.
+
+        Raises:
+            Overtaken: the order was written meanwhile, or under a later lease.
+        """
+        fields = dict(change.fields)
+        if "status" in fields:
+            status = PrintStatus(fields["status"])
+            fields[_OPEN] = status in WORKED_ON
+            if status.final:
+                fields["over_at"] = datetime.now(UTC)
+        update: dict[str, Any] = {"$set": {**fields, "epoch": epoch}, "$inc": {"rev": 1}}
+        if change.report is not None:
+            unsent = Unsent(report=change.report, since=datetime.now(UTC))
+            update["$push"] = {"outbox": _unsent(unsent)}
+        with store_errors():
+            record = await self._orders.find_one_and_update(
+                {"_id": order.order_id, "rev": order.rev, "epoch": {"$lte": epoch}},
+                update,
+                return_document=True,
+            )
+        if record is None:
+            raise Overtaken(order.order_id)
+        return Order.model_validate(record)
+
+    async def unsent(self, *, older_than: timedelta, limit: int) -> list[Order]:
+        """Orders with reports that should long have gone."""
+        with store_errors():
+            records = await self._orders.find(
+                {"outbox.since": {"$lt": datetime.now(UTC) - older_than}}, limit=limit
+            ).to_list(limit)
+        return [Order.model_validate(record) for record in records]
+
+    async def sent(self, order_id: str, seq: int) -> None:
+        """Kafka has the order's reports up to that one."""
+        with store_errors():
+            await self._orders.update_one(
+                {"_id": order_id}, {"$pull": {"outbox": {"report.seq": {"$lte": seq}}}}
+            )
+
+
+def _unsent(unsent: Unsent) -> dict[str, Any]:
+    # The report as JSON would carry it, so that it is sent again to the letter.
+    return {"report": unsent.report.model_dump(mode="json"), "since": unsent.since}
+
+
+def _record(order: Order) -> dict[str, Any]:
+    return {
+        **order.model_dump(by_alias=True, exclude={"outbox"}),
+        "status": order.status.value,
+        "outbox": [_unsent(unsent) for unsent in order.outbox],
+        _OPEN: order.worked_on,
+        "epoch": 0,
+    }
