@@ -13,6 +13,7 @@ import typer
 
 from tongban_common.clock import BusinessClock
 from tongban_common.observability import configure_logging
+from tongban_devstack.demo.command import demo
 from tongban_devstack.stack import Stack, StackOptions
 
 KIOSK_ID, BRANCH_ID = "k-310115-001", "b-310115-01"
@@ -22,6 +23,7 @@ KIOSK_ID, BRANCH_ID = "k-310115-001", "b-310115-01"
 def register(app: typer.Typer) -> None:
     """Called by `tongban_common.cli.main` for the entry point group `tongban.commands`."""
     app.command("up")(up)
+    app.command("demo")(demo)
 
 
 def up(

@@ -1,0 +1,97 @@
+"""`tongban demo`: the day, watched live, and its account."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from tongban_common.catalogue.loader import load as load_catalogue
+from tongban_common.observability import configure_logging
+from tongban_devstack.demo.plan import Mishaps, visits
+from tongban_devstack.demo.play import Day, Player
+from tongban_devstack.demo.report import Account, account, keep
+from tongban_devstack.stack import Stack, StackOptions
+
+console = Console()
+
+
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="end after the report")] = False,
+    requests: Annotated[int, typer.Option(min=10)] = 620,
+    seconds: Annotated[float, typer.Option(min=1, help="over which they come")] = 40.0,
+    out: Annotated[Path, typer.Option()] = Path("out/demo"),
+) -> None:
+    """Play a day at the branch, with kills; exit 0 only if nothing was lost or doubled."""
+    configure_logging("demo", instance="demo", level="ERROR")
+    raise typer.Exit(asyncio.run(_demo(once, requests, seconds, out)))
+
+
+async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:
+    data = out / "data"
+    shutil.rmtree(data, ignore_errors=True)  # a new day, not the rest of the last
+    console.print("Starting Kafka, the store, the simulated outside and the services ...")
+    started = time.monotonic()
+    async with Stack(StackOptions(data=data.absolute())) as stack:
+        console.print(f"All is up after {time.monotonic() - started:.0f} s.")
+        plan = visits(list(load_catalogue()), count=requests, kiosk_count=20, day="2026-03-02")
+        day = Day(plan)
+        began = time.monotonic()
+        player = Player(stack, day, seconds=seconds, mishaps=Mishaps())
+        with Live(_view(stack, day), console=console, refresh_per_second=4) as live:
+            playing = asyncio.create_task(player.play())
+            while not playing.done():
+                await asyncio.wait({playing}, timeout=0.25)
+                live.update(_view(stack, day))
+            await playing
+        result = await account(stack, day, time.monotonic() - began)
+        await keep(stack, result, out)
+        _tell(result, out)
+        if not once:
+            token = stack.token("k-310115-001", "b-310115-01")
+            console.print(f"Kiosk page: {stack.intake}/kiosk/login?token={token}")
+            console.print("Ctrl-C ends it all.")
+            await _interrupted()
+        return 0 if result.clean else 1
+
+
+async def _interrupted() -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+def _view(stack: Stack, day: Day) -> Table:
+    counted = day.by_status()
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row("submitted", ProgressBar(total=len(day.visits), completed=len(day.accepted)))
+    grid.add_row("by state", "  ".join(f"{name} {n}" for name, n in sorted(counted.items())))
+    away = ", ".join(sorted(day.down)) or "none"
+    grid.add_row("provinces", f"{31 - len(day.down)} up, down: {away}")
+    grid.add_row("outside", f"{day.printed} sheets, {day.messages} messages")
+    killed = "  ".join(f"{name} {n}" for name, n in sorted(day.kills.items())) or "none yet"
+    restarts = sum(stack.supervisor.restarts.values())
+    grid.add_row("kills", f"{killed}   ({restarts} restarts, {day.retries} retries at kiosks)")
+    return grid
+
+
+def _tell(result: Account, out: Path) -> None:
+    table = Table("counted at the outside", "")
+    for name, value in result.report.items():
+        table.add_row(name, str(value))
+    console.print(table)
+    for what, requests in result.wrong.items():
+        if requests:
+            console.print(f"[red]{what}[/red]: {len(requests)}: {', '.join(requests[:10])}")
+    verdict = "Nothing was lost, nothing was done twice." if result.clean else "NOT CLEAN."
+    console.print(f"{verdict} {out / 'report.json'}")

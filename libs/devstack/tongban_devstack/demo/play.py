@@ -1,0 +1,181 @@
+"""Playing the day against a running stack, as kiosks and fate would."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from tongban_devstack.demo.plan import Mishaps, Visit
+from tongban_devstack.stack import SERVICES, Stack
+
+FINAL = frozenset({"completed", "rejected", "withdrawn", "expired", "failed"})
+SETTLED_PRINTS = frozenset({"printed", "cancelled", "expired"})
+
+
+@dataclass(slots=True)
+class Day:
+    """What is known while the day goes on; the report asks the outside again at its end."""
+
+    visits: list[Visit]
+    accepted: dict[str, Visit] = field(default_factory=dict)
+    seen: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Intake's newest answer about each accepted request."""
+    kills: Counter[str] = field(default_factory=Counter)
+    down: set[str] = field(default_factory=set)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    retries: int = 0
+    printed: int = 0
+    messages: int = 0
+
+    @property
+    def share(self) -> float:
+        """How much of the day has been submitted."""
+        return (len(self.accepted) + len(self.refused)) / len(self.visits)
+
+    def by_status(self) -> Counter[str]:
+        """Requests by state, those not read yet counted as submitted."""
+        counted = Counter(str(answer["status"]) for answer in self.seen.values())
+        counted["submitted"] += len(self.accepted) - len(self.seen)
+        return +counted
+
+    def settled(self, request_id: str) -> bool:
+        """Whether nothing more is to come: final, and its sheet is out."""
+        answer = self.seen.get(request_id)
+        if answer is None or answer["status"] not in FINAL:
+            return False
+        if answer["status"] != "completed" or not self.accepted[request_id].prints:
+            return True
+        orders = answer["print_orders"]
+        return bool(orders) and all(order["status"] in SETTLED_PRINTS for order in orders)
+
+
+class Player:
+    """Kiosks that submit, fate that kills, and a reader that watches."""
+
+    def __init__(self, stack: Stack, day: Day, *, seconds: float, mishaps: Mishaps) -> None:
+        self._stack = stack
+        self._day = day
+        self._seconds = seconds
+        self._mishaps = mishaps
+        self._fed = asyncio.Event()
+        self._http: aiohttp.ClientSession
+
+    async def play(self, *, patience_s: float = 90.0) -> None:
+        """Until every accepted request has settled, or patience has run out."""
+        timeout = aiohttp.ClientTimeout(total=10)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as self._http,
+            asyncio.TaskGroup() as group,
+        ):
+            group.create_task(self._feed())
+            group.create_task(self._kill())
+            group.create_task(self._trouble())
+            group.create_task(self._watch(patience_s))
+
+    async def _feed(self) -> None:
+        """Each kiosk submits its visits in turn; together they take `seconds`."""
+        queues: dict[str, list[Visit]] = {}
+        for visit in self._day.visits:
+            queues.setdefault(visit.kiosk_id, []).append(visit)
+        async with asyncio.TaskGroup() as group:
+            for queue in queues.values():
+                group.create_task(self._kiosk(queue, self._seconds / len(queue)))
+        self._fed.set()
+
+    async def _kiosk(self, queue: list[Visit], pause_s: float) -> None:
+        token = self._stack.token(queue[0].kiosk_id, queue[0].branch_id)
+        for visit in queue:
+            await asyncio.sleep(random.uniform(0.5, 1.5) * pause_s)
+            await self._submit(visit, token)
+
+    async def _submit(self, visit: Visit, token: str) -> None:
+        """Until intake says something clear, always under the same key."""
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": visit.key}
+        url = f"{self._stack.intake}/v1/requests"
+        for _ in range(200):
+            try:
+                async with self._http.post(url, json=visit.body, headers=headers) as reply:
+                    if reply.status == 202:
+                        self._day.accepted[(await reply.json())["request_id"]] = visit
+                        return
+                    if reply.status not in (429, 502, 503, 504):
+                        self._day.refused.append((reply.status, (await reply.text())[:300]))
+                        return
+            except (aiohttp.ClientError, TimeoutError):
+                pass  # unclear: the same key again is what the key is for
+            self._day.retries += 1
+            await asyncio.sleep(0.3)
+        self._day.refused.append((0, "no clear answer in 200 tries"))
+
+    async def _kill(self) -> None:
+        """SIGKILL each kind of process `kills_each` times, at random moments of the day."""
+        victims = [name for name in SERVICES for _ in range(self._mishaps.kills_each)]
+        random.shuffle(victims)
+        moments = sorted(random.uniform(0.08, 0.95) for _ in victims)
+        for moment, service in zip(moments, victims, strict=True):
+            while self._day.share < moment:
+                await asyncio.sleep(0.05)
+            name = random.choice(self._stack.replicas(service))
+            await self._stack.supervisor.ready(name)  # a kill is of something that lives
+            self._stack.supervisor.kill(name, signal.SIGKILL)
+            self._day.kills[service] += 1
+
+    async def _trouble(self) -> None:
+        """Provinces that drop connections after acting, and two that go down and come back."""
+        for province in self._mishaps.dropping:
+            await self._fault(province, {"drop_after_commit_rate": 0.4})
+        for moment, down in ((self._mishaps.down_from, True), (self._mishaps.down_until, False)):
+            while self._day.share < moment:
+                await asyncio.sleep(0.05)
+            for province in self._mishaps.down:
+                await self._fault(province, {"down": down})
+            self._day.down = set(self._mishaps.down) if down else set()
+        await self._fed.wait()
+        async with self._http.delete(f"{self._stack.gateways}/faults") as reply:
+            reply.raise_for_status()
+
+    async def _fault(self, province: str, faults: dict[str, object]) -> None:
+        url = f"{self._stack.gateways}/faults/{province}"
+        async with self._http.put(url, json=faults) as reply:
+            reply.raise_for_status()
+
+    async def _watch(self, patience_s: float) -> None:
+        """Read every open request again and again, as its kiosk would."""
+        deadline: float | None = None
+        while True:
+            open_ = [r for r in list(self._day.accepted) if not self._day.settled(r)]
+            for start in range(0, len(open_), 50):
+                await asyncio.gather(*(self._read(r) for r in open_[start : start + 50]))
+            await self._count_outside()
+            if self._fed.is_set():
+                deadline = deadline or time.monotonic() + patience_s
+                open_ = [r for r in self._day.accepted if not self._day.settled(r)]
+                done = not open_ and self._day.messages >= len(self._day.accepted)
+                if done or time.monotonic() > deadline:
+                    return
+            await asyncio.sleep(0.5)
+
+    async def _read(self, request_id: str) -> None:
+        visit = self._day.accepted[request_id]
+        token = self._stack.token(visit.kiosk_id, visit.branch_id)
+        url = f"{self._stack.intake}/v1/requests/{request_id}"
+        try:
+            async with self._http.get(url, headers={"Authorization": f"Bearer {token}"}) as reply:
+                if reply.status == 200:
+                    answer = await reply.json()
+                    if not answer.get("delayed"):
+                        self._day.seen[request_id] = answer
+        except (aiohttp.ClientError, TimeoutError):
+            return  # intake is being killed; the next round reads it again
+
+    async def _count_outside(self) -> None:
+        for path in ("printed", "messages"):
+            async with self._http.get(f"{self._stack.devices}/{path}") as reply:
+                setattr(self._day, path, len(await reply.json()))
