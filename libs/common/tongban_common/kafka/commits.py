@@ -34,28 +34,31 @@ class Committer:
         return positions
 
     async def commit(self, consumer: Any) -> bool:
-        """Commit what is due; whether the group knows it now. Raises nothing of Kafka's."""
-        async with self._lock:
-            partitions = self._flow.partitions
-            due = self.due()
-            if not due:
-                return True
-            faultpoints.reached("worker.before_commit")
-            try:
-                # aiokafka repeats for ever while the coordinator is away; we come again ourselves.
-                async with asyncio.timeout(self._timeout):
-                    await consumer.commit(due)
-            except (CommitFailedError, IllegalStateError) as error:
-                # The group has gone on without us; the rebalance is about to tell.
-                self.failed += 1
-                log.warning("commit_refused", error=type(error).__name__)
-                return False
-            except (KafkaError, TimeoutError) as error:
-                self.failed += 1
-                log.warning("commit_failed", error=type(error).__name__)
-                return False
-            faultpoints.reached("worker.after_commit")
-            self.succeeded += 1
-            for tp, position in due.items():
-                partitions[tp].committed = position
-            return True
+        """Commit what is due, within the timeout; whether the group knows it now. Raises nothing
+        of Kafka's."""
+        try:
+            # aiokafka repeats for ever while the coordinator is away; we come again ourselves.
+            async with asyncio.timeout(self._timeout), self._lock:
+                await self._commit(consumer)
+        except (CommitFailedError, IllegalStateError) as error:
+            # The group has gone on without us; the rebalance is about to tell.
+            self.failed += 1
+            log.warning("commit_refused", error=type(error).__name__)
+            return False
+        except (KafkaError, TimeoutError) as error:
+            self.failed += 1
+            log.warning("commit_failed", error=type(error).__name__)
+            return False
+        return True
+
+    async def _commit(self, consumer: Any) -> None:
+        partitions = self._flow.partitions
+        due = self.due()
+        if not due:
+            return
+        faultpoints.reached("worker.before_commit")
+        await consumer.commit(due)
+        faultpoints.reached("worker.after_commit")
+        self.succeeded += 1
+        for tp, position in due.items():
+            partitions[tp].committed = position

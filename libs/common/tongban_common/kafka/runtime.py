@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from tongban_common.kafka.commits import Committer
-from tongban_common.kafka.config import WorkerConfig
+from tongban_common.kafka.config import RetryPolicy, WorkerConfig
 from tongban_common.kafka.dead_letters import Sink
 from tongban_common.kafka.errors import ConsumerFailed
 from tongban_common.kafka.failures import Failures, OnDeadLetter
@@ -36,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 _NOTHING = TopicPartition("", -1)
 """Asked for when all partitions are full: a poll that says "alive" and fetches nothing."""
+_RECONNECT = RetryPolicy(first=0.1, longest=2.0)
 _SHORT_POLL = 0.05
 """Seconds of a poll while a partition is paused, so that it is asked again soon after it has
 room."""
@@ -93,7 +94,7 @@ class Runtime:
         self._stopping = asyncio.Event()
         self._failure: Exception | None = None
         self._turned_at = time.monotonic()
-        self._running = False
+        self._running = self._ended = False
         self._rebalances = 0
         self._drain_timeouts = 0
         self._backlog = False
@@ -124,7 +125,7 @@ class Runtime:
         except* (ConsumerFailed, KafkaError) as failures:
             self._failure = self._failure or _first(failures)
         finally:
-            self._running = False
+            self._running, self._ended = False, True
             self._lease.held = False
         if self._failure is not None:
             raise self._failure
@@ -172,7 +173,7 @@ class Runtime:
             except (KafkaError, OSError) as error:
                 await close_consumer(consumer, timeout=2.0)
                 log.warning("kafka_not_ready", group=self.group, error=str(error))
-                await self._pause(self.config.retry.delay(attempt))
+                await self._pause(_RECONNECT.delay(attempt))
                 attempt += 1
             except BaseException:
                 await close_consumer(consumer, timeout=2.0)
@@ -240,6 +241,13 @@ class Runtime:
                 continue
             try:
                 await self._turn(consumer)
+            except asyncio.CancelledError as error:
+                me = asyncio.current_task()
+                if me is None or me.cancelling():
+                    raise
+                # The client hands on the cancellation of a task of its own. Taken for ours, it
+                # would end the worker without a word.
+                raise ConsumerFailed("a task of the Kafka client was cancelled") from error
             except KafkaError as error:
                 # Errors of the coordinator come up here once each; aiokafka goes on by itself.
                 log.warning("fetch_failed", group=self.group, error=repr(error))
@@ -341,9 +349,9 @@ class Runtime:
     def liveness(self) -> str | None:
         """None, or why the process should be started again (the shape of a HealthServer check)."""
         progress = self.progress()
-        if not progress.running:
-            return f"worker {self.group} does not run"
-        if progress.turn_age > self.config.stuck_after:
+        if self._ended:
+            return f"worker {self.group} has ended"
+        if progress.running and progress.turn_age > self.config.stuck_after:
             return f"worker {self.group} has not turned for {progress.turn_age:.0f} s"
         return None
 
