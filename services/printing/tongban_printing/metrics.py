@@ -8,8 +8,8 @@ from tongban_common.domain.status import PrintStatus
 from tongban_printing.orders import WORKED_ON
 
 REPORTED = Counter("tongban_printing_orders_total", "Orders that came into a status", ["status"])
-WAITING = Gauge(
-    "tongban_printing_orders",
+SPOOLED = Gauge(
+    "tongban_printing_spooled_orders",
     "Orders in the spool by status, over all replicas",
     ["status"],
 )
@@ -31,4 +31,4 @@ FAULTS = Counter("tongban_printing_faults_total", "Faults of this program, see t
 def show_backlog(backlog: dict[str, dict[PrintStatus, int]]) -> None:
     """Set the gauge from what the spool holds."""
     for status in WORKED_ON:
-        WAITING.labels(status).set(sum(counts.get(status, 0) for counts in backlog.values()))
+        SPOOLED.labels(status).set(sum(counts.get(status, 0) for counts in backlog.values()))
