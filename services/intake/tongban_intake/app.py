@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from tongban_common.observability.health import Check
 from tongban_common.store import StoreUnavailable
-from tongban_intake.api import probes, requests
+from tongban_intake.api import catalogue, documents, followups, probes, requests
 from tongban_intake.http.telemetry import Edge, HttpMetrics
 from tongban_intake.problems import Kind, Problem, language_of
 from tongban_intake.services import Services
@@ -35,7 +35,8 @@ def build_app(
     """Intake as an ASGI application."""
     app = FastAPI(title="tongban intake", version="1.0.0", docs_url=None, redoc_url=None)
     app.include_router(probes.router(live=live, ready=ready, registry=registry))
-    app.include_router(requests.router(services))
+    for part in (requests, followups, documents, catalogue):
+        app.include_router(part.router(services))
     _answer_errors(app)
     return Edge(app, metrics=HttpMetrics(registry), send_seconds=services.settings.send_seconds)
 

@@ -12,15 +12,20 @@ import uvloop
 
 from tongban_common.envelope import KeyRing
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import EventProducer
+from tongban_common.kafka import BroadcastTail, EventProducer
 from tongban_common.observability import configure_logging
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store
 from tongban_intake.app import build_app
+from tongban_intake.followups.commands import Followups
+from tongban_intake.followups.copies import CopyNumbers
 from tongban_intake.http.auth import Authenticator
 from tongban_intake.http.limits import KioskRates, Slots
 from tongban_intake.http.server import listen, make_server
 from tongban_intake.http.telemetry import kind_and_place
+from tongban_intake.live import hub
+from tongban_intake.live.hub import Hub
+from tongban_intake.live.stream import EventStreams
 from tongban_intake.offers import Offers
 from tongban_intake.readmodel.projector import readmodel_worker
 from tongban_intake.readmodel.reader import DigestLookup, ReadModel
@@ -50,7 +55,7 @@ class Intake:
         self._failed = False
 
     async def run(self) -> int:
-        """Serve until a signal, or until a part ends that should not."""
+        """Serve until a signal, or until a part ends that should not; the exit code."""
         settings = self._settings
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):
@@ -58,55 +63,59 @@ class Intake:
         producer = EventProducer(
             settings.kafka, client_id="tongban-intake", delivery_timeout=settings.accept_seconds
         )
-        reading = Store(settings.store, settings.store_name, timeout_ms=settings.store_ms)
-        writing = Store(settings.store, settings.store_name)
-        async with producer:
-            try:
-                await self._serve(producer, reading, writing)
-            finally:
-                reading.close()
-                writing.close()
+        store = Store(settings.store, settings.store_name, timeout_ms=settings.store_ms)
+        try:
+            async with producer:
+                await self._serve(producer, store)
+        finally:
+            store.close()
         return 1 if self._failed else 0
 
-    async def _serve(self, producer: EventProducer, reading: Store, writing: Store) -> None:
+    async def _serve(self, producer: EventProducer, store: Store) -> None:
         settings = self._settings
-        services = make_services(settings, producer, reading)
+        services = make_services(settings, producer, store)
+        items = services.offers.view(settings.kafka)
+        tail = BroadcastTail(settings.kafka, hub.TOPICS, services.hub.on_record)
         worker = readmodel_worker(
             bootstrap=settings.kafka,
             instance=settings.instance,
-            store=writing,
+            store=store,
             producer=producer,
             drain_seconds=settings.drain_seconds,
         )
-        app = build_app(
-            services,
-            live={"read_model": worker.liveness},
-            ready={
-                "catalogue": services.offers.readiness,
-                "serving": lambda: "stopping" if self._stopping.is_set() else None,
-            },
-        )
         server = make_server(
-            app,
+            build_app(
+                services,
+                live={"read_model": worker.liveness},
+                ready={
+                    "catalogue": services.offers.readiness,
+                    "events": lambda: None if tail.listening else "not listening yet",
+                    "serving": lambda: "stopping" if self._stopping.is_set() else None,
+                },
+            ),
             head_seconds=settings.header_seconds,
             drain_seconds=settings.drain_seconds,
             max_connections=settings.max_connections,
         )
-        listening = listen(settings.http_host, settings.http_port)
-        log.info("listening", port=listening.getsockname()[1])
+        socket = listen(settings.http_host, settings.http_port)
+        log.info("listening", port=socket.getsockname()[1])
         async with asyncio.TaskGroup() as tasks:
-            items = tasks.create_task(
-                self._watch("catalogue", services.offers.view(settings.kafka).run)
-            )
             projecting = tasks.create_task(self._watch("read_model", worker.run))
-            serving = tasks.create_task(server.serve(sockets=[listening]))
+            readers = [
+                tasks.create_task(self._watch("catalogue", items.run)),
+                tasks.create_task(self._watch("events", tail.run)),
+            ]
+            serving = tasks.create_task(server.serve(sockets=[socket]))
             await self._stopping.wait()
             log.info("stopping")
+            # Streams end by themselves never: their watchers come back to another replica.
+            services.hub.close()
             server.should_exit = True
             await asyncio.wait([serving])
             worker.stop()
             await asyncio.wait([projecting])
-            items.cancel()
+            for reader in readers:
+                reader.cancel()
 
     async def _watch(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """A part that ends by itself ends the process, after what is in flight."""
@@ -125,6 +134,9 @@ def make_services(settings: IntakeSettings, producer: EventProducer, store: Stor
     checker = Checker(offers)
     recent = Recent(settings.recent_requests)
     read_model = ReadModel(store, seconds=settings.store_ms / 1000)
+    publisher = EventPublisher(producer, SOURCE)
+    id_secret = settings.id_secret.get_secret_value()
+    watchers = Hub()
     return Services(
         settings=settings,
         clock=settings.clock,
@@ -134,16 +146,34 @@ def make_services(settings: IntakeSettings, producer: EventProducer, store: Stor
         checker=checker,
         recent=recent,
         acceptor=Acceptor(
-            id_secret=settings.id_secret.get_secret_value(),
+            id_secret=id_secret,
             checker=checker,
             recent=recent,
-            digests=DigestLookup(read_model),
+            digests=DigestLookup(read_model, seconds=settings.digest_ms / 1000),
             keys=keys,
-            publisher=EventPublisher(producer, SOURCE),
+            publisher=publisher,
             clock=settings.clock,
             slots=Slots(settings.max_accepting),
         ),
         read_model=read_model,
         document_store=DocumentStore(store, keys),
         keys=keys,
+        followups=Followups(
+            id_secret=id_secret,
+            read_model=read_model,
+            copies=CopyNumbers(store),
+            offers=offers,
+            checker=checker,
+            keys=keys,
+            publisher=publisher,
+            clock=settings.clock,
+        ),
+        hub=watchers,
+        streams=EventStreams(
+            watchers,
+            read_model,
+            slots=Slots(settings.max_streams),
+            heartbeat=settings.stream_heartbeat,
+            grace=settings.stream_grace,
+        ),
     )

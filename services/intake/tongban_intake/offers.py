@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -13,6 +14,27 @@ from tongban_common.kafka import CompactedView
 from tongban_common.topics import CATALOGUE_ITEMS
 
 Listed = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which items are wanted; None is no matter."""
+
+    zone: str | None = None
+    province: str | None = None
+    domain: str | None = None
+    kind: str | None = None
+    audience: str | None = None
+    q: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of what was found. `next_page` is None on the last one."""
+
+    items: list[Item]
+    total: int
+    next_page: int | None
 
 
 class Offers:
@@ -51,6 +73,25 @@ class Offers:
         """The body of `GET /v1/catalogue/items/{code}`."""
         return self._details.get(code)
 
+    def tag(self, code: str) -> str:
+        """Changes whenever this item does."""
+        return f"{_fingerprint(self._details[code]):032x}"
+
+    def page(self, selection: Selection, *, page: int, page_size: int) -> Page:
+        """The items that fit, most used first. Pages count from 1."""
+        found = self.catalogue.filter(
+            zone=selection.zone,
+            province=selection.province,
+            domain=selection.domain,
+            kind=selection.kind,
+            audience=selection.audience,
+        )
+        if selection.q and (words := selection.q.split()):
+            found = [item for item in found if all(_mentions(item, word) for word in words)]
+        start = (page - 1) * page_size
+        end = start + page_size
+        return Page(found[start:end], len(found), page + 1 if end < len(found) else None)
+
     @property
     def revision(self) -> str:
         """Changes whenever any item does."""
@@ -59,6 +100,14 @@ class Offers:
     def readiness(self) -> str | None:
         """None, or why nothing can be accepted yet."""
         return None if len(self.catalogue) else f"no item has been published on {CATALOGUE_ITEMS}"
+
+
+def _mentions(item: Item, word: str) -> bool:
+    folded = word.casefold()
+    return any(
+        folded in text.casefold()
+        for text in (item.title, item.name_en, item.domain, item.code, *item.keywords)
+    )
 
 
 def _fingerprint(body: bytes) -> int:

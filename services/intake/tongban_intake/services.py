@@ -9,8 +9,11 @@ from tongban_common.domain.ids import Issued, issued
 from tongban_common.envelope import KeyRing
 from tongban_common.store import DocumentStore
 from tongban_common.tokens import Kiosk
+from tongban_intake.followups.commands import Followups
 from tongban_intake.http.auth import Authenticator
 from tongban_intake.http.limits import KioskRates
+from tongban_intake.live.hub import Hub
+from tongban_intake.live.stream import EventStreams
 from tongban_intake.offers import Offers
 from tongban_intake.problems import Kind, Problem
 from tongban_intake.readmodel.reader import ReadModel
@@ -36,6 +39,9 @@ class Services:
     read_model: ReadModel
     document_store: DocumentStore
     keys: KeyRing
+    followups: Followups
+    hub: Hub
+    streams: EventStreams
 
     def must_be_own(self, kiosk: Kiosk, request_id: str) -> None:
         """Refuse an id that is not of this kiosk's branch.

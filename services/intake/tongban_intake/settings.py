@@ -21,7 +21,8 @@ class IntakeSettings(CommonSettings):
     max_accepting: int = Field(512, gt=0, description="requests awaiting Kafka; 503 beyond")
     accept_seconds: float = Field(1.5, gt=0, description="for Kafka to acknowledge; then 503")
     recent_requests: int = Field(50_000, gt=0, description="accepted requests kept in memory")
-    store_ms: int = Field(500, gt=0, description="what a reader waits for the store")
+    store_ms: int = Field(2000, gt=0, description="what a reader waits for the store")
+    digest_ms: int = Field(300, gt=0, description="what accepting waits for the store, no more")
 
     max_streams: int = Field(5000, gt=0, description="open event streams; 503 beyond")
     stream_heartbeat: float = Field(15.0, gt=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from tongban_common.observability import request_context
 from tongban_common.store import StoreUnavailable
@@ -13,6 +13,8 @@ from tongban_intake.http.body import idempotency_key, read_object
 from tongban_intake.readmodel import view
 from tongban_intake.services import Services
 from tongban_intake.submission.accept import receipt
+
+_LONGEST_NUMBER = 10
 
 
 def router(services: Services) -> APIRouter:
@@ -37,7 +39,29 @@ def router(services: Services) -> APIRouter:
             body = await state_of(services, request_id)
         return Response(orjson.dumps(body), media_type="application/json")
 
+    @routes.get("/{request_id}/events")
+    async def events(request: Request, request_id: str) -> Response:
+        kiosk = services.auth.bearer(request)
+        services.must_be_own(kiosk, request_id)
+        return stream_of(services, request, request_id)
+
     return routes
+
+
+def stream_of(services: Services, request: Request, request_id: str) -> Response:
+    """The events of a request, after the one that the client names as its last.
+
+    Raises:
+        Problem: 503, too many streams are open.
+    """
+    services.streams.check_room()
+    last = request.headers.get("last-event-id", "")
+    told = int(last) if last.isascii() and last.isdigit() and len(last) < _LONGEST_NUMBER else 0
+    return StreamingResponse(
+        services.streams.open(request_id, told=told),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
 
 
 async def state_of(services: Services, request_id: str) -> view.Body:

@@ -35,6 +35,7 @@ from tongban_common.events.models import (
     SupplementHanded,
     WithdrawalAsked,
 )
+from tongban_intake.verification import file_code, sheet_code
 
 Fields = dict[str, Any]
 
@@ -103,11 +104,6 @@ def numbered(seq: int) -> str:
     return f"{seq:06d}"
 
 
-def code_of(document: DocumentRef) -> str:
-    """What is typed at /v1/verify for a document: the first sixteen hex digits of its hash."""
-    return document.sha256[:16].lower()
-
-
 def entry(body: RequestStatus) -> Fields:
     """A line of the timeline, as it is stored and shown."""
     line: Fields = {
@@ -173,7 +169,7 @@ def _order(body: PrintOrdered) -> Fields:
 def _document(change: Change, document: DocumentRef) -> None:
     shown = document.model_dump(include={"title", "pages", "sha256"})
     change.fields[f"documents.{name(document.document_id)}"] = shown
-    change.codes.add(code_of(document))
+    change.codes |= {sheet_code(document.document_id), file_code(document.sha256)}
 
 
 def message(body: NotificationReported) -> Fields:

@@ -17,19 +17,21 @@ log = structlog.get_logger(__name__)
 Found = TypeVar("Found")
 
 _REST_AFTER_FAILURE = 1.0
-"""Seconds for which a store that did not answer is not asked for digests."""
+"""Seconds for which a store that did not answer is not asked again."""
 _MOST_AT_ONCE = 200
 
 
 class ReadModel:
     """The collection `requests`, read.
 
-    `seconds` bounds every call; a store that does not answer in time is unavailable.
+    `seconds` bounds every call. A store that does not answer in time is unavailable, and is then
+    left alone for a second, so that its being down costs one caller a wait and not all of them.
     """
 
     def __init__(self, store: Store, *, seconds: float) -> None:
         self._requests = store.collection(COLLECTION)
         self._seconds = seconds
+        self._rest_until = 0.0
 
     async def get(self, request_id: str) -> RequestRecord | None:
         """What is known of a request; None where nothing is, yet.
@@ -47,28 +49,35 @@ class ReadModel:
         """
         return await self._one({"codes": code})
 
-    async def digests(self, request_ids: list[str]) -> dict[str, str]:
-        """The digests of those requests that are known.
+    async def digests(self, request_ids: list[str], *, seconds: float) -> dict[str, str]:
+        """The digests of those requests that are known. `seconds` is this caller's patience.
 
         Raises:
             StoreUnavailable: no answer in time.
         """
         query = {"_id": {"$in": request_ids}, "body_digest": {"$exists": True}}
         cursor = self._requests.find(query, {"body_digest": 1})
-        found = await self._in_time(cursor.to_list(length=len(request_ids)))
+        found = await _within(seconds, cursor.to_list(length=len(request_ids)))
         return {each["_id"]: each["body_digest"] for each in found}
 
     async def _one(self, query: dict[str, Any]) -> RequestRecord | None:
-        document = await self._in_time(self._requests.find_one(query))
+        if time.monotonic() < self._rest_until:
+            raise StoreUnavailable("store: did not answer a moment ago")
+        try:
+            document = await _within(self._seconds, self._requests.find_one(query))
+        except StoreUnavailable:
+            self._rest_until = time.monotonic() + _REST_AFTER_FAILURE
+            raise
         return None if document is None else RequestRecord(document)
 
-    async def _in_time(self, answer: Awaitable[Found]) -> Found:
-        try:
-            with store_errors():
-                async with asyncio.timeout(self._seconds):
-                    return await answer
-        except TimeoutError:
-            raise StoreUnavailable("store: no answer in time") from None
+
+async def _within(seconds: float, answer: Awaitable[Found]) -> Found:
+    try:
+        with store_errors():
+            async with asyncio.timeout(seconds):
+                return await answer
+    except TimeoutError:
+        raise StoreUnavailable("store: no answer in time") from None
 
 
 class DigestLookup:
@@ -79,8 +88,9 @@ class DigestLookup:
     down costs submissions nothing.
     """
 
-    def __init__(self, read_model: ReadModel) -> None:
+    def __init__(self, read_model: ReadModel, *, seconds: float) -> None:
         self._read_model = read_model
+        self._seconds = seconds
         self._waiting: dict[str, asyncio.Future[str | None]] = {}
         self._task: asyncio.Task[None] | None = None
         self._rest_until = 0.0
@@ -110,7 +120,7 @@ class DigestLookup:
         known: dict[str, str] = {}
         try:
             if time.monotonic() >= self._rest_until:
-                known = await self._read_model.digests(list(batch))
+                known = await self._read_model.digests(list(batch), seconds=self._seconds)
         except StoreUnavailable:
             log.warning("store_not_asked_for_digests", seconds=_REST_AFTER_FAILURE)
             self._rest_until = time.monotonic() + _REST_AFTER_FAILURE

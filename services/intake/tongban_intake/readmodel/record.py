@@ -101,10 +101,18 @@ class RequestRecord:
         return sorted(found, key=lambda order: (order.first_at, order.order_id))
 
     @property
+    def messages_by_reference(self) -> dict[str, Line]:
+        """Messages, each as last reported."""
+        found = self._document.get("messages", {})
+        return {
+            unquote(reference): max(states.values(), key=lambda line: line["at"])
+            for reference, states in found.items()
+        }
+
+    @property
     def messages(self) -> list[Line]:
-        """Messages, oldest first, each as last reported."""
-        found = self._document.get("messages", {}).values()
-        latest = [max(states.values(), key=lambda line: line["at"]) for states in found]
+        """The same, oldest first."""
+        latest = self.messages_by_reference.values()
         return sorted(latest, key=lambda line: (line["at"], line["template"]))
 
     def command(self, command_id: str) -> Line | None:

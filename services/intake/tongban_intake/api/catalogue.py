@@ -1,0 +1,90 @@
+"""The items on offer: summary, list, and one with its form and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tongban_common.catalogue import Audience, ItemKind, Zone
+from tongban_intake.offers import Selection, listed
+from tongban_intake.problems import Kind, Problem
+from tongban_intake.services import Services
+from tongban_intake.text import Text
+
+
+class ItemQuery(BaseModel):
+    """What is asked of the list."""
+
+    zone: Zone | None = None
+    province: str | None = Field(None, pattern=r"^[1-6][0-9]0000$", description="GB/T 2260")
+    domain: str | None = Field(None, max_length=20)
+    kind: ItemKind | None = None
+    audience: Audience | None = None
+    q: str | None = Field(None, max_length=64, description="words, all of which must be found")
+    page: int = Field(1, ge=1, le=100_000)
+    page_size: int = Field(50, ge=1, le=200)
+
+    @property
+    def selection(self) -> Selection:
+        """Without the paging."""
+        return Selection(**self.model_dump(exclude={"page", "page_size"}))
+
+
+def router(services: Services) -> APIRouter:
+    """GET /v1/catalogue/..."""
+    routes = APIRouter(prefix="/v1/catalogue", tags=["catalogue"])
+    offers = services.offers
+
+    @routes.get("/summary")
+    async def summary(request: Request) -> Response:
+        services.auth.bearer(request)
+        return _cached(request, offers.revision, lambda: orjson.dumps(offers.catalogue.summary()))
+
+    @routes.get("/items")
+    async def items(request: Request, wanted: Annotated[ItemQuery, Query()]) -> Response:
+        services.auth.bearer(request)
+
+        def body() -> bytes:
+            found = offers.page(wanted.selection, page=wanted.page, page_size=wanted.page_size)
+            return orjson.dumps(
+                {
+                    "items": [listed(item) for item in found.items],
+                    "total": found.total,
+                    "page": wanted.page,
+                    "next_page": found.next_page,
+                }
+            )
+
+        return _cached(request, offers.revision, body)
+
+    @routes.get("/items/{code}")
+    async def item(request: Request, code: str) -> Response:
+        services.auth.bearer(request)
+        body = offers.details(code)
+        if body is None:
+            raise Problem(
+                Kind.NOT_FOUND,
+                Text(
+                    "没有这个事项，或已停止办理", "There is no such item, or it is offered no more"
+                ),
+            )
+        return _cached(request, offers.tag(code), lambda: body)
+
+    return routes
+
+
+def _cached(request: Request, version: str, body: Callable[[], bytes]) -> Response:
+    """Asked again with the ETag it had, a client is told that nothing changed, and nothing is
+    computed. It has to ask: a new item is to be seen at once."""
+    tag = f'"{version}"'
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    known = [each.strip() for each in request.headers.get("if-none-match", "").split(",")]
+    if tag in known or "*" in known:
+        return Response(status_code=304, headers=headers)
+    return Response(body(), media_type="application/json", headers=headers)

@@ -1,0 +1,100 @@
+"""Fetching a document, and asking whether a sheet is genuine."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import orjson
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tongban_common.envelope import Unreadable
+from tongban_common.observability import request_context
+from tongban_intake.problems import Kind, Problem
+from tongban_intake.readmodel.record import RequestRecord
+from tongban_intake.services import Services
+from tongban_intake.text import Text
+from tongban_intake.verification import file_code, grouped, normal, sheet_code
+
+
+def router(services: Services) -> APIRouter:
+    """GET /v1/requests/{id}/documents/{document_id} and GET /v1/verify/{code}."""
+    routes = APIRouter(tags=["documents"])
+
+    @routes.get("/v1/requests/{request_id}/documents/{document_id}")
+    async def document(request: Request, request_id: str, document_id: str) -> Response:
+        kiosk = services.auth.bearer(request)
+        services.must_be_own(kiosk, request_id)
+        return await fetch(services, request_id, document_id)
+
+    @routes.get("/v1/verify/{code}")
+    async def verify(code: str) -> Response:
+        return Response(orjson.dumps(await verified(services, code)), media_type="application/json")
+
+    return routes
+
+
+async def fetch(services: Services, request_id: str, document_id: str) -> Response:
+    """The document as a PDF.
+
+    Raises:
+        Problem: 404, or 410 where its key was destroyed.
+        StoreUnavailable
+    """
+    with request_context(request_id):
+        try:
+            found = await services.document_store.get(request_id, document_id)
+        except Unreadable:
+            raise Problem(Kind.GONE) from None
+    if found is None:
+        raise Problem(Kind.NOT_FOUND, Text("没有这份材料", "The request has no such document"))
+    return Response(
+        found.pdf,
+        media_type="application/pdf",
+        headers={
+            "Content-Disposition": f"inline; filename*=UTF-8''{quote(found.ref.title)}.pdf",
+            "ETag": f'"{found.ref.sha256}"',
+            "Cache-Control": "private, no-store",
+        },
+    )
+
+
+async def verified(services: Services, code: str) -> dict[str, str | bool]:
+    """What may be told to anyone who holds a sheet: nothing that names the applicant.
+
+    Raises:
+        Problem: 404, not one of ours.
+        StoreUnavailable
+    """
+    wanted = normal(code)
+    record = await services.read_model.by_code(wanted) if wanted else None
+    if record is None or not record.projected or wanted is None:
+        raise Problem(
+            Kind.NOT_FOUND,
+            Text(
+                "没有查到使用该验证码的材料，请核对后重新输入",
+                "No document carries this code; compare it and try again",
+            ),
+        )
+    return {"genuine": True, **_public(services, record, wanted)}
+
+
+def _public(services: Services, record: RequestRecord, code: str) -> dict[str, str]:
+    document_id, document = next(
+        (document_id, fields)
+        for document_id, fields in record.documents.items()
+        if code in (sheet_code(document_id), file_code(fields["sha256"]))
+    )
+    item = record.item
+    offered = services.offers.get(item.code)
+    return {
+        "code": grouped(sheet_code(document_id)),
+        "title": document["title"],
+        "item_code": item.code,
+        "item_name": item.name,
+        "province": item.province,
+        "issuer": offered.department if offered else item.province,
+        "issued_on": record.last["at"][:10],
+        "sha256": document["sha256"],
+    }

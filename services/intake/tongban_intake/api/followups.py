@@ -1,0 +1,78 @@
+"""Supplement, withdrawal, print and rating of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import orjson
+from fastapi import APIRouter
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tongban_common.observability import request_context
+from tongban_intake.followups.commands import Asked, Followups
+from tongban_intake.followups.models import Print, Rating, Supplement, Withdrawal
+from tongban_intake.http.body import idempotency_key, read_object
+from tongban_intake.problems import Kind, Problem
+from tongban_intake.services import Services
+from tongban_intake.submission.models import Sent
+from tongban_intake.submission.wording import of_model
+
+Wanted = TypeVar("Wanted", bound=Sent)
+
+
+def router(services: Services) -> APIRouter:
+    """The four POSTs below /v1/requests/{id}."""
+    routes = APIRouter(prefix="/v1/requests/{request_id}", tags=["requests"])
+    followups: Followups = services.followups
+    settings = services.settings
+
+    async def handle(
+        request: Request,
+        kind: str,
+        model: type[Wanted],
+        give: Callable[[Asked, Wanted], Awaitable[str]],
+        *,
+        answer: str = "command_id",
+    ) -> Response:
+        kiosk = services.auth.bearer(request)
+        request_id: str = request.path_params["request_id"]
+        services.must_be_own(kiosk, request_id)
+        services.rates.take(kiosk.kiosk_id)
+        key = idempotency_key(request)
+        body = await read_object(request, limit=settings.body_limit, seconds=settings.body_seconds)
+        try:
+            wanted = model.model_validate(body)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_input=False)
+            raise Problem(Kind.INVALID, errors=of_model(found)) from None
+        with request_context(request_id):
+            asked = followups.asked(kiosk, request_id, kind, key, body)
+            given = await give(asked, wanted)
+        return Response(
+            orjson.dumps({"request_id": request_id, answer: given}),
+            status_code=202,
+            media_type="application/json",
+        )
+
+    @routes.post("/supplements")
+    async def supplement(request: Request) -> Response:
+        return await handle(request, "supplement", Supplement, followups.supplement)
+
+    @routes.post("/withdrawal")
+    async def withdraw(request: Request) -> Response:
+        return await handle(
+            request, "withdrawal", Withdrawal, lambda asked, _: followups.withdraw(asked)
+        )
+
+    @routes.post("/prints")
+    async def print_again(request: Request) -> Response:
+        return await handle(request, "print", Print, followups.print, answer="order_id")
+
+    @routes.post("/rating")
+    async def rate(request: Request) -> Response:
+        return await handle(request, "rating", Rating, followups.rate, answer="rating_id")
+
+    return routes

@@ -1,0 +1,239 @@
+"""Giving a command: recognised if it came before, refused where the state forbids it, else put on
+Kafka with ids derived from request, kind and key."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tongban_common import topics
+from tongban_common.clock import BusinessClock
+from tongban_common.domain import ids
+from tongban_common.envelope import KeyRing, Unreadable
+from tongban_common.events import Body
+from tongban_common.events.models import (
+    FeedbackRated,
+    PrintOrdered,
+    SupplementHanded,
+    WithdrawalAsked,
+)
+from tongban_common.events.publisher import EventPublisher
+from tongban_common.kafka import KafkaUnavailable
+from tongban_common.tokens import Kiosk
+from tongban_intake.followups import rules
+from tongban_intake.followups.copies import CopyNumbers
+from tongban_intake.followups.models import Print, Rating, Supplement
+from tongban_intake.http.body import canonical
+from tongban_intake.offers import Offers
+from tongban_intake.problems import FieldError, Kind, Problem
+from tongban_intake.readmodel.reader import ReadModel
+from tongban_intake.readmodel.record import RequestRecord
+from tongban_intake.submission.accept import kafka_unavailable
+from tongban_intake.submission.checks import Checker
+from tongban_intake.text import Text
+
+_REMEMBERED = 20_000
+_LONG_NUMBER = re.compile(r"[0-9０-９][0-9０-９ -]{4,}[0-9０-９Xx]")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks what of which request, under which key."""
+
+    kiosk: Kiosk
+    request_id: str
+    kind: str
+    key: str
+    digest: str
+
+    @property
+    def command_id(self) -> str:
+        """Names the command; the same for its repeats."""
+        return ids.derived_id(self.kind, self.request_id, self.key)
+
+    @property
+    def event_id(self) -> str:
+        """Names the command with its body: another body under the key has another one."""
+        return ids.derived_id(self.kind, self.request_id, self.key, self.digest)
+
+
+class Followups:
+    """The four commands. Each returns the id that its 202 carries, the same for a repeat.
+
+    All need the store: what the state forbids cannot be told without it. They raise
+    StoreUnavailable, and Problem 409, 422 or 503.
+    """
+
+    def __init__(
+        self,
+        *,
+        id_secret: str,
+        read_model: ReadModel,
+        copies: CopyNumbers,
+        offers: Offers,
+        checker: Checker,
+        keys: KeyRing,
+        publisher: EventPublisher,
+        clock: BusinessClock,
+    ) -> None:
+        self._secret = id_secret
+        self._read_model = read_model
+        self._copies = copies
+        self._offers = offers
+        self._checker = checker
+        self._keys = keys
+        self._publisher = publisher
+        self._clock = clock
+        self._given: OrderedDict[str, str] = OrderedDict()
+
+    def asked(
+        self, kiosk: Kiosk, request_id: str, kind: str, key: str, body: dict[str, Any]
+    ) -> Asked:
+        """A command as it came."""
+        return Asked(kiosk, request_id, kind, key, ids.body_digest(self._secret, canonical(body)))
+
+    async def supplement(self, asked: Asked, wanted: Supplement) -> str:
+        """Hand in what the province asked for."""
+        record = await self._record(asked)
+        if self._repeated(asked, record):
+            return asked.command_id
+        rules.may_supplement(record)
+        self._check_fields(record, wanted.form)
+        now = self._clock.now()
+        bare = record.sealed.model_copy(update={"parts": {}})
+        try:
+            sealed = self._keys.add(asked.request_id, bare, {"supplement": wanted.form})
+        except Unreadable:
+            raise Problem(Kind.GONE) from None
+        event = SupplementHanded(
+            request_id=asked.request_id,
+            command_id=asked.command_id,
+            at=now,
+            by=asked.kiosk.kiosk_id,
+            sealed=sealed,
+        )
+        return await self._give(asked, topics.REQUESTS_COMMANDS, event, now)
+
+    async def withdraw(self, asked: Asked) -> str:
+        """Ask for the request back."""
+        record = await self._record(asked)
+        if self._repeated(asked, record):
+            return asked.command_id
+        rules.may_withdraw(record)
+        now = self._clock.now()
+        event = WithdrawalAsked(
+            request_id=asked.request_id,
+            command_id=asked.command_id,
+            at=now,
+            by=asked.kiosk.kiosk_id,
+        )
+        return await self._give(asked, topics.REQUESTS_COMMANDS, event, now)
+
+    async def print(self, asked: Asked, wanted: Print) -> str:
+        """Order one more sheet set at the kiosk that asks."""
+        record = await self._record(asked)
+        if self._repeated(asked, record):
+            return asked.command_id
+        document_id = rules.document_to_print(record, wanted, kiosk_id=asked.kiosk.kiosk_id)
+        copies = [
+            order.line["copy"]
+            for order in record.orders
+            if order.line["document_id"] in (document_id, None)
+        ]
+        # The first copy belongs to the request itself, heard of or not.
+        above = max([*copies, 1 if record.print else 0])
+        number = await self._copies.reserve(
+            asked.request_id, document_id, asked.command_id, above=above
+        )
+        now = self._clock.now()
+        event = PrintOrdered(
+            request_id=asked.request_id,
+            order_id=asked.command_id,
+            document_id=document_id,
+            kiosk_id=asked.kiosk.kiosk_id,
+            copy_number=number,
+            at=now,
+            by=asked.kiosk.kiosk_id,
+        )
+        return await self._give(asked, topics.PRINT_ORDERS, event, now)
+
+    async def rate(self, asked: Asked, rating: Rating) -> str:
+        """Say how it was."""
+        record = await self._record(asked)
+        if self._repeated(asked, record):
+            return asked.command_id
+        rules.may_rate(record)
+        item = record.item
+        now = self._clock.now()
+        event = FeedbackRated(
+            request_id=asked.request_id,
+            grade=rating.grade,
+            words=self._scrubbed(record, rating.words),
+            at=now,
+            item_code=item.code,
+            province=item.province,
+            branch_id=asked.kiosk.branch_id,
+        )
+        return await self._give(asked, topics.FEEDBACK_RATED, event, now)
+
+    async def _record(self, asked: Asked) -> RequestRecord:
+        found = await self._read_model.get(asked.request_id)
+        # Accepted a moment ago: nothing but its being submitted is known.
+        return found or RequestRecord({"_id": asked.request_id})
+
+    def _repeated(self, asked: Asked, record: RequestRecord) -> bool:
+        given = self._given.get(asked.command_id)
+        if given is None and (command := record.command(asked.command_id)) is not None:
+            given = command["event_id"]
+        rating = record.rating
+        if given is None and rating is not None and rating["event_id"] == asked.event_id:
+            given = asked.event_id
+        if given is None:
+            return False
+        if given != asked.event_id:
+            raise Problem(
+                Kind.KEY_REUSED,
+                Text("同一Idempotency-Key已用于其他内容", "The key came with another body before"),
+            )
+        return True
+
+    async def _give(self, asked: Asked, topic: str, event: Body, now: datetime) -> str:
+        try:
+            await self._publisher.publish(topic, event, event_id=asked.event_id, at=now)
+        except KafkaUnavailable:
+            raise kafka_unavailable() from None
+        self._given[asked.command_id] = asked.event_id
+        if len(self._given) > _REMEMBERED:
+            self._given.popitem(last=False)
+        return asked.command_id
+
+    def _check_fields(self, record: RequestRecord, form: dict[str, Any]) -> None:
+        """Fields of the item's form obey its schema; a province may ask for others as well."""
+        item = self._offers.get(record.item.code)
+        if item is None:
+            return
+        known = item.form.get("properties", {})
+        errors = [
+            FieldError(error.pointer, error.message)
+            for error in self._checker.form_errors(item, form)
+            if error.pointer.split("/")[2] in form and error.pointer.split("/")[2] in known
+        ]
+        if errors:
+            raise Problem(Kind.INVALID, errors=errors)
+
+    def _scrubbed(self, record: RequestRecord, words: str | None) -> str | None:
+        """Free words without what could name the applicant: they go to analysts in clear."""
+        if not words:
+            return None
+        try:
+            applicant = self._keys.open(record.request_id, record.sealed, "applicant")
+        except Unreadable:
+            return None
+        text = _LONG_NUMBER.sub("＊", words)
+        for name in (applicant["name"], applicant.get("agent", {}).get("name")):
+            if name:
+                text = text.replace(name, "＊")
+        return text

@@ -1,0 +1,32 @@
+"""The bodies of the four follow-ups (CONTRACT.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from tongban_intake.submission.models import Sent
+
+
+class Supplement(Sent):
+    """What the province asked for."""
+
+    form: dict[str, Any] = Field(min_length=1, description="fields of the item's form, or others")
+
+
+class Withdrawal(Sent):
+    """Nothing has to be said."""
+
+
+class Print(Sent):
+    """One more sheet set."""
+
+    document_id: str | None = Field(None, max_length=128, description="default: the only document")
+
+
+class Rating(Sent):
+    """好差评: five grades and, if one likes, words."""
+
+    grade: int = Field(ge=1, le=5)
+    words: str | None = Field(None, max_length=500)

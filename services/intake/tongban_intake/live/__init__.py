@@ -1,0 +1,1 @@
+"""Telling those who watch a request what happens to it, as it happens."""

@@ -1,0 +1,116 @@
+"""From one reader of the topics to everyone on this replica who watches a request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tongban_common import topics
+from tongban_common.kafka import Record
+
+TOPICS = (topics.REQUESTS_STATUS, topics.DOCUMENTS_PRINTED, topics.NOTIFICATIONS_SENT)
+_QUEUE = 256
+"""Records that one watcher may be behind. A whole request has a dozen."""
+
+
+class Subscription:
+    """What has come for one watcher and was not taken yet."""
+
+    def __init__(self, backlog: list[Record]) -> None:
+        self._records: deque[Record] = deque(backlog)
+        self._wake = asyncio.Event()
+        self.closed = False
+        """Nothing more will come: too slow, or this replica is stopping."""
+
+    def offer(self, record: Record) -> None:
+        """A record has come. A watcher that is too far behind is closed, and may come again with
+        its Last-Event-ID."""
+        if len(self._records) >= _QUEUE:
+            self.close()
+        if not self.closed:
+            self._records.append(record)
+            self._wake.set()
+
+    def close(self) -> None:
+        """Wake the watcher for the last time."""
+        self.closed = True
+        self._wake.set()
+
+    async def wait(self, seconds: float) -> list[Record]:
+        """What has come; empty when nothing does in that time."""
+        if not self._records and not self.closed:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
+            except TimeoutError:
+                return []
+        self._wake.clear()
+        found = list(self._records)
+        self._records.clear()
+        return found
+
+
+class Hub:
+    """Hands each record to the watchers of its request, undecoded: most records have none.
+
+    The last records are kept for watchers who are about to come, because the read model, which
+    tells them what was before, may be a moment behind.
+    """
+
+    def __init__(self, *, kept_records: int = 10_000, kept_bytes: int = 16 * 1024 * 1024) -> None:
+        self._kept_records = kept_records
+        self._kept_bytes = kept_bytes
+        self._order: deque[tuple[bytes, int]] = deque()
+        self._bytes = 0
+        self._kept: dict[bytes, deque[Record]] = {}
+        self._watchers: dict[bytes, set[Subscription]] = {}
+        self.open = 0
+        self._closed = False
+
+    def on_record(self, record: Record) -> None:
+        """The callback of the tail."""
+        if record.key is None:
+            return
+        self._keep(record.key, record)
+        for watcher in self._watchers.get(record.key, ()):
+            watcher.offer(record)
+
+    def _keep(self, key: bytes, record: Record) -> None:
+        size = len(record.value or b"")
+        self._kept.setdefault(key, deque()).append(record)
+        self._order.append((key, size))
+        self._bytes += size
+        while len(self._order) > self._kept_records or self._bytes > self._kept_bytes:
+            oldest, size = self._order.popleft()
+            self._bytes -= size
+            mine = self._kept[oldest]
+            mine.popleft()
+            if not mine:
+                del self._kept[oldest]
+
+    @contextmanager
+    def watch(self, request_id: str) -> Iterator[Subscription]:
+        """All records of a request from the last ones that were kept on, while held."""
+        key = request_id.encode()
+        subscription = Subscription(list(self._kept.get(key, ())))
+        watchers = self._watchers.setdefault(key, set())
+        watchers.add(subscription)
+        self.open += 1
+        if self._closed:
+            subscription.close()
+        try:
+            yield subscription
+        finally:
+            self.open -= 1
+            watchers.discard(subscription)
+            if not watchers:
+                self._watchers.pop(key, None)
+
+    def close(self) -> None:
+        """End all streams, so that a stopping process can close its connections."""
+        self._closed = True
+        for watchers in self._watchers.values():
+            for watcher in watchers:
+                watcher.close()

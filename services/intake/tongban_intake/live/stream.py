@@ -1,0 +1,152 @@
+"""`GET /v1/requests/{id}/events`: history, then what happens, without a gap between them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+
+import structlog
+
+from tongban_common.events import MalformedEvent, decode
+from tongban_common.kafka import Record
+from tongban_common.store import StoreUnavailable
+from tongban_intake.http.limits import Slots
+from tongban_intake.live.hub import Hub, Subscription
+from tongban_intake.live.journal import END, HEARTBEAT, Journal
+from tongban_intake.readmodel.reader import ReadModel
+
+log = structlog.get_logger(__name__)
+
+_GAP_LOOKS = (0.1, 0.2, 0.5, 1.0, 1.0)
+"""Seconds before each further look at the read model for a status that was missed."""
+_SECOND_LOOK = 2.0
+"""Seconds after the first reading of the history: what had just happened then is projected now."""
+_STORE_DOWN_LOOK = 5.0
+_QUIET = 3.0
+"""Seconds for which a settled request is still watched, for the message that follows it."""
+
+
+class EventStreams:
+    """Opens streams. A stream costs a task and an entry in the hub."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        read_model: ReadModel,
+        *,
+        slots: Slots,
+        heartbeat: float,
+        grace: float,
+    ) -> None:
+        self._hub = hub
+        self._read_model = read_model
+        self._slots = slots
+        self._heartbeat = heartbeat
+        self._grace = grace
+
+    def check_room(self) -> None:
+        """Raises Problem 503 when all places are taken; to be asked before the answer begins."""
+        with self._slots.one():
+            return
+
+    async def open(self, request_id: str, *, told: int) -> AsyncIterator[bytes]:
+        """The bytes of a stream, from the status after `told` on.
+
+        It listens before it reads what was, so that nothing falls in between, and tells each number
+        once. With the store down it begins with what is live.
+        """
+        with self._slots.one(), self._hub.watch(request_id) as subscription:
+            watch = _Watch(request_id, self._read_model, subscription, Journal(told))
+            yield b"retry: 2000\n\n"
+            async for chunk in watch.run(self._heartbeat, self._grace):
+                yield chunk
+
+
+class _Watch:
+    """One open stream. All times are of the event loop's clock."""
+
+    def __init__(
+        self,
+        request_id: str,
+        read_model: ReadModel,
+        subscription: Subscription,
+        journal: Journal,
+    ) -> None:
+        self._request_id = request_id
+        self._read_model = read_model
+        self._subscription = subscription
+        self._journal = journal
+        self._loop = asyncio.get_running_loop()
+        self._looks = 0
+        self._look_at: float | None = None
+        self._told_at = self._loop.time()
+        self._final_at: float | None = None
+        self._settled_at: float | None = None
+
+    async def run(self, heartbeat: float, grace: float) -> AsyncIterator[bytes]:
+        """The stream until the request is settled, the watcher is too slow, or intake stops."""
+        await self._look()
+        while not self._subscription.closed:
+            if self._journal.blocked:
+                await self._fill_gap()
+            # What could not be found will not be found: better a gap than silence.
+            if chunk := b"".join(self._journal.take(over_gaps=True)):
+                yield chunk
+                self._told_at = self._loop.time()
+            due = self._due(heartbeat, grace)
+            now = self._loop.time()
+            if due[0] <= now:
+                yield END
+                return
+            self._take_in(await self._subscription.wait(min(due) - now))
+            if self._look_at is not None and self._look_at <= self._loop.time():
+                await self._look()
+            if self._told_at + heartbeat <= self._loop.time():
+                yield HEARTBEAT
+                self._told_at = self._loop.time()
+
+    def _due(self, heartbeat: float, grace: float) -> tuple[float, float, float]:
+        """When the stream ends, when it is to be heard of again, when to look at the store."""
+        now = self._loop.time()
+        if self._journal.final and self._final_at is None:
+            self._final_at = now
+        if self._journal.settled and self._settled_at is None:
+            self._settled_at = now
+        end = math.inf
+        if self._final_at is not None:
+            end = self._final_at + grace
+        if self._settled_at is not None:
+            end = min(end, self._settled_at + _QUIET)
+        return end, self._told_at + heartbeat, self._look_at or math.inf
+
+    def _take_in(self, records: list[Record]) -> None:
+        for record in records:
+            try:
+                self._journal.live(decode(record.value, record.headers).body)
+            except MalformedEvent as error:
+                log.warning("event_not_shown", place=record.place, cause=str(error))
+
+    async def _look(self) -> bool:
+        """Read the history; False when the store does not answer."""
+        now = self._loop.time()
+        try:
+            record = await self._read_model.get(self._request_id)
+        except StoreUnavailable:
+            self._look_at = now + _STORE_DOWN_LOOK
+            return False
+        self._looks += 1
+        self._look_at = now + _SECOND_LOOK if self._looks == 1 else None
+        if record is not None:
+            self._journal.history(record)
+        return True
+
+    async def _fill_gap(self) -> None:
+        """A status came whose predecessor did not: that one was on the topic before we listened,
+        and is on its way into the read model."""
+        for seconds in _GAP_LOOKS:
+            if not await self._look() or not self._journal.blocked:
+                return
+            self._take_in(await self._subscription.wait(seconds))
+            if self._subscription.closed or not self._journal.blocked:
+                return
