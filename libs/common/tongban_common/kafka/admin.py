@@ -55,7 +55,8 @@ async def apply_topics(
     grow: bool = False,
     client: Mapping[str, Any] | None = None,
 ) -> Applied:
-    """Create what is missing and mend settings; doing it again changes nothing.
+    """Create what is missing and mend settings; doing it again changes nothing. Returns when what
+    was created can be written to.
 
     Settings that the registry does not name are left as an operator set them. Topics that the
     registry does not know are left alone.
@@ -86,6 +87,9 @@ async def apply_topics(
                 {name: NewPartitions(total) for name, (_, total) in growing.items()}
             )
             applied.grown = growing
+        # The broker answers before the partitions have leaders, and a first send would wait.
+        fresh = [*applied.created, *applied.grown]
+        await _ends(options, {name: wanted[name].partitions for name in fresh})
         applied.changed = await _mend_settings(admin, [wanted[name] for name in counts])
         touched = {*applied.created, *applied.grown, *applied.changed}
         applied.unchanged = [name for name in wanted if name not in touched]
@@ -131,18 +135,26 @@ async def _growing(
 async def _with_records(
     options: Mapping[str, Any], candidates: Mapping[str, tuple[int, int]]
 ) -> set[str]:
-    if not candidates:
-        return set()
+    ends = await _ends(options, {name: count for name, (count, _) in candidates.items()})
+    return {tp.topic for tp, end in ends.items() if end > 0}
+
+
+async def _ends(options: Mapping[str, Any], counts: Mapping[str, int]) -> dict[Any, int]:
+    """End offsets of all partitions, as their leaders tell; waits for leaders that are on their
+    way."""
+    if not counts:
+        return {}
     consumer = aiokafka.AIOKafkaConsumer(**options)
     try:
         await consumer.start()
-        partitions = [
-            aiokafka.TopicPartition(name, number)
-            for name, (count, _) in candidates.items()
-            for number in range(count)
-        ]
-        ends = await consumer.end_offsets(partitions)
-        return {tp.topic for tp, end in ends.items() if end > 0}
+        ends: dict[Any, int] = await consumer.end_offsets(
+            [
+                aiokafka.TopicPartition(name, number)
+                for name, count in counts.items()
+                for number in range(count)
+            ]
+        )
+        return ends
     finally:
         await consumer.stop()
 

@@ -266,6 +266,10 @@ class EventProducer:
                         continue
                     _fail(item.future, error)
                     continue
+                except Exception as error:
+                    # What the client cannot encode must not hold up those behind it.
+                    _fail(item.future, error)
+                    continue
                 queue.popleft()
                 inner.add_done_callback(lambda done, outer=item.future: _copy(done, outer))
                 self._pending.append((item.deadline, item.future, item.size))
