@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from tongban_common.observability.health import Check
 from tongban_common.store import StoreUnavailable
-from tongban_intake.api import catalogue, documents, followups, probes, requests
+from tongban_intake.api import catalogue, documents, followups, openapi, probes, requests
 from tongban_intake.http.telemetry import Edge, HttpMetrics
 from tongban_intake.problems import Kind, Problem, language_of
 from tongban_intake.services import Services
@@ -37,6 +37,7 @@ def build_app(
     app.include_router(probes.router(live=live, ready=ready, registry=registry))
     for part in (requests, followups, documents, catalogue):
         app.include_router(part.router(services))
+    openapi.complete(app)
     _answer_errors(app)
     return Edge(app, metrics=HttpMetrics(registry), send_seconds=services.settings.send_seconds)
 

@@ -45,12 +45,19 @@ class Offers:
         self.catalogue = Catalogue()
         self._details: dict[str, bytes] = {}
         self._revision = 0
+        self._view: CompactedView[Item] | None = None
 
     def view(self, bootstrap: str) -> CompactedView[Item]:
         """A reader of the topic that keeps this up to date; to be run by the caller."""
-        return CompactedView(
+        self._view = CompactedView(
             bootstrap, CATALOGUE_ITEMS, Item.model_validate_json, on_change=self.change
         )
+        return self._view
+
+    @property
+    def complete(self) -> bool:
+        """Whether the topic has been read to where it ended at the start."""
+        return self._view is not None and self._view.ready
 
     def change(self, code: str, item: Item | None) -> None:
         """Offer an item, a new version of it, or no longer."""

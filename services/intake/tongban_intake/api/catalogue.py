@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tongban_common.catalogue import Audience, ItemKind, Zone
+from tongban_intake.api import openapi as docs
+from tongban_intake.api.schemas import ItemDetails, ItemPage, Summary
 from tongban_intake.offers import Selection, listed
 from tongban_intake.problems import Kind, Problem
 from tongban_intake.services import Services
@@ -41,13 +43,23 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(prefix="/v1/catalogue", tags=["catalogue"])
     offers = services.offers
 
-    @routes.get("/summary")
+    unknown = docs.problems(Kind.UNAUTHENTICATED)
+
+    @routes.get("/summary", responses={200: docs.answer(Summary, "Totals"), **unknown})
     async def summary(request: Request) -> Response:
+        """What each zone holds."""
         services.auth.bearer(request)
         return _cached(request, offers.revision, lambda: orjson.dumps(offers.catalogue.summary()))
 
-    @routes.get("/items")
+    @routes.get(
+        "/items",
+        responses={
+            200: docs.answer(ItemPage, "A page"),
+            **docs.problems(Kind.UNAUTHENTICATED, Kind.INVALID),
+        },
+    )
     async def items(request: Request, wanted: Annotated[ItemQuery, Query()]) -> Response:
+        """The items that fit, most used first."""
         services.auth.bearer(request)
 
         def body() -> bytes:
@@ -63,8 +75,15 @@ def router(services: Services) -> APIRouter:
 
         return _cached(request, offers.revision, body)
 
-    @routes.get("/items/{code}")
+    @routes.get(
+        "/items/{code}",
+        responses={
+            200: docs.answer(ItemDetails, "The item"),
+            **docs.problems(Kind.UNAUTHENTICATED, Kind.NOT_FOUND),
+        },
+    )
     async def item(request: Request, code: str) -> Response:
+        """An item with its form and examples."""
         services.auth.bearer(request)
         body = offers.details(code)
         if body is None:

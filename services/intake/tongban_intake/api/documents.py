@@ -11,6 +11,8 @@ from starlette.responses import Response
 
 from tongban_common.envelope import Unreadable
 from tongban_common.observability import request_context
+from tongban_intake.api import openapi as docs
+from tongban_intake.api.schemas import Verified
 from tongban_intake.problems import Kind, Problem
 from tongban_intake.readmodel.record import RequestRecord
 from tongban_intake.services import Services
@@ -22,14 +24,33 @@ def router(services: Services) -> APIRouter:
     """GET /v1/requests/{id}/documents/{document_id} and GET /v1/verify/{code}."""
     routes = APIRouter(tags=["documents"])
 
-    @routes.get("/v1/requests/{request_id}/documents/{document_id}")
+    @routes.get(
+        "/v1/requests/{request_id}/documents/{document_id}",
+        response_class=Response,
+        responses={
+            200: {
+                "description": "The document",
+                "content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}},
+            },
+            **docs.problems(*docs.READ, Kind.GONE),
+        },
+    )
     async def document(request: Request, request_id: str, document_id: str) -> Response:
+        """A document of a request."""
         kiosk = services.auth.bearer(request)
         services.must_be_own(kiosk, request_id)
         return await fetch(services, request_id, document_id)
 
-    @routes.get("/v1/verify/{code}")
+    @routes.get(
+        "/v1/verify/{code}",
+        responses={
+            200: docs.answer(Verified, "One of ours"),
+            **docs.problems(Kind.NOT_FOUND, Kind.UNAVAILABLE),
+        },
+        openapi_extra={"security": []},
+    )
     async def verify(code: str) -> Response:
+        """Whether a sheet is genuine; for anyone."""
         return Response(orjson.dumps(await verified(services, code)), media_type="application/json")
 
     return routes

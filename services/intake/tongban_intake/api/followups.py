@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from fastapi import APIRouter
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from tongban_common.observability import request_context
+from tongban_intake.api import openapi as docs
+from tongban_intake.api.schemas import CommandGiven, PrintGiven, RatingGiven
 from tongban_intake.followups.commands import Asked, Followups
 from tongban_intake.followups.models import Print, Rating, Supplement, Withdrawal
 from tongban_intake.http.body import idempotency_key, read_object
@@ -31,6 +33,7 @@ def router(services: Services) -> APIRouter:
 
     async def handle(
         request: Request,
+        request_id: str,
         kind: str,
         model: type[Wanted],
         give: Callable[[Asked, Wanted], Awaitable[str]],
@@ -38,7 +41,6 @@ def router(services: Services) -> APIRouter:
         answer: str = "command_id",
     ) -> Response:
         kiosk = services.auth.bearer(request)
-        request_id: str = request.path_params["request_id"]
         services.must_be_own(kiosk, request_id)
         services.rates.take(kiosk.kiosk_id)
         key = idempotency_key(request)
@@ -57,22 +59,43 @@ def router(services: Services) -> APIRouter:
             media_type="application/json",
         )
 
-    @routes.post("/supplements")
-    async def supplement(request: Request) -> Response:
-        return await handle(request, "supplement", Supplement, followups.supplement)
+    @routes.post(
+        "/supplements",
+        **_documented(Supplement, CommandGiven, {"form": {"insured_city": "合肥市"}}),
+    )
+    async def supplement(request: Request, request_id: str) -> Response:
+        """Hand in what the province asked for."""
+        return await handle(request, request_id, "supplement", Supplement, followups.supplement)
 
-    @routes.post("/withdrawal")
-    async def withdraw(request: Request) -> Response:
+    @routes.post("/withdrawal", **_documented(Withdrawal, CommandGiven, {}))
+    async def withdraw(request: Request, request_id: str) -> Response:
+        """Ask for the request back."""
         return await handle(
-            request, "withdrawal", Withdrawal, lambda asked, _: followups.withdraw(asked)
+            request,
+            request_id,
+            "withdrawal",
+            Withdrawal,
+            lambda asked, _: followups.withdraw(asked),
         )
 
-    @routes.post("/prints")
-    async def print_again(request: Request) -> Response:
-        return await handle(request, "print", Print, followups.print, answer="order_id")
+    @routes.post("/prints", **_documented(Print, PrintGiven, {}))
+    async def print_again(request: Request, request_id: str) -> Response:
+        """Print one more set at this kiosk."""
+        return await handle(request, request_id, "print", Print, followups.print, answer="order_id")
 
-    @routes.post("/rating")
-    async def rate(request: Request) -> Response:
-        return await handle(request, "rating", Rating, followups.rate, answer="rating_id")
+    @routes.post("/rating", **_documented(Rating, RatingGiven, {"grade": 5, "words": "很方便"}))
+    async def rate(request: Request, request_id: str) -> Response:
+        """Rate the service (好差评)."""
+        return await handle(
+            request, request_id, "rating", Rating, followups.rate, answer="rating_id"
+        )
 
     return routes
+
+
+def _documented(model: type[Sent], given: type[BaseModel], example: Any) -> dict[str, Any]:
+    return {
+        "status_code": 202,
+        "responses": {202: docs.answer(given, "Kafka has it"), **docs.problems(*docs.COMMAND)},
+        "openapi_extra": docs.takes(model, example),
+    }

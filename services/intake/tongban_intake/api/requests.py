@@ -9,10 +9,13 @@ from starlette.responses import Response, StreamingResponse
 
 from tongban_common.observability import request_context
 from tongban_common.store import StoreUnavailable
+from tongban_intake.api import openapi as docs
+from tongban_intake.api.schemas import Accepted, RequestState
 from tongban_intake.http.body import idempotency_key, read_object
 from tongban_intake.readmodel import view
 from tongban_intake.services import Services
 from tongban_intake.submission.accept import receipt
+from tongban_intake.submission.models import Submission
 
 _LONGEST_NUMBER = 10
 
@@ -22,8 +25,14 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(prefix="/v1/requests", tags=["requests"])
     settings = services.settings
 
-    @routes.post("")
+    @routes.post(
+        "",
+        status_code=202,
+        responses={202: docs.answer(Accepted, "Kafka has it"), **docs.problems(*docs.SUBMIT)},
+        openapi_extra=docs.takes(Submission, docs.SUBMISSION_EXAMPLE),
+    )
     async def submit(request: Request) -> Response:
+        """Hand in a request (办件)."""
         kiosk = services.auth.bearer(request)
         services.rates.take(kiosk.kiosk_id)
         key = idempotency_key(request)
@@ -31,16 +40,32 @@ def router(services: Services) -> APIRouter:
         request_id = await services.acceptor.accept(kiosk, key, body)
         return Response(receipt(request_id), status_code=202, media_type="application/json")
 
-    @routes.get("/{request_id}")
+    @routes.get(
+        "/{request_id}",
+        responses={200: docs.answer(RequestState, "As far as known"), **docs.problems(*docs.READ)},
+    )
     async def read(request: Request, request_id: str) -> Response:
+        """How a request stands. Never 404 after a 202, on any replica, store up or not."""
         kiosk = services.auth.bearer(request)
         services.must_be_own(kiosk, request_id)
         with request_context(request_id):
             body = await state_of(services, request_id)
         return Response(orjson.dumps(body), media_type="application/json")
 
-    @routes.get("/{request_id}/events")
+    @routes.get(
+        "/{request_id}/events",
+        response_class=StreamingResponse,
+        responses={
+            200: {
+                "description": "Server-sent events: status (with id), print, message, end",
+                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            },
+            **docs.problems(*docs.READ),
+        },
+        openapi_extra={"parameters": [docs.LAST_EVENT_HEADER]},
+    )
     async def events(request: Request, request_id: str) -> Response:
+        """What happens to a request: history first, then live."""
         kiosk = services.auth.bearer(request)
         services.must_be_own(kiosk, request_id)
         return stream_of(services, request, request_id)

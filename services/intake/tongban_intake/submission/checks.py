@@ -23,6 +23,10 @@ _KEPT_VALIDATORS = 4000
 class Items(Protocol):
     """Where items are found."""
 
+    @property
+    def complete(self) -> bool:
+        """Whether all that is offered is known: what is missing before that may yet come."""
+
     def get(self, code: str) -> Item | None:
         """The item as it is offered now."""
 
@@ -38,7 +42,8 @@ class Checker:
         """The submission and its item.
 
         Raises:
-            Problem: 404 for an item that is not offered, 422 with every field that is wrong.
+            Problem: 404 for an item that is not offered, 422 with every field that is wrong, 503
+                for an unknown item while a starting process is still reading the catalogue.
         """
         try:
             submission = Submission.model_validate(body)
@@ -46,6 +51,12 @@ class Checker:
             found = error.errors(include_url=False, include_input=False)
             raise Problem(Kind.INVALID, errors=of_model(found)) from None
         item = self._items.get(submission.item_code)
+        if item is None and not self._items.complete:
+            raise Problem(
+                Kind.UNAVAILABLE,
+                Text("正在启动，请稍后以同一编号重试", "Starting; try again with the same key"),
+                retry_after=1,
+            )
         if item is None:
             raise Problem(
                 Kind.NOT_FOUND,

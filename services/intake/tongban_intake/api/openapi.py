@@ -1,0 +1,130 @@
+"""What the endpoints say of themselves at /openapi.json, beyond what FastAPI can see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from tongban_intake.api.schemas import ProblemDocument
+from tongban_intake.followups.models import Print, Rating, Supplement, Withdrawal
+from tongban_intake.problems import MEDIA_TYPE, FieldError, Kind, Problem
+from tongban_intake.submission.models import Submission
+from tongban_intake.text import Text
+
+Responses = dict[int | str, dict[str, Any]]
+_REF = "#/components/schemas/{model}"
+_SENT: tuple[type[BaseModel], ...] = (Submission, Supplement, Withdrawal, Print, Rating)
+
+READ = (Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.NOT_FOUND, Kind.UNAVAILABLE)
+"""What reading a request may be answered with."""
+_WRITE = (
+    Kind.MALFORMED,
+    Kind.UNAUTHENTICATED,
+    Kind.FORBIDDEN,
+    Kind.NOT_FOUND,
+    Kind.SLOW,
+    Kind.TOO_LARGE,
+    Kind.MEDIA_TYPE,
+    Kind.INVALID,
+    Kind.TOO_MANY,
+    Kind.UNAVAILABLE,
+)
+SUBMIT = _WRITE
+"""What submitting may be answered with."""
+COMMAND = (*_WRITE, Kind.CONFLICT, Kind.GONE)
+"""What a follow-up may be answered with."""
+
+KEY_HEADER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "Same kiosk, key and body: the same answer, and one effect.",
+    "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{8,128}$"},
+    "example": "3f8a1c6e-6f0b-4e07-9f42-1f1f2a9d7c11",
+}
+LAST_EVENT_HEADER = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "The `id` of the last event that was received.",
+    "schema": {"type": "string"},
+    "example": "2",
+}
+SUBMISSION_EXAMPLE = {
+    "item_code": "34000020010010007",
+    "channel": "self_service",
+    "applicant": {
+        "type": "person",
+        "name": "张三",
+        "id_type": "resident_id",
+        "id_number": "340000197806010019",
+        "phone": "13800001234",
+    },
+    "form": {"insured_city": "合肥市", "period_from": "2025-01", "period_to": "2025-12"},
+    "print": True,
+}
+
+
+def problems(*kinds: Kind) -> Responses:
+    """Problem answers, with an example each."""
+    return {kind.status: _problem(kind) for kind in kinds}
+
+
+def _problem(kind: Kind) -> dict[str, Any]:
+    errors = [FieldError("/applicant/phone", Text("应为11位手机号码", "A mobile number"))]
+    example = Problem(kind, errors=errors if kind is Kind.INVALID else ()).body("zh")
+    response: dict[str, Any] = {
+        "description": kind.title.en,
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {"$ref": _REF.format(model=ProblemDocument.__name__)},
+                "example": example,
+            }
+        },
+    }
+    if kind in (Kind.UNAVAILABLE, Kind.TOO_MANY):
+        response["headers"] = {
+            "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}
+        }
+    return response
+
+
+def answer(model: type[BaseModel], description: str) -> dict[str, Any]:
+    """An answer with a JSON body."""
+    return {"model": model, "description": description}
+
+
+def takes(model: type[BaseModel], example: Any) -> dict[str, Any]:
+    """A JSON body and an Idempotency-Key (`openapi_extra` of a route)."""
+    schema = {"$ref": _REF.format(model=model.__name__)}
+    return {
+        "parameters": [KEY_HEADER],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": schema, "example": example}},
+        },
+    }
+
+
+def complete(app: FastAPI) -> None:
+    """Make the app's OpenAPI document: with the bodies that it reads by itself, and who may ask."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = made()
+            components = document.setdefault("components", {})
+            schemas = components.setdefault("schemas", {})
+            modes = [(model, "validation") for model in (*_SENT, ProblemDocument)]
+            _, definitions = models_json_schema(modes, ref_template=_REF)  # type: ignore[arg-type]
+            schemas.update(definitions["$defs"])
+            components["securitySchemes"] = {
+                "kiosk": {"type": "http", "scheme": "bearer", "description": "the kiosk's token"}
+            }
+            document["security"] = [{"kiosk": []}]
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]

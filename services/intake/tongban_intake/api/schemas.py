@@ -1,0 +1,200 @@
+"""The bodies of answers, for the OpenAPI document; additions to CONTRACT.md are free."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from tongban_common.domain.status import PrintStatus, Status
+
+
+class Accepted(BaseModel):
+    """Kafka has the request on all in-sync replicas."""
+
+    request_id: str
+    status: Literal["submitted"]
+    status_url: str
+    events_url: str
+    notes: list[str]
+
+
+class TimelineEntry(BaseModel):
+    """One step. The same `seq` always tells the same; a note leaves the status as it was."""
+
+    seq: int
+    at: str
+    status: Status
+    by: str
+    reason: str | None = None
+    note: bool | None = None
+    expected_by: str | None = None
+
+
+class Document(BaseModel):
+    """A document that can be fetched."""
+
+    document_id: str
+    title: str
+    pages: int
+    sha256: str
+
+
+class PrintOrder(BaseModel):
+    """One sheet set."""
+
+    order_id: str
+    document_id: str | None
+    status: PrintStatus
+    copy_number: int = Field(alias="copy")
+    kiosk_id: str
+    at: str
+    reason: str | None = None
+
+
+class Message(BaseModel):
+    """A message to the applicant."""
+
+    template: str
+    channel: Literal["sms", "mail"]
+    status: Literal["sent", "refused", "suppressed", "held"]
+    at: str
+    reason: str | None = None
+
+
+class RequestState(BaseModel):
+    """How a request stands. `delayed`: accepted, but not yet (or just now not) readable in full."""
+
+    request_id: str
+    item_code: str | None
+    item_name: str | None
+    item_version: int | None = None
+    province: str | None
+    channel: str | None = None
+    status: Status
+    reason: str | None = None
+    submitted_at: str | None
+    updated_at: str | None
+    expected_by: str | None = None
+    timeline: list[TimelineEntry]
+    outcome: dict[str, Any] | None = None
+    documents: list[Document]
+    print: bool | None = None
+    print_orders: list[PrintOrder]
+    messages: list[Message]
+    rating: int | None = None
+    delayed: bool | None = None
+
+
+class CommandGiven(BaseModel):
+    """Kafka has the command."""
+
+    request_id: str
+    command_id: str
+
+
+class PrintGiven(BaseModel):
+    """Kafka has the print order."""
+
+    request_id: str
+    order_id: str
+
+
+class RatingGiven(BaseModel):
+    """Kafka has the rating."""
+
+    request_id: str
+    rating_id: str
+
+
+class Verified(BaseModel):
+    """What anyone may know of a document."""
+
+    genuine: Literal[True]
+    code: str
+    title: str
+    item_code: str
+    item_name: str
+    province: str
+    issuer: str
+    issued_on: str
+    sha256: str
+
+
+class ZoneTotals(BaseModel):
+    """What a zone holds."""
+
+    provinces: int
+    categories: int
+    items: int
+    query: int
+    handle: int
+    print: int
+    domains: int
+
+
+class Summary(BaseModel):
+    """All zones."""
+
+    cross_province: ZoneTotals
+    yangtze_delta: ZoneTotals
+    local: ZoneTotals
+
+
+class ListedItem(BaseModel):
+    """An item in a list."""
+
+    code: str
+    name: str
+    name_en: str
+    province: str
+    province_name: str
+    category: str
+    domain: str
+    kind: Literal["query", "handle", "print"]
+    zones: list[str]
+    audience: Literal["person", "company", "both"]
+    printable: bool
+
+
+class ItemPage(BaseModel):
+    """A page of items."""
+
+    items: list[ListedItem]
+    total: int
+    page: int
+    next_page: int | None
+
+
+class ItemDetails(ListedItem):
+    """An item with its form and examples that are always valid."""
+
+    version: int
+    department: str
+    partner: str | None
+    form: dict[str, Any]
+    example_form: dict[str, Any]
+    example_applicant: dict[str, Any]
+    materials: list[dict[str, Any]]
+    limits: dict[str, int]
+    fee: dict[str, Any]
+    hours: dict[str, Any]
+    mode: str
+    document: dict[str, Any] | None
+
+
+class FieldProblem(BaseModel):
+    """A field that is wrong."""
+
+    pointer: str
+    message: str
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None
+    errors: list[FieldProblem] | None = None
