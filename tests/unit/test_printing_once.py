@@ -1,0 +1,365 @@
+"""One order, any number of processes, any order of events: never two sheet sets.
+
+Processes are coroutines that are driven by hand. Whatever they send, to the printer or to the
+store, lies on a wire until the test decides: it arrives, it arrives and the answer is lost, it is
+lost, or the sender gives up waiting while it is still under way. Between any two of these a process
+may be killed, or another may take over while the first sleeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tongban_common.clock import CHINA, BusinessClock
+from tongban_common.domain.status import PrintStatus
+from tongban_common.events.models import DocumentRef
+from tongban_common.store import DocumentStore, StoredDocument, StoreUnavailable
+from tongban_printing.jobs import UNKNOWN_JOB, Finding, JobView
+from tongban_printing.orders import Change, Order, PrinterJob, new_order
+from tongban_printing.outbox import Outbox
+from tongban_printing.printer import OpenJob, Printer, PrinterTrouble, Refused
+from tongban_printing.printrun import Means, PrintRun
+from tongban_printing.spool import Overtaken, Spool
+from tongban_printing.stopping import Stopping
+
+REF = DocumentRef(document_id="d", title="证明", pages=3, sha256="0")
+NOT_POSSIBLE, NOT_FOUND = 0x0404, 0x0406
+
+
+class _Turn:
+    """Awaited, it lets the test decide what happens next."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+@dataclass(eq=False)
+class Message:
+    """Something under way, and what its sender waits for."""
+
+    effect: Callable[[], Any]
+    trouble: Exception
+    arrived: bool = False
+    answer: Any = None
+    settled: bool = False
+    """The sender has an answer, or has given up."""
+
+    def arrive(self, *, answered: bool) -> None:
+        self.arrived = True
+        try:
+            answer = self.effect()
+        except (Refused, Overtaken) as refusal:
+            answer = refusal
+        if not self.settled:
+            self.answer = answer if answered else self.trouble
+            self.settled = True
+
+    def give_up(self) -> None:
+        self.answer, self.settled = self.trouble, True
+
+
+@dataclass
+class Job:
+    name: str
+    state: Finding = Finding.WITHOUT_DOCUMENT
+
+
+@dataclass
+class World:
+    """The printer, the store and the wire to both."""
+
+    order: Order
+    jobs: dict[int, Job] = field(default_factory=dict)
+    made: int = 0
+    sheets: int = 0
+    epoch: int = 0
+    wire: list[Message] = field(default_factory=list)
+
+    async def send(self, effect: Callable[[], Any], trouble: Exception) -> Any:
+        message = Message(effect, trouble)
+        self.wire.append(message)
+        while not message.settled:
+            await _Turn()
+        if isinstance(message.answer, Exception):
+            raise message.answer
+        return message.answer
+
+    # --- what arrives
+
+    def create(self, name: str) -> PrinterJob:
+        self.made += 1
+        self.jobs[self.made] = Job(name)
+        return PrinterJob(printer="p", job_id=self.made)
+
+    def take_document(self, job_id: int) -> None:
+        job = self._job(job_id)
+        if job.state is not Finding.WITHOUT_DOCUMENT:
+            raise Refused(NOT_POSSIBLE)
+        job.state = Finding.UNDER_WAY
+
+    def cancel(self, job_id: int) -> None:
+        job = self._job(job_id)
+        if job.state not in (Finding.WITHOUT_DOCUMENT, Finding.UNDER_WAY):
+            raise Refused(NOT_POSSIBLE)
+        job.state = Finding.NOTHING_PRINTED
+
+    def _job(self, job_id: int) -> Job:
+        if job_id not in self.jobs:
+            raise Refused(NOT_FOUND)
+        return self.jobs[job_id]
+
+    def print(self) -> None:
+        for job in self.jobs.values():
+            if job.state is Finding.UNDER_WAY:
+                job.state = Finding.PRINTED
+                self.sheets += 1
+
+    def write(self, order: Order, change: Change, epoch: int) -> Order:
+        if order.rev != self.order.rev or epoch < self.epoch:
+            raise Overtaken(order.order_id)
+        self.epoch = epoch
+        fields = {**self.order.model_dump(), **change.fields, "rev": order.rev + 1}
+        self.order = Order.model_validate(fields)
+        return self.order
+
+
+class ModelPrinter:
+    """Has the methods of Printer that a run uses."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def _ask(self, effect: Callable[[], Any]) -> Awaitable[Any]:
+        return self._world.send(effect, PrinterTrouble("打印机离线"))
+
+    async def create_job(self, name: str) -> PrinterJob:
+        return cast(PrinterJob, await self._ask(lambda: self._world.create(name)))
+
+    async def send_document(self, job: PrinterJob, _: bytes) -> None:
+        await self._ask(lambda: self._world.take_document(job.job_id))
+
+    async def cancel(self, job: PrinterJob) -> None:
+        await self._ask(lambda: self._world.cancel(job.job_id))
+
+    async def look_at(self, job: PrinterJob, _: str) -> JobView:
+        def look() -> JobView:
+            found = self._world.jobs.get(job.job_id)
+            return UNKNOWN_JOB if found is None else JobView(found.state)
+
+        return cast(JobView, await self._ask(look))
+
+    async def open_jobs(self) -> list[OpenJob]:
+        return cast(
+            list[OpenJob],
+            await self._ask(
+                lambda: [
+                    OpenJob(PrinterJob(printer="p", job_id=number), job.name, JobView(job.state))
+                    for number, job in self._world.jobs.items()
+                    if job.state in (Finding.WITHOUT_DOCUMENT, Finding.UNDER_WAY)
+                ]
+            ),
+        )
+
+
+class ModelStore:
+    """Has the methods of Spool, DocumentStore, Outbox and Stopping that a run uses."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def read(self) -> Order:
+        order: Order = await self._world.send(lambda: self._world.order, StoreUnavailable("down"))
+        return order
+
+    async def save(self, order: Order, change: Change, *, epoch: int) -> Order:
+        write = self._world.send(
+            lambda: self._world.write(order, change, epoch), StoreUnavailable("down")
+        )
+        return cast(Order, await write)
+
+    async def get(self, *_: str) -> StoredDocument:
+        return StoredDocument(REF, b"%PDF")
+
+    def offer(self, _: Order) -> None:
+        pass
+
+    async def sleep(self, _: float) -> None:
+        await _Turn()
+
+
+async def process(world: World, epoch: int) -> None:
+    """What a process does with one order, as `Spooler` does it."""
+    model = cast(Any, ModelStore(world))
+    means = Means(
+        spool=cast(Spool, model),
+        documents=cast(DocumentStore, model),
+        outbox=cast(Outbox, model),
+        clock=BusinessClock.real(),
+        limit=timedelta(days=7),
+        stopping=cast(Stopping, model),
+    )
+    printer = cast(Printer, ModelPrinter(world))
+    while True:
+        try:
+            order = await model.read()
+            run = PrintRun(means, printer, order, epoch=epoch, may_have_orphan=True)
+            while run.order.worked_on:
+                await run.step()
+        except (StoreUnavailable, Overtaken):
+            continue
+        return
+
+
+def advance(coroutine: Coroutine[Any, Any, None]) -> bool:
+    """One turn; False when it has ended."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return False
+    return True
+
+
+def fresh_world() -> World:
+    now = datetime.now(CHINA)
+    return World(
+        new_order(
+            order_id="o",
+            request_id="r",
+            document=REF,
+            kiosk_id="k",
+            branch_id="b",
+            copy_number=1,
+            ordered_at=now,
+            spooled_at=datetime.now(UTC),
+        )
+    )
+
+
+ACTIONS = ["arrive"] * 6 + ["advance"] * 8 + ["print"]
+FAULTS = ["answer lost", "lost", "give up", "kill", "start", "start"]
+
+
+def play(data: st.DataObject, *, may_forget: bool) -> World:
+    """Up to eighty things happen, in an order that is drawn; then all is well and comes to rest."""
+    world = fresh_world()
+    living = [process(world, 1)]
+    try:
+        started = disturb(data, world, living, FAULTS + ["forget"] * 3 * may_forget)
+    finally:
+        for each in living:
+            each.close()
+    last = process(world, started + 1)
+    try:
+        come_to_rest(data, world, last)
+    finally:
+        last.close()
+    return world
+
+
+def disturb(
+    data: st.DataObject, world: World, living: list[Coroutine[Any, Any, None]], faults: list[str]
+) -> int:
+    """Returns how many processes were started."""
+    started = 1
+    for kind in data.draw(st.lists(st.sampled_from(ACTIONS + faults), min_size=20, max_size=80)):
+        pending = [message for message in world.wire if not message.arrived]
+        message = data.draw(st.sampled_from(pending)) if pending else None
+        match kind:
+            case "arrive" | "answer lost" if message:
+                message.arrive(answered=kind == "arrive")
+            case "lost" if message:
+                world.wire.remove(message)
+                message.give_up()
+            case "give up" if message and not message.settled:
+                message.give_up()
+            case "kill" if len(living) > 1:
+                living.pop(0).close()
+            case "start" if len(living) < 3:
+                started += 1
+                living.append(process(world, started))
+            case "advance" if living:
+                chosen = data.draw(st.sampled_from(range(len(living))))
+                if not advance(living[chosen]):
+                    del living[chosen]
+            case "print":
+                world.print()
+            case "forget":
+                world.jobs.clear()
+        assert world.sheets <= 1
+    return started
+
+
+def come_to_rest(data: st.DataObject, world: World, last: Coroutine[Any, Any, None]) -> None:
+    """All others are dead, what they sent may still arrive, and one process has all the time."""
+    late = [message for message in world.wire if not message.arrived]
+    turns = 0
+    while advance(last):
+        turns += 1
+        assert turns < 2000, f"no end: {world.order}"
+        if late and data.draw(st.booleans(), label="late"):
+            late.pop().arrive(answered=False)
+        for message in world.wire:
+            if not message.arrived and message not in late:
+                message.arrive(answered=True)
+        world.print()
+        assert world.sheets <= 1
+    for message in late:
+        message.arrive(answered=False)
+    world.print()
+    assert world.sheets <= 1
+
+
+def search(examples: int) -> Callable[[Any], Any]:
+    return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def one_sheet_set(data: st.DataObject) -> None:
+    world = play(data, may_forget=False)
+    assert world.sheets == 1
+    assert world.order.status is PrintStatus.PRINTED
+
+
+def one_or_a_question(data: st.DataObject) -> None:
+    world = play(data, may_forget=True)
+    if world.order.status is PrintStatus.PRINTED:
+        assert world.sheets == 1
+    else:
+        assert world.order.status is PrintStatus.NEEDS_CONFIRMATION
+
+
+@search(400)
+@given(st.data())
+def test_exactly_one_sheet_set_comes_out(data: st.DataObject) -> None:
+    one_sheet_set(data)
+
+
+@search(400)
+@given(st.data())
+def test_with_a_printer_that_forgets_it_is_one_or_a_question(data: st.DataObject) -> None:
+    one_or_a_question(data)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("holds", [one_sheet_set, one_or_a_question])
+def test_a_long_search_finds_nothing_either(holds: Callable[[st.DataObject], None]) -> None:
+    search(10_000)(given(st.data())(holds))()
+
+
+def test_nothing_gets_in_the_way_most_days() -> None:
+    world = fresh_world()
+    only = process(world, 1)
+    while advance(only):
+        for message in world.wire:
+            if not message.arrived:
+                message.arrive(answered=True)
+        world.print()
+    assert (world.sheets, world.made) == (1, 1)
+    assert world.order.status is PrintStatus.PRINTED
