@@ -16,17 +16,18 @@ from enum import StrEnum
 from typing import Any
 
 from prometheus_client import Counter
-from tongban_common.clock import BusinessClock
 
+from tongban_common.clock import BusinessClock
 from tongban_devstack.gateways import register
 from tongban_devstack.gateways.applications import FINAL, Application, State, plan, view
-from tongban_devstack.gateways.faults import Broken, GatewayFaults, Mishap
+from tongban_devstack.gateways.faults import GatewayFaults
 from tongban_devstack.gateways.hours import is_open, next_open
 from tongban_devstack.gateways.provinces import Manner, Province
 from tongban_devstack.gateways.register import Effect
 from tongban_devstack.gateways.results import result_of
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.journal import Journal
+from tongban_devstack.outside.mishaps import Broken, Limiter, Mishap
 from tongban_devstack.outside.process import Cut, Stopping
 
 EFFECTS = Counter(
@@ -126,7 +127,7 @@ class Desk:
         self._board = faults
         self._late_acts = late_acts
         self._stopping = stopping
-        self._limiter = _Limiter()
+        self._limiter = Limiter()
 
     @property
     def faults(self) -> GatewayFaults:
@@ -218,7 +219,7 @@ class Desk:
         if (wait := self._limiter.wait_seconds(self.faults.rate_per_s)) is not None:
             return Reply(Code.THROTTLED, retry_after_seconds=wait)
         await self._stopping.sleep(self.faults.delay_seconds())
-        if self.faults.mishap() is not Mishap.NONE:
+        if Mishap.roll(self.faults.error_rate) is not Mishap.NONE:
             raise Broken
 
         def ask(connection: sqlite3.Connection) -> Reply:
@@ -246,7 +247,7 @@ class Desk:
             self._late_acts.start(self._journal, act, faults.slow_commit_ms / 1000)
             raise Cut
         await self._stopping.sleep(faults.delay_seconds())
-        mishap = faults.mishap()
+        mishap = Mishap.roll(faults.error_rate)
         if mishap is Mishap.ERROR_BEFORE:
             await self._journal.write(attempt)
             raise Broken
@@ -310,26 +311,6 @@ class Desk:
         completed = application.state(now) is State.COMPLETED
         result = result_of(application, self.province) if completed else None
         return view(application, now, result, submission)
-
-
-class _Limiter:
-    """A token bucket that holds one second's worth of calls."""
-
-    def __init__(self) -> None:
-        self._tokens = 0.0
-        self._at = 0.0
-
-    def wait_seconds(self, rate_per_s: float | None) -> int | None:
-        """Take a token; None if there was one, else the whole seconds until there is one."""
-        if rate_per_s is None:
-            return None
-        now = time.monotonic()
-        self._tokens = min(max(1.0, rate_per_s), self._tokens + (now - self._at) * rate_per_s)
-        self._at = now
-        if self._tokens >= 1:
-            self._tokens -= 1
-            return None
-        return max(1, math.ceil((1 - self._tokens) / rate_per_s))
 
 
 def _too_late(act_before_ms: int) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from enum import Enum
 
 from pydantic import Field
 
@@ -26,28 +25,6 @@ class GatewayFaults(FaultSet):
         """One call's latency: `latency_ms` and up to `jitter_ms` more."""
         return (self.latency_ms + random.uniform(0, self.jitter_ms)) / 1000
 
-    def mishap(self) -> Mishap:
-        """Roll the dice of `error_rate` for one call."""
-        if random.random() >= self.error_rate:
-            return Mishap.NONE
-        return random.choice((Mishap.ERROR_BEFORE, Mishap.ERROR_AFTER))
-
     def drops(self) -> bool:
         """Roll the dice of `drop_after_commit_rate` for one call."""
         return random.random() < self.drop_after_commit_rate
-
-
-class Mishap(Enum):
-    """A server error's moment: the caller cannot tell which it was."""
-
-    NONE = 0
-    ERROR_BEFORE = 1  # nothing took effect
-    ERROR_AFTER = 2  # it took effect, and the answer is an error all the same
-
-
-class Broken(Exception):
-    """The answer is to be a server error that says nothing about the effect."""
-
-    def __init__(self) -> None:
-        self.status = random.choice((500, 502, 503))
-        super().__init__(f"HTTP {self.status}")

@@ -6,7 +6,6 @@ import asyncio
 
 from tongban_common.observability import HealthServer
 from tongban_common.settings import CommonSettings, load
-
 from tongban_devstack.gateways.controls import Controls
 from tongban_devstack.gateways.desk import Desk, LateActs
 from tongban_devstack.gateways.faults import GatewayFaults

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from tongban_common.clock import CHINA
-
 from tongban_devstack.gateways.applications import Application, Plan
 from tongban_devstack.outside.faults import FAULTS_SCHEMA
 

@@ -13,6 +13,11 @@ import orjson
 from aiohttp import web
 from prometheus_client import Counter
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
+
+from tongban_devstack.gateways.desk import Code, Desk, Reply, Submission
+from tongban_devstack.gateways.nonces import NonceMemory
+from tongban_devstack.outside.mishaps import Broken
+from tongban_devstack.outside.process import Cut, cut
 from tongban_router.connectors.signing import (
     H_NONCE,
     SignatureError,
@@ -20,11 +25,6 @@ from tongban_router.connectors.signing import (
     sign_response,
     verify_request,
 )
-
-from tongban_devstack.gateways.desk import Code, Desk, Reply, Submission
-from tongban_devstack.gateways.faults import Broken
-from tongban_devstack.gateways.nonces import NonceMemory
-from tongban_devstack.outside.process import Cut, cut
 
 CALLS = Counter(
     "tongban_gateway_calls_total", "Calls by what was answered", ("province", "call", "answer")

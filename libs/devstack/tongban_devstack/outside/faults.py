@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from typing import Any, Generic, TypeVar
@@ -36,6 +37,7 @@ class FaultBoard(Generic[F]):
         self._family = family
         self._none = model()
         self._set: dict[str, F] = {}
+        self._changed = asyncio.Event()
 
     async def load(self) -> None:
         """Read what was set before a restart."""
@@ -62,6 +64,7 @@ class FaultBoard(Generic[F]):
 
         await self._journal.write(work)
         self._set[target] = faults
+        self._tell()
 
     async def clear(self, target: str | None = None) -> None:
         """Take back the faults of one target, or of all."""
@@ -77,6 +80,16 @@ class FaultBoard(Generic[F]):
             self._set.clear()
         else:
             self._set.pop(target, None)
+        self._tell()
+
+    @property
+    def changed(self) -> asyncio.Event:
+        """Is set at the next change. Take it before looking at the faults, then wait for it."""
+        return self._changed
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def as_json(self) -> dict[str, dict[str, Any]]:
         """What is set, by target."""

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from aiohttp import web
+
 from tongban_common.observability import configure_logging
 from tongban_common.settings import CommonSettings
 
@@ -54,6 +55,20 @@ class Stopping:
         except TimeoutError:
             return
         raise Cut
+
+    async def until(self, event: asyncio.Event) -> None:
+        """Wait for an event.
+
+        Raises:
+            Cut: the process ends.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            waits = [tasks.create_task(each.wait()) for each in (event, self._event)]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+        if self._event.is_set():
+            raise Cut
 
 
 def run(

@@ -1,0 +1,145 @@
+"""What printers and jobs say of themselves: attribute groups of RFC 8011."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from tongban_devstack.devices.books import Job, Stage
+from tongban_devstack.devices.faults import Condition
+from tongban_devstack.devices.ipp.codec import Group, Message
+from tongban_devstack.devices.ipp.vocabulary import (
+    GroupTag,
+    JobState,
+    Operation,
+    PrinterState,
+    ValueTag,
+)
+
+_STARTED = time.time()
+_REASONS = {
+    Condition.OK: "none",
+    Condition.PAPER_OUT: "media-empty",
+    Condition.JAM: "media-jam",
+    Condition.OFFLINE: "shutdown",
+}
+_WHOLE_GROUPS = frozenset({"all", "job-template", "job-description", "printer-description"})
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which printer was spoken to, and under which HOST:PORT."""
+
+    kiosk_id: str
+    host: str
+
+    @property
+    def uri(self) -> str:
+        """The printer's address."""
+        return f"ipp://{self.host}/ipp/print/{self.kiosk_id}"
+
+
+def job_state(job: Job, condition: Condition, is_current: bool) -> tuple[JobState, tuple[str, ...]]:
+    """job-state and job-state-reasons (RFC 8011 sections 5.3.7 and 5.3.8)."""
+    match job.stage:
+        case Stage.COMPLETED:
+            return JobState.COMPLETED, ("job-completed-successfully",)
+        case Stage.CANCELED:
+            return JobState.CANCELED, ("job-canceled-by-user",)
+        case Stage.INCOMING:
+            return JobState.PENDING, ("job-incoming",)
+        case Stage.QUEUED if condition is not Condition.OK:
+            stopped = JobState.PROCESSING_STOPPED if is_current else JobState.PENDING
+            return stopped, ("printer-stopped",)
+        case Stage.QUEUED:
+            if is_current:
+                return JobState.PROCESSING, ("job-printing",)
+            return JobState.PENDING, ("job-queued",)
+
+
+def job_group(
+    origin: Origin, job: Job, *, condition: Condition, is_current: bool, impressions: int
+) -> Group:
+    """A job's attributes."""
+    state, reasons = job_state(job, condition, is_current)
+    done = job.pages * job.copies if job.stage is Stage.COMPLETED else impressions
+    group = Group(GroupTag.JOB)
+    group.add("job-uri", ValueTag.URI, f"{origin.uri}/{job.key.job_id}")
+    group.add("job-id", ValueTag.INTEGER, job.key.job_id)
+    group.add("job-state", ValueTag.ENUM, int(state))
+    group.add("job-state-reasons", ValueTag.KEYWORD, *reasons)
+    group.add("job-printer-state-reasons", ValueTag.KEYWORD, _REASONS[condition])
+    group.add("job-name", ValueTag.NAME, job.name)
+    group.add("job-originating-user-name", ValueTag.NAME, job.user)
+    group.add("job-printer-uri", ValueTag.URI, origin.uri)
+    group.add("job-printer-up-time", ValueTag.INTEGER, _up_time(time.time()))
+    group.add("number-of-documents", ValueTag.INTEGER, job.documents)
+    group.add("copies", ValueTag.INTEGER, job.copies)
+    group.add("job-k-octets", ValueTag.INTEGER, -(-job.octets // 1024))
+    group.add("job-impressions", ValueTag.INTEGER, job.pages * job.copies)
+    group.add("job-impressions-completed", ValueTag.INTEGER, done)
+    group.add("job-media-sheets-completed", ValueTag.INTEGER, done)
+    group.add("time-at-creation", ValueTag.INTEGER, _up_time(job.created_at))
+    if job.ended_at is None:
+        group.add("time-at-completed", ValueTag.NO_VALUE, b"")
+    else:
+        group.add("time-at-completed", ValueTag.INTEGER, _up_time(job.ended_at))
+    return group
+
+
+def printer_group(origin: Origin, *, condition: Condition, printing: bool, queued: int) -> Group:
+    """A printer's attributes: those that RFC 8011 requires, and what tells its condition."""
+    state = PrinterState.PROCESSING if printing else PrinterState.IDLE
+    if condition is not Condition.OK:
+        state = PrinterState.STOPPED
+    group = Group(GroupTag.PRINTER)
+    group.add("printer-uri-supported", ValueTag.URI, origin.uri)
+    group.add("uri-authentication-supported", ValueTag.KEYWORD, "none")
+    group.add("uri-security-supported", ValueTag.KEYWORD, "none")
+    group.add("printer-name", ValueTag.NAME, origin.kiosk_id)
+    group.add("printer-info", ValueTag.TEXT, f"一体机 {origin.kiosk_id} 打印机（模拟）")
+    group.add("printer-location", ValueTag.TEXT, origin.kiosk_id)
+    group.add("printer-make-and-model", ValueTag.TEXT, "Tongban Simulated Kiosk Printer")
+    group.add("printer-state", ValueTag.ENUM, int(state))
+    group.add("printer-state-reasons", ValueTag.KEYWORD, _REASONS[condition])
+    group.add("printer-is-accepting-jobs", ValueTag.BOOLEAN, True)
+    group.add("queued-job-count", ValueTag.INTEGER, queued)
+    group.add("printer-up-time", ValueTag.INTEGER, _up_time(time.time()))
+    group.add("ipp-versions-supported", ValueTag.KEYWORD, "1.1", "2.0")
+    group.add("operations-supported", ValueTag.ENUM, *map(int, Operation))
+    group.add("multiple-document-jobs-supported", ValueTag.BOOLEAN, True)
+    group.add("charset-configured", ValueTag.CHARSET, "utf-8")
+    group.add("charset-supported", ValueTag.CHARSET, "utf-8")
+    group.add("natural-language-configured", ValueTag.LANGUAGE, "zh-cn")
+    group.add("generated-natural-language-supported", ValueTag.LANGUAGE, "zh-cn")
+    group.add("document-format-default", ValueTag.MIME_TYPE, "application/pdf")
+    group.add(
+        "document-format-supported",
+        ValueTag.MIME_TYPE,
+        "application/pdf",
+        "application/octet-stream",
+    )
+    group.add("pdl-override-supported", ValueTag.KEYWORD, "not-attempted")
+    group.add("compression-supported", ValueTag.KEYWORD, "none")
+    group.add("copies-default", ValueTag.INTEGER, 1)
+    group.add("copies-supported", ValueTag.RANGE, (1, 99))
+    group.add("media-default", ValueTag.KEYWORD, "iso_a4_210x297mm")
+    group.add("media-supported", ValueTag.KEYWORD, "iso_a4_210x297mm")
+    group.add("sides-supported", ValueTag.KEYWORD, "one-sided")
+    group.add("color-supported", ValueTag.BOOLEAN, False)
+    return group
+
+
+def requested(group: Group, request: Message, default: tuple[str, ...] = ("all",)) -> Group:
+    """The group cut down to requested-attributes, or to `default` if nothing was requested."""
+    asked = request.group(GroupTag.OPERATION).attributes.get("requested-attributes")
+    names = frozenset(map(str, asked.values if asked else default))
+    if names & _WHOLE_GROUPS:
+        return group
+    kept = {name: each for name, each in group.attributes.items() if name in names}
+    return Group(group.tag, kept)
+
+
+def _up_time(moment: float) -> int:
+    """Seconds since the printer was switched on; at least 1 (RFC 8011 section 5.4.29)."""
+    return max(1, int(moment - _STARTED))

@@ -1,0 +1,264 @@
+"""The printers' books in SQLite: jobs, their documents, and the sheets that came out.
+
+Plain functions on a connection, to be handed to the journal; one call is one transaction.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    kiosk_id TEXT, job_id INTEGER, name TEXT, user TEXT, copies INTEGER, stage TEXT,
+    created_at REAL, ended_at REAL, forgotten INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (kiosk_id, job_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS documents (
+    kiosk_id TEXT, job_id INTEGER, number INTEGER, spool TEXT, pages INTEGER, octets INTEGER,
+    PRIMARY KEY (kiosk_id, job_id, number)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sheets (
+    kiosk_id TEXT, job_id INTEGER, order_id TEXT, request_id TEXT, document_id TEXT, copy INTEGER,
+    pages INTEGER, sets INTEGER, file TEXT, printed_at REAL,
+    PRIMARY KEY (kiosk_id, job_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS sheets_by_order ON sheets (order_id, printed_at);
+"""
+"""Moments are wall clock in Unix seconds; files are relative to the data directory."""
+
+
+class Stage(StrEnum):
+    """How far a job is; what IPP calls it also depends on the printer (see `printer`)."""
+
+    INCOMING = "incoming"  # more documents may come
+    QUEUED = "queued"  # all documents are there; waiting or printing
+    COMPLETED = "completed"
+    CANCELED = "canceled"
+
+
+class JobKey(NamedTuple):
+    """A job of a printer. Numbers of forgotten jobs are never given again."""
+
+    kiosk_id: str
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it is written down; `pages` and `octets` are those of one copy."""
+
+    key: JobKey
+    name: str
+    user: str
+    copies: int
+    stage: Stage
+    created_at: float
+    ended_at: float | None
+    documents: int
+    pages: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledDocument:
+    """A PDF that was received and lies in the spool, relative to the data directory."""
+
+    file: Path
+    pages: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Whose sheet a job is: its name, `order_id/request_id/document_id/copy`, taken apart."""
+
+    order_id: str
+    request_id: str
+    document_id: str
+    copy: int
+
+    @classmethod
+    def of(cls, job_name: str) -> Ticket:
+        """A name of another form is a job of somebody else: it is an order id as a whole."""
+        parts = job_name.split("/")
+        if len(parts) == 4 and all(parts) and parts[3].isascii() and parts[3].isdigit():
+            return cls(parts[0], parts[1], parts[2], int(parts[3]))
+        return cls(job_name, "", "", 1)
+
+
+_JOBS = (
+    "SELECT j.kiosk_id, j.job_id, j.name, j.user, j.copies, j.stage, j.created_at, j.ended_at,"
+    " count(d.number), coalesce(sum(d.pages), 0), coalesce(sum(d.octets), 0)"
+    " FROM jobs j LEFT JOIN documents d USING (kiosk_id, job_id) WHERE NOT j.forgotten"
+)
+
+
+def create_job(  # noqa: PLR0917 - a row
+    connection: sqlite3.Connection, kiosk_id: str, name: str, user: str, copies: int, now: float
+) -> JobKey:
+    """Enter a new job that waits for its documents."""
+    row = connection.execute(
+        "INSERT INTO jobs (kiosk_id, job_id, name, user, copies, stage, created_at) SELECT"
+        " ?1, coalesce(max(job_id), 0) + 1, ?2, ?3, ?4, ?5, ?6 FROM jobs WHERE kiosk_id = ?1"
+        " RETURNING job_id",
+        (kiosk_id, name, user, copies, Stage.INCOMING.value, now),
+    ).fetchone()
+    return JobKey(kiosk_id, row[0])
+
+
+def add_document(
+    connection: sqlite3.Connection, key: JobKey, document: SpooledDocument | None, last: bool
+) -> bool:
+    """Take in a document (None: only the word that there are no more); False if it is too late."""
+    stage = Stage.QUEUED if last else Stage.INCOMING
+    changed = connection.execute(
+        "UPDATE jobs SET stage = ? WHERE kiosk_id = ? AND job_id = ? AND stage = ?"
+        " AND NOT forgotten",
+        (stage.value, *key, Stage.INCOMING.value),
+    ).rowcount
+    if changed and document is not None:
+        connection.execute(
+            "INSERT INTO documents SELECT ?1, ?2, count(*) + 1, ?3, ?4, ?5 FROM documents"
+            " WHERE kiosk_id = ?1 AND job_id = ?2",
+            (*key, str(document.file), document.pages, document.octets),
+        )
+    return changed == 1
+
+
+def find_job(connection: sqlite3.Connection, key: JobKey) -> Job | None:
+    """A job that the printer has not forgotten."""
+    query = f"{_JOBS} AND j.kiosk_id = ? AND j.job_id = ? GROUP BY j.kiosk_id, j.job_id"
+    row = connection.execute(query, key).fetchone()
+    return None if row is None else _job(row)
+
+
+def list_jobs(
+    connection: sqlite3.Connection, stages: frozenset[Stage], kiosk_id: str | None = None
+) -> list[Job]:
+    """Jobs in the given stages, of one printer or all, in the order of their numbers."""
+    marks = ", ".join("?" for _ in stages)
+    query = (
+        f"{_JOBS} AND (? IS NULL OR j.kiosk_id = ?) AND j.stage IN ({marks})"
+        " GROUP BY j.kiosk_id, j.job_id ORDER BY j.kiosk_id, j.job_id"
+    )
+    arguments = (kiosk_id, kiosk_id, *(stage.value for stage in stages))
+    return [_job(row) for row in connection.execute(query, arguments)]
+
+
+def cancel_job(connection: sqlite3.Connection, key: JobKey, now: float) -> bool:
+    """Cancel a job that has not ended; False if it has, or is unknown."""
+    changed = connection.execute(
+        "UPDATE jobs SET stage = ?, ended_at = ? WHERE kiosk_id = ? AND job_id = ?"
+        " AND stage IN (?, ?) AND NOT forgotten",
+        (Stage.CANCELED.value, now, *key, Stage.INCOMING.value, Stage.QUEUED.value),
+    ).rowcount
+    return changed == 1
+
+
+def forget_jobs(connection: sqlite3.Connection, kiosk_id: str) -> None:
+    """Empty a printer's history, as a power cut does; what was waiting never prints."""
+    connection.execute("UPDATE jobs SET forgotten = 1 WHERE kiosk_id = ?", (kiosk_id,))
+
+
+def complete_job(connection: sqlite3.Connection, key: JobKey, data: Path, now: float) -> list[Path]:
+    """The last page is out: the sheet counts, and the PDF is kept. Returns spool files to remove.
+
+    Nothing is done for a job that was canceled or forgotten meanwhile, or has completed before.
+    """
+    job = find_job(connection, key)
+    if job is None or job.stage is not Stage.QUEUED:
+        return []
+    connection.execute(
+        "UPDATE jobs SET stage = ?, ended_at = ? WHERE kiosk_id = ? AND job_id = ?",
+        (Stage.COMPLETED.value, now, *key),
+    )
+    ticket = Ticket.of(job.name)
+    (earlier,) = connection.execute(
+        "SELECT count(*) FROM sheets WHERE order_id = ? AND copy = ? AND kiosk_id = ?",
+        (ticket.order_id, ticket.copy, key.kiosk_id),
+    ).fetchone()
+    spooled = [
+        data / spool
+        for (spool,) in connection.execute(
+            "SELECT spool FROM documents WHERE kiosk_id = ? AND job_id = ? ORDER BY number", key
+        )
+    ]
+    stem = f"{quote(ticket.order_id, safe='')}-{ticket.copy}-{earlier + 1}"
+    kept = [
+        Path("printed", key.kiosk_id, f"{stem}.pdf" if number == 1 else f"{stem}-{number}.pdf")
+        for number in range(1, len(spooled) + 1)
+    ]
+    for source, target in zip(spooled, kept, strict=True):
+        _keep(source, data / target)
+    connection.execute(
+        "INSERT INTO sheets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *key,
+            ticket.order_id,
+            ticket.request_id,
+            ticket.document_id,
+            ticket.copy,
+            job.pages,
+            job.copies,
+            str(kept[0]) if kept else None,
+            now,
+        ),
+    )
+    return spooled
+
+
+def _keep(source: Path, target: Path) -> None:
+    """Link a spooled file to its last place; the spool keeps it too until the commit is done."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged = target.with_suffix(".part")
+    staged.unlink(missing_ok=True)
+    os.link(source, staged)
+    staged.replace(target)
+
+
+def printed_json(
+    connection: sqlite3.Connection, order_id: str | None, request_id: str | None
+) -> str:
+    """The sheets as JSON text; `count` is how many sets came out, at whichever kiosk."""
+    row = connection.execute(
+        "SELECT json_group_array(json_object('order_id', order_id, 'request_id', request_id,"
+        " 'document_id', document_id, 'copy', copy, 'kiosk_id', kiosk_id, 'pages', pages,"
+        " 'count', count)) FROM (SELECT order_id, request_id, document_id, copy, kiosk_id, pages,"
+        " max(printed_at), sum(sets) AS count FROM sheets"
+        " WHERE (?1 IS NULL OR order_id = ?1) AND (?2 IS NULL OR request_id = ?2)"
+        " GROUP BY order_id, request_id, document_id, copy)",
+        (order_id, request_id),
+    ).fetchone()
+    text: str = row[0]
+    return text
+
+
+def printed_file(connection: sqlite3.Connection, order_id: str) -> Path | None:
+    """The PDF that was printed last for an order, relative to the data directory."""
+    row = connection.execute(
+        "SELECT file FROM sheets WHERE order_id = ? AND file IS NOT NULL"
+        " ORDER BY printed_at DESC LIMIT 1",
+        (order_id,),
+    ).fetchone()
+    return Path(row[0]) if row else None
+
+
+def _job(row: tuple[Any, ...]) -> Job:
+    return Job(
+        key=JobKey(row[0], row[1]),
+        name=row[2],
+        user=row[3],
+        copies=row[4],
+        stage=Stage(row[5]),
+        created_at=row[6],
+        ended_at=row[7],
+        documents=row[8],
+        pages=row[9],
+        octets=row[10],
+    )

@@ -1,0 +1,112 @@
+"""What tests and operators of the simulation see and set: sheets, messages, faults."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from tongban_devstack.devices import books, sms
+from tongban_devstack.devices.faults import PrinterFaults, SmsFaults
+from tongban_devstack.devices.ipp.http import KIOSK_ID
+from tongban_devstack.devices.printer import Printers
+from tongban_devstack.devices.settings import DeviceSettings
+from tongban_devstack.outside.faults import FaultBoard, problem, read_faults
+from tongban_devstack.outside.journal import Journal
+
+
+class Controls:
+    """Routes without a key; the process listens on the loopback."""
+
+    def __init__(
+        self,
+        *,
+        settings: DeviceSettings,
+        journal: Journal,
+        printers: Printers,
+        printer_faults: FaultBoard[PrinterFaults],
+        sms_faults: FaultBoard[SmsFaults],
+    ) -> None:
+        self._data = settings.data
+        self._journal = journal
+        self._printers = printers
+        self._printer_faults = printer_faults
+        self._sms_faults = sms_faults
+
+    def routes(self) -> list[web.RouteDef]:
+        """To be added to the process's application."""
+        return [
+            web.get("/printed", self._printed),
+            web.get("/printed/{order_id}.pdf", self._printed_pdf),
+            web.get("/messages", self._messages),
+            web.get("/faults", self._get_faults),
+            web.delete("/faults", self._clear_faults),
+            web.put("/faults/printers/{kiosk_id}", self._put_printer),
+            web.delete("/faults/printers/{kiosk_id}", self._clear_printer),
+            web.put("/faults/sms/{provider}", self._put_sms),
+            web.delete("/faults/sms/{provider}", self._clear_sms),
+        ]
+
+    async def _printed(self, request: web.Request) -> web.Response:
+        order_id = request.query.get("order_id")
+        request_id = request.query.get("request_id")
+        text = await self._journal.read(lambda con: books.printed_json(con, order_id, request_id))
+        return web.Response(text=text, content_type="application/json")
+
+    async def _printed_pdf(self, request: web.Request) -> web.StreamResponse:
+        order_id = request.match_info["order_id"]
+        file = await self._journal.read(lambda con: books.printed_file(con, order_id))
+        if file is None:
+            raise problem(web.HTTPNotFound, "Nothing was printed", f"for order {order_id}")
+        return web.FileResponse(self._data / file, headers={"Content-Type": "application/pdf"})
+
+    async def _messages(self, request: web.Request) -> web.Response:
+        request_id = request.query.get("request_id")
+        text = await self._journal.read(lambda con: sms.messages_json(con, request_id))
+        return web.Response(text=text, content_type="application/json")
+
+    async def _get_faults(self, _: web.Request) -> web.Response:
+        return web.json_response(
+            {"printers": self._printer_faults.as_json(), "sms": self._sms_faults.as_json()}
+        )
+
+    async def _clear_faults(self, _: web.Request) -> web.Response:
+        await self._printer_faults.clear()
+        await self._sms_faults.clear()
+        return web.Response(status=204)
+
+    async def _put_printer(self, request: web.Request) -> web.Response:
+        kiosk_id = _kiosk(request)
+        faults = await read_faults(request, PrinterFaults)
+        if faults.forget_jobs:
+            await self._printers.forget_jobs(kiosk_id)
+        kept = faults.model_copy(update={"forget_jobs": False})
+        await self._printer_faults.put(kiosk_id, kept)
+        return web.json_response(faults.model_dump(mode="json"))
+
+    async def _clear_printer(self, request: web.Request) -> web.Response:
+        await self._printer_faults.clear(_kiosk(request))
+        return web.Response(status=204)
+
+    async def _put_sms(self, request: web.Request) -> web.Response:
+        provider = _provider(request)
+        faults = await read_faults(request, SmsFaults)
+        await self._sms_faults.put(provider, faults)
+        return web.json_response(faults.model_dump(mode="json"))
+
+    async def _clear_sms(self, request: web.Request) -> web.Response:
+        await self._sms_faults.clear(_provider(request))
+        return web.Response(status=204)
+
+
+def _kiosk(request: web.Request) -> str:
+    kiosk_id = request.match_info["kiosk_id"]
+    if not KIOSK_ID.fullmatch(kiosk_id):
+        raise problem(web.HTTPNotFound, "No kiosk can be called so", KIOSK_ID.pattern)
+    return kiosk_id
+
+
+def _provider(request: web.Request) -> str:
+    provider = request.match_info["provider"]
+    if provider not in sms.HONOURS_REFERENCE:
+        known = ", ".join(sms.HONOURS_REFERENCE)
+        raise problem(web.HTTPNotFound, f"There is no provider {provider}", f"known: {known}")
+    return provider

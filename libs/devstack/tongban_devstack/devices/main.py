@@ -1,0 +1,81 @@
+"""The process `tongban-devices`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tongban_common.observability import HealthServer
+from tongban_common.settings import load
+from tongban_devstack.devices import books, sms
+from tongban_devstack.devices.controls import Controls
+from tongban_devstack.devices.faults import PrinterFaults, SmsFaults
+from tongban_devstack.devices.ipp.http import IppFrontEnd
+from tongban_devstack.devices.presses import Presses
+from tongban_devstack.devices.printer import Printers
+from tongban_devstack.devices.settings import DeviceSettings
+from tongban_devstack.devices.sms import SmsProviders
+from tongban_devstack.outside.faults import FAULTS_SCHEMA, FaultBoard
+from tongban_devstack.outside.journal import Journal
+from tongban_devstack.outside.process import Stopping, announce, run
+
+SERVICE = "tongban-devices"
+SCHEMA = FAULTS_SCHEMA + books.SCHEMA + sms.SCHEMA
+
+
+async def serve(settings: DeviceSettings, stopping: Stopping) -> None:
+    """Serve printers and SMS until `stopping` is set; books are in `data`/devices.sqlite3."""
+    journal = Journal(settings.data / "devices.sqlite3", SCHEMA)
+    async with journal, asyncio.TaskGroup() as tasks:
+        printer_faults = FaultBoard(journal, "printers", PrinterFaults)
+        sms_faults = FaultBoard(journal, "sms", SmsFaults)
+        await printer_faults.load()
+        await sms_faults.load()
+        presses = Presses(
+            journal=journal,
+            faults=printer_faults,
+            data=settings.data,
+            seconds_per_page=settings.print_ms_per_page / 1000,
+            stopping=stopping,
+            tasks=tasks,
+        )
+        await presses.resume()
+        printers = Printers(
+            journal=journal, presses=presses, faults=printer_faults, data=settings.data
+        )
+        providers = SmsProviders(
+            journal=journal,
+            faults=sms_faults,
+            key=settings.sms_key.get_secret_value(),
+            stopping=stopping,
+        )
+        controls = Controls(
+            settings=settings,
+            journal=journal,
+            printers=printers,
+            printer_faults=printer_faults,
+            sms_faults=sms_faults,
+        )
+        server = HealthServer(
+            host=settings.http_host,
+            port=settings.http_port,
+            live={},
+            ready={},
+            routes=[
+                *IppFrontEnd(printers, printer_faults).routes(),
+                *providers.routes(),
+                *controls.routes(),
+            ],
+        )
+        async with server:
+            announce(SERVICE, settings.http_host, server.port)
+            await stopping.wait()
+
+
+def main() -> None:
+    """Console script; configured by TONGBAN_* variables, ends by SIGTERM or SIGINT with 0."""
+    settings = load(DeviceSettings)
+    run(SERVICE, settings, lambda stopping: serve(settings, stopping))
+
+
+if __name__ == "__main__":
+    main()

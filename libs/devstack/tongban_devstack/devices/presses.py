@@ -1,0 +1,135 @@
+"""What moves the paper: each printer prints its queued jobs one after another, page by page.
+
+A job is continued after a restart of the process from its first page; it counts once, when its
+last page is out, in the transaction that says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prometheus_client import Counter
+
+from tongban_devstack.devices import books
+from tongban_devstack.devices.books import JobKey, Stage
+from tongban_devstack.devices.faults import Condition, PrinterFaults
+from tongban_devstack.outside.faults import FaultBoard
+from tongban_devstack.outside.journal import Journal
+from tongban_devstack.outside.process import Cut, Stopping
+
+SHEETS = Counter("tongban_printer_jobs_completed_total", "Jobs whose sheets came out")
+
+
+@dataclass(slots=True)
+class _Press:
+    """One printer at work. The queue holds what the books have in stage `queued`."""
+
+    queue: deque[JobKey] = field(default_factory=deque)
+    current: JobKey | None = None
+    impressions: int = 0
+
+
+class Presses:
+    """The presses of all printers; those that have nothing to do cost nothing."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        faults: FaultBoard[PrinterFaults],
+        data: Path,
+        seconds_per_page: float,
+        stopping: Stopping,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._journal = journal
+        self._faults = faults
+        self._data = data
+        self._seconds_per_page = seconds_per_page
+        self._stopping = stopping
+        self._tasks = tasks
+        self._presses: dict[str, _Press] = {}
+        self._ended: set[JobKey] = set()
+
+    async def resume(self) -> None:
+        """Go on with what was queued when the process ended."""
+        queued = frozenset({Stage.QUEUED})
+        for job in await self._journal.write(lambda con: books.list_jobs(con, queued)):
+            self.enqueue(job.key)
+
+    def enqueue(self, key: JobKey) -> None:
+        """Print a job whose documents are all there, after those before it."""
+        press = self._presses.get(key.kiosk_id)
+        if press is None:
+            press = self._presses[key.kiosk_id] = _Press()
+            self._tasks.create_task(self._work(key.kiosk_id, press))
+        press.queue.append(key)
+
+    def drop(self, key: JobKey) -> None:
+        """Stop printing a job that was canceled or forgotten."""
+        press = self._presses.get(key.kiosk_id)
+        if press is not None and press.current == key:
+            self._ended.add(key)
+
+    def drop_all(self, kiosk_id: str) -> None:
+        """Stop printing whatever a printer prints: it has forgotten its jobs."""
+        press = self._presses.get(kiosk_id)
+        if press is not None and press.current is not None:
+            self.drop(press.current)
+
+    def current(self, kiosk_id: str) -> JobKey | None:
+        """The job whose pages are coming out, or would if the printer were not stopped."""
+        press = self._presses.get(kiosk_id)
+        return press.current if press else None
+
+    def impressions(self, key: JobKey) -> int:
+        """Pages of the job that are out; 0 unless it is the current one."""
+        press = self._presses.get(key.kiosk_id)
+        return press.impressions if press and press.current == key else 0
+
+    async def _work(self, kiosk_id: str, press: _Press) -> None:
+        try:
+            while press.queue:
+                press.current, press.impressions = press.queue.popleft(), 0
+                await self._print(press, press.current)
+                self._ended.discard(press.current)
+                press.current = None
+        except Cut:
+            return  # the process ends; the books say where to go on
+        finally:
+            del self._presses[kiosk_id]
+
+    async def _print(self, press: _Press, key: JobKey) -> None:
+        job = await self._journal.read(lambda connection: books.find_job(connection, key))
+        if job is None or job.stage is not Stage.QUEUED:
+            return
+        for _ in range(job.pages * job.copies):
+            await self._stopping.sleep(self._seconds_per_page)
+            await self._until_ok(key)
+            if key in self._ended:
+                return
+            press.impressions += 1
+        await self._until_ok(key)
+        spooled = await self._journal.write(
+            lambda connection: books.complete_job(connection, key, self._data, time.time())
+        )
+        if spooled:
+            SHEETS.inc()
+            await asyncio.to_thread(_remove, spooled)
+
+    async def _until_ok(self, key: JobKey) -> None:
+        """Wait until the printer is in order or the job has ended otherwise."""
+        while key not in self._ended:
+            changed = self._faults.changed
+            if self._faults.of(key.kiosk_id).state is Condition.OK:
+                return
+            await self._stopping.until(changed)
+
+
+def _remove(files: list[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)

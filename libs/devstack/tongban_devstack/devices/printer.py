@@ -1,0 +1,255 @@
+"""The printers: IPP operations on jobs (RFC 8011), whatever bytes they came in."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pypdf
+import pypdf.errors
+
+from tongban_devstack.devices import books
+from tongban_devstack.devices.attributes import (
+    Origin,
+    job_group,
+    printer_group,
+    requested,
+)
+from tongban_devstack.devices.books import Job, JobKey, SpooledDocument, Stage
+from tongban_devstack.devices.faults import PrinterFaults
+from tongban_devstack.devices.ipp.codec import Group, Message, Value
+from tongban_devstack.devices.ipp.vocabulary import GroupTag, Operation, Status
+from tongban_devstack.devices.presses import Presses
+from tongban_devstack.outside.faults import FaultBoard
+from tongban_devstack.outside.journal import Journal
+
+PDF = "application/pdf"
+OCTETS = "application/octet-stream"
+UNENDED = frozenset({Stage.INCOMING, Stage.QUEUED})
+ENDED = frozenset(Stage) - UNENDED
+CHANGING = frozenset(
+    {Operation.PRINT_JOB, Operation.CREATE_JOB, Operation.SEND_DOCUMENT, Operation.CANCEL_JOB}
+)
+"""Operations that change something, so that a lost answer leaves a question open."""
+
+
+class IppError(Exception):
+    """A status other than successful; the text goes into status-message."""
+
+    def __init__(self, status: Status, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Printers:
+    """All printers there are; one comes into being when it is first spoken to."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        presses: Presses,
+        faults: FaultBoard[PrinterFaults],
+        data: Path,
+    ) -> None:
+        self._journal = journal
+        self._presses = presses
+        self._faults = faults
+        self._data = data
+        self._operations: dict[int, Callable[[Origin, Message], Awaitable[list[Group]]]] = {
+            Operation.PRINT_JOB: self._print_job,
+            Operation.VALIDATE_JOB: self._validate_job,
+            Operation.CREATE_JOB: self._create_job,
+            Operation.SEND_DOCUMENT: self._send_document,
+            Operation.CANCEL_JOB: self._cancel_job,
+            Operation.GET_JOB_ATTRIBUTES: self._get_job_attributes,
+            Operation.GET_JOBS: self._get_jobs,
+            Operation.GET_PRINTER_ATTRIBUTES: self._get_printer_attributes,
+        }
+
+    async def execute(self, origin: Origin, request: Message) -> list[Group]:
+        """Carry an operation out; returns the groups that follow the operation attributes.
+
+        Raises:
+            IppError: it was not carried out.
+        """
+        operation = self._operations.get(request.code)
+        if operation is None:
+            raise IppError(Status.OPERATION_NOT_SUPPORTED, f"operation 0x{request.code:04x}")
+        return await operation(origin, request)
+
+    async def forget_jobs(self, kiosk_id: str) -> None:
+        """Empty a printer's history and memory."""
+        await self._journal.write(lambda connection: books.forget_jobs(connection, kiosk_id))
+        self._presses.drop_all(kiosk_id)
+
+    async def _print_job(self, origin: Origin, request: Message) -> list[Group]:
+        document = await self._spool(origin.kiosk_id, request)
+        if document is None:
+            raise IppError(Status.BAD_REQUEST, "Print-Job comes with its document")
+        name, user, copies = _ticket_of(request)
+
+        def work(connection: sqlite3.Connection) -> JobKey:
+            key = books.create_job(connection, origin.kiosk_id, name, user, copies, time.time())
+            books.add_document(connection, key, document, last=True)
+            return key
+
+        key = await self._journal.write(work)
+        self._presses.enqueue(key)
+        return [self._status_of(origin, await self._job(key))]
+
+    async def _validate_job(self, _: Origin, request: Message) -> list[Group]:
+        _ticket_of(request)
+        _check_format(request)
+        return []
+
+    async def _create_job(self, origin: Origin, request: Message) -> list[Group]:
+        name, user, copies = _ticket_of(request)
+        key = await self._journal.write(
+            lambda connection: books.create_job(
+                connection, origin.kiosk_id, name, user, copies, time.time()
+            )
+        )
+        return [self._status_of(origin, await self._job(key))]
+
+    async def _send_document(self, origin: Origin, request: Message) -> list[Group]:
+        key = _job_key(origin, request)
+        last = _operation_value(request, "last-document")
+        if not isinstance(last, bool):
+            raise IppError(Status.BAD_REQUEST, "last-document is missing")
+        if (await self._job(key)).stage is not Stage.INCOMING:
+            raise IppError(Status.NOT_POSSIBLE, "the job takes no more documents")
+        document = await self._spool(origin.kiosk_id, request)
+        if document is None and not last:
+            raise IppError(Status.BAD_REQUEST, "only the last document may be empty")
+        taken = await self._journal.write(
+            lambda connection: books.add_document(connection, key, document, last)
+        )
+        if not taken:
+            raise IppError(Status.NOT_POSSIBLE, "the job takes no more documents")
+        if last:
+            self._presses.enqueue(key)
+        return [self._status_of(origin, await self._job(key))]
+
+    async def _cancel_job(self, origin: Origin, request: Message) -> list[Group]:
+        key = _job_key(origin, request)
+        await self._job(key)
+        canceled = await self._journal.write(
+            lambda connection: books.cancel_job(connection, key, time.time())
+        )
+        if not canceled:
+            raise IppError(Status.NOT_POSSIBLE, "the job has ended")
+        self._presses.drop(key)
+        return []
+
+    async def _get_job_attributes(self, origin: Origin, request: Message) -> list[Group]:
+        job = await self._job(_job_key(origin, request))
+        return [requested(self._status_of(origin, job), request)]
+
+    async def _get_jobs(self, origin: Origin, request: Message) -> list[Group]:
+        which = _operation_value(request, "which-jobs") or "not-completed"
+        stages = {"not-completed": UNENDED, "completed": ENDED, "all": UNENDED | ENDED}.get(
+            str(which)
+        )
+        if stages is None:
+            raise IppError(Status.BAD_REQUEST, f"which-jobs {which!r}")
+        jobs = await self._journal.read(
+            lambda connection: books.list_jobs(connection, stages, origin.kiosk_id)
+        )
+        if stages is ENDED:
+            jobs.reverse()  # newest first
+        limit = _operation_value(request, "limit")
+        if isinstance(limit, int):
+            jobs = jobs[: max(0, limit)]
+        few = ("job-uri", "job-id")
+        return [requested(self._status_of(origin, job), request, few) for job in jobs]
+
+    async def _get_printer_attributes(self, origin: Origin, request: Message) -> list[Group]:
+        queued = await self._journal.read(
+            lambda connection: len(books.list_jobs(connection, UNENDED, origin.kiosk_id))
+        )
+        group = printer_group(
+            origin,
+            condition=self._faults.of(origin.kiosk_id).state,
+            printing=self._presses.current(origin.kiosk_id) is not None,
+            queued=queued,
+        )
+        return [requested(group, request)]
+
+    async def _job(self, key: JobKey) -> Job:
+        job = await self._journal.read(lambda connection: books.find_job(connection, key))
+        if job is None:
+            raise IppError(Status.NOT_FOUND, f"no job {key.job_id}")
+        return job
+
+    def _status_of(self, origin: Origin, job: Job) -> Group:
+        return job_group(
+            origin,
+            job,
+            condition=self._faults.of(origin.kiosk_id).state,
+            is_current=self._presses.current(origin.kiosk_id) == job.key,
+            impressions=self._presses.impressions(job.key),
+        )
+
+    async def _spool(self, kiosk_id: str, request: Message) -> SpooledDocument | None:
+        """Write the document to the spool; None if the message carries none."""
+        _check_format(request)
+        if not request.data:
+            return None
+        file = Path("spool", kiosk_id, f"{uuid4().hex}.pdf")
+        try:
+            pages = await asyncio.to_thread(_spool_pdf, self._data / file, request.data)
+        except (pypdf.errors.PyPdfError, ValueError) as error:
+            raise IppError(Status.DOCUMENT_FORMAT_ERROR, f"not a PDF: {error}") from error
+        return SpooledDocument(file, pages, len(request.data))
+
+
+def _spool_pdf(file: Path, content: bytes) -> int:
+    pages = len(pypdf.PdfReader(io.BytesIO(content), strict=False).pages)
+    if pages == 0:
+        raise ValueError("it has no pages")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    return pages
+
+
+def _operation_value(request: Message, name: str) -> Value | None:
+    attribute = request.group(GroupTag.OPERATION).attributes.get(name)
+    return attribute.values[0] if attribute else None
+
+
+def _job_key(origin: Origin, request: Message) -> JobKey:
+    """The job that is meant: by job-id, by job-uri, or by the address it was posted to."""
+    job_id = _operation_value(request, "job-id")
+    if isinstance(job_id, int):
+        return JobKey(origin.kiosk_id, job_id)
+    uri = _operation_value(request, "job-uri")
+    if isinstance(uri, str) and (number := uri.rpartition("/")[2]).isdecimal():
+        return JobKey(origin.kiosk_id, int(number))
+    raise IppError(Status.BAD_REQUEST, "neither job-id nor job-uri says which job is meant")
+
+
+def _ticket_of(request: Message) -> tuple[str, str, int]:
+    """job-name, requesting-user-name and copies."""
+    name = _operation_value(request, "job-name")
+    user = _operation_value(request, "requesting-user-name")
+    asked = request.group(GroupTag.JOB).attributes.get("copies")
+    copies = asked.values[0] if asked else 1
+    if not isinstance(copies, int) or not 1 <= copies <= 99:
+        raise IppError(Status.BAD_REQUEST, "copies is from 1 to 99")
+    return str(name or "untitled"), str(user or "anonymous"), copies
+
+
+def _check_format(request: Message) -> None:
+    """Only PDF is printed; octet-stream means that the printer looks for itself."""
+    given = _operation_value(request, "document-format") or OCTETS
+    sensed = not request.data or request.data.startswith(b"%PDF-")
+    if given not in (PDF, OCTETS) or not sensed:
+        raise IppError(Status.DOCUMENT_FORMAT_NOT_SUPPORTED, f"{given!r}: only {PDF} is printed")
+    if _operation_value(request, "compression") not in (None, "none"):
+        raise IppError(Status.COMPRESSION_NOT_SUPPORTED, "only compression none")

@@ -1,0 +1,51 @@
+"""Dice and limits that gateways and devices share: server errors at bad moments, throttling."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from enum import Enum
+
+
+class Broken(Exception):
+    """The answer is to be a server error that says nothing about the effect."""
+
+    def __init__(self) -> None:
+        self.status = random.choice((500, 502, 503))
+        super().__init__(f"HTTP {self.status}")
+
+
+class Mishap(Enum):
+    """A server error's moment: the caller cannot tell which it was."""
+
+    NONE = 0
+    ERROR_BEFORE = 1  # nothing took effect
+    ERROR_AFTER = 2  # it took effect, and the answer is an error all the same
+
+    @classmethod
+    def roll(cls, error_rate: float) -> Mishap:
+        """One call's fate: an error in a share of `error_rate`, half of them after the effect."""
+        if random.random() >= error_rate:
+            return cls.NONE
+        return random.choice((cls.ERROR_BEFORE, cls.ERROR_AFTER))
+
+
+class Limiter:
+    """A token bucket that holds one second's worth of calls."""
+
+    def __init__(self) -> None:
+        self._tokens = 0.0
+        self._at = 0.0
+
+    def wait_seconds(self, rate_per_s: float | None) -> int | None:
+        """Take a token; None if there was one, else the whole seconds until there is one."""
+        if rate_per_s is None:
+            return None
+        now = time.monotonic()
+        self._tokens = min(max(1.0, rate_per_s), self._tokens + (now - self._at) * rate_per_s)
+        self._at = now
+        if self._tokens >= 1:
+            self._tokens -= 1
+            return None
+        return max(1, math.ceil((1 - self._tokens) / rate_per_s))
