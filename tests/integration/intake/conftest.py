@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer
 
 from tongban_common import tokens, topics
 from tongban_common.catalogue import Catalogue, Item, load
+from tongban_common.catalogue.publish import publish
 from tongban_common.domain import ids
 from tongban_common.domain.status import PrintStatus, Status
 from tongban_common.events import Body, Event, decode
@@ -100,13 +101,24 @@ class Replica:
 class Stack:
     """Where replicas find what they need."""
 
-    kafka: str
-    store: str
+    broker: EmbeddedKafka
+    database: EmbeddedStore
     producer: EventProducer
     catalogue: Catalogue
     scratch: Path
     started: int = 0
-    extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def kafka(self) -> str:
+        return self.broker.address
+
+    @property
+    def store(self) -> str:
+        return self.database.address
+
+    async def offer(self) -> None:
+        """Publish the catalogue."""
+        await publish(self.kafka, self.catalogue)
 
     def body(self, item: Item | None = None, **more: Any) -> dict[str, Any]:
         """A submission of an item's own examples."""
@@ -124,7 +136,7 @@ class Stack:
         """Some item that a person may print."""
         return next(i for i in self.catalogue if i.printable and i.audience.admits("person"))
 
-    async def publish(self, topic: str, body: Body, event_id: str) -> None:
+    async def send(self, topic: str, body: Body, event_id: str) -> None:
         at = getattr(body, "at", None)
         assert at is not None
         await EventPublisher(self.producer, "test").publish(topic, body, event_id=event_id, at=at)
@@ -158,7 +170,7 @@ class Stack:
                 **{"sealed": of.sealed, **more},
             )
             event_id = ids.derived_id("status", of.request_id, number)
-            await self.publish(topics.REQUESTS_STATUS, entry, event_id)
+            await self.send(topics.REQUESTS_STATUS, entry, event_id)
             told.append(entry)
         return told
 
@@ -178,7 +190,7 @@ class Stack:
             at=of.submitted_at + timedelta(seconds=10 + seq),
         )
         event_id = ids.derived_id("print-reported", report.order_id, seq)
-        await self.publish(topics.DOCUMENTS_PRINTED, report, event_id)
+        await self.send(topics.DOCUMENTS_PRINTED, report, event_id)
 
     @asynccontextmanager
     async def replica(self, *, ready: bool = True, **env: str) -> AsyncIterator[Replica]:
@@ -192,7 +204,6 @@ class Stack:
             "TONGBAN_STORE": self.store,
             "TONGBAN_HTTP_PORT": str(port),
             "TONGBAN_INSTANCE": f"intake-{self.started}",
-            **self.extra,
             **env,
         }
         with log.open("wb") as sink:
@@ -245,28 +256,29 @@ async def _wait_ready(replica: Replica, path: str) -> None:
 
 @asynccontextmanager
 async def make_stack(scratch: Path) -> AsyncIterator[Stack]:
-    """Topics and catalogue on a fresh broker, beside a fresh store."""
-    catalogue = load(ROOT / "catalogue")
+    """Topics on a fresh broker, beside a fresh store; no items yet."""
     async with AsyncExitStack() as running:
         broker = await running.enter_async_context(EmbeddedKafka(scratch / "kafka"))
-        store = await running.enter_async_context(EmbeddedStore(scratch / "store"))
+        database = await running.enter_async_context(EmbeddedStore(scratch / "store"))
         await apply_topics(broker.address, topics.TOPICS.values())
         producer = await running.enter_async_context(
             EventProducer(broker.address, delivery_timeout=10.0)
         )
-        for item in catalogue:
-            await producer.send(
-                topics.CATALOGUE_ITEMS,
-                key=item.code.encode(),
-                value=item.model_dump_json().encode(),
-                headers=[],
-            )
-        yield Stack(broker.address, store.address, producer, catalogue, scratch)
+        yield Stack(broker, database, producer, load(ROOT / "catalogue"), scratch)
 
 
 @pytest.fixture(scope="session")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """For tests that break nothing."""
     async with make_stack(tmp_path_factory.mktemp("intake")) as made:
+        await made.offer()
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def fragile(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """For the tests of one module, which stop its broker and its store."""
+    async with make_stack(tmp_path_factory.mktemp("fragile")) as made:
         yield made
 
 

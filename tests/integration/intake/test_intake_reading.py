@@ -70,7 +70,7 @@ async def test_the_whole_life_of_a_request(intake: Replica, stack: Stack) -> Non
         provider="alpha",
         at=event.submitted_at,
     )
-    await stack.publish(topics.NOTIFICATIONS_SENT, sent, "note-1")
+    await stack.send(topics.NOTIFICATIONS_SENT, sent, "note-1")
 
     async def whole() -> dict[str, Any] | None:
         body: dict[str, Any] = await intake.get(f"/v1/requests/{event.request_id}")

@@ -13,6 +13,14 @@ from tongban_intake.readmodel.projection import name
 Line = dict[str, Any]
 
 
+_MESSAGE_STATES = ("held", "suppressed", "refused", "sent")
+"""In the order in which one message can have them."""
+
+
+def _newness(line: Line) -> tuple[str, int]:
+    return line["at"], _MESSAGE_STATES.index(line["status"])
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """A print order as last reported. `first_at` is when it was first heard of."""
@@ -105,7 +113,7 @@ class RequestRecord:
         """Messages, each as last reported."""
         found = self._document.get("messages", {})
         return {
-            unquote(reference): max(states.values(), key=lambda line: line["at"])
+            unquote(reference): max(states.values(), key=_newness)
             for reference, states in found.items()
         }
 
