@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from tongban_common.events.models import MODELS, Body
 
-BodyT = TypeVar("BodyT", bound=Body, covariant=True)
+BodyT_co = TypeVar("BodyT_co", bound=Body, covariant=True)
 Headers = list[tuple[str, bytes]]
 
 
@@ -25,12 +25,12 @@ class MalformedEvent(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Event(Generic[BodyT]):
+class Event(Generic[BodyT_co]):
     """An event: the CloudEvents context attributes and the body."""
 
     id: str
     source: str
-    body: BodyT
+    body: BodyT_co
     time: datetime
     repeat: bool = False
     traceparent: str | None = None
