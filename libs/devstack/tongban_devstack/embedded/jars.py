@@ -79,7 +79,7 @@ def _fetch(directory: Path, pinned: dict[str, str]) -> None:
     try:
         maven = MavenContext(
             repo_cache=staging / "repository",
-            remote_repos={"central": jgo.MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories},
+            remote_repos={"central": jgo.MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories},  # type: ignore[attr-defined]
             timeout=30,
         )
         (staging / "jars").mkdir()
