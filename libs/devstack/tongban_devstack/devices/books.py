@@ -196,6 +196,8 @@ def complete_job(connection: sqlite3.Connection, key: JobKey, data: Path, now: f
     ]
     for source, target in zip(spooled, kept, strict=True):
         _keep(source, data / target)
+    if not kept:
+        return []  # closed without a document: it ends, and nothing comes out
     connection.execute(
         "INSERT INTO sheets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -206,11 +208,21 @@ def complete_job(connection: sqlite3.Connection, key: JobKey, data: Path, now: f
             ticket.copy,
             job.pages,
             job.copies,
-            str(kept[0]) if kept else None,
+            str(kept[0]),
             now,
         ),
     )
     return spooled
+
+
+def spooled_files(connection: sqlite3.Connection) -> frozenset[Path]:
+    """Files that jobs which have not ended still need, relative to the data directory."""
+    rows = connection.execute(
+        "SELECT spool FROM documents JOIN jobs USING (kiosk_id, job_id)"
+        " WHERE stage IN (?, ?) AND NOT forgotten",
+        (Stage.INCOMING.value, Stage.QUEUED.value),
+    )
+    return frozenset(Path(spool) for (spool,) in rows)
 
 
 def _keep(source: Path, target: Path) -> None:
@@ -242,8 +254,7 @@ def printed_json(
 def printed_file(connection: sqlite3.Connection, order_id: str) -> Path | None:
     """The PDF that was printed last for an order, relative to the data directory."""
     row = connection.execute(
-        "SELECT file FROM sheets WHERE order_id = ? AND file IS NOT NULL"
-        " ORDER BY printed_at DESC LIMIT 1",
+        "SELECT file FROM sheets WHERE order_id = ? ORDER BY printed_at DESC LIMIT 1",
         (order_id,),
     ).fetchone()
     return Path(row[0]) if row else None

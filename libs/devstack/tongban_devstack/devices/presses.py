@@ -56,7 +56,9 @@ class Presses:
         self._ended: set[JobKey] = set()
 
     async def resume(self) -> None:
-        """Go on with what was queued when the process ended."""
+        """Go on with what was queued when the process ended, and clear the spool of the rest."""
+        needed = await self._journal.write(books.spooled_files)
+        await asyncio.to_thread(_clear_spool, self._data, needed)
         queued = frozenset({Stage.QUEUED})
         for job in await self._journal.write(lambda con: books.list_jobs(con, queued)):
             self.enqueue(job.key)
@@ -128,6 +130,12 @@ class Presses:
             if self._faults.of(key.kiosk_id).state is Condition.OK:
                 return
             await self._stopping.until(changed)
+
+
+def _clear_spool(data: Path, needed: frozenset[Path]) -> None:
+    for file in (data / "spool").glob("*/*"):
+        if file.relative_to(data) not in needed:
+            file.unlink()
 
 
 def _remove(files: list[Path]) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pypdf
-import pypdf.errors
 
 from tongban_devstack.devices import books
 from tongban_devstack.devices.attributes import (
@@ -130,7 +129,9 @@ class Printers:
         taken = await self._journal.write(
             lambda connection: books.add_document(connection, key, document, last)
         )
-        if not taken:
+        if not taken:  # another Send-Document came first, or the job was canceled meanwhile
+            if document is not None:
+                await asyncio.to_thread((self._data / document.file).unlink)
             raise IppError(Status.NOT_POSSIBLE, "the job takes no more documents")
         if last:
             self._presses.enqueue(key)
@@ -204,7 +205,7 @@ class Printers:
         file = Path("spool", kiosk_id, f"{uuid4().hex}.pdf")
         try:
             pages = await asyncio.to_thread(_spool_pdf, self._data / file, request.data)
-        except (pypdf.errors.PyPdfError, ValueError) as error:
+        except Exception as error:  # whatever its input provokes in the parser
             raise IppError(Status.DOCUMENT_FORMAT_ERROR, f"not a PDF: {error}") from error
         return SpooledDocument(file, pages, len(request.data))
 

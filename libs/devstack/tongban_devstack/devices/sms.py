@@ -109,11 +109,13 @@ class SmsProviders:
             raise _Refused(403, faults.refuse)
         if (wait := self._limiters[provider].wait_seconds(faults.rate_per_s)) is not None:
             raise _Refused(429, "throttled", wait)
-        await self._stopping.sleep(faults.latency_ms / 1000)
         mishap = Mishap.roll(faults.error_rate)
         if mishap is Mishap.ERROR_BEFORE:
             raise Broken
         message_id = await self._journal.write(lambda con: _enter(con, provider, message))
+        # Slow to answer, not to act: a provider takes no deadline, so one that acted long after
+        # its caller has given up could not be dealt with by anybody.
+        await self._stopping.sleep(faults.latency_ms / 1000)
         if mishap is Mishap.ERROR_AFTER:
             raise Broken
         if faults.drops():

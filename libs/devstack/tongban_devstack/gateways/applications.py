@@ -6,12 +6,14 @@ look-up says how far it has come by now. So there are no timers, and a restart c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
 
+from tongban_devstack.gateways.dice import Dice
 from tongban_devstack.gateways.hours import next_open
 from tongban_devstack.gateways.provinces import Province
 
@@ -51,7 +53,8 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """One request at one province. The id number is kept masked: nothing here needs more of it."""
+    """One request at one province, with the single values of its form. No id number: nothing that
+    the gateways bring forth needs one."""
 
     province: str
     request_id: str
@@ -59,7 +62,7 @@ class Application:
     item_name: str
     kind: str
     name: str
-    masked_id: str
+    form: Mapping[str, str]
     submitted_at: datetime
     plan: Plan
     supplemented_at: datetime | None = None
@@ -103,7 +106,7 @@ def plan(
     """
     if profile == "prompt":
         return Plan(submitted_at)
-    dice = _Dice(request_id, kind)
+    dice = Dice(request_id, kind)
     at_once = {"query": 0.9, "print": 0.8, "handle": 0.0}[kind]
     review = timedelta(0)
     if dice.roll("at once") >= at_once:
@@ -118,20 +121,9 @@ def plan(
             decided_at, supplement_at=submitted_at + review / 2, after_supplement=review / 2
         )
     if fate < 0.08:
-        rejection = REJECTIONS[int(dice.roll("reason") * len(REJECTIONS))]
+        rejection = REJECTIONS[dice.number("reason", 0, len(REJECTIONS) - 1)]
         return Plan(decided_at, rejection=rejection)
     return Plan(decided_at)
-
-
-class _Dice:
-    """Rolls that belong to a request: evenly spread, and the same every time."""
-
-    def __init__(self, *seed: str) -> None:
-        self._seed = "\n".join(seed)
-
-    def roll(self, name: str) -> float:
-        digest = blake2b(f"{self._seed}\n{name}".encode(), digest_size=7).digest()
-        return int.from_bytes(digest) / (1 << 56)
 
 
 def receipt(province: str, request_id: str, submitted_at: datetime, time: int) -> str:

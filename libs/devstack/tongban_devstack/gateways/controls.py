@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aiohttp import web
 
 from tongban_devstack.gateways import register
 from tongban_devstack.gateways.faults import GatewayFaults
-from tongban_devstack.gateways.provinces import PROVINCES
+from tongban_devstack.gateways.provinces import Province
 from tongban_devstack.outside.faults import FaultBoard, problem, read_faults
 from tongban_devstack.outside.journal import Journal
 
@@ -14,7 +16,13 @@ from tongban_devstack.outside.journal import Journal
 class Controls:
     """Routes without a signature; the process listens on the loopback."""
 
-    def __init__(self, journal: Journal, faults: FaultBoard[GatewayFaults]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        faults: FaultBoard[GatewayFaults],
+        provinces: Mapping[str, Province],
+    ) -> None:
+        self._provinces = provinces
         self._journal = journal
         self._faults = faults
 
@@ -40,23 +48,22 @@ class Controls:
         return web.json_response(self._faults.as_json())
 
     async def _put_faults(self, request: web.Request) -> web.Response:
-        province = _known_province(request)
+        province = self._known(request)
         faults = await read_faults(request, GatewayFaults)
         await self._faults.put(province, faults)
         return web.json_response(faults.model_dump(mode="json"))
 
     async def _clear(self, request: web.Request) -> web.Response:
-        await self._faults.clear(_known_province(request))
+        await self._faults.clear(self._known(request))
         return web.Response(status=204)
 
     async def _clear_all(self, _: web.Request) -> web.Response:
         await self._faults.clear()
         return web.Response(status=204)
 
-
-def _known_province(request: web.Request) -> str:
-    province = request.match_info["province"]
-    if province not in PROVINCES:
-        known = ", ".join(PROVINCES)
-        raise problem(web.HTTPNotFound, f"There is no province {province}", f"known: {known}")
-    return province
+    def _known(self, request: web.Request) -> str:
+        province = request.match_info["province"]
+        if province not in self._provinces:
+            known = ", ".join(self._provinces)
+            raise problem(web.HTTPNotFound, f"There is no province {province}", f"known: {known}")
+        return province

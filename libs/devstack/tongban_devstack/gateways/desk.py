@@ -10,7 +10,7 @@ import asyncio
 import math
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -63,14 +63,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A new application as a front end read it; `act_before_ms` is wall clock, Unix epoch."""
+    """A new application as a front end read it: of the applicant the name, of the form the single
+    values. `act_before_ms` is wall clock, Unix epoch."""
 
     request_id: str
     item_code: str
     item_name: str
     kind: str
     name: str
-    masked_id: str
+    form: Mapping[str, str]
     act_before_ms: int
 
 
@@ -297,7 +298,7 @@ class Desk:
             call.item_name,
             call.kind,
             call.name,
-            call.masked_id,
+            call.form,
             submitted_at=now,
             plan=plan(self._profile, self.province, call.request_id, call.kind, now),
         )

@@ -9,7 +9,7 @@ from tongban_common.settings import CommonSettings, load
 from tongban_devstack.gateways.controls import Controls
 from tongban_devstack.gateways.desk import Desk, LateActs
 from tongban_devstack.gateways.faults import GatewayFaults
-from tongban_devstack.gateways.provinces import PROVINCES
+from tongban_devstack.gateways.provinces import load_provinces
 from tongban_devstack.gateways.register import SCHEMA
 from tongban_devstack.gateways.rest import RestFrontEnd
 from tongban_devstack.outside.faults import FaultBoard
@@ -21,6 +21,7 @@ SERVICE = "tongban-gateways"
 
 async def serve(settings: CommonSettings, stopping: Stopping) -> None:
     """Serve all provinces until `stopping` is set; books are in `data`/gateways.sqlite3."""
+    provinces = load_provinces()
     journal = Journal(settings.data / "gateways.sqlite3", SCHEMA)
     async with journal, asyncio.TaskGroup() as tasks:
         faults = FaultBoard(journal, "provinces", GatewayFaults)
@@ -36,7 +37,7 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
                 late_acts=late_acts,
                 stopping=stopping,
             )
-            for code, province in PROVINCES.items()
+            for code, province in provinces.items()
         }
         front_end = RestFrontEnd(desks, settings.gateway_secret.get_secret_value())
         server = HealthServer(
@@ -44,7 +45,7 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
             port=settings.http_port,
             live={},
             ready={},
-            routes=[*front_end.routes(), *Controls(journal, faults).routes()],
+            routes=[*front_end.routes(), *Controls(journal, faults, provinces).routes()],
         )
         async with server:
             announce(SERVICE, settings.http_host, server.port)

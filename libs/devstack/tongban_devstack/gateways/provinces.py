@@ -1,9 +1,13 @@
-"""The 31 provinces, and what is peculiar to each gateway."""
+"""The provinces, and what is peculiar to each gateway."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+
+from tongban_common.catalogue.loader import find_directory
+from tongban_common.catalogue.source import ProvincesFile
+from tongban_common.catalogue.yamlfile import read
 
 NAMES = {
     "110000": "北京市",
@@ -38,7 +42,7 @@ NAMES = {
     "640000": "宁夏回族自治区",
     "650000": "新疆维吾尔自治区",
 }
-"""GB/T 2260 codes of the provinces that take part, in the order of the standard."""
+"""GB/T 2260 codes and names, for a simulation that is started without a catalogue at hand."""
 
 
 class Manner(StrEnum):
@@ -68,6 +72,18 @@ def _province(index: int, code: str, name: str) -> Province:
     return Province(code, name, MANNERS[index % 3], keeps_hours)
 
 
-PROVINCES: dict[str, Province] = {
-    code: _province(index, code, name) for index, (code, name) in enumerate(NAMES.items())
-}
+def load_provinces() -> dict[str, Province]:
+    """The provinces of `catalogue/provinces.yaml` (found as every service finds it), by code; in
+    the order of their codes, as the manners depend on it.
+
+    Raises:
+        CatalogueError, pydantic.ValidationError: the file is there and wrong.
+    """
+    try:
+        file = find_directory() / "provinces.yaml"
+    except FileNotFoundError:
+        names = NAMES
+    else:
+        listed = ProvincesFile.model_validate(read(file, file.name))
+        names = {province.code: province.name for province in listed.provinces}
+    return {code: _province(index, code, names[code]) for index, code in enumerate(sorted(names))}

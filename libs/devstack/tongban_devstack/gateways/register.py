@@ -5,6 +5,7 @@ Plain functions on a connection, to be handed to the journal's writer; one call 
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,7 +19,7 @@ SCHEMA = (
     + """
 CREATE TABLE IF NOT EXISTS applications (
     province TEXT, request_id TEXT, item_code TEXT, item_name TEXT, kind TEXT,
-    name TEXT, masked_id TEXT, submitted_at REAL,
+    name TEXT, form TEXT, submitted_at REAL,
     decided_at REAL, supplement_at REAL, after_supplement REAL, rejection TEXT,
     supplement_id TEXT, supplemented_at REAL, withdrawn_at REAL,
     PRIMARY KEY (province, request_id)
@@ -64,7 +65,7 @@ def record(
 def find(connection: sqlite3.Connection, province: str, request_id: str) -> Application | None:
     """The application of a request at a province."""
     row = connection.execute(
-        "SELECT item_code, item_name, kind, name, masked_id, submitted_at, decided_at,"
+        "SELECT item_code, item_name, kind, name, form, submitted_at, decided_at,"
         " supplement_at, after_supplement, rejection, supplemented_at, withdrawn_at"
         " FROM applications WHERE province = ? AND request_id = ?",
         (province, request_id),
@@ -78,7 +79,7 @@ def find(connection: sqlite3.Connection, province: str, request_id: str) -> Appl
         item_name=row[1],
         kind=row[2],
         name=row[3],
-        masked_id=row[4],
+        form=json.loads(row[4]),
         submitted_at=_moment(row[5]),
         plan=Plan(
             _moment(row[6]),
@@ -96,7 +97,7 @@ def add(connection: sqlite3.Connection, application: Application) -> None:
     plan = application.plan
     connection.execute(
         "INSERT INTO applications (province, request_id, item_code, item_name, kind, name,"
-        " masked_id, submitted_at, decided_at, supplement_at, after_supplement, rejection)"
+        " form, submitted_at, decided_at, supplement_at, after_supplement, rejection)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             application.province,
@@ -105,7 +106,7 @@ def add(connection: sqlite3.Connection, application: Application) -> None:
             application.item_name,
             application.kind,
             application.name,
-            application.masked_id,
+            json.dumps(application.form, ensure_ascii=False),
             application.submitted_at.timestamp(),
             plan.decided_at.timestamp(),
             plan.supplement_at.timestamp() if plan.supplement_at else None,

@@ -39,12 +39,6 @@ EpochMs = Annotated[int, Field(gt=0, strict=True)]
 
 class _Applicant(BaseModel):
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    id_number: str | None = None
-    uscc: str | None = None
-
-    def masked(self) -> str:
-        number = self.id_number or self.uscc or ""
-        return number[:4] + "*" * max(0, len(number) - 8) + number[-4:] if number else ""
 
 
 class _SubmitBody(BaseModel):
@@ -93,6 +87,15 @@ MESSAGES = {
 
 _Answer = tuple[int, dict[str, Any], dict[str, str]]
 _Call = Callable[[Desk, web.Request, bytes], Awaitable[Reply]]
+
+
+def _single_values(form: Mapping[str, Any]) -> dict[str, str]:
+    """What of a form a result could repeat: texts and numbers, at most 200 characters each."""
+    return {
+        name: str(value)[:200]
+        for name, value in form.items()
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+    }
 
 
 class _Refused(Exception):
@@ -207,7 +210,7 @@ async def _submit(desk: Desk, _: web.Request, body: bytes) -> Reply:
             read.item_name,
             read.kind,
             read.applicant.name,
-            read.applicant.masked(),
+            _single_values(read.form),
             read.act_before,
         )
     )
