@@ -1,1 +1,1 @@
-"""Notify: one message per event and recipient."""
+"""Notify: one message for each event and recipient."""

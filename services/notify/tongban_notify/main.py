@@ -1,11 +1,14 @@
-"""`tongban-notify`: the process."""
+"""The process `tongban-notify`."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import AsyncExitStack
+from datetime import timedelta
 
 import aiohttp
+import structlog
 
 from tongban_common import topics
 from tongban_common.envelope import KeyRing
@@ -14,36 +17,36 @@ from tongban_common.kafka import EventProducer, Worker, WorkerConfig
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.store import Store, StoreUnavailable
-from tongban_notify.guard import Guards
-from tongban_notify.notifier import Notifier
+from tongban_notify.delivery import Delivery
+from tongban_notify.guards import Guards
+from tongban_notify.handler import NotifyHandler
 from tongban_notify.provider import Provider
 from tongban_notify.settings import NotifySettings
 
+SERVICE = "notify"
+log = structlog.get_logger()
 
-async def run(settings: NotifySettings) -> None:
-    """Work until SIGTERM or SIGINT, then drain."""
-    store = Store(settings.store, settings.store_name)
-    async with (
-        aiohttp.ClientSession() as session,
-        EventProducer(settings.kafka, client_id=f"notify-{settings.instance}") as producer,
-    ):
-        notifier = Notifier(
-            guards=Guards(store),
-            providers=[
-                Provider(
-                    session,
-                    settings.devices,
-                    name,
-                    key=settings.sms_key.get_secret_value(),
-                    timeout_s=settings.sms_timeout_s,
-                )
-                for name in settings.providers()
-            ],
-            publisher=EventPublisher(producer, "tongban/notify"),
+
+async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
+    """Send messages until `stopping` is set, then drain."""
+    async with AsyncExitStack() as stack:
+        store = Store(settings.store, settings.store_name)
+        stack.callback(store.close)
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        producer = await stack.enter_async_context(
+            EventProducer(settings.kafka, client_id=f"{SERVICE}-{settings.instance}")
+        )
+        guards = Guards(store)
+        handler = NotifyHandler(
             keys=KeyRing.parse(settings.keyring.get_secret_value()),
+            delivery=Delivery(
+                guards,
+                [_provider(settings, name, session) for name in settings.sms_providers],
+                clock=settings.clock,
+                settle=timedelta(seconds=settings.sms_settle_s),
+            ),
+            publisher=EventPublisher(producer, f"tongban/{SERVICE}"),
             secret=settings.id_secret.get_secret_value(),
-            clock=settings.clock,
-            settle_s=settings.sms_settle_s,
         )
         worker = Worker(
             WorkerConfig(
@@ -54,28 +57,61 @@ async def run(settings: NotifySettings) -> None:
                 transient_errors=(StoreUnavailable,),
             ),
             [topics.REQUESTS_COMPLETED, topics.REQUESTS_STATUS],
-            notifier.handle,
+            handler.handle,
             producer=producer,
         )
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, worker.stop)
-        health = HealthServer(
-            host=settings.http_host,
-            port=settings.http_port,
-            live={"worker": worker.liveness},
-            ready={"worker": worker.readiness},
+        await stack.enter_async_context(
+            HealthServer(
+                host=settings.http_host,
+                port=settings.http_port,
+                live={"worker": worker.liveness},
+                ready={"worker": worker.readiness, "producer": producer.readiness},
+            )
         )
-        async with health:
-            await worker.run()
-    store.close()
+        async with asyncio.TaskGroup() as tasks:
+            preparing = tasks.create_task(_prepare(guards))
+            tasks.create_task(worker.run())
+            await stopping.wait()
+            preparing.cancel()
+            worker.stop()
+
+
+def _provider(settings: NotifySettings, name: str, session: aiohttp.ClientSession) -> Provider:
+    return Provider(
+        name,
+        f"{settings.devices.rstrip('/')}/sms/{name}/v1/messages",
+        session,
+        key=settings.sms_key.get_secret_value(),
+        honours_reference=name in settings.sms_honouring,
+        timeout=settings.sms_timeout_s,
+    )
+
+
+async def _prepare(guards: Guards) -> None:
+    """Make the index, as soon as there is a store."""
+    while True:
+        try:
+            await guards.prepare()
+        except StoreUnavailable as error:
+            log.warning("waiting_for_store", error=str(error))
+            await asyncio.sleep(1.0)
+        else:
+            return
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT."""
+    """Console script; configured by TONGBAN_* variables, ends by SIGTERM or SIGINT with 0."""
     settings = load(NotifySettings)
-    configure_logging("notify", instance=settings.instance, level=settings.log_level)
-    asyncio.run(run(settings))
+    configure_logging(SERVICE, instance=settings.instance, level=settings.log_level)
+
+    async def run() -> None:
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        await serve(settings, stopping)
+
+    asyncio.run(run())
 
 
 if __name__ == "__main__":

@@ -1,88 +1,154 @@
-"""What is told to whom: from an event to a message, without I/O."""
+"""What is said to whom. Pure: templates, masking, the length of an SMS.
+
+A text names no ID number and the person by the first character alone: a phone is shown to others,
+and changes hands.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
 
-from tongban_common.domain.ids import body_digest, derived_id
+from pydantic import BaseModel, ConfigDict
+
+from tongban_common.domain.ids import derived_id, pseudonym
 from tongban_common.domain.status import Status
-from tongban_common.events.models import Body, RequestCompleted, RequestStatus, Sealed
 
-_BY_STATUS = {
-    Status.NEEDS_SUPPLEMENT: "needs_supplement",
-    Status.REJECTED: "rejected",
-    Status.WITHDRAWN: "withdrawn",
-    Status.EXPIRED: "expired",
-    Status.FAILED: "failed",
+LONGEST = 134
+"""UTF-16 code units of two concatenated messages in UCS-2, 67 each (3GPP TS 23.040, 9.2.3.24.1)."""
+_SIGNATURE = "【政务通办】"
+_ITEM_LONGEST = 30
+_NUMBERS = re.compile(r"[0-9A-Za-z]{11,}")
+"""ID numbers, phones, account numbers: all are longer than what a reason needs."""
+
+
+class Template(StrEnum):
+    """The templates, by the names that providers and reports know them by."""
+
+    COMPLETED = "completed"
+    NEEDS_SUPPLEMENT = "needs_supplement"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    FAILED = "failed"
+
+
+OF_STATUS = {
+    Status.NEEDS_SUPPLEMENT: Template.NEEDS_SUPPLEMENT,
+    Status.REJECTED: Template.REJECTED,
+    Status.WITHDRAWN: Template.WITHDRAWN,
+    Status.EXPIRED: Template.EXPIRED,
+    Status.FAILED: Template.FAILED,
 }
-"""Completion has an event of its own; the other states between are no news."""
+"""Statuses that people are told of. Completion is told by its own event, which says what comes
+of it."""
+
+_TEXTS = {
+    Template.NEEDS_SUPPLEMENT: "需要补正{reason}，请到银行网点一体机补交材料。",
+    Template.REJECTED: "未获通过{reason}。如有疑问请咨询网点大堂经理。",
+    Template.WITHDRAWN: "已撤回{reason}。",
+    Template.EXPIRED: "超过办理期限，已终止{reason}。如仍需办理请重新提交。",
+    Template.FAILED: "未能办理成功{reason}。请到网点咨询大堂经理。",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """A message that is due, before its recipient is known."""
+class Contact(BaseModel):
+    """Who is told: a name and a mobile number."""
 
-    request_id: str
-    template: str
-    item: str
-    sealed: Sealed
-    prints: bool
-    reason: str | None
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: str
+    phone: str
+
+    @property
+    def masked(self) -> str:
+        """张** for 张三丰: also hides how long the name is."""
+        return self.name[:1] + "**"
+
+    @property
+    def number(self) -> str:
+        """The number as it is compared: without spaces, dashes and the country's code."""
+        digits = re.sub(r"[\s-]", "", self.phone)
+        return re.sub(r"^(\+|00)?86(?=1\d{10}$)", "", digits)
+
+
+class Applicant(BaseModel):
+    """The part `applicant` of the envelope, as far as messages go (CONTRACT.md)."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    type: str
+    name: str
+    phone: str | None = None
+    agent: Contact | None = None
+
+    @property
+    def contact(self) -> Contact | None:
+        """The person, or who acts for the company."""
+        if self.type == "company":
+            return self.agent
+        return None if self.phone is None else Contact(name=self.name, phone=self.phone)
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message to one recipient. The reference is the same for every provider and repeat."""
+    """A message to be sent once. `reference` is its name at every provider."""
 
     reference: str
     request_id: str
-    template: str
+    template: Template
     to: str
     text: str
 
 
-def notice(body: Body) -> Notice | None:
-    """The message an event calls for, or None."""
-    match body:
-        case RequestCompleted():
-            prints = body.print
-            return Notice(body.request_id, "completed", body.item.name, body.sealed, prints, None)
-        case RequestStatus() if not body.note and body.status in _BY_STATUS:
-            template = _BY_STATUS[body.status]
-            return Notice(
-                body.request_id, template, body.item.name, body.sealed, False, body.reason
-            )
-        case _:
-            return None
+def reference(secret: str, *, request_id: str, template: Template, number: str) -> str:
+    """Names the message of a template about a request to a recipient.
 
-
-def message(due: Notice, applicant: dict[str, Any], secret: str) -> Message:
-    """Address and word a notice. A company is told through its agent.
-
-    Raises:
-        KeyError: the applicant has no phone.
+    It stands on a topic that analysts read, so the number goes in keyed: all mobile numbers there
+    are could be tried in an hour.
     """
-    person = applicant["agent"] if applicant.get("type") == "company" else applicant
-    to: str = person["phone"]
-    recipient = body_digest(secret, to.encode())
-    reference = derived_id("message", due.request_id, due.template, recipient)
-    return Message(reference, due.request_id, due.template, to, _text(due, person["name"]))
+    recipient = pseudonym(secret, kind="recipient", number=number)
+    return derived_id("message", request_id, template, recipient)
 
 
-_TEXTS = {
-    "needs_supplement": "需要补充材料{why}。请到任一网点一体机补交。",
-    "rejected": "未予办理{why}。",
-    "withdrawn": "已撤回。",
-    "expired": "已超过办理时限{why}。",
-    "failed": "未能办成{why}，请咨询大堂经理。",
-}
+def completed_text(applicant: Applicant, item: str, *, on_paper: bool) -> str:
+    """That it is done, and whether paper comes out of the kiosk."""
+    outcome = "证明正在一体机打印，请及时取走" if on_paper else "办理结果可在一体机上查看"
+    return _text(applicant, item, f"已办结，{outcome}。", reason=None)
 
 
-def _text(due: Notice, name: str) -> str:
-    if due.template == "completed":
-        where = "证明正在一体机打印，请取走" if due.prints else "可在一体机查看结果"
-        said = f"已办结，{where}。"
-    else:
-        said = _TEXTS[due.template].format(why=f"：{due.reason}" if due.reason else "")
-    return f"【政务通办】{name[0]}**，您办理的“{due.item}”{said}"
+def status_text(applicant: Applicant, item: str, template: Template, reason: str | None) -> str:
+    """That something else has become of it, and why."""
+    return _text(applicant, item, _TEXTS[template], reason=reason)
+
+
+def _text(applicant: Applicant, item: str, pattern: str, *, reason: str | None) -> str:
+    contact = applicant.contact
+    whom = contact.masked if contact else ""
+    whose = "贵单位" if applicant.type == "company" else "您"
+    start = f"{_SIGNATURE}{whom}您好，{whose}申请的“{_cut(item, _ITEM_LONGEST)}”"
+    why = _discreet(reason or "", applicant).strip("。，；：:;,. ")
+    room = LONGEST - _units(start + pattern.format(reason="")) - 1
+    return start + pattern.format(reason=f"：{_cut(why, room)}" if why and room > 0 else "")
+
+
+def _discreet(reason: str, applicant: Applicant) -> str:
+    """A province's words without numbers and names; it may have put in what it was given."""
+    contact = applicant.contact
+    if contact is not None and len(contact.name) > 1:
+        reason = reason.replace(contact.name, contact.masked)
+    return _NUMBERS.sub("****", reason)
+
+
+def _cut(text: str, longest: int) -> str:
+    """At most so many UTF-16 units, an ellipsis included; never half a character."""
+    if _units(text) <= longest:
+        return text
+    while text and _units(text) + 1 > longest:
+        text = text[:-1]
+    return text + "…"
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-be")) // 2

@@ -1,88 +1,154 @@
-"""One message provider over HTTP, and how its answers are to be taken."""
+"""An SMS provider over HTTP: sending, asking, and whether it is worth trying."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import aiohttp
 
+from tongban_notify import metrics
 from tongban_notify.messages import Message
 
-_INVALID = frozenset({"invalid_number", "invalid_recipient"})
+_OPENS_AT = 2
+"""Calls in a row that came to nothing before the provider is spared."""
+_FIRST_REST, _LONGEST_REST = 1.0, 15.0
+"""Seconds before a provider that failed is asked whether it is there again."""
+_TEMPORARY = frozenset({401, 408, 425, 429})
+"""A wrong key, a time-out before the request was read, too many calls: about the call and not
+about the message."""
 
 
-class NothingSent(Exception):
-    """A clear refusal or no connection: another provider may be tried at once."""
+class NotSent(Exception):
+    """Clearly not sent. `final`: the provider will not, however often it is asked."""
 
-
-class RecipientRefused(Exception):
-    """No provider could ever deliver this; `code` is the provider's."""
-
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, *, final: bool) -> None:
         super().__init__(code)
         self.code = code
+        self.final = final
 
 
 class Unclear(Exception):
-    """Whether it was sent is not known: only this provider can say."""
+    """Whether it was or will be sent is not known."""
 
 
 class Provider:
-    """A provider by name."""
+    """One provider.
+
+    Args:
+        url: of its messages.
+        honours_reference: its contract says that a repeated reference is the same message.
+        timeout: seconds for one call.
+    """
 
     def __init__(
-        self, session: aiohttp.ClientSession, base: str, name: str, *, key: str, timeout_s: float
+        self,
+        name: str,
+        url: str,
+        session: aiohttp.ClientSession,
+        *,
+        key: str,
+        honours_reference: bool,
+        timeout: float,
     ) -> None:
         self.name = name
+        self.honours_reference = honours_reference
+        self._url = url
         self._session = session
-        self._url = f"{base.rstrip('/')}/sms/{name}/v1/messages"
         self._headers = {"Authorization": f"Bearer {key}"}
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(2.0, timeout_s))
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._failures = 0
+        self._rests_until = 0.0
 
     async def send(self, message: Message) -> None:
-        """Hand a message over; returning means that the provider has it.
+        """Hand a message over; returning means that the provider has taken it.
 
         Raises:
-            NothingSent, RecipientRefused, Unclear: as they say.
+            NotSent
+            Unclear
         """
         body = {
             "reference": message.reference,
             "to": message.to,
-            "template": message.template,
+            "template": message.template.value,
             "request_id": message.request_id,
             "text": message.text,
         }
-        status, said = await self._call("POST", json=body)
-        if status == 202:
-            return
-        code = str(said.get("code", status))
-        if code in _INVALID:
-            raise RecipientRefused(code)
-        if 400 <= status < 500:
-            raise NothingSent(code)
-        raise Unclear(f"answered {status}")
+        try:
+            async with self._session.post(
+                self._url, json=body, headers=self._headers, timeout=self._timeout
+            ) as reply:
+                status = reply.status
+                answer = await _json(reply)
+        except aiohttp.ClientConnectorError as error:
+            self._failed()
+            raise NotSent("unreachable", final=False) from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self._failed()
+            raise Unclear(type(error).__name__) from error
+        if 200 <= status < 300:
+            self._answered()
+        elif 400 <= status < 500:
+            self._answered()
+            code = answer.get("code") if isinstance(answer, dict) else None
+            raise NotSent(str(code or status)[:40], final=status not in _TEMPORARY)
+        else:
+            self._failed()
+            raise Unclear(f"HTTP {status}")
 
-    async def has(self, reference: str) -> bool:
-        """Whether the provider has a message of this reference.
+    async def knows(self, reference: str) -> bool:
+        """Whether it has sent, or is about to send, a message of that reference.
 
         Raises:
-            NothingSent, Unclear: it cannot say now.
+            Unclear: it did not say.
         """
-        status, said = await self._call("GET", params={"reference": reference})
-        if status != 200 or not isinstance(said.get("messages"), list):
-            raise Unclear(f"look-up answered {status}")
-        return bool(said["messages"])
-
-    async def _call(self, method: str, **arguments: Any) -> tuple[int, dict[str, Any]]:
         try:
-            async with self._session.request(
-                method, self._url, headers=self._headers, timeout=self._timeout, **arguments
+            async with self._session.get(
+                self._url,
+                params={"reference": reference},
+                headers=self._headers,
+                timeout=self._timeout,
             ) as reply:
-                if reply.status >= 500:
-                    return reply.status, {}
-                said = await reply.json(content_type=None)
-                return reply.status, said if isinstance(said, dict) else {}
-        except aiohttp.ClientConnectorError as error:
-            raise NothingSent(type(error).__name__) from error
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                answer = await _json(reply)
+                if reply.status != 200 or not isinstance(answer, dict):
+                    raise Unclear(f"HTTP {reply.status}")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self._failed()
             raise Unclear(type(error).__name__) from error
+        self._answered()
+        messages = answer.get("messages")
+        if not isinstance(messages, list):
+            raise Unclear("an answer without messages")
+        return any(isinstance(each, dict) for each in messages)
+
+    async def usable(self) -> bool:
+        """Whether a message may be risked with it. After failures it is asked first about a
+        message that there never was: a question sends nothing, so its answer cannot be unclear."""
+        if self._failures < _OPENS_AT:
+            return True
+        if time.monotonic() < self._rests_until:
+            return False
+        try:
+            await self.knows("are-you-there")
+        except Unclear:
+            return False
+        return True
+
+    def _answered(self) -> None:
+        self._failures = 0
+        metrics.PROVIDER_UP.labels(self.name).set(1)
+
+    def _failed(self) -> None:
+        self._failures += 1
+        if self._failures >= _OPENS_AT:
+            rest = min(_FIRST_REST * 2 ** min(self._failures - _OPENS_AT, 8), _LONGEST_REST)
+            self._rests_until = time.monotonic() + rest
+            metrics.PROVIDER_UP.labels(self.name).set(0)
+
+
+async def _json(reply: aiohttp.ClientResponse) -> Any:
+    """The body, None where it is not JSON."""
+    try:
+        return await reply.json(content_type=None)
+    except ValueError:
+        return None

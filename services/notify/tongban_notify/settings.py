@@ -1,23 +1,39 @@
-"""What notify is told by its environment."""
+"""What `tongban-notify` is told by its environment."""
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from typing import Annotated, Any
 
-from tongban_common.settings import CommonSettings
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+from tongban_common.settings import DEVELOPMENT_SECRET, CommonSettings
+
+
+def _names(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(filter(None, (name.strip() for name in value.split(","))))
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
+"""`aurora,borealis` in the environment."""
 
 
 class NotifySettings(CommonSettings):
-    """CommonSettings, and the message providers."""
+    """Who carries messages, and when an answer that did not come is believed to mean no."""
 
-    devices: str = Field("http://127.0.0.1:8631", description="base URL of the providers")
-    sms_providers: str = Field("aurora,borealis", description="in the order they are tried")
-    sms_key: SecretStr = SecretStr("tongban-development-only")
-    sms_timeout_s: float = Field(4.0, gt=0, description="for one call to a provider")
-    sms_settle_s: float = Field(
-        8.0, gt=0, description="after which a provider no longer acts on an unclear send"
+    devices: str = Field("http://127.0.0.1:8631", description="base URL of the SMS providers")
+    sms_providers: Names = Field(("aurora", "borealis"), min_length=1, description="in this order")
+    sms_honouring: Names = Field(
+        ("aurora",),
+        description="providers whose contract says that a repeated reference is the same message",
     )
-
-    def providers(self) -> tuple[str, ...]:
-        """Their names, the preferred one first."""
-        return tuple(name.strip() for name in self.sms_providers.split(",") if name.strip())
+    sms_key: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    sms_timeout_s: float = Field(5.0, gt=0, description="for one call; wall clock")
+    sms_settle_s: float = Field(
+        20.0,
+        gt=0,
+        description="after the beginning of a send, when the provider's not knowing the message "
+        "is believed; longer than any call may take at the provider",
+    )

@@ -1,0 +1,151 @@
+"""Sending one message once, whatever dies in between.
+
+Before anything goes to a provider, the guard says to which and since when. Whoever finds it so
+(a successor, or the same process after an unclear answer) asks that provider first. That it does
+not know the message is believed only when the send of `since` can no longer arrive there; a
+provider that honours our reference may be sent the same again at once. Another provider is tried
+only after a clear "no": a message that two of them hold could not be taken back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from tongban_common import faultpoints
+from tongban_common.clock import BusinessClock
+from tongban_common.kafka import Retry
+from tongban_notify import metrics
+from tongban_notify.guards import Guard, Guards, Overtaken, State
+from tongban_notify.messages import Message
+from tongban_notify.provider import NotSent, Provider, Unclear
+
+log = structlog.get_logger()
+
+WRONG_NUMBER = "invalid_number"
+"""The refusal that is about the recipient: no provider can reach it."""
+_ASK_AGAIN = 1.0
+"""Seconds after an unclear answer."""
+_NO_PROVIDER = 2.0
+"""Seconds until providers that all failed are tried again."""
+_BEGIN_WITHIN = 2.0
+"""Seconds from the guard's writing to the call. A process that slept longer must not call: its
+successor counts from the writing."""
+_REASONS = {WRONG_NUMBER: "手机号码无效"}
+_REFUSED = "短信服务商拒绝发送"
+
+
+class Delivery:
+    """Takes messages to their end.
+
+    Args:
+        providers: in the order in which they are tried.
+        settle: how long after its beginning a send may still arrive at a provider.
+    """
+
+    def __init__(
+        self,
+        guards: Guards,
+        providers: Sequence[Provider],
+        *,
+        clock: BusinessClock,
+        settle: timedelta,
+    ) -> None:
+        self._guards = guards
+        self._providers = {provider.name: provider for provider in providers}
+        self._clock = clock
+        self._settle = settle
+
+    async def deliver(self, message: Message) -> tuple[Guard, bool]:
+        """Send it, or find that it was sent. The guard, which is over, and whether it was over
+        before (so that a report of it may be out already).
+
+        Raises:
+            Retry: nothing can be done now, or nobody can tell yet.
+            StoreUnavailable: nothing is sent without a guard.
+        """
+        faultpoints.reached("notify.before_claim")
+        guard = await self._guards.claim(message)
+        faultpoints.reached("notify.after_claim")
+        seen = guard.state.over
+        try:
+            if guard.state is State.SENDING:
+                guard = await self._ask(guard, message)
+            while guard.state is State.CLAIMED:
+                guard = await self._try_next(guard, message)
+        except Overtaken:
+            raise Retry("another process has the message", after=_ASK_AGAIN) from None
+        except Unclear as unclear:
+            raise Retry(f"unclear: {unclear}", after=_ASK_AGAIN) from None
+        return guard, seen
+
+    async def _ask(self, guard: Guard, message: Message) -> Guard:
+        """The guard after the provider was asked that may have it."""
+        provider = self._providers.get(guard.provider or "")
+        if provider is None or guard.since is None:
+            raise Retry(f"provider {guard.provider!r} is not configured any more", after=60)
+        faultpoints.reached("notify.before_look_up")
+        if await provider.knows(guard.reference):
+            metrics.MESSAGES.labels(provider.name, "found").inc()
+            return await self._over(guard, State.SENT)
+        faultpoints.reached("notify.after_look_up")
+        settled = guard.since + (timedelta() if provider.honours_reference else self._settle)
+        wait = (settled - datetime.now(UTC)).total_seconds()
+        if wait > 0:
+            raise Retry("a send may still be under way", after=min(wait, _ASK_AGAIN * 5))
+        return await self._send(guard, provider, message)
+
+    async def _try_next(self, guard: Guard, message: Message) -> Guard:
+        for provider in self._providers.values():
+            if provider.name in guard.refused_by or not await provider.usable():
+                continue
+            guard = await self._send(guard, provider, message)
+            if guard.state is not State.CLAIMED or provider.name in guard.refused_by:
+                return guard
+        if len(guard.refused_by) == len(self._providers):
+            return await self._over(guard, State.REFUSED, _REFUSED)
+        raise Retry("no provider takes messages now", after=_NO_PROVIDER)
+
+    async def _send(self, guard: Guard, provider: Provider, message: Message) -> Guard:
+        """One attempt. The guard is claimed after it if it was clearly not sent.
+
+        Raises:
+            Unclear
+        """
+        began = time.monotonic()
+        faultpoints.reached("notify.before_sending")
+        guard = await self._guards.sending(guard, provider.name)
+        faultpoints.reached("notify.after_sending")
+        if time.monotonic() - began > _BEGIN_WITHIN:
+            raise Unclear("too late to begin")
+        try:
+            with metrics.SECONDS.labels(provider.name).time():
+                await provider.send(message)
+        except Unclear:
+            metrics.MESSAGES.labels(provider.name, "unclear").inc()
+            raise
+        except NotSent as refusal:
+            return await self._not_sent(guard, provider, refusal)
+        faultpoints.reached("notify.after_send")
+        metrics.MESSAGES.labels(provider.name, "sent").inc()
+        return await self._over(guard, State.SENT)
+
+    async def _not_sent(self, guard: Guard, provider: Provider, refusal: NotSent) -> Guard:
+        outcome = "refused" if refusal.final else "not_sent"
+        metrics.MESSAGES.labels(provider.name, outcome).inc()
+        log.info("not_sent", provider=provider.name, code=refusal.code, final=refusal.final)
+        if refusal.code == WRONG_NUMBER:
+            return await self._over(guard, State.REFUSED, _REASONS[WRONG_NUMBER])
+        faultpoints.reached("notify.before_not_sent")
+        guard = await self._guards.not_sent(guard, refused=refusal.final)
+        faultpoints.reached("notify.after_not_sent")
+        return guard
+
+    async def _over(self, guard: Guard, state: State, reason: str | None = None) -> Guard:
+        faultpoints.reached("notify.before_over")
+        guard = await self._guards.over(guard, state, at=self._clock.now(), reason=reason)
+        faultpoints.reached("notify.after_over")
+        return guard

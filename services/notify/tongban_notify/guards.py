@@ -1,0 +1,134 @@
+"""The guards of messages: the collection `message_guards`, which cannot be rebuilt (DESIGN 3).
+
+claimed ──> sending(provider, since) ──> sent | refused
+   ^               │
+   └───────────────┘ the provider said clearly that it did not and will not send it
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tongban_common.store import DuplicateKey, Store, store_errors
+from tongban_notify.messages import Message
+
+KEPT_SECONDS = 90 * 24 * 3600
+"""Of a message that is over: three times as long as the topics that could repeat it."""
+
+
+class State(StrEnum):
+    """What is known of a message."""
+
+    CLAIMED = "claimed"
+    SENDING = "sending"
+    SENT = "sent"
+    REFUSED = "refused"
+    """No provider will ever send it."""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is done about it."""
+        return self in (State.SENT, State.REFUSED)
+
+
+class Overtaken(Exception):
+    """Someone else has written the guard since it was read."""
+
+
+class Guard(BaseModel):
+    """One message. It holds nothing about the recipient but what the reference digests."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+    reference: str = Field(alias="_id")
+    state: State
+    provider: str | None = None
+    since: datetime | None = None
+    """Wall clock: nothing was sent to `provider` before, and everything begins within seconds."""
+    refused_by: list[str] = []
+    at: datetime | None = None
+    """Business time at which it was over."""
+    reason: str | None = None
+    rev: int = 0
+
+
+class Guards:
+    """Every method may raise StoreUnavailable."""
+
+    def __init__(self, store: Store) -> None:
+        self._guards = store.collection("message_guards")
+
+    async def prepare(self) -> None:
+        """Make the index; again changes nothing."""
+        with store_errors():
+            await self._guards.create_index(
+                "over_at", name="over", sparse=True, expireAfterSeconds=KEPT_SECONDS
+            )
+
+    async def claim(self, message: Message) -> Guard:
+        """The message's guard, a new one if there is none."""
+        fresh: dict[str, Any] = {
+            "_id": message.reference,
+            "request_id": message.request_id,
+            "template": message.template.value,
+            "state": State.CLAIMED.value,
+            "refused_by": [],
+            "rev": 0,
+        }
+        with store_errors():
+            try:
+                await self._guards.insert_one(fresh)
+            except DuplicateKey:
+                return Guard.model_validate(await self._guards.find_one({"_id": message.reference}))
+        return Guard.model_validate(fresh)
+
+    async def sending(self, guard: Guard, provider: str) -> Guard:
+        """To be written before anything goes to the provider.
+
+        Raises:
+            Overtaken
+        """
+        fields = {"state": State.SENDING.value, "provider": provider, "since": datetime.now(UTC)}
+        return await self._write(guard, {"$set": fields})
+
+    async def not_sent(self, guard: Guard, *, refused: bool) -> Guard:
+        """The provider has clearly not sent it; `refused`: and will not, however often asked.
+
+        Raises:
+            Overtaken
+        """
+        update: dict[str, Any] = {"$set": {"state": State.CLAIMED.value}}
+        if refused:
+            update["$addToSet"] = {"refused_by": guard.provider}
+        return await self._write(guard, update)
+
+    async def over(
+        self,
+        guard: Guard,
+        state: State,
+        *,
+        at: datetime,
+        reason: str | None = None,
+    ) -> Guard:
+        """The message is sent or refused; `at` is business time.
+
+        Raises:
+            Overtaken
+        """
+        fields = {"state": state.value, "at": at, "reason": reason, "over_at": datetime.now(UTC)}
+        return await self._write(guard, {"$set": fields})
+
+    async def _write(self, guard: Guard, update: dict[str, Any]) -> Guard:
+        with store_errors():
+            record = await self._guards.find_one_and_update(
+                {"_id": guard.reference, "rev": guard.rev},
+                {**update, "$inc": {"rev": 1}},
+                return_document=True,
+            )
+        if record is None:
+            raise Overtaken(guard.reference)
+        return Guard.model_validate(record)

@@ -1,0 +1,132 @@
+"""What notify does with a record: who is to be told what, once, and a report of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ValidationError
+
+from tongban_common import faultpoints, topics
+from tongban_common.domain.ids import derived_id
+from tongban_common.envelope import KeyRing, Unreadable
+from tongban_common.events import MalformedEvent, decode
+from tongban_common.events.models import (
+    NotificationReported,
+    RequestCompleted,
+    RequestStatus,
+)
+from tongban_common.events.publisher import EventPublisher
+from tongban_common.kafka import Poison, Record
+from tongban_common.observability import request_context
+from tongban_notify.delivery import Delivery
+from tongban_notify.guards import Guard, State
+from tongban_notify.messages import (
+    OF_STATUS,
+    Applicant,
+    Message,
+    Template,
+    completed_text,
+    reference,
+    status_text,
+)
+
+
+class NotifyHandler:
+    """The handler of the worker group `notify`; a repeat of a record sends no second message.
+
+    Args:
+        secret: keys the recipients' numbers in references; to be kept as long as requests are.
+    """
+
+    def __init__(
+        self, *, keys: KeyRing, delivery: Delivery, publisher: EventPublisher, secret: str
+    ) -> None:
+        self._keys = keys
+        self._delivery = delivery
+        self._publisher = publisher
+        self._secret = secret
+
+    async def handle(self, record: Record) -> None:
+        """Take one record of requests.completed or requests.status.
+
+        Raises:
+            Poison: nobody can be told, now or later.
+            Retry, StoreUnavailable, KafkaUnavailable: not now.
+        """
+        try:
+            event = decode(record.value, record.headers)
+        except MalformedEvent as error:
+            raise Poison(str(error)) from error
+        with request_context(event.body.request_id):
+            match event.body:
+                case RequestCompleted() as body:
+                    await self._tell(self._of_completion(body), repeat=event.repeat)
+                case RequestStatus() as body:
+                    if not body.note and body.status in OF_STATUS:
+                        await self._tell(self._of_status(body), repeat=event.repeat)
+                case other:
+                    raise Poison(f"{other.TYPE} does not belong on {record.topic}")
+
+    def _of_completion(self, body: RequestCompleted) -> Message:
+        applicant = self._applicant(body)
+        on_paper = body.print and bool(body.documents or body.item.template)
+        text = completed_text(applicant, body.item.name, on_paper=on_paper)
+        return self._message(body.request_id, Template.COMPLETED, applicant, text)
+
+    def _of_status(self, body: RequestStatus) -> Message:
+        applicant = self._applicant(body)
+        template = OF_STATUS[body.status]
+        text = status_text(applicant, body.item.name, template, body.reason)
+        return self._message(body.request_id, template, applicant, text)
+
+    def _applicant(self, body: RequestCompleted | RequestStatus) -> Applicant:
+        try:
+            return Applicant.model_validate(
+                self._keys.open(body.request_id, body.sealed, "applicant")
+            )
+        except Unreadable as error:
+            raise Poison(str(error)) from error
+        except ValidationError as error:
+            # Places and rules; the values are about a person.
+            wrong = "; ".join(
+                f"/{'/'.join(map(str, problem['loc']))}: {problem['type']}"
+                for problem in error.errors()
+            )
+            raise Poison(f"applicant: {wrong}") from None
+
+    def _message(
+        self, request_id: str, template: Template, applicant: Applicant, text: str
+    ) -> Message:
+        contact = applicant.contact
+        if contact is None:
+            raise Poison("the applicant has no number to send to")
+        name = reference(
+            self._secret, request_id=request_id, template=template, number=contact.number
+        )
+        return Message(name, request_id, template, contact.number, text)
+
+    async def _tell(self, message: Message, *, repeat: bool) -> None:
+        guard, seen = await self._delivery.deliver(message)
+        faultpoints.reached("notify.before_report")
+        await self._report(message, guard, repeat=repeat or seen)
+        faultpoints.reached("notify.after_report")
+
+    async def _report(self, message: Message, guard: Guard, *, repeat: bool) -> None:
+        status: Literal["sent", "refused"] = "sent" if guard.state is State.SENT else "refused"
+        assert guard.at is not None  # noqa: S101 - what is over has its time
+        await self._publisher.publish(
+            topics.NOTIFICATIONS_SENT,
+            NotificationReported(
+                request_id=message.request_id,
+                reference=guard.reference,
+                template=message.template,
+                channel="sms",
+                status=status,
+                provider=guard.provider,
+                at=guard.at,
+                reason=guard.reason,
+            ),
+            event_id=derived_id("notification-reported", guard.reference),
+            at=guard.at,
+            repeat=repeat,
+        )
