@@ -5,19 +5,38 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import sys
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tongban_common.catalogue import CatalogueError
 from tongban_common.clock import BusinessClock
+from tongban_common.kafka import KafkaUnavailable, PartitionMismatch
 from tongban_common.observability import configure_logging
 from tongban_devstack.demo.command import demo
-from tongban_devstack.stack import Stack, StackOptions
+from tongban_devstack.embedded import JarsUnavailable, StartFailed
+from tongban_devstack.files import InUse
+from tongban_devstack.stack import SERVICES, STEPS, Stack, StackOptions
 
 KIOSK_ID, BRANCH_ID = "k-310115-001", "b-310115-01"
 """The kiosk of the ready line."""
+
+# sysexits.h: what a script that runs `tongban up` can tell apart
+EX_UNAVAILABLE, EX_SOFTWARE, EX_TEMPFAIL = 69, 70, 75
+_EXIT_CODES: dict[type[Exception], int] = {
+    JarsUnavailable: EX_UNAVAILABLE,
+    KafkaUnavailable: EX_UNAVAILABLE,
+    PartitionMismatch: EX_SOFTWARE,
+    StartFailed: EX_SOFTWARE,
+    CatalogueError: EX_SOFTWARE,
+    InUse: EX_TEMPFAIL,
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -28,54 +47,98 @@ def register(app: typer.Typer) -> None:
 
 def up(
     no_services: Annotated[
-        bool, typer.Option("--no-services", help="Kafka, store, outside")
+        bool, typer.Option("--no-services", help="only Kafka, the store and the simulated outside")
     ] = False,
     profile: Annotated[str, typer.Option(help="prompt or realistic")] = "prompt",
     data: Annotated[Path, typer.Option(help="kept from one run to the next")] = Path(".tongban"),
     clock: Annotated[
         str | None, typer.Option(envvar="TONGBAN_CLOCK", help="2026-03-02T09:00:00+08:00@60")
     ] = None,
+    replicas: Annotated[
+        list[str] | None, typer.Option(help="SERVICE=NUMBER, more than one process of a service")
+    ] = None,
 ) -> None:
-    """Start the stack, print one JSON line when all is up, stop on SIGINT or SIGTERM."""
+    """Start the stack, print one JSON line when all is up, stop on SIGINT or SIGTERM.
+
+    Exit codes: 0 stopped as asked, 2 wrong options, 69 something needed cannot be had, 70 a process
+    did not start, 75 the data directory is in use.
+    """
     if profile not in ("prompt", "realistic"):
         raise typer.BadParameter(f"is prompt or realistic, not {profile!r}", param_hint="--profile")
     try:
         business = BusinessClock.parse(clock) if clock else None
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--clock") from error
-    configure_logging("up", instance="up", level="WARNING")
     options = StackOptions(
-        data=data.absolute(), profile=profile, services=not no_services, clock=business
+        data=data,
+        profile=profile,
+        services=not no_services,
+        clock=business,
+        replicas=_replicas(replicas or []),
     )
-    asyncio.run(_up(options))
+    configure_logging("up", instance="up", level="WARNING")
+    try:
+        asyncio.run(_up(options))
+    except tuple(_EXIT_CODES) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(_exit_code(error)) from error
+
+
+def _exit_code(error: Exception) -> int:
+    return next(code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
+
+
+def _replicas(given: list[str]) -> dict[str, int]:
+    counts = {}
+    for text in given:
+        service, _, number = text.partition("=")
+        if service not in SERVICES or not number.isdecimal() or int(number) < 1:
+            raise typer.BadParameter(
+                f"looks like intake=2, with one of {', '.join(SERVICES)}; not {text!r}",
+                param_hint="--replicas",
+            )
+        counts[service] = int(number)
+    return counts
 
 
 async def _up(options: StackOptions) -> None:
-    stop = asyncio.Event()
+    asked_to_stop = asyncio.Event()
+    starting = asyncio.current_task()
+
+    def stop() -> None:
+        asked_to_stop.set()
+        if starting is not None:
+            starting.cancel()  # what has been started is stopped on the way out
+
     loop = asyncio.get_running_loop()
-    main = asyncio.current_task()
-    started = False
-
-    def asked() -> None:
-        stop.set()
-        if not started and main is not None:
-            main.cancel()  # still starting: what has been started is stopped on the way out
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop)
     try:
-        async with Stack(options) as stack:
-            started = True
+        async with AsyncExitStack() as held:
+            with _progress() as report:
+                stack = await held.enter_async_context(Stack(replace(options, report=report)))
+            starting = None
             print(json.dumps(ready_line(stack, options)), flush=True)
-            await stop.wait()
-            print("stopping ...", file=sys.stderr)
+            await asked_to_stop.wait()
     except asyncio.CancelledError:
-        if not stop.is_set():
+        if not asked_to_stop.is_set():
             raise
 
 
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """A bar on stderr, where that is a terminal, that grows with each step that is reported."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        bar = progress.add_task("starting", total=len(STEPS))
+        yield lambda step: progress.update(bar, advance=1, description=f"{step} ready")
+
+
 def ready_line(stack: Stack, options: StackOptions) -> dict[str, object]:
-    """What CONTRACT.md promises on stdout."""
+    """What CONTRACT.md promises on stdout; `intake` is null without services."""
     return {
         "ready": True,
         "intake": stack.intake if options.services else None,

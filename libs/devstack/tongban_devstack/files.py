@@ -9,6 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import platformdirs
+
+
+def user_cache() -> Path:
+    """Where this project keeps what it can fetch or make again (XDG Base Directory on Linux)."""
+    return platformdirs.user_cache_path("tongban")
+
 
 class InUse(Exception):
     """Another process has the directory."""

@@ -14,11 +14,26 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tongban_devstack.files import user_cache
+
 _LAUNCH = Path(__file__).with_name("launch.py")
 
 # The kernel ties a child to the *thread* that forked it. All children are forked by this one, which
 # lives as long as the process; a thread of some caller's pool might end long before.
 _FORKER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forker")
+
+
+def _bytecode() -> dict[str, str]:
+    """Where Python is told to write no bytecode, children write theirs to the user's cache.
+
+    They are started again and again, and compiling takes them two seconds of three.
+    """
+    if os.environ.get("PYTHONDONTWRITEBYTECODE") and not os.environ.get("PYTHONPYCACHEPREFIX"):
+        return {
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(user_cache() / "bytecode"),
+        }
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +74,7 @@ class ChildProcess:
         with spec.log.open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - argv is ours
                 [*launch, *spec.argv],
-                env={**os.environ, **spec.env},
+                env={**os.environ, **_bytecode(), **spec.env},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-
-import structlog
 
 from tongban_common import tokens
 from tongban_common.catalogue.loader import find_directory
@@ -20,16 +18,27 @@ from tongban_common.catalogue.publish import publish
 from tongban_common.clock import BusinessClock
 from tongban_common.kafka import apply_topics
 from tongban_common.topics import TOPICS
-from tongban_devstack.embedded import EmbeddedKafka, EmbeddedStore
+from tongban_devstack.embedded import EmbeddedKafka, EmbeddedServer, EmbeddedStore
+from tongban_devstack.files import exclusive
 from tongban_devstack.ports import PortBook
 from tongban_devstack.processes import ChildSpec
+from tongban_devstack.readiness import StartFailed, http_probe
 from tongban_devstack.secrets_file import stack_secrets
 from tongban_devstack.supervisor import Supervisor
+from tongban_devstack.together import together
 
-log = structlog.get_logger(__name__)
 OUTSIDE = ("gateways", "devices")
 SERVICES = ("intake", "router", "connectors", "printing", "notify")
+STEPS = ("store", "kafka", "topics", "services")
+"""What `StackOptions.report` is told, each once, not in this order."""
+
+# Stopped one tier after the other: services while they can still commit, servers last.
+_SERVERS, _OUTSIDE, _SERVICES = 0, 1, 2
 _BIN = Path(sys.executable).parent
+
+
+def _tell_nobody(step: str) -> None:
+    """The default of `StackOptions.report`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,36 +46,47 @@ class StackOptions:
     """What to start. `replicas` counts processes of a service; one where it is silent."""
 
     data: Path
+    """Kept from run to run: topics, store, ledgers, ports and secrets; the logs are in `logs`."""
     profile: str = "prompt"
     services: bool = True
     clock: BusinessClock | None = None
     replicas: Mapping[str, int] = field(default_factory=dict)
+    report: Callable[[str], None] = _tell_nobody
 
 
 class Stack:
-    """An async context manager; entered, everything is ready."""
+    """An async context manager; entered, everything is ready, and what dies is started again.
+
+    Raises on entering:
+        InUse: another stack runs on the data directory.
+        JarsUnavailable: there is no broker to run; the text names the way round.
+        StartFailed: a process did not become ready, with the end of its log; or no catalogue.
+        KafkaUnavailable: the broker that TONGBAN_KAFKA names does not answer.
+    """
 
     def __init__(self, options: StackOptions) -> None:
         self._options = options
+        self._data = options.data.absolute()
         self._exit = AsyncExitStack()
-        self._book: PortBook | None = None
         self._ports: dict[str, int] = {}
         self._secrets: dict[str, str] = {}
+        self._catalogue = Path()
         self.supervisor = Supervisor()
-        self.kafka = ""
-        self.store = ""
+        self.kafka = os.environ.get("TONGBAN_KAFKA", "")
+        """Bootstrap address, HOST:PORT."""
+        self.store = os.environ.get("TONGBAN_STORE", "")
+        """MongoDB URL."""
 
     async def __aenter__(self) -> Stack:
-        options = self._options
-        options.data.mkdir(parents=True, exist_ok=True)
-        self._book = PortBook(options.data / "ports.json")
-        self._secrets = stack_secrets(options.data)
-        try:
-            await asyncio.gather(self._start_kafka(), self._start_store())
-            await self._start_processes()
-        except BaseException:
-            await self._exit.aclose()
-            raise
+        async with AsyncExitStack() as stack:
+            self._data.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(exclusive(self._data / "in-use.lock", wait=False))
+            self._catalogue = _catalogue_directory()
+            self._secrets = stack_secrets(self._data)
+            self._ports = await asyncio.to_thread(self._take_ports)
+            await stack.enter_async_context(self.supervisor)
+            await self._start()
+            self._exit = stack.pop_all()
         return self
 
     async def __aexit__(
@@ -77,65 +97,94 @@ class Stack:
     ) -> None:
         await self._exit.aclose()
 
+    def _take_ports(self) -> dict[str, int]:
+        """All at once, while they are free: a process that dies finds its own again."""
+        book = PortBook(self._data / "ports.json")
+        wanted = [*OUTSIDE, *(name for _, name in self._processes())]
+        if not self.kafka:
+            wanted += ["kafka", "kafka-controller"]
+        if not self.store:
+            wanted.append("store")
+        return {name: book.port(name) for name in wanted}
+
+    def _processes(self) -> Iterator[tuple[str, str]]:
+        """Service and process name of every replica."""
+        if self._options.services:
+            for service in SERVICES:
+                for number in range(self._options.replicas.get(service, 1)):
+                    yield service, f"{service}-{number}"
+
+    async def _start(self) -> None:
+        for program in OUTSIDE:
+            # Their names and addresses do not depend on the servers, so they need not wait.
+            self._start_process(program, program, tier=_OUTSIDE)
+        await together(self._start_kafka(), self._start_store())
+        for service, name in self._processes():
+            self._start_process(service, name, tier=_SERVICES)
+        await self.supervisor.ready()
+        self._options.report("services")
+
     async def _start_kafka(self) -> None:
-        """An own broker, or the one that TONGBAN_KAFKA names."""
-        self.kafka = os.environ.get("TONGBAN_KAFKA", "")
+        """An own broker unless TONGBAN_KAFKA names one; then the topics and the catalogue."""
         if not self.kafka:
             broker = EmbeddedKafka(
-                self._options.data / "kafka",
-                port=self._port("kafka"),
-                controller_port=self._port("kafka-controller"),
+                self._data / "kafka",
+                port=self._ports["kafka"],
+                controller_port=self._ports["kafka-controller"],
+                log=self._log("kafka"),
             )
-            self.kafka = (await self._exit.enter_async_context(broker)).address
+            await self._start_server(broker)
+            self.kafka = broker.address
+        self._options.report("kafka")
         await apply_topics(self.kafka, TOPICS.values())
+        await publish(self.kafka, await asyncio.to_thread(load_catalogue, self._catalogue))
+        self._options.report("topics")
 
     async def _start_store(self) -> None:
-        self.store = os.environ.get("TONGBAN_STORE", "")
+        """An own store unless TONGBAN_STORE names one."""
         if not self.store:
-            store = EmbeddedStore(self._options.data / "store", port=self._port("store"))
-            self.store = (await self._exit.enter_async_context(store)).address
+            store = EmbeddedStore(
+                self._data / "store", port=self._ports["store"], log=self._log("store")
+            )
+            await self._start_server(store)
+            self.store = store.address
+        self._options.report("store")
 
-    async def _start_processes(self) -> None:
-        await self._exit.enter_async_context(self.supervisor)
-        for name in OUTSIDE:
-            self._start(name, name)
-        if self._options.services:
-            await publish(self.kafka, load_catalogue(find_directory()))
-            for service in SERVICES:
-                for replica in range(self._options.replicas.get(service, 1)):
-                    self._start(service, f"{service}-{replica}")
-        await self.supervisor.ready()
+    async def _start_server(self, server: EmbeddedServer) -> None:
+        await server.prepare()
+        self.supervisor.start(server.spec, probe=server.probe, tier=_SERVERS)
+        await self.supervisor.ready(server.name)
 
-    def _start(self, program: str, name: str) -> None:
+    def _start_process(self, program: str, name: str, *, tier: int) -> None:
+        argv = [sys.executable, str(_BIN / f"tongban-{program}")]
+        spec = ChildSpec(name, argv, self._log(name), self._environment(name))
+        url = self._url(name)
+        self.supervisor.start(
+            spec, probe=http_probe(f"{url}/readyz"), live_url=f"{url}/livez", tier=tier
+        )
+
+    def _environment(self, name: str) -> dict[str, str]:
         clock = self._options.clock
-        env = {
+        return {
             **self._secrets,
             "TONGBAN_KAFKA": self.kafka,
             "TONGBAN_STORE": self.store,
             "TONGBAN_GATEWAYS": self.gateways,
             "TONGBAN_DEVICES": self.devices,
             "TONGBAN_PROFILE": self._options.profile,
-            "TONGBAN_CATALOGUE": str(find_directory()),
-            "TONGBAN_DATA": str(self._options.data / name),
+            "TONGBAN_CATALOGUE": str(self._catalogue),
+            **({"TONGBAN_CLOCK": clock.describe()} if clock else {}),
+            "TONGBAN_DATA": str(self._data / name),
             "TONGBAN_INSTANCE": name,
             "TONGBAN_HTTP_HOST": "127.0.0.1",
-            "TONGBAN_HTTP_PORT": str(self._port(name)),
+            "TONGBAN_HTTP_PORT": str(self._ports[name]),
         }
-        if clock is not None:
-            env["TONGBAN_CLOCK"] = clock.describe()
-        argv = [sys.executable, str(_BIN / f"tongban-{program}")]
-        spec = ChildSpec(name, argv, self._options.data / "logs" / f"{name}.log", env)
-        self.supervisor.start(spec, ready_url=f"{self._url(name)}/readyz")
 
-    def _port(self, name: str) -> int:
-        """The same through restarts of the process; the book is asked once, while it is free."""
-        if name not in self._ports:
-            assert self._book is not None  # noqa: S101 - made on entering
-            self._ports[name] = self._book.port(name)
-        return self._ports[name]
+    def _log(self, name: str) -> Path:
+        return self._data / "logs" / f"{name}.log"
 
     def _url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self._port(name)}"
+        return f"http://127.0.0.1:{self._ports[name]}"
 
     # -- what a client needs --------------------------------------------------------------------
 
@@ -154,11 +203,33 @@ class Stack:
         """Base URL of the first intake replica."""
         return self._url("intake-0")
 
-    def replicas(self, service: str) -> list[str]:
-        """Names of a service's processes."""
-        return [name for name in self.supervisor.names if name.rpartition("-")[0] == service]
-
     def token(self, kiosk_id: str, branch_id: str, zone: str = "cross_province") -> str:
         """A bearer token that this stack's intake takes."""
         secret = self._secrets["TONGBAN_TOKEN_SECRET"]
         return tokens.issue(secret, kiosk_id=kiosk_id, branch_id=branch_id, zone=zone)
+
+    # -- what a test breaks ---------------------------------------------------------------------
+
+    def replicas(self, service: str) -> list[str]:
+        """Names of a service's processes."""
+        return [name for of, name in self._processes() if of == service]
+
+    def pids(self, name: str) -> list[int]:
+        """Of a process ("router-0", "kafka", "gateways"), or of all replicas of a service."""
+        return [self.supervisor.pid(each) for each in self.replicas(name) or [name]]
+
+    def kill(self, name: str, number: int) -> None:
+        """Send a signal to a process, or to all replicas of a service."""
+        for each in self.replicas(name) or [name]:
+            self.supervisor.kill(each, number)
+
+
+def _catalogue_directory() -> Path:
+    """As `find_directory` says, else the one of the checkout that this file lies in."""
+    try:
+        return find_directory()
+    except FileNotFoundError as error:
+        here = Path(__file__).parents[3] / "catalogue"
+        if os.environ.get("TONGBAN_CATALOGUE") or not here.is_dir():
+            raise StartFailed(str(error)) from error
+        return here

@@ -3,48 +3,58 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import TracebackType
 
-import aiohttp
 import structlog
 
+from tongban_devstack.liveness import watch
 from tongban_devstack.processes import ChildProcess, ChildSpec
+from tongban_devstack.readiness import Probe, wait_ready
+from tongban_devstack.together import together
 
 log = structlog.get_logger(__name__)
+
 RESTART_S = 0.5
 """Between a process's death and its next start."""
-
-
-class NeverReady(Exception):
-    """A process did not become ready in time; the text ends with the tail of its log."""
+_DEATHS_BEFORE_READY = 5
+"""As many while its first readiness is awaited: it will not start by trying again."""
 
 
 @dataclass(slots=True)
 class _Kept:
     spec: ChildSpec
-    ready_url: str
+    probe: Probe
+    live_url: str | None
+    tier: int
     child: ChildProcess
-    keeper: asyncio.Task[None] | None = None
+    keeper: asyncio.Task[None] = field(init=False)
 
 
 class Supervisor:
     """Starts processes, starts them again when they die, stops them in reverse order.
 
-    To be used as an async context manager: leaving it stops everything.
+    To be used as an async context manager: leaving it stops everything. A process keeps its name,
+    arguments and environment from start to start. One that says by `live_url` that it makes no
+    progress is stopped, and so started again.
     """
 
-    def __init__(self, *, grace_s: float = 15.0) -> None:
+    def __init__(self, *, grace_s: float = 15.0, restart_s: float = RESTART_S) -> None:
         self._grace_s = grace_s
+        self._restart_s = restart_s
         self._kept: dict[str, _Kept] = {}
-        self._stopping = False
         self.restarts: Counter[str] = Counter()
 
     async def __aenter__(self) -> Supervisor:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         await self.stop()
 
     @property
@@ -52,66 +62,90 @@ class Supervisor:
         """In the order of their starts."""
         return tuple(self._kept)
 
-    def start(self, spec: ChildSpec, *, ready_url: str) -> None:
-        """Start a process and keep it running under its name."""
-        kept = self._kept[spec.name] = _Kept(spec, ready_url, ChildProcess(spec))
+    def start(
+        self, spec: ChildSpec, *, probe: Probe, live_url: str | None = None, tier: int = 0
+    ) -> None:
+        """Start a process and keep it running under its name.
+
+        Tiers are stopped one after the other, the highest first, the members of one together.
+        """
+        kept = _Kept(spec, probe, live_url, tier, ChildProcess(spec))
         kept.keeper = asyncio.create_task(self._keep(kept), name=f"keep-{spec.name}")
+        self._kept[spec.name] = kept
 
     async def _keep(self, kept: _Kept) -> None:
+        name = kept.spec.name
         while True:
-            code = await kept.child.wait()
-            if self._stopping:
-                return
-            self.restarts[kept.spec.name] += 1
-            log.info("process.died", name=kept.spec.name, code=code)
-            await asyncio.sleep(RESTART_S)
-            if self._stopping:
-                return
-            kept.child = ChildProcess(kept.spec)
+            code = await self._life(kept)
+            self.restarts[name] += 1
+            log.warning("process.died", name=name, code=code, restarts=self.restarts[name])
+            await asyncio.sleep(self._restart_s)
+            try:
+                kept.child = ChildProcess(kept.spec)
+            except OSError as error:  # no memory, no disk: perhaps at the next try
+                log.warning("process.not_started", name=name, error=str(error))
+
+    async def _life(self, kept: _Kept) -> int:
+        """Until the end of the process, which a failed liveness probe brings about."""
+        child = kept.child
+        if kept.live_url is None:
+            return await child.wait()
+        watching = asyncio.create_task(watch(kept.live_url), name=f"watch-{kept.spec.name}")
+        ended = asyncio.create_task(child.wait())
+        try:
+            await asyncio.wait({watching, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                log.warning("process.not_live", name=kept.spec.name, why=watching.result())
+                return await child.stop(self._grace_s)
+            return ended.result()
+        finally:
+            watching.cancel()
+            ended.cancel()
 
     def pid(self, name: str) -> int:
         """The process that has the name now."""
         return self._kept[name].child.pid
 
     def kill(self, name: str, number: int) -> None:
-        """Send a signal to the process of that name."""
+        """Send a signal to the process of that name; nothing if it is dead just now."""
         self._kept[name].child.send_signal(number)
 
     async def ready(self, *names: str, timeout_s: float = 60.0) -> None:
-        """Wait until each answers /readyz with 200.
+        """Wait until each of those named, or all, are ready.
 
         Raises:
-            NeverReady: one of them did not in time.
+            StartFailed: one of them was not in time, or died again and again.
         """
-        async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
-            for name in names or self.names:
-                group.create_task(self._ready(session, self._kept[name], timeout_s))
+        await together(*(self._ready(self._kept[name], timeout_s) for name in names or self.names))
 
-    @staticmethod
-    async def _ready(session: aiohttp.ClientSession, kept: _Kept, timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
-        said = "no answer"
-        while time.monotonic() < deadline:
-            try:
-                timeout = aiohttp.ClientTimeout(total=2)
-                async with session.get(kept.ready_url, timeout=timeout) as reply:
-                    if reply.status == 200:
-                        return
-                    said = (await reply.text())[:500]
-            except (aiohttp.ClientError, TimeoutError) as error:
-                said = type(error).__name__
-            await asyncio.sleep(0.05)
-        name, log_file = kept.spec.name, kept.spec.log
-        raise NeverReady(
-            f"{name} was not ready within {timeout_s:.0f} s ({said}); the end of {log_file}:\n"
-            + kept.child.log_tail()
+    async def _ready(self, kept: _Kept, timeout_s: float) -> None:
+        before = self.restarts[kept.spec.name]
+
+        def hopeless() -> str | None:
+            deaths = self.restarts[kept.spec.name] - before
+            return f"died {deaths} times" if deaths >= _DEATHS_BEFORE_READY else None
+
+        await wait_ready(
+            kept.spec.name,
+            kept.probe,
+            timeout=timeout_s,
+            hopeless=hopeless,
+            log_tail=kept.child.log_tail,
         )
 
     async def stop(self) -> None:
-        """Stop all, the last started first. Never leaves a process behind."""
-        self._stopping = True
-        for kept in reversed(self._kept.values()):
-            await kept.child.stop(self._grace_s)
-            if kept.keeper is not None:
-                kept.keeper.cancel()
-                await asyncio.gather(kept.keeper, return_exceptions=True)
+        """Stop all, by SIGTERM and in the end by SIGKILL. Never leaves a process behind."""
+        try:
+            for tier in sorted({kept.tier for kept in self._kept.values()}, reverse=True):
+                members = [kept for kept in self._kept.values() if kept.tier == tier]
+                await together(*map(self._end, members))
+        finally:
+            for kept in self._kept.values():
+                kept.child.kill_group()
+
+    async def _end(self, kept: _Kept) -> None:
+        kept.keeper.cancel()  # first, or it would start the process again
+        await asyncio.wait({kept.keeper})
+        await kept.child.stop(self._grace_s)
+        if not kept.keeper.cancelled():
+            kept.keeper.result()  # it ends by itself only by a fault

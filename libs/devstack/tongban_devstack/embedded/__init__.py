@@ -1,7 +1,9 @@
 """A real broker and a real document store on this machine, for laptops and tests."""
 
+from tongban_devstack.embedded.jars import JarsUnavailable
 from tongban_devstack.embedded.kafka import EmbeddedKafka
-from tongban_devstack.embedded.server import EmbeddedServer, StartFailed
+from tongban_devstack.embedded.server import EmbeddedServer
 from tongban_devstack.embedded.store import EmbeddedStore
+from tongban_devstack.readiness import StartFailed
 
-__all__ = ["EmbeddedKafka", "EmbeddedServer", "EmbeddedStore", "StartFailed"]
+__all__ = ["EmbeddedKafka", "EmbeddedServer", "EmbeddedStore", "JarsUnavailable", "StartFailed"]

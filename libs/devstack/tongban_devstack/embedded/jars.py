@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import jgo
 import requests
 from jgo.config import GlobalSettings
+from jgo.constants import MAVEN_CENTRAL_URL
 from jgo.maven import MavenContext
 from rich.console import Console
 from rich.progress import Progress
@@ -32,12 +31,6 @@ WAY_ROUND = (
 
 class JarsUnavailable(RuntimeError):
     """The jars cannot be fetched, or are not what was pinned; the text says what to do."""
-
-
-def user_cache() -> Path:
-    """Where this project keeps what it can fetch or make again (XDG Base Directory)."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "tongban"
 
 
 def pinned_jars() -> dict[str, str]:
@@ -79,7 +72,7 @@ def _fetch(directory: Path, pinned: dict[str, str]) -> None:
     try:
         maven = MavenContext(
             repo_cache=staging / "repository",
-            remote_repos={"central": jgo.MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories},  # type: ignore[attr-defined]
+            remote_repos={"central": MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories},
             timeout=30,
         )
         (staging / "jars").mkdir()

@@ -11,14 +11,16 @@ from pathlib import Path
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from rich.console import Console
 
-from tongban_devstack.embedded.jars import broker_home, class_path, user_cache
+from tongban_devstack.embedded.jars import broker_home, class_path
 from tongban_devstack.embedded.jvm import fingerprint, java_command
-from tongban_devstack.embedded.server import EmbeddedServer, NotReady, StartFailed, listening
+from tongban_devstack.embedded.server import EmbeddedServer, listening
 from tongban_devstack.embedded.storage import format_storage, settings
-from tongban_devstack.files import InUse, exclusive, write_atomically
+from tongban_devstack.files import InUse, exclusive, user_cache, write_atomically
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildSpec
+from tongban_devstack.readiness import NotReady, StartFailed
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +72,7 @@ class EmbeddedKafka(EmbeddedServer):
         format_storage(logs, broker_home(self._cache), self._jars)
 
     async def probe(self) -> None:
-        if not listening(self.port):
+        if not await listening(self.port):
             raise NotReady("nothing listens yet")
         admin = AIOKafkaAdminClient(bootstrap_servers=self.address, request_timeout_ms=4000)
         try:
@@ -109,7 +111,7 @@ async def _ahead_of_time(cache: Path) -> list[str]:
 
 async def _train(cache: Path, prepared: Path) -> None:
     """Run a broker once and have its runtime write down at its end what it loaded."""
-    log.info("preparing the broker for quick starts; once, about 15 s")
+    Console(stderr=True).print("Preparing Kafka for quick starts, once, about 15 s ...")
     with tempfile.TemporaryDirectory(dir=prepared.parent, prefix="training-") as scratch:
         output = Path(scratch) / prepared.name
         flags = [f"-XX:AOTCacheOutput={output}"]

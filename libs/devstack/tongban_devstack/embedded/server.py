@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import time
 from abc import ABC, abstractmethod
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -13,16 +11,9 @@ from typing import Self
 
 from tongban_devstack.files import exclusive
 from tongban_devstack.processes import ChildProcess, ChildSpec
+from tongban_devstack.readiness import wait_ready
 
 START_TIMEOUT_S = 60.0
-
-
-class StartFailed(RuntimeError):
-    """A server ended, or was not ready in time; the text carries the end of its log."""
-
-
-class NotReady(Exception):
-    """A probe's answer: not yet."""
 
 
 class EmbeddedServer(ABC):
@@ -97,9 +88,15 @@ class EmbeddedServer(ABC):
             self.data_dir.mkdir(parents=True, exist_ok=True)
             stack.enter_context(exclusive(self.data_dir / "in-use.lock", wait=False))
             await self.prepare()
-            self._child = ChildProcess(self.spec)
-            stack.push_async_callback(self._child.stop, self.stop_grace_s)
-            await wait_ready(self._child, self, timeout)
+            child = self._child = ChildProcess(self.spec)
+            stack.push_async_callback(child.stop, self.stop_grace_s)
+            await wait_ready(
+                self.name,
+                self.probe,
+                timeout=timeout,
+                hopeless=lambda: None if child.alive else "ended before it was ready",
+                log_tail=child.log_tail,
+            )
             self._held = stack.pop_all()
 
     async def stop(self) -> None:
@@ -119,34 +116,11 @@ class EmbeddedServer(ABC):
         await self.stop()
 
 
-async def wait_ready(child: ChildProcess, server: EmbeddedServer, timeout: float) -> None:
-    """Poll until the server is ready.
-
-    Raises:
-        StartFailed: the child ended, or was not ready in `timeout` seconds.
-    """
-    deadline = time.monotonic() + timeout
-    last = "nothing was asked yet"
-    while time.monotonic() < deadline:
-        if not child.alive:
-            raise StartFailed(
-                f"{server.name} ended with {await child.wait()} before it was ready. The end of"
-                f" {server.log}:\n{child.log_tail()}"
-            )
-        try:
-            async with asyncio.timeout_at(asyncio.get_running_loop().time() + 5):
-                return await server.probe()
-        except (NotReady, TimeoutError) as error:
-            last = str(error) or "no answer in 5 s"
-        await asyncio.sleep(0.05)
-    raise StartFailed(
-        f"{server.name} was not ready in {timeout:g} s ({last}). The end of {server.log}:\n"
-        f"{child.log_tail()}"
-    )
-
-
-def listening(port: int) -> bool:
+async def listening(port: int) -> bool:
     """Whether somebody accepts connections on the loopback interface at that port."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tongban_devstack.embedded.jvm import java_command
-from tongban_devstack.embedded.server import StartFailed
 from tongban_devstack.files import write_atomically
+from tongban_devstack.readiness import StartFailed
 
 _SETTINGS = """\
 process.roles=broker,controller

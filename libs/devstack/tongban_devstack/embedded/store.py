@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 from tongban_common.store import Store, StoreUnavailable
-from tongban_devstack.embedded.server import EmbeddedServer, NotReady, listening
+from tongban_devstack.embedded.server import EmbeddedServer, listening
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildSpec
+from tongban_devstack.readiness import NotReady
 
 
 class EmbeddedStore(EmbeddedServer):
@@ -38,7 +39,7 @@ class EmbeddedStore(EmbeddedServer):
         """Nothing to fetch: the store is installed with this package."""
 
     async def probe(self) -> None:
-        if not listening(self.port):
+        if not await listening(self.port):
             raise NotReady("nothing listens yet")
         store = Store(self.address, "readiness", timeout_ms=4000)
         try:

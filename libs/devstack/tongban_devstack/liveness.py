@@ -1,0 +1,32 @@
+"""The liveness probe: a process that lives but makes no progress is to be started again."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+
+PERIOD_S = 5.0
+THRESHOLD = 3
+"""Failures in a row; 15 s in all, as with Kubernetes' defaults halved."""
+
+
+async def watch(url: str, *, period_s: float = PERIOD_S) -> str:
+    """Return, with the reason it gave, when the process has said 503 three times in a row.
+
+    No answer is no verdict: a process that is just starting, or stopped in a debugger, is left
+    alone, and one that is dead is noticed by its death.
+    """
+    failures = 0
+    timeout = aiohttp.ClientTimeout(total=period_s)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        while True:
+            await asyncio.sleep(period_s)
+            try:
+                async with session.get(url) as reply:
+                    said = (await reply.text())[:500]
+                    failures = failures + 1 if reply.status == 503 else 0
+            except (aiohttp.ClientError, TimeoutError):
+                failures = 0
+            if failures >= THRESHOLD:
+                return said

@@ -1,0 +1,69 @@
+"""Waiting for a process until it does real work for a client."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+
+PROBE_TIMEOUT_S = 5.0
+_BETWEEN_PROBES_S = 0.05
+
+
+class NotReady(Exception):
+    """A probe's answer: not yet; the text says what is missing."""
+
+
+class StartFailed(RuntimeError):
+    """A process ended, or was not ready in time; the text ends with the end of its log."""
+
+
+Probe = Callable[[], Awaitable[None]]
+"""Returns when the process is ready, raises NotReady when it is not yet."""
+
+
+def http_probe(url: str) -> Probe:
+    """Ready when `url` answers 200."""
+
+    async def probe() -> None:
+        try:
+            async with aiohttp.ClientSession() as session, session.get(url) as reply:
+                if reply.status != 200:
+                    raise NotReady((await reply.text())[:500])
+        except aiohttp.ClientError as error:
+            raise NotReady(type(error).__name__) from error
+
+    return probe
+
+
+async def wait_ready(
+    name: str,
+    probe: Probe,
+    *,
+    timeout: float,
+    hopeless: Callable[[], str | None],
+    log_tail: Callable[[], str],
+) -> None:
+    """Probe until the process is ready, `hopeless` tells why it will never be, or time is up.
+
+    Raises:
+        StartFailed: with the reason and the end of the log.
+    """
+    deadline = time.monotonic() + timeout
+    last = "not asked yet"
+    while True:
+        reason = hopeless()
+        if reason is None and time.monotonic() > deadline:
+            reason = f"was not ready in {timeout:g} s ({last})"
+        if reason is not None:
+            raise StartFailed(f"{name} {reason}. The end of its log:\n{log_tail()}")
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                return await probe()
+        except NotReady as error:
+            last = str(error)
+        except TimeoutError:
+            last = f"no answer in {PROBE_TIMEOUT_S:g} s"
+        await asyncio.sleep(_BETWEEN_PROBES_S)
