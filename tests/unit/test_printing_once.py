@@ -1,14 +1,8 @@
-"""One order, any number of processes, any order of events: never two sheet sets.
-
-Processes are coroutines that are driven by hand. Whatever they send, to the printer or to the
-store, lies on a wire until the test decides: it arrives, it arrives and the answer is lost, it is
-lost, or the sender gives up waiting while it is still under way. Between any two of these a process
-may be killed, or another may take over while the first sleeps.
-"""
+"""One order, any number of processes, any order of events: never two sheet sets."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -17,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.unit.wire_kit import Turn, Wire, advance
 from tongban_common.clock import CHINA, BusinessClock
 from tongban_common.domain.status import PrintStatus
 from tongban_common.events.models import DocumentRef
@@ -31,38 +26,6 @@ from tongban_printing.stopping import Stopping
 
 REF = DocumentRef(document_id="d", title="证明", pages=3, sha256="0")
 NOT_POSSIBLE, NOT_FOUND = 0x0404, 0x0406
-
-
-class _Turn:
-    """Awaited, it lets the test decide what happens next."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
-
-
-@dataclass(eq=False)
-class Message:
-    """Something under way, and what its sender waits for."""
-
-    effect: Callable[[], Any]
-    trouble: Exception
-    arrived: bool = False
-    answer: Any = None
-    settled: bool = False
-    """The sender has an answer, or has given up."""
-
-    def arrive(self, *, answered: bool) -> None:
-        self.arrived = True
-        try:
-            answer = self.effect()
-        except (Refused, Overtaken) as refusal:
-            answer = refusal
-        if not self.settled:
-            self.answer = answer if answered else self.trouble
-            self.settled = True
-
-    def give_up(self) -> None:
-        self.answer, self.settled = self.trouble, True
 
 
 @dataclass
@@ -80,16 +43,7 @@ class World:
     made: int = 0
     sheets: int = 0
     epoch: int = 0
-    wire: list[Message] = field(default_factory=list)
-
-    async def send(self, effect: Callable[[], Any], trouble: Exception) -> Any:
-        message = Message(effect, trouble)
-        self.wire.append(message)
-        while not message.settled:
-            await _Turn()
-        if isinstance(message.answer, Exception):
-            raise message.answer
-        return message.answer
+    wire: Wire = field(default_factory=Wire)
 
     # --- what arrives
 
@@ -137,7 +91,7 @@ class ModelPrinter:
         self._world = world
 
     def _ask(self, effect: Callable[[], Any]) -> Awaitable[Any]:
-        return self._world.send(effect, PrinterTrouble("打印机离线"))
+        return self._world.wire.send(effect, PrinterTrouble("打印机离线"))
 
     async def create_job(self, name: str) -> PrinterJob:
         return cast(PrinterJob, await self._ask(lambda: self._world.create(name)))
@@ -175,11 +129,13 @@ class ModelStore:
         self._world = world
 
     async def read(self) -> Order:
-        order: Order = await self._world.send(lambda: self._world.order, StoreUnavailable("down"))
+        order: Order = await self._world.wire.send(
+            lambda: self._world.order, StoreUnavailable("down")
+        )
         return order
 
     async def save(self, order: Order, change: Change, *, epoch: int) -> Order:
-        write = self._world.send(
+        write = self._world.wire.send(
             lambda: self._world.write(order, change, epoch), StoreUnavailable("down")
         )
         return cast(Order, await write)
@@ -191,7 +147,7 @@ class ModelStore:
         pass
 
     async def sleep(self, _: float) -> None:
-        await _Turn()
+        await Turn()
 
 
 async def process(world: World, epoch: int) -> None:
@@ -215,15 +171,6 @@ async def process(world: World, epoch: int) -> None:
         except (StoreUnavailable, Overtaken):
             continue
         return
-
-
-def advance(coroutine: Coroutine[Any, Any, None]) -> bool:
-    """One turn; False when it has ended."""
-    try:
-        coroutine.send(None)
-    except StopIteration:
-        return False
-    return True
 
 
 def fresh_world() -> World:
@@ -269,16 +216,15 @@ def disturb(
     """Returns how many processes were started."""
     started = 1
     for kind in data.draw(st.lists(st.sampled_from(ACTIONS + faults), min_size=20, max_size=80)):
-        pending = [message for message in world.wire if not message.arrived]
-        message = data.draw(st.sampled_from(pending)) if pending else None
+        pending = world.wire.pending
+        parcel = data.draw(st.sampled_from(pending)) if pending else None
         match kind:
-            case "arrive" | "answer lost" if message:
-                message.arrive(answered=kind == "arrive")
-            case "lost" if message:
-                world.wire.remove(message)
-                message.give_up()
-            case "give up" if message and not message.settled:
-                message.give_up()
+            case "arrive" | "answer lost" if parcel:
+                parcel.arrive(answered=kind == "arrive")
+            case "lost" if parcel:
+                world.wire.lose(parcel)
+            case "give up" if parcel and not parcel.settled:
+                parcel.give_up()
             case "kill" if len(living) > 1:
                 living.pop(0).close()
             case "start" if len(living) < 3:
@@ -298,20 +244,20 @@ def disturb(
 
 def come_to_rest(data: st.DataObject, world: World, last: Coroutine[Any, Any, None]) -> None:
     """All others are dead, what they sent may still arrive, and one process has all the time."""
-    late = [message for message in world.wire if not message.arrived]
+    late = world.wire.pending
     turns = 0
     while advance(last):
         turns += 1
         assert turns < 2000, f"no end: {world.order}"
         if late and data.draw(st.booleans(), label="late"):
             late.pop().arrive(answered=False)
-        for message in world.wire:
-            if not message.arrived and message not in late:
-                message.arrive(answered=True)
+        for parcel in world.wire.pending:
+            if parcel not in late:
+                parcel.arrive(answered=True)
         world.print()
         assert world.sheets <= 1
-    for message in late:
-        message.arrive(answered=False)
+    for parcel in late:
+        parcel.arrive(answered=False)
     world.print()
     assert world.sheets <= 1
 
@@ -357,9 +303,8 @@ def test_nothing_gets_in_the_way_most_days() -> None:
     world = fresh_world()
     only = process(world, 1)
     while advance(only):
-        for message in world.wire:
-            if not message.arrived:
-                message.arrive(answered=True)
+        for parcel in world.wire.pending:
+            parcel.arrive(answered=True)
         world.print()
     assert (world.sheets, world.made) == (1, 1)
     assert world.order.status is PrintStatus.PRINTED

@@ -1,0 +1,233 @@
+"""One message, any number of processes, any order of events: no provider delivers it twice, and no
+two providers deliver it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.wire_kit import Turn, Wire, advance
+from tongban_common.clock import BusinessClock
+from tongban_common.kafka import Retry
+from tongban_common.store import StoreUnavailable
+from tongban_notify import delivery
+from tongban_notify.delivery import Delivery
+from tongban_notify.guards import Guard, Guards, Overtaken, State
+from tongban_notify.messages import Message, Template
+from tongban_notify.provider import NotSent, Provider, Unclear
+
+SETTLE = 10.0
+EPOCH = datetime(2026, 3, 2, tzinfo=UTC)
+MESSAGE = Message("m", "r", Template.COMPLETED, "13800138000", "您好")
+
+
+@dataclass
+class World:
+    """The providers, the store, the time and the wire to them."""
+
+    guard: Guard | None = None
+    delivered: Counter[str] = field(default_factory=Counter)
+    refusing: set[str] = field(default_factory=set)
+    busy: set[str] = field(default_factory=set)
+    wire: Wire = field(default_factory=Wire)
+
+    @property
+    def wall(self) -> datetime:
+        return EPOCH + timedelta(seconds=self.wire.now)
+
+    def take(self, provider: str, *, honours: bool) -> None:
+        if provider in self.refusing:
+            raise NotSent("content", final=True)
+        if provider in self.busy:
+            raise NotSent("throttled", final=False)
+        if not (honours and self.delivered[provider]):
+            self.delivered[provider] += 1
+
+    def claim(self) -> Guard:
+        if self.guard is None:
+            self.guard = Guard(reference="m", state=State.CLAIMED)
+        return self.guard
+
+    def write(self, guard: Guard, **fields: Any) -> Guard:
+        assert self.guard is not None
+        if guard.rev != self.guard.rev:
+            raise Overtaken(guard.reference)
+        self.guard = self.guard.model_copy(update={**fields, "rev": guard.rev + 1})
+        return self.guard
+
+    def check(self) -> None:
+        assert sum(self.delivered.values()) <= 1, self.delivered
+
+
+class ModelGuards:
+    """Has the methods of Guards."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def _ask(self, effect: Any) -> Guard:
+        return cast(Guard, await self._world.wire.send(effect, StoreUnavailable("down")))
+
+    async def claim(self, _: Message) -> Guard:
+        return await self._ask(self._world.claim)
+
+    async def sending(self, guard: Guard, provider: str) -> Guard:
+        fields = {"state": State.SENDING, "provider": provider, "since": self._world.wall}
+        return await self._ask(lambda: self._world.write(guard, **fields))
+
+    async def not_sent(self, guard: Guard, *, refused: bool) -> Guard:
+        by = [*guard.refused_by, guard.provider] if refused else guard.refused_by
+        fields = {"state": State.CLAIMED, "refused_by": by}
+        return await self._ask(lambda: self._world.write(guard, **fields))
+
+    async def over(
+        self, guard: Guard, state: State, *, at: datetime, reason: str | None = None
+    ) -> Guard:
+        fields = {"state": state, "at": at, "reason": reason}
+        return await self._ask(lambda: self._world.write(guard, **fields))
+
+
+class ModelProvider:
+    """Has the methods of Provider."""
+
+    def __init__(self, world: World, name: str, *, honours: bool) -> None:
+        self._world = world
+        self.name = name
+        self.honours_reference = honours
+
+    async def send(self, _: Message) -> None:
+        await self._world.wire.send(
+            lambda: self._world.take(self.name, honours=self.honours_reference), Unclear("reset")
+        )
+
+    async def knows(self, _: str) -> bool:
+        known = await self._world.wire.send(
+            lambda: self._world.delivered[self.name] > 0, Unclear("reset")
+        )
+        return bool(known)
+
+    async def usable(self) -> bool:
+        return True
+
+
+async def process(world: World, honouring: bool) -> None:
+    """What the worker does with one record: again after a Retry."""
+    providers = [
+        ModelProvider(world, "first", honours=honouring),
+        ModelProvider(world, "second", honours=False),
+    ]
+    work = Delivery(
+        cast(Guards, ModelGuards(world)),
+        cast(list[Provider], providers),
+        clock=BusinessClock.real(),
+        settle=timedelta(seconds=SETTLE),
+    )
+    while True:
+        try:
+            await work.deliver(MESSAGE)
+        except (Retry, StoreUnavailable):
+            await Turn()
+        else:
+            return
+
+
+ACTIONS = ["arrive"] * 7 + ["advance"] * 8 + ["time"] * 3
+FAULTS = ["answer lost", "lost", "give up", "kill", "start", "start", "busy", "refusing"]
+
+
+def let_time_pass(data: st.DataObject, world: World) -> None:
+    """A send arrives within the settling time of its guard, or never; that is what it means."""
+    step = data.draw(st.sampled_from([0.5, 1.0, 4.0, SETTLE]))
+    world.wire.now += step
+    for parcel in world.wire.pending:
+        if world.wire.now - parcel.sent_at >= SETTLE / 2:
+            world.wire.lose(parcel)
+
+
+def play(data: st.DataObject, *, honouring: bool) -> World:
+    world = World()
+    clock = SimpleNamespace(now=lambda _: world.wall)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delivery, "datetime", clock)
+        patch.setattr(delivery, "time", SimpleNamespace(monotonic=lambda: world.wire.now))
+        living = [process(world, honouring)]
+        try:
+            disturb(data, world, living, honouring)
+        finally:
+            for each in living:
+                each.close()
+        come_to_rest(data, world, process(world, honouring))
+    return world
+
+
+def disturb(
+    data: st.DataObject, world: World, living: list[Coroutine[Any, Any, None]], honouring: bool
+) -> None:
+    for kind in data.draw(st.lists(st.sampled_from(ACTIONS + FAULTS), min_size=20, max_size=80)):
+        pending = world.wire.pending
+        parcel = data.draw(st.sampled_from(pending)) if pending else None
+        match kind:
+            case "arrive" | "answer lost" if parcel:
+                parcel.arrive(answered=kind == "arrive")
+            case "lost" if parcel:
+                world.wire.lose(parcel)
+            case "give up" if parcel and not parcel.settled:
+                parcel.give_up()
+            case "time":
+                let_time_pass(data, world)
+            case "kill" if len(living) > 1:
+                living.pop(0).close()
+            case "start" if len(living) < 3:
+                living.append(process(world, honouring))
+            case "advance" if living:
+                chosen = data.draw(st.sampled_from(range(len(living))))
+                if not advance(living[chosen]):
+                    del living[chosen]
+            case "busy" | "refusing":
+                affected = world.busy if kind == "busy" else world.refusing
+                affected ^= {data.draw(st.sampled_from(["first", "second"]))}
+        world.check()
+
+
+def come_to_rest(data: st.DataObject, world: World, last: Coroutine[Any, Any, None]) -> None:
+    world.busy.clear()
+    late = world.wire.pending
+    turns = 0
+    try:
+        while advance(last):
+            turns += 1
+            assert turns < 2000, f"no end: {world.guard}"
+            if late and data.draw(st.booleans(), label="late"):
+                late.pop().arrive(answered=False)
+            for parcel in world.wire.pending:
+                if parcel not in late:
+                    parcel.arrive(answered=True)
+            world.wire.now += 1
+            late = [each for each in late if world.wire.now - each.sent_at < SETTLE / 2]
+            world.check()
+    finally:
+        last.close()
+
+
+@pytest.mark.parametrize("honouring", [True, False])
+def test_a_message_is_delivered_once_or_refused_by_all(honouring: bool) -> None:
+    @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.data())
+    def search(data: st.DataObject) -> None:
+        world = play(data, honouring=honouring)
+        assert world.guard is not None
+        if world.guard.state is State.REFUSED:
+            assert not +world.delivered
+        else:
+            assert world.guard.state is State.SENT
+            assert +world.delivered == Counter({world.guard.provider: 1})
+
+    search()
