@@ -17,6 +17,9 @@ from tongban_common.observability.health import Check
 from tongban_common.store import StoreUnavailable
 from tongban_intake.api import catalogue, documents, followups, openapi, probes, requests
 from tongban_intake.http.telemetry import Edge, HttpMetrics
+from tongban_intake.kiosk import applying, browsing, following
+from tongban_intake.kiosk.rendering import Pages
+from tongban_intake.kiosk.session import Session
 from tongban_intake.problems import Kind, Problem, language_of
 from tongban_intake.services import Services
 from tongban_intake.submission.wording import of_model
@@ -37,37 +40,46 @@ def build_app(
     app.include_router(probes.router(live=live, ready=ready, registry=registry))
     for part in (requests, followups, documents, catalogue):
         app.include_router(part.router(services))
+    pages = Pages(idle_seconds=services.settings.idle_seconds)
+    session = Session(services)
+    app.include_router(browsing.router(services, pages, session))
+    app.include_router(applying.router(services, pages, session))
+    app.include_router(following.router(services, pages, session))
     openapi.complete(app)
-    _answer_errors(app)
+    _answer_errors(app, pages)
     return Edge(app, metrics=HttpMetrics(registry), send_seconds=services.settings.send_seconds)
 
 
-def _answer_errors(app: FastAPI) -> None:
-    """Whatever goes wrong is answered as a problem document."""
+def _answer_errors(app: FastAPI, pages: Pages) -> None:
+    """Whatever goes wrong is answered as a problem document, or as a page to a person."""
+
+    def answer(request: Request, problem: Problem) -> Response:
+        if request.url.path.startswith("/kiosk"):
+            return pages.problem(problem)
+        return problem.response(language_of(request))
 
     @app.exception_handler(Problem)
     async def problem(request: Request, error: Problem) -> Response:
-        return error.response(language_of(request))
+        return answer(request, error)
 
     @app.exception_handler(HTTPException)
     async def from_framework(request: Request, error: HTTPException) -> Response:
         kind = _BY_STATUS.get(error.status_code, Kind.MALFORMED)
         headers = dict(error.headers or {})
-        return Problem(kind, headers=headers).response(language_of(request))
+        return answer(request, Problem(kind, headers=headers))
 
     @app.exception_handler(RequestValidationError)
     async def parameters(request: Request, error: RequestValidationError) -> Response:
         # FastAPI reads parameters only; where one stands (query, path) comes first in its path.
         errors: list[Any] = [{**each, "loc": each["loc"][1:]} for each in error.errors()]
-        return Problem(Kind.INVALID, errors=of_model(errors)).response(language_of(request))
+        return answer(request, Problem(Kind.INVALID, errors=of_model(errors)))
 
     @app.exception_handler(StoreUnavailable)
     async def store_unavailable(request: Request, _: StoreUnavailable) -> Response:
         detail = Text("数据暂时无法读取，请稍后重试", "The store does not answer; try again")
-        problem = Problem(Kind.UNAVAILABLE, detail, retry_after=2)
-        return problem.response(language_of(request))
+        return answer(request, Problem(Kind.UNAVAILABLE, detail, retry_after=2))
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, _: Exception) -> Response:
         # The edge logs it: the framework raises it again after this.
-        return Problem(Kind.INTERNAL).response(language_of(request))
+        return answer(request, Problem(Kind.INTERNAL))

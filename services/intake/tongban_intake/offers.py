@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -103,6 +104,16 @@ class Offers:
     def revision(self) -> str:
         """Changes whenever any item does."""
         return f"{self._revision:032x}"
+
+    @property
+    def provinces(self) -> dict[str, str]:
+        """Code to name of the provinces that offer anything, in the order of GB/T 2260."""
+        return dict(sorted({item.province: item.province_name for item in self.catalogue}.items()))
+
+    @property
+    def domains(self) -> dict[str, int]:
+        """How many items each domain has."""
+        return Counter(item.domain for item in self.catalogue)
 
     def readiness(self) -> str | None:
         """None, or why nothing can be accepted yet."""

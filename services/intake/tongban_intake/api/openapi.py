@@ -54,16 +54,22 @@ LAST_EVENT_HEADER = {
     "example": "2",
 }
 SUBMISSION_EXAMPLE = {
-    "item_code": "34000020010010007",
+    "item_code": "34000020140020006",
     "channel": "self_service",
     "applicant": {
         "type": "person",
         "name": "张三",
         "id_type": "resident_id",
-        "id_number": "340000197806010019",
+        "id_number": "340000196204238113",
         "phone": "13800001234",
     },
-    "form": {"insured_city": "合肥市", "period_from": "2025-01", "period_to": "2025-12"},
+    "form": {
+        "insured_city": "合肥市",
+        "insurance_kind": "企业职工基本养老保险",
+        "period_from": "2025-01",
+        "period_to": "2025-12",
+        "purpose": "贷款",
+    },
     "print": True,
 }
 

@@ -1,0 +1,149 @@
+"""Pages for handing in: the form, reading it over, and the submission itself.
+
+One form is one Idempotency-Key, kept in the page: a double click, a reload or the way back and
+forth again end in one request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from tongban_common.catalogue import Item
+from tongban_common.tokens import Kiosk
+from tongban_intake.kiosk import fields
+from tongban_intake.kiosk.fields import Errors, Posted
+from tongban_intake.kiosk.rendering import Pages
+from tongban_intake.kiosk.session import Session, new_key
+from tongban_intake.problems import Kind, Problem
+from tongban_intake.services import Services
+from tongban_intake.text import Text
+
+_TRY_AGAIN = (Kind.UNAVAILABLE, Kind.TOO_MANY)
+_CARRIED = ("form.", "applicant.", "assist", "print")
+_FIRST: Mapping[str, list[str]] = {"applicant.type": ["person"], "print": ["1"]}
+
+
+def router(services: Services, pages: Pages, session: Session) -> APIRouter:
+    """GET and POST /kiosk/items/{code}."""
+    routes = APIRouter(prefix="/kiosk/items", include_in_schema=False)
+    desk = _Desk(services, pages, session)
+
+    @routes.get("/{code}")
+    async def form(request: Request, code: str, example: bool = False) -> Response:
+        kiosk = session.kiosk(request)
+        item = desk.item(code)
+        posted = fields.example_of(item) if example else _first(item)
+        return desk.form(kiosk, item, new_key(), posted, {})
+
+    @routes.post("/{code}")
+    async def step(request: Request, code: str) -> Response:
+        kiosk = session.kiosk(request)
+        posted = await session.posted(request, kiosk)
+        item = desk.item(code)
+        key = posted["key"][0]
+        match posted.get("step", [""])[0]:
+            case "edit":
+                return desk.form(kiosk, item, key, posted, {})
+            case "submit":
+                return await desk.submit(kiosk, item, key, posted)
+            case _:
+                return desk.read_over(kiosk, item, key, posted)
+
+    return routes
+
+
+def _first(item: Item) -> Posted:
+    kind = "company" if item.audience == "company" else "person"
+    return {**_FIRST, "applicant.type": [kind]}
+
+
+class _Desk:
+    def __init__(self, services: Services, pages: Pages, session: Session) -> None:
+        self._services = services
+        self._pages = pages
+        self._session = session
+
+    def item(self, code: str) -> Item:
+        item = self._services.offers.get(code)
+        if item is None:
+            raise Problem(
+                Kind.NOT_FOUND, Text("这个事项已停止办理", "The item is not offered any more")
+            )
+        return item
+
+    def form(self, kiosk: Kiosk, item: Item, key: str, posted: Posted, errors: Errors) -> Response:
+        return self._pages.page(
+            "form.html",
+            code=422 if errors else 200,
+            kiosk=kiosk,
+            item=item,
+            key=key,
+            proof=self._session.proof(kiosk, key),
+            posted=posted,
+            errors=errors,
+            **_sections(item, posted, errors),
+        )
+
+    def read_over(
+        self, kiosk: Kiosk, item: Item, key: str, posted: Posted, notice: str | None = None
+    ) -> Response:
+        """Everything once more, to confirm; the form again where something is wrong."""
+        try:
+            self._services.checker.check(
+                fields.read_submission(item, posted), today=self._services.clock.now().date()
+            )
+        except Problem as problem:
+            return self.form(kiosk, item, key, posted, _by_pointer(problem))
+        return self._pages.page(
+            "confirm.html",
+            kiosk=kiosk,
+            item=item,
+            key=key,
+            proof=self._session.proof(kiosk, key),
+            posted=posted,
+            carried=[
+                (name, value)
+                for name, values in posted.items()
+                if name.startswith(_CARRIED)
+                for value in values
+            ],
+            notice=notice,
+            **_sections(item, posted, {}),
+        )
+
+    async def submit(self, kiosk: Kiosk, item: Item, key: str, posted: Posted) -> Response:
+        body = fields.read_submission(item, posted)
+        try:
+            request_id = await self._services.acceptor.accept(kiosk, key, body)
+        except Problem as problem:
+            if problem.kind is Kind.INVALID:
+                return self.form(kiosk, item, key, posted, _by_pointer(problem))
+            if problem.kind is Kind.KEY_REUSED:
+                notice = "您刚才已提交过一次，本次内容有改动。如需另办一件，请再次确认提交。"
+                return self.read_over(kiosk, item, new_key(), posted, notice)
+            if problem.kind in _TRY_AGAIN:
+                notice = "系统繁忙，尚未提交成功。请稍等几秒，再按一次“确认提交”，不会重复办理。"
+                return self.read_over(kiosk, item, key, posted, notice)
+            raise
+        return RedirectResponse(f"/kiosk/requests/{request_id}", status_code=303)
+
+
+def _sections(item: Item, posted: Posted, errors: Errors) -> dict[str, Any]:
+    return {
+        "form_fields": fields.form_fields(item, posted, errors),
+        "person_fields": fields.person_fields(posted, errors, under="applicant"),
+        "company_fields": fields.company_fields(posted, errors),
+        "agent_fields": fields.person_fields(posted, errors, under="applicant.agent"),
+    }
+
+
+def _by_pointer(problem: Problem) -> Errors:
+    found: dict[str, str] = {}
+    for error in problem.errors:
+        found.setdefault(error.pointer, error.message.zh)
+    return found

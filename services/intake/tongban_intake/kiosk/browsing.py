@@ -1,0 +1,77 @@
+"""Pages for finding an item: home and lists. Nothing personal is on them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from tongban_intake.api.catalogue import ItemQuery
+from tongban_intake.kiosk.rendering import DOMAINS, Pages
+from tongban_intake.kiosk.session import Session
+from tongban_intake.problems import Kind, Problem
+from tongban_intake.services import Services
+
+_MOST_USED = 6
+_PAGE_SIZE = 12
+
+
+def router(services: Services, pages: Pages, session: Session) -> APIRouter:
+    """/kiosk, /kiosk/login, /kiosk/items and the static files."""
+    routes = APIRouter(prefix="/kiosk", include_in_schema=False)
+    offers = services.offers
+
+    @routes.get("/login")
+    async def login(request: Request, token: str = "") -> Response:
+        kiosk = services.auth.token(token)
+        response = RedirectResponse("/kiosk", status_code=303)
+        session.log_in(response, token, kiosk, secure=request.url.scheme == "https")
+        return response
+
+    @routes.get("/static/{name}")
+    async def static(name: str) -> Response:
+        found = pages.static.response(name)
+        if found is None:
+            raise Problem(Kind.NOT_FOUND)
+        return found
+
+    @routes.get("")
+    async def home(request: Request) -> Response:
+        kiosk = session.kiosk(request)
+        summary = offers.catalogue.summary()
+        return pages.page(
+            "home.html",
+            kiosk=kiosk,
+            summary=summary,
+            total=len(offers.catalogue),
+            offered_domains=offers.domains,
+            provinces=offers.provinces,
+            most_used=offers.catalogue.filter(zone=kiosk.zone)[:_MOST_USED],
+        )
+
+    @routes.get("/items")
+    async def items(request: Request, wanted: Annotated[ItemQuery, Query()]) -> Response:
+        kiosk = session.kiosk(request)
+        found = offers.page(wanted.selection, page=wanted.page, page_size=_PAGE_SIZE)
+        chosen = wanted.model_dump(exclude={"page", "page_size"}, exclude_none=True, mode="json")
+
+        def link(**changes: str | int | None) -> str:
+            query = {k: v for k, v in {**chosen, **changes}.items() if v is not None}
+            return f"/kiosk/items?{urlencode(query)}"
+
+        return pages.page(
+            "items.html",
+            kiosk=kiosk,
+            found=found,
+            chosen=chosen,
+            page=wanted.page,
+            last_page=max(1, -(-found.total // _PAGE_SIZE)),
+            link=link,
+            provinces=offers.provinces,
+            domain_pairs=[(name, name) for name in DOMAINS],
+        )
+
+    return routes

@@ -1,0 +1,247 @@
+"""From an item's JSON Schema to the fields of a page, and from what was typed back to JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tongban_common.catalogue import Item
+from tongban_common.domain.identity import ID_TYPES
+
+Posted = Mapping[str, Sequence[str]]
+Errors = Mapping[str, str]
+"""JSON Pointer to what is wrong there."""
+
+_RADIO_UP_TO = 6
+"""Options that are all shown; more become a list to choose from."""
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,10})?")
+
+ID_TYPE_NAMES = {
+    "resident_id": "居民身份证",
+    "hk_macau_permit": "港澳居民来往内地通行证",
+    "taiwan_permit": "台湾居民来往大陆通行证",
+    "passport": "护照",
+    "foreign_resident_id": "外国人永久居留身份证",
+}
+if set(ID_TYPE_NAMES) != set(ID_TYPES):
+    raise RuntimeError("a document type has no name for the page")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A value that can be chosen, and how it is called."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """An input of a page. `kind` is a type of HTML input, or radio, select, checks, textarea."""
+
+    name: str
+    label: str
+    kind: str
+    values: tuple[str, ...] = ()
+    hint: str = ""
+    placeholder: str = ""
+    required: bool = True
+    options: tuple[Option, ...] = ()
+    error: str | None = None
+    longest: int | None = None
+    inputmode: str | None = None
+
+    @property
+    def value(self) -> str:
+        """The one value that it has, empty where none."""
+        return self.values[0] if self.values else ""
+
+    @property
+    def shown(self) -> str:
+        """The value in words, for reading it over."""
+        labels = {option.value: option.label for option in self.options}
+        return "、".join(labels.get(value, value) for value in self.values)
+
+
+def form_fields(
+    item: Item, posted: Posted, errors: Errors, *, all_optional: bool = False
+) -> list[Field]:
+    """The item's form, in the order of its schema."""
+    required = () if all_optional else item.form.get("required", ())
+    return [
+        _field(name, schema, posted, errors, required=name in required)
+        for name, schema in item.form.get("properties", {}).items()
+    ]
+
+
+def _field(
+    name: str, schema: dict[str, Any], posted: Posted, errors: Errors, *, required: bool
+) -> Field:
+    input_name = f"form.{name}"
+    examples = schema.get("examples") or [""]
+    options = _options(schema)
+    return Field(
+        name=input_name,
+        label=schema.get("title", name),
+        kind=_kind(schema, len(options)),
+        values=tuple(value for value in posted.get(input_name, ()) if value),
+        hint=schema.get("description", ""),
+        placeholder="" if options else f"例如：{examples[0]}",
+        required=required,
+        options=options,
+        error=_error(errors, f"/form/{name}"),
+        longest=schema.get("maxLength"),
+        inputmode="numeric" if schema.get("type") in ("integer", "number") else None,
+    )
+
+
+def _kind(schema: dict[str, Any], options: int) -> str:
+    if schema.get("type") == "array":
+        return "checks" if options else "textarea"
+    if options:
+        return "radio" if options <= _RADIO_UP_TO else "select"
+    formats = {"date": "date", "year-month": "month", "mobile": "tel", "email": "email"}
+    if schema.get("format") in formats:
+        return formats[schema["format"]]
+    return "textarea" if schema.get("maxLength", 0) > 200 else "text"
+
+
+def _options(schema: dict[str, Any]) -> tuple[Option, ...]:
+    if schema.get("type") == "boolean":
+        return (Option("true", "是"), Option("false", "否"))
+    source = schema.get("items", {}) if schema.get("type") == "array" else schema
+    return tuple(Option(str(value), str(value)) for value in source.get("enum", ()))
+
+
+def _error(errors: Errors, pointer: str) -> str | None:
+    """The error at a field, or somewhere inside it."""
+    found = [said for at, said in errors.items() if at == pointer or at.startswith(pointer + "/")]
+    return found[0] if found else None
+
+
+def read_form(item: Item, posted: Posted) -> dict[str, Any]:
+    """The form as JSON. What cannot be converted stays text, for the schema to refuse."""
+    form = {}
+    for name, schema in item.form.get("properties", {}).items():
+        typed = [value.strip() for value in posted.get(f"form.{name}", ()) if value.strip()]
+        if typed and schema.get("type") == "array":
+            form[name] = [_converted(schema.get("items", {}), value) for value in typed]
+        elif typed:
+            form[name] = _converted(schema, typed[0])
+    return form
+
+
+def _converted(schema: dict[str, Any], typed: str) -> Any:
+    match schema.get("type"):
+        case "integer" if _INTEGER.fullmatch(typed):
+            return int(typed)
+        case "number" if _NUMBER.fullmatch(typed):
+            return float(typed)
+        case "boolean" if typed in ("true", "false"):
+            return typed == "true"
+    for value in schema.get("enum", ()):
+        if str(value) == typed:
+            return value
+    return typed
+
+
+def person_fields(posted: Posted, errors: Errors, *, under: str) -> list[Field]:
+    """Who applies, or (under `applicant.agent`) who acts for the company."""
+    pointer = "/" + under.replace(".", "/")
+
+    def field(name: str, label: str, kind: str = "text", **more: Any) -> Field:
+        return Field(
+            name=f"{under}.{name}",
+            label=label,
+            kind=kind,
+            values=tuple(value for value in posted.get(f"{under}.{name}", ()) if value),
+            error=_error(errors, f"{pointer}/{name}"),
+            **more,
+        )
+
+    id_types = tuple(Option(value, label) for value, label in ID_TYPE_NAMES.items())
+    return [
+        field("name", "姓名", hint="与证件上的姓名一致", longest=100),
+        field("id_type", "证件类型", "select", options=id_types),
+        field("id_number", "证件号码", hint="身份证末位字母请用大写X", longest=32),
+        field("phone", "手机号码", "tel", hint="用于接收办理进度短信", longest=11),
+        field("email", "电子邮箱", "email", required=False, longest=254),
+    ]
+
+
+def company_fields(posted: Posted, errors: Errors) -> list[Field]:
+    """The company that applies."""
+    found = []
+    for name, label, hint in (
+        ("name", "单位名称", "与营业执照一致"),
+        ("uscc", "统一社会信用代码", "营业执照上的18位代码"),
+    ):
+        posted_name = f"applicant.company.{name}"
+        values = tuple(value for value in posted.get(posted_name, ()) if value)
+        error = _error(errors, f"/applicant/{name}")
+        found.append(Field(posted_name, label, "text", values, hint, error=error, longest=100))
+    return found
+
+
+def read_applicant(posted: Posted) -> dict[str, Any]:
+    """The applicant as CONTRACT.md has it; what was left empty is left out."""
+    if _one(posted, "applicant.type") == "company":
+        return {
+            "type": "company",
+            **_filled(posted, "applicant.company", ("name", "uscc")),
+            "agent": _filled(posted, "applicant.agent", _PERSON),
+        }
+    return {"type": "person", **_filled(posted, "applicant", _PERSON)}
+
+
+_PERSON = ("name", "id_type", "id_number", "phone", "email")
+
+
+def _filled(posted: Posted, under: str, names: Sequence[str]) -> dict[str, str]:
+    typed = {name: _one(posted, f"{under}.{name}") for name in names}
+    return {name: value for name, value in typed.items() if value}
+
+
+def _one(posted: Posted, name: str) -> str:
+    return next((value.strip() for value in posted.get(name, ())), "")
+
+
+def read_submission(item: Item, posted: Posted) -> dict[str, Any]:
+    """The body that `POST /v1/requests` would be sent."""
+    body: dict[str, Any] = {"item_code": item.code, "channel": "self_service"}
+    if _one(posted, "assisted"):
+        body["channel"] = "assisted"
+        if assistant := _one(posted, "assistant"):
+            body["assistant"] = assistant
+    body["applicant"] = read_applicant(posted)
+    body["form"] = read_form(item, posted)
+    if item.printable:
+        body["print"] = bool(_one(posted, "print"))
+    return body
+
+
+def example_of(item: Item) -> Posted:
+    """The item's examples, as if someone had typed them."""
+    posted: dict[str, list[str]] = {"print": ["1"]}
+    for name, value in item.example_form.items():
+        values = value if isinstance(value, list) else [value]
+        posted[f"form.{name}"] = [_typed(each) for each in values]
+    applicant = dict(item.example_applicant)
+    person = applicant
+    under = "applicant"
+    posted["applicant.type"] = [applicant["type"]]
+    if applicant["type"] == "company":
+        person, under = applicant["agent"], "applicant.agent"
+        for name in ("name", "uscc"):
+            posted[f"applicant.company.{name}"] = [applicant[name]]
+    for name in _PERSON:
+        if name in person:
+            posted[f"{under}.{name}"] = [person[name]]
+    return posted
+
+
+def _typed(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

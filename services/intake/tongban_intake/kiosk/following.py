@@ -1,0 +1,181 @@
+"""The page of one request: progress, the sheet that came out, and what can be done next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from tongban_common.domain.status import Status
+from tongban_common.observability import request_context
+from tongban_common.store import StoreUnavailable
+from tongban_common.tokens import Kiosk
+from tongban_intake.api.documents import fetch
+from tongban_intake.api.requests import stream_of
+from tongban_intake.followups.models import Print, Rating, Supplement
+from tongban_intake.kiosk import fields
+from tongban_intake.kiosk.fields import Posted
+from tongban_intake.kiosk.rendering import Pages
+from tongban_intake.kiosk.session import Session, new_key
+from tongban_intake.problems import Kind, Problem, invalid
+from tongban_intake.readmodel import view
+from tongban_intake.readmodel.record import RequestRecord
+from tongban_intake.services import Services
+
+_GRADES = {5: "非常满意", 4: "满意", 3: "基本满意", 2: "不满意", 1: "非常不满意"}
+_STEPS: tuple[tuple[str, set[Status]], ...] = (
+    ("提交", {Status.SUBMITTED}),
+    ("送达省份", {Status.ROUTED, Status.WAITING_FOR_PROVINCE, Status.HELD}),
+    ("省份办理", {Status.ACCEPTED, Status.NEEDS_SUPPLEMENT}),
+    ("办结", set()),
+)
+
+
+def router(services: Services, pages: Pages, session: Session) -> APIRouter:
+    """/kiosk/requests/{id} and what is below it."""
+    routes = APIRouter(prefix="/kiosk/requests/{request_id}", include_in_schema=False)
+    counter = _Counter(services, pages, session)
+
+    def own(request: Request, request_id: str) -> Kiosk:
+        kiosk = session.kiosk(request)
+        services.must_be_own(kiosk, request_id)
+        return kiosk
+
+    @routes.get("")
+    async def show(request: Request, request_id: str, part: bool = False) -> Response:
+        kiosk = own(request, request_id)
+        return await counter.show(kiosk, request_id, part=part)
+
+    @routes.get("/events")
+    async def events(request: Request, request_id: str) -> Response:
+        own(request, request_id)
+        return stream_of(services, request, request_id)
+
+    @routes.get("/documents/{document_id}")
+    async def document(request: Request, request_id: str, document_id: str) -> Response:
+        own(request, request_id)
+        return await fetch(services, request_id, document_id)
+
+    @routes.post("/{kind}")
+    async def follow_up(request: Request, request_id: str, kind: str) -> Response:
+        kiosk = own(request, request_id)
+        posted = await session.posted(request, kiosk)
+        with request_context(request_id):
+            return await counter.follow_up(kiosk, request_id, kind, posted)
+
+    return routes
+
+
+class _Counter:
+    def __init__(self, services: Services, pages: Pages, session: Session) -> None:
+        self._services = services
+        self._pages = pages
+        self._session = session
+
+    async def show(
+        self, kiosk: Kiosk, request_id: str, *, part: bool = False, notice: str | None = None
+    ) -> Response:
+        record = await self._record(request_id)
+        key = new_key()
+        if record is None:
+            body = view.not_projected(request_id, self._services.recent.get(request_id))
+        else:
+            body = view.full(record, self._services.keys)
+        item = self._services.offers.get(body["item_code"]) if body["item_code"] else None
+        status = Status(body["status"])
+        return self._pages.page(
+            "request_part.html" if part else "request.html",
+            kiosk=kiosk,
+            request=body,
+            status=status,
+            item=item,
+            title=body["item_name"] or (item.name if item else "您的办件"),
+            steps=_steps(record, status),
+            newest=body["timeline"][-1]["seq"] if body["timeline"] else 0,
+            grades=_GRADES,
+            key=key,
+            proof=self._session.proof(kiosk, key),
+            notice=notice,
+            supplement_fields=_supplement_fields(item, status),
+        )
+
+    async def _record(self, request_id: str) -> RequestRecord | None:
+        try:
+            record = await self._services.read_model.get(request_id)
+        except StoreUnavailable:
+            return None
+        return record if record is not None and record.projected else None
+
+    async def follow_up(self, kiosk: Kiosk, request_id: str, kind: str, posted: Posted) -> Response:
+        try:
+            await self._give(kiosk, request_id, kind, posted)
+        except Problem as problem:
+            if problem.kind not in (Kind.CONFLICT, Kind.INVALID, Kind.UNAVAILABLE):
+                raise
+            said = [error.message.zh for error in problem.errors]
+            detail = problem.detail.zh if problem.detail else "、".join(said)
+            return await self.show(kiosk, request_id, notice=detail or problem.kind.title.zh)
+        return RedirectResponse(f"/kiosk/requests/{request_id}", status_code=303)
+
+    async def _give(self, kiosk: Kiosk, request_id: str, kind: str, posted: Posted) -> None:
+        followups = self._services.followups
+        key = posted["key"][0]
+
+        def asked(body: dict[str, Any]) -> Any:
+            return followups.asked(kiosk, request_id, kind, key, body)
+
+        match kind:
+            case "withdrawal":
+                await followups.withdraw(asked({}))
+            case "print":
+                document = posted.get("document_id", [""])[0] or None
+                wanted = Print(document_id=document)
+                await followups.print(asked(wanted.model_dump()), wanted)
+            case "rating":
+                grade = posted.get("grade", [""])[0]
+                if grade not in map(str, _GRADES):
+                    raise invalid("/grade", "请选择满意程度", "Choose a grade")
+                words = posted.get("words", [""])[0].strip()[:500] or None
+                rating = Rating(grade=int(grade), words=words)
+                await followups.rate(asked(rating.model_dump()), rating)
+            case "supplement":
+                form = await self._supplement(request_id, posted)
+                await followups.supplement(asked({"form": form}), Supplement(form=form))
+            case _:
+                raise Problem(Kind.NOT_FOUND)
+
+    async def _supplement(self, request_id: str, posted: Posted) -> dict[str, Any]:
+        record = await self._record(request_id)
+        item = self._services.offers.get(record.item.code) if record else None
+        form = fields.read_form(item, posted) if item else {}
+        if said := posted.get("remark", [""])[0].strip():
+            form["remark"] = said[:500]
+        if not form:
+            raise invalid("/form", "请填写需要补充的内容", "Fill in what is asked for")
+        return form
+
+
+def _supplement_fields(item: Any, status: Status) -> list[fields.Field]:
+    if item is None or status is not Status.NEEDS_SUPPLEMENT:
+        return []
+    return fields.form_fields(item, {}, {}, all_optional=True)
+
+
+def _steps(record: RequestRecord | None, status: Status) -> list[dict[str, Any]]:
+    """How far it is, for the bar on top: each step done, current or ahead."""
+    seen = {Status(line["status"]) for line in record.timeline} if record else {Status.SUBMITTED}
+    reached = max(
+        (index for index, (_, statuses) in enumerate(_STEPS) if seen & statuses), default=0
+    )
+    last = len(_STEPS) - 1
+    if status.final:
+        reached = last
+
+    def state(index: int) -> str:
+        if index < reached or status is Status.COMPLETED:
+            return "done"
+        return "current" if index == reached else "ahead"
+
+    return [{"name": name, "state": state(index)} for index, (name, _) in enumerate(_STEPS)]

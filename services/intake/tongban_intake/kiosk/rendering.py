@@ -1,0 +1,106 @@
+"""Templates, static files, and what every page is given."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+from typing import Any
+
+import jinja2
+from starlette.responses import Response
+
+from tongban_common.domain.status import PrintStatus, Status
+from tongban_intake.problems import Problem
+from tongban_intake.states import PRINT, STATUS
+
+_HERE = resources.files("tongban_intake.kiosk")
+_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+_FOREVER = "public, max-age=31536000, immutable"
+
+ZONES = {"cross_province": "跨省通办", "yangtze_delta": "长三角一网通办", "local": "上海一网通办"}
+ZONE_WORDS = {
+    "cross_province": "31个省份的事，在这里办",
+    "yangtze_delta": "沪苏浙皖，一地认证",
+    "local": "上海本地事项",
+}
+DOMAINS = (
+    "社会保障",
+    "公积金",
+    "医疗卫生",
+    "档案证明",
+    "户籍办理",
+    "交管服务",
+    "税务服务",
+    "公共事业",
+    "民政服务",
+)
+KINDS = {"query": "查询", "handle": "办理", "print": "打印"}
+
+
+class StaticFiles:
+    """The style sheet and the two scripts, held in memory under names that change with them."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, tuple[bytes, str]] = {}
+        self.urls: dict[str, str] = {}
+        for file in sorted(_HERE.joinpath("static").iterdir(), key=lambda each: each.name):
+            body = file.read_bytes()
+            stem, dot, ending = file.name.rpartition(".")
+            named = f"{stem}-{hashlib.sha256(body).hexdigest()[:12]}{dot}{ending}"
+            self._files[named] = (body, _TYPES[dot + ending])
+            self.urls[file.name] = f"/kiosk/static/{named}"
+
+    def response(self, name: str) -> Response | None:
+        """The file of that name, None where there is none."""
+        found = self._files.get(name)
+        if found is None:
+            return None
+        body, media_type = found
+        headers = {"Cache-Control": _FOREVER, "Content-Type": media_type}
+        return Response(body, headers=headers)
+
+
+class Pages:
+    """Renders templates."""
+
+    def __init__(self, *, idle_seconds: int) -> None:
+        self.static = StaticFiles()
+        self._templates = jinja2.Environment(
+            loader=jinja2.PackageLoader("tongban_intake.kiosk"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters |= {
+            "status_name": lambda status: STATUS[Status(status)].zh,
+            "print_name": lambda status: PRINT[PrintStatus(status)].zh,
+            "moment": lambda at: f"{at[5:7]}月{at[8:10]}日 {at[11:16]}",
+            "day": lambda at: f"{at[:4]}年{int(at[5:7])}月{int(at[8:10])}日",
+        }
+        self._templates.globals |= {
+            "static": self.static.urls,
+            "idle_seconds": idle_seconds,
+            "zones": ZONES,
+            "zone_words": ZONE_WORDS,
+            "domains": DOMAINS,
+            "kinds": KINDS,
+        }
+
+    def page(self, template: str, *, code: int = 200, **context: Any) -> Response:
+        """A whole page, or a part of one."""
+        body = self._templates.get_template(template).render(context)
+        return Response(body, status_code=code, media_type="text/html")
+
+    def problem(self, problem: Problem) -> Response:
+        """An error that ends what the person was doing."""
+        response = self.page(
+            "problem.html",
+            code=problem.kind.status,
+            kiosk=None,
+            title=problem.kind.title.zh,
+            detail=problem.detail.zh if problem.detail else "",
+        )
+        if problem.retry_after is not None:
+            response.headers["Retry-After"] = str(problem.retry_after)
+        return response

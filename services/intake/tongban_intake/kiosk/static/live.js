@@ -1,0 +1,46 @@
+"use strict";
+/* Shows a request's progress as it happens: each event asks the server for the page's part anew. */
+(() => {
+  const live = document.getElementById("live");
+  if (!live || !window.EventSource) return;
+  const newest = () => Number(live.querySelector(".part").dataset.newest);
+  let wanted = newest();
+  let timer = null;
+
+  // A document that is shown already stays as it is: loading it anew would flicker.
+  function show(html) {
+    const fresh = document.createElement("template");
+    fresh.innerHTML = html;
+    for (const kept of live.querySelectorAll("[data-document]")) {
+      const next = fresh.content.querySelector(`[data-document="${CSS.escape(kept.dataset.document)}"]`);
+      if (next) next.replaceWith(kept);
+    }
+    live.replaceChildren(fresh.content);
+  }
+
+  // The read model may be a moment behind the event that told us: ask again until it shows it.
+  function refresh(after, tries) {
+    clearTimeout(timer);
+    timer = setTimeout(async () => {
+      try {
+        // What a person is just filling in is not taken away.
+        const busy = live.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
+        if (!busy) {
+          const answer = await fetch(live.dataset.url + "?part=1", { credentials: "same-origin" });
+          if (answer.ok) show(await answer.text());
+        }
+        if ((busy || newest() < wanted) && tries > 0) refresh(400, tries - 1);
+      } catch { if (tries > 0) refresh(1500, tries - 1); }
+    }, after);
+  }
+
+  const source = new EventSource(live.dataset.url + "/events");
+  source.addEventListener("status", (event) => {
+    wanted = Math.max(wanted, Number(event.lastEventId));
+    if (newest() < wanted) refresh(120, 25);
+  });
+  for (const kind of ["print", "message"]) {
+    source.addEventListener(kind, () => { refresh(350, 3); setTimeout(() => refresh(0, 3), 1500); });
+  }
+  source.addEventListener("end", () => { source.close(); refresh(300, 3); });
+})();
