@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tongban_common.catalogue import CatalogueError
+from tongban_common.cli.exit_codes import EX_SOFTWARE, EX_TEMPFAIL, EX_UNAVAILABLE
 from tongban_common.clock import BusinessClock
 from tongban_common.kafka import KafkaUnavailable, PartitionMismatch
 from tongban_common.observability import configure_logging
@@ -27,11 +29,10 @@ from tongban_devstack.stack import SERVICES, STEPS, Stack, StackOptions
 KIOSK_ID, BRANCH_ID = "k-310115-001", "b-310115-01"
 """The kiosk of the ready line."""
 
-# sysexits.h: what a script that runs `tongban up` can tell apart
-EX_UNAVAILABLE, EX_SOFTWARE, EX_TEMPFAIL = 69, 70, 75
 _EXIT_CODES: dict[type[Exception], int] = {
     JarsUnavailable: EX_UNAVAILABLE,
     KafkaUnavailable: EX_UNAVAILABLE,
+    KafkaError: EX_UNAVAILABLE,
     PartitionMismatch: EX_SOFTWARE,
     StartFailed: EX_SOFTWARE,
     CatalogueError: EX_SOFTWARE,

@@ -12,19 +12,25 @@ from importlib.metadata import entry_points
 import typer
 
 from tongban_common.cli import topics
+from tongban_common.cli.group import Commands
 
-app = typer.Typer(
-    name="tongban",
-    help="Government services across provinces, at a bank-branch kiosk.",
-    no_args_is_help=True,
-    pretty_exceptions_show_locals=False,
-    add_completion=False,
-)
+
+def application() -> typer.Typer:
+    """The command line with all that is installed."""
+    app = typer.Typer(
+        name="tongban",
+        cls=Commands,
+        help="Government services across provinces, at a bank-branch kiosk.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    topics.register(app)
+    for entry_point in entry_points(group="tongban.commands"):
+        entry_point.load()(app)
+    return app
 
 
 def main() -> None:
     """Run the command line. Exit code 2: a command or option that is not there."""
-    topics.register(app)
-    for entry_point in entry_points(group="tongban.commands"):
-        entry_point.load()(app)
-    app()
+    application()()

@@ -8,15 +8,19 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
+from tongban_common.cli.exit_codes import EX_UNAVAILABLE
+from tongban_common.cli.group import Commands
 from tongban_common.kafka import PartitionMismatch, apply_topics
 from tongban_common.settings import CommonSettings, load
 from tongban_common.topics import TOPICS
 
-topics = typer.Typer(help="The topics of the registry.", no_args_is_help=True)
+topics = typer.Typer(cls=Commands, help="The topics of the registry.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
+_DAY_MS = 86_400_000
 
 
 def register(app: typer.Typer) -> None:
@@ -32,23 +36,31 @@ def list_(as_json: Json = False) -> None:
         return
     table = Table("topic", "key", "partitions", "retention", "owner", "readers")
     for topic in TOPICS.values():
-        days = topic.retention_ms and topic.retention_ms // 86_400_000
-        retention = "compacted" if days is None else f"{days} d"
+        kept = "compacted" if topic.retention_ms is None else f"{topic.retention_ms // _DAY_MS} d"
         readers = ", ".join(topic.readers)
-        table.add_row(topic.name, topic.key, str(topic.partitions), retention, topic.owner, readers)
+        table.add_row(topic.name, topic.key, str(topic.partitions), kept, topic.owner, readers)
     Console().print(table)
 
 
-@topics.command("apply")
+@topics.command()
 def apply(as_json: Json = False) -> None:
-    """Create what is missing on the broker that TONGBAN_KAFKA names; exit 1 on a mismatch."""
+    """Create and mend what differs on the broker that TONGBAN_KAFKA names.
+
+    Exit codes: 1 a topic has another number of partitions and nothing was changed, 69 the broker
+    cannot be reached or refuses.
+    """
     settings = load(CommonSettings)
     try:
-        applied = asyncio.run(apply_topics(settings.kafka, TOPICS.values()))
+        with Console(stderr=True).status(f"applying {len(TOPICS)} topics to {settings.kafka}"):
+            applied = asyncio.run(apply_topics(settings.kafka, TOPICS.values()))
     except PartitionMismatch as mismatch:
         typer.echo(str(mismatch), err=True)
         raise typer.Exit(1) from mismatch
+    except KafkaError as error:
+        typer.echo(f"{settings.kafka}: {error}", err=True)
+        raise typer.Exit(EX_UNAVAILABLE) from error
     if as_json:
         print(json.dumps(asdict(applied)))
-    else:
-        print(f"{len(applied.created)} created, {len(applied.unchanged)} as they were")
+        return
+    counts = {name: len(topics) for name, topics in asdict(applied).items()}
+    print(", ".join(f"{count} {name}" for name, count in counts.items()))

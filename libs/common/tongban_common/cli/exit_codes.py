@@ -1,0 +1,15 @@
+"""Exit codes of the command line (sysexits.h), for scripts that tell one failure from another.
+
+0 is done, 1 is a "no" that was asked for (a check that failed), 2 is a wrong command or option.
+"""
+
+from __future__ import annotations
+
+EX_UNAVAILABLE = 69
+"""Something that is needed does not answer or cannot be had."""
+EX_SOFTWARE = 70
+"""A process that should run does not."""
+EX_TEMPFAIL = 75
+"""Not now: another has what is wanted."""
+EX_CONFIG = 78
+"""A `TONGBAN_*` variable is wrong; see `tongban_common.settings`."""
