@@ -11,6 +11,7 @@ import json
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import requests
@@ -23,6 +24,7 @@ from rich.progress import Progress
 from tongban_devstack.files import exclusive
 
 PINNED = Path(__file__).with_name("kafka-jars.json")
+_ATTEMPTS = 3
 WAY_ROUND = (
     "To do without: start a Kafka broker of your own and set TONGBAN_KAFKA=HOST:PORT, or copy"
     " {cache} from a machine that has it."
@@ -62,34 +64,22 @@ def class_path(cache: Path, pinned: dict[str, str] | None = None) -> list[Path]:
         with exclusive(directory.parent / "fetch.lock", wait=True):
             if not directory.exists():  # another process may have fetched them while we waited
                 _fetch(directory, pinned)
-    _verify(directory, pinned)
+    _verify(directory, pinned, f"Remove {directory} to have the jars fetched again.")
     return [directory / jar_name(coordinates) for coordinates in pinned]
 
 
 def _fetch(directory: Path, pinned: dict[str, str]) -> None:
     """Download into a directory beside, verify, and put it in place in one step."""
+    for abandoned in directory.parent.glob("fetching-*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(dir=directory.parent, prefix="fetching-"))
     try:
-        maven = MavenContext(
-            repo_cache=staging / "repository",
-            remote_repos={"central": MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories},
-            timeout=30,
-        )
-        (staging / "jars").mkdir()
-        console = Console(stderr=True)
-        console.print(f"Fetching Apache Kafka ({len(pinned)} jars, 44 MB) into {directory} ...")
-        with (
-            ThreadPoolExecutor(8) as pool,
-            Progress(console=console, disable=not console.is_terminal, transient=True) as progress,
-        ):
-            jars = pool.map(lambda coordinates: _download(maven, coordinates), pinned)
-            for jar in progress.track(jars, total=len(pinned), description="jars"):
-                jar.rename(staging / "jars" / jar.name)
-        _verify(staging / "jars", pinned)
+        _download_all(pinned, staging)
+        _verify(staging / "jars", pinned, "It was downloaded so; a proxy may have altered it.")
         (staging / "jars").rename(directory)
+    except JarsUnavailable:
+        raise
     except (requests.RequestException, RuntimeError, OSError) as error:
-        if isinstance(error, JarsUnavailable):
-            raise
         raise JarsUnavailable(
             f"Apache Kafka cannot be downloaded: {error}. "
             + WAY_ROUND.format(cache=directory.parent)
@@ -98,13 +88,39 @@ def _fetch(directory: Path, pinned: dict[str, str]) -> None:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def _download_all(pinned: dict[str, str], staging: Path) -> None:
+    """From Maven Central, or where the user's jgo settings say, into `staging`/jars."""
+    maven = MavenContext(
+        repo_cache=staging / "repository",
+        remote_repos={"central": MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories},
+    )
+    (staging / "jars").mkdir()
+    console = Console(stderr=True)
+    console.print(f"Fetching Apache Kafka ({len(pinned)} jars, 44 MB) into {staging.parent} ...")
+    bar = Progress(console=console, disable=not console.is_terminal, transient=True)
+    with ThreadPoolExecutor(8) as pool, bar:
+        try:
+            jars = pool.map(lambda coordinates: _download(maven, coordinates), pinned)
+            for jar in bar.track(jars, total=len(pinned), description="jars"):
+                jar.rename(staging / "jars" / jar.name)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # one is missing: no need of the rest
+            raise
+
+
 def _download(maven: MavenContext, coordinates: str) -> Path:
-    group, artifact, version = coordinates.split(":")
-    jar: Path = maven.project(group, artifact).at_version(version).artifact().resolve()
-    return jar
+    group, artifact_id, version = coordinates.split(":")
+    artifact = maven.project(group, artifact_id).at_version(version).artifact()
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(requests.RequestException):
+            return Path(artifact.resolve())
+        # What has arrived lies where the whole jar would, and would be taken for it.
+        if partial := artifact.cached_path:
+            partial.unlink(missing_ok=True)
+    return Path(artifact.resolve())
 
 
-def _verify(directory: Path, pinned: dict[str, str]) -> None:
+def _verify(directory: Path, pinned: dict[str, str], remedy: str) -> None:
     """Hash every jar: 44 MB take 40 ms, less than any book-keeping to avoid it is worth."""
     for coordinates, expected in pinned.items():
         path = directory / jar_name(coordinates)
@@ -116,6 +132,6 @@ def _verify(directory: Path, pinned: dict[str, str]) -> None:
         if actual != expected:
             raise JarsUnavailable(
                 f"{path} is not the jar that was pinned: its SHA-256 is {actual}, expected"
-                f" {expected}. It will not be run. Remove {directory} to have the jars fetched"
-                " again. " + WAY_ROUND.format(cache=directory.parent)
+                f" {expected}. It will not be run. {remedy} "
+                + WAY_ROUND.format(cache=directory.parent)
             )

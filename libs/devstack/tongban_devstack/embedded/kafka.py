@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -112,6 +113,8 @@ async def _ahead_of_time(cache: Path) -> list[str]:
 async def _train(cache: Path, prepared: Path) -> None:
     """Run a broker once and have its runtime write down at its end what it loaded."""
     Console(stderr=True).print("Preparing Kafka for quick starts, once, about 15 s ...")
+    for abandoned in prepared.parent.glob("training-*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=prepared.parent, prefix="training-") as scratch:
         output = Path(scratch) / prepared.name
         flags = [f"-XX:AOTCacheOutput={output}"]
