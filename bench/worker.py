@@ -106,7 +106,7 @@ async def _worker(
             registry=CollectorRegistry(),
         )
         running = asyncio.create_task(worker.run())
-        while sum(stats.handled for stats in worker.topic_stats()) < scene.records:
+        while worker.progress().handled < scene.records:
             await asyncio.sleep(0.02)
         worker.stop()
         await running

@@ -171,7 +171,7 @@ async def test_broker_gone_is_told_in_time_and_its_return_is_noticed(
     """503 within two seconds is what intake owes its kiosks."""
     topic = f"gone.{fault}"
     await apply_topics(broker.address, [Topic(topic, 3)])
-    async with EventProducer(broker.address, delivery_timeout=1.5) as producer:
+    async with EventProducer(broker.address, delivery_timeout=1.0) as producer:
         await producer.send(topic, key=b"k", value=b"0", headers=[])
         if fault == "stopped":
             await broker.stop()
@@ -182,7 +182,7 @@ async def test_broker_gone_is_told_in_time_and_its_return_is_noticed(
         else:
             broker.send_signal(signal.SIGSTOP)
         loop = asyncio.get_running_loop()
-        for number in range(1, 4):
+        for number in (1, 2):
             began = loop.time()
             many = [
                 producer.send(topic, key=b"k%d" % n, value=b"%d" % number, headers=[])
@@ -190,7 +190,7 @@ async def test_broker_gone_is_told_in_time_and_its_return_is_noticed(
             ]
             answers = await asyncio.gather(*many, return_exceptions=True)
             assert all(isinstance(answer, KafkaUnavailable) for answer in answers)
-            assert loop.time() - began < 1.9
+            assert loop.time() - began < 1.5
         if fault == "frozen":
             broker.send_signal(signal.SIGCONT)
         else:

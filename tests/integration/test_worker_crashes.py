@@ -12,14 +12,14 @@ from tests.integration.kafka_kit import committed, ends, eventually, make_place,
 from tests.integration.processes_kit import check_history, members, stopped
 from tongban_common.kafka import EventProducer
 
-COUNT = 300
+COUNT = 200
 
 
 @pytest.mark.parametrize(
     "point",
     [
-        "worker.before_handle:100",
-        "worker.after_handle:100",
+        "worker.before_handle:80",
+        "worker.after_handle:80",
         "worker.before_commit:2",
         "worker.after_commit:2",
         "worker.before_dead_letter:2",
@@ -28,7 +28,7 @@ COUNT = 300
 )
 async def test_nothing_is_lost_by_dying_at(kafka: str, tmp_path: Path, point: str) -> None:
     place = await make_place(kafka)
-    poison = [50, 150, 250]
+    poison = [50, 100, 150]
     async with (
         EventProducer(kafka) as producer,
         members(

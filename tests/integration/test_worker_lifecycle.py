@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from prometheus_client import generate_latest
 
 from tests.integration.kafka_kit import (
@@ -14,10 +17,12 @@ from tests.integration.kafka_kit import (
     make_place,
     number_of,
     produce,
+    read_all,
     registry,
     running,
 )
 from tongban_common.kafka import ConsumerFailed, EventProducer, Poison, Record, Worker
+from tongban_common.kafka.errors import HandlerFault
 
 
 async def _nothing(_: Record) -> None:
@@ -110,7 +115,7 @@ async def test_a_client_that_died_inside_ends_the_worker(kafka: str) -> None:
             task = asyncio.create_task(worker.run())
             await eventually(lambda w=worker: w.progress().assigned == 4)
             holder, name = part.split(".")
-            getattr(getattr(worker._consumer, holder), name).cancel()
+            getattr(getattr(worker._vitals.consumer, holder), name).cancel()
             with pytest.raises(ConsumerFailed, match="task of the Kafka client"):
                 await asyncio.wait_for(task, 15)
             assert not worker.healthy()
@@ -136,7 +141,7 @@ async def test_a_loop_that_is_stuck_is_seen(kafka: str) -> None:
             await gate.wait()
             return {}
 
-        worker._consumer.getmany = hang
+        worker._vitals.consumer.getmany = hang
         await eventually(lambda: not worker.healthy(), within=5.0)
         assert "has not turned" in (worker.liveness() or "")
         gate.set()
@@ -186,3 +191,78 @@ async def test_metrics_say_what_happened(kafka: str) -> None:
             )
         assert value(f"tongban_worker_commits_total{{{group}}}") >= 1
         assert value(f"tongban_worker_paused_partitions{{{group}}}") == 0
+
+
+async def test_a_handler_that_returns_nonsense_stops_the_worker(kafka: str) -> None:
+    """It is a fault of the program: no record should be given up for it."""
+    place = await make_place(kafka, partitions=1)
+
+    async def inner(_: Record) -> None:
+        return
+
+    def handle(record: Record) -> Any:
+        made = inner(record)
+        made.close()
+        return made
+
+    async with EventProducer(kafka) as producer:
+        await produce(producer, place.topic, [("a", 0)])
+        worker = Worker(
+            place.config(), [place.topic], handle, producer=producer, registry=registry()
+        )
+        with pytest.raises(HandlerFault, match="coroutine"):
+            await asyncio.wait_for(worker.run(), 10)
+    assert await read_all(kafka, place.dead_letters) == []
+
+
+async def test_two_processes_of_one_name_do_not_both_go_on(kafka: str) -> None:
+    """The coordinator lets the newcomer in; the other one must stop at once, and not come back
+    under the same name to throw the newcomer out."""
+    place = await make_place(kafka)
+    async with EventProducer(kafka) as producer:
+        older, newer = (
+            Worker(
+                place.config(instance="same"),
+                [place.topic],
+                _nothing,
+                producer=producer,
+                registry=registry(),
+            )
+            for _ in range(2)
+        )
+        task = asyncio.create_task(older.run())
+        await eventually(lambda: older.progress().assigned == 4)
+        async with running(newer):
+            with pytest.raises(ConsumerFailed, match="uses the name same"):
+                await asyncio.wait_for(task, 10)
+            assert older.lease_remaining() == 0
+            await eventually(lambda: newer.progress().assigned == 4)
+            assert newer.lease_remaining() > 0
+
+
+async def test_records_that_retention_took_are_told(kafka: str) -> None:
+    place = await make_place(kafka, partitions=1)
+    handled: list[int] = []
+
+    async def handle(record: Record) -> None:
+        handled.append(record.offset)
+
+    async with EventProducer(kafka) as producer:
+        await produce(producer, place.topic, [("a", n) for n in range(10)])
+
+        def worker() -> Worker:
+            return Worker(
+                place.config(), [place.topic], handle, producer=producer, registry=registry()
+            )
+
+        async with running(worker()):
+            await eventually(lambda: len(handled) == 10)
+        await produce(producer, place.topic, [("a", n) for n in range(10)])
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+        await admin.start()
+        await admin.delete_records({TopicPartition(place.topic, 0): RecordsToDelete(15)})
+        await admin.close()
+        late = worker()
+        async with running(late):
+            await eventually(lambda: handled[10:] == list(range(15, 20)))
+            assert [stats.skipped for stats in late._vitals.topic_stats()] == [5]

@@ -65,7 +65,7 @@ async def test_slow_handlers_are_not_buried_and_keep_their_place_in_the_group(ka
 
             # Twice the session's length: polls and heartbeats go on, no partition moves.
             await eventually(watched)
-            assert worker.counters()["rebalances"] == 0
+            assert worker._vitals.rebalances == 0
             assert turns < 1.0
             gate.set()
             await eventually(lambda: done == 3000)
@@ -98,14 +98,14 @@ async def test_a_stuck_key_pauses_its_partition_and_no_other(kafka: str) -> None
         totals = await ends(place)
         async with running(worker):
             await eventually(lambda: handled[1] == totals[1])
-            await eventually(lambda: worker.gauges()["paused_partitions"] == 1)
+            await eventually(lambda: worker._vitals.gauges()["paused_partitions"] == 1)
             # Everything up to the bound was done around the stuck key, and little beyond.
             assert 450 <= handled[0] <= 1500
             assert worker.progress().in_flight < 1000
             assert (await committed(place)).get(0) in (None, 0)
             free.set()
             await eventually(lambda: handled == totals)
-            await eventually(lambda: worker.gauges()["paused_partitions"] == 0)
+            await eventually(lambda: worker._vitals.gauges()["paused_partitions"] == 0)
     assert await committed(place) == totals
 
 

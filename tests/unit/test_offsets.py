@@ -54,12 +54,20 @@ def test_an_offset_ends_once(first: int, gaps: list[int], data: st.DataObject) -
         tracker.done(offsets[-1] + 1)
 
 
-def test_nothing_to_commit_before_the_first_record() -> None:
+def test_nothing_to_commit_before_the_beginning() -> None:
     tracker = OffsetTracker()
     assert tracker.position is None
-    tracker.add([])
+    assert tracker.add([]) == 0
     assert tracker.position is None
-    assert tracker.span == 0
+    tracker.begin(7)
+    assert (tracker.position, tracker.span, tracker.unfinished) == (7, 0, 0)
+
+
+def test_records_that_are_no_longer_there_are_told() -> None:
+    tracker = OffsetTracker()
+    tracker.begin(7)
+    assert tracker.add([7, 8]) == 0
+    assert tracker.add([20, 21]) == 11
 
 
 def test_records_come_in_rising_order() -> None:

@@ -20,9 +20,9 @@ from tongban_common.kafka.errors import (
 )
 from tongban_common.kafka.producer import EventProducer
 from tongban_common.kafka.record import Record
-from tongban_common.kafka.runtime import Progress
 from tongban_common.kafka.tail import BroadcastTail
 from tongban_common.kafka.view import CompactedView
+from tongban_common.kafka.vitals import Progress
 from tongban_common.kafka.worker import BatchWorker, Worker
 
 __all__ = [

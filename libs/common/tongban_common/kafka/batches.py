@@ -11,7 +11,7 @@ from tongban_common import faultpoints
 from tongban_common.kafka.config import BatchConfig, WorkerConfig
 from tongban_common.kafka.errors import Poison, Retry, is_transient
 from tongban_common.kafka.failures import Failures
-from tongban_common.kafka.flow import Flow, Spawn
+from tongban_common.kafka.flow import Flow, Part, Spawn
 from tongban_common.kafka.partition import Partition
 from tongban_common.kafka.record import Record
 
@@ -55,13 +55,14 @@ class Batches:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def offer(self, partition: Partition, records: Sequence[Record]) -> None:
+    def offer(self, parts: Sequence[Part]) -> None:
         """Queue fetched records."""
-        queue = self._queues.get(partition)
-        if queue is None:
-            queue = self._queues[partition] = deque()
-        queue.extend(records)
-        self._queued += len(records)
+        for partition, records in parts:
+            queue = self._queues.get(partition)
+            if queue is None:
+                queue = self._queues[partition] = deque()
+            queue.extend(records)
+            self._queued += len(records)
 
     def resume(self, partition: Partition, record: Record) -> None:
         """Batches retry within their own task."""

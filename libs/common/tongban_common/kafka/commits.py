@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import structlog
@@ -60,5 +61,7 @@ class Committer:
         await consumer.commit(due)
         faultpoints.reached("worker.after_commit")
         self.succeeded += 1
+        now = time.monotonic()
         for tp, position in due.items():
             partitions[tp].committed = position
+            partitions[tp].moved_at = now

@@ -48,6 +48,11 @@ class DeadLetterLimitReached(Exception):
     into the dead-letter topic. The worker has stopped before the record that was too many."""
 
 
+class HandlerFault(TypeError):
+    """A handler returned what is neither None nor a future: a fault of the program, not of the
+    record, so the worker stops."""
+
+
 class ConsumerFailed(Exception):
     """A background task of the Kafka client died, which the client itself would not tell. The
     process has to start again."""

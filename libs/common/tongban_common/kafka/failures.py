@@ -13,7 +13,13 @@ import structlog
 from tongban_common import faultpoints
 from tongban_common.kafka.config import WorkerConfig
 from tongban_common.kafka.dead_letters import Cause, LimitWindow, Sink, dead_letter_headers
-from tongban_common.kafka.errors import DeadLetterLimitReached, Poison, Retry, is_transient
+from tongban_common.kafka.errors import (
+    DeadLetterLimitReached,
+    HandlerFault,
+    Poison,
+    Retry,
+    is_transient,
+)
 from tongban_common.kafka.flow import Flow, Spawn
 from tongban_common.kafka.partition import Partition
 from tongban_common.kafka.record import Record
@@ -74,6 +80,9 @@ class Failures:
     def failed(self, partition: Partition, record: Record, error: Exception) -> None:
         """Decide about one record. It keeps its key until it is done."""
         if partition.revoked:
+            return
+        if isinstance(error, HandlerFault):
+            self._stop_with(error)
             return
         self.note([(partition, record)], error)
         if self._flow.draining:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol
+
+import structlog
 
 from tongban_common.kafka.config import WorkerConfig
 from tongban_common.kafka.partition import RECORD_OVERHEAD, Partition, TopicStats
 from tongban_common.kafka.record import Record
 
+log = structlog.get_logger(__name__)
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 """Starts a task in the worker's task group."""
+Part = tuple[Partition, list[Record]]
+"""What was fetched of one partition."""
 
 
 class Executor(Protocol):
     """Decides which record runs when, and runs it."""
 
-    def offer(self, partition: Partition, records: Sequence[Record]) -> None:
+    def offer(self, parts: Sequence[Part]) -> None:
         """Records were fetched. They run once `kick` is called and the order allows it."""
 
     def resume(self, partition: Partition, record: Record) -> None:
@@ -72,16 +77,27 @@ class Flow:
     def _stats(self, topic: str) -> TopicStats:
         return self.stats.setdefault(topic, TopicStats(topic))
 
-    def accept(self, tp: Any, raws: Sequence[Any]) -> None:
-        """Take fetched records of one partition. They begin with the next `kick`."""
-        partition = self.partitions[tp]
-        partition.tracker.add([raw.offset for raw in raws])
+    def accept(self, fetched: Mapping[Any, Sequence[Any]]) -> int:
+        """Take fetched records, by partition; how many. They begin with the next `kick`."""
+        parts = [self._accept(self.partitions[tp], raws) for tp, raws in fetched.items()]
+        self.executor.offer(parts)
+        return sum([len(records) for _, records in parts])
+
+    def _accept(self, partition: Partition, raws: Sequence[Any]) -> Part:
+        missing = partition.tracker.add([raw.offset for raw in raws])
+        if missing:
+            self._missed(partition, raws[0].offset, missing)
         count = len(raws)
         partition.held += count
         self.held += count
         values = sum([len(raw.value) for raw in raws if raw.value])
         self.held_bytes += values + count * RECORD_OVERHEAD
-        self.executor.offer(partition, partition.records(raws))
+        return partition, partition.records(raws)
+
+    def _missed(self, partition: Partition, offset: int, count: int) -> None:
+        """Retention has overtaken us, unless the topic is compacted or has transactions."""
+        partition.stats.skipped += count
+        log.error("offsets_missing", topic=partition.tp.topic, before=offset, count=count)
 
     def room(self) -> int:
         """Records that may be fetched now; 0 when the worker is full."""
@@ -144,15 +160,6 @@ class Flow:
             self.held <= self._config.max_in_flight // 2
             and self.held_bytes <= self._config.max_in_flight_bytes // 2
         )
-
-    def lag(self, partition: Partition, highwater: int | None) -> int | None:
-        """Records of the partition that are not committed as done; None while unknown."""
-        position = partition.tracker.position
-        if position is None:
-            position = partition.committed
-        if highwater is None or position is None:
-            return None
-        return max(0, highwater - position)
 
     async def drain(self, timeout: float) -> bool:
         """Begin nothing more and wait for what is under way; whether all of it ended in time."""

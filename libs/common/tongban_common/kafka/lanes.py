@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from tongban_common import faultpoints
-from tongban_common.kafka.flow import Flow, Spawn
+from tongban_common.kafka.errors import HandlerFault
+from tongban_common.kafka.flow import Flow, Part, Spawn
 from tongban_common.kafka.partition import Partition
 from tongban_common.kafka.record import Record
 
@@ -35,20 +36,27 @@ class KeyOrder:
         self._ready: deque[tuple[Partition, Record]] = deque()
         self._followed = Followed(flow, failed, self.kick)
 
-    def offer(self, partition: Partition, records: Sequence[Record]) -> None:
-        """Queue fetched records; behind others of their keys where there are any."""
-        busy = partition.busy
+    def offer(self, parts: Sequence[Part]) -> None:
+        """Queue fetched records; behind others of their keys where there are any.
+
+        The partitions take turns: handlers that run at once then seldom wait for one and the same
+        thing, as a batch of one partition of the topic that they write to.
+        """
         ready = self._ready
-        for record in records:
-            key = record.key
-            if key not in busy:
-                busy[key] = None
-                ready.append((partition, record))
-                continue
-            waiting = busy[key]
-            if waiting is None:
-                waiting = busy[key] = deque()
-            waiting.append(record)
+        for turn in range(max([len(records) for _, records in parts], default=0)):
+            for partition, records in parts:
+                if turn >= len(records):
+                    continue
+                record = records[turn]
+                busy, key = partition.busy, record.key
+                if key not in busy:
+                    busy[key] = None
+                    ready.append((partition, record))
+                    continue
+                waiting = busy[key]
+                if waiting is None:
+                    waiting = busy[key] = deque()
+                waiting.append(record)
 
     def resume(self, partition: Partition, record: Record) -> None:
         """Run a failed record again; its key was never given to another."""
@@ -97,10 +105,10 @@ class Followed:
         """Follow what a handler returned.
 
         Raises:
-            TypeError: it is not a future.
+            HandlerFault: it is not a future.
         """
         if not asyncio.isfuture(result):
-            raise TypeError(
+            raise HandlerFault(
                 f"a handler returned {type(result).__name__}; None or a future was expected"
             )
         self._flow.under_way += 1

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import aiokafka
-from aiokafka.errors import NoError, RebalanceInProgressError, for_code
+from aiokafka.errors import NoError, RebalanceInProgressError, UnknownMemberIdError, for_code
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 
@@ -21,6 +21,8 @@ from tongban_common.kafka.errors import ConsumerFailed
 
 _RENEWING = (HeartbeatRequest, SyncGroupRequest, OffsetCommitRequest)
 """Requests that start the member's session timer anew at the coordinator."""
+_AS_MEMBER = (HeartbeatRequest, OffsetCommitRequest)
+"""Those that an established member sends."""
 
 
 class Lease:
@@ -35,11 +37,19 @@ class Lease:
         self._renewed_at: float | None = None
         self.held = False
         """False while no partitions are assigned."""
+        self.usurped = False
+        """The coordinator does not know us any more though our session cannot have ended: another
+        process has joined under our name, or an operator has removed us."""
 
     def renew(self, sent_at: float) -> None:
         """A request sent at that `time.monotonic()` was answered."""
         if self._renewed_at is None or sent_at > self._renewed_at:
             self._renewed_at = sent_at
+
+    def refuse(self) -> None:
+        """The coordinator does not know this member any more."""
+        self.usurped = self.usurped or self.remaining() > 0
+        self.held = False
 
     def remaining(self) -> float:
         """Seconds; 0 when it may have run out."""
@@ -116,20 +126,23 @@ def watch_lease(consumer: Any, lease: Lease) -> None:
     async def send_and_renew(request: Any) -> Any:
         sent_at = time.monotonic()
         response = await send(request)
-        if isinstance(request, _RENEWING) and _accepted(response):
-            lease.renew(sent_at)
+        if isinstance(request, _RENEWING):
+            errors = _errors(response)
+            if errors <= {NoError, RebalanceInProgressError}:
+                lease.renew(sent_at)
+            elif UnknownMemberIdError in errors and isinstance(request, _AS_MEMBER):
+                lease.refuse()
         return response
 
     coordinator._send_req = send_and_renew
 
 
-def _accepted(response: Any) -> bool:
-    codes = (
-        [code for _, partitions in response.topics for _, code in partitions]
-        if hasattr(response, "topics")
-        else [response.error_code]
-    )
-    return all(for_code(code) in (NoError, RebalanceInProgressError) for code in codes)
+def _errors(response: Any) -> set[type[Exception]]:
+    if hasattr(response, "topics"):
+        codes = [code for _, partitions in response.topics for _, code in partitions]
+    else:
+        codes = [response.error_code]
+    return {for_code(code) for code in codes}
 
 
 def check_background(consumer: Any) -> None:

@@ -41,6 +41,7 @@ GAUGES = {
     "under_way": "handlers, acknowledgements and dead letters being waited for",
     "paused_partitions": "partitions that are not fetched because they are full",
     "assigned_partitions": "partitions of this member",
+    "stalled_seconds": "seconds since the slowest partition with unfinished records got on",
     "lease_seconds": "seconds until the coordinator may have given the partitions to others",
     "turn_age_seconds": "seconds since the fetching loop last turned",
 }
@@ -55,6 +56,7 @@ _BY_TOPIC = {
     "errors": "calls of the handler that failed",
     "retried": "records tried again",
     "dead_lettered": "records given up",
+    "skipped": "offsets that were no longer there when they were due",
 }
 
 

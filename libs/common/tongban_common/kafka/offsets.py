@@ -22,18 +22,24 @@ class OffsetTracker:
         self._done: set[int] = set()
         self._next = -1
 
-    def add(self, offsets: Sequence[int]) -> None:
-        """Records were fetched, in rising order.
+    def begin(self, position: int) -> None:
+        """The first record that will be fetched has this offset, or a higher one."""
+        self._next = position
+
+    def add(self, offsets: Sequence[int]) -> int:
+        """Records were fetched, in rising order; how many offsets were missing before the first.
 
         Raises:
             ValueError: the first of these offsets, or a later one, was added before.
         """
         if not offsets:
-            return
-        if offsets[0] < self._next:
-            raise ValueError(f"offset {offsets[0]} after {self._next - 1}")
+            return 0
+        expected = self._next
+        if offsets[0] < expected:
+            raise ValueError(f"offset {offsets[0]} after {expected - 1}")
         self._open.extend(offsets)
         self._next = offsets[-1] + 1
+        return offsets[0] - expected if expected >= 0 else 0
 
     def done(self, offset: int) -> None:
         """A record needs no more work.
@@ -54,7 +60,7 @@ class OffsetTracker:
 
     @property
     def position(self) -> int | None:
-        """What to commit: the lowest offset that is not done. None before the first `add`."""
+        """What to commit: the lowest offset that is not done. None before `begin` or `add`."""
         if self._open:
             return self._open[0]
         return None if self._next < 0 else self._next

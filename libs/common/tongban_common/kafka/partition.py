@@ -35,7 +35,16 @@ RECORD_OVERHEAD = 500
 class TopicStats:
     """Plain counters of one topic. Prometheus reads them when it scrapes (see metrics.py)."""
 
-    __slots__ = ("buckets", "dead_lettered", "errors", "handled", "retried", "seconds", "topic")
+    __slots__ = (
+        "buckets",
+        "dead_lettered",
+        "errors",
+        "handled",
+        "retried",
+        "seconds",
+        "skipped",
+        "topic",
+    )
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
@@ -43,6 +52,7 @@ class TopicStats:
         self.retried = 0
         self.errors = 0
         self.dead_lettered = 0
+        self.skipped = 0
         self.seconds = 0.0
         self.buckets = [0] * (len(SECONDS_BOUNDS) + 1)
 
@@ -61,6 +71,7 @@ class Partition:
         "committed",
         "first_failures",
         "held",
+        "moved_at",
         "paused",
         "revoked",
         "seen_end",
@@ -82,12 +93,21 @@ class Partition:
         without one are in order within their partition."""
         self.held = 0
         self.committed: int | None = None
+        self.moved_at = assigned_at
+        """`time.monotonic()` when a longer prefix was last committed."""
         self.first_failures: dict[int, float] = {}
         """Unix time of the first failure, by offset, of records that are being retried."""
         self.timers: dict[int, asyncio.TimerHandle] = {}
         """Waits before a retry, by offset."""
         self.paused = False
         self.revoked = False
+
+    def open(self, position: int, end: int) -> None:
+        """Records may be fetched from this position on; below `end` they may have been seen."""
+        if self.tracker.position is None:
+            self.tracker.begin(position)
+            self.committed = position
+        self.seen_end = end
 
     def records(self, raws: Sequence[Any]) -> list[Record]:
         """What the handler sees of aiokafka's records."""

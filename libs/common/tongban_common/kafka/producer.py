@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -14,26 +14,16 @@ import aiokafka
 import structlog
 from aiokafka.errors import KafkaError
 
+from tongban_common.kafka import delivery
+from tongban_common.kafka.delivery import RawHeaders, Waiting
 from tongban_common.kafka.errors import KafkaUnavailable, is_transient
-from tongban_common.kafka.partitioner import partition_of
 
 log = structlog.get_logger(__name__)
 
-RawHeaders = list[tuple[str, bytes]]
 _TICK = 0.05
 """Seconds between looks at what is pending."""
 _OVERHEAD = 200
 """Bytes that the memory bound counts for one record besides its key and value."""
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """A record that the client has not taken yet: no connection, no metadata, or a full batch."""
-
-    deadline: float
-    future: asyncio.Future[Any]
-    size: int
-    arguments: tuple[str, bytes | None, bytes | None, RawHeaders]
 
 
 class EventProducer:
@@ -94,7 +84,7 @@ class EventProducer:
         self._pending: deque[tuple[float, asyncio.Future[Any], int]] = deque()
         """What the client has taken, in the order of the calls, so of the deadlines too."""
         self._pending_bytes = 0
-        self._waiting: dict[str, deque[_Waiting]] = {}
+        self._waiting: dict[str, deque[Waiting]] = {}
         self._feeders: dict[str, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
@@ -127,7 +117,7 @@ class EventProducer:
             self._timer.cancel()
             self._timer = None
         if client is not None:
-            await _close(client)
+            await delivery.close(client)
 
     async def __aenter__(self) -> EventProducer:
         await self.start()
@@ -195,7 +185,7 @@ class EventProducer:
             future = self._hand_over(topic, key, value, headers)
         if future is None:
             future = loop.create_future()
-            item = _Waiting(deadline, future, size, (topic, key, value, headers))
+            item = Waiting(deadline, future, size, (topic, key, value, headers))
             self._waiting.setdefault(topic, deque()).append(item)
             self._feed(topic)
         else:
@@ -222,25 +212,14 @@ class EventProducer:
     def _hand_over(
         self, topic: str, key: bytes | None, value: bytes | None, headers: RawHeaders
     ) -> asyncio.Future[Any] | None:
-        """Give the record to the client without waiting; None if that would need waiting.
-
-        The client's `send` is a coroutine that seldom waits. Running its first step by hand spares
-        a task a record; where it does wait, it has taken nothing yet and is thrown away.
-        """
-        partition = _partition(self._client, topic, key)
-        coroutine = self._client.send(topic, value, key, partition, headers=headers)
+        """Have the client take the record; None if it cannot take it now."""
         try:
-            coroutine.send(None)
-        except StopIteration as returned:
-            future: asyncio.Future[Any] = returned.value
-            return future
+            return delivery.take(self._client, topic, key, value, headers)
         except KafkaError as error:
             if not is_transient(error):
                 raise
             self._drop(self._client, error)
             return None
-        coroutine.close()
-        return None
 
     def _feed(self, topic: str) -> None:
         if self._client is not None and topic not in self._feeders:
@@ -257,21 +236,20 @@ class EventProducer:
                     continue
                 name, key, value, headers = item.arguments
                 try:
-                    partition = _partition(client, name, key)
-                    inner = await client.send(name, value, key, partition, headers=headers)
+                    inner = await delivery.wait_taken(client, name, key, value, headers)
                 except KafkaError as error:
                     if is_transient(error):
                         # Its deadline says when to give up: no leader yet, no such topic yet.
                         await asyncio.sleep(_TICK)
                         continue
-                    _fail(item.future, error)
+                    delivery.fail(item.future, error)
                     continue
                 except Exception as error:
                     # What the client cannot encode must not hold up those behind it.
-                    _fail(item.future, error)
+                    delivery.fail(item.future, error)
                     continue
                 queue.popleft()
-                inner.add_done_callback(lambda done, outer=item.future: _copy(done, outer))
+                inner.add_done_callback(partial(delivery.copy, item.future))
                 self._pending.append((item.deadline, item.future, item.size))
         finally:
             if self._feeders.get(topic) is asyncio.current_task():
@@ -298,7 +276,7 @@ class EventProducer:
             for item in queue:
                 if item.deadline > now:
                     break
-                if _fail(item.future, late):
+                if delivery.fail(item.future, late):
                     self.failed += 1
             if topic not in self._feeders:
                 while queue and queue[0].future.done():
@@ -339,7 +317,7 @@ class EventProducer:
     def _fail_taken(self, text: str) -> None:
         for _, future, size in self._pending:
             self._pending_bytes -= size
-            if _fail(future, KafkaUnavailable(text)):
+            if delivery.fail(future, KafkaUnavailable(text)):
                 self.failed += 1
         self._pending.clear()
 
@@ -347,7 +325,7 @@ class EventProducer:
         self._fail_taken(text)
         for queue in self._waiting.values():
             for item in queue:
-                _fail(item.future, KafkaUnavailable(text))
+                delivery.fail(item.future, KafkaUnavailable(text))
         self._waiting.clear()
         self._pending_bytes = 0
 
@@ -359,13 +337,13 @@ class EventProducer:
                 async with asyncio.timeout(max(2 * self._delivery_timeout, 3.0)):
                     await client.start()
             except (KafkaError, OSError, TimeoutError) as error:
-                await _close(client)
+                await delivery.close(client)
                 log.info("kafka_not_reached", at=self._bootstrap, error=type(error).__name__)
                 await asyncio.sleep(random.uniform(delay / 2, delay))
                 delay = min(1.0, delay * 2)
                 continue
             except BaseException:
-                await _close(client)
+                await delivery.close(client)
                 raise
             delay = 0.05
             self.connections += 1
@@ -378,44 +356,4 @@ class EventProducer:
                 await self._lost.wait()
             finally:
                 if client is not self._client:
-                    await _close(client)
-
-
-def _partition(client: Any, topic: str, key: bytes | None) -> int | None:
-    """None leaves it to aiokafka: no key, or the topic is not known yet."""
-    partitions = client.client.cluster.partitions_for_topic(topic)
-    return partition_of(key, len(partitions)) if partitions and key is not None else None
-
-
-def _fail(future: asyncio.Future[Any], error: Exception) -> bool:
-    if future.done():
-        return False
-    future.set_exception(error)
-    # Nobody has to look at the future of a record that was sent without waiting.
-    future.exception()
-    return True
-
-
-def _copy(done: asyncio.Future[Any], outer: asyncio.Future[Any]) -> None:
-    if outer.done():
-        if not done.cancelled():
-            done.exception()
-        return
-    if done.cancelled():
-        outer.cancel()
-    elif (error := done.exception()) is not None:
-        outer.set_exception(error)
-    else:
-        outer.set_result(done.result())
-
-
-async def _close(client: Any) -> None:
-    """Close a client without waiting for what it still wants to send: aiokafka's own `stop` waits
-    for ever while the broker is away. Checked with aiokafka 0.14."""
-    client._closed = True
-    sender = client._sender.sender_task
-    if sender is not None:
-        sender.cancel()
-    await client.client.close()
-    if sender is not None:
-        await asyncio.wait([sender], timeout=5.0)
+                    await delivery.close(client)

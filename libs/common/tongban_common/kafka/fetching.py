@@ -1,0 +1,182 @@
+"""The loop that fetches: as much as there is room for, from the partitions that may go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    InvalidGroupIdError,
+    InvalidSessionTimeoutError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
+
+from tongban_common.kafka.config import WorkerConfig
+from tongban_common.kafka.errors import ConsumerFailed
+from tongban_common.kafka.flow import Flow
+from tongban_common.kafka.membership import Lease, check_background
+
+log = structlog.get_logger(__name__)
+
+_NOTHING = TopicPartition("", -1)
+"""Asked for when all partitions are full: a poll that says "alive" and fetches nothing."""
+_SHORT_POLL = 0.05
+"""Seconds of a poll while a partition is paused, so that it is asked again soon after it has
+room."""
+_OPEN_TIMEOUT = 5.0
+"""Seconds for the leaders and the coordinator to answer about new partitions, before the next
+turn asks again."""
+_HOPELESS = (
+    GroupAuthorizationFailedError,
+    InvalidGroupIdError,
+    InvalidSessionTimeoutError,
+    TopicAuthorizationFailedError,
+)
+"""The broker does not want us as we are configured."""
+
+
+class Fetching:
+    """Turns until it is told to stop. It never waits longer than `fetch_wait` for records, so that
+    its turns tell that it lives."""
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        flow: Flow,
+        lease: Lease,
+        consumer: Any,
+        *,
+        stopping: asyncio.Event,
+        turned: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._flow = flow
+        self._lease = lease
+        self._consumer = consumer
+        self._stopping = stopping
+        self._turned = turned
+        self._backlog = False
+        """The last turn took all that there was room for, so there may be more."""
+
+    async def run(self) -> None:
+        """Fetch until `stopping` is set.
+
+        Raises:
+            ConsumerFailed: the client is broken, or the broker does not want it.
+        """
+        flow = self._flow
+        while not self._stopping.is_set():
+            self._turned()
+            self._check()
+            try:
+                if flow.draining or not flow.partitions:
+                    flow.changed.clear()
+                    await self._changed(self._config.fetch_wait)
+                else:
+                    await self._turn()
+            except asyncio.CancelledError as error:
+                me = asyncio.current_task()
+                if me is None or me.cancelling():
+                    raise
+                # The client hands on the cancellation of a task of its own. Taken for ours, it
+                # would end the worker without a word.
+                raise ConsumerFailed("a task of the Kafka client was cancelled") from error
+            except _HOPELESS as error:
+                raise ConsumerFailed(repr(error)) from error
+            except (KafkaError, TimeoutError) as error:
+                # Errors of the coordinator come up here once each; aiokafka goes on by itself.
+                log.warning("fetch_failed", group=self._config.group, error=repr(error))
+                flow.changed.clear()
+                await self._changed(1.0)
+
+    def _check(self) -> None:
+        check_background(self._consumer)
+        if self._config.instance is not None and self._lease.usurped:
+            raise ConsumerFailed(
+                f"another member of {self._config.group} uses the name {self._config.instance}"
+            )
+
+    async def _changed(self, timeout: float) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._flow.changed.wait()
+        except TimeoutError:
+            return
+
+    async def _turn(self) -> None:
+        flow, consumer = self._flow, self._consumer
+        wanted = await self._open_partitions()
+        room = flow.room()
+        if not room or not wanted:
+            flow.await_room()
+            await consumer.getmany(_NOTHING, timeout_ms=0)
+            await self._changed(self._config.fetch_wait)
+            return
+        fetched = await self._shares(wanted, room) if self._backlog else {}
+        if not fetched:
+            some_paused = len(wanted) < len(flow.partitions)
+            waiting = _SHORT_POLL if some_paused else self._config.fetch_wait
+            fetched = await consumer.getmany(
+                *wanted, timeout_ms=round(waiting * 1000), max_records=room
+            )
+        # What is left of a partition with its share taken comes in the next turn.
+        count = flow.accept(fetched)
+        self._backlog = count >= room // 2
+        if count:
+            flow.executor.kick()
+        await asyncio.sleep(0)
+
+    async def _shares(self, wanted: Sequence[Any], room: int) -> dict[Any, list[Any]]:
+        """What is there of each partition, but no more than its share of the room: aiokafka would
+        give all of the first partition before the next.
+
+        Without a timeout `getmany` does not suspend, so that no rebalance can come in between.
+        """
+        share = max(1, room // len(wanted))
+        fetched: dict[Any, list[Any]] = {}
+        for tp in wanted:
+            try:
+                fetched |= await self._consumer.getmany(tp, max_records=share)
+            except KafkaError as error:
+                if not fetched:
+                    raise
+                # The client has moved on past what it gave us: that must not be thrown away.
+                log.warning("fetch_failed", group=self._config.group, error=repr(error))
+                break
+        return fetched
+
+    async def _open_partitions(self) -> list[Any]:
+        """Partitions to fetch from; pauses those that are full and resumes those that were.
+
+        A partition is opened by asking where it begins for us and where it ends now: what lies
+        between may have been seen by a predecessor.
+        """
+        consumer, flow = self._consumer, self._flow
+        partitions = flow.partitions
+        unknown = [tp for tp, partition in partitions.items() if partition.seen_end is None]
+        if unknown:
+            async with asyncio.timeout(_OPEN_TIMEOUT):
+                ends = await consumer.end_offsets(unknown)
+                positions = {tp: await consumer.position(tp) for tp in unknown}
+            if partitions is not flow.partitions:
+                return []
+            for tp in unknown:
+                partitions[tp].open(positions[tp], ends[tp])
+        wanted = []
+        for tp, partition in partitions.items():
+            if partition.paused:
+                if not flow.has_room_again(partition):
+                    continue
+                partition.paused = False
+                consumer.resume(tp)
+            elif flow.is_full(partition):
+                partition.paused = True
+                consumer.pause(tp)
+                continue
+            wanted.append(tp)
+        return wanted
