@@ -25,7 +25,11 @@ from tongban_intake.text import Text
 
 _TRY_AGAIN = (Kind.UNAVAILABLE, Kind.TOO_MANY)
 _CARRIED = ("form.", "applicant.", "assist", "print")
-_FIRST: Mapping[str, list[str]] = {"applicant.type": ["person"], "print": ["1"]}
+_FIRST: Mapping[str, list[str]] = {
+    "applicant.id_type": ["resident_id"],
+    "applicant.agent.id_type": ["resident_id"],
+    "print": ["1"],
+}
 
 
 def router(services: Services, pages: Pages, session: Session) -> APIRouter:

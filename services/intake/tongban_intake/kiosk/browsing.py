@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from tongban_common.catalogue import Item
 from tongban_intake.api.catalogue import ItemQuery
 from tongban_intake.kiosk.rendering import DOMAINS, Pages
 from tongban_intake.kiosk.session import Session
@@ -49,7 +50,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
             total=len(offers.catalogue),
             offered_domains=offers.domains,
             provinces=offers.provinces,
-            most_used=offers.catalogue.filter(zone=kiosk.zone)[:_MOST_USED],
+            most_used=_most_used(services.offers.catalogue.filter(zone=kiosk.zone)),
         )
 
     @routes.get("/items")
@@ -75,3 +76,23 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
         )
 
     return routes
+
+
+def _most_used(items: list[Item]) -> list[dict[str, str]]:
+    """The services that people want most, each once: where several provinces offer one, the next
+    question is which."""
+    by_category: dict[str, list[Item]] = {}
+    for item in items:
+        by_category.setdefault(item.category, []).append(item)
+    return [
+        {
+            "name": first.name,
+            "kind": first.kind.value,
+            "where": f"{len(offered)}个省份" if len(offered) > 1 else first.province_name,
+            "link": f"/kiosk/items?{urlencode({'q': first.name, 'zone': first.zones[0].value})}"
+            if len(offered) > 1
+            else f"/kiosk/items/{first.code}",
+        }
+        for first, *others in list(by_category.values())[:_MOST_USED]
+        for offered in [[first, *others]]
+    ]

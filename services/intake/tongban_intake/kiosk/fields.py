@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from tongban_common.catalogue import Item
+from tongban_common.clock import CHINA
 from tongban_common.domain.identity import ID_TYPES
 
 Posted = Mapping[str, Sequence[str]]
@@ -16,6 +18,9 @@ Errors = Mapping[str, str]
 
 _RADIO_UP_TO = 6
 """Options that are all shown; more become a list to choose from."""
+_PARTS = {"day": "ymd", "month": "ym"}
+_YEARS_AHEAD = 6
+_YEARS_BACK = 100
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,10})?")
 
@@ -40,7 +45,9 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """An input of a page. `kind` is a type of HTML input, or radio, select, checks, textarea."""
+    """An input of a page. `kind` is a type of HTML input, or radio, select, checks, textarea, and
+    day or month, which are chosen from lists of years, months and days: their inputs are called
+    `name` with `.y`, `.m` and `.d` behind it."""
 
     name: str
     label: str
@@ -60,8 +67,22 @@ class Field:
         return self.values[0] if self.values else ""
 
     @property
+    def parts(self) -> list[tuple[str, str, list[str], str]]:
+        """Of a day or month: suffix, unit, choices and the one chosen, for each list."""
+        chosen = [*self.value.split("-"), "", "", ""]
+        choices = {"y": _years(), "m": _two_digits(12), "d": _two_digits(31)}
+        units = {"y": "年", "m": "月", "d": "日"}
+        return [
+            (part, units[part], choices[part], chosen[index])
+            for index, part in enumerate(_PARTS[self.kind])
+        ]
+
+    @property
     def shown(self) -> str:
         """The value in words, for reading it over."""
+        if self.kind in _PARTS:
+            units = zip(self.value.split("-"), "年月日", strict=False)
+            return "".join(f"{number.lstrip('0')}{unit}" for number, unit in units)
         labels = {option.value: option.label for option in self.options}
         return "、".join(labels.get(value, value) for value in self.values)
 
@@ -83,11 +104,13 @@ def _field(
     input_name = f"form.{name}"
     examples = schema.get("examples") or [""]
     options = _options(schema)
+    kind = _kind(schema, len(options))
+    typed = [_date(input_name, posted)] if kind in _PARTS else posted.get(input_name, ())
     return Field(
         name=input_name,
         label=schema.get("title", name),
-        kind=_kind(schema, len(options)),
-        values=tuple(value for value in posted.get(input_name, ()) if value),
+        kind=kind,
+        values=tuple(value for value in typed if value),
         hint=schema.get("description", ""),
         placeholder="" if options else f"例如：{examples[0]}",
         required=required,
@@ -103,7 +126,7 @@ def _kind(schema: dict[str, Any], options: int) -> str:
         return "checks" if options else "textarea"
     if options:
         return "radio" if options <= _RADIO_UP_TO else "select"
-    formats = {"date": "date", "year-month": "month", "mobile": "tel", "email": "email"}
+    formats = {"date": "day", "year-month": "month", "mobile": "tel", "email": "email"}
     if schema.get("format") in formats:
         return formats[schema["format"]]
     return "textarea" if schema.get("maxLength", 0) > 200 else "text"
@@ -116,6 +139,21 @@ def _options(schema: dict[str, Any]) -> tuple[Option, ...]:
     return tuple(Option(str(value), str(value)) for value in source.get("enum", ()))
 
 
+def _years() -> list[str]:
+    this_year = datetime.now(CHINA).year
+    return [str(year) for year in range(this_year + _YEARS_AHEAD, this_year - _YEARS_BACK, -1)]
+
+
+def _two_digits(last: int) -> list[str]:
+    return [f"{number:02d}" for number in range(1, last + 1)]
+
+
+def _date(name: str, posted: Posted) -> str:
+    """What was chosen, `2026-03-01`, with empty places where nothing was; empty if all are."""
+    parts = [_one(posted, f"{name}.{part}") for part in "ymd" if f"{name}.{part}" in posted]
+    return "-".join(parts) if any(parts) else ""
+
+
 def _error(errors: Errors, pointer: str) -> str | None:
     """The error at a field, or somewhere inside it."""
     found = [said for at, said in errors.items() if at == pointer or at.startswith(pointer + "/")]
@@ -126,7 +164,8 @@ def read_form(item: Item, posted: Posted) -> dict[str, Any]:
     """The form as JSON. What cannot be converted stays text, for the schema to refuse."""
     form = {}
     for name, schema in item.form.get("properties", {}).items():
-        typed = [value.strip() for value in posted.get(f"form.{name}", ()) if value.strip()]
+        given = posted.get(f"form.{name}") or [_date(f"form.{name}", posted)]
+        typed = [value.strip() for value in given if value.strip()]
         if typed and schema.get("type") == "array":
             form[name] = [_converted(schema.get("items", {}), value) for value in typed]
         elif typed:
@@ -165,10 +204,10 @@ def person_fields(posted: Posted, errors: Errors, *, under: str) -> list[Field]:
     id_types = tuple(Option(value, label) for value, label in ID_TYPE_NAMES.items())
     return [
         field("name", "姓名", hint="与证件上的姓名一致", longest=100),
-        field("id_type", "证件类型", "select", options=id_types),
+        field("id_type", "证件类型", "select", hint="请选择您带来的证件", options=id_types),
         field("id_number", "证件号码", hint="身份证末位字母请用大写X", longest=32),
         field("phone", "手机号码", "tel", hint="用于接收办理进度短信", longest=11),
-        field("email", "电子邮箱", "email", required=False, longest=254),
+        field("email", "电子邮箱", "email", hint="没有可以不填", required=False, longest=254),
     ]
 
 
@@ -228,7 +267,11 @@ def example_of(item: Item) -> Posted:
     posted: dict[str, list[str]] = {"print": ["1"]}
     for name, value in item.example_form.items():
         values = value if isinstance(value, list) else [value]
-        posted[f"form.{name}"] = [_typed(each) for each in values]
+        kind = _kind(item.form["properties"][name], 0)
+        for part, number in zip(_PARTS.get(kind, ""), str(value).split("-"), strict=False):
+            posted[f"form.{name}.{part}"] = [number]
+        if kind not in _PARTS:
+            posted[f"form.{name}"] = [_typed(each) for each in values]
     applicant = dict(item.example_applicant)
     person = applicant
     under = "applicant"

@@ -77,7 +77,10 @@ class _Counter:
     async def show(
         self, kiosk: Kiosk, request_id: str, *, part: bool = False, notice: str | None = None
     ) -> Response:
-        record = await self._record(request_id)
+        try:
+            record, readable = await self._record(request_id), True
+        except StoreUnavailable:
+            record, readable = None, False
         key = new_key()
         if record is None:
             body = view.not_projected(request_id, self._services.recent.get(request_id))
@@ -98,14 +101,12 @@ class _Counter:
             key=key,
             proof=self._session.proof(kiosk, key),
             notice=notice,
+            readable=readable,
             supplement_fields=_supplement_fields(item, status),
         )
 
     async def _record(self, request_id: str) -> RequestRecord | None:
-        try:
-            record = await self._services.read_model.get(request_id)
-        except StoreUnavailable:
-            return None
+        record = await self._services.read_model.get(request_id)
         return record if record is not None and record.projected else None
 
     async def follow_up(self, kiosk: Kiosk, request_id: str, kind: str, posted: Posted) -> Response:

@@ -48,8 +48,8 @@ class Checker:
         try:
             submission = Submission.model_validate(body)
         except ValidationError as error:
-            found = error.errors(include_url=False, include_input=False)
-            raise Problem(Kind.INVALID, errors=of_model(found)) from None
+            found = of_model(error.errors(include_url=False, include_input=False))
+            raise Problem(Kind.INVALID, errors=[*found, *self._form_of(body)]) from None
         item = self._items.get(submission.item_code)
         if item is None and not self._items.complete:
             raise Problem(
@@ -69,6 +69,14 @@ class Checker:
         if errors:
             raise Problem(Kind.INVALID, errors=errors)
         return submission, item
+
+    def _form_of(self, body: dict[str, Any]) -> Iterator[FieldError]:
+        """What is wrong in the form of a body whose shape is wrong elsewhere: told as well, so
+        that a person corrects a page once."""
+        code, form = body.get("item_code"), body.get("form")
+        item = self._items.get(code) if isinstance(code, str) else None
+        if item is not None and isinstance(form, dict):
+            yield from self.form_errors(item, form)
 
     def form_errors(self, item: Item, form: dict[str, Any]) -> Iterator[FieldError]:
         """What is wrong in a form, by JSON Pointers that begin with /form."""
