@@ -6,9 +6,10 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,6 +133,24 @@ class Outside:
     async def end(self, child: ChildProcess) -> int:
         self.running.remove(child)
         return await child.stop(20)
+
+    async def dying_at(self, service: str, points: Sequence[str], **env: str) -> AsyncIterator[str]:
+        """Run a service, started again whenever it dies, and yield each point it died at; at every
+        point once. The last life goes on."""
+        marks = Path(tempfile.mkdtemp(dir=self.directory, prefix="died-"))
+        left = list(points)
+        while left:
+            armed = {point.partition(":")[0]: point for point in reversed(left)}  # one of a name
+            files = {point: marks / point.replace(":", "-") for point in armed.values()}
+            text = ",".join(f"{point}@{file}" for point, file in files.items())
+            child = self.start(service, **env, TONGBAN_FAULTPOINTS=text)
+            assert await child.wait() == -signal.SIGKILL, child.log_tail()
+            self.running.remove(child)
+            reached = [point for point, file in files.items() if file.exists()]
+            assert len(reached) == 1, "it died, and not where it was to"
+            left.remove(reached[0])
+            yield reached[0]
+        self.start(service, **env)
 
     # --- the devices
 
