@@ -50,6 +50,15 @@ class JobKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class JobRequest:
+    """What a client says of a job when it creates it."""
+
+    name: str
+    user: str
+    copies: int
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A job as it is written down; `pages` and `octets` are those of one copy."""
 
@@ -99,15 +108,15 @@ _JOBS = (
 )
 
 
-def create_job(  # noqa: PLR0917 - a row
-    connection: sqlite3.Connection, kiosk_id: str, name: str, user: str, copies: int, now: float
+def create_job(
+    connection: sqlite3.Connection, kiosk_id: str, asked: JobRequest, now: float
 ) -> JobKey:
     """Enter a new job that waits for its documents."""
     row = connection.execute(
         "INSERT INTO jobs (kiosk_id, job_id, name, user, copies, stage, created_at) SELECT"
         " ?1, coalesce(max(job_id), 0) + 1, ?2, ?3, ?4, ?5, ?6 FROM jobs WHERE kiosk_id = ?1"
         " RETURNING job_id",
-        (kiosk_id, name, user, copies, Stage.INCOMING.value, now),
+        (kiosk_id, asked.name, asked.user, asked.copies, Stage.INCOMING.value, now),
     ).fetchone()
     return JobKey(kiosk_id, row[0])
 

@@ -19,9 +19,9 @@ from tongban_devstack.devices.attributes import (
     printer_group,
     requested,
 )
-from tongban_devstack.devices.books import Job, JobKey, SpooledDocument, Stage
+from tongban_devstack.devices.books import Job, JobKey, JobRequest, SpooledDocument, Stage
 from tongban_devstack.devices.faults import PrinterFaults
-from tongban_devstack.devices.ipp.codec import Group, Message, Value
+from tongban_devstack.devices.ipp.codec import Group, Message
 from tongban_devstack.devices.ipp.vocabulary import GroupTag, Operation, Status
 from tongban_devstack.devices.presses import Presses
 from tongban_devstack.outside.faults import FaultBoard
@@ -31,6 +31,7 @@ PDF = "application/pdf"
 OCTETS = "application/octet-stream"
 UNENDED = frozenset({Stage.INCOMING, Stage.QUEUED})
 ENDED = frozenset(Stage) - UNENDED
+WHICH_JOBS = {"not-completed": UNENDED, "completed": ENDED, "all": UNENDED | ENDED}
 CHANGING = frozenset(
     {Operation.PRINT_JOB, Operation.CREATE_JOB, Operation.SEND_DOCUMENT, Operation.CANCEL_JOB}
 )
@@ -91,10 +92,10 @@ class Printers:
         document = await self._spool(origin.kiosk_id, request)
         if document is None:
             raise IppError(Status.BAD_REQUEST, "Print-Job comes with its document")
-        name, user, copies = _ticket_of(request)
+        asked = _job_request(request)
 
         def work(connection: sqlite3.Connection) -> JobKey:
-            key = books.create_job(connection, origin.kiosk_id, name, user, copies, time.time())
+            key = books.create_job(connection, origin.kiosk_id, asked, time.time())
             books.add_document(connection, key, document, last=True)
             return key
 
@@ -103,22 +104,20 @@ class Printers:
         return [self._status_of(origin, await self._job(key))]
 
     async def _validate_job(self, _: Origin, request: Message) -> list[Group]:
-        _ticket_of(request)
+        _job_request(request)
         _check_format(request)
         return []
 
     async def _create_job(self, origin: Origin, request: Message) -> list[Group]:
-        name, user, copies = _ticket_of(request)
+        asked = _job_request(request)
         key = await self._journal.write(
-            lambda connection: books.create_job(
-                connection, origin.kiosk_id, name, user, copies, time.time()
-            )
+            lambda connection: books.create_job(connection, origin.kiosk_id, asked, time.time())
         )
         return [self._status_of(origin, await self._job(key))]
 
     async def _send_document(self, origin: Origin, request: Message) -> list[Group]:
         key = _job_key(origin, request)
-        last = _operation_value(request, "last-document")
+        last = request.value(GroupTag.OPERATION, "last-document")
         if not isinstance(last, bool):
             raise IppError(Status.BAD_REQUEST, "last-document is missing")
         if (await self._job(key)).stage is not Stage.INCOMING:
@@ -153,18 +152,16 @@ class Printers:
         return [requested(self._status_of(origin, job), request)]
 
     async def _get_jobs(self, origin: Origin, request: Message) -> list[Group]:
-        which = _operation_value(request, "which-jobs") or "not-completed"
-        stages = {"not-completed": UNENDED, "completed": ENDED, "all": UNENDED | ENDED}.get(
-            str(which)
-        )
+        which = request.text(GroupTag.OPERATION, "which-jobs") or "not-completed"
+        stages = WHICH_JOBS.get(which)
         if stages is None:
-            raise IppError(Status.BAD_REQUEST, f"which-jobs {which!r}")
+            raise IppError(Status.BAD_REQUEST, f"which-jobs {which}")
         jobs = await self._journal.read(
             lambda connection: books.list_jobs(connection, stages, origin.kiosk_id)
         )
         if stages is ENDED:
             jobs.reverse()  # newest first
-        limit = _operation_value(request, "limit")
+        limit = request.value(GroupTag.OPERATION, "limit")
         if isinstance(limit, int):
             jobs = jobs[: max(0, limit)]
         few = ("job-uri", "job-id")
@@ -219,38 +216,32 @@ def _spool_pdf(file: Path, content: bytes) -> int:
     return pages
 
 
-def _operation_value(request: Message, name: str) -> Value | None:
-    attribute = request.group(GroupTag.OPERATION).attributes.get(name)
-    return attribute.values[0] if attribute else None
-
-
 def _job_key(origin: Origin, request: Message) -> JobKey:
-    """The job that is meant: by job-id, by job-uri, or by the address it was posted to."""
-    job_id = _operation_value(request, "job-id")
+    """The job that is meant: by job-id (with the printer that was spoken to) or by job-uri."""
+    job_id = request.value(GroupTag.OPERATION, "job-id")
     if isinstance(job_id, int):
         return JobKey(origin.kiosk_id, job_id)
-    uri = _operation_value(request, "job-uri")
-    if isinstance(uri, str) and (number := uri.rpartition("/")[2]).isdecimal():
+    uri = request.text(GroupTag.OPERATION, "job-uri")
+    if uri is not None and (number := uri.rpartition("/")[2]).isdecimal():
         return JobKey(origin.kiosk_id, int(number))
     raise IppError(Status.BAD_REQUEST, "neither job-id nor job-uri says which job is meant")
 
 
-def _ticket_of(request: Message) -> tuple[str, str, int]:
-    """job-name, requesting-user-name and copies."""
-    name = _operation_value(request, "job-name")
-    user = _operation_value(request, "requesting-user-name")
-    asked = request.group(GroupTag.JOB).attributes.get("copies")
-    copies = asked.values[0] if asked else 1
+def _job_request(request: Message) -> JobRequest:
+    name = request.text(GroupTag.OPERATION, "job-name")
+    user = request.text(GroupTag.OPERATION, "requesting-user-name")
+    asked = request.value(GroupTag.JOB, "copies")
+    copies = 1 if asked is None else asked
     if not isinstance(copies, int) or not 1 <= copies <= 99:
         raise IppError(Status.BAD_REQUEST, "copies is from 1 to 99")
-    return str(name or "untitled"), str(user or "anonymous"), copies
+    return JobRequest(name or "untitled", user or "anonymous", copies)
 
 
 def _check_format(request: Message) -> None:
     """Only PDF is printed; octet-stream means that the printer looks for itself."""
-    given = _operation_value(request, "document-format") or OCTETS
+    given = request.text(GroupTag.OPERATION, "document-format") or OCTETS
     sensed = not request.data or request.data.startswith(b"%PDF-")
     if given not in (PDF, OCTETS) or not sensed:
-        raise IppError(Status.DOCUMENT_FORMAT_NOT_SUPPORTED, f"{given!r}: only {PDF} is printed")
-    if _operation_value(request, "compression") not in (None, "none"):
+        raise IppError(Status.DOCUMENT_FORMAT_NOT_SUPPORTED, f"{given}: only {PDF} is printed")
+    if request.text(GroupTag.OPERATION, "compression") not in (None, "none"):
         raise IppError(Status.COMPRESSION_NOT_SUPPORTED, "only compression none")

@@ -60,6 +60,16 @@ class Message:
         """The first group with the tag, or an empty one."""
         return next((group for group in self.groups if group.tag == tag), Group(tag))
 
+    def value(self, tag: GroupTag, name: str) -> Value | None:
+        """The first value of an attribute of that group, if it is there."""
+        attribute = self.group(tag).attributes.get(name)
+        return attribute.values[0] if attribute else None
+
+    def text(self, tag: GroupTag, name: str) -> str | None:
+        """The first value of an attribute, if it is there and a text."""
+        value = self.value(tag, name)
+        return value if isinstance(value, str) else None
+
 
 def encode(message: Message) -> bytes:
     """The message as bytes."""

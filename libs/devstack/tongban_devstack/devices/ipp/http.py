@@ -94,9 +94,9 @@ def _check_envelope(request: Message) -> None:
         raise IppError(
             Status.BAD_REQUEST, "attributes-charset and attributes-natural-language come first"
         )
-    charset = first.attributes["attributes-charset"].values[0]
-    if str(charset).lower() not in ("utf-8", "us-ascii"):
-        raise IppError(Status.CHARSET_NOT_SUPPORTED, f"charset {charset!r}")
+    charset = request.text(GroupTag.OPERATION, "attributes-charset") or "none"
+    if charset.lower() not in ("utf-8", "us-ascii"):
+        raise IppError(Status.CHARSET_NOT_SUPPORTED, f"charset {charset}")
 
 
 async def _read(request: web.Request) -> bytes:
