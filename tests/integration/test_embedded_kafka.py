@@ -1,24 +1,110 @@
-"""The embedded broker."""
+"""The embedded broker: started, broken, started again."""
 
 from __future__ import annotations
 
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from tongban_devstack.embedded import EmbeddedKafka, StartFailed
+from tongban_devstack.files import InUse
 
-async def test_a_group_reads_what_was_produced(kafka: str) -> None:
+TOPIC = "embedded.echo"
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[EmbeddedKafka]:
+    async with EmbeddedKafka(tmp_path / "kafka") as running:
+        yield running
+
+
+async def make_topic(kafka: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
-    await admin.create_topics([NewTopic("embedded.echo", 2, 1)])
-    await admin.close()
+    try:
+        await admin.create_topics([NewTopic(TOPIC, 2, 1)])
+    finally:
+        await admin.close()
+
+
+async def produce(kafka: str, count: int) -> set[bytes]:
+    """Returns what the broker acknowledged."""
+    values = {b"%d" % number for number in range(count)}
     async with AIOKafkaProducer(bootstrap_servers=kafka, enable_idempotence=True) as producer:
-        await producer.send_and_wait("embedded.echo", b"value", key=b"key")
-    async with AIOKafkaConsumer(
-        "embedded.echo", bootstrap_servers=kafka, group_id="echo", auto_offset_reset="earliest"
-    ) as consumer:
-        record = await consumer.getone()
-    assert (record.key, record.value) == (b"key", b"value")
+        await asyncio.gather(*(producer.send_and_wait(TOPIC, v, key=v) for v in values))
+    return values
 
 
-async def test_store_answers(store: str) -> None:
-    assert store.startswith("mongodb://")
+async def consume(kafka: str, count: int, group: str = "echo") -> set[bytes]:
+    consumer = AIOKafkaConsumer(
+        TOPIC, bootstrap_servers=kafka, group_id=group, auto_offset_reset="earliest"
+    )
+    async with consumer, asyncio.timeout(20):
+        return {(await consumer.getone()).value for _ in range(count)}
+
+
+async def test_a_group_reads_what_was_produced(kafka: str) -> None:
+    await make_topic(kafka)
+    sent = await produce(kafka, 100)
+    assert await consume(kafka, 100) == sent
+
+
+async def test_topics_are_not_made_by_mentioning_them(kafka: str) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=kafka, request_timeout_ms=1000) as producer:
+        with pytest.raises(Exception, match=r"UnknownTopic|Timeout|metadata"):
+            await producer.send_and_wait("embedded.never-made", b"")
+
+
+async def test_is_gone_when_stopped_and_goes_on_when_started_again(broker: EmbeddedKafka) -> None:
+    address, pid = broker.address, broker.pid
+    await make_topic(address)
+    sent = await produce(address, 20)
+    await broker.stop()
+    assert not psutil.pid_exists(pid)
+    await broker.start()
+    assert broker.address == address
+    assert await consume(address, 20) == sent
+
+
+async def test_keeps_what_it_acknowledged_through_sigkill(broker: EmbeddedKafka) -> None:
+    await make_topic(broker.address)
+    sent = await produce(broker.address, 500)
+    first = broker.pid
+    broker.send_signal(signal.SIGKILL)
+    assert await broker.wait() == -signal.SIGKILL
+    await broker.stop()
+    await broker.start()
+    assert broker.pid != first
+    assert await consume(broker.address, 500) == sent
+    assert len(await produce(broker.address, 10)) == 10
+
+
+async def test_a_stopped_process_is_ended_all_the_same(broker: EmbeddedKafka) -> None:
+    broker.stop_grace_s = 0.2
+    broker.send_signal(signal.SIGSTOP)  # it cannot react to SIGTERM
+    await broker.stop()
+    assert await broker.wait() == -signal.SIGKILL
+
+
+async def test_two_brokers_do_not_share_a_directory(broker: EmbeddedKafka) -> None:
+    second = EmbeddedKafka(broker.data_dir)
+    with pytest.raises(InUse, match="in use by another process"):
+        await second.start()
+    await broker.probe()  # and the first has not noticed
+
+
+async def test_says_why_it_did_not_start(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        broker = EmbeddedKafka(
+            tmp_path / "kafka", controller_port=taken.getsockname()[1], java_flags=[]
+        )
+        with pytest.raises(StartFailed, match="ended before it was ready") as failed:
+            await broker.start()
+    assert "Address already in use" in str(failed.value)

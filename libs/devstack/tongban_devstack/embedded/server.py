@@ -89,7 +89,7 @@ class EmbeddedServer(ABC):
             stack.enter_context(exclusive(self.data_dir / "in-use.lock", wait=False))
             await self.prepare()
             child = self._child = ChildProcess(self.spec)
-            stack.push_async_callback(child.stop, self.stop_grace_s)
+            stack.push_async_callback(self._end, child)
             await wait_ready(
                 self.name,
                 self.probe,
@@ -98,6 +98,9 @@ class EmbeddedServer(ABC):
                 log_tail=child.log_tail,
             )
             self._held = stack.pop_all()
+
+    async def _end(self, child: ChildProcess) -> None:
+        await child.stop(self.stop_grace_s)
 
     async def stop(self) -> None:
         """SIGTERM, SIGKILL after ten seconds; returns when it is gone. May be repeated."""
