@@ -128,3 +128,45 @@ async def test_sigterm_finishes_what_it_began_and_commits_it(kafka: str, tmp_pat
         for partition, position in (await committed(place)).items():
             assert {(partition, offset) for offset in range(position)} <= done
             assert (partition, position) not in done
+
+
+async def test_a_process_that_was_frozen_begins_nothing_when_it_thaws(
+    kafka: str, tmp_path: Path
+) -> None:
+    """Its partitions are another's by then, and what it had fetched is not its to handle."""
+    place = await make_place(kafka)
+    async with (
+        EventProducer(kafka) as producer,
+        members(
+            place, tmp_path, latency=0.02, session_timeout=2.0, heartbeat_interval=0.3
+        ) as group,
+    ):
+        total = 0
+
+        async def more(count: int) -> None:
+            nonlocal total
+            values = [(f"k{n % 200}", n) for n in range(total, total + count)]
+            total += count
+            await produce(producer, place.topic, values)
+
+        frozen, other = await group.start("frozen"), await group.start("other")
+        while {line["member"] for line in group.lines("begin")} != {"frozen", "other"}:
+            await more(20)
+            await eventually(lambda: len(group.numbers()) == total)
+        # These come after the assignment: whoever gets them first does not see them as repeats.
+        before = total
+        await more(1500)
+        await eventually(lambda: len(group.numbers()) > before + 100)
+        frozen.send_signal(signal.SIGSTOP)
+        await eventually(lambda: len(group.numbers()) == total, within=25)
+        frozen.send_signal(signal.SIGCONT)
+        thawed_at = len(group.lines())
+        # It becomes a good member again.
+        while not any(
+            line["member"] == "frozen" and line["phase"] == "begin"
+            for line in group.lines()[thawed_at:]
+        ):
+            await more(20)
+            await eventually(lambda: len(group.numbers()) == total)
+        assert [await stopped(frozen), await stopped(other)] == [0, 0]
+        check_history(group.lines(), total)

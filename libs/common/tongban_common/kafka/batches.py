@@ -20,6 +20,8 @@ BatchHandler = Callable[[Sequence[Record]], Awaitable[None]]
 with records that took effect already: bulk writes have to be idempotent."""
 _WHOLE_ATTEMPTS = 2
 """Calls with the whole batch before it is halved, when the cause is not known to be transient."""
+_LEASE_PAUSE = 0.2
+"""Seconds between looks whether a lease that has ended holds again."""
 
 _Item = tuple[Partition, Record]
 
@@ -73,9 +75,11 @@ class Batches:
 
     def kick(self) -> None:
         """Start full batches; give the rest until `linger` has passed."""
-        while not self._flow.draining and self._may_start() >= self._batch.size:
+        if not self._flow.may_begin():
+            return
+        while self._may_start() >= self._batch.size:
             self._start()
-        if self._timer is None and not self._flow.draining and self._may_start():
+        if self._timer is None and self._may_start():
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._batch.linger, self._lingered)
 
@@ -103,7 +107,7 @@ class Batches:
 
     def _lingered(self) -> None:
         self._timer = None
-        if not self._flow.draining and self._may_start():
+        if self._flow.may_begin() and self._may_start():
             self._start()
             self.kick()
 
@@ -138,6 +142,9 @@ class Batches:
     async def _finish_all(self, items: list[_Item], tries: int = 0) -> None:
         """Call the handler until each record is done or dead; return early when draining."""
         while not self._flow.draining:
+            if not self._flow.may_begin():
+                await self._flow.pause(_LEASE_PAUSE)
+                continue
             error = await self._call(items)
             tries += 1
             if error is None:
@@ -165,7 +172,7 @@ class Batches:
 
     async def _call(self, items: list[_Item]) -> Exception | None:
         stats = items[0][0].stats
-        began = time.perf_counter()
+        began = time.monotonic()
         records = [record for _, record in items]
         try:
             faultpoints.reached("worker.before_handle")
@@ -178,7 +185,7 @@ class Batches:
         except Exception as error:
             self._failures.note(items, error)
             return error
-        stats.observe(time.perf_counter() - began)
+        stats.observe(time.monotonic() - began)
         for partition, record in items:
             partition.stats.handled += 1
             self._flow.finish(partition, record)

@@ -19,7 +19,8 @@ from aiokafka.errors import (
 from tongban_common.kafka.config import WorkerConfig
 from tongban_common.kafka.errors import ConsumerFailed
 from tongban_common.kafka.flow import Flow
-from tongban_common.kafka.membership import Lease, check_background
+from tongban_common.kafka.lease import Lease
+from tongban_common.kafka.membership import check_background
 
 log = structlog.get_logger(__name__)
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import structlog
 
 from tongban_common.kafka.config import WorkerConfig
+from tongban_common.kafka.lease import Lease
 from tongban_common.kafka.partition import RECORD_OVERHEAD, Partition, TopicStats
 from tongban_common.kafka.record import Record
 
@@ -49,8 +50,10 @@ class Flow:
     acknowledgement or a dead letter is being waited for.
     """
 
-    def __init__(self, config: WorkerConfig) -> None:
+    def __init__(self, config: WorkerConfig, lease: Lease) -> None:
         self._config = config
+        self.lease = lease
+        lease.on_resumed = self._resumed
         self.partitions: dict[Any, Partition] = {}
         self.stats: dict[str, TopicStats] = {}
         self.held = 0
@@ -98,6 +101,13 @@ class Flow:
         """Retention has overtaken us, unless the topic is compacted or has transactions."""
         partition.stats.skipped += count
         log.error("offsets_missing", topic=partition.tp.topic, before=offset, count=count)
+
+    def may_begin(self) -> bool:
+        """Whether the partitions are ours for sure and not about to be given up."""
+        return not self.draining and time.monotonic() < self.lease.until
+
+    def _resumed(self) -> None:
+        self.executor.kick()
 
     def room(self) -> int:
         """Records that may be fetched now; 0 when the worker is full."""

@@ -140,7 +140,7 @@ class Followed:
     def _sweep(self) -> None:
         entries, self._entries = self._entries, []
         open_ = self._entries
-        now = time.perf_counter()
+        now = time.monotonic()
         flow = self._flow
         finish, ended = flow.finish, flow.ended
         for entry in entries:
@@ -181,11 +181,11 @@ class Inline(KeyOrder):
 
     def kick(self) -> None:
         """Run all that is ready, for a slice of time; go on in the next turn."""
-        if self._scheduled or self._flow.draining:
+        if self._scheduled or not self._flow.may_begin():
             return
-        ready, handler, clock = self._ready, self._handler, time.perf_counter
+        ready, handler, clock = self._ready, self._handler, time.monotonic
         follow, reached = self._followed.add, faultpoints.reached
-        until = clock() + _SLICE
+        until = min(clock() + _SLICE, self._flow.lease.until)
         while ready:
             began = clock()
             if began > until:
@@ -242,7 +242,7 @@ class Lanes(KeyOrder):
 
     def kick(self) -> None:
         """Wake one lane if there is work; it wakes the next."""
-        if self._waking or not self._ready or self._flow.draining:
+        if self._waking or not self._ready or not self._flow.may_begin():
             return
         while self._idle:
             waiter = self._idle.pop()
@@ -268,14 +268,14 @@ class Lanes(KeyOrder):
         return tasks
 
     async def _lane(self) -> None:
-        loop, clock, reached = asyncio.get_running_loop(), time.perf_counter, faultpoints.reached
-        flow, handler, ready = self._flow, self._handler, self._ready
+        loop, clock, reached = asyncio.get_running_loop(), time.monotonic, faultpoints.reached
+        flow, lease, handler, ready = self._flow, self._flow.lease, self._handler, self._ready
         me = asyncio.current_task()
         self._waking = False
         turn = clock()
         # A lane that was cancelled and whose handler swallowed it is no longer one of the lanes.
         while me in self._tasks:
-            if not ready:
+            if not ready or clock() > lease.until:
                 waiter = loop.create_future()
                 self._idle.append(waiter)
                 await waiter

@@ -12,54 +12,24 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import aiokafka
-from aiokafka.errors import NoError, RebalanceInProgressError, UnknownMemberIdError, for_code
+from aiokafka.errors import (
+    IllegalGenerationError,
+    NoError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+    for_code,
+)
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 
 from tongban_common.kafka.config import WorkerConfig
 from tongban_common.kafka.errors import ConsumerFailed
+from tongban_common.kafka.lease import Lease
 
 _RENEWING = (HeartbeatRequest, SyncGroupRequest, OffsetCommitRequest)
 """Requests that start the member's session timer anew at the coordinator."""
 _AS_MEMBER = (HeartbeatRequest, OffsetCommitRequest)
 """Those that an established member sends."""
-
-
-class Lease:
-    """How long this member can be sure that the coordinator still counts it in.
-
-    Renewed by each request that the coordinator answered, from the moment it was *sent*: the
-    coordinator's timer began after that, so its session cannot have ended before ours.
-    """
-
-    def __init__(self, session_timeout: float) -> None:
-        self._session_timeout = session_timeout
-        self._renewed_at: float | None = None
-        self.held = False
-        """False while no partitions are assigned."""
-        self.usurped = False
-        """The coordinator does not know us any more though our session cannot have ended: another
-        process has joined under our name, or an operator has removed us."""
-
-    def renew(self, sent_at: float) -> None:
-        """A request sent at that `time.monotonic()` was answered."""
-        if self._renewed_at is None or sent_at > self._renewed_at:
-            self._renewed_at = sent_at
-
-    def refuse(self) -> None:
-        """The coordinator does not know this member any more."""
-        self.usurped = self.usurped or self.remaining() > 0
-        self.held = False
-
-    def remaining(self) -> float:
-        """Seconds; 0 when it may have run out."""
-        if not self.held or self._renewed_at is None:
-            return 0.0
-        return max(0.0, self._renewed_at + self._session_timeout - time.monotonic())
-
-    def age(self) -> float | None:
-        """Seconds since the coordinator was last heard; None before the first time."""
-        return None if self._renewed_at is None else time.monotonic() - self._renewed_at
 
 
 class Listener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
@@ -132,6 +102,8 @@ def watch_lease(consumer: Any, lease: Lease) -> None:
                 lease.renew(sent_at)
             elif UnknownMemberIdError in errors and isinstance(request, _AS_MEMBER):
                 lease.refuse()
+            elif IllegalGenerationError in errors:
+                lease.give_up()
         return response
 
     coordinator._send_req = send_and_renew

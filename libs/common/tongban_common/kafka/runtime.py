@@ -19,8 +19,8 @@ from tongban_common.kafka.errors import ConsumerFailed
 from tongban_common.kafka.failures import Failures, OnDeadLetter
 from tongban_common.kafka.fetching import Fetching
 from tongban_common.kafka.flow import Flow
+from tongban_common.kafka.lease import Lease
 from tongban_common.kafka.membership import (
-    Lease,
     Listener,
     close_consumer,
     make_consumer,
@@ -58,7 +58,8 @@ class Runtime:
         self.config = config
         self.group = config.group
         self.topics = tuple(topics)
-        self._flow = Flow(config)
+        self._lease = Lease(config.session_timeout)
+        self._flow = Flow(config, self._lease)
         self._failures = Failures(
             config,
             self._flow,
@@ -68,7 +69,6 @@ class Runtime:
             stop_with=self._stop_with,
         )
         self._committer = Committer(self._flow, timeout=config.commit_timeout)
-        self._lease = Lease(config.session_timeout)
         self._vitals = Vitals(config, self._flow, self._lease, self._committer)
         self._tasks: asyncio.TaskGroup | None = None
         self._stopping = asyncio.Event()
@@ -99,7 +99,7 @@ class Runtime:
                 self._tasks.create_task(self._work(self._tasks))
         finally:
             self._vitals.running, self._vitals.ended = False, True
-            self._lease.held = False
+            self._lease.give_up()
         if self._failure is not None:
             raise self._failure
 
@@ -206,7 +206,7 @@ class Runtime:
             if not in_time:
                 self._vitals.drain_timeouts += 1
             await self._committer.commit(consumer)
-            self._lease.held = False
+            self._lease.give_up()
             self._flow.forget()
         log.info(
             "partitions_given_up",
@@ -219,7 +219,8 @@ class Runtime:
         if self._stopping.is_set():
             return
         self._flow.assign(tps)
-        self._lease.held = bool(tps)
+        if tps:
+            self._lease.take()
         self._flow.changed.set()
         log.info("partitions_assigned", group=self.group, count=len(tps))
 

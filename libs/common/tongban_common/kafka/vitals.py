@@ -10,7 +10,7 @@ from typing import Any
 from tongban_common.kafka.commits import Committer
 from tongban_common.kafka.config import WorkerConfig
 from tongban_common.kafka.flow import Flow
-from tongban_common.kafka.membership import Lease
+from tongban_common.kafka.lease import Lease
 from tongban_common.kafka.partition import TopicStats
 
 
