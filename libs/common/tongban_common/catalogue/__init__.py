@@ -2,7 +2,7 @@
 
 from tongban_common.catalogue.catalogue import Catalogue, ZoneSummary
 from tongban_common.catalogue.forms import form_validator
-from tongban_common.catalogue.loader import find_directory, load
+from tongban_common.catalogue.loader import find_directory, load, load_provinces
 from tongban_common.catalogue.models import (
     Audience,
     Document,
@@ -41,4 +41,5 @@ __all__ = [
     "find_directory",
     "form_validator",
     "load",
+    "load_provinces",
 ]

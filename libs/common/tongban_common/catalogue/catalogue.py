@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypedDict
 
 from tongban_common.catalogue.models import Audience, Item, ItemKind, Province, Zone
+from tongban_common.catalogue.search import SearchIndex
 
 
 class ZoneSummary(TypedDict):
@@ -26,7 +27,10 @@ class Catalogue:
     def __init__(self, items: Iterable[Item] = (), *, provinces: Iterable[Province] = ()) -> None:
         self.provinces = {province.code: province for province in provinces}
         """By code; empty in a catalogue that was made from the topic alone."""
-        self._items = {item.code: item for item in items}
+        self._items: dict[str, Item] = {}
+        self._index = SearchIndex()
+        for item in items:
+            self.put(item)
 
     def __len__(self) -> int:
         return len(self._items)
@@ -46,12 +50,16 @@ class Catalogue:
         present = self._items.get(item.code)
         if present is not None and present.version >= item.version:
             return False
+        self.remove(item.code)
         self._items[item.code] = item
+        self._index.add(item)
         return True
 
     def remove(self, code: str) -> None:
         """Stop offering an item."""
-        self._items.pop(code, None)
+        item = self._items.pop(code, None)
+        if item is not None:
+            self._index.discard(item)
 
     def filter(
         self,
@@ -65,24 +73,83 @@ class Catalogue:
         """The items that fit all that is given, most used first.
 
         An `audience` of person or company also finds the items for both.
+
+        Raises:
+            ValueError: a zone, kind or audience that there is not.
         """
-        wanted_zone = Zone(zone) if zone else None
-        wanted_kind = ItemKind(kind) if kind else None
-        wanted_audience = Audience(audience) if audience else None
-        found = [
-            item
-            for item in self._items.values()
-            if (wanted_zone is None or wanted_zone in item.zones)
-            and (province is None or item.province == province)
-            and (domain is None or item.domain == domain)
-            and (wanted_kind is None or item.kind is wanted_kind)
-            and (wanted_audience is None or item.audience in (wanted_audience, Audience.BOTH))
-        ]
+        wanted = _Wanted(zone, province, domain, kind, audience)
+        found = [item for item in self._items.values() if wanted.admits(item)]
         return sorted(found, key=lambda item: (-item.usage, item.code))
+
+    def search(
+        self,
+        query: str,
+        *,
+        zone: str | None = None,
+        province: str | None = None,
+        domain: str | None = None,
+        kind: str | None = None,
+        audience: str | None = None,
+        near_zone: str | None = None,
+        near_province: str | None = None,
+        uses: Mapping[str, int] | None = None,
+    ) -> list[Item]:
+        """The items that a person may mean by `query`, best first (`search` says how).
+
+        The first five filter as in `filter`. Among equally good finds those of `near_zone` and
+        `near_province` (the kiosk's) come first, then the most used: `uses` counts requests by
+        item code and is added to what the catalogue expects.
+
+        Raises:
+            ValueError: a zone, kind or audience that there is not.
+        """
+        wanted = _Wanted(zone, province, domain, kind, audience)
+        counted = uses or {}
+
+        def rank(found: tuple[int, Item]) -> tuple[int, bool, bool, int, str]:
+            score, item = found
+            return (
+                -score,
+                near_zone not in item.zones,
+                near_province != item.province,
+                -item.usage - counted.get(item.code, 0),
+                item.code,
+            )
+
+        found = [each for each in self._index.find(query) if wanted.admits(each[1])]
+        return [item for _, item in sorted(found, key=rank)]
 
     def summary(self) -> dict[str, ZoneSummary]:
         """What each zone holds, in the shape of `GET /v1/catalogue/summary`."""
         return {zone.value: _summarise(self.filter(zone=zone)) for zone in Zone}
+
+
+class _Wanted:
+    """What filters ask for; None is no matter."""
+
+    def __init__(
+        self,
+        zone: str | None,
+        province: str | None,
+        domain: str | None,
+        kind: str | None,
+        audience: str | None,
+    ) -> None:
+        self._zone = Zone(zone) if zone else None
+        self._province = province
+        self._domain = domain
+        self._kind = ItemKind(kind) if kind else None
+        self._audiences = (Audience(audience), Audience.BOTH) if audience else ()
+
+    def admits(self, item: Item) -> bool:
+        """Whether an item is wanted."""
+        return (
+            (self._zone is None or self._zone in item.zones)
+            and (self._province is None or item.province == self._province)
+            and (self._domain is None or item.domain == self._domain)
+            and (self._kind is None or item.kind is self._kind)
+            and (not self._audiences or item.audience in self._audiences)
+        )
 
 
 def _summarise(items: list[Item]) -> ZoneSummary:

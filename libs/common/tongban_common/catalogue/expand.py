@@ -24,6 +24,7 @@ from tongban_common.catalogue.source import (
     Terms,
     TermsFile,
 )
+from tongban_common.catalogue.vocabulary import Vocabulary
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 T = TypeVar("T")
@@ -46,6 +47,7 @@ class Shared:
     domains: frozenset[str]
     terms: TermsFile
     fields: Mapping[str, FieldSchema]
+    vocabulary: Vocabulary
 
 
 def offers(category: Category, shared: Shared) -> list[Province]:
@@ -96,6 +98,7 @@ def item(
     materials = _pick("materials", [layer.materials for layer in layers], ())
     hours = _pick("hours", [layer.hours for layer in layers])
     name = override.name or category.name
+    keywords = shared.vocabulary.keywords(name)
     form = _form(name, override.fields or category.fields, province, shared)
     return Item(
         code=number,
@@ -124,6 +127,8 @@ def item(
         example_applicant=examples.applicant(number, audience, province),
         document=category.document,
         usage=category.usage,
+        keywords=keywords,
+        pinyin={text: shared.vocabulary.read(text) for text in (name, province.name, *keywords)},
     )
 
 

@@ -11,17 +11,19 @@ from pydantic import BaseModel, ValidationError
 
 from tongban_common.catalogue import expand
 from tongban_common.catalogue.catalogue import Catalogue
-from tongban_common.catalogue.models import Item, Zone
+from tongban_common.catalogue.models import Item, Province, Zone
 from tongban_common.catalogue.source import (
     CategoriesFile,
     Category,
     DomainsFile,
     FieldsFile,
     ProvincesFile,
+    PublishedFile,
     SynonymsFile,
     Terms,
     TermsFile,
 )
+from tongban_common.catalogue.vocabulary import Vocabulary
 from tongban_common.catalogue.yamlfile import (
     CatalogueError,
     LocatedDict,
@@ -63,11 +65,54 @@ def load(directory: Path | None = None) -> Catalogue:
     return Sources(find_directory(directory)).catalogue()
 
 
+def load_items(directory: Path, file: Path | None = None) -> list[Item]:
+    """The items of a catalogue, or of one of its files alone.
+
+    Raises:
+        CatalogueError: see `load`; also when `file` is none of the files under `zones/`.
+    """
+    sources = Sources(directory)
+    if file is None:
+        return sources.items()
+    name = file.resolve().relative_to(directory.resolve()).as_posix()
+    if name not in sources.files:
+        raise CatalogueError([Problem(name, 1, "holds no categories: zones/ has those that do")])
+    return sources.items(name)
+
+
+def load_provinces(directory: Path | None = None) -> dict[str, Province]:
+    """The provinces alone, by code: for processes that need gateways and no items.
+
+    Raises:
+        FileNotFoundError: see `find_directory`.
+        CatalogueError: `provinces.yaml` is wrong.
+    """
+    name = "provinces.yaml"
+    found = find_directory(directory)
+    provinces = _typed(read(found / name, name), name, ProvincesFile).provinces
+    return {province.code: province for province in provinces}
+
+
+def _typed(content: LocatedDict, name: str, model: type[File]) -> File:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise CatalogueError(
+            [
+                Problem(name, line_of(content, each["loc"]), _explain(each["loc"], each["msg"]))
+                for each in error.errors()
+            ]
+        ) from error
+
+
 class Sources:
     """The files of a catalogue, read and typed but not yet expanded."""
 
     def __init__(self, directory: Path) -> None:
         """Raises CatalogueError when a file cannot be read or is not of its shape."""
+        here = Path.cwd()
+        # As an editor that was started here opens it from the terminal.
+        self._shown = directory.relative_to(here) if directory.is_relative_to(here) else directory
         self.directory = directory
         self.problems: list[Problem] = []
         self._contents: dict[str, LocatedDict] = {}
@@ -76,6 +121,7 @@ class Sources:
         terms = self._typed("terms.yaml", TermsFile)
         fields = self._typed("fields.yaml", FieldsFile)
         synonyms = self._typed("synonyms.yaml", SynonymsFile)
+        published = self._typed("published.yaml", PublishedFile)
         files = [
             (name, typed)
             for path in sorted(directory.glob("zones/**/*.yaml"))
@@ -83,37 +129,37 @@ class Sources:
                 typed := self._typed(name := path.relative_to(directory).as_posix(), CategoriesFile)
             )
         ]
-        if not (provinces and domains and terms and fields and synonyms) or self.problems:
+        if not (provinces and domains and terms and fields and synonyms and published):
             raise CatalogueError(self.problems)
+        if self.problems:
+            raise CatalogueError(self.problems)
+        self.provinces = provinces.provinces
         self.domains = domains.domains
         self.synonyms = synonyms.synonyms
+        self.published = published
         self.files: dict[str, CategoriesFile] = dict(files)
         self.shared = expand.Shared(
             provinces={province.short: province for province in provinces.provinces},
             domains=frozenset(domain.name for domain in domains.domains),
             terms=terms,
             fields=fields.fields,
+            vocabulary=Vocabulary(synonyms.synonyms, synonyms.readings),
         )
 
     def _typed(self, name: str, model: type[File]) -> File | None:
         """None when the file is wrong; why is in `problems` then."""
-        shown = f"{self.directory.name}/{name}"
+        shown = str(self._shown / name)
         try:
             content = self._contents[name] = read(self.directory / name, shown)
-            return model.model_validate(content)
+            return _typed(content, shown, model)
         except CatalogueError as error:
             self.problems.extend(error.problems)
-        except ValidationError as error:
-            self.problems.extend(
-                Problem(shown, line_of(content, each["loc"]), _explain(each["loc"], each["msg"]))
-                for each in error.errors()
-            )
         return None
 
     def problem(self, name: str, location: tuple[str | int, ...], message: str) -> Problem:
         """A problem at the place in file `name` to which `location` leads."""
         line = line_of(self._contents[name], location)
-        return Problem(f"{self.directory.name}/{name}", line, message)
+        return Problem(str(self._shown / name), line, message)
 
     def categories(self) -> Iterator[tuple[str, int, CategoriesFile, Category]]:
         """Every category with its file's name and its index there."""
@@ -122,7 +168,15 @@ class Sources:
                 yield name, index, file, category
 
     def catalogue(self) -> Catalogue:
-        """Expand all categories.
+        """All items, findable.
+
+        Raises:
+            CatalogueError: see `items`.
+        """
+        return Catalogue(self.items(), provinces=self.provinces)
+
+    def items(self, only: str | None = None) -> list[Item]:
+        """Expand all categories, or those of the file `only`.
 
         Raises:
             CatalogueError: references that lead nowhere, by file and line.
@@ -130,16 +184,18 @@ class Sources:
         items: list[Item] = []
         problems: list[Problem] = []
         for name, index, file, category in self.categories():
+            if only not in (None, name):
+                continue
             try:
-                items += self._items(file, category)
+                items += self._expanded(file, category)
             except expand.ReferenceProblem as error:
                 place = ("categories", index, *error.path)
                 problems.append(self.problem(name, place, f"{category.id}: {error}"))
         if problems:
             raise CatalogueError(problems)
-        return Catalogue(items, provinces=self.shared.provinces.values())
+        return items
 
-    def _items(self, file: CategoriesFile, category: Category) -> Iterator[Item]:
+    def _expanded(self, file: CategoriesFile, category: Category) -> Iterator[Item]:
         defaults = file.defaults.get(category.kind, Terms())
         zones: tuple[Zone, ...] = file.zones
         for province in expand.offers(category, self.shared):

@@ -217,6 +217,18 @@ class Item(CatalogueModel):
     """Relative: how often people want it. Search puts the most used first."""
     keywords: tuple[str, ...] = ()
     """Everyday words that mean it, for search (`synonyms.yaml`)."""
+    pinyin: dict[str, str] = {}
+    """How name, keywords and province are read: syllables, one for each character."""
+
+    @classmethod
+    def from_record(cls, value: bytes) -> Item:
+        """An item as `catalogue.items` has it. What a newer publisher added is left out, so that
+        replicas of two versions can run side by side.
+
+        Raises:
+            pydantic.ValidationError: it is no item.
+        """
+        return cls.model_validate_json(value, extra="ignore")
 
     @property
     def printable(self) -> bool:

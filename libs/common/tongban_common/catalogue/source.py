@@ -65,9 +65,39 @@ class FieldsFile(CatalogueModel):
 
 
 class SynonymsFile(CatalogueModel):
-    """`synonyms.yaml`: an everyday word, and the words in names that it stands for."""
+    """`synonyms.yaml`: an everyday word, and the words in names that it stands for; and how words
+    are read that the pinyin dictionary gets wrong."""
 
     synonyms: dict[str, tuple[str, ...]]
+    readings: dict[str, str] = Field(default_factory=dict)
+
+
+class Totals(CatalogueModel):
+    """What a zone has to hold, as `ZoneSummary` counts it."""
+
+    provinces: int
+    categories: int
+    items: int
+    query: int
+    handle: int
+    print: int
+    domains: int
+
+
+class Case(CatalogueModel):
+    """An item that has to be there."""
+
+    province: str
+    category: Slug
+    kind: ItemKind
+    partner: str | None = None
+
+
+class PublishedFile(CatalogueModel):
+    """`published.yaml`: what the catalogue is measured by."""
+
+    totals: dict[Zone, Totals]
+    cases: tuple[Case, ...]
 
 
 class FieldUse(CatalogueModel):

@@ -1,0 +1,282 @@
+"""Finding items as people look for them at a kiosk.
+
+A query may be Chinese (社保卡), full pinyin (`shebaoka`), initials (`sbk`), any mixture of them
+(`社保kgs`), an everyday word (`synonyms.yaml`), an English word or the beginning of a code; with
+the name of a province before it or after it, in Chinese or pinyin. Several words must all be found.
+
+Parts may be left out between words of a name: `sbkgs` finds 社保卡临时挂失. Without a dictionary of
+words, what counts is that on both sides of a gap at least two neighbouring characters are meant,
+since nearly all Chinese words have two.
+
+Everything that does not depend on the query is computed when an item is added. Items of one
+category share a name, so a query is compared with some three hundred names, not with every item.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from tongban_common.catalogue.models import Item
+
+LONGEST_QUERY = 40
+"""Characters; what follows is not looked at."""
+_SHORTEST_ENGLISH = 3
+_SHORTEST_CODE = 6
+_KEYWORD_PENALTY = 3
+_PROVINCE_BONUS = 5
+_PROVINCE_ALONE = 10
+_TWO_LETTER_INITIALS = ("zh", "ch", "sh")
+_FILLERS = (
+    "我想要", "我要", "我想", "帮我", "怎么样", "怎么", "如何", "在哪里", "在哪", "哪里", "一下",
+    "办理", "办个", "申请", "查询", "打印", "的", "了", "吗",
+)  # fmt: skip
+"""What people say around the thing they want; dropped when nothing was found with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Phrase:
+    """A name or everyday word in all the ways of writing it."""
+
+    text: str
+    syllables: tuple[str, ...]
+    full: str
+    initials: str
+    starts: frozenset[int]
+    """Where syllables begin in `full`."""
+    letters: frozenset[str]
+    """All that a query that means this can consist of."""
+
+
+def _phrase(text: str, reading: str) -> _Phrase:
+    text = _normal(text)
+    syllables = tuple(reading.split())
+    if len(syllables) != len(text):
+        # An item from elsewhere, without readings that fit: found by its characters alone.
+        syllables = tuple(text)
+    starts, at = [], 0
+    for syllable in syllables:
+        starts.append(at)
+        at += len(syllable)
+    full = "".join(syllables)
+    return _Phrase(
+        text,
+        syllables,
+        full,
+        "".join(syllable[:1] for syllable in syllables),
+        frozenset(starts),
+        frozenset(text) | frozenset(full),
+    )
+
+
+@dataclass(slots=True)
+class _Named:
+    """Items that share name and everyday words."""
+
+    name: _Phrase
+    keywords: tuple[_Phrase, ...]
+    english: str
+    items: dict[str, Item] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One way to understand a word of a query: what is left when a province was taken out."""
+
+    rest: str
+    province: str | None = None
+
+
+class SearchIndex:
+    """Names of items, ready to be searched."""
+
+    def __init__(self) -> None:
+        self._named: dict[tuple[str, ...], _Named] = {}
+        self._provinces: dict[str, str] = {}
+
+    def add(self, item: Item) -> None:
+        """Make an item findable. One with the same code must have been discarded before."""
+        key = _key(item)
+        named = self._named.get(key)
+        if named is None:
+            named = self._named[key] = _Named(
+                _phrase(item.name, item.pinyin.get(item.name, "")),
+                tuple(_phrase(word, item.pinyin.get(word, "")) for word in item.keywords),
+                f" {item.name_en.casefold()}",
+            )
+        named.items[item.code] = item
+        for alias in _aliases(item):
+            self._provinces[alias] = item.province
+
+    def discard(self, item: Item) -> None:
+        """Forget an item that was added."""
+        key = _key(item)
+        named = self._named[key]
+        del named.items[item.code]
+        if not named.items:
+            del self._named[key]
+
+    def find(self, query: str) -> list[tuple[int, Item]]:
+        """What fits a query, in no order, with how well; higher is better.
+
+        An empty query finds nothing: showing everything is not this index's to decide.
+        """
+        words = _normal(query[:LONGEST_QUERY]).split()
+        found = self._all_of(words)
+        if not found and (shorter := [bare for word in words if (bare := _bare(word))]) != words:
+            found = self._all_of(shorter)
+        return found
+
+    def _all_of(self, words: list[str]) -> list[tuple[int, Item]]:
+        if not words:
+            return []
+        readings = [list(self._readings(word)) for word in words]
+        found: list[tuple[int, Item]] = []
+        for named in self._named.values():
+            scored = [
+                [(reading.province, _score(named, reading)) for reading in word]
+                for word in readings
+            ]
+            if not all(any(score for _, score in word) for word in scored):
+                continue
+            for item in named.items.values():
+                best = [
+                    max(
+                        (score for province, score in word if province in (None, item.province)),
+                        default=0,
+                    )
+                    for word in scored
+                ]
+                if all(best):
+                    found.append((sum(best) // len(best), item))
+        found += self._by_code(words)
+        return found
+
+    def _readings(self, word: str) -> Iterator[_Reading]:
+        yield _Reading(word)
+        for alias, province in self._provinces.items():
+            if word.startswith(alias):
+                yield _Reading(word[len(alias) :], province)
+            elif word.endswith(alias):
+                yield _Reading(word[: -len(alias)], province)
+
+    def _by_code(self, words: list[str]) -> Iterator[tuple[int, Item]]:
+        if len(words) == 1 and words[0].isdigit() and len(words[0]) >= _SHORTEST_CODE:
+            for named in self._named.values():
+                for code, item in named.items.items():
+                    if code.startswith(words[0]):
+                        yield 100, item
+
+
+def _key(item: Item) -> tuple[str, ...]:
+    return (item.name, item.name_en, *item.keywords)
+
+
+def _normal(text: str) -> str:
+    """Full-width letters as narrow ones, capitals as small ones."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _bare(word: str) -> str:
+    for filler in _FILLERS:
+        word = word.replace(filler, "")
+    return word
+
+
+def _aliases(item: Item) -> Iterator[str]:
+    """安徽省, 安徽, `anhuisheng`, `anhui`. Only 内蒙古 and 黑龙江 are longer than two."""
+    name = item.province_name
+    short = name[:3] if name[:3] in ("内蒙古", "黑龙江") else name[:2]
+    yield name
+    yield short
+    syllables = item.pinyin.get(name, "").split()
+    if len(syllables) == len(name):
+        yield "".join(syllables)
+        yield "".join(syllables[: len(short)])
+
+
+def _score(named: _Named, reading: _Reading) -> int:
+    """How well a word fits; 0 is not at all."""
+    rest = reading.rest
+    if reading.province is not None:
+        if not rest:
+            return _PROVINCE_ALONE
+        score = _fit(named, rest)
+        return score + _PROVINCE_BONUS if score else 0
+    return _fit(named, rest)
+
+
+def _fit(named: _Named, word: str) -> int:
+    best = _fit_phrase(named.name, word)
+    for keyword in named.keywords:
+        fit = _fit_phrase(keyword, word)
+        if not fit and keyword.text in word:
+            # 驾照换领 for 驾驶证换领: the everyday word, then the rest of the name.
+            fit = _fit_phrase(named.name, word.replace(keyword.text, "", 1)) // 2
+        best = max(best, fit - _KEYWORD_PENALTY)
+    if not best and len(word) >= _SHORTEST_ENGLISH and f" {word}" in named.english:
+        best = 20
+    return best
+
+
+def _fit_phrase(phrase: _Phrase, word: str) -> int:
+    if not phrase.letters.issuperset(word):
+        return 0
+    for written, exact in ((phrase.text, 95), (phrase.full, 85), (phrase.initials, 65)):
+        at = written.find(word)
+        while at > 0 and written is phrase.full and at not in phrase.starts:
+            at = written.find(word, at + 1)
+        if at == 0:
+            return exact if len(word) == len(written) else exact - 5
+        if at > 0 and (len(word) > 1 or written is phrase.text):
+            return exact - 10
+    gaps = _gaps(phrase, word)
+    return 0 if gaps is None else max(48 - 6 * gaps, 25)
+
+
+def _gaps(phrase: _Phrase, word: str) -> int | None:
+    """The least number of gaps with which `word` spells parts of the phrase; None if it does not.
+
+    Goes over the syllables once, keeping for each how far into `word` one can be, with the length
+    of the present run (2 is two or more) and the gaps so far.
+    """
+    if len(word) < 2:
+        return None
+    fewest: int | None = None
+    reached: dict[tuple[int, int], int] = {}
+    resting: dict[int, int] = {0: 0}
+    """How far one can be with the run closed, and the gaps so far; beginning is no gap."""
+    for char, syllable in zip(phrase.text, phrase.syllables, strict=True):
+        following: dict[tuple[int, int], int] = {}
+        begin = [((at, 0), gaps) for at, gaps in resting.items()]
+        for (at, run), gaps in (*reached.items(), *begin):
+            for end in _ends(word, at, char, syllable):
+                state = (end, min(run + 1, 2))
+                if gaps < following.get(state, 99):
+                    following[state] = gaps
+        for (at, run), gaps in following.items():
+            if run == 2:
+                if at == len(word):
+                    fewest = gaps if fewest is None else min(fewest, gaps)
+                resting[at] = min(gaps + 1, resting.get(at, 99))
+        reached = following
+    return fewest
+
+
+def _ends(word: str, at: int, char: str, syllable: str) -> Iterable[int]:
+    """Where in `word` one can be after a syllable that was begun at `at`."""
+    if at >= len(word):
+        return
+    if word[at] == char:
+        yield at + 1
+        return
+    if word[at] != syllable[0]:
+        return
+    yield at + 1
+    if len(syllable) > 1 and word.startswith(syllable, at):
+        yield at + len(syllable)
+    elif len(word) - at > 1 and syllable.startswith(word[at:]):
+        yield len(word)
+    if syllable[:2] in _TWO_LETTER_INITIALS and word.startswith(syllable[:2], at):
+        yield at + 2
