@@ -347,6 +347,19 @@ async def test_what_cannot_be_printed_is_refused(kiosk: Kiosk) -> None:
     )
 
 
+async def test_a_name_is_bounded_and_never_a_path(kiosk: Kiosk) -> None:
+    assert await kiosk.refuses(IppOperation.CREATE_JOB, job_name="x" * 256) is (
+        IppStatus.ERROR_REQUEST_VALUE
+    )
+    for order_id in ("证" * 80, "..", "../../escape", "a\x00b"):
+        job_id, _ = await kiosk.create(order_id)
+        await kiosk.send(job_id, pdf())
+        await kiosk.reaches(job_id, IppJobState.COMPLETED)
+        assert len(await kiosk.sheets(order_id=order_id, copy=1)) == 1
+    directory = kiosk.place.directory / "printed" / kiosk.kiosk_id
+    assert len(list(directory.iterdir())) == 4
+
+
 async def test_a_job_is_found_by_its_address_too(kiosk: Kiosk) -> None:
     job_id, _ = await kiosk.create()
     said = await kiosk.ask(

@@ -200,6 +200,17 @@ async def test_a_changed_message_is_not_believed(gateways: Simulation) -> None:
     assert await gateways.ledger(message.request_id) == {}
 
 
+async def test_headers_that_are_no_text_are_refused_like_others(gateways: Simulation) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateways.port)
+    headers = {**Forged().headers, "Host": "x", "Connection": "close", "x-tif-nonce": "?" * 16}
+    start = f"GET /p/{HONOURS}/api/v1/applications/x HTTP/1.1"
+    lines = [start, *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    writer.write("\r\n".join(lines).encode().replace(b"?" * 16, b"\xff" * 16))
+    assert (await reader.readline()).split()[1] == b"401"
+    writer.close()
+    await writer.wait_closed()
+
+
 @pytest.mark.parametrize("seconds", [-400, 400])
 async def test_a_message_of_another_time_is_not_believed(
     gateways: Simulation, seconds: int

@@ -9,6 +9,7 @@ import os
 import sqlite3
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -198,7 +199,7 @@ def complete_job(connection: sqlite3.Connection, key: JobKey, data: Path, now: f
             "SELECT spool FROM documents WHERE kiosk_id = ? AND job_id = ? ORDER BY number", key
         )
     ]
-    stem = f"{quote(ticket.order_id, safe='')}-{ticket.copy}-{earlier + 1}"
+    stem = f"{_file_name(ticket.order_id)}-{ticket.copy}-{earlier + 1}"
     kept = [
         Path("printed", key.kiosk_id, f"{stem}.pdf" if number == 1 else f"{stem}-{number}.pdf")
         for number in range(1, len(spooled) + 1)
@@ -232,6 +233,12 @@ def spooled_files(connection: sqlite3.Connection) -> frozenset[Path]:
         (Stage.INCOMING.value, Stage.QUEUED.value),
     )
     return frozenset(Path(spool) for (spool,) in rows)
+
+
+def _file_name(order_id: str) -> str:
+    """The id itself where it can be part of a file's name."""
+    quoted = quote(order_id, safe="")
+    return quoted if len(quoted) <= 150 else sha256(order_id.encode()).hexdigest()
 
 
 def _keep(source: Path, target: Path) -> None:

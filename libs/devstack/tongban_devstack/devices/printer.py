@@ -29,6 +29,8 @@ from tongban_devstack.outside.journal import Journal
 
 PDF = "application/pdf"
 OCTETS = "application/octet-stream"
+NAME_OCTETS = 255
+"""Length of the syntax `name` (RFC 8011 section 5.1.3)."""
 UNENDED = frozenset({Stage.INCOMING, Stage.QUEUED})
 ENDED = frozenset(Stage) - UNENDED
 WHICH_JOBS = {"not-completed": UNENDED, "completed": ENDED, "all": UNENDED | ENDED}
@@ -234,6 +236,8 @@ def _job_request(request: Message) -> JobRequest:
     copies = 1 if asked is None else asked
     if not isinstance(copies, int) or not 1 <= copies <= 99:
         raise IppError(Status.BAD_REQUEST, "copies is from 1 to 99")
+    if max(len(each.encode()) for each in (name or "", user or "")) > NAME_OCTETS:
+        raise IppError(Status.VALUE_TOO_LONG, f"a name has up to {NAME_OCTETS} octets")
     return JobRequest(name or "untitled", user or "anonymous", copies)
 
 

@@ -185,12 +185,13 @@ class RestFrontEnd:
         headers: dict[str, str],
     ) -> web.Response:
         content = orjson.dumps(body)
+        nonce = request.headers.get(H_NONCE, "")
         signature = sign_response(
             self._tokens[province],
             status=status,
             body=content,
             timestamp=int(time.time()),
-            nonce=request.headers.get(H_NONCE, ""),
+            nonce=nonce if nonce.isascii() else "",  # such a one has been refused
         )
         return web.Response(
             status=status,
