@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from tongban_common.observability.health import Check
 from tongban_common.store import StoreUnavailable
 from tongban_intake.api import catalogue, documents, followups, openapi, probes, requests
-from tongban_intake.http.telemetry import Edge, HttpMetrics
+from tongban_intake.http.telemetry import Edge, HttpMetrics, count, watch
 from tongban_intake.kiosk import applying, browsing, following
 from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import Session
@@ -47,7 +47,18 @@ def build_app(
     app.include_router(following.router(services, pages, session))
     openapi.complete(app)
     _answer_errors(app, pages)
+    _expose(services, registry)
     return Edge(app, metrics=HttpMetrics(registry), send_seconds=services.settings.send_seconds)
+
+
+def _expose(services: Services, registry: CollectorRegistry) -> None:
+    acceptor, hub = services.acceptor, services.hub
+    count("tongban_intake_accepted", "Requests put on Kafka", lambda: acceptor.accepted, registry)
+    watch("tongban_intake_accepting", "Submissions under way", lambda: acceptor.under_way, registry)
+    watch("tongban_intake_streams_open", "Open event streams", lambda: hub.open, registry)
+    watch(
+        "tongban_intake_items", "Items on offer", lambda: len(services.offers.catalogue), registry
+    )
 
 
 def _answer_errors(app: FastAPI, pages: Pages) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from tongban_common.catalogue import Catalogue, Item
+from tongban_common.catalogue import Catalogue, Item, ZoneSummary
 from tongban_common.kafka import CompactedView
 from tongban_common.topics import CATALOGUE_ITEMS
 
@@ -38,6 +38,16 @@ class Page:
     next_page: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Totals by zone; provinces that offer anything, code to name in the order of GB/T 2260; how
+    many items each domain has."""
+
+    summary: dict[str, ZoneSummary]
+    provinces: dict[str, str]
+    domains: dict[str, int]
+
+
 class Offers:
     """A catalogue that follows the topic. Every replica with the same items has the same
     `revision`, so that an ETag holds wherever it is sent next."""
@@ -45,7 +55,9 @@ class Offers:
     def __init__(self) -> None:
         self.catalogue = Catalogue()
         self._details: dict[str, bytes] = {}
+        self._words: dict[str, str] = {}
         self._revision = 0
+        self._overview: Overview | None = None
         self._view: CompactedView[Item] | None = None
 
     def view(self, bootstrap: str) -> CompactedView[Item]:
@@ -67,7 +79,9 @@ class Offers:
             self._revision ^= _fingerprint(old)
         # The topic is the record: what it says last is offered, even an older version put back.
         self.catalogue.remove(code)
+        self._overview = None
         if item is not None:
+            self._words[code] = _searchable(item)
             self.catalogue.put(item)
             body = orjson.dumps(details(item))
             self._details[code] = body
@@ -94,8 +108,9 @@ class Offers:
             kind=selection.kind,
             audience=selection.audience,
         )
-        if selection.q and (words := selection.q.split()):
-            found = [item for item in found if all(_mentions(item, word) for word in words)]
+        if selection.q and (words := selection.q.casefold().split()):
+            texts = self._words
+            found = [item for item in found if all(word in texts[item.code] for word in words)]
         start = (page - 1) * page_size
         end = start + page_size
         return Page(found[start:end], len(found), page + 1 if end < len(found) else None)
@@ -106,26 +121,25 @@ class Offers:
         return f"{self._revision:032x}"
 
     @property
-    def provinces(self) -> dict[str, str]:
-        """Code to name of the provinces that offer anything, in the order of GB/T 2260."""
-        return dict(sorted({item.province: item.province_name for item in self.catalogue}.items()))
-
-    @property
-    def domains(self) -> dict[str, int]:
-        """How many items each domain has."""
-        return Counter(item.domain for item in self.catalogue)
+    def overview(self) -> Overview:
+        """What all items come to; counted once after each change."""
+        if self._overview is None:
+            provinces = {item.province: item.province_name for item in self.catalogue}
+            self._overview = Overview(
+                summary=self.catalogue.summary(),
+                provinces=dict(sorted(provinces.items())),
+                domains=Counter(item.domain for item in self.catalogue),
+            )
+        return self._overview
 
     def readiness(self) -> str | None:
         """None, or why nothing can be accepted yet."""
         return None if len(self.catalogue) else f"no item has been published on {CATALOGUE_ITEMS}"
 
 
-def _mentions(item: Item, word: str) -> bool:
-    folded = word.casefold()
-    return any(
-        folded in text.casefold()
-        for text in (item.title, item.name_en, item.domain, item.code, *item.keywords)
-    )
+def _searchable(item: Item) -> str:
+    texts = (item.title, item.name_en, item.domain, item.code, *item.keywords)
+    return "\n".join(texts).casefold()
 
 
 def _fingerprint(body: bytes) -> int:

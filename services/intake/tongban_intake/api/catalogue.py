@@ -49,7 +49,7 @@ def router(services: Services) -> APIRouter:
     async def summary(request: Request) -> Response:
         """What each zone holds."""
         services.auth.bearer(request)
-        return _cached(request, offers.revision, lambda: orjson.dumps(offers.catalogue.summary()))
+        return _cached(request, offers.revision, lambda: orjson.dumps(offers.overview.summary))
 
     @routes.get(
         "/items",

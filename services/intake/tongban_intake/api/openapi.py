@@ -131,6 +131,18 @@ def complete(app: FastAPI) -> None:
                 "kiosk": {"type": "http", "scheme": "bearer", "description": "the kiosk's token"}
             }
             document["security"] = [{"kiosk": []}]
+            _drop_what_never_comes(document)
         return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _drop_what_never_comes(document: dict[str, Any]) -> None:
+    """FastAPI's own 422 for parameters that are any text."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            content = operation["responses"].get("422", {}).get("content", {})
+            if MEDIA_TYPE not in content:
+                operation["responses"].pop("422", None)
+    for unused in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(unused, None)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
+from collections.abc import Callable, Iterator
 
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = structlog.get_logger(__name__)
@@ -53,6 +56,30 @@ class HttpMetrics:
         """Count one answer."""
         self._count.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
+
+
+def watch(
+    name: str, text: str, read: Callable[[], float], registry: CollectorRegistry = REGISTRY
+) -> None:
+    """A gauge that is read when it is scraped."""
+    Gauge(name, text, registry=registry).set_function(read)
+
+
+class _Counted(Collector):
+    """A counter that is kept elsewhere as a plain number."""
+
+    def __init__(self, name: str, text: str, read: Callable[[], float]) -> None:
+        self._name, self._text, self._read = name, text, read
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        yield CounterMetricFamily(self._name, self._text, value=self._read())
+
+
+def count(
+    name: str, text: str, read: Callable[[], float], registry: CollectorRegistry = REGISTRY
+) -> None:
+    """A counter that is read when it is scraped."""
+    registry.register(_Counted(name, text, read))
 
 
 class Edge:

@@ -42,14 +42,10 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     @routes.get("")
     async def home(request: Request) -> Response:
         kiosk = session.kiosk(request)
-        summary = offers.catalogue.summary()
         return pages.page(
             "home.html",
             kiosk=kiosk,
-            summary=summary,
-            total=len(offers.catalogue),
-            offered_domains=offers.domains,
-            provinces=offers.provinces,
+            overview=offers.overview,
             most_used=_most_used(services.offers.catalogue.filter(zone=kiosk.zone)),
         )
 
@@ -71,7 +67,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
             page=wanted.page,
             last_page=max(1, -(-found.total // _PAGE_SIZE)),
             link=link,
-            provinces=offers.provinces,
+            provinces=offers.overview.provinces,
             domain_pairs=[(name, name) for name in DOMAINS],
         )
 

@@ -73,6 +73,11 @@ class Acceptor:
         self._slots = slots
         self.accepted = 0
 
+    @property
+    def under_way(self) -> int:
+        """Submissions that are being worked on now."""
+        return self._slots.taken
+
     async def accept(self, kiosk: Kiosk, key: str, body: dict[str, Any]) -> str:
         """Return the request's id once Kafka has it on all in-sync replicas.
 

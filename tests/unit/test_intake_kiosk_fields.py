@@ -1,0 +1,91 @@
+"""Items to pages and back: what a person types is what the API would be sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tongban_common.catalogue import Item, load
+from tongban_intake.kiosk import fields
+from tongban_intake.submission.models import Submission
+
+CATALOGUE = load(Path(__file__).parents[2] / "catalogue")
+
+
+def test_every_example_survives_the_page() -> None:
+    """Filled in as text fields and read back, an item's examples are what they were."""
+    for item in CATALOGUE:
+        posted = fields.example_of(item)
+        body = fields.read_submission(item, posted)
+        assert body["form"] == item.example_form, item.code
+        assert body["applicant"] == item.example_applicant
+        Submission.model_validate(body)
+        shown = [*fields.form_fields(item, posted, {})]
+        assert all(field.shown for field in shown), item.code
+        assert len(shown) == len(item.form["properties"])
+
+
+@pytest.fixture
+def item() -> Item:
+    return next(iter(CATALOGUE)).model_copy(
+        update={
+            "form": {
+                "type": "object",
+                "properties": {
+                    "count": {"type": "integer", "examples": [1]},
+                    "share": {"type": "number"},
+                    "agreed": {"type": "boolean"},
+                    "many": {"type": "array", "items": {"type": "string", "enum": ["a", "b"]}},
+                    "level": {"type": "integer", "enum": [1, 2]},
+                    "day": {"type": "string", "format": "date"},
+                },
+                "required": ["count"],
+            },
+        }
+    )
+
+
+def test_types_are_those_of_the_schema(item: Item) -> None:
+    posted = {
+        "form.count": [" 12 "],
+        "form.share": ["0.5"],
+        "form.agreed": ["true"],
+        "form.many": ["a", "b", ""],
+        "form.level": ["2"],
+        "form.day.y": ["2026"],
+        "form.day.m": ["03"],
+        "form.day.d": ["01"],
+        "form.other": ["x"],
+    }
+    assert fields.read_form(item, posted) == {
+        "count": 12,
+        "share": 0.5,
+        "agreed": True,
+        "many": ["a", "b"],
+        "level": 2,
+        "day": "2026-03-01",
+    }
+    kinds = {field.name: field.kind for field in fields.form_fields(item, posted, {})}
+    assert kinds == {
+        "form.count": "text",
+        "form.share": "text",
+        "form.agreed": "radio",
+        "form.many": "checks",
+        "form.level": "radio",
+        "form.day": "day",
+    }
+
+
+def test_what_is_no_number_stays_for_the_schema_to_refuse(item: Item) -> None:
+    posted = {"form.count": ["twelve"], "form.day.y": ["2026"], "form.day.m": [""]}
+    assert fields.read_form(item, posted) == {"count": "twelve", "day": "2026-"}
+    assert fields.read_form(item, {"form.day.y": [""], "form.day.m": [""]}) == {}
+
+
+def test_errors_stand_at_their_fields(item: Item) -> None:
+    errors = {"/form/many/1": "no", "/form/count": "missing"}
+    found = {field.name: field.error for field in fields.form_fields(item, {}, errors)}
+    assert found["form.many"] == "no"
+    assert found["form.count"] == "missing"
+    assert found["form.share"] is None
