@@ -8,6 +8,10 @@ from typing import TypedDict
 from tongban_common.catalogue.models import Audience, Item, ItemKind, Province, Zone
 from tongban_common.catalogue.search import SearchIndex
 
+_IN_ZONE, _IN_PROVINCE = 12, 4
+"""What nearness adds to a score of `search`: more than lies between a name's beginning and inside,
+less than between its beginning and its whole."""
+
 
 class ZoneSummary(TypedDict):
     """One zone in `GET /v1/catalogue/summary`."""
@@ -96,9 +100,10 @@ class Catalogue:
     ) -> list[Item]:
         """The items that a person may mean by `query`, best first (`search` says how).
 
-        The first five filter as in `filter`. Among equally good finds those of `near_zone` and
-        `near_province` (the kiosk's) come first, then the most used: `uses` counts requests by
-        item code and is added to what the catalogue expects.
+        The first five filter as in `filter`. `near_zone` and `near_province` are the kiosk's: what
+        is there comes before what fits as well or a little better elsewhere, but not before what
+        is called exactly as typed. Then the most used come first: `uses` counts requests by item
+        code and is added to what the catalogue expects.
 
         Raises:
             ValueError: a zone, kind or audience that there is not.
@@ -106,15 +111,11 @@ class Catalogue:
         wanted = _Wanted(zone, province, domain, kind, audience)
         counted = uses or {}
 
-        def rank(found: tuple[int, Item]) -> tuple[int, bool, bool, int, str]:
+        def rank(found: tuple[int, Item]) -> tuple[int, int, str]:
             score, item = found
-            return (
-                -score,
-                near_zone not in item.zones,
-                near_province != item.province,
-                -item.usage - counted.get(item.code, 0),
-                item.code,
-            )
+            near = _IN_ZONE * (near_zone in item.zones)
+            near += _IN_PROVINCE * (near_province == item.province)
+            return (-score - near, -item.usage - counted.get(item.code, 0), item.code)
 
         found = [each for each in self._index.find(query) if wanted.admits(each[1])]
         return [item for _, item in sorted(found, key=rank)]

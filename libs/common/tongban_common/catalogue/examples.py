@@ -20,9 +20,10 @@ _NAMES = (
     "林小例", "黄一一", "何二二", "郭三三", "罗四四", "梁五五", "宋六六", "唐七七", "许八八",
     "邓九九", "冯大例", "韩小样", "曹㛃", "欧阳示例", "阿依古丽·示例", "才让·示例",
 )  # fmt: skip
-_FIRST_BIRTH = date(1958, 1, 1)
-_BIRTH_DAYS = 16_000
-"""Born 1958 to 2001: of age, and not yet a centenarian when somebody reads this."""
+_BIRTHS = date(1958, 1, 1), date(2005, 12, 31)
+"""Of age, and not yet a centenarian when somebody reads this."""
+_YOUNG_PROVINCES = {"460000": date(1989, 1, 1), "500000": date(1998, 1, 1)}
+"""Hainan and Chongqing: there are checkers that refuse people older than their place's code."""
 _SUBJECT_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 
 
@@ -51,8 +52,10 @@ def _person(seed: int, province_code: str) -> dict[str, str]:
 
 def fictional_id_number(seed: int, province_code: str) -> str:
     """A resident ID number of GB 11643 with the address code of a whole province: nobody's."""
-    born = _FIRST_BIRTH + timedelta(days=seed % _BIRTH_DAYS)
-    body = f"{province_code}{born:%Y%m%d}{1 + seed // _BIRTH_DAYS % 999:03d}"
+    first = _YOUNG_PROVINCES.get(province_code, _BIRTHS[0])
+    days = (_BIRTHS[1] - first).days
+    born = first + timedelta(days=seed % days)
+    body = f"{province_code}{born:%Y%m%d}{1 + seed // days % 999:03d}"
     return body + ric.calc_check_digit(body + "0")
 
 

@@ -25,8 +25,11 @@ LONGEST_QUERY = 40
 _SHORTEST_ENGLISH = 3
 _SHORTEST_CODE = 6
 _KEYWORD_PENALTY = 3
-_PROVINCE_BONUS = 5
+_PROVINCE_PENALTY = 2
 _PROVINCE_ALONE = 10
+_CONTIGUOUS = ((110, 90, 85), (105, 80, 75), (70, 60, 55))
+"""Scores of a phrase's whole, beginning and inside; in characters, full pinyin and initials."""
+_SPREAD, _PER_GAP = 48, 6
 _TWO_LETTER_INITIALS = ("zh", "ch", "sh")
 _FILLERS = (
     "我想要", "我要", "我想", "帮我", "怎么样", "怎么", "如何", "在哪里", "在哪", "哪里", "一下",
@@ -78,6 +81,10 @@ class _Named:
     keywords: tuple[_Phrase, ...]
     english: str
     items: dict[str, Item] = field(default_factory=dict)
+
+
+_Fits = dict[tuple[str, str], int]
+"""How well everyday words fit words of this query; many names share the same ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +139,11 @@ class SearchIndex:
         if not words:
             return []
         readings = [list(self._readings(word)) for word in words]
+        keywords: _Fits = {}
         found: list[tuple[int, Item]] = []
         for named in self._named.values():
             scored = [
-                [(reading.province, _score(named, reading)) for reading in word]
+                [(reading.province, _score(named, reading, keywords)) for reading in word]
                 for word in readings
             ]
             if not all(any(score for _, score in word) for word in scored):
@@ -196,21 +204,23 @@ def _aliases(item: Item) -> Iterator[str]:
         yield "".join(syllables[: len(short)])
 
 
-def _score(named: _Named, reading: _Reading) -> int:
+def _score(named: _Named, reading: _Reading, keywords: _Fits) -> int:
     """How well a word fits; 0 is not at all."""
     rest = reading.rest
     if reading.province is not None:
         if not rest:
             return _PROVINCE_ALONE
-        score = _fit(named, rest)
-        return score + _PROVINCE_BONUS if score else 0
-    return _fit(named, rest)
+        score = _fit(named, rest, keywords)
+        return max(score - _PROVINCE_PENALTY, 1) if score else 0
+    return _fit(named, rest, keywords)
 
 
-def _fit(named: _Named, word: str) -> int:
+def _fit(named: _Named, word: str, keywords: _Fits) -> int:
     best = _fit_phrase(named.name, word)
     for keyword in named.keywords:
-        fit = _fit_phrase(keyword, word)
+        fit = keywords.get((keyword.text, word))
+        if fit is None:
+            fit = keywords[keyword.text, word] = _fit_phrase(keyword, word)
         if not fit and keyword.text in word:
             # 驾照换领 for 驾驶证换领: the everyday word, then the rest of the name.
             fit = _fit_phrase(named.name, word.replace(keyword.text, "", 1)) // 2
@@ -221,18 +231,19 @@ def _fit(named: _Named, word: str) -> int:
 
 
 def _fit_phrase(phrase: _Phrase, word: str) -> int:
-    if not phrase.letters.issuperset(word):
+    if len(word) > len(phrase.full) or not phrase.letters.issuperset(word):
         return 0
-    for written, exact in ((phrase.text, 95), (phrase.full, 85), (phrase.initials, 65)):
+    ways = (phrase.text, phrase.full, phrase.initials)
+    for written, (whole, beginning, inside) in zip(ways, _CONTIGUOUS, strict=True):
         at = written.find(word)
         while at > 0 and written is phrase.full and at not in phrase.starts:
             at = written.find(word, at + 1)
         if at == 0:
-            return exact if len(word) == len(written) else exact - 5
+            return whole if len(word) == len(written) else beginning
         if at > 0 and (len(word) > 1 or written is phrase.text):
-            return exact - 10
+            return inside
     gaps = _gaps(phrase, word)
-    return 0 if gaps is None else max(48 - 6 * gaps, 25)
+    return 0 if gaps is None else max(_SPREAD - _PER_GAP * gaps, 25)
 
 
 def _gaps(phrase: _Phrase, word: str) -> int | None:
