@@ -40,6 +40,16 @@ from tongban_devstack.embedded import EmbeddedKafka
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildProcess, ChildSpec
 
+_TOPICS = (
+    topics.REQUESTS_COMPLETED,
+    topics.REQUESTS_STATUS,
+    topics.PRINT_ORDERS,
+    topics.DOCUMENTS_PRINTED,
+    topics.NOTIFICATIONS_SENT,
+    topics.dead_letter(topics.PRINTING_GROUP),
+    topics.dead_letter(topics.NOTIFY_GROUP),
+)
+"""What printing and notify read and write; making all 82 takes as long as a test may."""
 BIN = Path(sys.executable).parent
 KEYS = KeyRing.parse(CommonSettings().keyring.get_secret_value())
 CLOCK = BusinessClock.real()
@@ -211,7 +221,7 @@ async def outside(directory: Path, store_url: str, **env: str) -> AsyncIterator[
     name = f"test_{uuid.uuid4().hex[:10]}"
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(EmbeddedKafka(directory / "kafka"))
-        await apply_topics(broker.address, topics.TOPICS.values())
+        await apply_topics(broker.address, (topics.TOPICS[name] for name in _TOPICS))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         producer = await stack.enter_async_context(EventProducer(broker.address))
         store = Store(store_url, name)

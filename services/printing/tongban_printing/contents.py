@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -48,6 +49,7 @@ _USCC = "统一社会信用代码"
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _NUMERIC = re.compile(r"[-+]?[¥￥]?[-+]?\d[\d,]*(\.\d+)?(元|个月|月|年|天|%)?")
 _CODE_LENGTH = 16
+_PADDING, _NARROWEST, _WIDEST = 3, 8, 32
 
 
 class _Received(BaseModel):
@@ -195,18 +197,24 @@ def _table(table: Table, show: Any) -> dict[str, Any] | None:
         return None
     rows = [[show(cell) for cell in (row + [None] * width)[:width]] for row in table.rows]
     columns = list(zip(*rows, strict=True)) if rows else [()] * width
-    lengths = [
-        max(map(len, (title, *cells))) for title, cells in zip(table.columns, columns, strict=True)
-    ]
-    widest = lengths.index(max(lengths))
     return {
         "columns": [
             {
                 "title": title,
                 "numeric": any(cells) and all(not cell or _is_numeric(cell) for cell in cells),
-                "widest": place == widest,
+                "weight": _weight(title, *cells),
             }
-            for place, (title, cells) in enumerate(zip(table.columns, columns, strict=True))
+            for title, cells in zip(table.columns, columns, strict=True)
         ],
         "rows": rows,
     }
+
+
+def _weight(*texts: str) -> int:
+    """A column's share of the width: what its longest text takes, in half-width characters. One
+    column of long texts breaks its lines and leaves the others room."""
+    longest = max(
+        sum(2 if unicodedata.east_asian_width(sign) in "WFA" else 1 for sign in text)
+        for text in texts
+    )
+    return min(max(longest + _PADDING, _NARROWEST), _WIDEST)

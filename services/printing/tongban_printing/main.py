@@ -29,7 +29,7 @@ from tongban_printing.spool import Spool
 from tongban_printing.spooler import Spooler
 from tongban_printing.stopping import Stopping
 
-SERVICE = "tongban-printing"
+SERVICE = "printing"
 _CONNECTIONS = 500
 """To printers, at once."""
 log = structlog.get_logger()
@@ -47,7 +47,7 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
         producer = await stack.enter_async_context(
             EventProducer(settings.kafka, client_id=f"{SERVICE}-{settings.instance}")
         )
-        publisher = EventPublisher(producer, SERVICE)
+        publisher = EventPublisher(producer, f"tongban/{SERVICE}")
         keys = KeyRing.parse(settings.keyring.get_secret_value())
         documents = DocumentStore(store, keys)
         spool = Spool(store)

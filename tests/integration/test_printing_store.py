@@ -1,0 +1,158 @@
+"""The spool and the leases on a real store: who may write, who takes over, what is left."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.integration.outside_kit import CLOCK, fresh_id, until
+from tongban_common.domain.status import PrintStatus
+from tongban_common.events.models import DocumentRef
+from tongban_common.store import Store, StoreUnavailable
+from tongban_devstack.ports import free_port
+from tongban_printing.leases import KioskLeases
+from tongban_printing.orders import Order, PrinterJob, new_order, reported, sent_to
+from tongban_printing.spool import Overtaken, Spool
+
+
+@pytest.fixture
+async def database(store: str) -> AsyncIterator[Store]:
+    opened = Store(store, f"test_{uuid.uuid4().hex[:10]}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+async def spool(database: Store) -> Spool:
+    spool = Spool(database)
+    await spool.prepare()
+    await spool.prepare()
+    return spool
+
+
+def order(kiosk_id: str = "k-1", **changes: object) -> Order:
+    fresh = new_order(
+        order_id=uuid.uuid4().hex,
+        request_id=fresh_id(),
+        document=DocumentRef(document_id="d", title="证明", pages=1, sha256="0"),
+        kiosk_id=kiosk_id,
+        branch_id="b-1",
+        copy_number=1,
+        ordered_at=CLOCK.now(),
+        spooled_at=datetime.now(UTC) - timedelta(seconds=5),
+    )
+    return fresh.model_copy(update=changes)
+
+
+async def test_what_was_taken_in_comes_out_as_it_was(spool: Spool) -> None:
+    given = order()
+    assert await spool.insert(given)
+    assert not await spool.insert(given)
+    found = await spool.find(given.order_id)
+    assert found is not None
+    assert found.outbox[0].report == given.outbox[0].report
+    assert found.outbox[0].event_id == given.outbox[0].event_id
+    assert found.document == given.document
+    # Instants are kept to the millisecond, as BSON has them.
+    assert abs(found.ordered_at - given.ordered_at) < timedelta(milliseconds=1)
+
+
+async def test_a_kiosk_gets_its_oldest_order_that_is_to_be_worked_on(spool: Spool) -> None:
+    now = CLOCK.now()
+    late, early, other = (
+        order(ordered_at=now),
+        order(ordered_at=now - timedelta(hours=1)),
+        order("k-2", ordered_at=now - timedelta(hours=2)),
+    )
+    for each in (late, early, other):
+        await spool.insert(each)
+    assert await spool.backlog() == {"k-1": {PrintStatus.QUEUED: 2}, "k-2": {PrintStatus.QUEUED: 1}}
+    first = await spool.next_for("k-1")
+    assert first is not None
+    assert first.order_id == early.order_id
+    await spool.save(first, reported(first, PrintStatus.PRINTED, now), epoch=1)
+    second = await spool.next_for("k-1")
+    assert second is not None
+    assert second.order_id == late.order_id
+    await spool.save(second, reported(second, PrintStatus.NEEDS_CONFIRMATION, now), epoch=1)
+    assert await spool.next_for("k-1") is None
+    assert set(await spool.backlog()) == {"k-2"}
+
+
+async def test_only_who_has_seen_the_last_write_makes_the_next(spool: Spool) -> None:
+    given = order()
+    await spool.insert(given)
+    mine = await spool.next_for("k-1")
+    assert mine is not None
+    change = sent_to(PrinterJob(printer="p", job_id=7))
+    saved = await spool.save(mine, change, epoch=3)
+    assert (saved.job, saved.rev) == (PrinterJob(printer="p", job_id=7), 1)
+    with pytest.raises(Overtaken):
+        await spool.save(mine, change, epoch=3)
+    with pytest.raises(Overtaken):
+        await spool.save(saved, change, epoch=2)
+    assert (await spool.save(saved, change, epoch=4)).rev == 2
+
+
+async def test_reports_lie_in_the_order_until_they_are_sent(spool: Spool) -> None:
+    await spool.insert(order())
+    [found] = await spool.unsent(older_than=timedelta(seconds=2), limit=10)
+    saved = await spool.save(found, reported(found, PrintStatus.PRINTED, CLOCK.now()), epoch=1)
+    assert [unsent.report.seq for unsent in saved.outbox] == [1, 2]
+    assert len({unsent.event_id for unsent in saved.outbox}) == 2
+    await spool.sent(found.order_id, 1)
+    left = await spool.find(found.order_id)
+    assert left is not None
+    assert [unsent.report.seq for unsent in left.outbox] == [2]
+    assert await spool.unsent(older_than=timedelta(seconds=2), limit=10) == []
+    await spool.sent(found.order_id, 2)
+    assert await spool.unsent(older_than=timedelta(), limit=10) == []
+
+
+async def test_one_replica_at_a_time_has_a_kiosk(database: Store) -> None:
+    one = KioskLeases(database, owner="one", seconds=60)
+    two = KioskLeases(database, owner="two", seconds=60)
+    assert await one.hold("k-1") == 1
+    assert await one.hold("k-1") == 1
+    assert await two.hold("k-1") is None
+    assert await two.hold("k-2") == 1
+    await one.release_all()
+    assert await two.hold("k-1") == 2
+
+
+async def test_who_comes_back_under_his_name_takes_over_at_once(database: Store) -> None:
+    before = KioskLeases(database, owner="one", seconds=60)
+    assert await before.hold("k-1") == 1
+    after = KioskLeases(database, owner="one", seconds=60)
+    assert await after.hold("k-1") == 2
+    before.forget("k-1")  # two of one name: each taking is a new epoch, and the orders decide
+    assert await before.hold("k-1") == 3
+
+
+async def test_a_lease_runs_out_and_is_renewed(database: Store) -> None:
+    dead = KioskLeases(database, owner="dead", seconds=1)
+    living = KioskLeases(database, owner="living", seconds=1)
+    assert await dead.hold("k-1") == 1
+
+    async def taken_over() -> bool:
+        return await living.hold("k-1") == 2
+
+    await until(taken_over, "the lease to run out", 10)
+    end = asyncio.get_running_loop().time() + 2.5
+    while asyncio.get_running_loop().time() < end:
+        assert await living.hold("k-1") == 2
+        await asyncio.sleep(0.02)
+    assert await dead.hold("k-1") is None
+
+
+async def test_a_store_that_is_away_says_so() -> None:
+    away = Store(f"mongodb://127.0.0.1:{free_port()}", "none", timeout_ms=100)
+    with pytest.raises(StoreUnavailable):
+        await Spool(away).insert(order())
+    with pytest.raises(StoreUnavailable):
+        await KioskLeases(away, owner="one", seconds=10).hold("k-1")
+    away.close()
