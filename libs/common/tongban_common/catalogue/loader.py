@@ -182,7 +182,13 @@ class Sources:
             CatalogueError: references that lead nowhere, by file and line.
         """
         items: list[Item] = []
-        problems: list[Problem] = []
+        problems = [
+            self.problem(name, ("domain",), f"{file.domain!r} is no domain of domains.yaml")
+            for name, file in self.files.items()
+            if file.domain not in (None, *self.shared.domains)
+        ]
+        if problems:
+            raise CatalogueError(problems)
         for name, index, file, category in self.categories():
             if only not in (None, name):
                 continue

@@ -61,20 +61,22 @@ def compare(
     return changes
 
 
-async def read_offered(bootstrap: str, *, timeout_s: float = 30.0) -> dict[str, Item]:
+async def read_offered(
+    bootstrap: str, *, topic: str = CATALOGUE_ITEMS, timeout_s: float = 30.0
+) -> dict[str, Item]:
     """The items that are on the topic now, by code.
 
     Raises:
         KafkaUnavailable: the topic is not there, or could not be read to its end in time.
     """
-    view = CompactedView(bootstrap, CATALOGUE_ITEMS, Item.from_record)
+    view = CompactedView(bootstrap, topic, Item.from_record)
     reading = asyncio.create_task(view.run())
     try:
         async with asyncio.timeout(timeout_s):
             await view.wait_ready()
     except TimeoutError:
         raise KafkaUnavailable(
-            f"{CATALOGUE_ITEMS} at {bootstrap} could not be read in {timeout_s:g} s"
+            f"{topic} at {bootstrap} could not be read in {timeout_s:g} s"
         ) from None
     finally:
         reading.cancel()
@@ -83,7 +85,12 @@ async def read_offered(bootstrap: str, *, timeout_s: float = 30.0) -> dict[str, 
 
 
 async def publish_changes(
-    bootstrap: str, wanted: Iterable[Item], *, withdraw: bool = False, timeout_s: float = 30.0
+    bootstrap: str,
+    wanted: Iterable[Item],
+    *,
+    withdraw: bool = False,
+    topic: str = CATALOGUE_ITEMS,
+    timeout_s: float = 30.0,
 ) -> Changes:
     """Bring the topic to offer `wanted`, writing only what differs, and return what was written.
 
@@ -92,14 +99,20 @@ async def publish_changes(
     Raises:
         KafkaUnavailable: not everything was read or acknowledged in time; publish again.
     """
-    offered = await read_offered(bootstrap, timeout_s=timeout_s)
+    offered = await read_offered(bootstrap, topic=topic, timeout_s=timeout_s)
     changes = compare(offered, wanted, withdraw=withdraw)
     records = {item.code: item for item in (*changes.new, *changes.changed)}
-    await _write(bootstrap, {**records, **dict.fromkeys(changes.withdrawn)}, timeout_s)
+    await _write(bootstrap, topic, {**records, **dict.fromkeys(changes.withdrawn)}, timeout_s)
     return changes
 
 
-async def publish(bootstrap: str, items: Iterable[Item], *, timeout_s: float = 30.0) -> int:
+async def publish(
+    bootstrap: str,
+    items: Iterable[Item],
+    *,
+    topic: str = CATALOGUE_ITEMS,
+    timeout_s: float = 30.0,
+) -> int:
     """Write each item as it is under its code, and return how many once Kafka has them all.
 
     For a topic that is known to be empty, and for tests; `publish_changes` looks first.
@@ -107,16 +120,18 @@ async def publish(bootstrap: str, items: Iterable[Item], *, timeout_s: float = 3
     Raises:
         KafkaUnavailable: not all were acknowledged in time; publish again.
     """
-    return await _write(bootstrap, {item.code: item for item in items}, timeout_s)
+    return await _write(bootstrap, topic, {item.code: item for item in items}, timeout_s)
 
 
-async def _write(bootstrap: str, records: Mapping[str, Item | None], timeout_s: float) -> int:
+async def _write(
+    bootstrap: str, topic: str, records: Mapping[str, Item | None], timeout_s: float
+) -> int:
     async with EventProducer(
         bootstrap, client_id="catalogue", delivery_timeout=timeout_s, linger_ms=5
     ) as producer:
         sent = [
             producer.send(
-                CATALOGUE_ITEMS,
+                topic,
                 key=code.encode(),
                 value=None if item is None else item.model_dump_json().encode(),
                 headers=_HEADERS,

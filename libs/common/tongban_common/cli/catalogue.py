@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 
 from tongban_common.catalogue.checks import Report, check
@@ -39,7 +40,8 @@ def check_(
     as_json: Json = False,
 ) -> None:
     """Prove totals, references, codes, schemas and examples; exit 1 with FILE:LINE: MESSAGE."""
-    report = check(_directory(directory))
+    with _status("checking"):
+        report = check(_directory(directory))
     if as_json:
         body = {
             "ok": report.ok,
@@ -79,13 +81,15 @@ def publish_(
     directory = _directory(_catalogue_of(file) if file else path)
     if file and withdraw:
         raise typer.BadParameter("--withdraw needs the whole catalogue, not one file of it")
-    report = check(directory)
+    with _status("checking"):
+        report = check(directory)
     if not report.ok:
         _show(report)
         raise typer.Exit(1)
     try:
         items = load_items(directory, file)
-        changes = asyncio.run(publish_changes(settings.kafka, items, withdraw=withdraw))
+        with _status(f"publishing at {settings.kafka}"):
+            changes = asyncio.run(publish_changes(settings.kafka, items, withdraw=withdraw))
     except CatalogueError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
@@ -93,6 +97,11 @@ def publish_(
         typer.echo(str(error), err=True)
         raise typer.Exit(3) from error
     print(json.dumps(_told(changes)) if as_json else _sentence(changes))
+
+
+def _status(doing: str) -> Status:
+    """Shown on a terminal while it lasts; elsewhere nothing is written."""
+    return Console(stderr=True).status(f"{doing} ...")
 
 
 def _directory(given: Path | None) -> Path:
