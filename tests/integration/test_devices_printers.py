@@ -222,7 +222,7 @@ async def test_a_stopped_printer_goes_on_when_it_is_helped(
 
 async def test_a_jam_between_two_pages_stops_a_job_that_has_begun(kiosk: Kiosk) -> None:
     job_id, _ = await kiosk.create()
-    await kiosk.send(job_id, pdf(40))
+    await kiosk.send(job_id, pdf(100))
 
     async def begun() -> bool:
         return int((await kiosk.job(job_id))["job-impressions-completed"]) > 0

@@ -91,9 +91,9 @@ async def test_an_error_says_nothing_about_the_effect(gateways: Simulation) -> N
 
 async def test_a_client_that_gives_up_does_not_stop_a_slow_province(gateways: Simulation) -> None:
     request_id = fresh()
-    await gateways.fault(REFUSES, latency_ms=400)
+    await gateways.fault(REFUSES, latency_ms=2000)
     with pytest.raises(TimeoutError):
-        await gateways.submit(REFUSES, request_id, timeout=0.1)
+        await gateways.submit(REFUSES, request_id, timeout=0.2)
     assert await gateways.ledger(request_id) == {}
 
     async def acted() -> bool:
@@ -120,9 +120,9 @@ async def test_nothing_takes_effect_after_act_before(gateways: Simulation) -> No
 
 async def test_slow_commit_acts_after_the_connection_is_gone(gateways: Simulation) -> None:
     in_time, too_late = fresh(), fresh()
-    await gateways.fault(TWICE, slow_commit_ms=300)
+    await gateways.fault(TWICE, slow_commit_ms=2000)
     with pytest.raises(CUT):
-        await gateways.submit(TWICE, too_late, act_before=in_ms(0.2))
+        await gateways.submit(TWICE, too_late, act_before=in_ms(1.5))
     with pytest.raises(CUT):
         await gateways.submit(TWICE, in_time)
     assert await gateways.ledger(in_time) == {"submit": (1, 0)}
@@ -138,7 +138,7 @@ async def test_slow_commit_acts_after_the_connection_is_gone(gateways: Simulatio
 
 
 async def test_a_rate_limit_says_when_to_come_again(gateways: Simulation) -> None:
-    await gateways.fault(HONOURS, rate_per_s=5)
+    await gateways.fault(HONOURS, rate_per_s=1)
     request_ids = [fresh() for _ in range(20)]
     answers = await asyncio.gather(*(gateways.submit(HONOURS, each) for each in request_ids))
     throttled = [said for status, said in answers if status == 429]

@@ -33,7 +33,7 @@ class Effects:
                 "number": int(record.value),
                 "partition": record.partition,
                 "offset": record.offset,
-                "seen": record.maybe_seen,
+                "seen": record.maybe_seen or record.attempt > 1,
             }
         os.write(self._file, json.dumps(line).encode() + b"\n")
 
@@ -41,7 +41,7 @@ class Effects:
 async def main(asked: dict[str, Any]) -> None:
     effects = Effects(asked["effects"], asked["member"])
 
-    async def handle(record: Record) -> None:
+    async def handle(record: Record) -> object:
         assert record.value is not None
         if int(record.value) in asked.get("poison", ()):
             raise Poison("asked for")
@@ -49,6 +49,11 @@ async def main(asked: dict[str, Any]) -> None:
         if asked.get("latency"):
             await asyncio.sleep(random.random() * 2 * asked["latency"])
         effects.note("end", record)
+        if target := asked.get("target"):
+            return producer.send_nowait(
+                target, key=record.key, value=record.value, headers=list(record.headers)
+            )
+        return None
 
     async with EventProducer(asked["kafka"]) as producer:
         worker = Worker(

@@ -72,7 +72,12 @@ def test_what_is_committed_holds() -> None:
         (SOCIAL, "provinces: [山东, 四川]", "provinces: [山东, 山东]", "'山东' is named twice"),
         (SOCIAL, "partner: 上海", "partner: 海上", "'海上' is no province"),
         (SOCIAL, "domain: 社会保障", "domain: 社会保险", "'社会保险' is no domain"),
-        (SOCIAL, "hours: always\n    provinces", "hours: never\n    provinces", "'never' is not in"),
+        (
+            SOCIAL,
+            "hours: always\n    provinces",
+            "hours: never\n    provinces",
+            "'never' is not in",
+        ),
         (
             SOCIAL,
             "    provinces: [山东, 四川]",

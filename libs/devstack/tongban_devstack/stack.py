@@ -46,7 +46,7 @@ class StackOptions:
     """What to start. `replicas` counts processes of a service; one where it is silent."""
 
     data: Path
-    """Kept from run to run: topics, store, ledgers, ports and secrets; the logs are in `logs`."""
+    """A directory; kept from run to run: topics, store, ledgers, ports and secrets."""
     profile: str = "prompt"
     services: bool = True
     clock: BusinessClock | None = None
@@ -66,7 +66,8 @@ class Stack:
 
     def __init__(self, options: StackOptions) -> None:
         self._options = options
-        self._data = options.data.absolute()
+        self.data = options.data.absolute()
+        """Everything that this stack keeps is there; the logs are in `logs`."""
         self._exit = AsyncExitStack()
         self._ports: dict[str, int] = {}
         self._secrets: dict[str, str] = {}
@@ -79,10 +80,10 @@ class Stack:
 
     async def __aenter__(self) -> Stack:
         async with AsyncExitStack() as stack:
-            self._data.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(exclusive(self._data / "in-use.lock", wait=False))
+            self.data.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(exclusive(self.data / "in-use.lock", wait=False))
             self._catalogue = _catalogue_directory()
-            self._secrets = stack_secrets(self._data)
+            self._secrets = stack_secrets(self.data)
             self._ports = await asyncio.to_thread(self._take_ports)
             await stack.enter_async_context(self.supervisor)
             await self._start()
@@ -99,7 +100,7 @@ class Stack:
 
     def _take_ports(self) -> dict[str, int]:
         """All at once, while they are free: a process that dies finds its own again."""
-        book = PortBook(self._data / "ports.json")
+        book = PortBook(self.data / "ports.json")
         wanted = [*OUTSIDE, *(name for _, name in self._processes())]
         if not self.kafka:
             wanted += ["kafka", "kafka-controller"]
@@ -128,7 +129,7 @@ class Stack:
         """An own broker unless TONGBAN_KAFKA names one; then the topics and the catalogue."""
         if not self.kafka:
             broker = EmbeddedKafka(
-                self._data / "kafka",
+                self.data / "kafka",
                 port=self._ports["kafka"],
                 controller_port=self._ports["kafka-controller"],
                 log=self._log("kafka"),
@@ -144,7 +145,7 @@ class Stack:
         """An own store unless TONGBAN_STORE names one."""
         if not self.store:
             store = EmbeddedStore(
-                self._data / "store", port=self._ports["store"], log=self._log("store")
+                self.data / "store", port=self._ports["store"], log=self._log("store")
             )
             await self._start_server(store)
             self.store = store.address
@@ -174,14 +175,14 @@ class Stack:
             "TONGBAN_PROFILE": self._options.profile,
             "TONGBAN_CATALOGUE": str(self._catalogue),
             **({"TONGBAN_CLOCK": clock.describe()} if clock else {}),
-            "TONGBAN_DATA": str(self._data / name),
+            "TONGBAN_DATA": str(self.data / name),
             "TONGBAN_INSTANCE": name,
             "TONGBAN_HTTP_HOST": "127.0.0.1",
             "TONGBAN_HTTP_PORT": str(self._ports[name]),
         }
 
     def _log(self, name: str) -> Path:
-        return self._data / "logs" / f"{name}.log"
+        return self.data / "logs" / f"{name}.log"
 
     def _url(self, name: str) -> str:
         return f"http://127.0.0.1:{self._ports[name]}"

@@ -7,22 +7,11 @@ them. Checked with aiokafka 0.14.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
 
 from tongban_common.kafka.partitioner import partition_of
 
 RawHeaders = list[tuple[str, bytes]]
-
-
-@dataclass(slots=True)
-class Waiting:
-    """A record that the client has not taken yet: no connection, no metadata, or a full batch."""
-
-    deadline: float
-    future: asyncio.Future[Any]
-    size: int
-    arguments: tuple[str, bytes | None, bytes | None, RawHeaders]
 
 
 def take(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -126,15 +126,68 @@ class WorkerCollector(Collector):
         return family
 
 
-_collectors: weakref.WeakKeyDictionary[CollectorRegistry, WorkerCollector] = (
+class ProducerSource(Protocol):
+    """What a producer shows to its collector."""
+
+    client_id: str
+
+    def counters(self) -> dict[str, int]:
+        """Rising numbers by the name that follows `tongban_producer_`."""
+
+    def gauges(self) -> dict[str, float]:
+        """Values, in the same way."""
+
+
+PRODUCER_COUNTERS = {
+    "acknowledged": "records that Kafka has acknowledged",
+    "failed": "records that were not acknowledged in time, or refused",
+    "connections": "clients made; more than one means that one was given up",
+}
+PRODUCER_GAUGES = {
+    "pending": "records that wait for acknowledgement",
+    "connected": "1 while there is a connection that is not known to be broken",
+}
+
+
+class ProducerCollector(Collector):
+    """One for a registry, for all producers of the process. Label: `client`."""
+
+    def __init__(self) -> None:
+        self._sources: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def add(self, source: ProducerSource) -> None:
+        """Show a producer from now on, for as long as it lives."""
+        self._sources.add(source)
+
+    def collect(self) -> Iterator[Metric]:
+        """All families of all producers; those of one client id are added up."""
+        totals: dict[str, dict[str, float]] = {}
+        for source in self._sources:
+            sums = totals.setdefault(source.client_id, {})
+            for name, value in {**source.counters(), **source.gauges()}.items():
+                sums[name] = sums.get(name, 0) + value
+        for names, family in (
+            (PRODUCER_COUNTERS, CounterMetricFamily),
+            (PRODUCER_GAUGES, GaugeMetricFamily),
+        ):
+            for name, text in names.items():
+                metric = family(f"tongban_producer_{name}", text, labels=["client"])
+                for client, sums in sorted(totals.items()):
+                    metric.add_metric([client], sums[name])
+                yield metric
+
+
+_Made = TypeVar("_Made", WorkerCollector, ProducerCollector)
+_collectors: weakref.WeakKeyDictionary[CollectorRegistry, dict[type[Collector], Collector]] = (
     weakref.WeakKeyDictionary()
 )
 
 
-def collector_of(registry: CollectorRegistry = REGISTRY) -> WorkerCollector:
-    """The one collector of that registry; registered on first use."""
-    collector = _collectors.get(registry)
-    if collector is None:
-        collector = _collectors[registry] = WorkerCollector()
+def collector_of(registry: CollectorRegistry, kind: type[_Made]) -> _Made:
+    """The one collector of a kind in that registry; registered on first use."""
+    made = _collectors.setdefault(registry, {})
+    collector = made.get(kind)
+    if not isinstance(collector, kind):
+        collector = made[kind] = kind()
         registry.register(collector)
     return collector

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Mapping
 from functools import partial
 from types import TracebackType
@@ -13,17 +12,18 @@ from typing import Any
 import aiokafka
 import structlog
 from aiokafka.errors import KafkaError
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from tongban_common.kafka import delivery
-from tongban_common.kafka.delivery import RawHeaders, Waiting
+from tongban_common.kafka.delivery import RawHeaders
 from tongban_common.kafka.errors import KafkaUnavailable, is_transient
+from tongban_common.kafka.metrics import ProducerCollector, collector_of
+from tongban_common.kafka.outbox import Outbox, Waiting
 
 log = structlog.get_logger(__name__)
 
 _TICK = 0.05
 """Seconds between looks at what is pending."""
-_OVERHEAD = 200
-"""Bytes that the memory bound counts for one record besides its key and value."""
 
 
 class EventProducer:
@@ -61,11 +61,11 @@ class EventProducer:
         max_pending: int = 20_000,
         max_pending_bytes: int = 32 * 1024 * 1024,
         client: Mapping[str, Any] | None = None,
+        registry: CollectorRegistry = REGISTRY,
     ) -> None:
+        self.client_id = client_id
         self._bootstrap = bootstrap
         self._delivery_timeout = delivery_timeout
-        self._max_pending = max_pending
-        self._max_pending_bytes = max_pending_bytes
         self._options = {
             "bootstrap_servers": bootstrap,
             "client_id": client_id,
@@ -81,16 +81,12 @@ class EventProducer:
         self._keeper: asyncio.Task[None] | None = None
         self._lost = asyncio.Event()
         self._arrived = asyncio.Event()
-        self._pending: deque[tuple[float, asyncio.Future[Any], int]] = deque()
-        """What the client has taken, in the order of the calls, so of the deadlines too."""
-        self._pending_bytes = 0
-        self._waiting: dict[str, deque[Waiting]] = {}
+        self._outbox = Outbox(max_records=max_pending, max_bytes=max_pending_bytes)
         self._feeders: dict[str, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
-        self.sent = 0
-        self.failed = 0
         self.connections = 0
+        collector_of(registry, ProducerCollector).add(self)
 
     # --- life
 
@@ -102,9 +98,7 @@ class EventProducer:
     async def stop(self, timeout: float = 5.0) -> None:
         """Wait for what is pending, that long at most; what is left fails."""
         self._closing = True
-        left = [future for _, future, _ in self._pending if not future.done()]
-        left += [item.future for queue in self._waiting.values() for item in queue]
-        if left:
+        if left := self._outbox.futures():
             await asyncio.wait(left, timeout=timeout)
         if self._keeper is not None:
             self._keeper.cancel()
@@ -112,7 +106,7 @@ class EventProducer:
         for feeder in self._feeders.values():
             feeder.cancel()
         client, self._client = self._client, None
-        self._fail_all("the producer was stopped")
+        self._outbox.fail_all("the producer was stopped")
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -143,6 +137,18 @@ class EventProducer:
     def readiness(self) -> str | None:
         """None, or why a send would probably fail (the shape of a HealthServer check)."""
         return None if self.connected else f"no connection to Kafka at {self._bootstrap}"
+
+    def counters(self) -> dict[str, int]:
+        """For the metrics collector."""
+        return {
+            "acknowledged": self._outbox.acknowledged,
+            "failed": self._outbox.failed,
+            "connections": self.connections,
+        }
+
+    def gauges(self) -> dict[str, float]:
+        """For the metrics collector."""
+        return {"pending": len(self._outbox), "connected": float(self.connected)}
 
     # --- sending
 
@@ -176,38 +182,26 @@ class EventProducer:
             KafkaUnavailable: too much is pending, or the producer is stopped.
             aiokafka.errors.MessageSizeTooLargeError
         """
-        size = _OVERHEAD + (len(key) if key else 0) + (len(value) if value else 0)
-        self._admit(topic, key, value)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._delivery_timeout
-        future: asyncio.Future[Any] | None = None
-        if self._client is not None and topic not in self._waiting:
-            future = self._hand_over(topic, key, value, headers)
-        if future is None:
-            future = loop.create_future()
-            item = Waiting(deadline, future, size, (topic, key, value, headers))
-            self._waiting.setdefault(topic, deque()).append(item)
-            self._feed(topic)
-        else:
-            self._pending.append((deadline, future, size))
-        self._pending_bytes += size
-        if self._timer is None:
-            self._timer = loop.call_later(_TICK, self._tick)
-        return future
-
-    def _admit(self, topic: str, key: bytes | None, value: bytes | None) -> None:
         if key is None and value is None:
             raise ValueError("a record needs a key or a value")
         if self._closing:
             raise KafkaUnavailable("the producer is stopped")
-        if len(self._pending) >= self._max_pending:
-            self._forget_done()
-        waiting = self._waiting.get(topic, ())
-        if (
-            len(self._pending) + len(waiting) >= self._max_pending
-            or self._pending_bytes >= self._max_pending_bytes
-        ):
-            raise KafkaUnavailable("too many records wait for acknowledgement")
+        outbox = self._outbox
+        size = outbox.admit(key, value)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._delivery_timeout
+        future: asyncio.Future[Any] | None = None
+        if self._client is not None and topic not in outbox.waiting:
+            future = self._hand_over(topic, key, value, headers)
+        if future is None:
+            future = loop.create_future()
+            outbox.wait(Waiting(deadline, future, size, (topic, key, value, headers)))
+            self._feed(topic)
+        else:
+            outbox.take(deadline, future, size)
+        if self._timer is None:
+            self._timer = loop.call_later(_TICK, self._tick)
+        return future
 
     def _hand_over(
         self, topic: str, key: bytes | None, value: bytes | None, headers: RawHeaders
@@ -227,107 +221,54 @@ class EventProducer:
 
     async def _feed_client(self, topic: str, client: Any) -> None:
         """Hand over what waits for a topic, in order; the client says when it can take it."""
-        queue = self._waiting[topic]
+        outbox = self._outbox
         try:
-            while queue and client is self._client:
-                item = queue[0]
-                if item.future.done():
-                    self._pending_bytes -= queue.popleft().size
-                    continue
-                name, key, value, headers = item.arguments
+            while client is self._client and (item := outbox.next_waiting(topic)) is not None:
                 try:
-                    inner = await delivery.wait_taken(client, name, key, value, headers)
+                    inner = await delivery.wait_taken(client, *item.arguments)
                 except KafkaError as error:
                     if is_transient(error):
                         # Its deadline says when to give up: no leader yet, no such topic yet.
                         await asyncio.sleep(_TICK)
-                        continue
-                    delivery.fail(item.future, error)
+                    else:
+                        delivery.fail(item.future, error)
                     continue
                 except Exception as error:
                     # What the client cannot encode must not hold up those behind it.
                     delivery.fail(item.future, error)
                     continue
-                queue.popleft()
                 inner.add_done_callback(partial(delivery.copy, item.future))
-                self._pending.append((item.deadline, item.future, item.size))
+                if outbox.next_waiting(topic) is item:
+                    outbox.leave(topic)
+                    outbox.take(item.deadline, item.future, item.size)
         finally:
-            if self._feeders.get(topic) is asyncio.current_task():
-                del self._feeders[topic]
-            if not queue:
-                self._waiting.pop(topic, None)
-            elif client is not self._client:
-                self._feed(topic)
+            del self._feeders[topic]
+        if client is not self._client and topic in outbox.waiting:
+            self._feed(topic)
 
     # --- keeping watch
 
     def _tick(self) -> None:
         """Settle what ended, fail what is late, and replace the client if it is to blame."""
-        self._timer = None
         loop = asyncio.get_running_loop()
         now = loop.time()
-        refused = self._forget_done()
-        if refused is not None:
-            self._drop(self._client, refused)
-        elif self._pending and self._pending[0][0] <= now:
+        self._outbox.settle()
+        if self._outbox.refused is not None:
+            self._drop(self._client, self._outbox.refused)
+        elif self._outbox.is_late(now):
             self._drop(self._client, KafkaUnavailable("no acknowledgement in time"))
-        for topic, queue in list(self._waiting.items()):
-            late = KafkaUnavailable(f"{topic}: Kafka could not be reached in time")
-            for item in queue:
-                if item.deadline > now:
-                    break
-                if delivery.fail(item.future, late):
-                    self.failed += 1
-            if topic not in self._feeders:
-                while queue and queue[0].future.done():
-                    self._pending_bytes -= queue.popleft().size
-                if not queue:
-                    del self._waiting[topic]
-        if self._pending or self._waiting:
-            self._timer = loop.call_later(_TICK, self._tick)
-
-    def _forget_done(self) -> Exception | None:
-        """Drop what ended from the head of the queue; the refusal of a broker if there was one."""
-        pending = self._pending
-        refused: Exception | None = None
-        while pending and pending[0][1].done():
-            _, future, size = pending.popleft()
-            self._pending_bytes -= size
-            if future.cancelled():
-                continue
-            error = future.exception()
-            if error is None:
-                self.sent += 1
-            else:
-                self.failed += 1
-                if isinstance(error, KafkaError):
-                    refused = error
-        return refused
+        self._outbox.expire_waiting(now)
+        self._timer = loop.call_later(_TICK, self._tick) if len(self._outbox) else None
 
     def _drop(self, client: Any, reason: Exception) -> None:
         """Give the client up with all that it has taken."""
         if client is None or client is not self._client:
             return
-        log.warning("producer_replaced", reason=repr(reason), pending=len(self._pending))
         self._client = None
         self._arrived.clear()
-        self._fail_taken(f"Kafka did not acknowledge: {reason!r}")
+        count = self._outbox.fail_taken(f"Kafka did not acknowledge: {reason!r}")
+        log.warning("producer_replaced", reason=repr(reason), pending=count)
         self._lost.set()
-
-    def _fail_taken(self, text: str) -> None:
-        for _, future, size in self._pending:
-            self._pending_bytes -= size
-            if delivery.fail(future, KafkaUnavailable(text)):
-                self.failed += 1
-        self._pending.clear()
-
-    def _fail_all(self, text: str) -> None:
-        self._fail_taken(text)
-        for queue in self._waiting.values():
-            for item in queue:
-                delivery.fail(item.future, KafkaUnavailable(text))
-        self._waiting.clear()
-        self._pending_bytes = 0
 
     async def _keep_connected(self) -> None:
         delay = 0.05
@@ -350,7 +291,7 @@ class EventProducer:
             self._lost.clear()
             self._client = client
             self._arrived.set()
-            for topic in list(self._waiting):
+            for topic in list(self._outbox.waiting):
                 self._feed(topic)
             try:
                 await self._lost.wait()

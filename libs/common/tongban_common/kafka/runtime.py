@@ -27,7 +27,7 @@ from tongban_common.kafka.membership import (
     records_since,
     watch_lease,
 )
-from tongban_common.kafka.metrics import collector_of
+from tongban_common.kafka.metrics import WorkerCollector, collector_of
 from tongban_common.kafka.vitals import Progress, Vitals
 
 log = structlog.get_logger(__name__)
@@ -74,7 +74,7 @@ class Runtime:
         self._stopping = asyncio.Event()
         self._giving_up = asyncio.Lock()
         self._failure: Exception | None = None
-        collector_of(registry).add(self._vitals)
+        collector_of(registry, WorkerCollector).add(self._vitals)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         if self._tasks is None:

@@ -13,15 +13,15 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import requests
-from jgo.config import GlobalSettings
-from jgo.constants import MAVEN_CENTRAL_URL
-from jgo.maven import MavenContext
 from rich.console import Console
 from rich.progress import Progress
 
 from tongban_devstack.files import exclusive
+
+if TYPE_CHECKING:
+    from jgo.maven import MavenContext
 
 PINNED = Path(__file__).with_name("kafka-jars.json")
 _ATTEMPTS = 3
@@ -79,7 +79,7 @@ def _fetch(directory: Path, pinned: dict[str, str]) -> None:
         (staging / "jars").rename(directory)
     except JarsUnavailable:
         raise
-    except (requests.RequestException, RuntimeError, OSError) as error:
+    except (RuntimeError, OSError) as error:  # requests' errors are OSErrors
         raise JarsUnavailable(
             f"Apache Kafka cannot be downloaded: {error}. "
             + WAY_ROUND.format(cache=directory.parent)
@@ -90,6 +90,11 @@ def _fetch(directory: Path, pinned: dict[str, str]) -> None:
 
 def _download_all(pinned: dict[str, str], staging: Path) -> None:
     """From Maven Central, or where the user's jgo settings say, into `staging`/jars."""
+    # A quarter of a second that every later start can do without.
+    from jgo.config import GlobalSettings  # noqa: PLC0415
+    from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415
+    from jgo.maven import MavenContext  # noqa: PLC0415
+
     maven = MavenContext(
         repo_cache=staging / "repository",
         remote_repos={"central": MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories},
@@ -112,7 +117,7 @@ def _download(maven: MavenContext, coordinates: str) -> Path:
     group, artifact_id, version = coordinates.split(":")
     artifact = maven.project(group, artifact_id).at_version(version).artifact()
     for _ in range(_ATTEMPTS - 1):
-        with suppress(requests.RequestException):
+        with suppress(OSError):
             return Path(artifact.resolve())
         # What has arrived lies where the whole jar would, and would be taken for it.
         if partial := artifact.cached_path:

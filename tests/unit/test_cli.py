@@ -1,0 +1,55 @@
+"""What the command line says to those who ask wrongly, and to programs."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from tongban_common.cli.main import application
+from tongban_common.topics import TOPICS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "right"),
+    [
+        ("up --profile strict", "prompt or realistic"),
+        ("up --clock noon", "2026-03-02T09:00:00+08:00@60"),
+        ("up --replicas web=2", "intake=2"),
+        ("up --replicas intake=0", "intake=2"),
+        ("up --port 80", "--help"),
+        ("topic list", "topics"),
+        ("topics make", "list, apply"),
+    ],
+)
+def test_who_asks_wrongly_is_told_what_is_right(arguments: str, right: str) -> None:
+    answer = CliRunner(env={"COLUMNS": "300"}).invoke(application(), arguments.split())
+    assert answer.exit_code == 2
+    assert answer.stdout == ""
+    assert right in re.sub(r"\s+", " ", answer.stderr)
+
+
+def test_topics_list_for_programs() -> None:
+    answer = CliRunner().invoke(application(), ["topics", "list", "--json"])
+    assert answer.exit_code == 0
+    told = {topic["name"]: topic for topic in json.loads(answer.stdout)}
+    assert list(told) == list(TOPICS)
+    assert told["requests.submitted"]["partitions"] == 12
+
+
+def test_topics_apply_says_that_the_broker_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TONGBAN_KAFKA", "127.0.0.1:1")
+    answer = CliRunner().invoke(application(), ["topics", "apply"])
+    assert answer.exit_code == 69
+    assert answer.stdout == ""
+    assert answer.stderr.startswith("127.0.0.1:1: ")
+
+
+def test_topics_apply_twice_changes_nothing(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TONGBAN_KAFKA", kafka)
+    for _ in range(2):
+        answer = CliRunner().invoke(application(), ["topics", "apply", "--json"])
+        assert answer.exit_code == 0
+    assert set(json.loads(answer.stdout)["unchanged"]) == set(TOPICS)
