@@ -27,11 +27,14 @@ def kiosks(count: int) -> list[tuple[str, str]]:
 
 
 def visits(items: Sequence[Item], *, count: int, kiosk_count: int, day: str) -> list[Visit]:
-    """The day's submissions in order: every item at least once as far as they go round, a quarter
-    of them with the lobby manager's help. The same `day` gives the same plan."""
+    """The day's submissions in order: everything that prints, then others of all provinces as far
+    as they go round, a quarter of them with the lobby manager's help. The same `day` gives the same
+    plan."""
     dice = random.Random(day)
     places = kiosks(kiosk_count)
-    order = [items[n % len(items)] for n in range(count)]
+    offered = dice.sample(items, len(items))
+    offered.sort(key=lambda item: item.document is None)
+    order = [offered[n % len(offered)] for n in range(count)]
     dice.shuffle(order)
     planned = []
     for number, item in enumerate(order):
