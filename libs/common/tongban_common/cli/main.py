@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 
 import typer
 
-from tongban_common.cli import topics
+from tongban_common.cli import catalogue, topics
 from tongban_common.cli.group import Commands
 
 
@@ -26,6 +26,7 @@ def application() -> typer.Typer:
         add_completion=False,
     )
     topics.register(app)
+    catalogue.register(app)
     for entry_point in entry_points(group="tongban.commands"):
         entry_point.load()(app)
     return app
