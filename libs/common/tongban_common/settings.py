@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tongban_common.clock import BusinessClock
 
@@ -40,7 +40,7 @@ class CommonSettings(BaseSettings):
         description="a name that survives a restart (StatefulSet pod): static group membership",
     )
     data: Path = Field(Path(".tongban"), description="directory for what a process keeps on disk")
-    clock: Annotated[BusinessClock, BeforeValidator(_clock)] = Field(
+    clock: Annotated[BusinessClock, NoDecode, BeforeValidator(_clock)] = Field(
         default_factory=BusinessClock.real
     )
     profile: str = Field("prompt", pattern="^(prompt|realistic|demo)$")

@@ -29,6 +29,7 @@ class Day:
     """Intake's newest answer about each accepted request."""
     kills: Counter[str] = field(default_factory=Counter)
     down: set[str] = field(default_factory=set)
+    supplemented: set[str] = field(default_factory=set)
     refused: list[tuple[int, str]] = field(default_factory=list)
     retries: int = 0
     printed: int = 0
@@ -157,7 +158,9 @@ class Player:
             if self._fed.is_set():
                 deadline = deadline or time.monotonic() + patience_s
                 open_ = [r for r in self._day.accepted if not self._day.settled(r)]
-                done = not open_ and self._day.messages >= len(self._day.accepted)
+                done = not open_ and self._day.messages >= len(self._day.accepted) + len(
+                    self._day.supplemented
+                )
                 if done or time.monotonic() > deadline:
                     return
             await asyncio.sleep(0.5)
@@ -172,8 +175,22 @@ class Player:
                     answer = await reply.json()
                     if not answer.get("delayed"):
                         self._day.seen[request_id] = answer
+                        if answer["status"] == "needs_supplement":
+                            await self._supplement(request_id, token)
         except (aiohttp.ClientError, TimeoutError):
             return  # intake is being killed; the next round reads it again
+
+    async def _supplement(self, request_id: str, token: str) -> None:
+        """Come back with what the province asked for, once; the key makes a repeat harmless."""
+        if request_id in self._day.supplemented:
+            return
+        visit = self._day.accepted[request_id]
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": f"{visit.key}-more"}
+        url = f"{self._stack.intake}/v1/requests/{request_id}/supplements"
+        body = {"form": visit.body["form"]}
+        async with self._http.post(url, json=body, headers=headers) as reply:
+            if reply.status == 202:
+                self._day.supplemented.add(request_id)
 
     async def _count_outside(self) -> None:
         for path in ("printed", "messages"):

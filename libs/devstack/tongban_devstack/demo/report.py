@@ -19,7 +19,10 @@ from tongban_common.topics import TOPICS
 from tongban_devstack.demo.play import FINAL, Day
 from tongban_devstack.stack import SERVICES, Stack
 
-ONCE_ONLY = frozenset({"completed", "rejected", "withdrawn", "expired", "failed"})
+ONCE_ONLY = frozenset(
+    {"completed", "rejected", "withdrawn", "expired", "failed", "needs_supplement"}
+)
+"""A province of the simulated outside asks for a supplement once at most."""
 
 
 @dataclass(slots=True)
@@ -36,14 +39,14 @@ class Account:
         return not any(self.wrong.values())
 
 
-async def account(stack: Stack, day: Day, seconds: float) -> Account:
+async def account(stack: Stack, day: Day, *, seconds: float, speed: float) -> Account:
     """Ask the outside what took effect, and compare it with what was accepted."""
     async with aiohttp.ClientSession() as http:
         ledger = await _read(http, f"{stack.gateways}/ledger")
         printed = await _read(http, f"{stack.devices}/printed")
         messages = await _read(http, f"{stack.devices}/messages")
     dead = await _dead_letters(stack.kafka)
-    return compare(day, ledger, printed, messages, dead_lettered=dead, seconds=seconds)
+    return compare(day, ledger, printed, messages, dead_lettered=dead, seconds=seconds, speed=speed)
 
 
 def compare(
@@ -54,6 +57,7 @@ def compare(
     *,
     dead_lettered: int,
     seconds: float,
+    speed: float,
 ) -> Account:
     """The comparison itself, a pure function."""
     effects = _count(ledger, "request_id", "effect")
@@ -64,9 +68,11 @@ def compare(
     status = {r: str(day.seen.get(r, {}).get("status", "submitted")) for r in day.accepted}
     completed = {r for r, state in status.items() if state == "completed"}
     finals = {r for r, state in status.items() if state in FINAL}
+    asked = {r for r in status if _was(day, r, "needs_supplement")}
     to_print = {r for r in completed if day.accepted[r].prints}
     sheet_of = {request for request, *_ in sheets}
-    told = {request for request, *_ in sent}
+    to_tell = {(r, status[r]) for r in finals} | {(r, "needs_supplement") for r in asked}
+    told = {(request, template) for request, template, _ in sent}
     submitted = {request for (request, effect) in effects if effect == "submit"}
     wrong = {
         "lost: not final": sorted(set(status) - finals),
@@ -75,7 +81,7 @@ def compare(
         "printed twice": sorted({r for (r, *_), n in sheets.items() if n > 1}),
         "told twice": sorted({r for (r, *_), n in sent.items() if n > 1}),
         "sheet missing": sorted(to_print - sheet_of),
-        "message missing": sorted(finals - told),
+        "message missing": sorted({r for r, _ in to_tell - told}),
         "refused at the door": [f"{code}: {text}" for code, text in day.refused],
     }
     report = {
@@ -88,14 +94,19 @@ def compare(
         "message_duplicates": sum(n > 1 for n in sent.values()),
         "prints_expected": len(to_print),
         "prints_done": len(to_print & sheet_of),
-        "messages_expected": len(finals),
-        "messages_done": len(finals & told),
+        "messages_expected": len(to_tell),
+        "messages_done": len(to_tell & told),
         "dead_lettered": dead_lettered,
         "kills": {service: day.kills[service] for service in SERVICES},
-        "latency_ms": _latency(day, completed),
+        "latency_ms": _latency(day, completed, speed),
         "seconds": round(seconds, 1),
     }
     return Account(report, wrong)
+
+
+def _was(day: Day, request_id: str, state: str) -> bool:
+    timeline = day.seen.get(request_id, {}).get("timeline", [])
+    return any(entry["status"] == state and not entry.get("note") for entry in timeline)
 
 
 def _count(lines: Iterable[dict[str, Any]], *names: str) -> Counter[tuple[Any, ...]]:
@@ -105,14 +116,15 @@ def _count(lines: Iterable[dict[str, Any]], *names: str) -> Counter[tuple[Any, .
     return counted
 
 
-def _latency(day: Day, completed: Iterable[str]) -> dict[str, float]:
-    """Milliseconds from submission to completion; of the whole day, kills included."""
+def _latency(day: Day, completed: Iterable[str], speed: float) -> dict[str, float]:
+    """Wall milliseconds from submission to completion; of the whole day, with the provinces' own
+    time and the kills. Timelines are in business time."""
     spans = []
     for request_id in completed:
         answer = day.seen[request_id]
         ends = [entry["at"] for entry in answer["timeline"] if entry["status"] == "completed"]
         began = datetime.fromisoformat(answer["submitted_at"])
-        spans.append((datetime.fromisoformat(ends[0]) - began).total_seconds() * 1000)
+        spans.append((datetime.fromisoformat(ends[0]) - began).total_seconds() * 1000 / speed)
     if len(spans) < 2:
         return {"p50": 0.0, "p99": 0.0}
     cuts = statistics.quantiles(spans, n=100)
