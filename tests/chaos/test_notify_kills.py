@@ -107,7 +107,7 @@ async def die_at(place: Outside, points: Sequence[str], *, providers: str, lossy
         coming.cancel()
         await asyncio.wait([coming])
     await place.mend()
-    await applicants.all_told(60)
+    await applicants.all_told(150)
     assert await place.end(place.running[-1]) == 0
 
 

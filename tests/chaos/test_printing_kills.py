@@ -125,7 +125,7 @@ async def die_at(place: Outside, points: Iterable[str], *, lossy: float = 0) -> 
     finally:
         coming.cancel()
         await asyncio.wait([coming])
-    await customers.all_served(60)
+    await customers.all_served(150)
     assert await place.end(place.running[-1]) == 0
 
 
