@@ -1,0 +1,1 @@
+"""Measurements: ratios within one run. Absolute times mean nothing on a noisy machine."""

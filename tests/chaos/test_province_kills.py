@@ -1,0 +1,88 @@
+"""Router and connectors killed at every fault point: a province acts once, whatever dies when."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.e2e.chain_kit import Chain, chain_on, until
+from tongban_devstack.embedded import EmbeddedKafka
+
+WORKER = ("before_handle", "after_handle", "before_commit", "after_commit")
+POINTS = {
+    "router": [f"router.{point}" for point in ("before_table", "after_table", "after_emit")],
+    "connectors": [
+        *(f"connector.{point}" for point in ("before_send", "after_send")),
+        *(f"connector.{point}" for point in ("before_look_up", "after_look_up")),
+        *(f"connector.{point}" for point in ("before_report", "after_report")),
+        *(f"worker.{point}" for point in WORKER),
+    ],
+}
+PROVINCES = ("110000", "120000", "130000")
+"""One of each manner: honours our key, refuses a repeat, would act twice."""
+
+
+@pytest.fixture(scope="module")
+async def chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain]:
+    directory = tmp_path_factory.mktemp("province-kills")
+    async with (
+        EmbeddedKafka(directory / "kafka") as broker,
+        chain_on(broker, directory) as running,
+    ):
+        yield running
+
+
+async def die_at(chain: Chain, service: str, points: list[str], *, drop: float) -> None:
+    """Die at each point in turn under load; every request completes, with one effect each."""
+    for province in PROVINCES:
+        await chain.faults(province, drop_after_commit_rate=drop)
+    submitted: list[str] = []
+
+    async def feed() -> None:
+        for number in itertools.count():
+            province = PROVINCES[number % 3]
+            key = f"{service}-{points[0]}-{len(points)}-{drop}-"
+            submitted.append(await chain.submit(number, province, key=key))
+            await asyncio.sleep(0.1)
+
+    feeding = asyncio.create_task(feed())
+    try:
+        for point in points:
+            await chain.kill(service, TONGBAN_FAULTPOINTS=point)
+            async with asyncio.timeout(60):
+                assert await chain.children[service].wait() == -signal.SIGKILL, point
+    finally:
+        feeding.cancel()
+        await asyncio.wait([feeding])
+        chain.start(service)
+    async with chain.http.delete(f"{chain.gateways}/faults") as reply:
+        assert reply.status < 300
+    await until(
+        lambda: all(chain.completed[request] for request in submitted), "all completed", 120
+    )
+    ledger = await chain.ledger()
+    effects = Counter(ledger[request]["submit"] for request in submitted)
+    assert effects == Counter({1: len(submitted)})
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("service", POINTS)
+async def test_dying_once_at_every_point_acts_once(chain: Chain, service: str) -> None:
+    # A cut answer now and then, so that there is something to look up.
+    await die_at(chain, service, POINTS[service], drop=0.2)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("drop", [0.0, 0.5])
+@pytest.mark.parametrize("service", POINTS)
+async def test_dying_again_and_again(chain: Chain, service: str, drop: float) -> None:
+    points = [f"{point}:{count}" for count in (2, 5) for point in POINTS[service]]
+    if not drop:  # nothing is unclear but what a dead predecessor left
+        points = [point for point in points if "look_up" not in point]
+    await die_at(chain, service, points, drop=drop)
