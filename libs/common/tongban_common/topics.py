@@ -67,6 +67,7 @@ NOTIFICATIONS_SENT = "notifications.sent"
 FEEDBACK_RATED = "feedback.rated"
 CATALOGUE_ITEMS = "catalogue.items"
 CONTROL_KIOSKS = "control.kiosks"
+CONTROL_ASSISTANTS = "control.assistants"
 CONTROL_PROVINCES = "control.provinces"
 CONTROL_OPTOUTS = "control.optouts"
 DEVICES_STATE = "devices.state"
@@ -169,7 +170,11 @@ def _all() -> Iterator[Topic]:
     for group in (READMODEL_GROUP, PRINTING_GROUP, NOTIFY_GROUP, ROUTER_APP):
         yield _dead_letter(group)
     yield _compacted(CATALOGUE_ITEMS, "item code", "operators", "intake")
-    yield _compacted(CONTROL_KIOSKS, "kiosk id", "operators", "intake", "printing")
+    yield _compacted(
+        CONTROL_KIOSKS, "kiosk id", "operators", "intake", "printing", "operators", "analysts"
+    )
+    # Has hashes of PINs: nobody else reads it.
+    yield _compacted(CONTROL_ASSISTANTS, "assistant id", "operators", "intake", "operators")
     yield _compacted(CONTROL_PROVINCES, "province code", "operators", "connectors")
     yield _compacted(CONTROL_OPTOUTS, "keyed phone digest", "operators", "notify")
     yield _compacted(DEVICES_STATE, "kiosk id", "printing", "intake", "operators")

@@ -16,6 +16,10 @@ from tongban_common.kafka import BroadcastTail, EventProducer
 from tongban_common.observability import configure_logging
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store
+from tongban_intake.access.enrolled import Enrolled
+from tongban_intake.access.grants import Grants
+from tongban_intake.access.replays import Replays
+from tongban_intake.access.signin import SignIn
 from tongban_intake.app import build_app
 from tongban_intake.followups.commands import Followups
 from tongban_intake.followups.copies import CopyNumbers
@@ -73,7 +77,9 @@ class Intake:
 
     async def _serve(self, producer: EventProducer, store: Store) -> None:
         settings = self._settings
-        services = make_services(settings, producer, store)
+        socket = listen(settings.http_host, settings.http_port)
+        port = socket.getsockname()[1]
+        services = make_services(settings, producer, store, port=port)
         items = services.offers.view(settings.kafka)
         tail = BroadcastTail(settings.kafka, hub.TOPICS, services.hub.on_record)
         worker = readmodel_worker(
@@ -89,6 +95,7 @@ class Intake:
                 live={"read_model": worker.liveness},
                 ready={
                     "catalogue": services.offers.readiness,
+                    "enrolled": services.enrolled.readiness,
                     "events": lambda: None if tail.listening else "not listening yet",
                     "serving": lambda: "stopping" if self._stopping.is_set() else None,
                 },
@@ -97,13 +104,14 @@ class Intake:
             drain_seconds=settings.drain_seconds,
             max_connections=settings.max_connections,
         )
-        socket = listen(settings.http_host, settings.http_port)
-        log.info("listening", port=socket.getsockname()[1])
+        log.info("listening", port=port)
         async with asyncio.TaskGroup() as tasks:
             projecting = tasks.create_task(self._watch("read_model", worker.run))
             readers = [
                 tasks.create_task(self._watch("catalogue", items.run)),
                 tasks.create_task(self._watch("events", tail.run)),
+                tasks.create_task(self._watch("kiosks", services.enrolled.kiosks.run)),
+                tasks.create_task(self._watch("assistants", services.enrolled.assistants.run)),
             ]
             serving = tasks.create_task(server.serve(sockets=[socket]))
             await self._stopping.wait()
@@ -116,6 +124,7 @@ class Intake:
             await asyncio.wait([projecting])
             for reader in readers:
                 reader.cancel()
+            services.sign_in.close()
 
     async def _watch(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """A part that ends by itself ends the process, after what is in flight."""
@@ -127,8 +136,10 @@ class Intake:
         self._stopping.set()
 
 
-def make_services(settings: IntakeSettings, producer: EventProducer, store: Store) -> Services:
-    """The parts that endpoints work with."""
+def make_services(
+    settings: IntakeSettings, producer: EventProducer, store: Store, *, port: int
+) -> Services:
+    """The parts that endpoints work with; `port` is where they are served."""
     keys = KeyRing.parse(settings.keyring.get_secret_value())
     offers = Offers()
     checker = Checker(offers)
@@ -136,12 +147,30 @@ def make_services(settings: IntakeSettings, producer: EventProducer, store: Stor
     read_model = ReadModel(store, seconds=settings.store_ms / 1000)
     publisher = EventPublisher(producer, SOURCE)
     id_secret = settings.id_secret.get_secret_value()
+    token_secret = settings.token_secret.get_secret_value()
     watchers = Hub()
+    enrolled = Enrolled(settings.kafka, on_void=watchers.close_kiosk)
+    rates = KioskRates(settings.kiosk_rate, settings.kiosk_burst)
     return Services(
         settings=settings,
         clock=settings.clock,
-        auth=Authenticator(settings.token_secret.get_secret_value()),
-        rates=KioskRates(settings.kiosk_rate, settings.kiosk_burst),
+        enrolled=enrolled,
+        auth=Authenticator(token_secret, enrolled),
+        grants=Grants(
+            enrolled,
+            secret=token_secret,
+            audiences=settings.token_audiences(port),
+            lifetime_s=settings.token_seconds,
+            rates=rates,
+            replays=Replays(),
+        ),
+        sign_in=SignIn(
+            enrolled,
+            secret=token_secret,
+            lifetime_s=settings.assistant_seconds,
+            at_once=settings.assistant_threads,
+        ),
+        rates=rates,
         offers=offers,
         checker=checker,
         recent=recent,

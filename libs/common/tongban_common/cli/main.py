@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 
 import typer
 
-from tongban_common.cli import catalogue, topics
+from tongban_common.cli import assistant, catalogue, kiosk, topics
 from tongban_common.cli.group import Commands
 
 
@@ -27,6 +27,8 @@ def application() -> typer.Typer:
     )
     topics.register(app)
     catalogue.register(app)
+    kiosk.register(app)
+    assistant.register(app)
     for entry_point in entry_points(group="tongban.commands"):
         entry_point.load()(app)
     return app

@@ -198,3 +198,17 @@ class ProblemDocument(BaseModel):
     status: int
     detail: str | None = None
     errors: list[FieldProblem] | None = None
+
+
+class TokenGiven(BaseModel):
+    """A bearer token (RFC 6749, section 5.1)."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int = Field(description="seconds")
+
+
+class SessionGiven(TokenGiven):
+    """A bearer token of the kiosk and of the lobby manager who has signed in there."""
+
+    assistant: str
