@@ -183,6 +183,8 @@ def make_services(
             publisher=publisher,
             clock=settings.clock,
             slots=Slots(settings.max_accepting),
+            pseudonym_secret=settings.pseudonym_secret.get_secret_value(),
+            sign_in=settings.assisted_sign_in,
         ),
         read_model=read_model,
         document_store=DocumentStore(store, keys),

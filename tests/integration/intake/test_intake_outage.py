@@ -29,9 +29,15 @@ DOCUMENT = DocumentRef(document_id="d-1", title="证明", pages=1, sha256="ef" *
 async def replica(fragile: Stack) -> AsyncIterator[Replica]:
     """Started before there is any item: it waits for the catalogue and says so."""
     async with fragile.replica(ready=False) as running:
-        waiting = await running.session.get(f"{running.url}/readyz")
-        assert waiting.status == 503
-        assert "catalogue" in (await waiting.json())["problems"]
+
+        async def waiting() -> bool:
+            answer = await running.session.get(f"{running.url}/readyz")
+            assert answer.status == 503
+            problems = (await answer.json())["problems"]
+            assert "catalogue" in problems
+            return "enrolled" not in problems
+
+        await until(waiting)
         await problem(await running.submit(fragile.body(), "nothing-offered"), 404)
         await fragile.offer()
 

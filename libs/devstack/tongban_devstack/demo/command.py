@@ -21,6 +21,7 @@ from tongban_common.observability import configure_logging
 from tongban_devstack.demo.plan import Mishaps, visits
 from tongban_devstack.demo.play import Day, Player
 from tongban_devstack.demo.report import Account, account, keep
+from tongban_devstack.kiosks import Place
 from tongban_devstack.stack import Stack, StackOptions
 
 console = Console()
@@ -49,6 +50,7 @@ async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:
     async with Stack(options) as stack:
         console.print(f"All is up after {time.monotonic() - started:.0f} s.")
         plan = visits(list(load_catalogue()), count=requests, kiosk_count=20, day="2026-03-02")
+        await stack.enrol({Place(visit.kiosk_id, visit.branch_id) for visit in plan})
         day = Day(plan)
         began = time.monotonic()
         player = Player(stack, day, seconds=seconds, mishaps=Mishaps())
@@ -62,7 +64,7 @@ async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:
         await keep(stack, result, out)
         _tell(result, out)
         if not once:
-            token = stack.token("k-310115-001", "b-310115-01")
+            token = await stack.token("k-310115-001", "b-310115-01")
             console.print(f"Kiosk page: {stack.intake}/kiosk/login?token={token}")
             console.print("Ctrl-C ends it all.")
             await _interrupted()
