@@ -13,6 +13,7 @@ import uvloop
 from tongban_common.envelope import KeyRing
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import BroadcastTail, EventProducer
+from tongban_common.keyring.follow import KeyRingFile
 from tongban_common.observability import configure_logging
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store
@@ -79,7 +80,8 @@ class Intake:
         settings = self._settings
         socket = listen(settings.http_host, settings.http_port)
         port = socket.getsockname()[1]
-        services = make_services(settings, producer, store, port=port)
+        ring = KeyRingFile(settings.keyring.get_secret_value())
+        services = make_services(settings, producer, store, keys=ring.keys, port=port)
         items = services.offers.view(settings.kafka)
         tail = BroadcastTail(settings.kafka, hub.TOPICS, services.hub.on_record)
         worker = readmodel_worker(
@@ -110,6 +112,7 @@ class Intake:
             readers = [
                 tasks.create_task(self._watch("catalogue", items.run)),
                 tasks.create_task(self._watch("events", tail.run)),
+                tasks.create_task(self._watch("key_ring", ring.run)),
                 tasks.create_task(self._watch("kiosks", services.enrolled.kiosks.run)),
                 tasks.create_task(self._watch("assistants", services.enrolled.assistants.run)),
             ]
@@ -137,10 +140,9 @@ class Intake:
 
 
 def make_services(
-    settings: IntakeSettings, producer: EventProducer, store: Store, *, port: int
+    settings: IntakeSettings, producer: EventProducer, store: Store, *, keys: KeyRing, port: int
 ) -> Services:
     """The parts that endpoints work with; `port` is where they are served."""
-    keys = KeyRing.parse(settings.keyring.get_secret_value())
     offers = Offers()
     checker = Checker(offers)
     recent = Recent(settings.recent_requests)

@@ -125,3 +125,15 @@ def language_of(request: Request) -> Language:
 def invalid(pointer: str, zh: str, en: str) -> Problem:
     """One wrong field."""
     return Problem(Kind.INVALID, errors=[FieldError(pointer, Text(zh, en))])
+
+
+def gone() -> Problem:
+    """The key of this request was destroyed, and with it all that named anyone."""
+    return Problem(Kind.GONE, Text("个人信息已按期销毁", "Personal data destroyed"))
+
+
+def unreadable_now() -> Problem:
+    """The key of this request is not on this replica's ring, and has not been destroyed."""
+    return Problem(
+        Kind.UNAVAILABLE, Text("暂时无法读取", "The key is not here yet; try again"), retry_after=5
+    )

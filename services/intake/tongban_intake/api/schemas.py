@@ -83,6 +83,9 @@ class RequestState(BaseModel):
     print_orders: list[PrintOrder]
     messages: list[Message]
     rating: int | None = None
+    personal_data: Literal["destroyed"] | None = Field(
+        None, description="its key was destroyed as its time was over: no outcome, no document"
+    )
     delayed: bool | None = None
 
 

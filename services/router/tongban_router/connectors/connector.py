@@ -27,7 +27,7 @@ from tongban_common import faultpoints, topics
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import CallKind, OutcomeKind
-from tongban_common.envelope import KeyRing, Unreadable
+from tongban_common.envelope import Destroyed, KeyMissing, KeyRing, Unreadable
 from tongban_common.events import Event, MalformedEvent, decode
 from tongban_common.events.models import ProvinceCall, ProvinceOutcome, Sealed
 from tongban_common.events.publisher import EventPublisher
@@ -189,12 +189,16 @@ class Connector:
         faultpoints.reached("connector.after_look_up")
         return answer
 
-    async def _send(self, call: ProvinceCall) -> Answer:
+    async def _send(self, call: ProvinceCall) -> Answer | None:
         try:
-            applicant = self._keys.open(call.request_id, call.sealed, "applicant")
-            form = self._keys.open(call.request_id, call.sealed, _form_part(call))
-        except Unreadable as error:
-            raise Poison("the envelope cannot be opened") from error
+            applicant, form = self._opened(call)
+        except Destroyed:
+            # Nothing that names the applicant is left to send; it has not been sent before.
+            await self._publish(
+                call, OutcomeKind.NOT_SENT, derived_id(call.call_id, "not_sent"),
+                cause="destroyed", reason=texts.DESTROYED,
+            )  # fmt: skip
+            return None
         wait_s = self._breaker.wait_s()
         if wait_s > 0:
             raise Down("the circuit is open")
@@ -216,6 +220,28 @@ class Connector:
                 return await self._refused(call, refused)
             faultpoints.reached("connector.after_send")
             return answer
+
+    def _opened(self, call: ProvinceCall) -> tuple[Any, Any]:
+        """Applicant and form, as far as the call needs them.
+
+        Raises:
+            Destroyed: their key is no more.
+            Retry: their key has not come yet.
+            Poison: they are not what was sealed.
+        """
+        if call.call is CallKind.WITHDRAW:
+            return None, None
+        try:
+            return (
+                self._keys.open(call.request_id, call.sealed, "applicant"),
+                self._keys.open(call.request_id, call.sealed, _form_part(call)),
+            )
+        except Destroyed:
+            raise
+        except KeyMissing as error:
+            raise Retry("the key has not come yet", after=2.0) from error
+        except Unreadable as error:
+            raise Poison("the envelope cannot be opened") from error
 
     async def _effect(
         self, call: ProvinceCall, applicant: Any, form: Any, act_before: float
@@ -273,10 +299,7 @@ class Connector:
         outcome = _STATE_OUTCOMES[GatewayState.WITHDRAWN if answer.withdrawn else answer.state]
         sealed: Sealed | None = None
         if outcome is OutcomeKind.COMPLETED and answer.result is not None:
-            whole = self._keys.add(
-                call.request_id, call.sealed, {"result": answer.result.model_dump()}
-            )
-            sealed = whole.model_copy(update={"parts": {"result": whole.parts["result"]}})
+            sealed = self._sealed_result(call, answer.result.model_dump())
         faultpoints.reached("connector.before_report")
         await self._publish(
             call,
@@ -287,6 +310,17 @@ class Connector:
             sealed=sealed,
         )
         faultpoints.reached("connector.after_report")
+
+    def _sealed_result(self, call: ProvinceCall, result: Any) -> Sealed | None:
+        """The result in the request's envelope; None where that was destroyed meanwhile: then the
+        request ends without it."""
+        try:
+            whole = self._keys.add(call.request_id, call.sealed, {"result": result})
+        except Destroyed:
+            return None
+        except KeyMissing as error:
+            raise Retry("the key has not come yet", after=2.0) from error
+        return whole.model_copy(update={"parts": {"result": whole.parts["result"]}})
 
     async def _waiting(self, call: ProvinceCall, cause: str, attempt: int) -> None:
         """Tell the router once for each new cause; one lost time-out in a row is no news."""

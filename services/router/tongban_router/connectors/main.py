@@ -13,6 +13,7 @@ from tongban_common.catalogue.models import Province
 from tongban_common.envelope import KeyRing
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import EventProducer, Worker, WorkerConfig
+from tongban_common.keyring.follow import KeyRingFile
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.topics import connector_group, province_requests
@@ -28,6 +29,7 @@ def _worker(
     province: Province,
     session: aiohttp.ClientSession,
     producer: EventProducer,
+    keys: KeyRing,
 ) -> Worker:
     limits = province.gateway
     config = WorkerConfig(
@@ -56,7 +58,7 @@ def _worker(
         province.code,
         gateway,
         publisher=EventPublisher(producer, f"tongban/connectors/{province.code}"),
-        keys=KeyRing.parse(settings.keyring.get_secret_value()),
+        keys=keys,
         clock=settings.clock,
         timeout_s=limits.timeout_ms / 1000,
         concurrency=limits.concurrency,
@@ -84,7 +86,10 @@ async def run(settings: ConnectorSettings) -> None:
         ) as session,
         EventProducer(settings.kafka, client_id=f"connectors-{settings.instance}") as producer,
     ):
-        workers = {code: _worker(settings, provinces[code], session, producer) for code in codes}
+        ring = KeyRingFile(settings.keyring.get_secret_value())
+        workers = {
+            code: _worker(settings, provinces[code], session, producer, ring.keys) for code in codes
+        }
         loop = asyncio.get_running_loop()
 
         def stop() -> None:
@@ -99,10 +104,14 @@ async def run(settings: ConnectorSettings) -> None:
             live={code: worker.liveness for code, worker in workers.items()},
             ready={code: worker.readiness for code, worker in workers.items()},
         )
-        async with health, asyncio.TaskGroup() as group:
-            for code, worker in workers.items():
-                group.create_task(worker.run(), name=f"connector-{code}")
-            log.info("connectors.started", provinces=len(workers))
+        following = asyncio.create_task(ring.run())
+        try:
+            async with health, asyncio.TaskGroup() as group:
+                for code, worker in workers.items():
+                    group.create_task(worker.run(), name=f"connector-{code}")
+                log.info("connectors.started", provinces=len(workers))
+        finally:
+            following.cancel()
 
 
 def main() -> None:
