@@ -14,8 +14,7 @@ from typing import Protocol
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tongban_common.enrolment import KioskRecord
-from tongban_common.enrolment import kiosks as register_of
+from tongban_common.enrolment import KioskRecord, kiosk_register
 from tongban_common.enrolment.keyfiles import public_x, read_private, thumbprint, write_private
 from tongban_common.enrolment.kiosks import KioskKey, enrolled
 from tongban_common.enrolment.trading import Grant, TokenRefused, trade
@@ -71,7 +70,7 @@ class StackKiosks:
             if place.kiosk_id not in self._records
         }
         if changes:
-            self._records |= await register_of(self._where.kafka).change(changes)
+            self._records |= await kiosk_register(self._where.kafka).change(changes)
 
     def record(self, kiosk_id: str) -> KioskRecord:
         """What this run enrolled. Raises KeyError for others."""

@@ -23,7 +23,7 @@ from tongban_common.catalogue import Catalogue, Item, load
 from tongban_common.catalogue.publish import publish
 from tongban_common.domain import ids
 from tongban_common.domain.status import PrintStatus, Status
-from tongban_common.enrolment import KioskKey, KioskRecord, kiosks
+from tongban_common.enrolment import KioskKey, KioskRecord, kiosk_register
 from tongban_common.enrolment.keyfiles import public_x, thumbprint
 from tongban_common.events import Body, Event, decode
 from tongban_common.events.models import (
@@ -59,7 +59,7 @@ async def enrol(kafka: str, places: dict[str, str]) -> None:
         key = KioskKey(kid=thumbprint(x), x=x, added_at=now)
         return KioskRecord(kiosk_id=kiosk_id, branch_id=branch_id, keys=(key,), enrolled_at=now)
 
-    await kiosks(kafka).change(
+    await kiosk_register(kafka).change(
         {kiosk_id: lambda _, at=at, k=kiosk_id: one(k, at) for kiosk_id, at in places.items()}
     )
 

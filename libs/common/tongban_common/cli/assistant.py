@@ -12,8 +12,7 @@ from rich.table import Table
 
 from tongban_common.cli.group import Commands
 from tongban_common.cli.registers import Json, carry_out, now
-from tongban_common.enrolment import EnrolmentError
-from tongban_common.enrolment import assistants as register_of
+from tongban_common.enrolment import EnrolmentError, assistant_register
 from tongban_common.enrolment.assistants import enrolled, hash_pin, revoked
 from tongban_common.settings import CommonSettings, load
 
@@ -49,7 +48,7 @@ def enrol(
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     changed = carry_out(
-        register_of(settings.kafka).change(
+        assistant_register(settings.kafka).change(
             {
                 assistant_id: lambda known: enrolled(
                     known, assistant_id=assistant_id, branch_id=branch, pin=hashed, now=now()
@@ -69,7 +68,7 @@ def enrol(
 def list_(as_json: Json = False) -> None:
     """Every lobby manager who was ever enrolled."""
     settings = load(CommonSettings)
-    found = carry_out(register_of(settings.kafka).all(), "reading")
+    found = carry_out(assistant_register(settings.kafka).all(), "reading")
     records = [record for _, record in sorted(found.items())]
     if as_json:
         print(json.dumps([record.model_dump(mode="json", exclude={"pin"}) for record in records]))
@@ -89,7 +88,9 @@ def revoke(assistant_id: _AssistantId, as_json: Json = False) -> None:
     """
     settings = load(CommonSettings)
     changed = carry_out(
-        register_of(settings.kafka).change({assistant_id: lambda known: revoked(known, now=now())}),
+        assistant_register(settings.kafka).change(
+            {assistant_id: lambda known: revoked(known, now=now())}
+        ),
         f"revoking {assistant_id}",
     )
     if as_json:

@@ -17,7 +17,7 @@ from rich.table import Table
 from tongban_common.cli.exit_codes import EX_UNAVAILABLE
 from tongban_common.cli.group import Commands
 from tongban_common.cli.registers import Json, carry_out, now
-from tongban_common.enrolment import kiosks as register_of
+from tongban_common.enrolment import kiosk_register
 from tongban_common.enrolment.keyfiles import (
     BadKey,
     public_x,
@@ -87,7 +87,7 @@ def enrol(
         )
 
     changed = carry_out(
-        register_of(settings.kafka).change({kiosk_id: change}), f"enrolling {kiosk_id}"
+        kiosk_register(settings.kafka).change({kiosk_id: change}), f"enrolling {kiosk_id}"
     )
     record = changed[kiosk_id]
     if as_json:
@@ -124,7 +124,7 @@ def list_(
 ) -> None:
     """Every kiosk that was ever enrolled."""
     settings = load(CommonSettings)
-    found = carry_out(register_of(settings.kafka).all(), "reading")
+    found = carry_out(kiosk_register(settings.kafka).all(), "reading")
     records = [record for _, record in sorted(found.items()) if branch in (None, record.branch_id)]
     if as_json:
         print(json.dumps([record.model_dump(mode="json") for record in records]))
@@ -153,7 +153,7 @@ def revoke(
     """
     settings = load(CommonSettings)
     changed = carry_out(
-        register_of(settings.kafka).change(
+        kiosk_register(settings.kafka).change(
             {kiosk_id: lambda known: revoked(known, now=now(), reason=reason, kid=key)}
         ),
         f"revoking {kiosk_id}",

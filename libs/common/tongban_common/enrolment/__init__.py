@@ -6,7 +6,12 @@ writes it, `assertion` and `trading` turn a kiosk's key into a bearer token.
 
 from tongban_common.enrolment.assistants import AssistantRecord
 from tongban_common.enrolment.kiosks import EnrolmentError, KioskKey, KioskRecord
-from tongban_common.enrolment.register import READ_COMMITTED, Register, assistants, kiosks
+from tongban_common.enrolment.register import (
+    READ_COMMITTED,
+    Register,
+    assistant_register,
+    kiosk_register,
+)
 
 __all__ = [
     "READ_COMMITTED",
@@ -15,6 +20,6 @@ __all__ = [
     "KioskKey",
     "KioskRecord",
     "Register",
-    "assistants",
-    "kiosks",
+    "assistant_register",
+    "kiosk_register",
 ]

@@ -37,6 +37,7 @@ class PinHash(BaseModel):
     p: int = Field(_P, ge=1, le=4)
     salt: str
     digest: str
+    secret_id: str = Field("", description="tells which secret keyed it, and nothing of it")
 
 
 class AssistantRecord(BaseModel):
@@ -65,6 +66,11 @@ def _scrypt(secret: str, pin: str, kept: PinHash) -> bytes:
     return hashlib.scrypt(keyed, salt=salt, n=kept.n, r=kept.r, p=kept.p, maxmem=_MEMORY, dklen=32)
 
 
+def secret_id(secret: str) -> str:
+    """Names a secret, so that a PIN that was enrolled under another one shows as such."""
+    return hmac.new(secret.encode(), b"secret-id", hashlib.sha256).hexdigest()[:8]
+
+
 def hash_pin(secret: str, pin: str) -> PinHash:
     """A PIN as it is kept. Takes a tenth of a second of CPU: not in an event loop.
 
@@ -76,7 +82,7 @@ def hash_pin(secret: str, pin: str) -> PinHash:
     steps = {(int(b) - int(a)) % 10 for a, b in pairwise(pin)}
     if len(steps) == 1 and steps <= {0, 1, 9}:
         raise EnrolmentError("a PIN of equal or counting digits is the first that anyone tries")
-    kept = PinHash(salt=encode(os.urandom(16)), digest="")
+    kept = PinHash(salt=encode(os.urandom(16)), digest="", secret_id=secret_id(secret))
     return kept.model_copy(update={"digest": encode(_scrypt(secret, pin, kept))})
 
 

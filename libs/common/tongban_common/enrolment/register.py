@@ -116,11 +116,11 @@ class Register(Generic[RecordT]):
             await producer.stop()
 
 
-def kiosks(bootstrap: str) -> Register[KioskRecord]:
+def kiosk_register(bootstrap: str) -> Register[KioskRecord]:
     """control.kiosks."""
     return Register(bootstrap, CONTROL_KIOSKS, KioskRecord)
 
 
-def assistants(bootstrap: str) -> Register[AssistantRecord]:
+def assistant_register(bootstrap: str) -> Register[AssistantRecord]:
     """control.assistants."""
     return Register(bootstrap, CONTROL_ASSISTANTS, AssistantRecord)

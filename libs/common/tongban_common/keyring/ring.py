@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 _FORM = 'a key ring is {"keys": {id: {"key": base64url, "active_from": time}}}'
-_ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
+_NEVER, _ALWAYS = datetime.min.replace(tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RingError(ValueError):
@@ -92,7 +92,7 @@ class Ring:
 
     def retired_at(self, kid: str, now: datetime) -> datetime | None:
         """When another key took this one's place; None where none has."""
-        begun = self.keys[kid].active_from or _ALWAYS
+        begun = self.keys[kid].active_from or _NEVER
         after = [
             key.active_from
             for other, key in self.keys.items()

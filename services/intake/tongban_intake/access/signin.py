@@ -99,7 +99,13 @@ class SignIn:
             fits = PIN.fullmatch(pin) is not None and await asyncio.get_running_loop(
             ).run_in_executor(self._threads, pin_fits, self._secret, kept, pin)  # fmt: skip
         if record is None or not fits or record.branch_id != kiosk.branch_id:
-            log.warning("assistant_refused", assistant=assistant_id, kiosk_id=kiosk.kiosk_id)
+            log.warning(
+                "assistant_refused",
+                assistant=assistant_id,
+                kiosk_id=kiosk.kiosk_id,
+                # An operator's slip that nobody would find: `enrol` ran with another secret.
+                other_secret=kept.secret_id != self._nobody.secret_id,
+            )
             raise Problem(
                 Kind.FORBIDDEN,
                 Text("工号或密码有误，或不属于本网点", "Not this id, not this PIN, or not here"),
