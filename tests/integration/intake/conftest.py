@@ -272,7 +272,7 @@ async def _wait_ready(replica: Replica, path: str) -> None:
         except aiohttp.ClientError:
             return False
 
-    await until(answers, seconds=30, what=f"{path} of intake")
+    await until(answers, seconds=60, what=f"{path} of intake")
 
 
 @asynccontextmanager
