@@ -122,7 +122,7 @@ async def test_a_ring_is_rotated_in_mid_work_and_an_old_key_destroyed(tmp_path: 
         stuck = await desk.submit(waiting, "never-delivered")
         await desk.printed(first)
 
-        fresh = (await desk.keys("rotate", "--after", "5"))["kid"]
+        fresh = (await desk.keys("rotate", "--after", "3"))["kid"]
         during = await desk.submit(sheet, "during-rotation")
         state = {row["kid"]: row["state"] for row in await desk.keys("list")}
         assert state[fresh] in ("waiting", "active")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
 import time
@@ -39,7 +40,8 @@ from tongban_common.enrolment.kiosks import (
     enrolled,
     revoked,
 )
-from tongban_intake.access.replays import Replays
+from tongban_common.kafka import KafkaUnavailable, Record
+from tongban_intake.access.claims import Claims
 from tongban_intake.access.signin import Tries
 from tongban_intake.problems import Kind, Problem
 
@@ -196,6 +198,9 @@ def _hostile() -> dict[str, str]:
         "lives too long": signed(exp=now + 301),
         "ends before it begins": signed(exp=now - 1),
         "no end": signed(exp=None),
+        "an end beyond all time": signed(exp=float("inf")),
+        "a beginning that is no number": signed(iat=float("nan")),
+        "a text for a time": signed(exp="tomorrow"),
         "no id": signed(jti=None),
         "a very long id": signed(jti="j" * 129),
     }
@@ -223,21 +228,76 @@ class Clock:
         return self.now
 
 
-def test_an_assertion_is_remembered_for_as_long_as_it_lives_and_none_is_forgotten_for_room() -> (
-    None
-):
-    clock = Clock()
-    replays = Replays(2, monotonic=clock)
-    assert replays.first("k-1", "a")
-    assert not replays.first("k-1", "a")
-    assert replays.first("k-2", "a")
+class Partition:
+    """One partition that replicas write to and read back, a record at a time."""
+
+    def __init__(self) -> None:
+        self.readers: list[Claims] = []
+        self.written: list[tuple[bytes, bytes]] = []
+        self.away = False
+
+    async def send(self, _: str, *, key: Any, value: Any, headers: Any) -> None:
+        assert headers == []
+        if self.away:
+            raise KafkaUnavailable("away")
+        self.written.append((key, value))
+
+    def deliver(self) -> None:
+        for offset, (key, value) in enumerate(self.written):
+            record = Record("t", 0, offset, 0, key, value, [], maybe_seen=False, assigned_at=0.0)
+            for reader in self.readers:
+                reader.on_record(record)
+        self.written.clear()
+
+    def replica(self, **more: Any) -> Claims:
+        claims = Claims(self, **more)
+        self.readers.append(claims)
+        return claims
+
+
+async def test_of_all_replicas_one_takes_an_assertion() -> None:
+    partition = Partition()
+    replicas = [partition.replica() for _ in range(3)]
+    uses = [asyncio.create_task(each.claim("k-1", "j")) for each in replicas * 2]
+    other = asyncio.create_task(replicas[0].claim("k-2", "j"))
+    await asyncio.sleep(0)
+    assert len(partition.written) == 7
+    partition.deliver()
+    assert sorted(await asyncio.gather(*uses)) == [False] * 5 + [True]
+    assert await other
+    for replica in replicas:
+        assert not await replica.claim("k-1", "j"), "known without asking"
+    assert partition.written == []
+
+
+async def test_an_assertion_is_remembered_while_it_lives_and_none_is_forgotten_for_room() -> None:
+    clock, partition = Clock(), Partition()
+    claims = partition.replica(enough=2, monotonic=clock)
+
+    async def use(kiosk_id: str) -> bool:
+        using = asyncio.create_task(claims.claim(kiosk_id, "j"))
+        await asyncio.sleep(0)
+        partition.deliver()
+        return await using
+
+    assert [await use(each) for each in ("k-1", "k-2", "k-1")] == [True, True, False]
     with pytest.raises(Problem) as full:
-        replays.first("k-3", "a")
+        await use("k-3")
     assert full.value.kind is Kind.UNAVAILABLE
     clock.now += assertion.LONGEST_LIFE + assertion.LEEWAY
-    assert not replays.first("k-1", "a")
+    assert not await use("k-1")
     clock.now += assertion.LEEWAY + 1
-    assert replays.first("k-3", "a")
+    assert await use("k-3")
+
+
+async def test_without_kafka_no_assertion_is_taken() -> None:
+    partition = Partition()
+    claims = partition.replica()
+    assert claims.readiness() == "not listening yet"
+    partition.away = True
+    with pytest.raises(Problem) as away:
+        await claims.claim("k-1", "j")
+    assert away.value.kind is Kind.UNAVAILABLE
 
 
 # --- PINs

@@ -68,6 +68,7 @@ FEEDBACK_RATED = "feedback.rated"
 CATALOGUE_ITEMS = "catalogue.items"
 CONTROL_KIOSKS = "control.kiosks"
 CONTROL_ASSISTANTS = "control.assistants"
+ASSERTIONS_USED = "assertions.used"
 CONTROL_PROVINCES = "control.provinces"
 CONTROL_OPTOUTS = "control.optouts"
 DEVICES_STATE = "devices.state"
@@ -175,6 +176,11 @@ def _all() -> Iterator[Topic]:
     )
     # Has hashes of PINs: nobody else reads it.
     yield _compacted(CONTROL_ASSISTANTS, "assistant id", "operators", "intake", "operators")
+    # One partition: its order says which use of an assertion was the first.
+    yield Topic(
+        ASSERTIONS_USED, "digest of kiosk id and jti", (), "intake", ("intake",),
+        DataClass.OPERATIONAL, partitions=1, retention_ms=3600 * 1000,
+    )  # fmt: skip
     yield _compacted(CONTROL_PROVINCES, "province code", "operators", "connectors")
     yield _compacted(CONTROL_OPTOUTS, "keyed phone digest", "operators", "notify")
     yield _compacted(DEVICES_STATE, "kiosk id", "printing", "intake", "operators")

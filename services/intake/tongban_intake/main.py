@@ -17,9 +17,10 @@ from tongban_common.keyring.follow import KeyRingFile
 from tongban_common.observability import configure_logging
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store
+from tongban_common.topics import ASSERTIONS_USED
+from tongban_intake.access.claims import Claims, follow
 from tongban_intake.access.enrolled import Enrolled
 from tongban_intake.access.grants import Grants
-from tongban_intake.access.replays import Replays
 from tongban_intake.access.signin import SignIn
 from tongban_intake.app import build_app
 from tongban_intake.followups.commands import Followups
@@ -84,6 +85,7 @@ class Intake:
         services = make_services(settings, producer, store, keys=ring.keys, port=port)
         items = services.offers.view(settings.kafka)
         tail = BroadcastTail(settings.kafka, hub.TOPICS, services.hub.on_record)
+        uses = BroadcastTail(settings.kafka, [ASSERTIONS_USED], services.claims.on_record)
         worker = readmodel_worker(
             bootstrap=settings.kafka,
             instance=settings.instance,
@@ -98,6 +100,7 @@ class Intake:
                 ready={
                     "catalogue": services.offers.readiness,
                     "enrolled": services.enrolled.readiness,
+                    "assertions": services.claims.readiness,
                     "events": lambda: None if tail.listening else "not listening yet",
                     "serving": lambda: "stopping" if self._stopping.is_set() else None,
                 },
@@ -113,6 +116,12 @@ class Intake:
                 tasks.create_task(self._watch("catalogue", items.run)),
                 tasks.create_task(self._watch("events", tail.run)),
                 tasks.create_task(self._watch("key_ring", ring.run)),
+                tasks.create_task(
+                    self._watch(
+                        "assertions",
+                        lambda: follow(services.claims, uses.run(), uses.wait_listening()),
+                    )
+                ),
                 tasks.create_task(self._watch("kiosks", services.enrolled.kiosks.run)),
                 tasks.create_task(self._watch("assistants", services.enrolled.assistants.run)),
             ]
@@ -152,19 +161,21 @@ def make_services(
     token_secret = settings.token_secret.get_secret_value()
     watchers = Hub()
     enrolled = Enrolled(settings.kafka, on_void=watchers.close_kiosk)
+    claims = Claims(producer)
     rates = KioskRates(settings.kiosk_rate, settings.kiosk_burst)
     return Services(
         settings=settings,
         clock=settings.clock,
         enrolled=enrolled,
         auth=Authenticator(token_secret, enrolled),
+        claims=claims,
         grants=Grants(
             enrolled,
             secret=token_secret,
             audiences=settings.token_audiences(port),
             lifetime_s=settings.token_seconds,
             rates=rates,
-            replays=Replays(),
+            claims=claims,
         ),
         sign_in=SignIn(
             enrolled,

@@ -9,6 +9,7 @@ from tongban_common.domain.ids import Issued, issued
 from tongban_common.envelope import KeyRing
 from tongban_common.store import DocumentStore
 from tongban_common.tokens import Kiosk
+from tongban_intake.access.claims import Claims
 from tongban_intake.access.enrolled import Enrolled
 from tongban_intake.access.grants import Grants
 from tongban_intake.access.signin import SignIn
@@ -35,6 +36,7 @@ class Services:
     clock: BusinessClock
     enrolled: Enrolled
     auth: Authenticator
+    claims: Claims
     grants: Grants
     sign_in: SignIn
     rates: KioskRates

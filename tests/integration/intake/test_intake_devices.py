@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 from tests.integration.intake.conftest import Replica, Stack, until
 from tests.integration.intake.test_intake_events import Watcher
 from tests.integration.intake.test_intake_submit import pointers, problem
+from tongban_common.catalogue.models import Audience
 from tongban_common.cli.main import application
+from tongban_common.domain import ids
 from tongban_common.domain.status import Status
 from tongban_common.enrolment.assertion import GRANT_TYPE, sign
 from tongban_common.enrolment.keyfiles import read_private
@@ -112,6 +114,22 @@ async def test_a_kiosk_is_in_by_its_key_and_out_everywhere_when_revoked(
         assert answer.status == 202
         event = await stack.submitted((await answer.json())["request_id"])
         assert (event.origin.kiosk_id, event.origin.branch_id) == ("k-7", "b-7")
+        # Both replicas are one endpoint to kiosks, and an assertion is good once at either.
+        urls = f"{intake.url}/v1/token,{other.url}/v1/token"
+        async with stack.replica(TONGBAN_TOKEN_ENDPOINT=urls) as third:
+
+            async def listening() -> bool:
+                sent = await third.session.post(
+                    f"{third.url}/v1/token", data=device.assertion(intake)
+                )
+                return sent.status == 200
+
+            await until(listening, what="a token of the third")
+            form = device.assertion(intake)
+            answers = await asyncio.gather(
+                *(third.session.post(f"{each.url}/v1/token", data=form) for each in (intake, third))
+            )
+            assert sorted(each.status for each in answers) == [200, 400]
         await stack.tell(event, Status.SUBMITTED)
         url = f"{other.url}/v1/requests/{event.request_id}/events"
         async with other.session.get(url, headers=bearer(first)) as stream:
@@ -246,6 +264,23 @@ async def test_a_lobby_manager_signs_in_and_goes_on_record(
     await operator("assistant", "revoke", "lm-10")
     await out(intake, session)
     assert await status(intake, kiosk) == 200
+
+
+async def test_analysts_get_a_pseudonym_under_a_key_of_its_own(stack: Stack) -> None:
+    company = next(item for item in stack.catalogue if item.audience is Audience.COMPANY)
+    async with stack.replica(TONGBAN_PSEUDONYM_SECRET="for analysts alone") as intake:
+        person = (await stack.accepted(intake, "pseudonym-1")).applicant
+        firm = (await stack.accepted(intake, "pseudonym-2", item=company)).applicant
+    known, firm_known = stack.printable.example_applicant, company.example_applicant
+    assert person.pseudonym == ids.pseudonym(
+        "for analysts alone", kind=known["id_type"], number=known["id_number"]
+    )
+    assert (person.type, person.region) == ("person", known["id_number"][:2])
+    assert person.age_band
+    assert firm.pseudonym == ids.pseudonym(
+        "for analysts alone", kind="uscc", number=firm_known["uscc"]
+    )
+    assert (firm.type, firm.region, firm.age_band) == ("company", firm_known["uscc"][2:4], None)
 
 
 async def test_a_replica_that_has_read_nothing_lets_nobody_in_and_says_so() -> None:

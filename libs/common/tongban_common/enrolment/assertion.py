@@ -86,6 +86,8 @@ def verify(token: str, record: KioskRecord, *, audiences: Sequence[str]) -> Asse
             claims = _claims(token, public_key(key.x), audiences)
         except jwt.InvalidSignatureError:
             continue
+        except (OverflowError, RecursionError) as error:
+            raise InvalidAssertion("a claim is no number that a clock can show") from error
         except jwt.PyJWTError as error:
             # Its texts name claims and times, never a key or a signature.
             raise InvalidAssertion(str(error)) from error

@@ -10,8 +10,8 @@ from tongban_common.enrolment import assertion as assertions
 from tongban_common.enrolment.assertion import GRANT_TYPE, InvalidAssertion
 from tongban_common.enrolment.trading import Grant
 from tongban_common.tokens import Kiosk
+from tongban_intake.access.claims import Claims
 from tongban_intake.access.enrolled import Enrolled
-from tongban_intake.access.replays import Replays
 from tongban_intake.http.limits import KioskRates
 from tongban_intake.problems import Kind, Problem
 from tongban_intake.text import Text
@@ -22,10 +22,8 @@ _LONGEST = 4096
 class Grants:
     """Gives bearer tokens to kiosks that prove who they are.
 
-    An assertion is good once at each replica. Its bearer's time counts from when the assertion was
-    signed, so that a repeat at another replica lengthens nothing. A replica that has just started
-    does not know what its predecessor took: assertions older than itself are refused, and the
-    kiosk signs another.
+    An assertion is good once (`Claims`). A replica that has just started does not know what was
+    used before: older assertions are refused, and the kiosk signs another.
 
     Args:
         audiences: the URLs of this deployment's token endpoint.
@@ -40,7 +38,7 @@ class Grants:
         audiences: Sequence[str],
         lifetime_s: int,
         rates: KioskRates,
-        replays: Replays,
+        claims: Claims,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._enrolled = enrolled
@@ -48,15 +46,14 @@ class Grants:
         self._audiences = audiences
         self._lifetime_s = lifetime_s
         self._rates = rates
-        self._replays = replays
+        self._claims = claims
         self._now = now
-        self._started = int(now())
 
-    def trade(self, grant_type: str, assertion: str) -> Grant:
+    async def trade(self, grant_type: str, assertion: str) -> Grant:
         """A bearer for the kiosk that signed this.
 
         Raises:
-            Problem: 400 in the words of RFC 6749; 429; 503 while starting.
+            Problem: 400 in the words of RFC 6749; 429; 503 while starting, or without Kafka.
         """
         if grant_type != GRANT_TYPE:
             raise _refused("unsupported_grant_type", f"grant_type is {GRANT_TYPE}")
@@ -71,11 +68,12 @@ class Grants:
         except InvalidAssertion as error:
             raise _refused("invalid_grant", str(error)) from None
         self._rates.take(kiosk_id)
-        now = int(self._now())
-        if proved.iat < self._started:
-            raise _refused("invalid_grant", "signed before this replica started; sign another")
-        if not self._replays.first(kiosk_id, proved.jti):
+        since = self._claims.since
+        if since is None or proved.iat < since:
+            raise _refused("invalid_grant", "signed before this replica listened; sign another")
+        if not await self._claims.claim(kiosk_id, proved.jti):
             raise _refused("invalid_grant", "used before; sign another")
+        now = int(self._now())
         expires = min(now, proved.iat) + self._lifetime_s
         kiosk = Kiosk(kiosk_id, record.branch_id, record.zone, expires, record.epoch)
         return Grant(tokens.seal(self._secret, kiosk), expires - now)

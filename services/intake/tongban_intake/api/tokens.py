@@ -57,7 +57,7 @@ def router(services: Services) -> APIRouter:
             raise Problem(Kind.MALFORMED) from None
         grant_type, assertion = (form.get(name, [""])[0] for name in ("grant_type", "assertion"))
         return Response(
-            orjson.dumps(_told(services.grants.trade(grant_type, assertion))),
+            orjson.dumps(_told(await services.grants.trade(grant_type, assertion))),
             media_type="application/json",
             headers={"Cache-Control": "no-store"},
         )
