@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import signal
 import time
@@ -36,6 +37,7 @@ def demo(
 ) -> None:
     """Play a day at the branch, with kills; exit 0 only if nothing was lost or doubled."""
     configure_logging("demo", instance="demo", level="ERROR")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # brokers and kills are no news here
     raise typer.Exit(asyncio.run(_demo(once, requests, seconds, out)))
 
 
