@@ -62,7 +62,7 @@ async def accepts(replica: Replica, fragile: Stack, key: str) -> None:
     async def accepted() -> bool:
         return (await replica.submit(fragile.body(), key)).status == 202
 
-    await until(accepted, seconds=30, what="accepting again")
+    await until(accepted, seconds=60, what="accepting again")
 
 
 async def test_kafka_that_stands_still_is_503_in_time(replica: Replica, fragile: Stack) -> None:
@@ -191,7 +191,7 @@ async def test_the_read_model_is_rebuilt_from_the_topics(replica: Replica, fragi
         async def same() -> bool:
             return await all_documents() == before
 
-        await until(same, seconds=30, what="the same documents")
+        await until(same, seconds=60, what="the same documents")
 
 
 def _messages(document: dict[str, Any]) -> dict[str, Any]:
