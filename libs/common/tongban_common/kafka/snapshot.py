@@ -106,6 +106,11 @@ class Snapshot:
             raise self._away(error) from error
         return {(tp.topic, tp.partition): offset for tp, offset in found.items()}
 
+    async def count_since(self, topic: str, unix_ms: int) -> int:
+        """How many records a topic has got since then; 0 where there is no such topic."""
+        ranges = await self._ranges(await self.partitions([topic]), unix_ms, {})
+        return sum(end - begin for begin, end in ranges.values())
+
     async def read(
         self,
         places: Iterable[Place],
