@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
-from tongban_common.cli.console import By, Json, login_name, moment, progress, run, stop
+from tongban_common.cli.console import By, Json, login_name, moment, progress, run, stop, tables
 from tongban_common.cli.exit_codes import EX_NOINPUT
 from tongban_common.cli.group import Commands
 from tongban_common.clock import CHINA
@@ -79,7 +79,10 @@ def list_(
     if as_json:
         print(json.dumps([told(letter) for letter in letters], ensure_ascii=False))
         return
-    table = Table("id", "given up", "source", "type", "request", "cause", "settled")
+    table = Table(
+        Column("id", overflow="fold"), Column("given up", no_wrap=True), "source",
+        "type", Column("request", no_wrap=True), Column("cause", overflow="fold"), "settled",
+    )  # fmt: skip
     for letter in letters:
         kind = letter.event.type.removeprefix("tongban.") if letter.event else "not decodable"
         done = letter.settled
@@ -88,7 +91,7 @@ def list_(
             letter.request_id or "", letter.cause,
             f"{done.settlement} by {done.by}" if done else "",
         )  # fmt: skip
-    Console().print(table)
+    tables().print(table)
     typer.echo(f"{len(letters)} dead letters", err=True)
 
 

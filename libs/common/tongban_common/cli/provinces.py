@@ -7,16 +7,26 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from tongban_common.catalogue import CatalogueError
 from tongban_common.catalogue.loader import load_provinces
 from tongban_common.catalogue.models import Province
-from tongban_common.cli.console import By, Json, login_name, moment, progress, run, span, stop
+from tongban_common.cli.console import (
+    By,
+    Json,
+    login_name,
+    moment,
+    progress,
+    run,
+    span,
+    stop,
+    tables,
+)
 from tongban_common.cli.exit_codes import EX_CONFIG
 from tongban_common.cli.group import Commands
 from tongban_common.control.provinces import ProvinceControl
+from tongban_common.kafka.snapshot import Snapshot
 from tongban_common.operators.provinces import ProvinceStanding, read_controls, say, standings
 from tongban_common.settings import CommonSettings, load
 from tongban_common.topics import PROVINCES
@@ -51,7 +61,7 @@ def list_(as_json: Json = False) -> None:
         told = _told(one, known, now)
         numbers = (str(one.lag), str(one.dead_letters))
         table.add_row(one.province, told["name"], told["protocol"], *numbers, _pause(told))
-    Console().print(table)
+    tables().print(table)
 
 
 @province.command()
@@ -100,7 +110,12 @@ def resume(codes: Codes, by: By = "", as_json: Json = False) -> None:
     settings = load(CommonSettings)
     now = settings.clock.now()
     wanted = _codes(codes)
-    before = run(read_controls(settings.kafka))
+
+    async def read() -> dict[str, ProvinceControl]:
+        async with Snapshot(settings.kafka) as snapshot:
+            return await read_controls(snapshot)
+
+    before = run(read())
     paused = [code for code in wanted if (known := before.get(code)) and known.pauses(now)]
     who = by or login_name()
     controls = [ProvinceControl(province=code, paused=False, by=who, since=now) for code in paused]

@@ -9,10 +9,9 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
-from tongban_common.cli.console import By, Json, login_name, progress, run, stop
+from tongban_common.cli.console import By, Json, login_name, progress, run, stop, tables
 from tongban_common.cli.exit_codes import EX_NOINPUT
 from tongban_common.cli.group import Commands
 from tongban_common.clock import CHINA
@@ -49,19 +48,23 @@ def trace_(request_id: RequestId, as_json: Json = False) -> None:
     if as_json:
         print(json.dumps({"request_id": request_id, "steps": lines}, ensure_ascii=False))
         return
-    table = Table("time", "after ms", "+ ms", "topic", "what", "answered in ms")
+    table = Table(
+        Column("time", no_wrap=True), Column("after ms", justify="right", no_wrap=True),
+        Column("+ ms", justify="right", no_wrap=True), Column("topic", overflow="fold"),
+        Column("what", overflow="fold"), Column("answered\nin ms", justify="right"),
+    )  # fmt: skip
     day = ""
     for line in lines:
         at = datetime.fromtimestamp(line["timestamp_ms"] / 1000, CHINA)
         shown = at.strftime("%H:%M:%S.%f")[:-3]
         if (today := f"{at:%Y-%m-%d}") != day:
-            shown, day = f"{today} {shown}", today
+            shown, day = f"{today}\n{shown}", today
         latency = "" if line["latency_ms"] is None else str(line["latency_ms"])
         table.add_row(
             shown, str(line["elapsed_ms"]), str(line["since_previous_ms"]), line["topic"],
             line["what"], latency,
         )  # fmt: skip
-    Console().print(table)
+    tables().print(table)
 
 
 @request.command()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import aiokafka
 from aiokafka.errors import KafkaError
@@ -18,6 +19,7 @@ from tongban_common.kafka.record import Record
 _CONNECT_S = 10.0
 _STALLED_S = 20.0
 """Seconds without a record or an end of one before the broker counts as away."""
+Value = TypeVar("Value")
 Place = tuple[str, int]
 """Topic and partition."""
 OnProgress = Callable[[int, int], None]
@@ -153,6 +155,19 @@ class Snapshot:
                 del left[tp]
                 consumer.pause(tp)
         on_progress(total, total)
+
+    async def newest(self, topic: str, decode: Callable[[bytes], Value]) -> dict[str, Value]:
+        """What a compacted topic holds: the newest value of every key. A record that cannot be
+        decoded is passed over, as `CompactedView` does; so is a topic that is not there."""
+        found: dict[str, Value] = {}
+        async for record in self.read(await self.partitions([topic])):
+            key = (record.key or b"").decode("utf-8", "replace")
+            if record.value is None:
+                found.pop(key, None)
+                continue
+            with suppress(ValueError):
+                found[key] = decode(record.value)
+        return found
 
     async def _ranges(
         self, places: list[Place], since_ms: int | None, from_offsets: Mapping[Place, int]

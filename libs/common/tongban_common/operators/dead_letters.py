@@ -6,8 +6,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import ValidationError
-
 from tongban_common import topics
 from tongban_common.control.dead_letters import DeadLetterSettled
 from tongban_common.domain.ids import REQUEST_ID
@@ -148,18 +146,7 @@ def read_letter(record: Record, settled: DeadLetterSettled | None = None) -> Dea
 
 async def read_settled(snapshot: Snapshot) -> dict[str, DeadLetterSettled]:
     """What was done about dead letters, by id."""
-    found: dict[str, DeadLetterSettled] = {}
-    places = await snapshot.partitions([topics.CONTROL_DEAD_LETTERS])
-    async for record in snapshot.read(places):
-        key = (record.key or b"").decode("utf-8", "replace")
-        if record.value is None:
-            found.pop(key, None)
-            continue
-        try:
-            found[key] = DeadLetterSettled.from_record(record.value)
-        except ValidationError:
-            continue  # one bad marker must not hide the dead letters
-    return found
+    return await snapshot.newest(topics.CONTROL_DEAD_LETTERS, DeadLetterSettled.from_record)
 
 
 async def read_dead_letters(

@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from tongban_common import topics
-from tongban_common.control.provinces import ProvinceControl, province_controls
+from tongban_common.control.provinces import ProvinceControl
 from tongban_common.kafka.errors import KafkaUnavailable
 from tongban_common.kafka.producer import EventProducer
 from tongban_common.kafka.snapshot import Snapshot
@@ -43,9 +43,9 @@ async def standings(bootstrap: str, provinces: Iterable[str]) -> list[ProvinceSt
         KafkaUnavailable: the broker does not answer.
     """
     codes = list(provinces)
-    controls = await read_controls(bootstrap)
-    committed = await _committed(bootstrap, codes)
     async with Snapshot(bootstrap) as snapshot:
+        controls = await read_controls(snapshot)
+        committed = await _committed(bootstrap, codes)
         calls = await snapshot.partitions(map(topics.province_requests, codes))
         letters = await snapshot.partitions(
             topics.dead_letter(topics.connector_group(code)) for code in codes
@@ -75,23 +75,9 @@ async def standings(bootstrap: str, provinces: Iterable[str]) -> list[ProvinceSt
     ]
 
 
-async def read_controls(bootstrap: str) -> dict[str, ProvinceControl]:
-    """What operators said of provinces, by code.
-
-    Raises:
-        KafkaUnavailable: the topic could not be read in time.
-    """
-    view = province_controls(bootstrap)
-    reading = asyncio.create_task(view.run())
-    try:
-        async with asyncio.timeout(_TIMEOUT_S):
-            await view.wait_ready()
-    except TimeoutError:
-        raise KafkaUnavailable(f"{bootstrap}: {topics.CONTROL_PROVINCES} cannot be read") from None
-    finally:
-        reading.cancel()
-        await asyncio.wait([reading])
-    return dict(view.values)
+async def read_controls(snapshot: Snapshot) -> dict[str, ProvinceControl]:
+    """What operators said of provinces, by code."""
+    return await snapshot.newest(topics.CONTROL_PROVINCES, ProvinceControl.from_record)
 
 
 async def say(bootstrap: str, controls: Iterable[ProvinceControl]) -> None:

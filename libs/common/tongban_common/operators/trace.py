@@ -7,7 +7,7 @@ topics that begin its story are read from their beginnings, and the others from 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tongban_common import topics
@@ -172,10 +172,14 @@ def _with_latencies(records: Iterable[Record]) -> Iterable[Step]:
             match event.body:
                 case ProvinceCall() as call:
                     sent_at[call.call_id] = record.timestamp_ms
-                case ProvinceOutcome() as outcome if outcome.call_id in sent_at:
+                case ProvinceOutcome() as outcome if _is_answer(outcome, sent_at):
                     took = record.timestamp_ms - sent_at[outcome.call_id]
                     step = Step(record, event, step.what, outcome.call_id, took)
         yield step
+
+
+def _is_answer(outcome: ProvinceOutcome, sent_at: Mapping[str, int]) -> bool:
+    return outcome.call_id in sent_at and outcome.outcome is not OutcomeKind.WAITING
 
 
 def describe(record: Record, event: Event[Body] | None) -> str:
