@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar
@@ -120,7 +120,7 @@ class Snapshot:
         since_ms: int | None = None,
         from_offsets: Mapping[Place, int] | None = None,
         on_progress: OnProgress = lambda _done, _total: None,
-    ) -> AsyncIterator[Record]:
+    ) -> AsyncGenerator[Record, None]:
         """The records of these partitions up to the ends they have now, partition by partition in
         order, across partitions in none.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -171,18 +172,21 @@ async def read_dead_letters(
         for place, offset in map(place_of, selection.ids):
             offsets[place] = min(offset, offsets.get(place, offset))
         known = set(await snapshot.partitions({topic for topic, _ in offsets}))
-        places = [place for place in offsets if place in known]
+        offsets = {place: offset for place, offset in offsets.items() if place in known}
+        places = list(offsets)
     else:
         named = [topics.dead_letter(group) for group in selection.groups or groups]
         places = await snapshot.partitions(named)
     since = None if selection.since is None else int(selection.since.timestamp() * 1000)
     letters = []
-    async for record in snapshot.read(
-        places, since_ms=since, from_offsets=offsets, on_progress=on_progress
-    ):
-        letter = read_letter(record, settled.get(letter_id(record)))
-        if selection.takes(letter):
-            letters.append(letter)
+    records = snapshot.read(places, since_ms=since, from_offsets=offsets, on_progress=on_progress)
+    async with aclosing(records):
+        async for record in records:
+            letter = read_letter(record, settled.get(letter_id(record)))
+            if selection.takes(letter):
+                letters.append(letter)
+                if len(letters) == len(set(selection.ids)):
+                    break
     return sorted(letters, key=lambda letter: (letter.failed_ms, letter.id))
 
 

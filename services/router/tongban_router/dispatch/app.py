@@ -226,13 +226,13 @@ class Dispatcher:
         except Exception as error:
             die("router.not_put_aside", error, message.topic)
         try:
-            await self._hold(message)
+            await self._hold(message, midway=not isinstance(fault, MalformedEvent))
         except Exception:
             # The dead letter is there and tells; the partition must go on.
             _FAULTS.labels("hold").inc()
             log.exception("router.not_held", topic=message.topic, offset=message.offset)
 
-    async def _hold(self, message: Any) -> None:
+    async def _hold(self, message: Any, *, midway: bool) -> None:
         """Hold the request that the record's key names, where it is known or can be."""
         faultpoints.reached("router.before_hold")
         key = message.key
@@ -250,6 +250,7 @@ class Dispatcher:
         fault = FaultNoted(
             request_id=key.decode(),
             submission=body if isinstance(body, RequestSubmitted) and whole else None,
+            midway=midway,
         )
         event_id = derived_id("fault", message.topic, message.partition, message.offset)
         decision = self._lifecycle.apply(state, event_id, fault, now=self._clock.now())

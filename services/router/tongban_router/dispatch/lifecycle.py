@@ -131,8 +131,8 @@ class Lifecycle:
     def _fault(
         self, state: RequestState | None, event_id: str, fault: FaultNoted, now: datetime
     ) -> Decision:
-        """Hold the request. All that it has said goes out once more: where the dispatcher fell over
-        is not known, so it may have been in the middle of saying it."""
+        """Hold the request. Where the dispatcher fell over midway, all that the state says goes out
+        once more: some of it may not have gone out before."""
         if state is None or state.submitted is None:
             if fault.submission is None:
                 return Decision(state)
@@ -146,6 +146,8 @@ class Lifecycle:
         if event_id not in turn.state.seen and not turn.state.status.final:
             turn.state.remember(event_id)
             operators.hold(turn, now)
+        if not fault.midway:
+            return turn.decision()
         again = _again(turn.state)
         again.calls = []
         return again

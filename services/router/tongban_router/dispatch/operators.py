@@ -55,7 +55,9 @@ def _resume(turn: Turn, decision: OperatorDecision, now: datetime) -> None:
             expected_by=before.expected_by if before and status is before.status else None,
         )
     turn.resume(now)
-    if never_asked:  # what was put aside was the submission itself
+    if never_asked and not state.calls:
+        # What was put aside was the submission itself. Not where it is being taken back meanwhile:
+        # that a province "never will" have it is then the connector's word.
         turn.call(CallKind.SUBMIT, derived_id("call", turn.request_id, "submit"), now)
     elif _is_silent(turn):
         state.next_poll = now

@@ -32,6 +32,8 @@ class FaultNoted:
     request_id: str
     submission: RequestSubmitted | None = None
     """What was put aside, where it was the submission."""
+    midway: bool = True
+    """Whether the dispatcher may have been in the middle of carrying it out."""
 
 
 OnTopics = Input | TimerDue
