@@ -17,6 +17,7 @@ from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.topics import connector_group, province_requests
 from tongban_router.connectors.connector import Connector
+from tongban_router.connectors.pauses import Pauses, following
 from tongban_router.connectors.rest import RestGateway
 from tongban_router.connectors.settings import ConnectorSettings
 
@@ -28,6 +29,7 @@ def _worker(
     province: Province,
     session: aiohttp.ClientSession,
     producer: EventProducer,
+    pauses: Pauses,
 ) -> Worker:
     limits = province.gateway
     config = WorkerConfig(
@@ -62,6 +64,7 @@ def _worker(
         concurrency=limits.concurrency,
         rate_per_s=limits.rate_per_s,
         lease_remaining=lease,
+        paused=pauses.reason,
     )
     worker = Worker(
         config,
@@ -84,10 +87,15 @@ async def run(settings: ConnectorSettings) -> None:
         ) as session,
         EventProducer(settings.kafka, client_id=f"connectors-{settings.instance}") as producer,
     ):
-        workers = {code: _worker(settings, provinces[code], session, producer) for code in codes}
+        pauses = Pauses(settings.kafka, settings.clock)
+        workers = {
+            code: _worker(settings, provinces[code], session, producer, pauses) for code in codes
+        }
         loop = asyncio.get_running_loop()
+        stopping = asyncio.Event()
 
         def stop() -> None:
+            stopping.set()
             for worker in workers.values():
                 worker.stop()
 
@@ -97,9 +105,12 @@ async def run(settings: ConnectorSettings) -> None:
             host=settings.http_host,
             port=settings.http_port,
             live={code: worker.liveness for code, worker in workers.items()},
-            ready={code: worker.readiness for code, worker in workers.items()},
+            ready={
+                "pauses": pauses.readiness,
+                **{code: worker.readiness for code, worker in workers.items()},
+            },
         )
-        async with health, asyncio.TaskGroup() as group:
+        async with health, following(pauses, stopping), asyncio.TaskGroup() as group:
             for code, worker in workers.items():
                 group.create_task(worker.run(), name=f"connector-{code}")
             log.info("connectors.started", provinces=len(workers))
