@@ -11,6 +11,7 @@ no state and sends again, and a record that a predecessor may have read is answe
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, cast
 
@@ -26,6 +27,8 @@ from tongban_common.events import Event, MalformedEvent, decode, encode
 from tongban_common.events.models import RequestSubmitted, TimerDue
 from tongban_common.kafka.errors import DeadLetterLimitReached
 from tongban_router.dispatch.aside import ATTEMPTS, Aside, header_pairs
+from tongban_router.dispatch.consumer import SOURCES, RewindingTransport, transport_of
+from tongban_router.dispatch.continuity import Continuity
 from tongban_router.dispatch.emission import SOURCE, outgoing
 from tongban_router.dispatch.lifecycle import Decision, Lifecycle
 from tongban_router.dispatch.producer import FlushingProducer, LostRecordSensor, die
@@ -36,12 +39,6 @@ from tongban_router.dispatch.timers import DueIndex
 
 log = structlog.get_logger()
 
-SOURCES = (
-    topics.REQUESTS_SUBMITTED,
-    topics.REQUESTS_COMMANDS,
-    topics.REQUESTS_OUTCOMES,
-    topics.ROUTER_TIMERS,
-)
 _HANDLED = Counter("router_events_total", "Events handled", ["topic", "result"])
 _SECONDS = Histogram(
     "router_event_seconds",
@@ -53,7 +50,11 @@ _OPEN = Gauge("router_due_requests", "Requests with a moment at which the timer 
 
 
 class RouterApp(faust.App):
-    """faust.App with a producer whose flush can be believed."""
+    """faust.App with a producer whose flush can be believed, and a consumer that passes over
+    nothing."""
+
+    def _new_transport(self) -> RewindingTransport:
+        return transport_of(self)
 
     def _new_producer(self) -> FlushingProducer:
         return FlushingProducer(self.transport, loop=self.loop, beacon=self.beacon)
@@ -70,6 +71,7 @@ class Dispatcher:
         self._aside = Aside(settings.kafka, self._emit)
         self._due = DueIndex(resend_after=timedelta(seconds=15 * self._clock.speed))
         self._ends: dict[Partition, int] = {}
+        self._continuity = Continuity(settings.data / "holes")
         self._watching: set[asyncio.Task[None]] = set()
         self.progress = Progress(settings.stall_s)
         self.recovered = False
@@ -139,6 +141,7 @@ class Dispatcher:
         """Deal with one record; only cancellation leaves it."""
         message = event.message
         partition = (message.topic, message.partition)
+        self._continuity.follow(partition, message.offset, self._committed().get(message.tp))
         with _SECONDS.time():
             result, fault = await self._attempt(event, partition)
         if fault is not None:
@@ -307,6 +310,7 @@ class Dispatcher:
         for partition in fresh:
             # Until the end offset is known, whatever comes may have been seen.
             self._ends[partition] = 2**62
+            self._continuity.begin(partition)
         self.progress.assign(ours)
         if fresh:
             task = asyncio.create_task(self._learn_ends(fresh), name="learn-ends")
@@ -329,6 +333,11 @@ class Dispatcher:
                 self._ends[tp.topic, tp.partition] = end or 0
             return
 
+    def _committed(self) -> Mapping[TP, int | None]:
+        """The offsets that Faust knows to be committed; None or absent: none."""
+        offsets = self.app.consumer._committed_offset  # type: ignore[attr-defined]
+        return cast("Mapping[TP, int | None]", offsets)
+
     async def _watch_lag(self) -> None:
         self.progress.trying()
         assigned = [TP(*partition) for partition in self.progress.assigned]
@@ -340,10 +349,7 @@ class Dispatcher:
         except Exception as error:
             log.warning("router.lag_unknown", error=repr(error))
             return
-        committed = {
-            (tp.topic, tp.partition): offset or 0
-            for tp, offset in self.app.consumer._committed_offset.items()  # type: ignore[attr-defined]
-        }
+        committed = {(tp.topic, tp.partition): at or 0 for tp, at in self._committed().items()}
         self.progress.look(
             {(tp.topic, tp.partition): end or 0 for tp, end in ends.items()}, committed
         )
