@@ -200,7 +200,7 @@ class Dispatcher:
         faultpoints.reached("router.after_table")
         for topic, out_key, value, out_headers in outgoing(decision):
             faultpoints.reached("router.before_emit")
-            await self._producer.emit(topic, out_key, value, out_headers)
+            await self._emit(topic, out_key, value, out_headers)
         faultpoints.reached("router.after_emit")
 
     def _write(self, key: bytes, before: RequestState | None, decision: Decision) -> None:
