@@ -199,6 +199,20 @@ def test_a_fault_midway_says_everything_again_and_asks_nothing() -> None:
     assert (again.completed, again.repeat, again.state == done) == (True, True, True)
 
 
+def test_an_operator_ends_what_may_yet_be_sent_by_the_connectors_word() -> None:
+    state, call_id = begun()
+    held = must(after(state, "f-1", FaultNoted("r-1", midway=False)))
+    failing = after(held, "d-1", operator("fail", "请到窗口办理"))
+    assert must(failing).status is Status.HELD
+    assert [call.kind for call in failing.calls] == [CallKind.WITHDRAW]
+    word = outcome(OutcomeKind.WITHDRAWN, failing.calls[0].call_id, CallKind.WITHDRAW)
+    failed = must(after(must(failing), "o-1", word))
+    assert (failed.status, failed.history[-1].reason) == (Status.FAILED, "请到窗口办理")
+    # The province was faster: what it has done is what counts.
+    done = must(after(must(failing), "o-1", outcome(OutcomeKind.COMPLETED, call_id)))
+    assert done.status is Status.COMPLETED
+
+
 def test_a_held_poll_is_asked_again_at_once() -> None:
     state, call_id = begun()
     state = must(after(state, "o-1", outcome(OutcomeKind.ACCEPTED, call_id, receipt="R")))

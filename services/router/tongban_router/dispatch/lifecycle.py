@@ -265,7 +265,7 @@ class _Turn:
     def resume(self, now: datetime) -> None:
         """Send all open calls again, as repeats: what became of them is not known."""
         self.state.calls = [
-            call.model_copy(update={"asked_at": now, "asked": call.asked + 1})
+            call.model_copy(update={"asked_at": now, "asked": call.asked + 1, "dead": False})
             for call in self.state.calls
         ]
         self._calls.extend(self.state.calls)

@@ -62,6 +62,10 @@ def _waiting(turn: Turn, outcome: ProvinceOutcome) -> None:
 
 def _held(turn: Turn, outcome: ProvinceOutcome) -> None:
     reason = outcome.reason or texts.HELD
+    turn.state.calls = [
+        call.model_copy(update={"dead": True}) if call.call_id == outcome.call_id else call
+        for call in turn.state.calls
+    ]
     if turn.state.status is Status.HELD and turn.state.history[-1].reason == reason:
         return
     turn.state.next_poll = None
@@ -79,10 +83,7 @@ def _final_or_next(
         case OutcomeKind.REJECTED:
             turn.finish(Status.REJECTED, at=at, by=_BY, reason=reason or texts.REJECTED)
         case OutcomeKind.WITHDRAWN:
-            expired = call is not None and call.closing
-            status = Status.EXPIRED if expired else Status.WITHDRAWN
-            why = texts.EXPIRED if expired else texts.WITHDRAWN
-            turn.finish(status, at=at, by=_BY, reason=reason or why)
+            _taken_back(turn, outcome, call)
         case OutcomeKind.NOT_SENT if outcome.call is not CallKind.SUBMIT:
             # The province has the request itself: only taking it back can end it (see `_close`).
             turn.note(reason or texts.CALL_NOT_SENT, at=at, by="router")
@@ -101,6 +102,17 @@ def _final_or_next(
                 )
         case OutcomeKind.ACCEPTED:
             _accepted(turn, outcome, rules, now)
+
+
+def _taken_back(turn: Turn, outcome: ProvinceOutcome, call: Call | None) -> None:
+    failing = turn.state.failing
+    if failing is not None:
+        turn.finish(Status.FAILED, at=outcome.at, by="operator", reason=failing)
+        return
+    expired = call is not None and call.closing
+    status = Status.EXPIRED if expired else Status.WITHDRAWN
+    why = texts.EXPIRED if expired else texts.WITHDRAWN
+    turn.finish(status, at=outcome.at, by=_BY, reason=outcome.reason or why)
 
 
 def _keep_moving(turn: Turn, rules: Rules, now: datetime) -> None:

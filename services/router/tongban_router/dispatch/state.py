@@ -66,6 +66,8 @@ class Call(BaseModel):
     asked_at: AwareDatetime
     asked: int = 1
     closing: bool = False
+    dead: bool = False
+    """Its connector has given it up: nothing comes of it until an operator resumes it."""
 
 
 class EarlyInput(BaseModel):
@@ -102,6 +104,9 @@ class RequestState(BaseModel):
     polls: int = 0
     next_poll: AwareDatetime | None = None
     closing: bool = Field(default=False, description="its time is up; it is being taken back")
+    failing: str | None = Field(
+        None, description="an operator's reason to end it; its province is being asked to let go"
+    )
     finished_at: AwareDatetime | None = None
     first_seen: AwareDatetime
     seen: list[str] = Field([], description="ids of the inputs applied, newest last")
