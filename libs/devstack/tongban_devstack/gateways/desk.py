@@ -21,7 +21,6 @@ from tongban_common.clock import BusinessClock
 from tongban_devstack.gateways import register
 from tongban_devstack.gateways.applications import FINAL, Application, State, plan, view
 from tongban_devstack.gateways.faults import GatewayFaults
-from tongban_devstack.gateways.hours import is_open, next_open
 from tongban_devstack.gateways.provinces import Manner, Province
 from tongban_devstack.gateways.register import Effect
 from tongban_devstack.gateways.results import result_of
@@ -265,10 +264,10 @@ class Desk:
             return Reply(Code.THROTTLED, retry_after_seconds=wait)
         if item_code in self.faults.unknown_items:
             return Reply(Code.UNKNOWN_ITEM)
-        if self._profile == "realistic" and self.province.keeps_hours:
+        if self._profile == "realistic" and (counter := self.province.counter) is not None:
             now = self._clock.now()
-            if not is_open(now):
-                closed_for = self._clock.real_seconds(next_open(now) - now)
+            if not counter.is_open(now):
+                closed_for = self._clock.real_seconds(counter.next_open(now) - now)
                 return Reply(Code.CLOSED, retry_after_seconds=max(1, math.ceil(closed_for)))
         return None
 
