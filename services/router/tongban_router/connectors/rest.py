@@ -157,7 +157,7 @@ class RestGateway:
             raise Barred(code)
         if 400 <= status < 500:
             raise Refused(code)
-        raise Unclear(f"answered {status}")
+        raise (Unclear if status >= 500 else Broken)(f"answered {status}")
 
     async def _call(
         self,
