@@ -132,6 +132,8 @@ async def test_throttling_is_waited_out_by_all(chain: Chain) -> None:
     assert attempts < 3 * len(submitted), "not each for itself"
 
 
+@pytest.mark.long
+@pytest.mark.timeout(300)
 async def test_a_closed_province_takes_what_waited_when_it_opens(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

@@ -128,6 +128,24 @@ async def test_throttling_of_one_is_waited_for_by_all() -> None:
     assert len(gateway.calls) == 12
 
 
+async def test_we_learn_the_rate_that_a_gateway_bears() -> None:
+    """It takes 20 a second; most of what we send after the first seconds is taken."""
+    window, taken = [0.0], [0]
+
+    def at_most_20(request_id: str) -> object:
+        now = time.monotonic()
+        if now - window[0] >= 0.5:
+            window[0], taken[0] = now, 0
+        taken[0] += 1
+        return answer(request_id) if taken[0] <= 10 else Later("throttled", 0.5)
+
+    gateway = Scripted(submit=[at_most_20])
+    bench = Bench(gateway, concurrency=32)
+    works = [bench.work(bench.record(request_id=f"r-{n}"), patience=60) for n in range(100)]
+    assert set(await asyncio.gather(*works)) == {"done"}
+    assert len(gateway.calls) < 250
+
+
 async def test_an_open_circuit_is_probed_by_one_call_and_then_all_go_on() -> None:
     under_way, most, dead = 0, 0, True
 
