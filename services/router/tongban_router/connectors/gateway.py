@@ -144,3 +144,11 @@ class Gateway(Protocol):
     async def fetch(self, request_id: str, document: OfferedDocument) -> bytes:
         """The bytes of a document that an answer offered: never more than `document.size` of them,
         and not yet compared with its hash. A protocol without documents offers none."""
+
+
+class WithoutDocuments:
+    """For gateways whose protocol has no documents: they offer none, so none is fetched."""
+
+    async def fetch(self, request_id: str, document: OfferedDocument) -> bytes:  # noqa: ARG002
+        """See Gateway."""
+        raise Refused("no_documents")

@@ -126,7 +126,7 @@ class RestGateway:
 
     async def look_up(self, request_id: str) -> Answer | Unknown:
         """See Gateway. Only a signed `unknown` is believed; a bare 404 may be a proxy's."""
-        reply = await self._call("GET", f"/applications/{request_id}", None)
+        reply = await self._exchange("GET", f"/applications/{request_id}", None)
         said = reply.said()
         if reply.status == 404 and said.get("code") == "unknown":
             return Unknown(float(reply.headers[H_TIMESTAMP]))
@@ -137,7 +137,7 @@ class RestGateway:
     async def fetch(self, request_id: str, document: OfferedDocument) -> bytes:
         """See Gateway."""
         path = f"/applications/{request_id}/documents/{document.name}"
-        reply = await self._call(
+        reply = await self._exchange(
             "GET", path, None, limit=document.size, timeout=self._document_timeout
         )
         if reply.status != 200:
@@ -147,8 +147,7 @@ class RestGateway:
         return reply.body
 
     async def _effect(self, path: str, body: dict[str, Any]) -> Answer:
-        reply = await self._call("POST", path, body)
-        said, status = reply.said(), reply.status
+        status, said = await self._call("POST", path, body)
         if status == 200 or (status == 409 and said.get("code") == "duplicate"):
             return _shaped(said)
         code = code_of(said.get("code"))
@@ -160,6 +159,13 @@ class RestGateway:
         raise (Unclear if status >= 500 else Broken)(f"answered {status}")
 
     async def _call(
+        self, method: str, path: str, body: dict[str, Any] | None
+    ) -> tuple[int, dict[str, Any]]:
+        """Status and JSON object of one signed call; raises as `_exchange` does."""
+        reply = await self._exchange(method, path, body)
+        return reply.status, reply.said()
+
+    async def _exchange(
         self,
         method: str,
         path: str,
