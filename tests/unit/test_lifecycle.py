@@ -133,6 +133,18 @@ def test_an_accepted_request_is_polled_with_growing_pauses() -> None:
     assert state.receipt == "R-7"
 
 
+def test_a_connector_that_said_until_when_it_waits_is_not_asked_again_before() -> None:
+    state, call_id = begun()
+    opens = START + timedelta(hours=60)
+    closed = outcome(OutcomeKind.WAITING, call_id, cause="closed", until=opens)
+    state = must(after(state, "e-2", closed))
+    assert state.history[-1].expected_by == opens
+    assert next_due(state, RULES) == opens + RULES.ask_again
+    down = outcome(OutcomeKind.WAITING, call_id, cause="down")
+    state = must(after(state, "e-3", down))
+    assert next_due(state, RULES) == START + RULES.ask_again, "how long is not known any more"
+
+
 def test_time_is_up_only_by_the_connectors_word() -> None:
     state, call_id = begun()
     state = must(after(state, "o-1", outcome(OutcomeKind.NEEDS_SUPPLEMENT, call_id)))

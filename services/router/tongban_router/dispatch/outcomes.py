@@ -29,7 +29,7 @@ def apply(turn: Turn, outcome: ProvinceOutcome, *, rules: Rules, now: datetime) 
         return
     match outcome.outcome:
         case OutcomeKind.WAITING:
-            _waiting(turn, outcome)
+            _waiting(turn, outcome, call)
         case OutcomeKind.HELD:
             _held(turn, outcome)
         case _:
@@ -43,7 +43,11 @@ def _answered(turn: Turn, call: Call | None) -> None:
         turn.state.calls = [open_ for open_ in turn.state.calls if open_ is not call]
 
 
-def _waiting(turn: Turn, outcome: ProvinceOutcome) -> None:
+def _waiting(turn: Turn, outcome: ProvinceOutcome, call: Call | None) -> None:
+    turn.state.calls = [
+        open_.model_copy(update={"waits_until": outcome.until}) if open_ is call else open_
+        for open_ in turn.state.calls
+    ]
     reason = outcome.reason or texts.PROVINCE_AWAY
     if turn.state.status not in _BEFORE_PROVINCE:
         turn.note(reason, at=outcome.at, by="router")
