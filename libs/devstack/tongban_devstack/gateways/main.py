@@ -12,6 +12,7 @@ from tongban_devstack.gateways.faults import GatewayFaults
 from tongban_devstack.gateways.provinces import load_provinces
 from tongban_devstack.gateways.register import SCHEMA
 from tongban_devstack.gateways.rest import RestFrontEnd
+from tongban_devstack.gateways.soap import SoapFrontEnd
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.journal import Journal
 from tongban_devstack.outside.process import Stopping, announce, run
@@ -39,13 +40,19 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
             )
             for code, province in provinces.items()
         }
-        front_end = RestFrontEnd(desks, settings.gateway_secret.get_secret_value())
+        secret = settings.gateway_secret.get_secret_value()
+        soap = {code: desk for code, desk in desks.items() if desk.province.protocol == "soap"}
+        rest = {code: desk for code, desk in desks.items() if code not in soap}
         server = HealthServer(
             host=settings.http_host,
             port=settings.http_port,
             live={},
             ready={},
-            routes=[*front_end.routes(), *Controls(journal, faults, provinces).routes()],
+            routes=[
+                *SoapFrontEnd(soap, secret).routes(),
+                *RestFrontEnd(rest, secret).routes(),
+                *Controls(journal, faults, provinces).routes(),
+            ],
         )
         async with server:
             announce(SERVICE, settings.http_host, server.port)

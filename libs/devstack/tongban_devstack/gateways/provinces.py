@@ -42,7 +42,7 @@ NAMES = {
     "640000": "宁夏回族自治区",
     "650000": "新疆维吾尔自治区",
 }
-"""GB/T 2260 codes and names, for a simulation that is started without a catalogue at hand."""
+"""GB/T 2260 codes in their order, and names: for a simulation without a catalogue at hand."""
 
 
 class Manner(StrEnum):
@@ -54,22 +54,26 @@ class Manner(StrEnum):
 
 
 MANNERS = (Manner.HONOUR, Manner.REFUSE, Manner.TWICE)
+PROTOCOLS = ("rest", "rest_callback", "soap")
+"""As the catalogue spreads them: by threes, so that each is spoken in all manners."""
 
 
 @dataclass(frozen=True, slots=True)
 class Province:
-    """One province; `keeps_hours` matters in the realistic profile alone."""
+    """One province; `keeps_hours` matters in the realistic profile alone. `protocol` is one of the
+    catalogue's."""
 
     code: str
     name: str
     manner: Manner
     keeps_hours: bool
+    protocol: str
 
 
-def _province(index: int, code: str, name: str) -> Province:
+def _province(index: int, code: str, name: str, protocol: str) -> Province:
     # Index and index // 3 are mixed so that those with closing hours are found among all manners.
     keeps_hours = index % 3 == index // 3 % 3
-    return Province(code, name, MANNERS[index % 3], keeps_hours)
+    return Province(code, name, MANNERS[index % 3], keeps_hours, protocol)
 
 
 def load_provinces() -> dict[str, Province]:
@@ -82,8 +86,11 @@ def load_provinces() -> dict[str, Province]:
     try:
         file = find_directory() / "provinces.yaml"
     except FileNotFoundError:
-        names = NAMES
+        named = {
+            code: (name, PROTOCOLS[index // 3 % 3])
+            for index, (code, name) in enumerate(NAMES.items())
+        }
     else:
-        listed = ProvincesFile.model_validate(read(file, file.name))
-        names = {province.code: province.name for province in listed.provinces}
-    return {code: _province(index, code, names[code]) for index, code in enumerate(sorted(names))}
+        listed = ProvincesFile.model_validate(read(file, file.name)).provinces
+        named = {each.code: (each.name, each.gateway.protocol) for each in listed}
+    return {code: _province(index, code, *named[code]) for index, code in enumerate(sorted(named))}

@@ -17,7 +17,7 @@ from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.topics import connector_group, province_requests
 from tongban_router.connectors.connector import Connector
-from tongban_router.connectors.rest import RestGateway
+from tongban_router.connectors.protocols import make_gateway
 from tongban_router.connectors.settings import ConnectorSettings
 
 log = structlog.get_logger()
@@ -39,14 +39,11 @@ def _worker(
         max_in_flight=settings.max_in_flight,
         drain_timeout=settings.drain_seconds,
     )
-    base = province.gateway.path
-    gateway = RestGateway(
+    gateway = make_gateway(
+        province,
         session,
-        base if "://" in base else settings.gateways.rstrip("/") + base,
-        province=province.code,
+        base=settings.gateways,
         secret=settings.gateway_secret.get_secret_value(),
-        connect_timeout_s=limits.connect_timeout_ms / 1000,
-        timeout_s=limits.timeout_ms / 1000,
     )
 
     def lease() -> float:
