@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from tongban_common.observability import HealthServer
 from tongban_common.settings import CommonSettings, load
@@ -41,22 +42,24 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
             for code, province in provinces.items()
         }
         secret = settings.gateway_secret.get_secret_value()
-        soap = {code: desk for code, desk in desks.items() if desk.province.protocol == "soap"}
-        rest = {code: desk for code, desk in desks.items() if code not in soap}
         server = HealthServer(
             host=settings.http_host,
             port=settings.http_port,
             live={},
             ready={},
             routes=[
-                *SoapFrontEnd(soap, secret).routes(),
-                *RestFrontEnd(rest, secret).routes(),
+                *SoapFrontEnd(_speaking(desks, "soap"), secret).routes(),
+                *RestFrontEnd(_speaking(desks, "rest"), secret).routes(),
                 *Controls(journal, faults, provinces).routes(),
             ],
         )
         async with server:
             announce(SERVICE, settings.http_host, server.port)
             await stopping.wait()
+
+
+def _speaking(desks: Mapping[str, Desk], protocol: str) -> dict[str, Desk]:
+    return {code: desk for code, desk in desks.items() if desk.province.protocol == protocol}
 
 
 def main() -> None:

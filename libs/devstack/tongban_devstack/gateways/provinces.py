@@ -42,7 +42,7 @@ NAMES = {
     "640000": "宁夏回族自治区",
     "650000": "新疆维吾尔自治区",
 }
-"""GB/T 2260 codes in their order, and names: for a simulation without a catalogue at hand."""
+"""GB/T 2260 codes and names, for a simulation that is started without a catalogue at hand."""
 
 
 class Manner(StrEnum):
@@ -54,14 +54,13 @@ class Manner(StrEnum):
 
 
 MANNERS = (Manner.HONOUR, Manner.REFUSE, Manner.TWICE)
-PROTOCOLS = ("rest", "rest_callback", "soap")
-"""As the catalogue spreads them: by threes, so that each is spoken in all manners."""
+PROTOCOLS = ("rest", "rest", "soap")
+"""As the catalogue has them: index // 3, so that each protocol is spoken in every manner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Province:
-    """One province; `keeps_hours` matters in the realistic profile alone. `protocol` is one of the
-    catalogue's."""
+    """One province; `keeps_hours` matters in the realistic profile alone."""
 
     code: str
     name: str
@@ -86,11 +85,13 @@ def load_provinces() -> dict[str, Province]:
     try:
         file = find_directory() / "provinces.yaml"
     except FileNotFoundError:
-        named = {
-            code: (name, PROTOCOLS[index // 3 % 3])
-            for index, (code, name) in enumerate(NAMES.items())
-        }
+        protocols = {code: PROTOCOLS[n // 3 % 3] for n, code in enumerate(sorted(NAMES))}
+        names = NAMES
     else:
-        listed = ProvincesFile.model_validate(read(file, file.name)).provinces
-        named = {each.code: (each.name, each.gateway.protocol) for each in listed}
-    return {code: _province(index, code, *named[code]) for index, code in enumerate(sorted(named))}
+        listed = ProvincesFile.model_validate(read(file, file.name))
+        names = {province.code: province.name for province in listed.provinces}
+        protocols = {province.code: province.gateway.protocol for province in listed.provinces}
+    return {
+        code: _province(index, code, names[code], protocols[code])
+        for index, code in enumerate(sorted(names))
+    }

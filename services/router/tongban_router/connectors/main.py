@@ -39,19 +39,13 @@ def _worker(
         max_in_flight=settings.max_in_flight,
         drain_timeout=settings.drain_seconds,
     )
-    gateway = make_gateway(
-        province,
-        session,
-        base=settings.gateways,
-        secret=settings.gateway_secret.get_secret_value(),
-    )
 
     def lease() -> float:
         return worker.lease_remaining()
 
     connector = Connector(
         province.code,
-        gateway,
+        make_gateway(province, settings, session),
         publisher=EventPublisher(producer, f"tongban/connectors/{province.code}"),
         keys=KeyRing.parse(settings.keyring.get_secret_value()),
         clock=settings.clock,

@@ -23,9 +23,11 @@ DS = "http://www.w3.org/2000/09/xmldsig#"
 PROVINCE = "urn:tongban:province:v1"
 """The namespace of what provinces are sent and say."""
 
-MAX_TAGS = 200_000
-MAX_ATTRIBUTES = 2_000
-"""Attributes and namespace declarations of a document together; ours have a few dozen."""
+MAX_TAGS = 100_000
+MAX_ATTRIBUTES = 1_000
+"""Together with namespace declarations; ours have a few dozen."""
+MAX_NAMESPACES = 200
+"""Declarations; every element is compared with all of them when a document is canonicalised."""
 
 Element = Any
 """An lxml element: lxml comes without types."""
@@ -114,8 +116,9 @@ def _parse(raw: bytes) -> Element:
     # Where the parser is told that it is UTF-8 it reads nothing else, so these counts hold.
     if b"<!" in raw and (b"<!DOCTYPE" in raw or b"<!ENTITY" in raw):
         raise Malformed("a document type")
-    if raw.count(b"<") > MAX_TAGS or raw.count(b"=") > MAX_ATTRIBUTES:
-        raise Malformed("more tags or attributes than anything sensible has")
+    bounds = ((b"<", MAX_TAGS), (b"=", MAX_ATTRIBUTES), (b"xmlns", MAX_NAMESPACES))
+    if any(raw.count(mark) > most for mark, most in bounds):
+        raise Malformed("more tags, attributes or namespaces than anything sensible has")
     parser = etree.XMLParser(
         encoding="utf-8",
         resolve_entities=False,

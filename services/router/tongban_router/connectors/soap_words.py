@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
-
-import orjson
 
 Words = dict[str, Any]
 
@@ -87,7 +86,7 @@ def _field(name: str, value: Any) -> Words:
             kind = "number"
         case _:
             kind = "json"
-    return {"name": name, "type": kind, "value": orjson.dumps(value).decode()}
+    return {"name": name, "type": kind, "value": json.dumps(value, ensure_ascii=False)}
 
 
 def _result(result: Any) -> Words | None:
