@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from tongban_common.observability import HealthServer
 from tongban_common.settings import CommonSettings, load
@@ -13,6 +14,7 @@ from tongban_devstack.gateways.papers import Papers
 from tongban_devstack.gateways.provinces import load_provinces
 from tongban_devstack.gateways.register import SCHEMA
 from tongban_devstack.gateways.rest import RestFrontEnd
+from tongban_devstack.gateways.soap import SoapFrontEnd
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.journal import Journal
 from tongban_devstack.outside.process import Stopping, announce, run
@@ -42,18 +44,26 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
             )
             for code, province in provinces.items()
         }
-        front_end = RestFrontEnd(desks, settings.gateway_secret.get_secret_value())
+        secret = settings.gateway_secret.get_secret_value()
         server = HealthServer(
             host=settings.http_host,
             port=settings.http_port,
             live={},
             ready={},
-            routes=[*front_end.routes(), *Controls(journal, faults, provinces).routes()],
+            routes=[
+                *SoapFrontEnd(_speaking(desks, "soap"), secret).routes(),
+                *RestFrontEnd(_speaking(desks, "rest"), secret).routes(),
+                *Controls(journal, faults, provinces).routes(),
+            ],
         )
         async with server:
             announce(SERVICE, settings.http_host, server.port)
             await stopping.wait()
         papers.close()
+
+
+def _speaking(desks: Mapping[str, Desk], protocol: str) -> dict[str, Desk]:
+    return {code: desk for code, desk in desks.items() if desk.province.protocol == protocol}
 
 
 def main() -> None:

@@ -54,6 +54,8 @@ class Manner(StrEnum):
 
 
 MANNERS = (Manner.HONOUR, Manner.REFUSE, Manner.TWICE)
+PROTOCOLS = ("rest", "rest", "soap")
+"""As the catalogue has them: index // 3, so that each protocol is spoken in every manner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Province:
     makes_documents: bool
     """What it finishes for print comes as a document of its own."""
     counter: Counter | None = None
+    protocol: str = "rest"
 
     @property
     def keeps_hours(self) -> bool:
@@ -73,10 +76,10 @@ class Province:
         return self.counter is not None
 
 
-def _province(index: int, code: str, name: str, counter: Counter | None) -> Province:
+def _province(index: int, code: str, name: str, counter: Counter | None, protocol: str) -> Province:
     # Index and index // 3 are mixed so that those with documents are found among all manners.
     makes_documents = (index + index // 3) % 3 == 0
-    return Province(code, name, MANNERS[index % 3], makes_documents, counter)
+    return Province(code, name, MANNERS[index % 3], makes_documents, counter, protocol)
 
 
 def load_provinces() -> dict[str, Province]:
@@ -87,18 +90,20 @@ def load_provinces() -> dict[str, Province]:
         CatalogueError: the file is there and wrong.
     """
     names, counters = NAMES, dict[str, Counter]()
+    protocols = {code: PROTOCOLS[n // 3 % 3] for n, code in enumerate(sorted(NAMES))}
     try:
         listed, holidays = from_catalogue(), load_holidays()
     except FileNotFoundError:
         pass
     else:
         names = {code: province.name for code, province in listed.items()}
+        protocols = {code: province.gateway.protocol for code, province in listed.items()}
         counters = {
             code: Counter(province.gateway.hours, holidays)
             for code, province in listed.items()
             if province.gateway.hours is not None
         }
     return {
-        code: _province(index, code, names[code], counters.get(code))
+        code: _province(index, code, names[code], counters.get(code), protocols[code])
         for index, code in enumerate(sorted(names))
     }

@@ -27,11 +27,10 @@ from tongban_common.topics import connector_group, province_requests
 from tongban_router.connectors.connector import Connector
 from tongban_router.connectors.documents import DocumentKeeper
 from tongban_router.connectors.gate import Gate, Source
-from tongban_router.connectors.gateway import Gateway
 from tongban_router.connectors.hours import OpeningHours
 from tongban_router.connectors.inspector import Inspector
+from tongban_router.connectors.protocols import make_gateway
 from tongban_router.connectors.reports import Reporter
-from tongban_router.connectors.rest import RestGateway
 from tongban_router.connectors.settings import ConnectorSettings
 
 log = structlog.get_logger()
@@ -81,7 +80,12 @@ class ProvinceRunner:
             sources=[*sources, *own],
             slice_size=province.gateway.concurrency,
         )
-        self._gateway = _gateway(means, province)
+        self._gateway = make_gateway(
+            province,
+            means.session,
+            base=settings.gateways,
+            secret=settings.gateway_secret.get_secret_value(),
+        )
         self._worker = self._new_worker()
 
     def _new_worker(self) -> Worker:
@@ -163,17 +167,3 @@ class ProvinceRunner:
     def readiness(self) -> str | None:
         """As `Worker.readiness`."""
         return self._why_stopped or self._worker.readiness()
-
-
-def _gateway(means: Means, province: Province) -> Gateway:
-    limits, settings = province.gateway, means.settings
-    base = limits.path
-    return RestGateway(
-        means.session,
-        base if "://" in base else settings.gateways.rstrip("/") + base,
-        province=province.code,
-        secret=settings.gateway_secret.get_secret_value(),
-        connect_timeout_s=limits.connect_timeout_ms / 1000,
-        read_timeout_s=limits.read_timeout_ms / 1000,
-        timeout_s=limits.timeout_ms / 1000,
-    )
