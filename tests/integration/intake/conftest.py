@@ -65,7 +65,7 @@ async def enrol(kafka: str, places: dict[str, str]) -> None:
 
 
 async def until(
-    condition: Callable[[], Awaitable[Any]], *, seconds: float = 15.0, what: str = "it"
+    condition: Callable[[], Awaitable[Any]], *, seconds: float = 45.0, what: str = "it"
 ) -> Any:
     """Poll until the condition is true; its value."""
     loop = asyncio.get_running_loop()

@@ -11,7 +11,15 @@ from importlib.metadata import entry_points
 
 import typer
 
-from tongban_common.cli import assistant, catalogue, kiosk, topics
+from tongban_common.cli import (
+    assistant,
+    catalogue,
+    dead_letters,
+    kiosk,
+    provinces,
+    requests,
+    topics,
+)
 from tongban_common.cli.group import Commands
 
 
@@ -29,6 +37,9 @@ def application() -> typer.Typer:
     catalogue.register(app)
     kiosk.register(app)
     assistant.register(app)
+    provinces.register(app)
+    dead_letters.register(app)
+    requests.register(app)
     for entry_point in entry_points(group="tongban.commands"):
         entry_point.load()(app)
     return app

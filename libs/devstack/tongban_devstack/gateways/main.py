@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from tongban_common.observability import HealthServer
 from tongban_common.settings import CommonSettings, load
 from tongban_devstack.gateways.controls import Controls
 from tongban_devstack.gateways.desk import Desk, LateActs
 from tongban_devstack.gateways.faults import GatewayFaults
+from tongban_devstack.gateways.papers import Papers
 from tongban_devstack.gateways.provinces import load_provinces
 from tongban_devstack.gateways.register import SCHEMA
 from tongban_devstack.gateways.rest import RestFrontEnd
+from tongban_devstack.gateways.soap import SoapFrontEnd
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.journal import Journal
 from tongban_devstack.outside.process import Stopping, announce, run
@@ -23,6 +26,7 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
     """Serve all provinces until `stopping` is set; books are in `data`/gateways.sqlite3."""
     provinces = load_provinces()
     journal = Journal(settings.data / "gateways.sqlite3", SCHEMA)
+    papers = Papers()
     async with journal, asyncio.TaskGroup() as tasks:
         faults = FaultBoard(journal, "provinces", GatewayFaults)
         await faults.load()
@@ -36,20 +40,30 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
                 faults=faults,
                 late_acts=late_acts,
                 stopping=stopping,
+                papers=papers,
             )
             for code, province in provinces.items()
         }
-        front_end = RestFrontEnd(desks, settings.gateway_secret.get_secret_value())
+        secret = settings.gateway_secret.get_secret_value()
         server = HealthServer(
             host=settings.http_host,
             port=settings.http_port,
             live={},
             ready={},
-            routes=[*front_end.routes(), *Controls(journal, faults, provinces).routes()],
+            routes=[
+                *SoapFrontEnd(_speaking(desks, "soap"), secret).routes(),
+                *RestFrontEnd(_speaking(desks, "rest"), secret).routes(),
+                *Controls(journal, faults, provinces).routes(),
+            ],
         )
         async with server:
             announce(SERVICE, settings.http_host, server.port)
             await stopping.wait()
+        papers.close()
+
+
+def _speaking(desks: Mapping[str, Desk], protocol: str) -> dict[str, Desk]:
+    return {code: desk for code, desk in desks.items() if desk.province.protocol == protocol}
 
 
 def main() -> None:

@@ -1,0 +1,41 @@
+"""Which class speaks a province's protocol: the one place that knows them all.
+
+A province that speaks one of them needs a line in `catalogue/provinces.yaml` and no code. A new
+protocol is a class beside `RestGateway` that offers `Gateway`, and a case here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aiohttp
+
+from tongban_common.catalogue.models import Province
+from tongban_router.connectors.gateway import Gateway
+from tongban_router.connectors.rest import RestGateway
+from tongban_router.connectors.soap import SoapGateway
+
+
+def make_gateway(
+    province: Province, session: aiohttp.ClientSession, *, base: str, secret: str
+) -> Gateway:
+    """The gateway of a province, as `provinces.yaml` says.
+
+    `base` is where the simulated provinces are; a path that is a URL stands for itself.
+    """
+    said = province.gateway
+    url = said.path if "://" in said.path else base.rstrip("/") + said.path
+    speaking: dict[str, Any] = {
+        "province": province.code,
+        "secret": secret,
+        "connect_timeout_s": said.connect_timeout_ms / 1000,
+        "read_timeout_s": said.read_timeout_ms / 1000,
+        "timeout_s": said.timeout_ms / 1000,
+    }
+    match said.protocol:
+        case "rest":
+            return RestGateway(session, url, **speaking)
+        case "soap":
+            return SoapGateway(session, url, **speaking)
+        case "rest_callback":
+            raise ValueError(f"{province.code}: no gateway speaks rest_callback yet")
