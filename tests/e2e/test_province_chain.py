@@ -68,9 +68,10 @@ async def test_a_withdrawal_after_completion_is_noted_and_changes_nothing(chain:
 
 
 async def test_kills_and_cut_connections_lose_and_double_nothing(chain: Chain) -> None:
-    """Kill router, connectors and gateways while three provinces drop connections after acting."""
+    """Kill router and connectors while four provinces drop connections after acting."""
     dice = random.Random(20260302)
-    for province in ("110000", "120000", "130000"):  # one of each manner: honours, refuses, twice
+    # One of each manner: honours, refuses, twice; and one that acts twice and speaks SOAP.
+    for province in ("110000", "120000", "130000", "310000"):
         await chain.faults(province, drop_after_commit_rate=0.5)
     await chain.faults("140000", error_rate=0.3)
     submitted: list[str] = []
