@@ -34,7 +34,7 @@ from tongban_common.events.models import (
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import EventProducer, apply_topics
 from tongban_common.settings import CommonSettings
-from tongban_devstack.embedded import EmbeddedKafka
+from tongban_devstack.embedded import EmbeddedKafka, EmbeddedStore
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildProcess, ChildSpec
 
@@ -64,6 +64,7 @@ class Chain:
     directory: Path
     http: aiohttp.ClientSession
     publisher: EventPublisher
+    store: EmbeddedStore
     children: dict[str, ChildProcess] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     statuses: dict[str, dict[int, RequestStatus]] = field(default_factory=dict)
@@ -74,6 +75,7 @@ class Chain:
         port = self.ports.setdefault(name, free_port())
         settings = {
             "TONGBAN_KAFKA": self.broker.address,
+            "TONGBAN_STORE": self.store.address,
             "TONGBAN_HTTP_PORT": str(port),
             "TONGBAN_INSTANCE": f"{name}-0",
             "TONGBAN_DATA": str(self.directory / name),
@@ -177,7 +179,8 @@ async def chain_on(broker: EmbeddedKafka, directory: Path, **env: str) -> AsyncI
         producer = await stack.enter_async_context(
             EventProducer(broker.address, delivery_timeout=30)
         )
-        chain = Chain(broker, directory, http, EventPublisher(producer, "test"))
+        store = await stack.enter_async_context(EmbeddedStore(directory / "store"))
+        chain = Chain(broker, directory, http, EventPublisher(producer, "test"), store)
         await apply_topics(broker.address, topics.TOPICS.values())
         follower = asyncio.create_task(chain.follow())
         try:

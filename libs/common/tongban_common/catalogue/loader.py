@@ -89,7 +89,7 @@ def load_provinces(directory: Path | None = None) -> dict[str, Province]:
     """
     name = "provinces.yaml"
     found = find_directory(directory)
-    provinces = _typed(read(found / name, name), name, ProvincesFile).provinces
+    provinces = _typed(read(found / name, name), name, ProvincesFile).with_hours()
     return {province.code: province for province in provinces}
 
 
@@ -133,7 +133,7 @@ class Sources:
             raise CatalogueError(self.problems)
         if self.problems:
             raise CatalogueError(self.problems)
-        self.provinces = provinces.provinces
+        self.provinces = provinces.with_hours()
         self.domains = domains.domains
         self.synonyms = synonyms.synonyms
         self.published = published
@@ -174,6 +174,17 @@ class Sources:
             CatalogueError: see `items`.
         """
         return Catalogue(self.items(), provinces=self.provinces)
+
+    def published_cases(self) -> list[Item]:
+        """The items of the uses that were reported by name, in the order of `published.yaml`.
+
+        Raises:
+            CatalogueError: see `items`.
+        """
+        offered = {(item.province, item.category): item for item in self.items()}
+        codes = {short: province.code for short, province in self.shared.provinces.items()}
+        wanted = ((codes.get(case.province), case.category) for case in self.published.cases)
+        return [offered[key] for key in wanted if key in offered]
 
     def items(self, only: str | None = None) -> list[Item]:
         """Expand all categories, or those of the file `only`.

@@ -10,6 +10,7 @@ from tongban_common.settings import CommonSettings, load
 from tongban_devstack.gateways.controls import Controls
 from tongban_devstack.gateways.desk import Desk, LateActs
 from tongban_devstack.gateways.faults import GatewayFaults
+from tongban_devstack.gateways.papers import Papers
 from tongban_devstack.gateways.provinces import load_provinces
 from tongban_devstack.gateways.register import SCHEMA
 from tongban_devstack.gateways.rest import RestFrontEnd
@@ -25,6 +26,7 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
     """Serve all provinces until `stopping` is set; books are in `data`/gateways.sqlite3."""
     provinces = load_provinces()
     journal = Journal(settings.data / "gateways.sqlite3", SCHEMA)
+    papers = Papers()
     async with journal, asyncio.TaskGroup() as tasks:
         faults = FaultBoard(journal, "provinces", GatewayFaults)
         await faults.load()
@@ -38,6 +40,7 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
                 faults=faults,
                 late_acts=late_acts,
                 stopping=stopping,
+                papers=papers,
             )
             for code, province in provinces.items()
         }
@@ -56,6 +59,7 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
         async with server:
             announce(SERVICE, settings.http_host, server.port)
             await stopping.wait()
+        papers.close()
 
 
 def _speaking(desks: Mapping[str, Desk], protocol: str) -> dict[str, Desk]:

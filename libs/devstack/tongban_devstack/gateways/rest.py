@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -16,6 +17,7 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from tongban_devstack.gateways.desk import Code, Desk, Reply, Submission
 from tongban_devstack.gateways.nonces import NonceMemory
+from tongban_devstack.gateways.papers import Paper
 from tongban_devstack.outside.mishaps import Broken
 from tongban_devstack.outside.process import Cut, cut
 from tongban_router.connectors.signing import (
@@ -85,8 +87,8 @@ MESSAGES = {
     Code.CLOSED: "当前为非服务时间",
 }
 
-_Answer = tuple[int, dict[str, Any], dict[str, str]]
-_Call = Callable[[Desk, web.Request, bytes], Awaitable[Reply]]
+_Answer = tuple[int, dict[str, Any] | bytes, dict[str, str]]
+_Call = Callable[[Desk, web.Request, bytes], Awaitable[Reply | Paper]]
 
 
 def _single_values(form: Mapping[str, Any]) -> dict[str, str]:
@@ -121,6 +123,7 @@ class RestFrontEnd:
         return [
             web.post(base, self._handler("submit", _submit)),
             web.get(one, self._handler("look_up", _look_up), allow_head=False),
+            web.get(one + "/documents/{name}", self._handler("fetch", _fetch), allow_head=False),
             web.post(one + "/supplements", self._handler("supplement", _supplement)),
             web.post(one + "/withdrawal", self._handler("withdraw", _withdraw)),
             web.route("*", "/p/{province}/{rest:.*}", self._handler("other", _no_such_route)),
@@ -159,6 +162,18 @@ class RestFrontEnd:
             return refused.answer
         except web.HTTPRequestEntityTooLarge:
             return 413, {"code": "too_large", "message": f"请求体超过{BODY_LIMIT}字节"}, {}
+        if isinstance(reply, Paper):
+            return 200, reply.pdf, {}
+        return await self._with_documents(desk, reply)
+
+    @staticmethod
+    async def _with_documents(desk: Desk, reply: Reply) -> _Answer:
+        """The answer, and what documents there are of an application that is completed."""
+        known = reply.application
+        if known is not None and known["state"] == "completed":
+            paper = await desk.paper(known["request_id"])
+            if paper is not None:
+                reply = replace(reply, application={**known, "documents": [paper.offered()]})
         return _as_http(reply)
 
     def _authenticate(self, province: str, request: web.Request, body: bytes) -> None:
@@ -181,10 +196,11 @@ class RestFrontEnd:
         province: str,
         request: web.Request,
         status: int,
-        body: dict[str, Any],
+        body: dict[str, Any] | bytes,
         headers: dict[str, str],
     ) -> web.Response:
-        content = orjson.dumps(body)
+        pdf = isinstance(body, bytes)
+        content = body if isinstance(body, bytes) else orjson.dumps(body)
         nonce = request.headers.get(H_NONCE, "")
         signature = sign_response(
             self._tokens[province],
@@ -196,8 +212,8 @@ class RestFrontEnd:
         return web.Response(
             status=status,
             body=content,
-            content_type="application/json",
-            charset="utf-8",
+            content_type="application/pdf" if pdf else "application/json",
+            charset=None if pdf else "utf-8",
             headers={**headers, **signature},
         )
 
@@ -219,6 +235,10 @@ async def _submit(desk: Desk, _: web.Request, body: bytes) -> Reply:
 
 async def _look_up(desk: Desk, request: web.Request, _: bytes) -> Reply:
     return await desk.look_up(request.match_info["request_id"])
+
+
+async def _fetch(desk: Desk, request: web.Request, _: bytes) -> Reply | Paper:
+    return await desk.fetch(request.match_info["request_id"], request.match_info["name"])
 
 
 async def _supplement(desk: Desk, request: web.Request, body: bytes) -> Reply:

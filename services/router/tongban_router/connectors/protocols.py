@@ -1,4 +1,4 @@
-"""Which class speaks to a province: the one place that knows all protocols.
+"""Which class speaks a province's protocol: the one place that knows them all.
 
 A province that speaks one of them needs a line in `catalogue/provinces.yaml` and no code. A new
 protocol is a class beside `RestGateway` that offers `Gateway`, and a case here.
@@ -6,41 +6,36 @@ protocol is a class beside `RestGateway` that offers `Gateway`, and a case here.
 
 from __future__ import annotations
 
+from typing import Any
+
 import aiohttp
 
 from tongban_common.catalogue.models import Province
 from tongban_router.connectors.gateway import Gateway
 from tongban_router.connectors.rest import RestGateway
-from tongban_router.connectors.settings import ConnectorSettings
 from tongban_router.connectors.soap import SoapGateway
 
 
 def make_gateway(
-    province: Province, settings: ConnectorSettings, session: aiohttp.ClientSession
+    province: Province, session: aiohttp.ClientSession, *, base: str, secret: str
 ) -> Gateway:
-    """The province's gateway, in its protocol; `session` is shared by all that speak HTTP."""
-    limits = province.gateway
-    base = limits.path if "://" in limits.path else settings.gateways.rstrip("/") + limits.path
-    secret = settings.gateway_secret.get_secret_value()
-    connect_timeout_s, timeout_s = limits.connect_timeout_ms / 1000, limits.timeout_ms / 1000
-    match limits.protocol:
+    """The gateway of a province, as `provinces.yaml` says.
+
+    `base` is where the simulated provinces are; a path that is a URL stands for itself.
+    """
+    said = province.gateway
+    url = said.path if "://" in said.path else base.rstrip("/") + said.path
+    speaking: dict[str, Any] = {
+        "province": province.code,
+        "secret": secret,
+        "connect_timeout_s": said.connect_timeout_ms / 1000,
+        "read_timeout_s": said.read_timeout_ms / 1000,
+        "timeout_s": said.timeout_ms / 1000,
+    }
+    match said.protocol:
         case "rest":
-            return RestGateway(
-                session,
-                base,
-                province=province.code,
-                secret=secret,
-                connect_timeout_s=connect_timeout_s,
-                timeout_s=timeout_s,
-            )
+            return RestGateway(session, url, **speaking)
+        case "soap":
+            return SoapGateway(session, url, **speaking)
         case "rest_callback":
             raise ValueError(f"{province.code}: no gateway speaks rest_callback yet")
-        case "soap":
-            return SoapGateway(
-                session,
-                base,
-                province=province.code,
-                secret=secret,
-                connect_timeout_s=connect_timeout_s,
-                timeout_s=timeout_s,
-            )

@@ -23,7 +23,17 @@ from zeep.wsdl import Document
 from zeep.wsse.username import UsernameToken
 
 from tongban_router.connectors import soap_words as words
-from tongban_router.connectors.gateway import Answer, Down, Later, Refused, Unclear
+from tongban_router.connectors.gateway import (
+    Answer,
+    Barred,
+    Broken,
+    Down,
+    Later,
+    Refused,
+    Unclear,
+    WithoutDocuments,
+)
+from tongban_router.connectors.refusals import code_of
 from tongban_router.connectors.signing import PAASID, SignatureError, province_token
 from tongban_router.connectors.soap_envelope import (
     ENV,
@@ -45,7 +55,7 @@ SMALL = 16 * 1024
 """Bytes up to which an answer is read at once; what may take milliseconds is read in a thread."""
 
 
-class SoapGateway:
+class SoapGateway(WithoutDocuments):
     """One province's gateway over one shared HTTP session. `endpoint` is where messages go."""
 
     def __init__(
@@ -57,11 +67,14 @@ class SoapGateway:
         secret: str,
         connect_timeout_s: float,
         timeout_s: float,
+        read_timeout_s: float | None = None,
     ) -> None:
         self._session = session
         self._endpoint = endpoint
         self._token = province_token(secret, province)
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=connect_timeout_s)
+        self._timeout = aiohttp.ClientTimeout(
+            total=timeout_s, sock_connect=connect_timeout_s, sock_read=read_timeout_s
+        )
         self._client = zeep.Client(
             _document(),
             wsse=UsernameToken(PAASID, self._token, use_digest=True, zulu_timestamp=True),
@@ -94,7 +107,7 @@ class SoapGateway:
         except Refused as refused:
             if refused.code == "unknown":
                 return None
-            raise Unclear(f"look-up refused: {refused.code}") from refused
+            raise Broken(f"look-up refused: {refused.code}") from refused
 
     async def _call(self, operation: str, request_id: str, content: words.Words) -> Answer:
         """One signed call; believes only what is signed for this very call.
@@ -108,14 +121,16 @@ class SoapGateway:
         sent = await self._message(operation, {"requestId": request_id, **content})
         status, raw = await self._post(sent)
         if len(raw) > MAX_ANSWER:
-            raise Unclear("an answer beyond all bounds")
+            raise Broken("an answer beyond all bounds")
         try:
             if len(raw) <= SMALL:
                 return self._believed(sent, raw, _schema())
             # A validator of its own: lxml's keep a log of errors and are not shared by threads.
             return await asyncio.to_thread(lambda: self._believed(sent, raw, schema()))
         except (Malformed, SignatureError) as error:
-            raise Unclear(f"{status} without a signature to believe: {error}") from None
+            # A proxy in trouble answers 5xx in the province's name; anything else has no excuse.
+            kind = Unclear if status >= 500 else Broken
+            raise kind(f"{status} without a signature to believe: {error}") from None
 
     async def _message(self, operation: str, content: words.Words) -> _Sent:
         try:
@@ -165,20 +180,20 @@ class SoapGateway:
         ):
             application = self._binding.get(sent.operation).process_reply(envelope.root)
         else:
-            raise Unclear("an answer of another shape")
+            raise Broken("an answer of another shape")
         try:
             answer = Answer.model_validate(words.answer(application))
         except ValidationError:
-            raise Unclear("an answer of another shape") from None  # it tells the values
+            raise Broken("an answer of another shape") from None  # it tells the values
         if answer.request_id != sent.request_id:
-            raise Unclear("an answer about another request")
+            raise Broken("an answer about another request")
         return answer
 
     def _known_by_fault(self, fault: Element, validator: etree.XMLSchema) -> Any:
         """The application that a refused repeat tells of; any other fault raises what it means."""
         refusal = fault.find(f"detail/{{{PROVINCE}}}Refusal")
         if refusal is None or not validator.validate(refusal):
-            raise Unclear("a fault of another shape")
+            raise Broken("a fault of another shape")
         said = self._client.wsdl.types.deserialize(refusal)
         if said.code == "duplicate" and said.application is not None:
             return said.application
@@ -187,8 +202,10 @@ class SoapGateway:
         whose = (fault.findtext("faultcode") or "").rpartition(":")[2].partition(".")[0]
         # `replayed`: the message was there before, so it may have been acted upon.
         if said.code == "replayed" or whose != "Client":
-            raise Unclear(f"fault {said.code}")
-        raise Refused(said.code)
+            raise Unclear(f"fault {code_of(said.code)}")
+        if said.code == "too_late":
+            raise Barred("too_late")  # clocks differ: it would be the same for any other
+        raise Refused(code_of(said.code))
 
 
 @dataclass(frozen=True, slots=True)

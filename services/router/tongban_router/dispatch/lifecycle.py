@@ -2,7 +2,7 @@
 
                         ┌───────────────┐
      submitted ──> routed <──> waiting_for_province
-                        │  └──> held ──(operator)──> routed, failed
+                        │  └──> held ──(operator)──> where it was before, failed
                         v
         needs_supplement <──> accepted
                         │
@@ -15,6 +15,7 @@ Rules that hold in every state:
 - What was handed to a province ends as withdrawn or expired only by the connector's word.
 - Nothing leaves a final state. What comes later is ignored, or noted where a person should know.
 - An input that comes before its submission waits for it.
+- An input that cannot be applied is put aside, and its request is held until a person decides.
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ from tongban_common.events.models import (
     TimerDue,
     WithdrawalAsked,
 )
-from tongban_router.dispatch import outcomes, texts
+from tongban_router.dispatch import operators, outcomes, texts
 from tongban_router.dispatch.state import (
     AnyInput,
     Call,
     EarlyInput,
     Entry,
+    FaultNoted,
     Input,
     RequestState,
     Rules,
@@ -85,6 +87,8 @@ class Lifecycle:
         """The decision; `state` itself is never changed."""
         if isinstance(body, TimerDue):
             decision = self._timer(state, now=now, maybe_seen=maybe_seen)
+        elif isinstance(body, FaultNoted):
+            decision = self._fault(state, event_id, body, now)
         elif state is None or state.submitted is None:
             decision = self._before_submission(state, event_id, body, now)
         elif event_id in state.seen:
@@ -124,6 +128,30 @@ class Lifecycle:
         self._dispatch(turn, body, now)
         return turn.decision()
 
+    def _fault(
+        self, state: RequestState | None, event_id: str, fault: FaultNoted, now: datetime
+    ) -> Decision:
+        """Hold the request. Where the dispatcher fell over midway, all that the state says goes out
+        once more: some of it may not have gone out before."""
+        if state is None or state.submitted is None:
+            if fault.submission is None:
+                return Decision(state)
+            # What came early waits on: it is applied when an operator lets the request go on.
+            early = [] if state is None else state.early
+            turn = _Turn(RequestState(first_seen=now, submitted=fault.submission, early=early))
+            origin = fault.submission.origin
+            turn.enter(Status.SUBMITTED, at=fault.submission.submitted_at, by=origin.kiosk_id)
+        else:
+            turn = _Turn(state.model_copy(deep=True))
+        if event_id not in turn.state.seen and not turn.state.status.final:
+            turn.state.remember(event_id)
+            operators.hold(turn, now)
+        if not fault.midway:
+            return turn.decision()
+        again = _again(turn.state)
+        again.calls = []
+        return again
+
     def _dispatch(self, turn: _Turn, body: Input, now: datetime) -> None:
         match body:
             case RequestSubmitted():
@@ -135,7 +163,11 @@ class Lifecycle:
             case WithdrawalAsked():
                 _withdraw(turn, body, now)
             case OperatorDecision():
-                _operator(turn, body, now)
+                operators.decide(turn, body, now)
+                early, turn.state.early = turn.state.early, []
+                for waiting in early:
+                    turn.state.remember(waiting.event_id)
+                    self._dispatch(turn, waiting.read(), now)
 
     def _timer(self, state: RequestState | None, *, now: datetime, maybe_seen: bool) -> Decision:
         if state is None:
@@ -224,7 +256,7 @@ class _Turn:
     def ask_again(self, now: datetime, rules: Rules) -> None:
         """Send the calls again that have been silent for too long."""
         for index, call in enumerate(self.state.calls):
-            if call.asked_at + rules.ask_again_after(call.asked) <= now:
+            if call.ask_again_at(rules) <= now:
                 again = call.model_copy(update={"asked_at": now, "asked": call.asked + 1})
                 self.state.calls[index] = again
                 self._calls.append(again)
@@ -233,7 +265,7 @@ class _Turn:
     def resume(self, now: datetime) -> None:
         """Send all open calls again, as repeats: what became of them is not known."""
         self.state.calls = [
-            call.model_copy(update={"asked_at": now, "asked": call.asked + 1})
+            call.model_copy(update={"asked_at": now, "asked": call.asked + 1, "dead": False})
             for call in self.state.calls
         ]
         self._calls.extend(self.state.calls)
@@ -296,14 +328,3 @@ def _close(turn: _Turn, now: datetime) -> None:
     turn.note(texts.TIME_IS_UP, at=now, by="router")
     call_id = derived_id("call", turn.request_id, "closing")
     turn.call(CallKind.WITHDRAW, call_id, now, closing=True)
-
-
-def _operator(turn: _Turn, decision: OperatorDecision, now: datetime) -> None:
-    if turn.state.status.final:
-        return
-    if decision.decision == "fail":
-        turn.finish(Status.FAILED, at=now, by=decision.by, reason=decision.reason)
-        return
-    if turn.state.status is Status.HELD:
-        turn.enter(Status.ROUTED, at=now, by=decision.by, reason=decision.reason)
-    turn.resume(now)

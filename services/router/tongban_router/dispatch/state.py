@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
 
@@ -21,7 +22,23 @@ from tongban_common.events.models import (
 
 Input = RequestSubmitted | ProvinceOutcome | SupplementHanded | WithdrawalAsked | OperatorDecision
 """What moves a request, time aside."""
-AnyInput = Input | TimerDue
+
+
+@dataclass(frozen=True, slots=True)
+class FaultNoted:
+    """An input of this request could not be applied and was put aside. No event: the dispatcher
+    makes it where it happens, and what was put aside is on the dead-letter topic."""
+
+    request_id: str
+    submission: RequestSubmitted | None = None
+    """What was put aside, where it was the submission."""
+    midway: bool = True
+    """Whether the dispatcher may have been in the middle of carrying it out."""
+
+
+OnTopics = Input | TimerDue
+"""What the dispatcher's topics carry."""
+AnyInput = OnTopics | FaultNoted
 _REMEMBERED = 32
 """Ids of inputs that a state remembers. A request sees a handful; polls of a slow province more."""
 
@@ -49,6 +66,16 @@ class Call(BaseModel):
     asked_at: AwareDatetime
     asked: int = 1
     closing: bool = False
+    dead: bool = False
+    """Its connector has given it up: nothing comes of it until an operator resumes it."""
+    waits_until: AwareDatetime | None = None
+    """When its connector goes on with it, as the connector has said."""
+
+    def ask_again_at(self, rules: Rules) -> AwareDatetime:
+        """When its silence has lasted too long. A connector that told until when it waits is not
+        silent: asking it through a closed weekend would only make a heap of repeats."""
+        since = self.asked_at if self.waits_until is None else max(self.asked_at, self.waits_until)
+        return since + rules.ask_again_after(self.asked)
 
 
 class EarlyInput(BaseModel):
@@ -85,6 +112,9 @@ class RequestState(BaseModel):
     polls: int = 0
     next_poll: AwareDatetime | None = None
     closing: bool = Field(default=False, description="its time is up; it is being taken back")
+    failing: str | None = Field(
+        None, description="an operator's reason to end it; its province is being asked to let go"
+    )
     finished_at: AwareDatetime | None = None
     first_seen: AwareDatetime
     seen: list[str] = Field([], description="ids of the inputs applied, newest last")
@@ -138,7 +168,7 @@ def next_due(state: RequestState, rules: Rules) -> AwareDatetime | None:
         return state.first_seen + rules.keep_finished
     moments: list[AwareDatetime] = []
     if state.status is not Status.HELD:  # held waits for a person, or for its deadline
-        moments += [call.asked_at + rules.ask_again_after(call.asked) for call in state.calls]
+        moments += [call.ask_again_at(rules) for call in state.calls]
     if state.next_poll is not None:
         moments.append(state.next_poll)
     if not state.closing:
