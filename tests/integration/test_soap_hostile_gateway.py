@@ -16,6 +16,7 @@ from aiohttp import web
 from tests.integration.simulation_kit import SECRET, application
 from tests.unit.test_soap_hostile import HOSTILE, envelope_of
 from tongban_devstack.gateways.soap_answers import Answer, answered, fault, knows
+from tongban_router.connectors.gateway import Answer as ProvinceAnswer
 from tongban_router.connectors.gateway import Unclear
 from tongban_router.connectors.signing import province_token
 from tongban_router.connectors.soap import MAX_ANSWER, SoapGateway
@@ -246,7 +247,7 @@ async def test_an_answer_of_yesterday_is_none_of_today(hostile: Hostile) -> None
 
     hostile.answer = answer
     async with talking(hostile) as speaks:
-        assert await speaks.look_up("r-1") is not None
+        assert isinstance(await speaks.look_up("r-1"), ProvinceAnswer)
     await is_unclear(hostile, "another message")
 
 
@@ -270,7 +271,7 @@ async def test_the_event_loop_goes_on_meanwhile(hostile: Hostile) -> None:
         hostile.answer = honest
         async with talking(hostile) as speaks:
             found = await speaks.look_up("r-1")
-            assert found is not None
+            assert isinstance(found, ProvinceAnswer)
             assert found.result is not None
             assert found.result.table is not None
             assert found.result.table.rows == rows

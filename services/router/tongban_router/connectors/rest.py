@@ -50,11 +50,12 @@ LONGEST_WAIT_S = {"closed": 24 * 3600.0, "throttled": 600.0}
 """Wall-clock seconds: what a gateway asks for beyond that is asked again by then."""
 _PIECE = 64 * 1024
 _HASH_IN_THREAD = 256 * 1024
-_NOT_CONNECTED = (
+NOT_CONNECTED = (
     aiohttp.ClientConnectorError,
     aiohttp.ConnectionTimeoutError,
     aiohttp.ClientConnectorDNSError,
 )
+"""What says that nothing was sent."""
 _CONTENT = {"application/json", "application/pdf"}
 
 
@@ -204,7 +205,7 @@ class RestGateway:
                 allow_redirects=False,
             ) as response:
                 reply = _Reply(response, await _read(response, limit))
-        except _NOT_CONNECTED as error:
+        except NOT_CONNECTED as error:
             raise Down(type(error).__name__) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unclear(type(error).__name__) from error
