@@ -16,8 +16,9 @@ from tongban_common.kafka import EventProducer, Worker, WorkerConfig
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.topics import connector_group, province_requests
+from tongban_router.connectors.callbacks import CallbackEndpoint
 from tongban_router.connectors.connector import Connector
-from tongban_router.connectors.rest import RestGateway
+from tongban_router.connectors.protocols import make_gateway
 from tongban_router.connectors.settings import ConnectorSettings
 
 log = structlog.get_logger()
@@ -39,22 +40,13 @@ def _worker(
         max_in_flight=settings.max_in_flight,
         drain_timeout=settings.drain_seconds,
     )
-    base = province.gateway.path
-    gateway = RestGateway(
-        session,
-        base if "://" in base else settings.gateways.rstrip("/") + base,
-        province=province.code,
-        secret=settings.gateway_secret.get_secret_value(),
-        connect_timeout_s=limits.connect_timeout_ms / 1000,
-        timeout_s=limits.timeout_ms / 1000,
-    )
 
     def lease() -> float:
         return worker.lease_remaining()
 
     connector = Connector(
         province.code,
-        gateway,
+        make_gateway(province, settings, session),
         publisher=EventPublisher(producer, f"tongban/connectors/{province.code}"),
         keys=KeyRing.parse(settings.keyring.get_secret_value()),
         clock=settings.clock,
@@ -93,11 +85,19 @@ async def run(settings: ConnectorSettings) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
+        callbacks = CallbackEndpoint(
+            provinces,
+            producer=producer,
+            clock=settings.clock,
+            gateway_secret=settings.gateway_secret.get_secret_value(),
+            id_secret=settings.id_secret.get_secret_value(),
+        )
         health = HealthServer(
             host=settings.http_host,
             port=settings.http_port,
             live={code: worker.liveness for code, worker in workers.items()},
             ready={code: worker.readiness for code, worker in workers.items()},
+            routes=callbacks.routes(),
         )
         async with health, asyncio.TaskGroup() as group:
             for code, worker in workers.items():

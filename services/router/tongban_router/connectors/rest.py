@@ -21,7 +21,8 @@ from tongban_router.connectors.signing import (
 
 MAX_ANSWER = 4 * 1024 * 1024
 """Bytes of an answer; a gateway that says more is not believed."""
-_UNDONE = frozenset({400, 401, 404, 408, 409, 413, 422})
+UNDONE = frozenset({400, 401, 404, 408, 409, 413, 422})
+"""Statuses of a clear no, in all protocols over HTTP: nothing was done."""
 
 
 class RestGateway:
@@ -78,7 +79,7 @@ class RestGateway:
             return _believed(said, request_id)
         if status == 409 and said.get("code") == "duplicate":
             return _believed(said, request_id)
-        if status in _UNDONE:
+        if status in UNDONE:
             raise Refused(str(said.get("code", status)))
         raise Unclear(f"answered {status}")
 

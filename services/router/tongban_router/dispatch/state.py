@@ -12,6 +12,7 @@ from tongban_common.events.models import (
     MODELS,
     DocumentRef,
     OperatorDecision,
+    ProvinceNotice,
     ProvinceOutcome,
     RequestSubmitted,
     SupplementHanded,
@@ -19,11 +20,21 @@ from tongban_common.events.models import (
     WithdrawalAsked,
 )
 
-Input = RequestSubmitted | ProvinceOutcome | SupplementHanded | WithdrawalAsked | OperatorDecision
+Input = (
+    RequestSubmitted
+    | ProvinceOutcome
+    | ProvinceNotice
+    | SupplementHanded
+    | WithdrawalAsked
+    | OperatorDecision
+)
 """What moves a request, time aside."""
 AnyInput = Input | TimerDue
 _REMEMBERED = 32
 """Ids of inputs that a state remembers. A request sees a handful; polls of a slow province more."""
+_NOTICES = 8
+"""Ids of notices that a state remembers, apart from the others: a talkative province must not make
+it forget them. A notice that was forgotten and comes again costs a look-up."""
 
 
 class Entry(BaseModel):
@@ -89,6 +100,8 @@ class RequestState(BaseModel):
     first_seen: AwareDatetime
     seen: list[str] = Field([], description="ids of the inputs applied, newest last")
     early: list[EarlyInput] = []
+    notices: list[str] = Field([], description="ids of the notices heard, newest last")
+    news: str | None = Field(None, description="id of a notice that is to be followed by a look-up")
 
     @property
     def status(self) -> Status:
@@ -104,6 +117,11 @@ class RequestState(BaseModel):
     def outstanding(self, call_id: str) -> Call | None:
         """The unanswered call of that id."""
         return next((call for call in self.calls if call.call_id == call_id), None)
+
+    def hear(self, event_id: str) -> None:
+        """Note that this notice has been heard."""
+        self.notices.append(event_id)
+        del self.notices[:-_NOTICES]
 
     def remember(self, event_id: str) -> None:
         """Note that this input has been applied."""
