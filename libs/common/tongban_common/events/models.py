@@ -162,7 +162,7 @@ class ProvinceOutcome(Body):
 
 
 class ProvinceNotice(Body):
-    """A province says by a signed callback that it has news. On requests.outcomes, by the connectors.
+    """A province says by a signed callback that it has news. On requests.outcomes, by connectors.
 
     It moves nothing by itself: the router asks the province, and what the look-up says counts.
     """
@@ -170,7 +170,9 @@ class ProvinceNotice(Body):
     TYPE: ClassVar[str] = "tongban.province.notice.v1"
 
     province: str
-    notice_id: str = Field(description="the province's number of this notice; a repeat has the same")
+    notice_id: str = Field(
+        description="the province's number of this notice; a repeat has the same"
+    )
     at: AwareDatetime = Field(description="business time of its arrival")
 
 

@@ -15,9 +15,9 @@ from prometheus_client import Counter
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from tongban_devstack.gateways.desk import Code, Desk, Reply, Submission
-from tongban_router.connectors.nonces import NonceMemory
 from tongban_devstack.outside.mishaps import Broken
 from tongban_devstack.outside.process import Cut, cut
+from tongban_router.connectors.nonces import NonceMemory
 from tongban_router.connectors.signing import (
     H_NONCE,
     SignatureError,
