@@ -26,6 +26,7 @@ from tongban_common.events.models import (
     ApplicantFacts,
     ItemSnapshot,
     Origin,
+    ProvinceNotice,
     ProvinceOutcome,
     RequestCompleted,
     RequestStatus,
@@ -41,6 +42,7 @@ from tongban_devstack.processes import ChildProcess, ChildSpec
 BIN = Path(sys.executable).parent
 KEYS = KeyRing.parse(CommonSettings().keyring.get_secret_value())
 CLOCK = BusinessClock.real()
+ID_SECRET = CommonSettings().id_secret.get_secret_value()
 
 
 async def until(
@@ -64,11 +66,15 @@ class Chain:
     directory: Path
     http: aiohttp.ClientSession
     publisher: EventPublisher
+    env: dict[str, str] = field(default_factory=dict)
+    """Of every process, whenever it is started."""
+    clock: BusinessClock = CLOCK
     children: dict[str, ChildProcess] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     statuses: dict[str, dict[int, RequestStatus]] = field(default_factory=dict)
     completed: Counter[str] = field(default_factory=Counter)
     outcomes: list[ProvinceOutcome] = field(default_factory=list)
+    notices: Counter[str] = field(default_factory=Counter)
 
     def start(self, name: str, **env: str) -> None:
         port = self.ports.setdefault(name, free_port())
@@ -77,17 +83,23 @@ class Chain:
             "TONGBAN_HTTP_PORT": str(port),
             "TONGBAN_INSTANCE": f"{name}-0",
             "TONGBAN_DATA": str(self.directory / name),
-            "TONGBAN_GATEWAYS": self.gateways,
+            "TONGBAN_GATEWAYS": self.url("gateways"),
+            "TONGBAN_CALLBACKS": self.url("connectors"),
             "TONGBAN_CATALOGUE": str(Path(__file__).parents[2] / "catalogue"),
+            **self.env,
             **env,
         }
         argv = [sys.executable, str(BIN / f"tongban-{name}")]
         log = self.directory / f"{name}.log"
         self.children[name] = ChildProcess(ChildSpec(name, argv, log, {**os.environ, **settings}))
 
+    def url(self, name: str) -> str:
+        """Also before it is started."""
+        return f"http://127.0.0.1:{self.ports.setdefault(name, free_port())}"
+
     @property
     def gateways(self) -> str:
-        return f"http://127.0.0.1:{self.ports.setdefault('gateways', free_port())}"
+        return self.url("gateways")
 
     async def ready(self, name: str) -> None:
         async def answers() -> bool:
@@ -104,17 +116,19 @@ class Chain:
         await self.children[name].wait()
         self.start(name, **env)
 
-    async def submit(self, number: int, province: str, *, key: str = "") -> str:
+    async def submit(
+        self, number: int, province: str, *, key: str = "", kind: str = "print"
+    ) -> str:
         request_id = ids.request_id(
-            "test", kiosk_id="k-1", branch_id="b-1", key=f"{key}key-{number:06d}"
+            ID_SECRET, kiosk_id="k-1", branch_id="b-1", key=f"{key}key-{number:06d}"
         )
         applicant = {"type": "person", "name": "张三", "id_number": "310101199003078690"}
-        now = CLOCK.now()
+        now = self.clock.now()
         body = RequestSubmitted(
             request_id=request_id,
             item=ItemSnapshot(
                 code="11310000002420", version=1, name="社保缴费证明", category="c",
-                province=province, kind="print", promised_days=1,
+                province=province, kind=kind, promised_days=1,
             ),
             origin=Origin(kiosk_id="k-1", branch_id="b-1", channel="self_service"),
             applicant=ApplicantFacts(type="person", pseudonym="p"),
@@ -162,6 +176,8 @@ class Chain:
                         self.completed[done.request_id] += 1
                     case ProvinceOutcome() as outcome:
                         self.outcomes.append(outcome)
+                    case ProvinceNotice() as notice:
+                        self.notices[notice.request_id] += 1
         finally:
             await consumer.stop()
 
@@ -177,12 +193,13 @@ async def chain_on(broker: EmbeddedKafka, directory: Path, **env: str) -> AsyncI
         producer = await stack.enter_async_context(
             EventProducer(broker.address, delivery_timeout=30)
         )
-        chain = Chain(broker, directory, http, EventPublisher(producer, "test"))
+        clock = BusinessClock.parse(env.get("TONGBAN_CLOCK")) if env else CLOCK
+        chain = Chain(broker, directory, http, EventPublisher(producer, "test"), env, clock)
         await apply_topics(broker.address, topics.TOPICS.values())
         follower = asyncio.create_task(chain.follow())
         try:
             for name in ("gateways", "router", "connectors"):
-                chain.start(name, **env)
+                chain.start(name)
             for name in ("gateways", "router", "connectors"):
                 await chain.ready(name)
             yield chain

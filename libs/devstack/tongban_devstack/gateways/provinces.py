@@ -54,6 +54,8 @@ class Manner(StrEnum):
 
 
 MANNERS = (Manner.HONOUR, Manner.REFUSE, Manner.TWICE)
+PROTOCOLS = ("rest", "rest_callback", "rest")
+"""As the catalogue has them: index // 3, so that each protocol is spoken in every manner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,13 @@ class Province:
     name: str
     manner: Manner
     keeps_hours: bool
+    protocol: str
 
 
-def _province(index: int, code: str, name: str) -> Province:
+def _province(index: int, code: str, name: str, protocol: str) -> Province:
     # Index and index // 3 are mixed so that those with closing hours are found among all manners.
     keeps_hours = index % 3 == index // 3 % 3
-    return Province(code, name, MANNERS[index % 3], keeps_hours)
+    return Province(code, name, MANNERS[index % 3], keeps_hours, protocol)
 
 
 def load_provinces() -> dict[str, Province]:
@@ -82,8 +85,13 @@ def load_provinces() -> dict[str, Province]:
     try:
         file = find_directory() / "provinces.yaml"
     except FileNotFoundError:
+        protocols = {code: PROTOCOLS[n // 3 % 3] for n, code in enumerate(sorted(NAMES))}
         names = NAMES
     else:
         listed = ProvincesFile.model_validate(read(file, file.name))
         names = {province.code: province.name for province in listed.provinces}
-    return {code: _province(index, code, names[code]) for index, code in enumerate(sorted(names))}
+        protocols = {province.code: province.gateway.protocol for province in listed.provinces}
+    return {
+        code: _province(index, code, names[code], protocols[code])
+        for index, code in enumerate(sorted(names))
+    }
