@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import aiohttp
 import pytest
@@ -56,6 +57,11 @@ async def until(
             return
         await asyncio.sleep(0.1)
     pytest.fail(f"waited {seconds} s in vain: {what}")
+
+
+def request_id_of(key: str) -> str:
+    """What intake would call the request that is submitted under this key."""
+    return ids.request_id(ID_SECRET, kiosk_id="k-1", branch_id="b-1", key=key)
 
 
 @dataclass
@@ -117,11 +123,15 @@ class Chain:
         self.start(name, **env)
 
     async def submit(
-        self, number: int, province: str, *, key: str = "", kind: str = "print"
+        self,
+        number: int,
+        province: str,
+        *,
+        key: str = "",
+        kind: Literal["query", "handle", "print"] = "print",
+        days: int = 7,
     ) -> str:
-        request_id = ids.request_id(
-            ID_SECRET, kiosk_id="k-1", branch_id="b-1", key=f"{key}key-{number:06d}"
-        )
+        request_id = request_id_of(f"{key}key-{number:06d}")
         applicant = {"type": "person", "name": "张三", "id_number": "310101199003078690"}
         now = self.clock.now()
         body = RequestSubmitted(
@@ -134,7 +144,7 @@ class Chain:
             applicant=ApplicantFacts(type="person", pseudonym="p"),
             print=False,
             submitted_at=now,
-            deadline=now + timedelta(days=7),
+            deadline=now + timedelta(days=days),
             body_digest="digest",
             sealed=KEYS.seal(request_id, {"applicant": applicant, "form": {"year": "2025"}}),
         )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -173,7 +173,8 @@ async def test_manners_are_those_of_every_protocol(
 async def test_a_withdrawal_is_answered_at_once_and_calls_nobody(
     gateways: Simulation, target: Target
 ) -> None:
-    request_id = request_with(_smooth)
+    late = MONDAY + timedelta(minutes=35)
+    request_id = request_with(lambda each: _smooth(each) and each.decided_at > late)
     await submit(gateways, HONOURS, request_id, target)
     status, said = await gateways.withdraw(HONOURS, request_id)
     assert (status, said["withdrawn"]) == (200, True)
