@@ -100,7 +100,7 @@ def kafka() -> Kafka:
 @pytest.fixture
 async def province(kafka: Kafka) -> AsyncIterator[Province]:
     endpoint = CallbackEndpoint(
-        topics.PROVINCES, producer=kafka, clock=BusinessClock.real(),
+        dict.fromkeys(topics.PROVINCES, 20), producer=kafka, clock=BusinessClock.real(),
         gateway_secret=SECRET, id_secret=ID_SECRET,
     )  # fmt: skip
     server = HealthServer(host="127.0.0.1", port=0, live={}, ready={}, routes=endpoint.routes())
@@ -206,3 +206,11 @@ async def test_no_more_than_so_many_wait_for_kafka(
     assert {call.result() for call in refused} == {(503, "busy")}
     kafka.acknowledges.set()
     assert set(await asyncio.gather(*waiting)) == {(200, "ok")}
+
+
+async def test_one_that_talks_too_much_is_slowed_down(province: Province, kafka: Kafka) -> None:
+    answers = await asyncio.gather(*(province.call() for _ in range(60)))
+    assert {answer for answer in answers if answer != (200, "ok")} == {(429, "throttled")}
+    assert 20 <= len(kafka.sent) == answers.count((200, "ok")) < 60
+    other = await province.call(province="110000", signed_by="110000", paasid="110000")
+    assert other == (200, "ok"), "the others are heard"

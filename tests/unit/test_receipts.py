@@ -18,7 +18,6 @@ from tongban_router.connectors.gateway import GatewayState, Refused, Unclear
 from tongban_router.connectors.protocols import make_gateway
 from tongban_router.connectors.receipts import ReceiptGateway
 from tongban_router.connectors.rest import RestGateway
-from tongban_router.connectors.settings import ConnectorSettings
 from tongban_router.connectors.signing import H_NONCE, province_token, sign_response
 
 APPLICATION = {"request_id": "r-1", "item_code": "1", "form": {}}
@@ -117,5 +116,5 @@ async def test_each_province_is_spoken_to_in_its_protocol() -> None:
             # Manners go by index % 3: so every protocol is spoken in every manner.
             assert (protocol == "rest_callback") == (index // 3 % 3 == 1)
             if protocol in classes:
-                made = make_gateway(provinces[code], ConnectorSettings(), http)
+                made = make_gateway(provinces[code], http, base="http://x", secret="s")
                 assert type(made) is classes[protocol]

@@ -55,7 +55,7 @@ class Manner(StrEnum):
 
 MANNERS = (Manner.HONOUR, Manner.REFUSE, Manner.TWICE)
 PROTOCOLS = ("rest", "rest_callback", "rest")
-"""As the catalogue has them: index // 3, so that each protocol is spoken in every manner."""
+"""As the catalogue spreads them: by threes, so that each is spoken in all manners."""
 
 
 @dataclass(frozen=True, slots=True)

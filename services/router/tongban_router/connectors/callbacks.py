@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import orjson
 import structlog
 from aiohttp import web
+from aiolimiter import AsyncLimiter
 from prometheus_client import Counter
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
@@ -72,19 +73,24 @@ class _Refused(Exception):
 
 
 class CallbackEndpoint:
-    """The route, for a process that has a producer. `provinces` may call; others are unknown."""
+    """The route, for a process that has a producer.
+
+    `rates` names the provinces that may call, and how often a second in this process: beyond, 429.
+    One that talks too much must not fill the topic that all share.
+    """
 
     def __init__(
         self,
-        provinces: Collection[str],
+        rates: Mapping[str, float],
         *,
         producer: RawProducer,
         clock: BusinessClock,
         gateway_secret: str,
         id_secret: str,
     ) -> None:
-        self._tokens = {code: province_token(gateway_secret, code) for code in provinces}
-        self._nonces = {code: NonceMemory() for code in provinces}
+        self._tokens = {code: province_token(gateway_secret, code) for code in rates}
+        self._nonces = {code: NonceMemory() for code in rates}
+        self._limiters = {code: AsyncLimiter(max(1.0, rate), 1.0) for code, rate in rates.items()}
         self._publisher = EventPublisher(producer, "tongban/connectors/callbacks")
         self._clock = clock
         self._id_secret = id_secret
@@ -135,6 +141,10 @@ class CallbackEndpoint:
             callback = Callback.model_validate_json(body)
         except ValidationError as error:
             raise _Refused(400, "bad_request") from error
+        limiter = self._limiters[province]
+        if not limiter.has_capacity():
+            raise _Refused(429, "throttled")
+        await limiter.acquire()
         # Whose branch it was is of no interest: that intake issued it is.
         if issued(self._id_secret, callback.request_id, branch_id="") is Issued.NEVER:
             raise _Refused(404, "unknown")
@@ -172,7 +182,7 @@ class CallbackEndpoint:
             timestamp=int(time.time()),
             nonce=nonce if nonce.isascii() else "",  # such a one has been refused
         )
-        if status == 503:
+        if status in (429, 503):
             headers["Retry-After"] = "1"
         return web.Response(
             status=status, body=content, content_type="application/json", headers=headers

@@ -46,7 +46,13 @@ def _worker(
 
     connector = Connector(
         province.code,
-        make_gateway(province, settings, session),
+        make_gateway(
+            province,
+            session,
+            base=settings.gateways,
+            secret=settings.gateway_secret.get_secret_value(),
+            callbacks=settings.callbacks,
+        ),
         publisher=EventPublisher(producer, f"tongban/connectors/{province.code}"),
         keys=KeyRing.parse(settings.keyring.get_secret_value()),
         clock=settings.clock,
@@ -86,7 +92,7 @@ async def run(settings: ConnectorSettings) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
         callbacks = CallbackEndpoint(
-            provinces,
+            {code: province.gateway.rate_per_s for code, province in provinces.items()},
             producer=producer,
             clock=settings.clock,
             gateway_secret=settings.gateway_secret.get_secret_value(),

@@ -14,7 +14,7 @@ import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tongban_router.connectors.gateway import Answer, GatewayState, Refused, Unclear
-from tongban_router.connectors.rest import UNDONE, RestGateway
+from tongban_router.connectors.rest import RestGateway
 
 
 class Receipt(BaseModel):
@@ -75,9 +75,9 @@ class ReceiptGateway(RestGateway):
         status, said = await self._call("POST", path, body)
         if status == 202 or (status == 409 and said.get("code") == "duplicate"):
             return _taken_in(said, request_id)
-        if status in UNDONE:
+        if 400 <= status < 500:
             raise Refused(str(said.get("code", status)))
-        # Also a 200: a gateway that says more than a receipt speaks another protocol than agreed.
+        # A 200, too: a gateway that says more than a receipt speaks another protocol than agreed.
         raise Unclear(f"answered {status} and no receipt")
 
 

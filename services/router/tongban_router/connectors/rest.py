@@ -21,8 +21,7 @@ from tongban_router.connectors.signing import (
 
 MAX_ANSWER = 4 * 1024 * 1024
 """Bytes of an answer; a gateway that says more is not believed."""
-UNDONE = frozenset({400, 401, 404, 408, 409, 413, 422})
-"""Statuses of a clear no, in all protocols over HTTP: nothing was done."""
+_UNDONE = frozenset({400, 401, 404, 408, 409, 413, 422})
 
 
 class RestGateway:
@@ -79,7 +78,7 @@ class RestGateway:
             return _believed(said, request_id)
         if status == 409 and said.get("code") == "duplicate":
             return _believed(said, request_id)
-        if status in UNDONE:
+        if status in _UNDONE:
             raise Refused(str(said.get("code", status)))
         raise Unclear(f"answered {status}")
 
