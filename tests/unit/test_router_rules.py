@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -22,10 +23,7 @@ def test_pauses_double_from_five_seconds_to_four_hours() -> None:
     rules = settings().rules()
     pauses = [rules.poll_after(polls) for polls in range(40)]
     assert pauses[:4] == [timedelta(seconds=seconds) for seconds in (5, 10, 20, 40)]
-    assert all(
-        later == min(2 * pause, timedelta(hours=4))
-        for pause, later in zip(pauses, pauses[1:], strict=False)
-    )
+    assert all(later == min(2 * pause, timedelta(hours=4)) for pause, later in pairwise(pauses))
     assert pauses[-1] == timedelta(hours=4)
     # A week of waiting is some fifty questions.
     asked, waited = 0, timedelta(0)
