@@ -168,6 +168,7 @@ class Stack:
 
     def _environment(self, name: str) -> dict[str, str]:
         clock = self._options.clock
+        callbacks = {"TONGBAN_CALLBACKS": self.callbacks} if self.callbacks else {}
         return {
             **self._secrets,
             "TONGBAN_KAFKA": self.kafka,
@@ -177,6 +178,7 @@ class Stack:
             "TONGBAN_PROFILE": self._options.profile,
             "TONGBAN_CATALOGUE": str(self._catalogue),
             **({"TONGBAN_CLOCK": clock.describe()} if clock else {}),
+            **callbacks,
             "TONGBAN_DATA": str(self.data / name),
             "TONGBAN_INSTANCE": name,
             "TONGBAN_HTTP_HOST": "127.0.0.1",
@@ -205,6 +207,12 @@ class Stack:
     def intake(self) -> str:
         """Base URL of the first intake replica."""
         return self._url("intake-0")
+
+    @property
+    def callbacks(self) -> str:
+        """Base URL at which provinces call back: any replica would do. Empty without services."""
+        name = next(iter(self.replicas("connectors")), None)
+        return self._url(name) if name else ""
 
     def token(self, kiosk_id: str, branch_id: str, zone: str = "cross_province") -> str:
         """A bearer token that this stack's intake takes."""

@@ -15,6 +15,7 @@ from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store
 from tongban_router.connectors import rest
+from tongban_router.connectors.callbacks import CallbackEndpoint
 from tongban_router.connectors.inspector import Inspector
 from tongban_router.connectors.pauses import Pauses, following
 from tongban_router.connectors.province import Means, ProvinceRunner
@@ -48,13 +49,23 @@ async def run(settings: ConnectorSettings) -> None:
                 ProvinceRunner(means, provinces[code], sources=[pauses.source(code)])
                 for code in settings.province_codes()
             ]
-            await _serve(settings, runners, pauses)
+            callbacks = CallbackEndpoint(
+                {code: province.gateway.rate_per_s for code, province in provinces.items()},
+                producer=producer,
+                clock=settings.clock,
+                gateway_secret=settings.gateway_secret.get_secret_value(),
+                id_secret=settings.id_secret.get_secret_value(),
+            )
+            await _serve(settings, runners, pauses, callbacks)
     finally:
         store.close()
 
 
 async def _serve(
-    settings: ConnectorSettings, runners: list[ProvinceRunner], pauses: Pauses
+    settings: ConnectorSettings,
+    runners: list[ProvinceRunner],
+    pauses: Pauses,
+    callbacks: CallbackEndpoint,
 ) -> None:
     stopping = asyncio.Event()
 
@@ -74,6 +85,7 @@ async def _serve(
             "pauses": pauses.readiness,
             **{runner.code: runner.readiness for runner in runners},
         },
+        routes=callbacks.routes(),
     )
     async with health, following(pauses, stopping), asyncio.TaskGroup() as group:
         for runner in runners:
