@@ -18,8 +18,8 @@ from tongban_router.connectors.gateway import GatewayState, Refused, Unclear
 from tongban_router.connectors.protocols import make_gateway
 from tongban_router.connectors.receipts import ReceiptGateway
 from tongban_router.connectors.rest import RestGateway
-from tongban_router.connectors.soap import SoapGateway
 from tongban_router.connectors.signing import H_NONCE, province_token, sign_response
+from tongban_router.connectors.soap import SoapGateway
 
 APPLICATION = {"request_id": "r-1", "item_code": "1", "form": {}}
 ACT_BEFORE = 4_000_000_000.0

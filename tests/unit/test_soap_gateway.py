@@ -111,7 +111,7 @@ async def test_a_large_answer_is_read_whole() -> None:
 
 
 FAULTS: list[tuple[Callable[[], Envelope], type[Exception], str]] = [
-    (lambda: fault("too_late", ""), Refused, "too_late"),
+    (lambda: fault("too_late", ""), Barred, "too_late"),
     (lambda: fault("unknown_item", ""), Refused, "unknown_item"),
     (lambda: fault("throttled", "", server=True, retry_after_seconds=7), Later, "throttled"),
     (lambda: fault("closed", "", server=True), Later, "closed"),

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from tongban_common.observability.health import Check
 from tongban_common.store import StoreUnavailable
-from tongban_intake.api import catalogue, documents, followups, openapi, probes, requests
+from tongban_intake.api import catalogue, documents, followups, openapi, probes, requests, tokens
 from tongban_intake.http.telemetry import Edge, HttpMetrics, count, watch
 from tongban_intake.kiosk import applying, browsing, following
 from tongban_intake.kiosk.rendering import Pages
@@ -38,7 +38,7 @@ def build_app(
     """Intake as an ASGI application."""
     app = FastAPI(title="tongban intake", version="1.0.0", docs_url=None, redoc_url=None)
     app.include_router(probes.router(live=live, ready=ready, registry=registry))
-    for part in (requests, followups, documents, catalogue):
+    for part in (requests, followups, documents, catalogue, tokens):
         app.include_router(part.router(services))
     pages = Pages(idle_seconds=services.settings.idle_seconds)
     session = Session(services)

@@ -54,6 +54,9 @@ class Origin(Part):
     branch_id: str
     channel: Literal["self_service", "assisted"]
     assistant: str | None = Field(None, description="the lobby manager's id where assisted")
+    assistant_proved: bool = Field(
+        default=False, description="whether that one had signed in; else the kiosk says so"
+    )
 
 
 class ApplicantFacts(Part):

@@ -9,11 +9,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tongban_common.envelope import Unreadable
+from tongban_common.envelope import KeyMissing, Unreadable
 from tongban_common.observability import request_context
 from tongban_intake.api import openapi as docs
 from tongban_intake.api.schemas import Verified
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.problems import Kind, Problem, gone, unreadable_now
 from tongban_intake.readmodel.record import RequestRecord
 from tongban_intake.services import Services
 from tongban_intake.text import Text
@@ -60,14 +60,16 @@ async def fetch(services: Services, request_id: str, document_id: str) -> Respon
     """The document as a PDF.
 
     Raises:
-        Problem: 404, or 410 where its key was destroyed.
+        Problem: 404, 410 where its key was destroyed, 503 where its key has not come here yet.
         StoreUnavailable
     """
     with request_context(request_id):
         try:
             found = await services.document_store.get(request_id, document_id)
+        except KeyMissing:
+            raise unreadable_now() from None
         except Unreadable:
-            raise Problem(Kind.GONE) from None
+            raise gone() from None
     if found is None:
         raise Problem(Kind.NOT_FOUND, Text("没有这份材料", "The request has no such document"))
     return Response(

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from tongban_intake.access.models import AssistantSignIn, TokenRequest
 from tongban_intake.api.schemas import ProblemDocument
 from tongban_intake.followups.models import Print, Rating, Supplement, Withdrawal
 from tongban_intake.problems import MEDIA_TYPE, FieldError, Kind, Problem
@@ -16,7 +17,15 @@ from tongban_intake.text import Text
 
 Responses = dict[int | str, dict[str, Any]]
 _REF = "#/components/schemas/{model}"
-_SENT: tuple[type[BaseModel], ...] = (Submission, Supplement, Withdrawal, Print, Rating)
+_SENT: tuple[type[BaseModel], ...] = (
+    Submission,
+    Supplement,
+    Withdrawal,
+    Print,
+    Rating,
+    TokenRequest,
+    AssistantSignIn,
+)
 
 READ = (Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.NOT_FOUND, Kind.UNAVAILABLE)
 """What reading a request may be answered with."""
@@ -36,6 +45,18 @@ SUBMIT = _WRITE
 """What submitting may be answered with."""
 COMMAND = (*_WRITE, Kind.CONFLICT, Kind.GONE)
 """What a follow-up may be answered with."""
+
+SIGN_IN = tuple(kind for kind in _WRITE if kind is not Kind.NOT_FOUND)
+"""What a lobby manager's signing in may be answered with."""
+TRADE = (
+    Kind.MALFORMED,
+    Kind.SLOW,
+    Kind.TOO_LARGE,
+    Kind.MEDIA_TYPE,
+    Kind.TOO_MANY,
+    Kind.UNAVAILABLE,
+)
+"""What the token endpoint may answer with, beside a token."""
 
 KEY_HEADER = {
     "name": "Idempotency-Key",
@@ -105,14 +126,16 @@ def answer(model: type[BaseModel], description: str) -> dict[str, Any]:
 
 def takes(model: type[BaseModel], example: Any) -> dict[str, Any]:
     """A JSON body and an Idempotency-Key (`openapi_extra` of a route)."""
+    return {"parameters": [KEY_HEADER], **reads(model, example)}
+
+
+def reads(
+    model: type[BaseModel], example: Any, *, media_type: str = "application/json"
+) -> dict[str, Any]:
+    """A body (`openapi_extra` of a route)."""
     schema = {"$ref": _REF.format(model=model.__name__)}
-    return {
-        "parameters": [KEY_HEADER],
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": schema, "example": example}},
-        },
-    }
+    content = {media_type: {"schema": schema, "example": example}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def complete(app: FastAPI) -> None:

@@ -9,6 +9,7 @@ from starlette.responses import Response, StreamingResponse
 
 from tongban_common.observability import request_context
 from tongban_common.store import StoreUnavailable
+from tongban_common.tokens import Kiosk
 from tongban_intake.api import openapi as docs
 from tongban_intake.api.schemas import Accepted, RequestState
 from tongban_intake.http.body import idempotency_key, read_object
@@ -68,12 +69,12 @@ def router(services: Services) -> APIRouter:
         """What happens to a request: history first, then live."""
         kiosk = services.auth.bearer(request)
         services.must_be_own(kiosk, request_id)
-        return stream_of(services, request, request_id)
+        return stream_of(services, request, kiosk, request_id)
 
     return routes
 
 
-def stream_of(services: Services, request: Request, request_id: str) -> Response:
+def stream_of(services: Services, request: Request, kiosk: Kiosk, request_id: str) -> Response:
     """The events of a request, after the one that the client names as its last.
 
     Raises:
@@ -83,7 +84,12 @@ def stream_of(services: Services, request: Request, request_id: str) -> Response
     last = request.headers.get("last-event-id", "")
     told = int(last) if last.isascii() and last.isdigit() and len(last) < _LONGEST_NUMBER else 0
     return StreamingResponse(
-        services.streams.open(request_id, told=told),
+        services.streams.open(
+            request_id,
+            told=told,
+            kiosk_id=kiosk.kiosk_id,
+            may_watch=lambda: services.enrolled.standing(kiosk),
+        ),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

@@ -83,6 +83,9 @@ class RequestState(BaseModel):
     print_orders: list[PrintOrder]
     messages: list[Message]
     rating: int | None = None
+    personal_data: Literal["destroyed"] | None = Field(
+        None, description="its key was destroyed as its time was over: no outcome, no document"
+    )
     delayed: bool | None = None
 
 
@@ -198,3 +201,17 @@ class ProblemDocument(BaseModel):
     status: int
     detail: str | None = None
     errors: list[FieldProblem] | None = None
+
+
+class TokenGiven(BaseModel):
+    """A bearer token (RFC 6749, section 5.1)."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int = Field(description="seconds")
+
+
+class SessionGiven(TokenGiven):
+    """A bearer token of the kiosk and of the lobby manager who has signed in there."""
+
+    assistant: str

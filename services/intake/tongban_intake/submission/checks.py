@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from tongban_common.catalogue import Item, form_validator
 from tongban_common.domain import identity
 from tongban_intake.problems import FieldError, Kind, Problem
+from tongban_intake.submission import assistance
 from tongban_intake.submission.models import Company, Individual, Submission
 from tongban_intake.submission.wording import of_model, of_schema
 from tongban_intake.text import Text
@@ -38,8 +39,10 @@ class Checker:
         self._items = items
         self._validators: OrderedDict[tuple[str, int], Draft202012Validator] = OrderedDict()
 
-    def check(self, body: dict[str, Any], *, today: date) -> tuple[Submission, Item]:
-        """The submission and its item.
+    def check(
+        self, body: dict[str, Any], *, today: date, signed_in: str | None = None
+    ) -> tuple[Submission, Item]:
+        """The submission and its item; `signed_in` is the lobby manager who is at the kiosk.
 
         Raises:
             Problem: 404 for an item that is not offered, 422 with every field that is wrong, 503
@@ -65,7 +68,11 @@ class Checker:
                 ),
                 errors=[FieldError("/item_code", Text("没有这个事项", "No such item"))],
             )
-        errors = [*_meaning(submission, item, today), *self.form_errors(item, submission.form)]
+        errors = [
+            *assistance.problems(submission, signed_in),
+            *_meaning(submission, item, today),
+            *self.form_errors(item, submission.form),
+        ]
         if errors:
             raise Problem(Kind.INVALID, errors=errors)
         return submission, item
@@ -93,16 +100,6 @@ class Checker:
 
 
 def _meaning(submission: Submission, item: Item, today: date) -> Iterator[FieldError]:
-    if submission.channel == "assisted" and submission.assistant is None:
-        yield FieldError(
-            "/assistant",
-            Text("由大堂经理协助办理时，请填写其工号", "Required where the channel is assisted"),
-        )
-    if submission.channel == "self_service" and submission.assistant is not None:
-        yield FieldError(
-            "/assistant",
-            Text("自助办理时不应填写", "Must be absent where the channel is self_service"),
-        )
     if submission.print and not item.printable:
         yield FieldError("/print", Text("该事项没有可打印的材料", "This item has nothing to print"))
     applicant = submission.applicant

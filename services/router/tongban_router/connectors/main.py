@@ -9,8 +9,8 @@ import structlog
 
 from tongban_common.catalogue.holidays import load_holidays
 from tongban_common.catalogue.loader import load_provinces
-from tongban_common.envelope import KeyRing
 from tongban_common.kafka import EventProducer
+from tongban_common.keyring.follow import KeyRingFile
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 async def run(settings: ConnectorSettings) -> None:
     """Work until SIGTERM or SIGINT, then drain."""
     provinces = load_provinces(settings.catalogue)
-    keys = KeyRing.parse(settings.keyring.get_secret_value())
+    ring = KeyRingFile(settings.keyring.get_secret_value())
     store = Store(settings.store, settings.store_name)
     try:
         async with (
@@ -39,10 +39,10 @@ async def run(settings: ConnectorSettings) -> None:
                 settings=settings,
                 session=session,
                 producer=producer,
-                documents=DocumentStore(store, keys),
+                documents=DocumentStore(store, ring.keys),
                 inspector=inspector,
                 holidays=load_holidays(settings.catalogue),
-                keys=keys,
+                keys=ring.keys,
             )
             pauses = Pauses(settings.kafka, settings.clock)
             runners = [
@@ -56,7 +56,11 @@ async def run(settings: ConnectorSettings) -> None:
                 gateway_secret=settings.gateway_secret.get_secret_value(),
                 id_secret=settings.id_secret.get_secret_value(),
             )
-            await _serve(settings, runners, pauses, callbacks)
+            following_ring = asyncio.create_task(ring.run(), name="key-ring")
+            try:
+                await _serve(settings, runners, pauses, callbacks)
+            finally:
+                following_ring.cancel()
     finally:
         store.close()
 
