@@ -36,7 +36,13 @@ def build_app(
     registry: CollectorRegistry = REGISTRY,
 ) -> ASGIApp:
     """Intake as an ASGI application."""
-    app = FastAPI(title="tongban intake", version="1.0.0", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="tongban intake",
+        version="1.0.0",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # an answer that no client of the API expects
+    )
     app.include_router(probes.router(live=live, ready=ready, registry=registry))
     for part in (requests, followups, documents, catalogue):
         app.include_router(part.router(services))

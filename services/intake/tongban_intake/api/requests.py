@@ -9,8 +9,10 @@ from starlette.responses import Response, StreamingResponse
 
 from tongban_common.observability import request_context
 from tongban_common.store import StoreUnavailable
+from tongban_intake.api import examples
 from tongban_intake.api import openapi as docs
-from tongban_intake.api.schemas import Accepted, RequestState
+from tongban_intake.api.examples import RequestId
+from tongban_intake.api.schemas import Accepted, RequestState, StreamEvent
 from tongban_intake.http.body import idempotency_key, read_object
 from tongban_intake.readmodel import view
 from tongban_intake.services import Services
@@ -28,8 +30,11 @@ def router(services: Services) -> APIRouter:
     @routes.post(
         "",
         status_code=202,
-        responses={202: docs.answer(Accepted, "Kafka has it"), **docs.problems(*docs.SUBMIT)},
-        openapi_extra=docs.takes(Submission, docs.SUBMISSION_EXAMPLE),
+        responses={
+            202: docs.answer(Accepted, "Kafka has it", examples.ACCEPTED),
+            **docs.problems(*docs.SUBMIT),
+        },
+        openapi_extra=docs.takes(Submission, examples.SUBMISSION),
     )
     async def submit(request: Request) -> Response:
         """Hand in a request (办件)."""
@@ -42,9 +47,12 @@ def router(services: Services) -> APIRouter:
 
     @routes.get(
         "/{request_id}",
-        responses={200: docs.answer(RequestState, "As far as known"), **docs.problems(*docs.READ)},
+        responses={
+            200: docs.answer(RequestState, "As far as known", examples.STATE),
+            **docs.problems(*docs.READ),
+        },
     )
-    async def read(request: Request, request_id: str) -> Response:
+    async def read(request: Request, request_id: RequestId) -> Response:
         """How a request stands. Never 404 after a 202, on any replica, store up or not."""
         kiosk = services.auth.bearer(request)
         services.must_be_own(kiosk, request_id)
@@ -56,15 +64,16 @@ def router(services: Services) -> APIRouter:
         "/{request_id}/events",
         response_class=StreamingResponse,
         responses={
-            200: {
-                "description": "Server-sent events: status (with id), print, message, end",
-                "content": {"text/event-stream": {"schema": {"type": "string"}}},
-            },
+            200: docs.streams(
+                StreamEvent,
+                "Server-sent events: status (with id), print, message, end",
+                examples.STREAM,
+            ),
             **docs.problems(*docs.READ),
         },
         openapi_extra={"parameters": [docs.LAST_EVENT_HEADER]},
     )
-    async def events(request: Request, request_id: str) -> Response:
+    async def events(request: Request, request_id: RequestId) -> Response:
         """What happens to a request: history first, then live."""
         kiosk = services.auth.bearer(request)
         services.must_be_own(kiosk, request_id)

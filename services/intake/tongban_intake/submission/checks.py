@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tongban_common.catalogue import Item, form_validator
 from tongban_common.domain import identity
 from tongban_intake.problems import FieldError, Kind, Problem
-from tongban_intake.submission.models import Company, Individual, Submission
+from tongban_intake.submission.models import Company, Submission
 from tongban_intake.submission.wording import of_model, of_schema
 from tongban_intake.text import Text
 
@@ -48,8 +48,11 @@ class Checker:
         try:
             submission = Submission.model_validate(body)
         except ValidationError as error:
-            found = of_model(error.errors(include_url=False, include_input=False))
-            raise Problem(Kind.INVALID, errors=[*found, *self._form_of(body)]) from None
+            found = list(of_model(error.errors(include_url=False, include_input=False)))
+            told = {each.pointer for each in found}
+            numbers = [each for each in _numbers_of(body, today) if each.pointer not in told]
+            errors = [*found, *numbers, *self._form_of(body)]
+            raise Problem(Kind.INVALID, errors=errors) from None
         item = self._items.get(submission.item_code)
         if item is None and not self._items.complete:
             raise Problem(
@@ -115,19 +118,47 @@ def _meaning(submission: Submission, item: Item, today: date) -> Iterator[FieldE
             ),
         )
     if isinstance(applicant, Company):
-        for problem in identity.credit_code_problems(applicant.uscc):
-            yield FieldError("/applicant/uscc", Text(*problem))
-        yield from _individual(applicant.agent, "/applicant/agent", today)
-    else:
-        yield from _individual(applicant, "/applicant", today)
+        yield from _credit_code(applicant.uscc)
+    who = applicant.individual
+    under = "/applicant" if applicant.type == "person" else "/applicant/agent"
+    yield from _id_number(who.id_type, who.id_number, under, today)
+    yield from _phone(who.phone, under)
 
 
-def _individual(who: Individual, under: str, today: date) -> Iterator[FieldError]:
-    if who.id_type == "resident_id":
-        problems = identity.resident_id_problems(who.id_number, today=today)
+def _numbers_of(body: dict[str, Any], today: date) -> Iterator[FieldError]:
+    """What is wrong with the numbers in a body whose shape is wrong elsewhere, as far as they can
+    be read."""
+    applicant = body.get("applicant")
+    if not isinstance(applicant, dict):
+        return
+    who: Any = applicant
+    under = "/applicant"
+    if applicant.get("type") == "company":
+        who, under = applicant.get("agent"), "/applicant/agent"
+        if isinstance(applicant.get("uscc"), str):
+            yield from _credit_code(applicant["uscc"])
+    if not isinstance(who, dict):
+        return
+    if who.get("id_type") in identity.ID_TYPES and isinstance(who.get("id_number"), str):
+        yield from _id_number(who["id_type"], who["id_number"], under, today)
+    if isinstance(who.get("phone"), str):
+        yield from _phone(who["phone"], under)
+
+
+def _credit_code(code: str) -> Iterator[FieldError]:
+    for problem in identity.credit_code_problems(code):
+        yield FieldError("/applicant/uscc", Text(*problem))
+
+
+def _id_number(id_type: str, number: str, under: str, today: date) -> Iterator[FieldError]:
+    if id_type == "resident_id":
+        problems = identity.resident_id_problems(number, today=today)
     else:
-        problems = identity.id_number_problems(who.id_type, who.id_number)
+        problems = identity.id_number_problems(id_type, number)
     for problem in problems:
         yield FieldError(f"{under}/id_number", Text(*problem))
-    for problem in identity.mobile_problems(who.phone):
+
+
+def _phone(phone: str, under: str) -> Iterator[FieldError]:
+    for problem in identity.mobile_problems(phone):
         yield FieldError(f"{under}/phone", Text(*problem))
