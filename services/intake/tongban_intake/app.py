@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp
 from tongban_common.observability.health import Check
 from tongban_common.store import StoreUnavailable
 from tongban_intake.api import catalogue, documents, followups, openapi, probes, requests
+from tongban_intake.http.direct import Direct
 from tongban_intake.http.telemetry import Edge, HttpMetrics, count, watch
 from tongban_intake.kiosk import applying, browsing, following
 from tongban_intake.kiosk.rendering import Pages
@@ -54,7 +56,8 @@ def build_app(
     openapi.complete(app)
     _answer_errors(app, pages)
     _expose(services, registry)
-    return Edge(app, metrics=HttpMetrics(registry), send_seconds=services.settings.send_seconds)
+    direct = Direct(app, {("POST", "/v1/requests"): partial(requests.hand_in, services)})
+    return Edge(direct, metrics=HttpMetrics(registry), send_seconds=services.settings.send_seconds)
 
 
 def _expose(services: Services, registry: CollectorRegistry) -> None:

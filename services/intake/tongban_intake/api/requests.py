@@ -25,7 +25,6 @@ _LONGEST_NUMBER = 10
 def router(services: Services) -> APIRouter:
     """POST /v1/requests and GET /v1/requests/{id}."""
     routes = APIRouter(prefix="/v1/requests", tags=["requests"])
-    settings = services.settings
 
     @routes.post(
         "",
@@ -38,12 +37,7 @@ def router(services: Services) -> APIRouter:
     )
     async def submit(request: Request) -> Response:
         """Hand in a request (办件)."""
-        kiosk = services.auth.bearer(request)
-        services.rates.take(kiosk.kiosk_id)
-        key = idempotency_key(request)
-        body = await read_object(request, limit=settings.body_limit, seconds=settings.body_seconds)
-        request_id = await services.acceptor.accept(kiosk, key, body)
-        return Response(receipt(request_id), status_code=202, media_type="application/json")
+        return await hand_in(services, request)
 
     @routes.get(
         "/{request_id}",
@@ -80,6 +74,21 @@ def router(services: Services) -> APIRouter:
         return stream_of(services, request, request_id)
 
     return routes
+
+
+async def hand_in(services: Services, request: Request) -> Response:
+    """The answer to a submission.
+
+    Raises:
+        Problem: whatever is wrong with it.
+    """
+    kiosk = services.auth.bearer(request)
+    services.rates.take(kiosk.kiosk_id)
+    key = idempotency_key(request)
+    settings = services.settings
+    body = await read_object(request, limit=settings.body_limit, seconds=settings.body_seconds)
+    request_id = await services.acceptor.accept(kiosk, key, body)
+    return Response(receipt(request_id), status_code=202, media_type="application/json")
 
 
 def stream_of(services: Services, request: Request, request_id: str) -> Response:

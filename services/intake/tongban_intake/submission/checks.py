@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any, Protocol
 
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from tongban_common.catalogue import Item, form_validator
+from tongban_common.catalogue import Item, form_acceptance, form_validator
 from tongban_common.domain import identity
 from tongban_intake.problems import FieldError, Kind, Problem
 from tongban_intake.submission.models import Company, Submission
@@ -36,7 +36,9 @@ class Checker:
 
     def __init__(self, items: Items) -> None:
         self._items = items
-        self._validators: OrderedDict[tuple[str, int], Draft202012Validator] = OrderedDict()
+        self._validators: OrderedDict[
+            tuple[str, int], tuple[Callable[[Any], bool], Draft202012Validator]
+        ] = OrderedDict()
 
     def check(self, body: dict[str, Any], *, today: date) -> tuple[Submission, Item]:
         """The submission and its item.
@@ -83,13 +85,15 @@ class Checker:
 
     def form_errors(self, item: Item, form: dict[str, Any]) -> Iterator[FieldError]:
         """What is wrong in a form, by JSON Pointers that begin with /form."""
-        return of_schema(self._validator(item).iter_errors(form), under="/form")
+        accepts, validator = self._validator(item)
+        return iter(()) if accepts(form) else of_schema(validator.iter_errors(form), under="/form")
 
-    def _validator(self, item: Item) -> Draft202012Validator:
+    def _validator(self, item: Item) -> tuple[Callable[[Any], bool], Draft202012Validator]:
         key = (item.code, item.version)
         validator = self._validators.get(key)
         if validator is None:
-            validator = self._validators[key] = form_validator(item.form)
+            validator = form_acceptance(item.form), form_validator(item.form)
+            self._validators[key] = validator
             if len(self._validators) > _KEPT_VALIDATORS:
                 self._validators.popitem(last=False)
         return validator
