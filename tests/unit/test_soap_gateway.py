@@ -15,7 +15,7 @@ from lxml import etree
 from tests.unit.soap_kit import APPLICATION, KNOWN, Silent, said
 from tongban_devstack.gateways.soap_answers import Answer as Envelope
 from tongban_devstack.gateways.soap_answers import answered, fault, knows
-from tongban_router.connectors.gateway import Answer, Later, Refused, Unclear
+from tongban_router.connectors.gateway import Answer, Barred, Later, Refused, Unclear
 from tongban_router.connectors.soap_envelope import PROVINCE, read, schema
 
 XML_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\r\n\t"))
