@@ -54,8 +54,8 @@ def _items(provinces: Callable[[str], bool] = lambda _: True) -> list[Item]:
     return [i for i in load_catalogue() if not i.printable and provinces(i.province)]
 
 
-def _target(stack: Stack) -> Target:
-    return Target(stack.intake, stack.token(*KIOSK), stack.kafka)
+async def _target(stack: Stack) -> Target:
+    return Target(stack.intake, await stack.token(*KIOSK), stack.kafka)
 
 
 async def _faults(stack: Stack, province: str, **faults: object) -> None:
@@ -126,7 +126,7 @@ async def latency(stack: Stack) -> dict[str, Any]:
     bare: list[dict[str, float]] = []
     cpu_ms: list[float] = []
     relay_ms: list[float] = []
-    async with Load(_target(stack), _items()) as kiosks:
+    async with Load(await _target(stack), _items()) as kiosks:
         await kiosks.run(rate=RATE / 2, seconds=5)  # warm-up
         for _ in range(ROUNDS):
             before = _cpu_s(stack)
@@ -156,7 +156,7 @@ async def isolation(stack: Stack) -> dict[str, Any]:
     def others(code: str) -> bool:
         return code not in (SLOW, DOWN)
 
-    async with Load(_target(stack), _items()) as kiosks:
+    async with Load(await _target(stack), _items()) as kiosks:
         await kiosks.run(rate=RATE / 2, seconds=5)
         for _ in range(ROUNDS):
             result = await kiosks.run(rate=RATE, seconds=SECONDS)
@@ -206,7 +206,7 @@ async def connectors(requests: int = 480) -> dict[str, Any]:
 
 async def _drained(stack: Stack, requests: int) -> float:
     """Requests a second from the first submission to the last end, with a backlog throughout."""
-    async with Load(_target(stack), _items(lambda code: code == ONE)) as kiosks:
+    async with Load(await _target(stack), _items(lambda code: code == ONE)) as kiosks:
         await kiosks.run(rate=10, seconds=2)
         began = time.monotonic()
         result = await kiosks.run(rate=RATE, seconds=requests / RATE, patience_s=60)

@@ -69,11 +69,25 @@ def test_secrets_are_drawn_once_and_for_the_owner_alone(tmp_path: Path) -> None:
         "TONGBAN_ID_SECRET",
         "TONGBAN_TOKEN_SECRET",
         "TONGBAN_GATEWAY_SECRET",
+        "TONGBAN_PSEUDONYM_SECRET",
     }
-    assert len(set(drawn.values())) == 4
+    assert len(set(drawn.values())) == 5
+    assert stat.S_IMODE((tmp_path / "keyring.json").stat().st_mode) == 0o600
     ring = KeyRing.parse(drawn["TONGBAN_KEYRING"])
     sealed = ring.seal("r-1", {"applicant": "王小明"})
     assert ring.open("r-1", sealed, "applicant") == "王小明"
+
+
+def test_a_directory_of_before_goes_on_with_its_key_and_secrets(tmp_path: Path) -> None:
+    old = {"active": "k1", "keys": {"k1": "B" * 43}}
+    kept = {"TONGBAN_ID_SECRET": "i", "TONGBAN_KEYRING": json.dumps(old)}
+    (tmp_path / "secrets.json").write_text(json.dumps(kept))
+    sealed = KeyRing.parse(json.dumps(old)).seal("r-1", {"form": 1})
+    found = stack_secrets(tmp_path)
+    assert found["TONGBAN_ID_SECRET"] == "i"
+    assert found["TONGBAN_PSEUDONYM_SECRET"]
+    assert KeyRing.parse(found["TONGBAN_KEYRING"]).open("r-1", sealed, "form") == 1
+    assert stack_secrets(tmp_path) == found
 
 
 def test_another_directory_has_other_secrets(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ the limit of drawn nonces.
 
 from __future__ import annotations
 
-import json
 import os
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,22 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tongban_common.events.models import Sealed
+from tongban_common.keyring.ring import Ring, WrappingKey
 
 _NONCE = 12
 
 
 class Unreadable(Exception):
-    """The envelope cannot be opened: its key was destroyed or it is not what was sealed."""
+    """The envelope cannot be opened: one of the two below, or it is not what was sealed."""
+
+
+class Destroyed(Unreadable):
+    """Its key was destroyed as its time was over. Nobody will ever read it: go on without."""
+
+
+class KeyMissing(Unreadable):
+    """Its key is not on this process's ring: it may come a moment later, or somebody has lost it.
+    Not to be taken for destroyed: ask again, and put nothing aside."""
 
 
 def _encode(raw: bytes) -> str:
@@ -49,44 +60,70 @@ def _open(key: bytes, box: bytes, bound_to: str) -> bytes:
 
 
 class KeyRing:
-    """Wrapping keys by id; one is active, the others open what was sealed before."""
+    """Seals under the active key of a ring and opens under all of them. The ring may be replaced
+    at any moment by `adopt`: whoever holds this need not know."""
 
     def __init__(self, active: str, keys: dict[str, bytes]) -> None:
         if active not in keys:
             raise ValueError(f"the active key {active!r} is not on the key ring")
-        for kid, key in keys.items():
-            if len(key) != 32:
-                raise ValueError(f"key {kid!r} has {len(key)} bytes, AES-256 takes 32")
-        self._active = active
-        self._keys = keys
+        always = datetime(1970, 1, 1, tzinfo=UTC)
+        self.adopt(
+            Ring(
+                {
+                    kid: WrappingKey(key, always if kid == active else None)
+                    for kid, key in keys.items()
+                }
+            )
+        )
+
+    @classmethod
+    def of(cls, ring: Ring) -> KeyRing:
+        """On this ring."""
+        made = cls.__new__(cls)
+        made.adopt(ring)
+        return made
 
     @classmethod
     def parse(cls, text: str) -> KeyRing:
-        """Read `{"active": id, "keys": {id: base64url}}`, or the file that `@FILE` names.
+        """Read a ring (`tongban_common.keyring`), or the file that `@FILE` names.
 
         Raises:
             ValueError: not of that form, or a key of another length than 32 bytes.
         """
         if text.startswith("@"):
             text = Path(text[1:]).read_text()
-        try:
-            ring = json.loads(text)
-            return cls(ring["active"], {kid: _decode(key) for kid, key in ring["keys"].items()})
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError('a key ring is {"active": id, "keys": {id: base64url}}') from error
+        return cls.of(Ring.parse(text))
+
+    def adopt(self, ring: Ring) -> None:
+        """Use this ring from now on."""
+        self._ring = ring
+        begins = [(key.active_from, kid) for kid, key in ring.keys.items() if key.active_from]
+        self._turns = sorted((at.timestamp(), kid) for at, kid in begins)
+
+    def _active(self) -> str:
+        """As `Ring.active`, for every request that is sealed."""
+        now = time.time()
+        return next((kid for at, kid in reversed(self._turns) if at <= now), self._turns[0][1])
+
+    def destroyed(self, sealed: Sealed) -> bool:
+        """Whether what is in this envelope was destroyed with its key."""
+        ring = self._ring
+        return sealed.kid in ring.destroyed and sealed.kid not in ring.keys
 
     def seal(self, request_id: str, parts: dict[str, Any]) -> Sealed:
         """A new envelope with a data key of its own."""
+        ring = self._ring
+        kid = self._active()
         data_key = AESGCM.generate_key(256)
-        wrapped = _seal(self._keys[self._active], data_key, f"{request_id}/key")
-        sealed = Sealed(kid=self._active, key=_encode(wrapped), parts={})
+        wrapped = _seal(ring.keys[kid].secret, data_key, f"{request_id}/key")
+        sealed = Sealed(kid=kid, key=_encode(wrapped), parts={})
         return self._with(data_key, request_id, sealed, parts)
 
     def add(self, request_id: str, sealed: Sealed, parts: dict[str, Any]) -> Sealed:
         """The envelope with further parts, under the same data key.
 
         Raises:
-            Unreadable: the data key cannot be unwrapped.
+            Unreadable: the data key cannot be unwrapped (`Destroyed`, `KeyMissing`, or altered).
         """
         return self._with(self._data_key(request_id, sealed), request_id, sealed, parts)
 
@@ -94,11 +131,11 @@ class KeyRing:
         """The value that was sealed as `part`.
 
         Raises:
-            Unreadable: the key is gone, the bytes are not what was sealed, or no such part.
+            Unreadable: as `add`, the bytes are not what was sealed, or no such part.
         """
+        key = self._data_key(request_id, sealed)
         if part not in sealed.parts:
             raise Unreadable(f"{request_id}: no part {part!r} in the envelope")
-        key = self._data_key(request_id, sealed)
         return orjson.loads(_open(key, _decode(sealed.parts[part]), f"{request_id}/{part}"))
 
     def seal_bytes(self, request_id: str, sealed: Sealed, name: str, plain: bytes) -> bytes:
@@ -114,10 +151,13 @@ class KeyRing:
         return _open(self._data_key(request_id, sealed), box, f"{request_id}/{name}")
 
     def _data_key(self, request_id: str, sealed: Sealed) -> bytes:
-        wrapping = self._keys.get(sealed.kid)
+        ring = self._ring
+        wrapping = ring.keys.get(sealed.kid)
+        if wrapping is None and sealed.kid in ring.destroyed:
+            raise Destroyed(f"{request_id}: key {sealed.kid!r} was destroyed")
         if wrapping is None:
-            raise Unreadable(f"{request_id}: key {sealed.kid!r} is not on the key ring")
-        return _open(wrapping, _decode(sealed.key), f"{request_id}/key")
+            raise KeyMissing(f"{request_id}: key {sealed.kid!r} is not on the key ring")
+        return _open(wrapping.secret, _decode(sealed.key), f"{request_id}/key")
 
     @staticmethod
     def _with(key: bytes, request_id: str, sealed: Sealed, parts: dict[str, Any]) -> Sealed:

@@ -53,6 +53,10 @@ class CommonSettings(BaseSettings):
     )
     id_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
     token_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    pseudonym_secret: SecretStr = Field(
+        SecretStr(DEVELOPMENT_SECRET),
+        description="keys the analysts' pseudonyms and nothing else; changing it starts new ones",
+    )
     gateway_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
 
 

@@ -21,12 +21,17 @@ class InvalidToken(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Kiosk:
-    """Who the bearer is. `expires` is a Unix time in seconds."""
+    """Who the bearer is, and which lobby manager has signed in there. `expires` is a Unix time in
+    seconds; the epochs are those of the enrolment records (`tongban_common.enrolment`) that the
+    token was issued under: with a newer record it is void."""
 
     kiosk_id: str
     branch_id: str
     zone: str
     expires: int
+    epoch: int = 0
+    assistant: str | None = None
+    assistant_epoch: int = 0
 
 
 def _encode(raw: bytes) -> str:
@@ -37,6 +42,12 @@ def _sign(secret: str, claims: str) -> str:
     return _encode(hmac.new(secret.encode(), claims.encode(), hashlib.sha256).digest())
 
 
+def seal(secret: str, kiosk: Kiosk) -> str:
+    """The token that says this."""
+    claims = _encode(orjson.dumps(asdict(kiosk)))
+    return f"{claims}.{_sign(secret, claims)}"
+
+
 def issue(
     secret: str,
     *,
@@ -44,11 +55,10 @@ def issue(
     branch_id: str,
     zone: str = "cross_province",
     lifetime_s: int = 24 * 3600,
+    epoch: int = 0,
 ) -> str:
-    """A token for one kiosk."""
-    kiosk = Kiosk(kiosk_id, branch_id, zone, int(time.time()) + lifetime_s)
-    claims = _encode(orjson.dumps(asdict(kiosk)))
-    return f"{claims}.{_sign(secret, claims)}"
+    """A token for one kiosk, from now on."""
+    return seal(secret, Kiosk(kiosk_id, branch_id, zone, int(time.time()) + lifetime_s, epoch))
 
 
 def verify(secret: str, token: str) -> Kiosk:

@@ -67,6 +67,8 @@ NOTIFICATIONS_SENT = "notifications.sent"
 FEEDBACK_RATED = "feedback.rated"
 CATALOGUE_ITEMS = "catalogue.items"
 CONTROL_KIOSKS = "control.kiosks"
+CONTROL_ASSISTANTS = "control.assistants"
+ASSERTIONS_USED = "assertions.used"
 CONTROL_PROVINCES = "control.provinces"
 CONTROL_OPTOUTS = "control.optouts"
 CONTROL_DEAD_LETTERS = "control.deadletters"
@@ -133,7 +135,8 @@ def _requests() -> Iterator[Topic]:
         "intake", ("router",), sealed,
     )  # fmt: skip
     yield Topic(
-        REQUESTS_OUTCOMES, "request_id", (models.ProvinceOutcome.TYPE,),
+        REQUESTS_OUTCOMES, "request_id",
+        (models.ProvinceOutcome.TYPE, models.ProvinceNotice.TYPE),
         "connectors", ("router",), sealed,
     )  # fmt: skip
     yield Topic(
@@ -185,7 +188,16 @@ def _all() -> Iterator[Topic]:
             partitions=1,
         )  # fmt: skip
     yield _compacted(CATALOGUE_ITEMS, "item code", "operators", "intake")
-    yield _compacted(CONTROL_KIOSKS, "kiosk id", "operators", "intake", "printing")
+    yield _compacted(
+        CONTROL_KIOSKS, "kiosk id", "operators", "intake", "printing", "operators", "analysts"
+    )
+    # Has hashes of PINs: nobody else reads it.
+    yield _compacted(CONTROL_ASSISTANTS, "assistant id", "operators", "intake", "operators")
+    # One partition: its order says which use of an assertion was the first.
+    yield Topic(
+        ASSERTIONS_USED, "digest of kiosk id and jti", (), "intake", ("intake",),
+        DataClass.OPERATIONAL, partitions=1, retention_ms=3600 * 1000,
+    )  # fmt: skip
     yield _compacted(CONTROL_PROVINCES, "province code", "operators", "connectors")
     yield _compacted(CONTROL_DEAD_LETTERS, "dead letter id", "operators", "operators")
     yield _compacted(CONTROL_OPTOUTS, "keyed phone digest", "operators", "notify")

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from tongban_common.catalogue import CatalogueError
 from tongban_common.cli.exit_codes import EX_SOFTWARE, EX_TEMPFAIL, EX_UNAVAILABLE
 from tongban_common.clock import BusinessClock
+from tongban_common.enrolment.trading import TokenRefused
 from tongban_common.kafka import KafkaUnavailable, PartitionMismatch
 from tongban_common.observability import configure_logging
 from tongban_devstack.demo.command import demo
@@ -36,6 +37,7 @@ _EXIT_CODES: dict[type[Exception], int] = {
     KafkaError: EX_UNAVAILABLE,
     PartitionMismatch: EX_SOFTWARE,
     StartFailed: EX_SOFTWARE,
+    TokenRefused: EX_SOFTWARE,
     CatalogueError: EX_SOFTWARE,
     InUse: EX_TEMPFAIL,
 }
@@ -120,8 +122,9 @@ async def _up(options: StackOptions) -> None:
         async with AsyncExitStack() as held:
             with _progress() as report:
                 stack = await held.enter_async_context(Stack(replace(options, report=report)))
+            ready = await ready_line(stack, options)
             starting = None
-            print(json.dumps(ready_line(stack, options)), flush=True)
+            print(json.dumps(ready), flush=True)
             await asked_to_stop.wait()
     except asyncio.CancelledError:
         if not asked_to_stop.is_set():
@@ -140,7 +143,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
         yield lambda step: progress.update(bar, advance=1, description=f"{step} ready")
 
 
-def ready_line(stack: Stack, options: StackOptions) -> dict[str, object]:
+async def ready_line(stack: Stack, options: StackOptions) -> dict[str, object]:
     """What CONTRACT.md promises on stdout; `intake` is null without services."""
     return {
         "ready": True,
@@ -149,6 +152,6 @@ def ready_line(stack: Stack, options: StackOptions) -> dict[str, object]:
         "store": stack.store,
         "gateways": stack.gateways,
         "devices": stack.devices,
-        "token": stack.token(KIOSK_ID, BRANCH_ID),
+        "token": await stack.token(KIOSK_ID, BRANCH_ID),
         "kiosk_id": KIOSK_ID,
     }

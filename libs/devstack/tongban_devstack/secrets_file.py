@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import json
 import secrets
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tongban_common.keyring import Ring, WrappingKey
+from tongban_common.keyring.file import write
 from tongban_devstack.files import write_atomically
 
-_NAMES = ("ID_SECRET", "TOKEN_SECRET", "GATEWAY_SECRET")
+_NAMES = ("ID_SECRET", "TOKEN_SECRET", "GATEWAY_SECRET", "PSEUDONYM_SECRET")
+_KEYRING = "TONGBAN_KEYRING"
 
 
 def stack_secrets(directory: Path) -> dict[str, str]:
     """The `TONGBAN_*` variables, 32 random bytes each; kept in `secrets.json`, for its owner alone.
 
-    The key ring is the JSON document that `KeyRing.parse` reads.
+    The key ring is in `keyring.json` beside it, to be changed by `tongban keys` while all runs.
     """
+    directory.mkdir(parents=True, exist_ok=True)
     path = directory / "secrets.json"
-    if not path.exists():
-        ring = {"active": "k1", "keys": {"k1": secrets.token_urlsafe(32)}}
-        drawn = {f"TONGBAN_{name}": secrets.token_urlsafe(32) for name in _NAMES}
-        drawn["TONGBAN_KEYRING"] = json.dumps(ring)
-        write_atomically(path, json.dumps(drawn, indent=2).encode(), mode=0o600)
-    found: dict[str, str] = json.loads(path.read_text())
+    kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    ring = directory / "keyring.json"
+    if not ring.exists():
+        # An older directory has its ring among the secrets.
+        write(ring, Ring.parse(kept[_KEYRING]) if _KEYRING in kept else _first_ring())
+    drawn = {f"TONGBAN_{name}": secrets.token_urlsafe(32) for name in _NAMES}
+    found = {**drawn, **kept, _KEYRING: f"@{ring.absolute()}"}
+    if found != kept:
+        write_atomically(path, json.dumps(found, indent=2).encode(), mode=0o600)
     return found
+
+
+def _first_ring() -> Ring:
+    began = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
+    return Ring({"k1": WrappingKey(secrets.token_bytes(32), began)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from tongban_common.kafka import apply_topics
 from tongban_common.topics import TOPICS
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedServer, EmbeddedStore
 from tongban_devstack.files import exclusive
+from tongban_devstack.kiosks import TOKEN_SECONDS, Place, StackKiosks
 from tongban_devstack.ports import PortBook
 from tongban_devstack.processes import ChildSpec
 from tongban_devstack.readiness import StartFailed, http_probe
@@ -75,6 +76,7 @@ class Stack:
         self._secrets: dict[str, str] = {}
         self._catalogue = Path()
         self.supervisor = Supervisor()
+        self._kiosks = StackKiosks(self.data / "kiosks", self)
         self.kafka = os.environ.get("TONGBAN_KAFKA", "")
         """Bootstrap address, HOST:PORT."""
         self.store = os.environ.get("TONGBAN_STORE", "")
@@ -168,6 +170,7 @@ class Stack:
 
     def _environment(self, name: str) -> dict[str, str]:
         clock = self._options.clock
+        callbacks = {"TONGBAN_CALLBACKS": self.callbacks} if self.callbacks else {}
         return {
             **self._secrets,
             "TONGBAN_KAFKA": self.kafka,
@@ -176,7 +179,12 @@ class Stack:
             "TONGBAN_DEVICES": self.devices,
             "TONGBAN_PROFILE": self._options.profile,
             "TONGBAN_CATALOGUE": str(self._catalogue),
+            "TONGBAN_TOKEN_SECONDS": str(TOKEN_SECONDS),
+            "TONGBAN_TOKEN_ENDPOINT": ",".join(
+                f"{self._url(each)}/v1/token" for each in self.replicas("intake")
+            ),
             **({"TONGBAN_CLOCK": clock.describe()} if clock else {}),
+            **callbacks,
             "TONGBAN_DATA": str(self.data / name),
             "TONGBAN_INSTANCE": name,
             "TONGBAN_HTTP_HOST": "127.0.0.1",
@@ -206,10 +214,33 @@ class Stack:
         """Base URL of the first intake replica."""
         return self._url("intake-0")
 
-    def token(self, kiosk_id: str, branch_id: str, zone: str = "cross_province") -> str:
-        """A bearer token that this stack's intake takes."""
-        secret = self._secrets["TONGBAN_TOKEN_SECRET"]
-        return tokens.issue(secret, kiosk_id=kiosk_id, branch_id=branch_id, zone=zone)
+    @property
+    def callbacks(self) -> str:
+        """Base URL at which provinces call back: any replica would do. Empty without services."""
+        name = next(iter(self.replicas("connectors")), None)
+        return self._url(name) if name else ""
+
+    async def enrol(self, places: Iterable[Place]) -> None:
+        """Enrol kiosks, many at once; `token` does it for a single one."""
+        await self._kiosks.enrol(places)
+
+    async def token(self, kiosk_id: str, branch_id: str, zone: str = "cross_province") -> str:
+        """A bearer token that this stack's intake takes, good for days.
+
+        The kiosk is enrolled if it is not yet, and trades an assertion for it as any kiosk does;
+        without services there is nobody to trade with, and the token is made here.
+        """
+        await self._kiosks.enrol([Place(kiosk_id, branch_id, zone)])
+        if self._options.services:
+            return await self._kiosks.token(kiosk_id)
+        return tokens.issue(
+            self._secrets["TONGBAN_TOKEN_SECRET"],
+            kiosk_id=kiosk_id,
+            branch_id=branch_id,
+            zone=zone,
+            lifetime_s=TOKEN_SECONDS,
+            epoch=self._kiosks.record(kiosk_id).epoch,
+        )
 
     # -- what a test breaks ---------------------------------------------------------------------
 

@@ -13,9 +13,15 @@ import uvloop
 from tongban_common.envelope import KeyRing
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import BroadcastTail, EventProducer
+from tongban_common.keyring.follow import KeyRingFile
 from tongban_common.observability import configure_logging
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store
+from tongban_common.topics import ASSERTIONS_USED
+from tongban_intake.access.claims import Claims, follow
+from tongban_intake.access.enrolled import Enrolled
+from tongban_intake.access.grants import Grants
+from tongban_intake.access.signin import SignIn
 from tongban_intake.app import build_app
 from tongban_intake.followups.commands import Followups
 from tongban_intake.followups.copies import CopyNumbers
@@ -73,9 +79,13 @@ class Intake:
 
     async def _serve(self, producer: EventProducer, store: Store) -> None:
         settings = self._settings
-        services = make_services(settings, producer, store)
+        socket = listen(settings.http_host, settings.http_port)
+        port = socket.getsockname()[1]
+        ring = KeyRingFile(settings.keyring.get_secret_value())
+        services = make_services(settings, producer, store, keys=ring.keys, port=port)
         items = services.offers.view(settings.kafka)
         tail = BroadcastTail(settings.kafka, hub.TOPICS, services.hub.on_record)
+        uses = BroadcastTail(settings.kafka, [ASSERTIONS_USED], services.claims.on_record)
         worker = readmodel_worker(
             bootstrap=settings.kafka,
             instance=settings.instance,
@@ -89,6 +99,8 @@ class Intake:
                 live={"read_model": worker.liveness},
                 ready={
                     "catalogue": services.offers.readiness,
+                    "enrolled": services.enrolled.readiness,
+                    "assertions": services.claims.readiness,
                     "events": lambda: None if tail.listening else "not listening yet",
                     "serving": lambda: "stopping" if self._stopping.is_set() else None,
                 },
@@ -97,13 +109,21 @@ class Intake:
             drain_seconds=settings.drain_seconds,
             max_connections=settings.max_connections,
         )
-        socket = listen(settings.http_host, settings.http_port)
-        log.info("listening", port=socket.getsockname()[1])
+        log.info("listening", port=port)
         async with asyncio.TaskGroup() as tasks:
             projecting = tasks.create_task(self._watch("read_model", worker.run))
             readers = [
                 tasks.create_task(self._watch("catalogue", items.run)),
                 tasks.create_task(self._watch("events", tail.run)),
+                tasks.create_task(self._watch("key_ring", ring.run)),
+                tasks.create_task(
+                    self._watch(
+                        "assertions",
+                        lambda: follow(services.claims, uses.run(), uses.wait_listening()),
+                    )
+                ),
+                tasks.create_task(self._watch("kiosks", services.enrolled.kiosks.run)),
+                tasks.create_task(self._watch("assistants", services.enrolled.assistants.run)),
             ]
             serving = tasks.create_task(server.serve(sockets=[socket]))
             await self._stopping.wait()
@@ -116,6 +136,7 @@ class Intake:
             await asyncio.wait([projecting])
             for reader in readers:
                 reader.cancel()
+            services.sign_in.close()
 
     async def _watch(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """A part that ends by itself ends the process, after what is in flight."""
@@ -127,21 +148,42 @@ class Intake:
         self._stopping.set()
 
 
-def make_services(settings: IntakeSettings, producer: EventProducer, store: Store) -> Services:
-    """The parts that endpoints work with."""
-    keys = KeyRing.parse(settings.keyring.get_secret_value())
+def make_services(
+    settings: IntakeSettings, producer: EventProducer, store: Store, *, keys: KeyRing, port: int
+) -> Services:
+    """The parts that endpoints work with; `port` is where they are served."""
     offers = Offers()
     checker = Checker(offers)
     recent = Recent(settings.recent_requests)
     read_model = ReadModel(store, seconds=settings.store_ms / 1000)
     publisher = EventPublisher(producer, SOURCE)
     id_secret = settings.id_secret.get_secret_value()
+    token_secret = settings.token_secret.get_secret_value()
     watchers = Hub()
+    enrolled = Enrolled(settings.kafka, on_void=watchers.close_kiosk)
+    claims = Claims(producer)
+    rates = KioskRates(settings.kiosk_rate, settings.kiosk_burst)
     return Services(
         settings=settings,
         clock=settings.clock,
-        auth=Authenticator(settings.token_secret.get_secret_value()),
-        rates=KioskRates(settings.kiosk_rate, settings.kiosk_burst),
+        enrolled=enrolled,
+        auth=Authenticator(token_secret, enrolled),
+        claims=claims,
+        grants=Grants(
+            enrolled,
+            secret=token_secret,
+            audiences=settings.token_audiences(port),
+            lifetime_s=settings.token_seconds,
+            rates=rates,
+            claims=claims,
+        ),
+        sign_in=SignIn(
+            enrolled,
+            secret=token_secret,
+            lifetime_s=settings.assistant_seconds,
+            at_once=settings.assistant_threads,
+        ),
+        rates=rates,
         offers=offers,
         checker=checker,
         recent=recent,
@@ -154,6 +196,8 @@ def make_services(settings: IntakeSettings, producer: EventProducer, store: Stor
             publisher=publisher,
             clock=settings.clock,
             slots=Slots(settings.max_accepting),
+            pseudonym_secret=settings.pseudonym_secret.get_secret_value(),
+            sign_in=settings.assisted_sign_in,
         ),
         read_model=read_model,
         document_store=DocumentStore(store, keys),

@@ -64,7 +64,8 @@ class FieldError:
 
 
 class Problem(Exception):
-    """Ends the handling of a request with this answer. `retry_after` is in whole seconds."""
+    """Ends the handling of a request with this answer. `retry_after` is in whole seconds; `members`
+    are told beside the standard's, for readers who expect another standard's as well."""
 
     def __init__(
         self,
@@ -74,6 +75,7 @@ class Problem(Exception):
         errors: Iterable[FieldError] = (),
         retry_after: int | None = None,
         headers: dict[str, str] | None = None,
+        members: dict[str, str] | None = None,
     ) -> None:
         super().__init__(kind.slug)
         self.kind = kind
@@ -81,6 +83,7 @@ class Problem(Exception):
         self.errors = list(errors)
         self.retry_after = retry_after
         self.headers = headers or {}
+        self.members = members or {}
 
     def body(self, language: Language) -> dict[str, Any]:
         """The problem document in one language."""
@@ -96,7 +99,7 @@ class Problem(Exception):
                 {"pointer": error.pointer, "message": error.message.in_(language)}
                 for error in self.errors
             ]
-        return body
+        return {**body, **self.members}
 
     def response(self, language: Language) -> Response:
         """The answer on the wire."""
@@ -122,3 +125,15 @@ def language_of(request: Request) -> Language:
 def invalid(pointer: str, zh: str, en: str) -> Problem:
     """One wrong field."""
     return Problem(Kind.INVALID, errors=[FieldError(pointer, Text(zh, en))])
+
+
+def gone() -> Problem:
+    """The key of this request was destroyed, and with it all that named anyone."""
+    return Problem(Kind.GONE, Text("个人信息已按期销毁", "Personal data destroyed"))
+
+
+def unreadable_now() -> Problem:
+    """The key of this request is not on this replica's ring, and has not been destroyed."""
+    return Problem(
+        Kind.UNAVAILABLE, Text("暂时无法读取", "The key is not here yet; try again"), retry_after=5
+    )

@@ -9,6 +9,10 @@ from tongban_common.domain.ids import Issued, issued
 from tongban_common.envelope import KeyRing
 from tongban_common.store import DocumentStore
 from tongban_common.tokens import Kiosk
+from tongban_intake.access.claims import Claims
+from tongban_intake.access.enrolled import Enrolled
+from tongban_intake.access.grants import Grants
+from tongban_intake.access.signin import SignIn
 from tongban_intake.followups.commands import Followups
 from tongban_intake.http.auth import Authenticator
 from tongban_intake.http.limits import KioskRates
@@ -30,7 +34,11 @@ class Services:
 
     settings: IntakeSettings
     clock: BusinessClock
+    enrolled: Enrolled
     auth: Authenticator
+    claims: Claims
+    grants: Grants
+    sign_in: SignIn
     rates: KioskRates
     offers: Offers
     checker: Checker

@@ -16,6 +16,22 @@ class IntakeSettings(CommonSettings):
     send_seconds: float = Field(30.0, gt=0, description="for which a client may take nothing in")
     max_connections: int = Field(8000, gt=0)
 
+    token_seconds: int = Field(
+        900, gt=0, description="of a kiosk's bearer token; longer for development alone"
+    )
+    token_endpoint: str = Field(
+        "",
+        description="URLs of POST /v1/token as kiosks call it, separated by commas (`aud` of their "
+        "assertions); default: that of http_host and http_port",
+    )
+    assistant_seconds: int = Field(
+        900, gt=0, description="of a lobby manager's sign-in, within the kiosk's own token"
+    )
+    assistant_threads: int = Field(2, gt=0, description="PINs tried at once")
+    assisted_sign_in: bool = Field(
+        False, description="whether `channel: assisted` needs a lobby manager who has signed in"
+    )
+
     kiosk_rate: float = Field(500.0, gt=0, description="POSTs a second from one kiosk, sustained")
     kiosk_burst: int = Field(1000, gt=0, description="POSTs at once from one kiosk")
     max_accepting: int = Field(512, gt=0, description="requests awaiting Kafka; 503 beyond")
@@ -30,3 +46,9 @@ class IntakeSettings(CommonSettings):
         90.0, ge=0, description="longest that a stream stays for prints after the final status"
     )
     idle_seconds: int = Field(90, gt=0, description="after which a personal page goes home")
+
+    def token_audiences(self, port: int) -> tuple[str, ...]:
+        """What an assertion may name as its audience; `port` is where this process listens."""
+        given = tuple(url for each in self.token_endpoint.split(",") if (url := each.strip()))
+        host = f"[{self.http_host}]" if ":" in self.http_host else self.http_host
+        return given or (f"http://{host}:{port}/v1/token",)

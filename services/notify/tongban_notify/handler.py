@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from tongban_common import faultpoints, topics
 from tongban_common.domain.ids import derived_id
-from tongban_common.envelope import KeyRing, Unreadable
+from tongban_common.envelope import Destroyed, KeyMissing, KeyRing, Unreadable
 from tongban_common.events import MalformedEvent, decode
 from tongban_common.events.models import (
     NotificationReported,
@@ -16,7 +16,7 @@ from tongban_common.events.models import (
     RequestStatus,
 )
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import Poison, Record
+from tongban_common.kafka import Poison, Record, Retry
 from tongban_common.observability import request_context
 from tongban_notify.delivery import Delivery
 from tongban_notify.guards import Guard, State
@@ -29,6 +29,10 @@ from tongban_notify.messages import (
     reference,
     status_text,
 )
+
+DESTROYED = "个人信息已按期销毁，未发送"
+KEY_PAUSE_S = 2.0
+"""Until the key ring is looked at again for a key that has not come yet."""
 
 
 class NotifyHandler:
@@ -60,12 +64,49 @@ class NotifyHandler:
         with request_context(event.body.request_id):
             match event.body:
                 case RequestCompleted() as body:
-                    await self._tell(self._of_completion(body), repeat=event.repeat)
+                    await self._tell_of(body, Template.COMPLETED, repeat=event.repeat)
                 case RequestStatus() as body:
                     if not body.note and body.status in OF_STATUS:
-                        await self._tell(self._of_status(body), repeat=event.repeat)
+                        await self._tell_of(body, OF_STATUS[body.status], repeat=event.repeat)
                 case other:
                     raise Poison(f"{other.TYPE} does not belong on {record.topic}")
+
+    async def _tell_of(
+        self, body: RequestCompleted | RequestStatus, template: Template, *, repeat: bool
+    ) -> None:
+        try:
+            message = (
+                self._of_completion(body)
+                if isinstance(body, RequestCompleted)
+                else self._of_status(body)
+            )
+        except Destroyed:
+            await self._nobody_to_tell(body, template, repeat=repeat)
+        else:
+            await self._tell(message, repeat=repeat)
+
+    async def _nobody_to_tell(
+        self, body: RequestCompleted | RequestStatus, template: Template, *, repeat: bool
+    ) -> None:
+        """The number went with its key: on record as not sent, and nothing for an operator."""
+        at = body.completed_at if isinstance(body, RequestCompleted) else body.at
+        name = derived_id("message", body.request_id, template, "destroyed")
+        await self._publisher.publish(
+            topics.NOTIFICATIONS_SENT,
+            NotificationReported(
+                request_id=body.request_id,
+                reference=name,
+                template=template,
+                channel="sms",
+                status="suppressed",
+                provider=None,
+                at=at,
+                reason=DESTROYED,
+            ),
+            event_id=derived_id("notification-reported", name),
+            at=at,
+            repeat=repeat,
+        )
 
     def _of_completion(self, body: RequestCompleted) -> Message:
         applicant = self._applicant(body)
@@ -84,6 +125,10 @@ class NotifyHandler:
             return Applicant.model_validate(
                 self._keys.open(body.request_id, body.sealed, "applicant")
             )
+        except Destroyed:
+            raise
+        except KeyMissing as error:
+            raise Retry(str(error), after=KEY_PAUSE_S) from error
         except Unreadable as error:
             raise Poison(str(error)) from error
         except ValidationError as error:

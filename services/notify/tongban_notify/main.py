@@ -11,9 +11,9 @@ import aiohttp
 import structlog
 
 from tongban_common import topics
-from tongban_common.envelope import KeyRing
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import EventProducer, Worker, WorkerConfig
+from tongban_common.keyring.follow import KeyRingFile
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.store import Store, StoreUnavailable
@@ -37,8 +37,9 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
             EventProducer(settings.kafka, client_id=f"{SERVICE}-{settings.instance}")
         )
         guards = Guards(store)
+        ring = KeyRingFile(settings.keyring.get_secret_value())
         handler = NotifyHandler(
-            keys=KeyRing.parse(settings.keyring.get_secret_value()),
+            keys=ring.keys,
             delivery=Delivery(
                 guards,
                 [_provider(settings, name, session) for name in settings.sms_providers],
@@ -70,9 +71,11 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
         )
         async with asyncio.TaskGroup() as tasks:
             preparing = tasks.create_task(_prepare(guards))
+            following = tasks.create_task(ring.run())
             tasks.create_task(worker.run())
             await stopping.wait()
             preparing.cancel()
+            following.cancel()
             worker.stop()
 
 

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ValidationError
 
 from tongban_common import faultpoints
 from tongban_common.domain.ids import derived_id
-from tongban_common.envelope import KeyRing, Unreadable
+from tongban_common.envelope import Destroyed, KeyMissing, KeyRing, Unreadable
 from tongban_common.events.models import DocumentRef, RequestCompleted
-from tongban_common.kafka import Poison
+from tongban_common.kafka import Poison, Retry
 from tongban_common.store import DocumentStore
 from tongban_printing import metrics
 from tongban_printing.contents import (
@@ -23,6 +23,8 @@ from tongban_printing.contents import (
 )
 from tongban_printing.renderer import CannotRender, Renderer
 
+_KEY_PAUSE_S = 2.0
+"""Until the key ring is looked at again for a key that has not come yet."""
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -41,8 +43,9 @@ class DocumentMaker:
         call has stored, even if a template has changed since.
 
         Raises:
+            Destroyed: what would stand in it was destroyed with its key.
             Poison: no document can be made of it, now or later.
-            StoreUnavailable: not now.
+            Retry, StoreUnavailable: not now.
         """
         if body.documents:
             return body.documents
@@ -85,6 +88,10 @@ class DocumentMaker:
     def _open(self, body: RequestCompleted, part: str, model: type[_Model]) -> _Model:
         try:
             return model.model_validate(self._keys.open(body.request_id, body.sealed, part))
+        except Destroyed:
+            raise
+        except KeyMissing as error:
+            raise Retry(str(error), after=_KEY_PAUSE_S) from error
         except Unreadable as error:
             raise Poison(str(error)) from error
         except ValidationError as error:

@@ -9,11 +9,14 @@ from datetime import UTC, datetime
 
 from tongban_common import faultpoints, topics
 from tongban_common.domain.ids import derived_id
+from tongban_common.domain.status import PrintStatus
+from tongban_common.envelope import Destroyed
 from tongban_common.events import MalformedEvent, decode
 from tongban_common.events.models import (
     DocumentRef,
     DocumentStored,
     PrintOrdered,
+    PrintReported,
     RequestCompleted,
 )
 from tongban_common.events.publisher import EventPublisher
@@ -26,6 +29,7 @@ from tongban_printing.printables import Printable, Printables
 from tongban_printing.spool import Spool
 from tongban_printing.spooler import Spooler
 
+_DESTROYED = "个人信息已按期销毁，不能打印"
 _COMPLETION_PAUSE = 1.0
 _COMPLETION_ATTEMPTS = 300
 """A reprint may be read before its request's completion, which is on another topic; after five
@@ -74,7 +78,11 @@ class PrintingHandler:
                     raise Poison(f"{other.TYPE} does not belong on {record.topic}")
 
     async def _completed(self, body: RequestCompleted, *, repeat: bool) -> None:
-        documents = await self._maker.documents_of(body)
+        try:
+            documents = await self._maker.documents_of(body)
+        except Destroyed:
+            await self._cannot_print(body, repeat)
+            return
         if not documents:
             return
         await self._printables.remember(
@@ -99,6 +107,31 @@ class PrintingHandler:
                 spooled_at=datetime.now(UTC),
             )
             await self._take_in(order)
+
+    async def _cannot_print(self, body: RequestCompleted, repeat: bool) -> None:
+        """What would stand on the paper is gone with its key: whoever waits for it is told."""
+        if not body.print:
+            return
+        document_id = derived_id("document", body.request_id, 0)
+        order = order_id(body.request_id, document_id, 1)
+        await self._publisher.publish(
+            topics.DOCUMENTS_PRINTED,
+            PrintReported(
+                request_id=body.request_id,
+                order_id=order,
+                document=None,
+                kiosk_id=body.origin.kiosk_id,
+                branch_id=body.origin.branch_id,
+                copy_number=1,
+                status=PrintStatus.CANCELLED,
+                seq=1,
+                at=body.completed_at,
+                reason=_DESTROYED,
+            ),
+            event_id=derived_id("print-reported", order, 1),
+            at=body.completed_at,
+            repeat=repeat,
+        )
 
     async def _announce(self, body: RequestCompleted, document: DocumentRef, repeat: bool) -> None:
         await self._publisher.publish(

@@ -10,9 +10,9 @@ import aiohttp
 import structlog
 
 from tongban_common import topics
-from tongban_common.envelope import KeyRing
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import EventProducer, Worker, WorkerConfig
+from tongban_common.keyring.follow import KeyRingFile
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store, StoreUnavailable
@@ -48,7 +48,8 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
             EventProducer(settings.kafka, client_id=f"{SERVICE}-{settings.instance}")
         )
         publisher = EventPublisher(producer, f"tongban/{SERVICE}")
-        keys = KeyRing.parse(settings.keyring.get_secret_value())
+        ring = KeyRingFile(settings.keyring.get_secret_value())
+        keys = ring.keys
         documents = DocumentStore(store, keys)
         spool = Spool(store)
         outbox = Outbox(spool, publisher)
@@ -90,9 +91,11 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
             )
         )
         async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(ring.run())
+            working = tasks.create_task(_work(worker, spooler, outbox, stopping))
+            working.add_done_callback(lambda _: following.cancel())
             tasks.create_task(_prepare(spool, stopping))
             tasks.create_task(outbox.run())
-            tasks.create_task(_work(worker, spooler, outbox, stopping))
 
 
 async def _prepare(spool: Spool, stopping: Stopping) -> None:

@@ -22,7 +22,7 @@ import structlog
 from tongban_common import faultpoints
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import PrintStatus
-from tongban_common.envelope import Unreadable
+from tongban_common.envelope import Destroyed, KeyMissing, Unreadable
 from tongban_common.store import DocumentStore
 from tongban_printing import metrics
 from tongban_printing.jobs import OFFLINE, REFUSES, Finding
@@ -44,6 +44,8 @@ _TOLD_AT = 2
 _LOST = "打印机已无此打印任务，无法确认是否出纸，请大堂经理核对后确认"
 _INTERRUPTED = "打印中断，已出纸约{sheets}页，请大堂经理核对后确认"
 _UNREADABLE = "文件已无法读取，不能打印"
+_DESTROYED = "个人信息已按期销毁，不能打印"
+_KEY_MISSING = "文件暂时无法读取，恢复后自动打印"
 _TOO_OLD = "超过{days:g}天未能打印，任务已取消"
 
 
@@ -105,7 +107,15 @@ class PrintRun:
             days = self._means.limit / timedelta(days=1)
             await self._report(PrintStatus.EXPIRED, _TOO_OLD.format(days=days))
             return
-        pdf = await self._pdf()
+        try:
+            pdf = await self._pdf()
+        except KeyMissing:
+            await self._wait(_KEY_MISSING)
+            return
+        except Unreadable as error:
+            why = _DESTROYED if isinstance(error, Destroyed) else _UNREADABLE
+            await self._report(PrintStatus.CANCELLED, why)
+            return
         if pdf is None:
             await self._report(PrintStatus.CANCELLED, _UNREADABLE)
             return
@@ -121,12 +131,9 @@ class PrintRun:
         await self._send(job, pdf)
 
     async def _pdf(self) -> bytes | None:
-        try:
-            document = await self._means.documents.get(
-                self.order.request_id, self.order.document.document_id
-            )
-        except Unreadable:
-            return None
+        document = await self._means.documents.get(
+            self.order.request_id, self.order.document.document_id
+        )
         return None if document is None else document.pdf
 
     async def _cancel_orphans(self) -> None:

@@ -11,7 +11,15 @@ from importlib.metadata import entry_points
 
 import typer
 
-from tongban_common.cli import catalogue, dead_letters, provinces, requests, topics
+from tongban_common.cli import (
+    assistant,
+    catalogue,
+    dead_letters,
+    kiosk,
+    provinces,
+    requests,
+    topics,
+)
 from tongban_common.cli.group import Commands
 
 
@@ -30,6 +38,8 @@ def application() -> typer.Typer:
     provinces.register(app)
     dead_letters.register(app)
     requests.register(app)
+    kiosk.register(app)
+    assistant.register(app)
     for entry_point in entry_points(group="tongban.commands"):
         entry_point.load()(app)
     return app

@@ -54,6 +54,9 @@ class Origin(Part):
     branch_id: str
     channel: Literal["self_service", "assisted"]
     assistant: str | None = Field(None, description="the lobby manager's id where assisted")
+    assistant_proved: bool = Field(
+        default=False, description="whether that one had signed in; else the kiosk says so"
+    )
 
 
 class ApplicantFacts(Part):
@@ -162,6 +165,21 @@ class ProvinceOutcome(Body):
     until: AwareDatetime | None = Field(None, description="when it goes on, as far as known")
     documents: list[DocumentRef] = []
     sealed: Sealed | None = Field(None, description="has the part `result` when completed")
+
+
+class ProvinceNotice(Body):
+    """A province says by a signed callback that it has news. On requests.outcomes, by connectors.
+
+    It moves nothing by itself: the router asks the province, and what the look-up says counts.
+    """
+
+    TYPE: ClassVar[str] = "tongban.province.notice.v1"
+
+    province: str
+    notice_id: str = Field(
+        description="the province's number of this notice; a repeat has the same"
+    )
+    at: AwareDatetime = Field(description="business time of its arrival")
 
 
 class RequestStatus(Body):
@@ -287,6 +305,7 @@ MODELS: dict[str, type[Body]] = {
         OperatorDecision,
         ProvinceCall,
         ProvinceOutcome,
+        ProvinceNotice,
         RequestStatus,
         RequestCompleted,
         TimerDue,

@@ -22,6 +22,7 @@ from tongban_devstack.demo.plan import Mishaps, Visit, visits
 from tongban_devstack.demo.play import Day, Player
 from tongban_devstack.demo.report import Account, account, keep
 from tongban_devstack.demo.view import View
+from tongban_devstack.kiosks import Place
 from tongban_devstack.stack import Stack, StackOptions
 
 console = Console()
@@ -50,7 +51,9 @@ async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:
     options = StackOptions(data=data.absolute(), profile="demo", clock=clock)
     async with Stack(options) as stack:
         console.print(f"All is up after {time.monotonic() - started:.0f} s.")
-        day = Day(_plan(requests))
+        plan = _plan(requests)
+        await stack.enrol({Place(visit.kiosk_id, visit.branch_id) for visit in plan})
+        day = Day(plan)
         began = time.monotonic()
         player = Player(stack, day, seconds=seconds, mishaps=Mishaps())
         view = View(stack, day, clock, load_provinces())
@@ -70,7 +73,7 @@ async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:
         await keep(stack, result, out)
         _tell(result, out)
         if not once:
-            token = stack.token("k-310115-001", "b-310115-01")
+            token = await stack.token("k-310115-001", "b-310115-01")
             console.print(f"Kiosk page: {stack.intake}/kiosk/login?token={token}")
             console.print("Ctrl-C ends it all.")
             await _interrupted()

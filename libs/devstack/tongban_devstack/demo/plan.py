@@ -25,7 +25,7 @@ class Visit:
 
 def kiosks(count: int) -> list[tuple[str, str]]:
     """Kiosk and branch ids: four kiosks to a branch."""
-    return [(f"k-310115-{n:03d}", f"b-310115-{n // 4:02d}") for n in range(1, count + 1)]
+    return [(f"k-310115-{n:03d}", f"b-310115-{(n - 1) // 4 + 1:02d}") for n in range(1, count + 1)]
 
 
 def visits(

@@ -99,7 +99,7 @@ class Player:
         self._fed.set()
 
     async def _kiosk(self, queue: list[Visit], pause_s: float) -> None:
-        token = self._stack.token(queue[0].kiosk_id, queue[0].branch_id)
+        token = await self._stack.token(queue[0].kiosk_id, queue[0].branch_id)
         for visit in queue:
             await asyncio.sleep(random.uniform(0.5, 1.5) * pause_s)
             await self._submit(visit, token)
@@ -191,7 +191,7 @@ class Player:
 
     async def _read(self, request_id: str) -> None:
         visit = self._day.accepted[request_id]
-        token = self._stack.token(visit.kiosk_id, visit.branch_id)
+        token = await self._stack.token(visit.kiosk_id, visit.branch_id)
         url = f"{self._stack.intake}/v1/requests/{request_id}"
         try:
             async with self._http.get(url, headers={"Authorization": f"Bearer {token}"}) as reply:

@@ -78,7 +78,8 @@ async def _on(target: Target | None) -> AsyncIterator[Target]:
         return
     with tempfile.TemporaryDirectory(prefix="tongban-load-") as scratch:
         async with Stack(StackOptions(data=Path(scratch))) as stack:
-            yield Target(stack.intake, stack.token(KIOSK_ID, BRANCH_ID), stack.kafka)
+            token = await stack.token(KIOSK_ID, BRANCH_ID)
+            yield Target(stack.intake, token, stack.kafka)
 
 
 @contextmanager

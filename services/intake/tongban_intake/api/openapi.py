@@ -8,7 +8,8 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from tongban_intake.api.schemas import ProblemDocument
+from tongban_intake.access.models import AssistantSignIn, TokenRequest
+from tongban_intake.api.schemas import ProblemDocument, StreamEvent
 from tongban_intake.followups.models import Print, Rating, Supplement, Withdrawal
 from tongban_intake.problems import MEDIA_TYPE, FieldError, Kind, Problem
 from tongban_intake.submission.models import Submission
@@ -16,7 +17,15 @@ from tongban_intake.text import Text
 
 Responses = dict[int | str, dict[str, Any]]
 _REF = "#/components/schemas/{model}"
-_SENT: tuple[type[BaseModel], ...] = (Submission, Supplement, Withdrawal, Print, Rating)
+_SENT: tuple[type[BaseModel], ...] = (
+    Submission,
+    Supplement,
+    Withdrawal,
+    Print,
+    Rating,
+    TokenRequest,
+    AssistantSignIn,
+)
 
 READ = (Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.NOT_FOUND, Kind.UNAVAILABLE)
 """What reading a request may be answered with."""
@@ -37,6 +46,18 @@ SUBMIT = _WRITE
 COMMAND = (*_WRITE, Kind.CONFLICT, Kind.GONE)
 """What a follow-up may be answered with."""
 
+SIGN_IN = tuple(kind for kind in _WRITE if kind is not Kind.NOT_FOUND)
+"""What a lobby manager's signing in may be answered with."""
+TRADE = (
+    Kind.MALFORMED,
+    Kind.SLOW,
+    Kind.TOO_LARGE,
+    Kind.MEDIA_TYPE,
+    Kind.TOO_MANY,
+    Kind.UNAVAILABLE,
+)
+"""What the token endpoint may answer with, beside a token."""
+
 KEY_HEADER = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -53,24 +74,8 @@ LAST_EVENT_HEADER = {
     "schema": {"type": "string"},
     "example": "2",
 }
-SUBMISSION_EXAMPLE = {
-    "item_code": "34000020140020006",
-    "channel": "self_service",
-    "applicant": {
-        "type": "person",
-        "name": "张三",
-        "id_type": "resident_id",
-        "id_number": "340000196204238113",
-        "phone": "13800001234",
-    },
-    "form": {
-        "insured_city": "合肥市",
-        "insurance_kind": "企业职工基本养老保险",
-        "period_from": "2025-01",
-        "period_to": "2025-12",
-        "purpose": "贷款",
-    },
-    "print": True,
+NOT_MODIFIED: Responses = {
+    304: {"description": "As the client has it already (If-None-Match)", "content": {}}
 }
 
 
@@ -98,21 +103,31 @@ def _problem(kind: Kind) -> dict[str, Any]:
     return response
 
 
-def answer(model: type[BaseModel], description: str) -> dict[str, Any]:
+def answer(model: type[BaseModel], description: str, example: Any) -> dict[str, Any]:
     """An answer with a JSON body."""
-    return {"model": model, "description": description}
+    content = {"application/json": {"example": example}}
+    return {"model": model, "description": description, "content": content}
+
+
+def streams(model: type[BaseModel], description: str, example: str) -> dict[str, Any]:
+    """An answer of server-sent events; the schema is that of one event, as its fields are read."""
+    schema = {"$ref": _REF.format(model=model.__name__)}
+    content = {"text/event-stream": {"schema": schema, "example": example}}
+    return {"description": description, "content": content}
 
 
 def takes(model: type[BaseModel], example: Any) -> dict[str, Any]:
     """A JSON body and an Idempotency-Key (`openapi_extra` of a route)."""
+    return {"parameters": [KEY_HEADER], **reads(model, example)}
+
+
+def reads(
+    model: type[BaseModel], example: Any, *, media_type: str = "application/json"
+) -> dict[str, Any]:
+    """A body (`openapi_extra` of a route)."""
     schema = {"$ref": _REF.format(model=model.__name__)}
-    return {
-        "parameters": [KEY_HEADER],
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": schema, "example": example}},
-        },
-    }
+    content = {media_type: {"schema": schema, "example": example}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def complete(app: FastAPI) -> None:
@@ -124,7 +139,7 @@ def complete(app: FastAPI) -> None:
             document = made()
             components = document.setdefault("components", {})
             schemas = components.setdefault("schemas", {})
-            modes = [(model, "validation") for model in (*_SENT, ProblemDocument)]
+            modes = [(model, "validation") for model in (*_SENT, ProblemDocument, StreamEvent)]
             _, definitions = models_json_schema(modes, ref_template=_REF)  # type: ignore[arg-type]
             schemas.update(definitions["$defs"])
             components["securitySchemes"] = {

@@ -83,7 +83,20 @@ class RequestState(BaseModel):
     print_orders: list[PrintOrder]
     messages: list[Message]
     rating: int | None = None
+    personal_data: Literal["destroyed"] | None = Field(
+        None, description="its key was destroyed as its time was over: no outcome, no document"
+    )
     delayed: bool | None = None
+
+
+class StreamEvent(BaseModel):
+    """A server-sent event. `status` carries a timeline entry and its number as `id`, `print` a
+    print order, `message` a message, `end` nothing: nothing more will come."""
+
+    event: Literal["status", "print", "message", "end"]
+    data: str = Field(json_schema_extra={"contentMediaType": "application/json"})
+    id: str | None = Field(None, pattern=r"^[0-9]+$", description="for Last-Event-ID")
+    retry: int | None = None
 
 
 class CommandGiven(BaseModel):
@@ -198,3 +211,17 @@ class ProblemDocument(BaseModel):
     status: int
     detail: str | None = None
     errors: list[FieldProblem] | None = None
+
+
+class TokenGiven(BaseModel):
+    """A bearer token (RFC 6749, section 5.1)."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int = Field(description="seconds")
+
+
+class SessionGiven(TokenGiven):
+    """A bearer token of the kiosk and of the lobby manager who has signed in there."""
+
+    assistant: str

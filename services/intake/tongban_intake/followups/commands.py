@@ -12,7 +12,7 @@ from typing import Any
 from tongban_common import topics
 from tongban_common.clock import BusinessClock
 from tongban_common.domain import ids
-from tongban_common.envelope import KeyRing, Unreadable
+from tongban_common.envelope import KeyMissing, KeyRing, Unreadable
 from tongban_common.events import Body
 from tongban_common.events.models import (
     FeedbackRated,
@@ -28,7 +28,7 @@ from tongban_intake.followups.copies import CopyNumbers
 from tongban_intake.followups.models import Print, Rating, Supplement
 from tongban_intake.http.body import canonical
 from tongban_intake.offers import Offers
-from tongban_intake.problems import FieldError, Kind, Problem
+from tongban_intake.problems import FieldError, Kind, Problem, gone, unreadable_now
 from tongban_intake.readmodel.reader import ReadModel
 from tongban_intake.readmodel.record import RequestRecord
 from tongban_intake.submission.accept import kafka_unavailable
@@ -36,6 +36,7 @@ from tongban_intake.submission.checks import Checker
 from tongban_intake.text import Text
 
 _REMEMBERED = 20_000
+_ADDRESS = re.compile(r"[^\s@，。；、,;]+@[^\s@，。；、,;]+")
 _LONG_NUMBER = re.compile(r"[0-9０-９][0-9０-９ -]{4,}[0-9０-９Xx]")
 
 
@@ -106,8 +107,10 @@ class Followups:
         bare = record.sealed.model_copy(update={"parts": {}})
         try:
             sealed = self._keys.add(asked.request_id, bare, {"supplement": wanted.form})
+        except KeyMissing:
+            raise unreadable_now() from None
         except Unreadable:
-            raise Problem(Kind.GONE) from None
+            raise gone() from None
         event = SupplementHanded(
             request_id=asked.request_id,
             command_id=asked.command_id,
@@ -137,6 +140,8 @@ class Followups:
         record = await self._record(asked)
         if self._repeated(asked, record):
             return asked.command_id
+        if record.projected and self._keys.destroyed(record.sealed):
+            raise gone()
         document_id = rules.document_to_print(record, wanted, kiosk_id=asked.kiosk.kiosk_id)
         copies = [
             order.line["copy"]
@@ -230,9 +235,11 @@ class Followups:
             return None
         try:
             applicant = self._keys.open(record.request_id, record.sealed, "applicant")
+        except KeyMissing:
+            raise unreadable_now() from None
         except Unreadable:
-            return None
-        text = _LONG_NUMBER.sub("＊", words)
+            return None  # they cannot be scrubbed any more, so they are not kept
+        text = _LONG_NUMBER.sub("＊", _ADDRESS.sub("＊", words))
         for name in (applicant["name"], applicant.get("agent", {}).get("name")):
             if name:
                 text = text.replace(name, "＊")

@@ -6,6 +6,7 @@ from starlette.requests import Request
 
 from tongban_common import tokens
 from tongban_common.tokens import InvalidToken, Kiosk
+from tongban_intake.access.enrolled import Enrolled
 from tongban_intake.problems import Kind, Problem
 from tongban_intake.text import Text
 
@@ -13,16 +14,17 @@ COOKIE = "tongban_kiosk"
 
 
 class Authenticator:
-    """Turns what a request carries into a kiosk."""
+    """Turns what a request carries into a kiosk that is enrolled at this moment."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, enrolled: Enrolled) -> None:
         self._secret = secret
+        self._enrolled = enrolled
 
     def bearer(self, request: Request) -> Kiosk:
         """The kiosk of the `Authorization` header.
 
         Raises:
-            Problem: 401, no token or none of ours.
+            Problem: 401, no token, none of ours, or revoked; 503 while starting.
         """
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
@@ -36,10 +38,10 @@ class Authenticator:
         """The kiosk of a token.
 
         Raises:
-            Problem: 401, none of ours or out of date.
+            Problem: 401, none of ours, out of date or revoked; 503 while starting.
         """
         try:
-            return tokens.verify(self._secret, token)
+            return self._enrolled.must_stand(tokens.verify(self._secret, token))
         except InvalidToken:
             raise Problem(
                 Kind.UNAUTHENTICATED,
@@ -53,6 +55,7 @@ class Authenticator:
         if not token:
             return None
         try:
-            return tokens.verify(self._secret, token)
+            kiosk = tokens.verify(self._secret, token)
         except InvalidToken:
             return None
+        return kiosk if self._enrolled.standing(kiosk) else None

@@ -99,7 +99,9 @@ class _Desk:
         """Everything once more, to confirm; the form again where something is wrong."""
         try:
             self._services.checker.check(
-                fields.read_submission(item, posted), today=self._services.clock.now().date()
+                fields.read_submission(item, posted),
+                today=self._services.clock.now().date(),
+                signed_in=kiosk.assistant,
             )
         except Problem as problem:
             return self.form(kiosk, item, key, posted, _by_pointer(problem))

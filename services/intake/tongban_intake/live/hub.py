@@ -66,6 +66,7 @@ class Hub:
         self._bytes = 0
         self._kept: dict[bytes, deque[Record]] = {}
         self._watchers: dict[bytes, set[Subscription]] = {}
+        self._of_kiosk: dict[str, set[Subscription]] = {}
         self.open = 0
         self._closed = False
 
@@ -91,12 +92,15 @@ class Hub:
                 del self._kept[oldest]
 
     @contextmanager
-    def watch(self, request_id: str) -> Iterator[Subscription]:
-        """All records of a request from the last ones that were kept on, while held."""
+    def watch(self, request_id: str, *, kiosk_id: str = "") -> Iterator[Subscription]:
+        """All records of a request from the last ones that were kept on, while held; `kiosk_id` is
+        of who watches, see `close_kiosk`."""
         key = request_id.encode()
         subscription = Subscription(list(self._kept.get(key, ())))
         watchers = self._watchers.setdefault(key, set())
         watchers.add(subscription)
+        of_kiosk = self._of_kiosk.setdefault(kiosk_id, set())
+        of_kiosk.add(subscription)
         self.open += 1
         if self._closed:
             subscription.close()
@@ -107,6 +111,14 @@ class Hub:
             watchers.discard(subscription)
             if not watchers:
                 self._watchers.pop(key, None)
+            of_kiosk.discard(subscription)
+            if not of_kiosk:
+                self._of_kiosk.pop(kiosk_id, None)
+
+    def close_kiosk(self, kiosk_id: str) -> None:
+        """End the streams of one kiosk: what it may see has changed. It may come again."""
+        for watcher in self._of_kiosk.get(kiosk_id, ()):
+            watcher.close()
 
     def close(self) -> None:
         """End all streams, so that a stopping process can close its connections."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import structlog
 
@@ -50,13 +50,21 @@ class EventStreams:
         with self._slots.one():
             return
 
-    async def open(self, request_id: str, *, told: int) -> AsyncIterator[bytes]:
-        """The bytes of a stream, from the status after `told` on.
+    async def open(
+        self, request_id: str, *, told: int, kiosk_id: str, may_watch: Callable[[], bool]
+    ) -> AsyncIterator[bytes]:
+        """The bytes of a stream, from the status after `told` on, for as long as the kiosk's
+        enrolment stays as it is; `may_watch` tells whether it still is at the beginning.
 
         It listens before it reads what was, so that nothing falls in between, and tells each number
         once. With the store down it begins with what is live.
         """
-        with self._slots.one(), self._hub.watch(request_id) as subscription:
+        with (
+            self._slots.one(),
+            self._hub.watch(request_id, kiosk_id=kiosk_id) as subscription,
+        ):
+            if not may_watch():  # revoked between the answer's head and here
+                return
             watch = _Watch(request_id, self._read_model, subscription, Journal(told))
             yield b"retry: 2000\n\n"
             async for chunk in watch.run(self._heartbeat, self._grace):

@@ -19,6 +19,7 @@ Found = TypeVar("Found")
 _REST_AFTER_FAILURE = 1.0
 """Seconds for which a store that did not answer is not asked again."""
 _MOST_AT_ONCE = 200
+_APART = 0.005
 
 
 class ReadModel:
@@ -84,8 +85,8 @@ class DigestLookup:
     """Answers `Acceptor`: one query at a time, for all who have come to ask meanwhile.
 
     A look-up costs the store and this process about the same for one id as for a hundred, and
-    almost every submission needs one. A store that fails is left alone for a second, so that being
-    down costs submissions nothing.
+    almost every submission needs one; so under load they begin `_APART` seconds after each other.
+    A store that fails is left alone for a second, so that being down costs submissions nothing.
     """
 
     def __init__(self, read_model: ReadModel, *, seconds: float) -> None:
@@ -93,6 +94,7 @@ class DigestLookup:
         self._seconds = seconds
         self._waiting: dict[str, asyncio.Future[str | None]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._last = 0.0
         self._rest_until = 0.0
 
     async def digest(self, request_id: str) -> str | None:
@@ -109,6 +111,10 @@ class DigestLookup:
     async def _work(self) -> None:
         try:
             while self._waiting:
+                loop = asyncio.get_running_loop()
+                if (early := self._last + _APART - loop.time()) > 0:
+                    await asyncio.sleep(early)
+                self._last = loop.time()
                 batch = dict(list(self._waiting.items())[:_MOST_AT_ONCE])
                 for request_id in batch:
                     del self._waiting[request_id]

@@ -38,6 +38,8 @@ def full(record: RequestRecord, keys: KeyRing) -> Body:
     for field in ("reason", "expected_by"):
         if field in last:
             body[field] = last[field]
+    if keys.destroyed(record.sealed):
+        body["personal_data"] = "destroyed"
     if record.status is Status.COMPLETED and (result := _result(record, keys)) is not None:
         body["outcome"] = result
     if record.rating is not None:
@@ -83,7 +85,7 @@ def _result(record: RequestRecord, keys: KeyRing) -> Any:
         return None
     try:
         return keys.open(record.request_id, sealed, "result")
-    except Unreadable:
-        # Its key was destroyed when its time was over: the rest is still worth telling.
-        log.info("result_unreadable")
+    except Unreadable as error:
+        # Destroyed, or its key is on the way to this replica: the rest is still worth telling.
+        log.info("result_unreadable", why=type(error).__name__)
         return None

@@ -26,6 +26,7 @@ from tongban_common.tokens import Kiosk
 from tongban_intake.http.body import canonical
 from tongban_intake.http.limits import Slots
 from tongban_intake.problems import Kind, Problem
+from tongban_intake.submission import assistance
 from tongban_intake.submission.checks import Checker
 from tongban_intake.submission.models import Company, Submission
 from tongban_intake.submission.recent import Recent, Seen
@@ -62,8 +63,12 @@ class Acceptor:
         publisher: EventPublisher,
         clock: BusinessClock,
         slots: Slots,
+        pseudonym_secret: str,
+        sign_in: bool,
     ) -> None:
         self._secret = id_secret
+        self._pseudonym_secret = pseudonym_secret
+        self._sign_in = sign_in
         self._checker = checker
         self._recent = recent
         self._digests = digests
@@ -82,7 +87,7 @@ class Acceptor:
         """Return the request's id once Kafka has it on all in-sync replicas.
 
         Raises:
-            Problem: 400, 404, 422; 503 when Kafka does not acknowledge or too many wait for it.
+            Problem: 400, 403, 404, 422; 503 where Kafka does not acknowledge, or too many wait.
         """
         request_id = ids.request_id(
             self._secret, kiosk_id=kiosk.kiosk_id, branch_id=kiosk.branch_id, key=key
@@ -92,7 +97,10 @@ class Acceptor:
             if await self._known(request_id, digest):
                 return request_id
             now = self._clock.now()
-            submission, item = self._checker.check(body, today=now.date())
+            submission, item = self._checker.check(
+                body, today=now.date(), signed_in=kiosk.assistant
+            )
+            assistance.must_be_allowed(submission, kiosk, sign_in=self._sign_in)
             event = self._event(
                 request_id=request_id,
                 digest=digest,
@@ -167,6 +175,7 @@ class Acceptor:
     ) -> RequestSubmitted:
         days = max(_LEAST_DAYS, item.limits.legal_working_days * _DAYS_PER_LEGAL_DAY)
         applicant = submission.applicant.model_dump(exclude_none=True)
+        assistant, proved = assistance.who(submission, kiosk)
         return RequestSubmitted(
             request_id=request_id,
             item=snapshot(item),
@@ -174,7 +183,8 @@ class Acceptor:
                 kiosk_id=kiosk.kiosk_id,
                 branch_id=kiosk.branch_id,
                 channel=submission.channel,
-                assistant=submission.assistant,
+                assistant=assistant,
+                assistant_proved=proved,
             ),
             applicant=self._facts(submission, now),
             print=item.printable if submission.print is None else submission.print,
@@ -186,19 +196,17 @@ class Acceptor:
 
     def _facts(self, submission: Submission, now: datetime) -> ApplicantFacts:
         """What analysts may know: of a person by the ID number, of a company by its code."""
-        applicant = submission.applicant
+        applicant, secret = submission.applicant, self._pseudonym_secret
         if isinstance(applicant, Company):
             return ApplicantFacts(
                 type="company",
-                pseudonym=ids.pseudonym(self._secret, kind="uscc", number=applicant.uscc),
+                pseudonym=ids.pseudonym(secret, kind="uscc", number=applicant.uscc),
                 region=applicant.uscc[2:4],
             )
         resident = applicant.id_type == "resident_id"
         return ApplicantFacts(
             type="person",
-            pseudonym=ids.pseudonym(
-                self._secret, kind=applicant.id_type, number=applicant.id_number
-            ),
+            pseudonym=ids.pseudonym(secret, kind=applicant.id_type, number=applicant.id_number),
             region=applicant.id_number[:2] if resident else None,
             age_band=identity.age_band(applicant.id_number, now.date()) if resident else None,
         )

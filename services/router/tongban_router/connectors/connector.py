@@ -25,12 +25,12 @@ import structlog
 from tongban_common import faultpoints
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import CallKind, OutcomeKind
-from tongban_common.envelope import KeyRing, Unreadable
+from tongban_common.envelope import Destroyed, KeyMissing, KeyRing, Unreadable
 from tongban_common.events import Event, MalformedEvent, decode
 from tongban_common.events.models import DocumentRef, ProvinceCall
 from tongban_common.kafka import Cause, Poison, Record, Retry
 from tongban_common.store import StoreUnavailable
-from tongban_router.connectors import refusals
+from tongban_router.connectors import refusals, texts
 from tongban_router.connectors.answers import about, form_part, is_done, withdrawn
 from tongban_router.connectors.books import Books, Doubt, Work
 from tongban_router.connectors.caller import Caller
@@ -130,6 +130,9 @@ class Connector:
                 raise await self._not_now(record, event, work, error) from None
             except (Shut, Later, Down, Unclear) as reason:
                 raise await self._not_now(record, event, work, reason) from None
+            except Destroyed:
+                # Nothing that names the applicant is left to send; it has not been sent before.
+                await self._reporter.not_sent(call, cause="destroyed", reason=texts.DESTROYED)
             except StoreUnavailable as away:
                 work.failures += 1
                 await self._tell(call, work, Closure("store"))
@@ -253,11 +256,7 @@ class Connector:
         """Have it done; None where its time is up, and nothing was sent."""
         if self._too_late(call):
             return None
-        try:
-            applicant = self._keys.open(call.request_id, call.sealed, "applicant")
-            form = self._keys.open(call.request_id, call.sealed, form_part(call))
-        except Unreadable as error:
-            raise Poison("the envelope cannot be opened") from error
+        applicant, form = self._opened(call)
 
         async def send() -> Answer:
             # All that follows was true when we came; we may have stood before the gateway since.
@@ -281,6 +280,28 @@ class Connector:
             return await self._caller.call(call.call, send, effect=True)
         except _TimeIsUp:
             return None
+
+    def _opened(self, call: ProvinceCall) -> tuple[Any, Any]:
+        """Applicant and form, as far as the call needs them.
+
+        Raises:
+            Destroyed: their key is no more.
+            Retry: their key has not come yet.
+            Poison: they are not what was sealed.
+        """
+        if call.call is CallKind.WITHDRAW:
+            return None, None
+        try:
+            return (
+                self._keys.open(call.request_id, call.sealed, "applicant"),
+                self._keys.open(call.request_id, call.sealed, form_part(call)),
+            )
+        except Destroyed:
+            raise
+        except KeyMissing as error:
+            raise Retry("the key has not come yet", after=2.0) from error
+        except Unreadable as error:
+            raise Poison("the envelope cannot be opened") from error
 
     def _too_late(self, call: ProvinceCall) -> bool:
         """Whether it must not be sent any more. Taking back is never too late."""
@@ -335,7 +356,10 @@ class Connector:
                     "fetch", lambda: self._gateway.fetch(call.request_id, document), effect=False
                 )
 
-            kept = [await self._documents.keep(call, each, fetch) for each in answer.documents]
+            try:
+                kept = [await self._documents.keep(call, each, fetch) for each in answer.documents]
+            except Destroyed:
+                kept = []  # nobody could read it; the request ends without it
         await self._reporter.answer(call, answer, kept)
 
     def _perhaps_give_up(

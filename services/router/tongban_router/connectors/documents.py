@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from tongban_common import faultpoints
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import derived_id
-from tongban_common.envelope import Unreadable
+from tongban_common.envelope import Destroyed, KeyMissing, Unreadable
 from tongban_common.events.models import DocumentRef, ProvinceCall
-from tongban_common.kafka import Poison
+from tongban_common.kafka import Poison, Retry
 from tongban_common.store import DocumentStore
 from tongban_common.store.documents import MAX_BYTES
 from tongban_router.connectors.gateway import Broken, OfferedDocument
@@ -69,7 +69,8 @@ class DocumentKeeper:
         Raises:
             Broken: it is not what the signed answer announced, or no PDF.
             StoreUnavailable: not now; nothing was fetched where the store was away before.
-            Poison: the request's key is gone.
+            Destroyed: the request's key is no more.
+            Poison: the request's envelope cannot be opened.
             Whatever `fetch` raises.
         """
         document_id = derived_id("document", call.request_id, offered.sha256)
@@ -91,6 +92,10 @@ class DocumentKeeper:
                 kept = await self._store.put(
                     call.request_id, ref, pdf, call.sealed, at=self._clock.now()
                 )
+            except Destroyed:
+                raise
+            except KeyMissing as error:
+                raise Retry("the key has not come yet", after=2.0) from error
             except Unreadable as error:
                 raise Poison("the envelope cannot be opened") from error
             faultpoints.reached("connector.after_store_document")

@@ -9,12 +9,13 @@ import structlog
 
 from tongban_common.catalogue.holidays import load_holidays
 from tongban_common.catalogue.loader import load_provinces
-from tongban_common.envelope import KeyRing
 from tongban_common.kafka import EventProducer
+from tongban_common.keyring.follow import KeyRingFile
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store
 from tongban_router.connectors import rest
+from tongban_router.connectors.callbacks import CallbackEndpoint
 from tongban_router.connectors.inspector import Inspector
 from tongban_router.connectors.pauses import Pauses, following
 from tongban_router.connectors.province import Means, ProvinceRunner
@@ -26,7 +27,7 @@ log = structlog.get_logger()
 async def run(settings: ConnectorSettings) -> None:
     """Work until SIGTERM or SIGINT, then drain."""
     provinces = load_provinces(settings.catalogue)
-    keys = KeyRing.parse(settings.keyring.get_secret_value())
+    ring = KeyRingFile(settings.keyring.get_secret_value())
     store = Store(settings.store, settings.store_name)
     try:
         async with (
@@ -38,23 +39,37 @@ async def run(settings: ConnectorSettings) -> None:
                 settings=settings,
                 session=session,
                 producer=producer,
-                documents=DocumentStore(store, keys),
+                documents=DocumentStore(store, ring.keys),
                 inspector=inspector,
                 holidays=load_holidays(settings.catalogue),
-                keys=keys,
+                keys=ring.keys,
             )
             pauses = Pauses(settings.kafka, settings.clock)
             runners = [
                 ProvinceRunner(means, provinces[code], sources=[pauses.source(code)])
                 for code in settings.province_codes()
             ]
-            await _serve(settings, runners, pauses)
+            callbacks = CallbackEndpoint(
+                {code: province.gateway.rate_per_s for code, province in provinces.items()},
+                producer=producer,
+                clock=settings.clock,
+                gateway_secret=settings.gateway_secret.get_secret_value(),
+                id_secret=settings.id_secret.get_secret_value(),
+            )
+            following_ring = asyncio.create_task(ring.run(), name="key-ring")
+            try:
+                await _serve(settings, runners, pauses, callbacks)
+            finally:
+                following_ring.cancel()
     finally:
         store.close()
 
 
 async def _serve(
-    settings: ConnectorSettings, runners: list[ProvinceRunner], pauses: Pauses
+    settings: ConnectorSettings,
+    runners: list[ProvinceRunner],
+    pauses: Pauses,
+    callbacks: CallbackEndpoint,
 ) -> None:
     stopping = asyncio.Event()
 
@@ -74,6 +89,7 @@ async def _serve(
             "pauses": pauses.readiness,
             **{runner.code: runner.readiness for runner in runners},
         },
+        routes=callbacks.routes(),
     )
     async with health, following(pauses, stopping), asyncio.TaskGroup() as group:
         for runner in runners:

@@ -151,13 +151,7 @@ class RestGateway:
         status, said = await self._call("POST", path, body)
         if status == 200 or (status == 409 and said.get("code") == "duplicate"):
             return _shaped(said)
-        code = code_of(said.get("code"))
-        if status in (401, 403) or code == "too_late":
-            # Not about this application: it would be the same for any other.
-            raise Barred(code)
-        if 400 <= status < 500:
-            raise Refused(code)
-        raise (Unclear if status >= 500 else Broken)(f"answered {status}")
+        raise refusal(status, said)
 
     async def _call(
         self, method: str, path: str, body: dict[str, Any] | None
@@ -291,6 +285,17 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
             raise Broken("an answer beyond all bounds")
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def refusal(status: int, said: dict[str, Any]) -> Exception:
+    """What a signed answer means that is not the one to the call."""
+    code = code_of(said.get("code"))
+    if status in (401, 403) or code == "too_late":
+        # Not about this application: it would be the same for any other.
+        return Barred(code)
+    if 400 <= status < 500:
+        return Refused(code)
+    return (Unclear if status >= 500 else Broken)(f"answered {status}")
 
 
 def _shaped(said: dict[str, Any]) -> Answer:

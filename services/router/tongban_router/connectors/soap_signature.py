@@ -1,4 +1,4 @@
-"""The signature on SOAP messages: XML Signature with HMAC-SHA256 in WS-Security. ADR 0008 says why.
+"""The signature on SOAP messages: XML Signature with HMAC-SHA256 in WS-Security. ADR 0010 says why.
 
 Pure functions, used by both sides. A signature covers everything in the envelope but itself: the
 body, every block of the header, everything else in Security. So there is nothing that could be

@@ -1,0 +1,128 @@
+"""What stands on control.kiosks about a kiosk, and how enrolling and revoking change it.
+
+Pure: a record in, a record out. `register` reads and writes them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+DeviceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Zone = Literal["cross_province", "yangtze_delta", "local"]
+MOST_KEYS = 3
+"""Of one kiosk: the old and the new one while they change, and one that was forgotten."""
+
+
+class EnrolmentError(ValueError):
+    """What was asked cannot be done to this record; the text says why."""
+
+
+class KioskKey(BaseModel):
+    """A public key of a kiosk: Ed25519 as in RFC 8037."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    kid: str = Field(description="JWK thumbprint (RFC 7638), base64url")
+    x: str = Field(pattern=r"^[A-Za-z0-9_-]{43}$", description="the public key, base64url")
+    added_at: AwareDatetime
+
+
+class KioskRecord(BaseModel):
+    """A kiosk on control.kiosks, by its id. Times are of the wall clock.
+
+    `epoch` counts what makes running bearer tokens void: a revocation, keys taken away, a move. A
+    token carries the epoch that it was issued in, so that a replica needs nothing but the newest
+    record to refuse it, and no clock.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    kind: Literal["kiosk"] = "kiosk"
+    kiosk_id: DeviceId
+    branch_id: DeviceId
+    zone: Zone = "cross_province"
+    keys: tuple[KioskKey, ...] = ()
+    epoch: int = 0
+    enrolled_at: AwareDatetime
+    revoked_at: AwareDatetime | None = None
+    reason: str | None = Field(None, description="why it was revoked, in the operator's words")
+
+    @property
+    def valid(self) -> bool:
+        """Whether it may knock."""
+        return self.revoked_at is None
+
+
+def enrolled(
+    known: KioskRecord | None,
+    *,
+    kiosk_id: str,
+    branch_id: str | None,
+    zone: str | None,
+    key: KioskKey,
+    replace: bool,
+    now: datetime,
+) -> KioskRecord:
+    """The record with this key on it.
+
+    A kiosk that is there keeps its older keys unless they are to be replaced, so that a key can be
+    changed without a moment in which none works. One that was revoked starts with this key alone.
+    Asked again with the same, nothing changes.
+
+    Raises:
+        EnrolmentError: no branch for a new kiosk, or too many keys.
+        pydantic.ValidationError: an id or zone that is none.
+    """
+    if known is None or not known.valid:
+        branch = branch_id or (known.branch_id if known else None)
+        if branch is None:
+            raise EnrolmentError(f"{kiosk_id} is new: say at which branch it stands")
+        return KioskRecord.model_validate(
+            {
+                "kiosk_id": kiosk_id,
+                "branch_id": branch,
+                "zone": zone or (known.zone if known else "cross_province"),
+                "keys": (key,),
+                "epoch": known.epoch if known else 0,
+                "enrolled_at": now,
+            }
+        )
+    place = {"branch_id": branch_id or known.branch_id, "zone": zone or known.zone}
+    moved = place != {"branch_id": known.branch_id, "zone": known.zone}
+    others = tuple(each for each in known.keys if each.kid != key.kid)
+    held = next((each for each in known.keys if each.kid == key.kid), key)
+    keys = (held,) if replace else (known.keys if held is not key else (*others, key))
+    if len(keys) > MOST_KEYS:
+        raise EnrolmentError(
+            f"{kiosk_id} has {len(known.keys)} keys; revoke one by its kid, or replace them all"
+        )
+    void = moved or not {each.kid for each in known.keys} <= {each.kid for each in keys}
+    epoch = known.epoch + 1 if void else known.epoch
+    changed = {**known.model_dump(), **place, "keys": keys, "epoch": epoch}
+    return KioskRecord.model_validate(changed)
+
+
+def revoked(
+    known: KioskRecord | None, *, now: datetime, reason: str | None, kid: str | None = None
+) -> KioskRecord:
+    """The record without any key, or without the one that `kid` names.
+
+    Raises:
+        EnrolmentError: no such kiosk or key; or its last key, which is revoking the kiosk.
+    """
+    if known is None:
+        raise EnrolmentError("no such kiosk was ever enrolled")
+    if not known.valid:
+        return known
+    if kid is None:
+        gone = {"keys": (), "revoked_at": now, "reason": reason}
+        return known.model_copy(update={**gone, "epoch": known.epoch + 1})
+    left = tuple(each for each in known.keys if each.kid != kid)
+    if left == known.keys:
+        raise EnrolmentError(f"{known.kiosk_id} has no key {kid}")
+    if not left:
+        raise EnrolmentError(f"{kid} is the last key of {known.kiosk_id}: revoke the kiosk")
+    return known.model_copy(update={"keys": left, "epoch": known.epoch + 1})

@@ -1,0 +1,126 @@
+"""Changing control.kiosks and control.assistants: read, decide, write, as one step.
+
+An operator who adds a key while another revokes must not undo the revocation. Kafka has no
+compare-and-set, but it fences: whoever opens a transaction of the register's name ends those that
+were open under it. So a change opens its transaction first, then reads, then writes; when another
+change has begun meanwhile its write is refused, and it begins anew. Readers of these topics read
+committed records only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+import aiokafka
+from aiokafka.errors import KafkaError, ProducerFenced
+from pydantic import BaseModel
+
+from tongban_common.enrolment.assistants import AssistantRecord
+from tongban_common.enrolment.kiosks import KioskRecord
+from tongban_common.kafka import CompactedView, KafkaUnavailable
+from tongban_common.topics import CONTROL_ASSISTANTS, CONTROL_KIOSKS
+
+RecordT = TypeVar("RecordT", bound=BaseModel)
+READ_COMMITTED: Mapping[str, Any] = {"isolation_level": "read_committed"}
+"""How every reader of a register reads."""
+_HEADERS = [("content-type", b"application/json")]
+_TRANSACTION_MS = 15_000
+_ATTEMPTS = 8
+
+
+class Register(Generic[RecordT]):
+    """One topic of records by id, for operators' commands. Each call opens and closes its own
+    connections."""
+
+    def __init__(
+        self, bootstrap: str, topic: str, model: type[RecordT], *, timeout_s: float = 30.0
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._model = model
+        self._timeout_s = timeout_s
+
+    async def all(self) -> dict[str, RecordT]:
+        """Every record, by id.
+
+        Raises:
+            KafkaUnavailable: the topic is not there, or could not be read to its end in time.
+        """
+        view: CompactedView[RecordT] = CompactedView(
+            self._bootstrap, self._topic, self._model.model_validate_json, client=READ_COMMITTED
+        )
+        reading = asyncio.create_task(view.run())
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await view.wait_ready()
+        except TimeoutError:
+            raise KafkaUnavailable(
+                f"{self._topic} at {self._bootstrap} could not be read in {self._timeout_s:g} s"
+            ) from None
+        finally:
+            reading.cancel()
+            await asyncio.wait([reading])
+        return dict(view.values)
+
+    async def change(
+        self, changes: Mapping[str, Callable[[RecordT | None], RecordT]]
+    ) -> dict[str, RecordT]:
+        """Replace records by what each function makes of the newest one; all of them or none.
+
+        The functions may be called several times. What they raise ends the change, and nothing is
+        written. A record that comes back equal is not written again.
+
+        Raises:
+            KafkaUnavailable: not written in time, or not known to be; the change may be repeated.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s * 2):
+                for _ in range(_ATTEMPTS):
+                    try:
+                        return await self._change(changes)
+                    except ProducerFenced:  # another operator at the same moment
+                        await asyncio.sleep(random.uniform(0.05, 0.5))
+        except (KafkaError, TimeoutError) as error:
+            raise KafkaUnavailable(f"{self._topic} at {self._bootstrap}: {error!r}") from error
+        raise KafkaUnavailable(f"{self._topic}: too many change it at once; try again")
+
+    async def _change(
+        self, changes: Mapping[str, Callable[[RecordT | None], RecordT]]
+    ) -> dict[str, RecordT]:
+        producer = aiokafka.AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            client_id=f"register-{self._topic}",
+            transactional_id=f"tongban-register-{self._topic}",
+            transaction_timeout_ms=_TRANSACTION_MS,
+            enable_idempotence=True,
+        )
+        await producer.start()
+        try:
+            known = await self.all()
+            wanted = {key: make(known.get(key)) for key, make in changes.items()}
+            fresh = {key: record for key, record in wanted.items() if record != known.get(key)}
+            if fresh:
+                async with producer.transaction():
+                    for key, record in fresh.items():
+                        await producer.send(
+                            self._topic,
+                            record.model_dump_json().encode(),
+                            key=key.encode(),
+                            headers=_HEADERS,
+                        )
+            return wanted
+        finally:
+            await producer.stop()
+
+
+def kiosk_register(bootstrap: str) -> Register[KioskRecord]:
+    """control.kiosks."""
+    return Register(bootstrap, CONTROL_KIOSKS, KioskRecord)
+
+
+def assistant_register(bootstrap: str) -> Register[AssistantRecord]:
+    """control.assistants."""
+    return Register(bootstrap, CONTROL_ASSISTANTS, AssistantRecord)

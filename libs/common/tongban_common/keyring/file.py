@@ -1,0 +1,63 @@
+"""The file that a key ring is in: changed by one at a time, seen whole, for its owner alone."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tongban_common.keyring.ring import Ring
+
+Mark = tuple[int, int, int]
+
+
+def mark_of(path: Path) -> Mark:
+    """Changes whenever the file does: inode, time in ns, size. Follows links, as a mounted Secret
+    is swapped by one.
+
+    Raises:
+        OSError
+    """
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.with_name(f".{path.name}.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def change(path: Path, make: Callable[[Ring], Ring]) -> Ring:
+    """Replace the ring in the file by what `make` makes of it; what it raises leaves the file.
+
+    Raises:
+        OSError, RingError
+    """
+    with _locked(path):
+        ring = make(Ring.parse(path.read_text()))
+        write(path, ring)
+    return ring
+
+
+def write(path: Path, ring: Ring) -> None:
+    """Put a ring into a file of mode 0600, atomically and durably."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(ring.dump())
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

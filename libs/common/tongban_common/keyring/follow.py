@@ -1,0 +1,72 @@
+"""A process's key ring, kept like the file that it came from."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from tongban_common.envelope import KeyRing
+from tongban_common.keyring.file import Mark, mark_of
+from tongban_common.keyring.ring import Ring, RingError
+
+log = structlog.get_logger(__name__)
+
+CHANGES = Counter("tongban_keyring_changes", "Times that a changed key ring was taken over")
+UNUSABLE = Gauge("tongban_keyring_unusable", "1 while the key ring's file cannot be read")
+_EVERY_S = 1.0
+
+
+class KeyRingFile:
+    """The ring that `TONGBAN_KEYRING` says: JSON, which stays as it is, or @FILE, which is looked
+    at every second while `run` runs. A file that is gone or broken changes nothing, and is told.
+
+    Raises:
+        RingError, OSError: there is no ring to begin with.
+    """
+
+    def __init__(self, given: str, *, every_s: float = _EVERY_S) -> None:
+        self._path = Path(given[1:]) if given.startswith("@") else None
+        self._every_s = every_s
+        self._usable = True
+        self._mark: Mark | None = None
+        if self._path is None:
+            self.keys = KeyRing.parse(given)
+        else:
+            self._mark, ring = _read(self._path)
+            self.keys = KeyRing.of(ring)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        if self._path is None:
+            await asyncio.Event().wait()
+            return
+        while True:
+            await asyncio.sleep(self._every_s)
+            await self._look(self._path)
+
+    async def _look(self, path: Path) -> None:
+        try:
+            if await asyncio.to_thread(mark_of, path) == self._mark:
+                return
+            self._mark, ring = await asyncio.to_thread(_read, path)
+        except (OSError, RingError) as error:
+            # Told once: a broken file stays as broken as it is.
+            if self._usable:
+                log.error("keyring_unusable", error=str(error))
+            self._usable = False
+            UNUSABLE.set(1)
+            return
+        self.keys.adopt(ring)
+        CHANGES.inc()
+        self._usable = True
+        UNUSABLE.set(0)
+        log.info("keyring_changed", keys=sorted(ring.keys), destroyed=sorted(ring.destroyed))
+
+
+def _read(path: Path) -> tuple[Mark, Ring]:
+    # The mark first: a change in between is then seen once more, and never missed.
+    mark = mark_of(path)
+    return mark, Ring.parse(path.read_text())

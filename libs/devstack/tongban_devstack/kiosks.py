@@ -1,0 +1,124 @@
+"""The stack's own kiosks: enrolled for real, each with a key of its own, and their tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import aiohttp
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tongban_common.enrolment import KioskRecord, kiosk_register
+from tongban_common.enrolment.keyfiles import public_x, read_private, thumbprint, write_private
+from tongban_common.enrolment.kiosks import KioskKey, enrolled
+from tongban_common.enrolment.trading import Grant, TokenRefused, trade
+
+TOKEN_SECONDS = 7 * 24 * 3600
+"""A development setting: whoever tries the stack out keeps the ready line's token for days."""
+_PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A kiosk and where it stands."""
+
+    kiosk_id: str
+    branch_id: str
+    zone: str = "cross_province"
+
+
+class Where(Protocol):
+    """Addresses that are known once the stack has started."""
+
+    @property
+    def kafka(self) -> str:
+        """HOST:PORT."""
+
+    @property
+    def intake(self) -> str:
+        """Base URL."""
+
+
+class StackKiosks:
+    """Keeps one key a kiosk in `directory`, from run to run.
+
+    A kiosk of the stack that an operator revoked is let in again by the next run, which enrols it
+    anew: the ready line's token has to work.
+    """
+
+    def __init__(self, directory: Path, where: Where) -> None:
+        self._directory = directory
+        self._where = where
+        self._records: dict[str, KioskRecord] = {}
+        self._grants: dict[str, tuple[str, float]] = {}
+
+    async def enrol(self, places: Iterable[Place]) -> None:
+        """Enrol those that this run has not enrolled yet, all at once.
+
+        Raises:
+            KafkaUnavailable, EnrolmentError
+        """
+        changes = {
+            place.kiosk_id: partial(self._enrolled, place)
+            for place in places
+            if place.kiosk_id not in self._records
+        }
+        if changes:
+            self._records |= await kiosk_register(self._where.kafka).change(changes)
+
+    def record(self, kiosk_id: str) -> KioskRecord:
+        """What this run enrolled. Raises KeyError for others."""
+        return self._records[kiosk_id]
+
+    async def token(self, kiosk_id: str) -> str:
+        """A bearer for an enrolled kiosk, traded at intake; kept until most of its time is over.
+
+        Raises:
+            TokenRefused: a clear no, or no answer for a minute.
+        """
+        token, renew_at = self._grants.get(kiosk_id, ("", 0.0))
+        if time.monotonic() >= renew_at:
+            grant = await self._trade(kiosk_id)
+            token, renew_at = grant.token, time.monotonic() + 0.8 * grant.expires_in
+            self._grants[kiosk_id] = token, renew_at
+        return token
+
+    async def _trade(self, kiosk_id: str) -> Grant:
+        """Also while intake is being killed: each try signs anew, so none is a repeat."""
+        deadline = time.monotonic() + _PATIENCE_S
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+            while True:
+                try:
+                    return await trade(
+                        session, self._where.intake, kiosk_id=kiosk_id, key=self._key(kiosk_id)
+                    )
+                except (aiohttp.ClientError, TimeoutError, TokenRefused) as error:
+                    # A replica that has only just been told of the kiosk may say no at first.
+                    if time.monotonic() > deadline:
+                        raise TokenRefused(0, f"no token for {kiosk_id}: {error}") from error
+                await asyncio.sleep(0.2)
+
+    def _enrolled(self, place: Place, known: KioskRecord | None) -> KioskRecord:
+        x = public_x(self._key(place.kiosk_id).public_key())
+        now = datetime.now(UTC).replace(microsecond=0)
+        return enrolled(
+            known,
+            kiosk_id=place.kiosk_id,
+            branch_id=place.branch_id,
+            zone=place.zone,
+            key=KioskKey(kid=thumbprint(x), x=x, added_at=now),
+            replace=False,
+            now=now,
+        )
+
+    def _key(self, kiosk_id: str) -> Ed25519PrivateKey:
+        path = self._directory / f"{kiosk_id}.pem"
+        if not path.exists():
+            write_private(path, Ed25519PrivateKey.generate())
+        return read_private(path.read_text())

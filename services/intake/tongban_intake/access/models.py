@@ -1,0 +1,24 @@
+"""The bodies of the two ways to sign in."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from tongban_common.enrolment.kiosks import DeviceId
+from tongban_intake.submission.models import Sent
+
+
+class TokenRequest(BaseModel):
+    """The form of RFC 7523."""
+
+    grant_type: Literal["urn:ietf:params:oauth:grant-type:jwt-bearer"]
+    assertion: str = Field(description="JWT signed with the kiosk's key, EdDSA (RFC 8037)")
+
+
+class AssistantSignIn(Sent):
+    """Who signs in."""
+
+    assistant_id: DeviceId
+    pin: str = Field(min_length=1, max_length=64, description="6 to 12 digits")

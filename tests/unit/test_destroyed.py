@@ -1,0 +1,170 @@
+"""What workers do with a request whose key is destroyed, or has not come to them yet."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from tongban_common.clock import BusinessClock
+from tongban_common.domain.status import CallKind, OutcomeKind, PrintStatus, Status
+from tongban_common.envelope import KeyRing
+from tongban_common.events import Body, Event, decode, encode
+from tongban_common.events.models import (
+    ApplicantFacts,
+    ItemSnapshot,
+    NotificationReported,
+    Origin,
+    PrintReported,
+    ProvinceCall,
+    ProvinceOutcome,
+    RequestCompleted,
+    RequestStatus,
+    Sealed,
+)
+from tongban_common.events.publisher import EventPublisher
+from tongban_common.kafka import Record, Retry
+from tongban_common.keyring import Ring
+from tongban_notify.handler import NotifyHandler
+from tongban_printing.documents import DocumentMaker
+from tongban_printing.handler import PrintingHandler
+from tongban_router.connectors.connector import Connector
+from tongban_router.connectors.gateway import Answer, GatewayState, Result
+
+NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
+FIRST = Ring.parse(json.dumps({"active": "k1", "keys": {"k1": "A" * 43}}))
+SECOND = FIRST.rotated(now=NOW, after=timedelta(0), kid="k2")
+GONE = SECOND.without("k1", now=NOW + timedelta(days=200))
+PARTS = {"applicant": {"type": "person", "name": "张三", "phone": "13800138000"}, "form": {}}
+OLD = KeyRing.of(FIRST).seal("r-1", PARTS)
+ITEM = ItemSnapshot(
+    code="1", version=1, name="证明", category="c", province="340000", kind="print",
+    template="certificate", promised_days=1,
+)  # fmt: skip
+ORIGIN = Origin(kiosk_id="k-1", branch_id="b-1", channel="self_service")
+FACTS = ApplicantFacts(type="person", pseudonym="p")
+
+
+class Sent:
+    """What was published; each can be read again, as its readers will."""
+
+    def __init__(self) -> None:
+        self.bodies: list[Any] = []
+
+    async def send(self, _: str, *, key: Any, value: Any, headers: Any) -> None:
+        assert key == b"r-1"
+        self.bodies.append(decode(value, headers).body)
+
+
+def record(body: Body) -> Record:
+    value, headers = encode(Event(id="e", source="s", body=body, time=NOW))
+    return Record("t", 0, 0, 0, b"r-1", value, headers, maybe_seen=False, assigned_at=0.0)
+
+
+def completed(sealed: Sealed) -> RequestCompleted:
+    return RequestCompleted(
+        request_id="r-1", item=ITEM, origin=ORIGIN, applicant=FACTS, print=True, submitted_at=NOW,
+        completed_at=NOW, sealed=sealed,
+    )  # fmt: skip
+
+
+def status(sealed: Sealed) -> RequestStatus:
+    return RequestStatus(
+        request_id="r-1", seq=3, status=Status.EXPIRED, at=NOW, by="router", item=ITEM,
+        origin=ORIGIN, applicant=FACTS, submitted_at=NOW, print=True, body_digest="d",
+        sealed=sealed,
+    )  # fmt: skip
+
+
+def notify(keys: KeyRing, sent: Sent) -> NotifyHandler:
+    return NotifyHandler(
+        keys=keys, delivery=cast(Any, None), publisher=EventPublisher(sent, "notify"), secret="s"
+    )
+
+
+def printing(keys: KeyRing, sent: Sent) -> PrintingHandler:
+    nothing = cast(Any, None)
+    maker = DocumentMaker(renderer=nothing, documents=nothing, keys=keys)
+    return PrintingHandler(
+        maker=maker, printables=nothing, spool=nothing, spooler=nothing, outbox=nothing,
+        publisher=EventPublisher(sent, "printing"),
+    )  # fmt: skip
+
+
+def connector(keys: KeyRing, sent: Sent, known: Answer | None = None) -> Connector:
+    async def look_up(_: str) -> Answer | None:
+        return known
+
+    return Connector(
+        "340000",
+        cast(Any, SimpleNamespace(look_up=look_up)),  # to send anything would be an error
+        publisher=EventPublisher(sent, "connectors"),
+        keys=keys,
+        clock=BusinessClock.real(),
+        timeout_s=1.0,
+        concurrency=1,
+        rate_per_s=100.0,
+        lease_remaining=lambda: 100.0,
+    )
+
+
+def call(kind: CallKind, sealed: Sealed) -> ProvinceCall:
+    return ProvinceCall(
+        request_id="r-1", call=kind, call_id="c-1", item=ITEM, sealed=sealed,
+        not_after=datetime.now(UTC) + timedelta(days=1),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("body", [completed(OLD), status(OLD)], ids=["completed", "expired"])
+async def test_a_message_to_nobody_is_on_record_once(body: Body) -> None:
+    sent = Sent()
+    for _ in range(2):
+        await notify(KeyRing.of(GONE), sent).handle(record(body))
+    assert sent.bodies[0] == sent.bodies[1]
+    told = sent.bodies[0]
+    assert isinstance(told, NotificationReported)
+    assert (told.status, told.provider) == ("suppressed", None)
+
+
+async def test_a_sheet_that_cannot_be_made_any_more_is_cancelled() -> None:
+    sent = Sent()
+    await printing(KeyRing.of(GONE), sent).handle(record(completed(OLD)))
+    (told,) = sent.bodies
+    assert isinstance(told, PrintReported)
+    assert (told.status, told.document) == (PrintStatus.CANCELLED, None)
+    assert "销毁" in (told.reason or "")
+
+
+async def test_what_was_not_sent_never_will_be() -> None:
+    sent = Sent()
+    await connector(KeyRing.of(GONE), sent).handle(record(call(CallKind.SUBMIT, OLD)))
+    (told,) = sent.bodies
+    assert isinstance(told, ProvinceOutcome)
+    assert (told.outcome, told.cause) == (OutcomeKind.NOT_SENT, "destroyed")
+
+
+async def test_what_a_province_has_done_ends_without_its_result() -> None:
+    sent = Sent()
+    result = Result(number="1", issuer="i", issued_on="2026-03-02", facts=[], table=None)
+    known = Answer(request_id="r-1", state=GatewayState.COMPLETED, result=result)
+    await connector(KeyRing.of(GONE), sent, known).handle(record(call(CallKind.POLL, OLD)))
+    (told,) = sent.bodies
+    assert (told.outcome, told.sealed) == (OutcomeKind.COMPLETED, None)
+
+
+async def test_a_key_that_has_not_come_yet_is_waited_for_by_all() -> None:
+    """A writer was given the new key before these readers: nothing is put aside."""
+    early, late, sent = KeyRing.of(SECOND), KeyRing.of(FIRST), Sent()
+    sealed = early.seal("r-1", PARTS)
+    assert sealed.kid == "k2"
+    for handler, body in (
+        (notify(late, sent), completed(sealed)),
+        (printing(late, sent), completed(sealed)),
+        (connector(late, sent), call(CallKind.SUBMIT, sealed)),
+    ):
+        with pytest.raises(Retry):
+            await handler.handle(record(body))
+    assert sent.bodies == []
