@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from tests.unit.connector_kit import Keeper, Scripted, answer
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import CallKind, OutcomeKind, PrintStatus, Status
-from tongban_common.envelope import KeyRing
+from tongban_common.envelope import Destroyed, KeyRing
 from tongban_common.events import Body, Event, decode, encode
 from tongban_common.events.models import (
     ApplicantFacts,
@@ -31,8 +31,11 @@ from tongban_common.keyring import Ring
 from tongban_notify.handler import NotifyHandler
 from tongban_printing.documents import DocumentMaker
 from tongban_printing.handler import PrintingHandler
+from tongban_router.connectors.breaker import Breaker
 from tongban_router.connectors.connector import Connector
-from tongban_router.connectors.gateway import Answer, GatewayState, Result
+from tongban_router.connectors.gate import Gate
+from tongban_router.connectors.gateway import Answer, OfferedDocument
+from tongban_router.connectors.reports import Reporter
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 FIRST = Ring.parse(json.dumps({"active": "k1", "keys": {"k1": "A" * 43}}))
@@ -95,15 +98,16 @@ def printing(keys: KeyRing, sent: Sent) -> PrintingHandler:
 
 
 def connector(keys: KeyRing, sent: Sent, known: Answer | None = None) -> Connector:
-    async def look_up(_: str) -> Answer | None:
-        return known
-
+    clock = BusinessClock.real()
+    gateway = Scripted(look_up=[known], submit=[AssertionError("sent")])
     return Connector(
         "340000",
-        cast(Any, SimpleNamespace(look_up=look_up)),  # to send anything would be an error
-        publisher=EventPublisher(sent, "connectors"),
+        gateway,
+        gate=Gate("340000", clock=clock, sources=[], breaker=Breaker()),
+        documents=cast(Any, Keeper(Destroyed("k1"))),
+        reporter=Reporter("340000", EventPublisher(sent, "connectors"), keys, clock),
         keys=keys,
-        clock=BusinessClock.real(),
+        clock=clock,
         timeout_s=1.0,
         concurrency=1,
         rate_per_s=100.0,
@@ -143,16 +147,17 @@ async def test_what_was_not_sent_never_will_be() -> None:
     await connector(KeyRing.of(GONE), sent).handle(record(call(CallKind.SUBMIT, OLD)))
     (told,) = sent.bodies
     assert isinstance(told, ProvinceOutcome)
-    assert (told.outcome, told.cause) == (OutcomeKind.NOT_SENT, "destroyed")
+    assert told.outcome is OutcomeKind.NOT_SENT
+    assert "销毁" in (told.reason or "")
 
 
 async def test_what_a_province_has_done_ends_without_its_result() -> None:
     sent = Sent()
-    result = Result(number="1", issuer="i", issued_on="2026-03-02", facts=[], table=None)
-    known = Answer(request_id="r-1", state=GatewayState.COMPLETED, result=result)
+    paper = OfferedDocument(name="d", title="证明", size=9, sha256="ab" * 32)
+    known = answer("r-1", documents=[paper])
     await connector(KeyRing.of(GONE), sent, known).handle(record(call(CallKind.POLL, OLD)))
     (told,) = sent.bodies
-    assert (told.outcome, told.sealed) == (OutcomeKind.COMPLETED, None)
+    assert (told.outcome, told.sealed, told.documents) == (OutcomeKind.COMPLETED, None, [])
 
 
 async def test_a_key_that_has_not_come_yet_is_waited_for_by_all() -> None:

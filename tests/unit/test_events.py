@@ -10,7 +10,7 @@ import pytest
 
 from tongban_common.clock import BusinessClock
 from tongban_common.events import MODELS, Event, MalformedEvent, decode, encode
-from tongban_common.events.models import NotificationReported, RequestStatus, TimerDue
+from tongban_common.events.models import RequestStatus, TimerDue
 
 GOLDEN = Path(__file__).parent / "golden"
 NOW = BusinessClock.real().now()
@@ -107,13 +107,3 @@ def test_a_refused_value_is_not_quoted() -> None:
     with pytest.raises(MalformedEvent) as raised:
         decode(b'{"request_id": "r", "seq": "310101199003078690"}', wrong)
     assert "310101199003078690" not in str(raised.value)
-
-
-def test_what_the_schema_asks_for_is_told_also_where_it_is_nothing() -> None:
-    told = NotificationReported(
-        request_id="r-1", reference="m", template="expired", channel="sms", status="suppressed",
-        provider=None, at=NOW,
-    )  # fmt: skip
-    value, headers = encode(Event(id="e", source="s", body=told, time=NOW))
-    assert decode(value, headers).body == told
-    assert b'"reason"' not in value

@@ -35,11 +35,11 @@ def application() -> typer.Typer:
     )
     topics.register(app)
     catalogue.register(app)
+    kiosk.register(app)
+    assistant.register(app)
     provinces.register(app)
     dead_letters.register(app)
     requests.register(app)
-    kiosk.register(app)
-    assistant.register(app)
     for entry_point in entry_points(group="tongban.commands"):
         entry_point.load()(app)
     return app

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Generic, TypeVar
 
-import orjson
 from pydantic import ValidationError
 
 from tongban_common.events.models import MODELS, Body
@@ -63,21 +61,7 @@ def encode(event: Event[Body]) -> tuple[bytes, Headers]:
         headers.append(("ce_repeat", b"true"))
     if event.traceparent:
         headers.append(("traceparent", event.traceparent.encode()))
-    return _text(event.body), headers
-
-
-def _text(body: Body) -> bytes:
-    """What is absent is left out, unless the schema asks for it: there, null says so."""
-    nulls = [name for name in _required(type(body)) if getattr(body, name) is None]
-    if not nulls:
-        return body.model_dump_json(exclude_none=True).encode()
-    told = body.model_dump(mode="json", exclude_none=True)
-    return orjson.dumps({**told, **dict.fromkeys(nulls)})
-
-
-@cache
-def _required(model: type[Body]) -> tuple[str, ...]:
-    return tuple(name for name, field in model.model_fields.items() if field.is_required())
+    return event.body.model_dump_json(exclude_none=True).encode(), headers
 
 
 def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event[Body]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
@@ -46,6 +48,16 @@ class KeyRingFile:
         while True:
             await asyncio.sleep(self._every_s)
             await self._look(self._path)
+
+    @asynccontextmanager
+    async def followed(self) -> AsyncIterator[None]:
+        """Run it beside what is done inside."""
+        running = asyncio.create_task(self.run(), name="keyring")
+        try:
+            yield
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
 
     async def _look(self, path: Path) -> None:
         try:

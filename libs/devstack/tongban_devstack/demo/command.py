@@ -51,9 +51,8 @@ async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:
     options = StackOptions(data=data.absolute(), profile="demo", clock=clock)
     async with Stack(options) as stack:
         console.print(f"All is up after {time.monotonic() - started:.0f} s.")
-        plan = _plan(requests)
-        await stack.enrol({Place(visit.kiosk_id, visit.branch_id) for visit in plan})
-        day = Day(plan)
+        day = Day(_plan(requests))
+        await stack.enrol({Place(visit.kiosk_id, visit.branch_id) for visit in day.visits})
         began = time.monotonic()
         player = Player(stack, day, seconds=seconds, mishaps=Mishaps())
         view = View(stack, day, clock, load_provinces())

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -25,13 +26,13 @@ import structlog
 from tongban_common import faultpoints
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import CallKind, OutcomeKind
-from tongban_common.envelope import Destroyed, KeyMissing, KeyRing, Unreadable
+from tongban_common.envelope import Destroyed, KeyRing
 from tongban_common.events import Event, MalformedEvent, decode
 from tongban_common.events.models import DocumentRef, ProvinceCall
 from tongban_common.kafka import Cause, Poison, Record, Retry
 from tongban_common.store import StoreUnavailable
 from tongban_router.connectors import refusals, texts
-from tongban_router.connectors.answers import about, form_part, is_done, withdrawn
+from tongban_router.connectors.answers import about, is_done, withdrawn
 from tongban_router.connectors.books import Books, Doubt, Work
 from tongban_router.connectors.caller import Caller
 from tongban_router.connectors.documents import DocumentKeeper
@@ -48,6 +49,7 @@ from tongban_router.connectors.gateway import (
     Unclear,
     Unknown,
 )
+from tongban_router.connectors.opening import opened
 from tongban_router.connectors.reports import Reporter, outcome_of
 
 log = structlog.get_logger()
@@ -123,6 +125,9 @@ class Connector:
                     await self._reporter.not_sent(call)
                 else:
                     await self._report(call, answer)
+            except Destroyed:
+                # Nothing that names the applicant is left to send, and nothing was sent.
+                await self._reporter.not_sent(call, texts.DESTROYED)
             except (Broken, Refused) as said:
                 error = said if isinstance(said, Broken) else Broken(f"refused: {said.code}")
                 work.broken += 1
@@ -130,9 +135,6 @@ class Connector:
                 raise await self._not_now(record, event, work, error) from None
             except (Shut, Later, Down, Unclear) as reason:
                 raise await self._not_now(record, event, work, reason) from None
-            except Destroyed:
-                # Nothing that names the applicant is left to send; it has not been sent before.
-                await self._reporter.not_sent(call, cause="destroyed", reason=texts.DESTROYED)
             except StoreUnavailable as away:
                 work.failures += 1
                 await self._tell(call, work, Closure("store"))
@@ -253,10 +255,11 @@ class Connector:
     # -- calling --------------------------------------------------------------------------------
 
     async def _send(self, call: ProvinceCall, work: Work) -> Answer | None:
-        """Have it done; None where its time is up, and nothing was sent."""
+        """Have it done; None where its time is up, and nothing was sent. Raises Destroyed, too,
+        before anything is."""
         if self._too_late(call):
             return None
-        applicant, form = self._opened(call)
+        applicant, form = opened(self._keys, call)
 
         async def send() -> Answer:
             # All that follows was true when we came; we may have stood before the gateway since.
@@ -280,28 +283,6 @@ class Connector:
             return await self._caller.call(call.call, send, effect=True)
         except _TimeIsUp:
             return None
-
-    def _opened(self, call: ProvinceCall) -> tuple[Any, Any]:
-        """Applicant and form, as far as the call needs them.
-
-        Raises:
-            Destroyed: their key is no more.
-            Retry: their key has not come yet.
-            Poison: they are not what was sealed.
-        """
-        if call.call is CallKind.WITHDRAW:
-            return None, None
-        try:
-            return (
-                self._keys.open(call.request_id, call.sealed, "applicant"),
-                self._keys.open(call.request_id, call.sealed, form_part(call)),
-            )
-        except Destroyed:
-            raise
-        except KeyMissing as error:
-            raise Retry("the key has not come yet", after=2.0) from error
-        except Unreadable as error:
-            raise Poison("the envelope cannot be opened") from error
 
     def _too_late(self, call: ProvinceCall) -> bool:
         """Whether it must not be sent any more. Taking back is never too late."""
@@ -356,10 +337,8 @@ class Connector:
                     "fetch", lambda: self._gateway.fetch(call.request_id, document), effect=False
                 )
 
-            try:
+            with suppress(Destroyed):  # nobody could read them: it ends without
                 kept = [await self._documents.keep(call, each, fetch) for each in answer.documents]
-            except Destroyed:
-                kept = []  # nobody could read it; the request ends without it
         await self._reporter.answer(call, answer, kept)
 
     def _perhaps_give_up(

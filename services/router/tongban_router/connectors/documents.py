@@ -11,13 +11,12 @@ from contextlib import asynccontextmanager
 from tongban_common import faultpoints
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import derived_id
-from tongban_common.envelope import Destroyed, KeyMissing, Unreadable
 from tongban_common.events.models import DocumentRef, ProvinceCall
-from tongban_common.kafka import Poison, Retry
 from tongban_common.store import DocumentStore
 from tongban_common.store.documents import MAX_BYTES
 from tongban_router.connectors.gateway import Broken, OfferedDocument
 from tongban_router.connectors.inspector import Inspector, NotAPdf
+from tongban_router.connectors.opening import keyed
 
 Fetch = Callable[[OfferedDocument], Awaitable[bytes]]
 _BIG = 256 * 1024
@@ -69,8 +68,7 @@ class DocumentKeeper:
         Raises:
             Broken: it is not what the signed answer announced, or no PDF.
             StoreUnavailable: not now; nothing was fetched where the store was away before.
-            Destroyed: the request's key is no more.
-            Poison: the request's envelope cannot be opened.
+            Destroyed, Retry, Poison: see `keyed`.
             Whatever `fetch` raises.
         """
         document_id = derived_id("document", call.request_id, offered.sha256)
@@ -88,16 +86,10 @@ class DocumentKeeper:
                 sha256=offered.sha256,
             )
             faultpoints.reached("connector.before_store_document")
-            try:
+            with keyed():
                 kept = await self._store.put(
                     call.request_id, ref, pdf, call.sealed, at=self._clock.now()
                 )
-            except Destroyed:
-                raise
-            except KeyMissing as error:
-                raise Retry("the key has not come yet", after=2.0) from error
-            except Unreadable as error:
-                raise Poison("the envelope cannot be opened") from error
             faultpoints.reached("connector.after_store_document")
             return kept
 

@@ -56,11 +56,8 @@ async def run(settings: ConnectorSettings) -> None:
                 gateway_secret=settings.gateway_secret.get_secret_value(),
                 id_secret=settings.id_secret.get_secret_value(),
             )
-            following_ring = asyncio.create_task(ring.run(), name="key-ring")
-            try:
+            async with ring.followed():
                 await _serve(settings, runners, pauses, callbacks)
-            finally:
-                following_ring.cancel()
     finally:
         store.close()
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from tongban_common import faultpoints, topics
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import OutcomeKind
-from tongban_common.envelope import Destroyed, KeyMissing, KeyRing
+from tongban_common.envelope import Destroyed, KeyRing
 from tongban_common.events.models import DocumentRef, ProvinceCall, ProvinceOutcome, Sealed
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import Record, Retry
+from tongban_common.kafka import Record
 from tongban_router.connectors import texts
-from tongban_router.connectors.gateway import Answer, GatewayState
+from tongban_router.connectors.gateway import Answer, GatewayState, Result
+from tongban_router.connectors.opening import keyed
 
 _STATE_OUTCOMES = {
     GatewayState.ACCEPTED: OutcomeKind.ACCEPTED,
@@ -49,7 +49,7 @@ class Reporter:
         outcome = outcome_of(answer)
         sealed: Sealed | None = None
         if outcome is OutcomeKind.COMPLETED and answer.result is not None:
-            sealed = self._sealed(call, answer.result.model_dump())
+            sealed = self._sealed(call, answer.result)
         faultpoints.reached("connector.before_report")
         await self._publish(
             call,
@@ -62,23 +62,22 @@ class Reporter:
         )
         faultpoints.reached("connector.after_report")
 
-    def _sealed(self, call: ProvinceCall, result: Any) -> Sealed | None:
-        """The result in the request's envelope; None where that was destroyed meanwhile: then the
-        request ends without it."""
+    def _sealed(self, call: ProvinceCall, result: Result) -> Sealed | None:
+        """The result in the request's envelope; None where the key of that was destroyed
+        meanwhile: then the request ends without it."""
         try:
-            whole = self._keys.add(call.request_id, call.sealed, {"result": result})
+            with keyed():
+                whole = self._keys.add(
+                    call.request_id, call.sealed, {"result": result.model_dump()}
+                )
         except Destroyed:
             return None
-        except KeyMissing as error:
-            raise Retry("the key has not come yet", after=2.0) from error
         return whole.model_copy(update={"parts": {"result": whole.parts["result"]}})
 
-    async def not_sent(
-        self, call: ProvinceCall, *, cause: str | None = None, reason: str | None = None
-    ) -> None:
-        """It was not sent and never will be; without a reason: its time ran out before."""
+    async def not_sent(self, call: ProvinceCall, reason: str | None = None) -> None:
+        """Its time ran out before it was sent, or `reason`."""
         event_id = derived_id(call.call_id, "not_sent")
-        await self._publish(call, OutcomeKind.NOT_SENT, event_id, cause=cause, reason=reason)
+        await self._publish(call, OutcomeKind.NOT_SENT, event_id, reason=reason)
 
     async def waiting(
         self, call: ProvinceCall, cause: str, until: datetime | None, reason: str | None = None
