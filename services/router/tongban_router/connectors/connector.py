@@ -131,10 +131,9 @@ class Connector:
             call = self._read(record).body
         except Poison:
             return  # no request can be read from it; the dead letter is all there is
-        await self._publish(
-            call, OutcomeKind.HELD, derived_id(call.call_id, "held"), cause=cause.reason,
-            reason=texts.HELD,
-        )  # fmt: skip
+        # A call that an operator has let go on may be given up again: that is another news.
+        event_id = derived_id(call.call_id, "held", record.place)
+        await self._publish(call, OutcomeKind.HELD, event_id, cause=cause.reason, reason=texts.HELD)
 
     def _read(self, record: Record) -> Event[ProvinceCall]:
         try:
