@@ -15,7 +15,9 @@ from tongban_devstack.embedded import EmbeddedKafka
 
 WORKER = ("before_handle", "after_handle", "before_commit", "after_commit")
 POINTS = {
-    "router": [f"router.{point}" for point in ("before_table", "after_table", "after_emit")],
+    "router": [
+        f"router.{point}" for point in ("before_table", "after_table", "before_emit", "after_emit")
+    ],
     "connectors": [
         *(f"connector.{point}" for point in ("before_send", "after_send")),
         *(f"connector.{point}" for point in ("before_look_up", "after_look_up")),
