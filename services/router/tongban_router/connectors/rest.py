@@ -40,7 +40,7 @@ from tongban_router.connectors.signing import (
     verify_response,
 )
 
-MAX_ANSWER = 512 * 1024
+MAX_ANSWER = 384 * 1024
 """Bytes of an answer. What it brings has to fit into an event; what is larger is a document."""
 MAX_HEADERS = 64
 """Headers of an answer, 8 KiB each at most."""
