@@ -77,6 +77,8 @@ class Answer(BaseModel):
     supplements: int = Field(0, ge=0, le=1000)
     withdrawn: bool = False
     documents: list[OfferedDocument] = Field([], max_length=5)
+    said_at: float | None = Field(None, exclude=True)
+    """As of `Unknown`; set by the protocol."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,11 +128,12 @@ class RestGateway:
         """See Gateway. Only a signed `unknown` is believed; a bare 404 may be a proxy's."""
         reply = await self._exchange("GET", f"/applications/{request_id}", None)
         said = reply.said()
+        said_at = float(reply.headers[H_TIMESTAMP])
         if reply.status == 404 and said.get("code") == "unknown":
-            return Unknown(float(reply.headers[H_TIMESTAMP]))
+            return Unknown(said_at)
         if reply.status != 200:
             raise Broken(f"look-up answered {reply.status}")
-        return _shaped(said)
+        return _shaped(said).model_copy(update={"said_at": said_at})
 
     async def fetch(self, request_id: str, document: OfferedDocument) -> bytes:
         """See Gateway."""
