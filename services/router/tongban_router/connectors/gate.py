@@ -82,9 +82,9 @@ class Gate:
         self._lines: dict[bool, dict[asyncio.Future[None], None]] = {False: {}, True: {}}
         self._timer: asyncio.TimerHandle | None = None
         self._closed_until: datetime | None = None
-        self._circuit = CIRCUIT.labels(province)
-        self._waiting = WAITING.labels(province)
-        self._show()
+        # Asked at each scrape: the state changes with time alone, too.
+        CIRCUIT.labels(province).set_function(lambda: self._breaker.state)
+        WAITING.labels(province).set_function(lambda: self.waiting)
 
     # -- asking and passing ---------------------------------------------------------------------
 
@@ -124,9 +124,7 @@ class Gate:
         closure = self.closure(effect=effect)
         if closure is not None:
             raise Shut(closure, effect=effect)
-        permit = Permit(self, self._breaker, self._breaker.enter(), effect=effect)
-        self._show()
-        return permit
+        return Permit(self, self._breaker, self._breaker.enter(), effect=effect)
 
     # -- waiting --------------------------------------------------------------------------------
 
@@ -136,7 +134,6 @@ class Gate:
         line = self._lines[effect]
         line[place] = None
         place.add_done_callback(lambda left: line.pop(left, None))
-        self._show()
         self._arm()
         return place
 
@@ -147,7 +144,6 @@ class Gate:
 
     def recheck(self) -> None:
         """Something has changed: call up whoever may go on, or set the clock anew."""
-        self._show()
         self._arm(0.0)
 
     def _arm(self, seconds: float | None = None) -> None:
@@ -187,12 +183,7 @@ class Gate:
                     line.pop(place)
                     if not place.done():
                         place.set_result(None)
-        self._show()
         self._arm(_PROBE_S if probing and not room else None)
-
-    def _show(self) -> None:
-        self._circuit.set(self._breaker.state)
-        self._waiting.set(self.waiting)
 
 
 class Permit:
