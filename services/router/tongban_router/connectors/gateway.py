@@ -71,7 +71,7 @@ class Answer(BaseModel):
 
     request_id: Name
     state: GatewayState
-    receipt: Word | None = None
+    receipt: Name | None = None
     reason: Words | None = None
     result: Result | None = None
     supplements: int = Field(0, ge=0, le=1000)

@@ -20,6 +20,7 @@ import orjson
 from pydantic import ValidationError
 from yarl import URL
 
+from tongban_router.connectors.gate import LONGEST_WAIT_S
 from tongban_router.connectors.gateway import (
     Answer,
     Barred,
@@ -46,8 +47,6 @@ MAX_HEADERS = 64
 """Headers of an answer, 8 KiB each at most."""
 DOCUMENT_S = 30.0
 """For a whole document, where the time-out of a call is shorter."""
-LONGEST_WAIT_S = {"closed": 24 * 3600.0, "throttled": 600.0}
-"""Wall-clock seconds: what a gateway asks for beyond that is asked again by then."""
 _PIECE = 64 * 1024
 _HASH_IN_THREAD = 256 * 1024
 _NOT_CONNECTED = (
@@ -290,6 +289,9 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
 def refusal(status: int, said: dict[str, Any]) -> Exception:
     """What a signed answer means that is not the one to the call."""
     code = code_of(said.get("code"))
+    if code == "replayed":
+        # Something in between has sent our message twice; the first may have been acted upon.
+        return Unclear(code)
     if status in (401, 403) or code == "too_late":
         # Not about this application: it would be the same for any other.
         return Barred(code)
