@@ -16,7 +16,8 @@ from tongban_common.events.models import DocumentRef, WithdrawalAsked
 from tongban_common.store import DocumentStore, Store
 from tongban_devstack.embedded import EmbeddedKafka
 
-MAKES_DOCUMENTS, MAKES_NONE = "110000", "120000"
+MAKES_DOCUMENTS, MAKES_THEM_LATER, MAKES_NONE = "110000", "210000", "120000"
+"""Signed REST; with a receipt, so that a look-up brings it; signed REST."""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,9 @@ def causes(chain: Chain, request: str) -> list[str | None]:
 async def test_a_provinces_own_document_is_kept_and_its_reference_travels(chain: Chain) -> None:
     own = await chain.submit(1, MAKES_DOCUMENTS, key="own-")
     none = await chain.submit(2, MAKES_NONE, key="own-")
-    await until(lambda: bool(chain.completed[own] and chain.completed[none]), "completion")
+    later = await chain.submit(3, MAKES_THEM_LATER, key="own-")
+    await until(lambda: all(chain.completed[each] for each in (own, none, later)), "completion")
+    assert len(documents_of(chain, later)) == 1
     assert documents_of(chain, none) == []
     (ref,) = documents_of(chain, own)
     assert (ref.title, ref.pages) == ("社保缴费证明", 1)
