@@ -124,6 +124,10 @@ class Chain:
         await self.children[name].wait()
         self.start(name, **env)
 
+    async def metrics(self, name: str) -> list[str]:
+        async with self.http.get(f"http://127.0.0.1:{self.ports[name]}/metrics") as reply:
+            return (await reply.text()).splitlines()
+
     async def submit(
         self,
         number: int,
@@ -132,9 +136,11 @@ class Chain:
         key: str = "",
         kind: Literal["query", "handle", "print"] = "print",
         days: int = 7,
+        sealed_for: str | None = None,
     ) -> str:
         request_id = request_id_of(f"{key}key-{number:06d}")
         applicant = {"type": "person", "name": "张三", "id_number": "310101199003078690"}
+        parts = {"applicant": applicant, "form": {"year": "2025"}}
         now = self.clock.now()
         body = RequestSubmitted(
             request_id=request_id,
@@ -148,7 +154,7 @@ class Chain:
             submitted_at=now,
             deadline=now + timedelta(days=days),
             body_digest="digest",
-            sealed=KEYS.seal(request_id, {"applicant": applicant, "form": {"year": "2025"}}),
+            sealed=KEYS.seal(sealed_for or request_id, parts),
         )  # fmt: skip
         event_id = ids.derived_id("submitted", request_id, "digest")
         await self.publisher.publish(topics.REQUESTS_SUBMITTED, body, event_id=event_id, at=now)

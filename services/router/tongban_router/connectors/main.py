@@ -22,6 +22,9 @@ from tongban_router.connectors.province import Means, ProvinceRunner
 from tongban_router.connectors.settings import ConnectorSettings
 
 log = structlog.get_logger()
+_DELIVERY_S = 10.0
+"""Nobody stands before a connector and waits, as before intake. A broker that is slow for a moment
+must not have every outcome fail, and every gateway asked once more for the answer it gave."""
 
 
 async def run(settings: ConnectorSettings) -> None:
@@ -33,7 +36,11 @@ async def run(settings: ConnectorSettings) -> None:
         async with (
             rest.session() as session,
             Inspector() as inspector,
-            EventProducer(settings.kafka, client_id=f"connectors-{settings.instance}") as producer,
+            EventProducer(
+                settings.kafka,
+                client_id=f"connectors-{settings.instance}",
+                delivery_timeout=_DELIVERY_S,
+            ) as producer,
         ):
             means = Means(
                 settings=settings,

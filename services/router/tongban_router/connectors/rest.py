@@ -20,6 +20,7 @@ import orjson
 from pydantic import ValidationError
 from yarl import URL
 
+from tongban_router.connectors.gate import LONGEST_WAIT_S
 from tongban_router.connectors.gateway import (
     Answer,
     Barred,
@@ -40,14 +41,12 @@ from tongban_router.connectors.signing import (
     verify_response,
 )
 
-MAX_ANSWER = 512 * 1024
+MAX_ANSWER = 384 * 1024
 """Bytes of an answer. What it brings has to fit into an event; what is larger is a document."""
 MAX_HEADERS = 64
 """Headers of an answer, 8 KiB each at most."""
 DOCUMENT_S = 30.0
 """For a whole document, where the time-out of a call is shorter."""
-LONGEST_WAIT_S = {"closed": 24 * 3600.0, "throttled": 600.0}
-"""Wall-clock seconds: what a gateway asks for beyond that is asked again by then."""
 _PIECE = 64 * 1024
 _HASH_IN_THREAD = 256 * 1024
 NOT_CONNECTED = (
@@ -129,11 +128,12 @@ class RestGateway:
         """See Gateway. Only a signed `unknown` is believed; a bare 404 may be a proxy's."""
         reply = await self._exchange("GET", f"/applications/{request_id}", None)
         said = reply.said()
+        said_at = float(reply.headers[H_TIMESTAMP])
         if reply.status == 404 and said.get("code") == "unknown":
-            return Unknown(float(reply.headers[H_TIMESTAMP]))
+            return Unknown(said_at)
         if reply.status != 200:
             raise Broken(f"look-up answered {reply.status}")
-        return _shaped(said)
+        return _shaped(said).model_copy(update={"said_at": said_at})
 
     async def fetch(self, request_id: str, document: OfferedDocument) -> bytes:
         """See Gateway."""
@@ -290,6 +290,9 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
 def refusal(status: int, said: dict[str, Any]) -> Exception:
     """What a signed answer means that is not the one to the call."""
     code = code_of(said.get("code"))
+    if code == "replayed":
+        # Something in between has sent our message twice; the first may have been acted upon.
+        return Unclear(code)
     if status in (401, 403) or code == "too_late":
         # Not about this application: it would be the same for any other.
         return Barred(code)
