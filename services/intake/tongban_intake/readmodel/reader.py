@@ -19,7 +19,7 @@ Found = TypeVar("Found")
 _REST_AFTER_FAILURE = 1.0
 """Seconds for which a store that did not answer is not asked again."""
 _MOST_AT_ONCE = 200
-_APART = 0.005
+_APART = 0.01
 
 
 class ReadModel:
