@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.lobby_kit import lobby_in
+from tests.e2e.lobby_kit import Lobby, lobby_in
 from tongban_common.clock import BusinessClock
 from tongban_devstack.demo.plan import Mishaps, visits
 from tongban_devstack.demo.play import Day, Player
@@ -29,7 +30,8 @@ async def test_every_item_completes_once_and_prints_once(tmp_path: Path) -> None
         began = time.monotonic()
         calm = Mishaps(down=(), dropping=(), kills_each=0)
         player = Player(lobby.stack, day, seconds=len(items) / rate, mishaps=calm)
-        await player.play(patience_s=240)
+        await player.play(patience_s=60)
+        await _all_told(lobby, len(items))
         took = time.monotonic() - began
         result = await account(lobby.stack, day, seconds=took, speed=1.0, memory_mb=0)
     assert result.clean, result.wrong
@@ -50,3 +52,14 @@ async def test_every_item_completes_once_and_prints_once(tmp_path: Path) -> None
     }
     assert {name: result.report[name] for name in counted} == counted
     print(f"{len(items)} items in {took:.0f} s, {printable} printed: {result.report}")
+
+
+async def _all_told(lobby: Lobby, count: int) -> None:
+    """As long as messages go on coming out: on a slow disk their guards take a while."""
+    told, since = -1, time.monotonic()
+    while told < count:
+        now = len(await lobby.outside(f"{lobby.stack.devices}/messages"))
+        if now > told:
+            told, since = now, time.monotonic()
+        assert time.monotonic() - since < 60, f"{told} of {count} messages, and no more"
+        await asyncio.sleep(1)
