@@ -32,6 +32,9 @@ POINTS = [
     "worker.before_commit",
     "worker.after_commit",
 ]
+MOST_WAITING = 60
+"""Messages that are due before others become so: enough for a process to find work whenever it
+starts, few enough to be sent soon after the last kill by a provider that takes three a second."""
 ENDINGS = (Status.REJECTED, Status.WITHDRAWN, Status.EXPIRED, Status.FAILED)
 
 
@@ -51,7 +54,8 @@ class Applicants:
 
     async def come(self, *, every: float) -> None:
         while True:
-            await self.one()
+            if self.expected.total() - self._reported().total() < MOST_WAITING:
+                await self.one()
             await asyncio.sleep(every)
 
     async def one(self) -> None:

@@ -81,6 +81,28 @@ async def test_where_no_callback_arrives_polling_alone_does(chain: Chain) -> Non
     assert (await chain.ledger())[request]["submit"] == 1
 
 
+async def test_the_first_record_of_a_partition_is_read_though_it_came_while_the_router_was_dead(
+    chain: Chain,
+) -> None:
+    """No offset is committed there yet, so nothing but the beginning tells where to go on."""
+    submitted = [await chain.submit(n, "310000", key="first-") for n in range(36)]
+    await until(lambda: all(chain.completed[each] for each in submitted), "completion")
+    chain.children["router"].send_signal(signal.SIGKILL)
+    await chain.children["router"].wait()
+    now = CLOCK.now()
+    for request in submitted:
+        command = WithdrawalAsked(request_id=request, command_id="w-1", at=now, by="k-1")
+        await chain.publisher.publish(
+            topics.REQUESTS_COMMANDS, command, event_id=f"first-w-{request}", at=now
+        )
+    chain.start("router")
+
+    def noted(request: str) -> bool:
+        return any(entry.note for entry in chain.statuses[request].values())
+
+    await until(lambda: all(map(noted, submitted)), "all withdrawals noted")
+
+
 async def test_a_withdrawal_after_completion_is_noted_and_changes_nothing(chain: Chain) -> None:
     request = await chain.submit(1, "340000", key="late-withdrawal-")
     await until(lambda: chain.completed[request] > 0, "completion")

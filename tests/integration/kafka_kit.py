@@ -66,7 +66,7 @@ async def make_place(kafka: str, *, partitions: int = 4) -> Place:
 
 
 async def eventually(
-    condition: Callable[[], Any], *, within: float = 15.0, what: str = "the condition"
+    condition: Callable[[], Any], *, within: float = 45.0, what: str = "the condition"
 ) -> None:
     """Poll until it holds; fail at the deadline."""
     deadline = time.monotonic() + within

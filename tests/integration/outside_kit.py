@@ -121,7 +121,7 @@ class Outside:
         self.running.append(child)
         return child
 
-    async def ready(self, child: ChildProcess, within: float = 30) -> None:
+    async def ready(self, child: ChildProcess, within: float = 60) -> None:
         url = f"http://127.0.0.1:{child.spec.name.rpartition('@')[2]}/readyz"
         timeout = aiohttp.ClientTimeout(total=1)
 

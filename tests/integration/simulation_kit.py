@@ -30,7 +30,7 @@ CUT = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 """What a client sees of a connection that is cut instead of answered."""
 
 
-async def until(condition: Callable[[], Awaitable[bool]], what: str, within: float = 10) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], what: str, within: float = 40) -> None:
     """Poll until it holds; fail at the deadline with what was waited for."""
     deadline = time.monotonic() + within
     while not await condition():
@@ -63,7 +63,7 @@ class Simulation:
         argv = [sys.executable, str(BIN / f"tongban-{self.program}")]
         log = self.directory / "process.log"
         self._child = ChildProcess(ChildSpec(self.program, argv, log, {**os.environ, **env}))
-        await until(self._answers, f"{self.program} to be ready", within=20)
+        await until(self._answers, f"{self.program} to be ready", within=60)
 
     async def _answers(self) -> bool:
         assert self._child is not None

@@ -48,7 +48,7 @@ async def on_paper(place: Outside, request_id: str, count: int = 1) -> list[dict
     async def out() -> bool:
         return len(await sheets(place, request_id)) >= count
 
-    await until(out, f"{count} sheet sets of {request_id}", 20)
+    await until(out, f"{count} sheet sets of {request_id}", 60)
     return await sheets(place, request_id)
 
 
@@ -61,7 +61,7 @@ async def reported(place: Outside, request_id: str, status: PrintStatus) -> Prin
     def has() -> bool:
         return any(to is status for _, to in history(place, request_id))
 
-    await until(has, f"{status} of {request_id}", 20)
+    await until(has, f"{status} of {request_id}", 60)
     reports: list[PrintReported] = place.said(PrintReported, request_id)
     return next(report for report in reports if report.status is status)
 
@@ -112,7 +112,7 @@ async def test_what_is_not_for_paper_is_stored_and_nothing_else(place: Outside) 
     quiet, without = fresh_id(), fresh_id()
     await place.say(topics.REQUESTS_COMPLETED, completed(quiet, print=False))
     await place.say(topics.REQUESTS_COMPLETED, completed(without, template=None))
-    await until(lambda: bool(place.said(DocumentStored, quiet)), "the document", 10)
+    await until(lambda: bool(place.said(DocumentStored, quiet)), "the document", 60)
     order = reprint(quiet, copy=1)
     await place.say(topics.PRINT_ORDERS, order)
     [row] = await on_paper(place, quiet)

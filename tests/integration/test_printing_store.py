@@ -141,7 +141,7 @@ async def test_a_lease_runs_out_and_is_renewed(database: Store) -> None:
     async def taken_over() -> bool:
         return await living.hold("k-1") == 2
 
-    await until(taken_over, "the lease to run out", 10)
+    await until(taken_over, "the lease to run out", 60)
     end = asyncio.get_running_loop().time() + 2.5
     while asyncio.get_running_loop().time() < end:
         assert await living.hold("k-1") == 2

@@ -165,7 +165,7 @@ async def test_one_stack_a_directory(stack: Stack) -> None:
 async def test_a_stop_while_starting_leaves_nothing(tmp_path: Path) -> None:
     process = await run("up", "--data", str(tmp_path / "data"))
     log = tmp_path / "data" / "logs" / "kafka.log"
-    await until(log.exists, 30)
+    await until(log.exists, 60)
     children = [child.pid for child in psutil.Process(process.pid).children()]
     process.send_signal(signal.SIGTERM)
     out, _ = await asyncio.wait_for(process.communicate(), 60)

@@ -88,7 +88,7 @@ async def test_restarts_under_load(broker: EmbeddedKafka) -> None:
             await broker.stop()
             await broker.start()
             before = len(relayed)
-            await eventually(lambda: len(relayed) > before + 20, within=20)
+            await eventually(lambda: len(relayed) > before + 20, within=60)
             broker.send_signal(signal.SIGKILL)
             await broker.wait()
             await broker.stop()

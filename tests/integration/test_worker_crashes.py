@@ -158,7 +158,7 @@ async def test_a_process_that_was_frozen_begins_nothing_when_it_thaws(
         await more(1500)
         await eventually(lambda: len(group.numbers()) > before + 100)
         frozen.send_signal(signal.SIGSTOP)
-        await eventually(lambda: len(group.numbers()) == total, within=25)
+        await eventually(lambda: len(group.numbers()) == total, within=60)
         frozen.send_signal(signal.SIGCONT)
         thawed_at = len(group.lines())
         # It becomes a good member again.

@@ -128,7 +128,7 @@ async def test_processes_killed_and_started_under_load(kafka: str, tmp_path: Pat
         await produce(producer, place.topic, [(f"k{n % 300}", n) for n in range(count // 2)])
         names = ["a", "b", "c"]
         living = {name: await group.start(f"{name}0", instance=name) for name in names}
-        await eventually(lambda: len(group.numbers()) > 100, within=20)
+        await eventually(lambda: len(group.numbers()) > 100, within=60)
         for number, name in enumerate(["a", "b"], start=1):
             living[name].kill()
             await living[name].wait()
@@ -138,7 +138,7 @@ async def test_processes_killed_and_started_under_load(kafka: str, tmp_path: Pat
             mark = f"{name}{number}"
             await eventually(lambda m=mark: any(x["member"] == m for x in group.lines("end")))
         assert await stopped(living["c"]) == 0
-        await eventually(lambda: len(group.numbers()) == count, within=30)
+        await eventually(lambda: len(group.numbers()) == count, within=60)
         assert [await stopped(living[name]) for name in ("a", "b")] == [0, 0]
         check_history(group.lines(), count)
     assert await committed(place) == await ends(place)

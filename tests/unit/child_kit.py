@@ -37,7 +37,7 @@ def gone(pid: int) -> bool:
         return True
 
 
-async def until(condition: Callable[[], bool], timeout: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], timeout: float = 40.0) -> None:
     """Poll until it holds.
 
     Raises:

@@ -24,7 +24,7 @@ from tongban_common.events.models import (
 )
 from tongban_router.dispatch.emission import outgoing
 from tongban_router.dispatch.lifecycle import Decision, Lifecycle
-from tongban_router.dispatch.state import RequestState, Rules, next_due
+from tongban_router.dispatch.state import FaultNoted, RequestState, Rules, next_due
 
 START = datetime(2026, 3, 2, 9, tzinfo=CHINA)
 RULES = Rules()
@@ -169,6 +169,69 @@ def test_held_goes_on_or_fails_by_an_operators_decision() -> None:
     assert must(failed).status is Status.FAILED
 
 
+def operator(decision: Any, reason: str = "因为") -> OperatorDecision:
+    return OperatorDecision(
+        request_id="r-1", command_id="d", at=START, by="li", decision=decision, reason=reason
+    )
+
+
+def test_a_fault_holds_the_request_and_a_person_lets_it_go_on_from_there() -> None:
+    state, call_id = begun()
+    state = must(after(state, "o-1", outcome(OutcomeKind.NEEDS_SUPPLEMENT, call_id)))
+    fault = after(state, "f-1", FaultNoted("r-1", midway=False))
+    held = must(fault)
+    assert [(entry.status, fault.repeat) for entry in fault.entries] == [(Status.HELD, False)]
+    assert after(held, "f-2", FaultNoted("r-1", midway=False)).entries == []
+    refused = after(state, "d-0", operator("fail"))
+    assert (must(refused).status, refused.entries[0].note) == (Status.NEEDS_SUPPLEMENT, True)
+    resumed = must(after(held, "d-1", operator("resume")))
+    assert (resumed.status, resumed.history[-1].by) == (Status.NEEDS_SUPPLEMENT, "operator")
+    assert resumed.history[-1].expected_by == resumed.request.deadline
+
+
+def test_a_fault_midway_says_everything_again_and_asks_nothing() -> None:
+    state, call_id = begun()
+    fault = after(state, "f-1", FaultNoted("r-1"))
+    assert [entry.status for entry in fault.entries] == ["submitted", "routed", "held"]
+    assert (fault.calls, fault.repeat) == ([], True)
+    done = must(after(state, "o-1", outcome(OutcomeKind.COMPLETED, call_id)))
+    again = after(done, "f-1", FaultNoted("r-1"))
+    assert (again.completed, again.repeat, again.state == done) == (True, True, True)
+
+
+def test_a_held_poll_is_asked_again_at_once() -> None:
+    state, call_id = begun()
+    state = must(after(state, "o-1", outcome(OutcomeKind.ACCEPTED, call_id, receipt="R")))
+    held = must(after(state, "f-1", FaultNoted("r-1", midway=False)))
+    assert held.next_poll is None
+    resumed = must(after(held, "d-1", operator("resume")))
+    assert resumed.status is Status.ACCEPTED
+    assert next_due(resumed, RULES) == START
+
+
+def test_a_submission_that_was_put_aside_is_routed_when_a_person_says_so() -> None:
+    withdrawal = WithdrawalAsked(request_id="r-1", command_id="w", at=START, by="k")
+    early = must(LIFE.apply(None, "w-1", withdrawal, now=START))
+    fault = LIFE.apply(early, "f-1", FaultNoted("r-1", submitted()), now=START)
+    held = must(fault)
+    assert [entry.status for entry in held.history] == [Status.SUBMITTED, Status.HELD]
+    assert not held.calls
+    resumed = after(held, "d-1", operator("resume"))
+    assert must(resumed).status is Status.ROUTED
+    # The submission first, marked as a repeat; then what the applicant wanted before.
+    assert [call.kind for call in resumed.calls] == [CallKind.SUBMIT, CallKind.WITHDRAW]
+    assert resumed.repeat
+    assert LIFE.apply(None, "f-1", FaultNoted("r-1"), now=START).state is None
+
+
+def test_what_is_being_taken_back_is_not_submitted_first() -> None:
+    held = must(LIFE.apply(None, "f-1", FaultNoted("r-1", submitted()), now=START))
+    withdrawal = WithdrawalAsked(request_id="r-1", command_id="w", at=START, by="k")
+    asked = must(after(held, "w-1", withdrawal))
+    resumed = after(asked, "d-1", operator("resume"))
+    assert [call.kind for call in resumed.calls] == [CallKind.WITHDRAW]
+
+
 def test_what_a_predecessor_may_have_read_is_answered_with_repeats() -> None:
     decision = LIFE.apply(None, "e-1", submitted(), now=START, maybe_seen=True)
     assert decision.repeat
@@ -215,6 +278,7 @@ INPUTS = st.one_of(
         )
     ),
     st.just(TimerDue(request_id="r-1", due=START)),
+    st.builds(FaultNoted, st.just("r-1"), st.sampled_from([None, submitted()]), st.booleans()),
 )  # fmt: skip
 
 

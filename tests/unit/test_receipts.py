@@ -11,7 +11,7 @@ import orjson
 import pytest
 from aiohttp import web
 
-from tongban_common.catalogue.loader import load as load_catalogue
+from tongban_common.catalogue.loader import load_provinces
 from tongban_common.observability import HealthServer
 from tongban_common.topics import PROVINCES
 from tongban_router.connectors.gateway import GatewayState, Refused, Unclear
@@ -106,7 +106,7 @@ async def test_a_clear_no_is_a_clear_no(gateway: ReceiptGateway, platform: Platf
 
 
 async def test_each_province_is_spoken_to_in_its_protocol() -> None:
-    provinces = load_catalogue().provinces
+    provinces = load_provinces()
     spoken = {province.gateway.protocol for province in provinces.values()}
     assert "rest_callback" in spoken
     classes = {"rest": RestGateway, "rest_callback": ReceiptGateway}

@@ -3,8 +3,9 @@
 `TONGBAN_FAULTPOINTS=connector.before_send:3,worker.after_commit` ends the process with SIGKILL at
 the third passing of the first or the first passing of the second, whichever comes first. A place
 may also be followed by `@FILE`: the kill then happens once in the life of that file, which is
-created just before, so that the restarted process passes. Without the variable a passing costs one
-comparison.
+created just before, so that the restarted process passes. With `!` at its end a passing raises
+`InjectedFault` instead of killing, `!3` this one and the next two: `router.before_table:5!3`.
+Without the variable a passing costs one comparison.
 """
 
 from __future__ import annotations
@@ -16,15 +17,21 @@ from pathlib import Path
 _VARIABLE = "TONGBAN_FAULTPOINTS"
 
 
+class InjectedFault(Exception):
+    """Raised where a test asked for it. No code may know it: it stands for what nobody expects."""
+
+
 class _Point:
-    def __init__(self, remaining: int, once_file: Path | None) -> None:
+    def __init__(self, remaining: int, once_file: Path | None, raises: int) -> None:
         self.remaining = remaining
         self.once_file = once_file
+        self.raises = raises
+        """In how many passings from the one that is meant; 0 kills there."""
 
     def passes(self) -> bool:
-        """Count one passing; True when it is the one to die at."""
+        """Count one passing; True when it is one that is meant."""
         self.remaining -= 1
-        if self.remaining != 0:
+        if self.remaining > 0 or self.remaining <= -max(self.raises, 1):
             return False
         if self.once_file is None:
             return True
@@ -38,13 +45,15 @@ class _Point:
 def _parse(text: str) -> dict[str, _Point]:
     points: dict[str, _Point] = {}
     for entry in filter(None, (part.strip() for part in text.split(","))):
-        place, _, file = entry.partition("@")
+        rest, bang, times = entry.partition("!")
+        place, _, file = rest.partition("@")
         name, _, count = place.partition(":")
         try:
-            remaining = int(count) if count else 1
+            remaining, raises = int(count or 1), int(times or 1) if bang else 0
         except ValueError as error:
-            raise ValueError(f"{_VARIABLE}: {entry!r} is not NAME[:COUNT][@FILE]") from error
-        points[name] = _Point(remaining, Path(file) if file else None)
+            wanted = "NAME[:COUNT][@FILE][![TIMES]]"
+            raise ValueError(f"{_VARIABLE}: {entry!r} is not {wanted}") from error
+        points[name] = _Point(remaining, Path(file) if file else None, raises)
     return points
 
 
@@ -52,9 +61,11 @@ _points = _parse(os.environ.get(_VARIABLE, ""))
 
 
 def reached(name: str) -> None:
-    """Mark a place; dies by SIGKILL here if the environment says so."""
+    """Mark a place; dies by SIGKILL here, or raises, if the environment says so."""
     if not _points:
         return
     point = _points.get(name)
     if point is not None and point.passes():
+        if point.raises:
+            raise InjectedFault(name)
         os.kill(os.getpid(), signal.SIGKILL)

@@ -69,6 +69,7 @@ CATALOGUE_ITEMS = "catalogue.items"
 CONTROL_KIOSKS = "control.kiosks"
 CONTROL_PROVINCES = "control.provinces"
 CONTROL_OPTOUTS = "control.optouts"
+CONTROL_DEAD_LETTERS = "control.deadletters"
 DEVICES_STATE = "devices.state"
 
 ROUTER_APP = "tongban-router"
@@ -95,6 +96,16 @@ NOTIFY_GROUP = "notify"
 def dead_letter(group: str) -> str:
     """Where a worker of that group puts what it gave up on."""
     return f"{group}.dlt"
+
+
+def replay(group: str) -> str:
+    """Where an operator puts dead letters of that group that its worker is to handle again (ADR
+    0007). Not for connectors and the router: there a request goes on by an operator's decision."""
+    return f"{group}.replay"
+
+
+REPLAY_GROUPS = (READMODEL_GROUP, PRINTING_GROUP, NOTIFY_GROUP)
+"""The consumer groups that have such a topic and read it."""
 
 
 def _compacted(name: str, key: str, owner: str, *readers: str) -> Topic:
@@ -169,9 +180,15 @@ def _all() -> Iterator[Topic]:
         yield _dead_letter(connector_group(province))
     for group in (READMODEL_GROUP, PRINTING_GROUP, NOTIFY_GROUP, ROUTER_APP):
         yield _dead_letter(group)
+    for group in REPLAY_GROUPS:
+        yield Topic(
+            replay(group), "as the source", (), "operators", (group,), DataClass.SEALED,
+            partitions=1,
+        )  # fmt: skip
     yield _compacted(CATALOGUE_ITEMS, "item code", "operators", "intake")
     yield _compacted(CONTROL_KIOSKS, "kiosk id", "operators", "intake", "printing")
     yield _compacted(CONTROL_PROVINCES, "province code", "operators", "connectors")
+    yield _compacted(CONTROL_DEAD_LETTERS, "dead letter id", "operators", "operators")
     yield _compacted(CONTROL_OPTOUTS, "keyed phone digest", "operators", "notify")
     yield _compacted(DEVICES_STATE, "kiosk id", "printing", "intake", "operators")
 

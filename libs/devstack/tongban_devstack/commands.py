@@ -1,4 +1,4 @@
-"""`tongban up` and `tongban demo`: added to the command line where the devstack is installed."""
+"""`tongban up`, `demo` and `load`: added to the command line where the devstack is installed."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from tongban_common.observability import configure_logging
 from tongban_devstack.demo.command import demo
 from tongban_devstack.embedded import JarsUnavailable, StartFailed
 from tongban_devstack.files import InUse
+from tongban_devstack.load.command import load
 from tongban_devstack.stack import SERVICES, STEPS, Stack, StackOptions
 
 KIOSK_ID, BRANCH_ID = "k-310115-001", "b-310115-01"
@@ -44,6 +45,7 @@ def register(app: typer.Typer) -> None:
     """Called by `tongban_common.cli.main` for the entry point group `tongban.commands`."""
     app.command("up")(up)
     app.command("demo")(demo)
+    app.command("load")(load)
 
 
 def up(

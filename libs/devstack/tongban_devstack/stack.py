@@ -51,6 +51,8 @@ class StackOptions:
     services: bool = True
     clock: BusinessClock | None = None
     replicas: Mapping[str, int] = field(default_factory=dict)
+    catalogue: Path | None = None
+    """A directory; None: as every service finds it, or the checkout's."""
     report: Callable[[str], None] = _tell_nobody
 
 
@@ -82,7 +84,7 @@ class Stack:
         async with AsyncExitStack() as stack:
             self.data.mkdir(parents=True, exist_ok=True)
             stack.enter_context(exclusive(self.data / "in-use.lock", wait=False))
-            self._catalogue = _catalogue_directory()
+            self._catalogue = self._options.catalogue or _catalogue_directory()
             self._secrets = stack_secrets(self.data)
             self._ports = await asyncio.to_thread(self._take_ports)
             await stack.enter_async_context(self.supervisor)

@@ -133,7 +133,9 @@ class Offers:
         return self._overview
 
     def readiness(self) -> str | None:
-        """None, or why nothing can be accepted yet."""
+        """None, or why not everything that is on offer can be accepted yet."""
+        if not self.complete:
+            return f"{CATALOGUE_ITEMS} is still being read"
         return None if len(self.catalogue) else f"no item has been published on {CATALOGUE_ITEMS}"
 
 

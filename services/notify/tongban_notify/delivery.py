@@ -9,6 +9,7 @@ only after a clear "no": a message that two of them hold could not be taken back
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,9 @@ _NO_PROVIDER = 2.0
 _BEGIN_WITHIN = 2.0
 """Seconds from the guard's writing to the call. A process that slept longer must not call: its
 successor counts from the writing."""
+_WRITES_AT_ONCE = 8
+"""Guards being written before a call. More at once would make each of them take longer, and the
+time to begin is running."""
 _REASONS = {WRONG_NUMBER: "手机号码无效"}
 _REFUSED = "短信服务商拒绝发送"
 
@@ -58,6 +62,7 @@ class Delivery:
         self._providers = {provider.name: provider for provider in providers}
         self._clock = clock
         self._settle = settle
+        self._writing = asyncio.Semaphore(_WRITES_AT_ONCE)
 
     async def deliver(self, message: Message) -> tuple[Guard, bool]:
         """Send it, or find that it was sent. The guard, which is over, and whether it was over
@@ -114,13 +119,19 @@ class Delivery:
 
         Raises:
             Unclear
+            Retry: it was not even begun.
+            Overtaken
         """
-        began = time.monotonic()
-        faultpoints.reached("notify.before_sending")
-        guard = await self._guards.sending(guard, provider.name)
+        async with self._writing:
+            began = time.monotonic()
+            faultpoints.reached("notify.before_sending")
+            guard = await self._guards.sending(guard, provider.name)
         faultpoints.reached("notify.after_sending")
         if time.monotonic() - began > _BEGIN_WITHIN:
-            raise Unclear("too late to begin")
+            # Only this process knows that it has sent nothing: said at once, nobody has to wait for
+            # a send that never was. A store this slow must not make everything unclear.
+            await self._guards.not_sent(guard, refused=False)
+            raise Retry("too late to begin: the store is slow", after=_ASK_AGAIN)
         try:
             with metrics.SECONDS.labels(provider.name).time():
                 await provider.send(message)

@@ -56,7 +56,7 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
                 drain_timeout=settings.drain_seconds,
                 transient_errors=(StoreUnavailable,),
             ),
-            [topics.REQUESTS_COMPLETED, topics.REQUESTS_STATUS],
+            [topics.REQUESTS_COMPLETED, topics.REQUESTS_STATUS, topics.replay(topics.NOTIFY_GROUP)],
             handler.handle,
             producer=producer,
         )

@@ -73,7 +73,7 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
                 drain_timeout=settings.drain_seconds,
                 transient_errors=(StoreUnavailable,),
             ),
-            [topics.REQUESTS_COMPLETED, topics.PRINT_ORDERS],
+            [topics.REQUESTS_COMPLETED, topics.PRINT_ORDERS, topics.replay(topics.PRINTING_GROUP)],
             handler.handle,
             producer=producer,
         )

@@ -44,7 +44,7 @@ def token(kiosk_id: str = KIOSK, branch_id: str = BRANCH, **more: Any) -> str:
 
 
 async def until(
-    condition: Callable[[], Awaitable[Any]], *, seconds: float = 15.0, what: str = "it"
+    condition: Callable[[], Awaitable[Any]], *, seconds: float = 45.0, what: str = "it"
 ) -> Any:
     """Poll until the condition is true; its value."""
     loop = asyncio.get_running_loop()
@@ -251,7 +251,7 @@ async def _wait_ready(replica: Replica, path: str) -> None:
         except aiohttp.ClientError:
             return False
 
-    await until(answers, seconds=30, what=f"{path} of intake")
+    await until(answers, seconds=60, what=f"{path} of intake")
 
 
 @asynccontextmanager

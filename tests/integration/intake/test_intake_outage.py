@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from tests.integration.intake.conftest import Replica, Stack, until
@@ -21,6 +21,7 @@ from tongban_common import topics
 from tongban_common.domain.status import PrintStatus, Status
 from tongban_common.events.models import DocumentRef, NotificationReported
 from tongban_common.store import Store
+from tongban_intake.readmodel.projector import SOURCES
 
 DOCUMENT = DocumentRef(document_id="d-1", title="证明", pages=1, sha256="ef" * 32)
 
@@ -29,9 +30,14 @@ DOCUMENT = DocumentRef(document_id="d-1", title="证明", pages=1, sha256="ef" *
 async def replica(fragile: Stack) -> AsyncIterator[Replica]:
     """Started before there is any item: it waits for the catalogue and says so."""
     async with fragile.replica(ready=False) as running:
-        waiting = await running.session.get(f"{running.url}/readyz")
-        assert waiting.status == 503
-        assert "catalogue" in (await waiting.json())["problems"]
+
+        async def knows_that_there_is_none() -> bool:
+            waiting = await running.session.get(f"{running.url}/readyz")
+            assert waiting.status == 503
+            problems = (await waiting.json())["problems"]
+            return "no item" in problems.get("catalogue", "")
+
+        await until(knows_that_there_is_none)
         await problem(await running.submit(fragile.body(), "nothing-offered"), 404)
         await fragile.offer()
 
@@ -56,7 +62,7 @@ async def accepts(replica: Replica, fragile: Stack, key: str) -> None:
     async def accepted() -> bool:
         return (await replica.submit(fragile.body(), key)).status == 202
 
-    await until(accepted, seconds=30, what="accepting again")
+    await until(accepted, seconds=60, what="accepting again")
 
 
 async def test_kafka_that_stands_still_is_503_in_time(replica: Replica, fragile: Stack) -> None:
@@ -175,9 +181,9 @@ async def test_the_read_model_is_rebuilt_from_the_topics(replica: Replica, fragi
         whole = [each for each in found if "rating" in each and len(_messages(each)) == 2]
         return found if len(whole) == 12 else None
 
-    before = await until(settled)
+    before = await until(settled, what="twelve whole documents")
     assert await replica.stop() == 0
-    await _forget_offsets(fragile.kafka)
+    await _begin_anew(fragile.kafka)
     await requests.drop()
     assert await all_documents() == []
     async with fragile.replica():
@@ -185,7 +191,7 @@ async def test_the_read_model_is_rebuilt_from_the_topics(replica: Replica, fragi
         async def same() -> bool:
             return await all_documents() == before
 
-        await until(same, seconds=30, what="the same documents")
+        await until(same, seconds=60, what="the same documents")
 
 
 def _messages(document: dict[str, Any]) -> dict[str, Any]:
@@ -193,19 +199,27 @@ def _messages(document: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-async def _forget_offsets(kafka: str) -> None:
-    """Delete the group once its members have timed out."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await admin.start()
+async def _begin_anew(kafka: str) -> None:
+    """Commit offset 0 everywhere in the group's name, once its members have timed out."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka, group_id=topics.READMODEL_GROUP, enable_auto_commit=False
+    )
+    await consumer.start()
     try:
+        partitions = [
+            TopicPartition(source, partition)
+            for source in SOURCES
+            for partition in range(topics.REQUEST_PARTITIONS)
+        ]
+        consumer.assign(partitions)
 
-        async def deleted() -> bool:
+        async def committed() -> bool:
             try:
-                answer = await admin.delete_consumer_groups([topics.READMODEL_GROUP])
+                await consumer.commit(dict.fromkeys(partitions, 0))
             except KafkaError:
                 return False
-            return all(error is None or "NoError" in str(error) for _, error in answer)
+            return True
 
-        await until(deleted, seconds=40, what="an empty group")
+        await until(committed, seconds=40, what="an empty group")
     finally:
-        await admin.close()
+        await consumer.stop()

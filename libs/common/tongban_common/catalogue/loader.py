@@ -175,6 +175,17 @@ class Sources:
         """
         return Catalogue(self.items(), provinces=self.provinces)
 
+    def published_cases(self) -> list[Item]:
+        """The items of the uses that were reported by name, in the order of `published.yaml`.
+
+        Raises:
+            CatalogueError: see `items`.
+        """
+        offered = {(item.province, item.category): item for item in self.items()}
+        codes = {short: province.code for short, province in self.shared.provinces.items()}
+        wanted = ((codes.get(case.province), case.category) for case in self.published.cases)
+        return [offered[key] for key in wanted if key in offered]
+
     def items(self, only: str | None = None) -> list[Item]:
         """Expand all categories, or those of the file `only`.
 

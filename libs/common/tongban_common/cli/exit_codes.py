@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+EX_NOINPUT = 66
+"""What was named is not there: a request, a dead letter."""
 EX_UNAVAILABLE = 69
 """Something that is needed does not answer or cannot be had."""
 EX_SOFTWARE = 70

@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 
 import typer
 
-from tongban_common.cli import catalogue, topics
+from tongban_common.cli import catalogue, dead_letters, provinces, requests, topics
 from tongban_common.cli.group import Commands
 
 
@@ -27,6 +27,9 @@ def application() -> typer.Typer:
     )
     topics.register(app)
     catalogue.register(app)
+    provinces.register(app)
+    dead_letters.register(app)
+    requests.register(app)
     for entry_point in entry_points(group="tongban.commands"):
         entry_point.load()(app)
     return app

@@ -1,5 +1,8 @@
 """The bodies of all events, versioned in their type. Changes are additive only: the golden schemas
 under tests/unit/golden hold every version that was ever published, and a test compares.
+
+A field without a value is left out of the JSON, so every field that may be None has None as its
+default.
 """
 
 from __future__ import annotations
@@ -244,7 +247,7 @@ class PrintReported(Body):
     TYPE: ClassVar[str] = "tongban.print.reported.v1"
 
     order_id: str
-    document: DocumentRef | None
+    document: DocumentRef | None = None
     kiosk_id: str
     branch_id: str
     copy_number: int
@@ -272,7 +275,7 @@ class NotificationReported(Body):
     template: str
     channel: Literal["sms", "mail"]
     status: Literal["sent", "refused", "suppressed", "held"]
-    provider: str | None
+    provider: str | None = None
     at: AwareDatetime
     reason: str | None = None
 

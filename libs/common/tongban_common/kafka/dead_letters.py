@@ -62,6 +62,12 @@ class Cause:
         )
 
 
+def dead_letter_value(record: Record) -> bytes | None:
+    """The value as it was; empty instead of none where the key is missing as well, as a producer
+    takes no record of neither, and one of another client's must not stop a partition."""
+    return b"" if record.key is None and record.value is None else record.value
+
+
 def dead_letter_headers(group: str, record: Record, cause: Cause) -> list[tuple[str, bytes]]:
     """The original headers, and why and whence the record came here.
 

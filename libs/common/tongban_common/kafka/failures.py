@@ -12,7 +12,13 @@ import structlog
 
 from tongban_common import faultpoints
 from tongban_common.kafka.config import WorkerConfig
-from tongban_common.kafka.dead_letters import Cause, LimitWindow, Sink, dead_letter_headers
+from tongban_common.kafka.dead_letters import (
+    Cause,
+    LimitWindow,
+    Sink,
+    dead_letter_headers,
+    dead_letter_value,
+)
 from tongban_common.kafka.errors import (
     DeadLetterLimitReached,
     HandlerFault,
@@ -144,7 +150,7 @@ class Failures:
         await self._sink.send(
             self._config.dead_letter_topic,
             key=record.key,
-            value=record.value,
+            value=dead_letter_value(record),
             headers=dead_letter_headers(self._config.group, record, cause),
         )
         faultpoints.reached("worker.after_dead_letter")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import signal
 import time
@@ -12,15 +13,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from tongban_common.catalogue.loader import load as load_catalogue
+from tongban_common.catalogue.loader import Sources, find_directory, load_provinces
 from tongban_common.clock import BusinessClock
 from tongban_common.observability import configure_logging
-from tongban_devstack.demo.plan import Mishaps, visits
+from tongban_devstack.demo.plan import Mishaps, Visit, visits
 from tongban_devstack.demo.play import Day, Player
 from tongban_devstack.demo.report import Account, account, keep
+from tongban_devstack.demo.view import View
 from tongban_devstack.stack import Stack, StackOptions
 
 console = Console()
@@ -36,6 +37,7 @@ def demo(
 ) -> None:
     """Play a day at the branch, with kills; exit 0 only if nothing was lost or doubled."""
     configure_logging("demo", instance="demo", level="ERROR")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # brokers and kills are no news here
     raise typer.Exit(asyncio.run(_demo(once, requests, seconds, out)))
 
 
@@ -48,17 +50,23 @@ async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:
     options = StackOptions(data=data.absolute(), profile="demo", clock=clock)
     async with Stack(options) as stack:
         console.print(f"All is up after {time.monotonic() - started:.0f} s.")
-        plan = visits(list(load_catalogue()), count=requests, kiosk_count=20, day="2026-03-02")
-        day = Day(plan)
+        day = Day(_plan(requests))
         began = time.monotonic()
         player = Player(stack, day, seconds=seconds, mishaps=Mishaps())
-        with Live(_view(stack, day), console=console, refresh_per_second=4) as live:
+        view = View(stack, day, clock, load_provinces())
+        with Live(view.show(), console=console, refresh_per_second=4) as live:
             playing = asyncio.create_task(player.play())
             while not playing.done():
                 await asyncio.wait({playing}, timeout=0.25)
-                live.update(_view(stack, day))
+                live.update(view.show())
             await playing
-        result = await account(stack, day, seconds=time.monotonic() - began, speed=SPEED)
+        result = await account(
+            stack,
+            day,
+            seconds=time.monotonic() - began,
+            speed=SPEED,
+            memory_mb=view.memory.peak_mb,
+        )
         await keep(stack, result, out)
         _tell(result, out)
         if not once:
@@ -69,6 +77,17 @@ async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:
         return 0 if result.clean else 1
 
 
+def _plan(requests: int) -> list[Visit]:
+    sources = Sources(find_directory())
+    return visits(
+        sources.items(),
+        sources.published_cases(),
+        count=requests,
+        kiosk_count=20,
+        day="2026-03-02",
+    )
+
+
 async def _interrupted() -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -76,25 +95,21 @@ async def _interrupted() -> None:
     await stop.wait()
 
 
-def _view(stack: Stack, day: Day) -> Table:
-    counted = day.by_status()
-    grid = Table.grid(padding=(0, 2))
-    grid.add_row("submitted", ProgressBar(total=len(day.visits), completed=len(day.accepted)))
-    grid.add_row("by state", "  ".join(f"{name} {n}" for name, n in sorted(counted.items())))
-    away = ", ".join(sorted(day.down)) or "none"
-    grid.add_row("provinces", f"{31 - len(day.down)} up, down: {away}")
-    grid.add_row("outside", f"{day.printed} sheets, {day.messages} messages")
-    killed = "  ".join(f"{name} {n}" for name, n in sorted(day.kills.items())) or "none yet"
-    restarts = sum(stack.supervisor.restarts.values())
-    grid.add_row("kills", f"{killed}   ({restarts} restarts, {day.retries} retries at kiosks)")
-    return grid
+def _in_words(value: object) -> str:
+    if isinstance(value, dict):
+        return "  ".join(f"{name} {part}" for name, part in value.items())
+    return str(value)
 
 
 def _tell(result: Account, out: Path) -> None:
     table = Table("counted at the outside", "")
     for name, value in result.report.items():
-        table.add_row(name, str(value))
+        table.add_row(name, _in_words(value))
     console.print(table)
+    cases = Table("reported by name", "ended", "kiosk")
+    for title, (ended, kiosk_id) in result.cases.items():
+        cases.add_row(title, ended, kiosk_id)
+    console.print(cases)
     for what, requests in result.wrong.items():
         if requests:
             console.print(f"[red]{what}[/red]: {len(requests)}: {', '.join(requests[:10])}")

@@ -19,6 +19,8 @@ class Visit:
     key: str
     body: dict[str, Any]
     prints: bool
+    case: str | None = None
+    """The item's title where it is one of the uses that were reported by name."""
 
 
 def kiosks(count: int) -> list[tuple[str, str]]:
@@ -26,32 +28,44 @@ def kiosks(count: int) -> list[tuple[str, str]]:
     return [(f"k-310115-{n:03d}", f"b-310115-{n // 4:02d}") for n in range(1, count + 1)]
 
 
-def visits(items: Sequence[Item], *, count: int, kiosk_count: int, day: str) -> list[Visit]:
-    """The day's submissions in order: everything that prints, then others of all provinces as far
-    as they go round, a quarter of them with the lobby manager's help. The same `day` gives the same
-    plan."""
+def visits(
+    items: Sequence[Item], cases: Sequence[Item], *, count: int, kiosk_count: int, day: str
+) -> list[Visit]:
+    """The day's submissions in order: the published cases, everything that prints, then others of
+    all provinces as far as they go round, a quarter of them with the lobby manager's help (a
+    transfer between two provinces always). The same `day` gives the same plan."""
     dice = random.Random(day)
-    places = kiosks(kiosk_count)
+    by_name = {item.code: item.title for item in cases}
     offered = dice.sample(items, len(items))
-    offered.sort(key=lambda item: item.document is None)
+    offered.sort(key=lambda item: (item.code not in by_name, item.document is None))
     order = [offered[n % len(offered)] for n in range(count)]
     dice.shuffle(order)
+    places = kiosks(kiosk_count)
     planned = []
     for number, item in enumerate(order):
         kiosk_id, branch_id = places[number % len(places)]
-        assisted = dice.random() < 0.25
-        body: dict[str, Any] = {
-            "item_code": item.code,
-            "channel": "assisted" if assisted else "self_service",
-            "applicant": item.example_applicant,
-            "form": item.example_form,
-        }
-        if assisted:
-            body["assistant"] = f"lm-{branch_id[-2:]}"
+        helper = f"lm-{branch_id[-2:]}" if item.partner or dice.random() < 0.25 else None
         planned.append(
-            Visit(kiosk_id, branch_id, f"{day}-{number:05d}", body, item.document is not None)
+            Visit(
+                kiosk_id,
+                branch_id,
+                key=f"{day}-{number:05d}",
+                body=_body(item, helper),
+                prints=item.document is not None,
+                case=by_name.get(item.code),
+            )
         )
     return planned
+
+
+def _body(item: Item, helper: str | None) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "item_code": item.code,
+        "channel": "assisted" if helper else "self_service",
+        "applicant": item.example_applicant,
+        "form": item.example_form,
+    }
+    return {**body, "assistant": helper} if helper else body
 
 
 @dataclass(frozen=True, slots=True)

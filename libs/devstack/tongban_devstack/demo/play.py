@@ -6,7 +6,7 @@ import asyncio
 import random
 import signal
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,11 +29,19 @@ class Day:
     """Intake's newest answer about each accepted request."""
     kills: Counter[str] = field(default_factory=Counter)
     down: set[str] = field(default_factory=set)
+    cutting: set[str] = field(default_factory=set)
+    """Provinces that act and then drop the connection."""
+    happened: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=8))
+    """What went wrong lately: monotonic seconds, and what it was."""
     supplemented: set[str] = field(default_factory=set)
     refused: list[tuple[int, str]] = field(default_factory=list)
     retries: int = 0
     printed: int = 0
     messages: int = 0
+
+    def tell(self, what: str) -> None:
+        """Something that a watcher should see."""
+        self.happened.append((time.monotonic(), what))
 
     @property
     def share(self) -> float:
@@ -127,20 +135,24 @@ class Player:
             await self._stack.supervisor.ready(name)  # a kill is of something that lives
             self._stack.supervisor.kill(name, signal.SIGKILL)
             self._day.kills[service] += 1
+            self._day.tell(f"SIGKILL to {name}")
 
     async def _trouble(self) -> None:
         """Provinces that drop connections after acting, and two that go down and come back."""
         for province in self._mishaps.dropping:
             await self._fault(province, {"drop_after_commit_rate": 0.4})
+            self._day.cutting.add(province)
         for moment, down in ((self._mishaps.down_from, True), (self._mishaps.down_until, False)):
             while self._day.share < moment:
                 await asyncio.sleep(0.05)
             for province in self._mishaps.down:
                 await self._fault(province, {"down": down})
+                self._day.tell(f"province {province} {'is down' if down else 'is back'}")
             self._day.down = set(self._mishaps.down) if down else set()
         await self._fed.wait()
         async with self._http.delete(f"{self._stack.gateways}/faults") as reply:
             reply.raise_for_status()
+        self._day.cutting.clear()
 
     async def _fault(self, province: str, faults: dict[str, object]) -> None:
         url = f"{self._stack.gateways}/faults/{province}"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +32,8 @@ class Account:
     report: dict[str, Any]
     wrong: dict[str, list[str]] = field(default_factory=dict)
     """What is wrong -> request ids."""
+    cases: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Published case -> how its request ended, and at which kiosk."""
 
     @property
     def clean(self) -> bool:
@@ -39,14 +41,20 @@ class Account:
         return not any(self.wrong.values())
 
 
-async def account(stack: Stack, day: Day, *, seconds: float, speed: float) -> Account:
+async def account(
+    stack: Stack, day: Day, *, seconds: float, speed: float, memory_mb: int
+) -> Account:
     """Ask the outside what took effect, and compare it with what was accepted."""
     async with aiohttp.ClientSession() as http:
         ledger = await _read(http, f"{stack.gateways}/ledger")
         printed = await _read(http, f"{stack.devices}/printed")
         messages = await _read(http, f"{stack.devices}/messages")
     dead = await _dead_letters(stack.kafka)
-    return compare(day, ledger, printed, messages, dead_lettered=dead, seconds=seconds, speed=speed)
+    found = compare(
+        day, ledger, printed, messages, dead_lettered=dead, seconds=seconds, speed=speed
+    )
+    found.report["memory_mb"] = memory_mb
+    return found
 
 
 def compare(
@@ -101,7 +109,15 @@ def compare(
         "latency_ms": _latency(day, completed, speed),
         "seconds": round(seconds, 1),
     }
-    return Account(report, wrong)
+    return Account(report, wrong, _cases(day, status))
+
+
+def _cases(day: Day, status: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    return {
+        visit.case: (status[request_id], visit.kiosk_id)
+        for request_id, visit in sorted(day.accepted.items(), key=lambda each: each[1].key)
+        if visit.case
+    }
 
 
 def _was(day: Day, request_id: str, state: str) -> bool:

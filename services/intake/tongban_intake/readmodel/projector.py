@@ -31,6 +31,7 @@ SOURCES = (
     topics.REQUESTS_COMMANDS,
     topics.PRINT_ORDERS,
     topics.FEEDBACK_RATED,
+    topics.replay(topics.READMODEL_GROUP),
 )
 _DUPLICATE_KEY = 11000
 _INDEXES = [

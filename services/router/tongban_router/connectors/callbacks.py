@@ -1,6 +1,6 @@
 """Where provinces call back: `POST /callbacks/{province}`, on any replica, for any province.
 
-A callback says that there is news of a request, and nothing more is believed of it (ADR 0007): it
+A callback says that there is news of a request, and nothing more is believed of it (ADR 0008): it
 becomes a notice on requests.outcomes, the router asks the province at once, and the signed answer
 to that question is what counts. So this replica needs no envelope, no table and no order, and a
 callback that is forged with a stolen token, replayed, late or out of order costs a look-up.

@@ -15,6 +15,7 @@ group still counts it as a member.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -40,6 +41,7 @@ from tongban_router.connectors.gateway import (
     Gateway,
     GatewayState,
     Later,
+    Paused,
     Refused,
     Unclear,
 )
@@ -76,6 +78,7 @@ class Connector:
         concurrency: int,
         rate_per_s: float,
         lease_remaining: Callable[[], float],
+        paused: Callable[[str], str | None] = lambda _province: None,
     ) -> None:
         self.province = province
         self._gateway = gateway
@@ -86,6 +89,7 @@ class Connector:
         self._slots = asyncio.Semaphore(concurrency)
         self._limiter = AsyncLimiter(max(1.0, rate_per_s), 1.0)
         self._lease_remaining = lease_remaining
+        self._paused = paused
         self._breaker = Breaker()
         self._unclear_until: dict[str, float] = {}
         """call_id -> monotonic second after which our own unclear send can have no effect."""
@@ -105,7 +109,11 @@ class Connector:
             request_id=call.request_id, province=self.province, call=call.call
         ):
             try:
+                self._go_ahead()
                 answer = await self._carry_out(record, event)
+            except Paused as pause:
+                await self._waiting(call, "paused", record.attempt, reason=pause.reason)
+                raise Retry("paused", after=random.uniform(1.0, 1.8)) from pause
             except Later as later:
                 await self._waiting(call, later.cause, record.attempt)
                 raise Retry(later.cause, after=min(later.after_s, 5.0)) from later
@@ -138,6 +146,12 @@ class Connector:
         if event.body.item.province != self.province:
             raise Poison(f"a call for {event.body.item.province} on the topic of {self.province}")
         return Event(event.id, event.source, event.body, event.time, event.repeat)
+
+    def _go_ahead(self) -> None:
+        """Raise Paused where an operator lets the province wait; asked again just before each call,
+        as it may have been a while in the queue."""
+        if (reason := self._paused(self.province)) is not None:
+            raise Paused(reason)
 
     @staticmethod
     def _pause(record: Record) -> float:
@@ -185,6 +199,7 @@ class Connector:
         if self._breaker.wait_s() > 0:
             raise Down("the circuit is open")
         async with self._slots:
+            self._go_ahead()
             answer = await self._timed("look_up", self._gateway.look_up(call.request_id))
         faultpoints.reached("connector.after_look_up")
         return answer
@@ -199,6 +214,7 @@ class Connector:
         if wait_s > 0:
             raise Down("the circuit is open")
         async with self._slots, self._limiter:
+            self._go_ahead()
             if self._lease_remaining() < 1.0:
                 raise Retry("the group may have given this partition to another", after=1.0)
             act_before = time.time() + self.settle_s
@@ -288,13 +304,19 @@ class Connector:
         )
         faultpoints.reached("connector.after_report")
 
-    async def _waiting(self, call: ProvinceCall, cause: str, attempt: int) -> None:
+    async def _waiting(
+        self, call: ProvinceCall, cause: str, attempt: int, *, reason: str | None = None
+    ) -> None:
         """Tell the router once for each new cause; one lost time-out in a row is no news."""
         if self._told.get(call.call_id) == cause or (cause == "down" and attempt < 2):
             return
         event_id = derived_id(call.call_id, "waiting", cause, attempt)
         await self._publish(
-            call, OutcomeKind.WAITING, event_id, cause=cause, reason=texts.WAITING[cause]
+            call,
+            OutcomeKind.WAITING,
+            event_id,
+            cause=cause,
+            reason=reason or texts.WAITING[cause],
         )
         self._told[call.call_id] = cause
 

@@ -69,6 +69,14 @@ class Later(Exception):
         self.after_s = after_s
 
 
+class Paused(Exception):
+    """An operator lets this province wait; nothing was asked. `reason` is for applicants."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("paused by an operator")
+        self.reason = reason
+
+
 class Unclear(Exception):
     """Whether it took effect is not known: time-out, reset, 5xx, an answer not to be believed."""
 

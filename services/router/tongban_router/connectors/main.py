@@ -18,6 +18,7 @@ from tongban_common.settings import load
 from tongban_common.topics import connector_group, province_requests
 from tongban_router.connectors.callbacks import CallbackEndpoint
 from tongban_router.connectors.connector import Connector
+from tongban_router.connectors.pauses import Pauses, following
 from tongban_router.connectors.protocols import make_gateway
 from tongban_router.connectors.settings import ConnectorSettings
 
@@ -29,6 +30,7 @@ def _worker(
     province: Province,
     session: aiohttp.ClientSession,
     producer: EventProducer,
+    pauses: Pauses,
 ) -> Worker:
     limits = province.gateway
     config = WorkerConfig(
@@ -60,6 +62,7 @@ def _worker(
         concurrency=limits.concurrency,
         rate_per_s=limits.rate_per_s,
         lease_remaining=lease,
+        paused=pauses.reason,
     )
     worker = Worker(
         config,
@@ -82,10 +85,15 @@ async def run(settings: ConnectorSettings) -> None:
         ) as session,
         EventProducer(settings.kafka, client_id=f"connectors-{settings.instance}") as producer,
     ):
-        workers = {code: _worker(settings, provinces[code], session, producer) for code in codes}
+        pauses = Pauses(settings.kafka, settings.clock)
+        workers = {
+            code: _worker(settings, provinces[code], session, producer, pauses) for code in codes
+        }
         loop = asyncio.get_running_loop()
+        stopping = asyncio.Event()
 
         def stop() -> None:
+            stopping.set()
             for worker in workers.values():
                 worker.stop()
 
@@ -102,10 +110,13 @@ async def run(settings: ConnectorSettings) -> None:
             host=settings.http_host,
             port=settings.http_port,
             live={code: worker.liveness for code, worker in workers.items()},
-            ready={code: worker.readiness for code, worker in workers.items()},
+            ready={
+                "pauses": pauses.readiness,
+                **{code: worker.readiness for code, worker in workers.items()},
+            },
             routes=callbacks.routes(),
         )
-        async with health, asyncio.TaskGroup() as group:
+        async with health, following(pauses, stopping), asyncio.TaskGroup() as group:
             for code, worker in workers.items():
                 group.create_task(worker.run(), name=f"connector-{code}")
             log.info("connectors.started", provinces=len(workers))

@@ -6,3 +6,12 @@ WAITING = {
     "throttled": "省级平台繁忙，稍后自动继续",
     "down": "省级平台暂时无法连接，恢复后自动继续",
 }
+
+
+def paused(reason: str) -> str:
+    """That an operator has paused the province, with the reason that was given."""
+    return (
+        f"省级平台暂停办理（{reason}），恢复后自动继续"
+        if reason
+        else "省级平台暂停办理，恢复后自动继续"
+    )

@@ -11,8 +11,7 @@ no state and sends again, and a record that a predecessor may have read is answe
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, cast
 
@@ -25,43 +24,37 @@ from pydantic import ValidationError
 from tongban_common import faultpoints, topics
 from tongban_common.domain.ids import derived_id
 from tongban_common.events import Event, MalformedEvent, decode, encode
-from tongban_common.events.models import TimerDue
-from tongban_common.kafka.config import DeadLetterLimit
-from tongban_common.kafka.dead_letters import Cause, LimitWindow, dead_letter_headers
+from tongban_common.events.models import RequestSubmitted, TimerDue
 from tongban_common.kafka.errors import DeadLetterLimitReached
-from tongban_common.kafka.record import Record
+from tongban_router.dispatch.aside import ATTEMPTS, Aside, header_pairs
+from tongban_router.dispatch.consumer import SOURCES, RewindingTransport, transport_of
+from tongban_router.dispatch.continuity import Continuity
 from tongban_router.dispatch.emission import SOURCE, outgoing
 from tongban_router.dispatch.lifecycle import Decision, Lifecycle
-from tongban_router.dispatch.producer import FlushingProducer, LostRecordSensor
+from tongban_router.dispatch.producer import FlushingProducer, LostRecordSensor, die
 from tongban_router.dispatch.progress import Partition, Progress
 from tongban_router.dispatch.settings import RouterSettings
-from tongban_router.dispatch.state import AnyInput, RequestState, next_due
+from tongban_router.dispatch.state import FaultNoted, OnTopics, RequestState, next_due
 from tongban_router.dispatch.timers import DueIndex
 
 log = structlog.get_logger()
 
-SOURCES = (
-    topics.REQUESTS_SUBMITTED,
-    topics.REQUESTS_COMMANDS,
-    topics.REQUESTS_OUTCOMES,
-    topics.ROUTER_TIMERS,
-)
 _HANDLED = Counter("router_events_total", "Events handled", ["topic", "result"])
 _SECONDS = Histogram(
     "router_event_seconds",
     "Seconds to decide and hand over",
     buckets=(0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1, 5),
 )
+_FAULTS = Counter("router_faults_total", "Faults of our own", ["place"])
 _OPEN = Gauge("router_due_requests", "Requests with a moment at which the timer looks at them")
 
 
-def _header_pairs(headers: Any) -> Iterable[tuple[str, bytes]]:
-    """Faust hands headers on as a mapping, a list or None, depending on where they came from."""
-    return headers.items() if isinstance(headers, Mapping) else headers or ()
-
-
 class RouterApp(faust.App):
-    """faust.App with a producer whose flush can be believed."""
+    """faust.App with a producer whose flush can be believed, and a consumer that passes over
+    nothing."""
+
+    def _new_transport(self) -> RewindingTransport:
+        return transport_of(self)
 
     def _new_producer(self) -> FlushingProducer:
         return FlushingProducer(self.transport, loop=self.loop, beacon=self.beacon)
@@ -75,9 +68,10 @@ class Dispatcher:
         self._clock = settings.clock
         self._rules = settings.rules()
         self._lifecycle = Lifecycle(self._rules)
-        self._limit = LimitWindow(DeadLetterLimit())
+        self._aside = Aside(settings.kafka, self._emit)
         self._due = DueIndex(resend_after=timedelta(seconds=15 * self._clock.speed))
         self._ends: dict[Partition, int] = {}
+        self._continuity = Continuity(settings.data / "holes")
         self._watching: set[asyncio.Task[None]] = set()
         self.progress = Progress(settings.stall_s)
         self.recovered = False
@@ -121,6 +115,7 @@ class Dispatcher:
             *SOURCES, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
         )
         app.agent(source, name="requests")(self._run)
+        app.task(on_leader=False)(self._aside.remember)
         app.timer(interval=0.25, on_leader=False)(self._announce_due)
         app.timer(interval=2.0, on_leader=False)(self._watch_lag)
         app.on_partitions_assigned.connect(self._assigned)  # type: ignore[arg-type]
@@ -131,6 +126,11 @@ class Dispatcher:
     def _producer(self) -> FlushingProducer:
         return cast(FlushingProducer, self.app.producer)
 
+    async def _emit(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
+    ) -> None:
+        await self._producer.emit(topic, key, value, headers)
+
     # -- the agent ------------------------------------------------------------------------------
 
     async def _run(self, stream: Any) -> None:
@@ -138,30 +138,48 @@ class Dispatcher:
             await self._handle(event)
 
     async def _handle(self, event: Any) -> None:
-        """Deal with one record; only cancellation and a flood of poison leave it."""
+        """Deal with one record; only cancellation leaves it."""
         message = event.message
         partition = (message.topic, message.partition)
-        try:
-            with _SECONDS.time():
-                result = await self._apply(event, partition)
-        except (MalformedEvent, ValidationError) as error:
-            result = "dead_lettered"
-            await self._dead_letter(message, error)
-        except Exception as error:
-            # A fault of ours: the event must neither stop the partition nor be skipped (#527).
-            log.exception("router.fault", topic=message.topic, offset=message.offset)
-            result = "dead_lettered"
-            await self._dead_letter(message, error)
+        self._continuity.follow(partition, message.offset, self._committed().get(message.tp))
+        with _SECONDS.time():
+            result, fault = await self._attempt(event, partition)
+        if fault is not None:
+            await self._put_aside(message, fault)
+        else:
+            self._aside.applied += 1
         self.progress.handled(partition, message.offset)
         _HANDLED.labels(message.topic, result).inc()
 
-    async def _apply(self, event: Any, partition: Partition) -> str:
+    async def _attempt(self, event: Any, partition: Partition) -> tuple[str, Exception | None]:
+        """How it ended, and why it has to be put aside.
+
+        A fault of ours must neither stop the partition nor skip the event (#527).
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await self._apply(event, partition, again=attempt > 1), None
+            except MalformedEvent as error:
+                return "dead_lettered", error
+            except Exception as error:
+                _FAULTS.labels("event").inc()
+                log.exception(
+                    "router.fault",
+                    topic=event.message.topic,
+                    offset=event.message.offset,
+                    attempt=attempt,
+                )
+                fault = error
+        return "dead_lettered", fault
+
+    async def _apply(self, event: Any, partition: Partition, *, again: bool) -> str:
+        faultpoints.reached("router.before_decide")
         message = event.message
-        incoming = decode(message.value, _header_pairs(message.headers))
+        incoming = decode(message.value, header_pairs(message.headers))
         if message.key != incoming.key:
             raise MalformedEvent("the record's key is not the request id of its body")
         body = incoming.body
-        if not isinstance(body, AnyInput):
+        if not isinstance(body, OnTopics):
             raise MalformedEvent(f"{incoming.type} does not belong on {message.topic}")
         key = incoming.key
         raw = self.table.get(key)
@@ -171,15 +189,19 @@ class Dispatcher:
             incoming.id,
             body,
             now=self._clock.now(),
-            maybe_seen=message.offset < self._ends.get(partition, message.offset + 1),
+            maybe_seen=again or message.offset < self._ends.get(partition, message.offset + 1),
         )
+        await self._carry_out(key, state, decision)
+        return "repeat" if decision.repeat else "new"
+
+    async def _carry_out(self, key: bytes, state: RequestState | None, decision: Decision) -> None:
         faultpoints.reached("router.before_table")
         self._write(key, state, decision)
         faultpoints.reached("router.after_table")
         for topic, out_key, value, out_headers in outgoing(decision):
-            await self._producer.emit(topic, out_key, value, out_headers)
+            faultpoints.reached("router.before_emit")
+            await self._emit(topic, out_key, value, out_headers)
         faultpoints.reached("router.after_emit")
-        return "repeat" if decision.repeat else "new"
 
     def _write(self, key: bytes, before: RequestState | None, decision: Decision) -> None:
         state = decision.state
@@ -192,34 +214,63 @@ class Dispatcher:
             self.table[key] = state.model_dump_json(exclude_defaults=True).encode()
         self._due.set(key, next_due(state, self._rules))
 
-    async def _dead_letter(self, message: Any, error: Exception) -> None:
-        """Put a record aside with its cause; the request it belongs to stays as it is."""
-        if not self._limit.admit(time.monotonic()):
-            flood = DeadLetterLimitReached("too many records had to be put aside; stopping")
-            await self.app.crash(flood)
-            raise flood
-        record = Record(
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            timestamp_ms=round((message.timestamp or 0) * 1000),
-            key=message.key,
-            value=message.value,
-            headers=tuple(_header_pairs(message.headers)),
-            maybe_seen=False,
-            assigned_at=0.0,
+    # -- what cannot be applied -----------------------------------------------------------------
+
+    async def _put_aside(self, message: Any, fault: Exception) -> None:
+        """Write the dead letter, and show its request as held.
+
+        Where even that fails nothing is known of the record but its offset, so the process ends
+        before that can be committed: whoever comes next reads it again.
+        """
+        try:
+            await self._aside.put(message, fault)
+        except DeadLetterLimitReached as flood:
+            die("router.too_many_dead_letters", flood, message.topic)
+        except Exception as error:
+            die("router.not_put_aside", error, message.topic)
+        try:
+            await self._hold(message, midway=not isinstance(fault, MalformedEvent))
+        except Exception:
+            # The dead letter is there and tells; the partition must go on.
+            _FAULTS.labels("hold").inc()
+            log.exception("router.not_held", topic=message.topic, offset=message.offset)
+
+    async def _hold(self, message: Any, *, midway: bool) -> None:
+        """Hold the request that the record's key names, where it is known or can be."""
+        faultpoints.reached("router.before_hold")
+        key = message.key
+        if not key:
+            return
+        try:
+            body = decode(message.value, header_pairs(message.headers)).body
+        except MalformedEvent:
+            body = None
+        whole = isinstance(body, RequestSubmitted) and body.request_id.encode() == key
+        raw = self.table.get(key)
+        if raw is None and not whole:
+            return
+        state = None if raw is None else RequestState.model_validate_json(raw)
+        fault = FaultNoted(
+            request_id=key.decode(),
+            submission=body if isinstance(body, RequestSubmitted) and whole else None,
+            midway=midway,
         )
-        cause = Cause.of(error, record, time.time())
-        await self._producer.emit(
-            topics.dead_letter(topics.ROUTER_APP),
-            message.key,
-            message.value,
-            dead_letter_headers(topics.ROUTER_APP, record, cause),
-        )
+        event_id = derived_id("fault", message.topic, message.partition, message.offset)
+        decision = self._lifecycle.apply(state, event_id, fault, now=self._clock.now())
+        await self._carry_out(key, state, decision)
 
     # -- time -----------------------------------------------------------------------------------
 
     async def _announce_due(self) -> None:
+        try:
+            await self._announce()
+        except Exception:
+            # What was taken out of the index comes again by itself.
+            _FAULTS.labels("timer").inc()
+            log.exception("router.timer_fault")
+
+    async def _announce(self) -> None:
+        faultpoints.reached("router.before_announce")
         now = self._clock.now()
         _OPEN.set(len(self._due))
         for key, due in self._due.pop_due(now, limit=500):
@@ -237,7 +288,13 @@ class Dispatcher:
         """Read the due moments from the recovered table, leaving the loop to others in between."""
         self._due.clear()
         for count, (key, raw) in enumerate(self.table.items()):
-            state = RequestState.model_validate_json(raw)
+            try:
+                state = RequestState.model_validate_json(raw)
+            except ValidationError:
+                # Whatever comes for it is put aside; the others must not wait for it.
+                _FAULTS.labels("table").inc()
+                log.error("router.state_unreadable", request_id=key.decode("ascii", "replace"))
+                continue
             self._due.set(key, next_due(state, self._rules))
             if count % 200 == 199:
                 await asyncio.sleep(0)
@@ -253,6 +310,7 @@ class Dispatcher:
         for partition in fresh:
             # Until the end offset is known, whatever comes may have been seen.
             self._ends[partition] = 2**62
+            self._continuity.begin(partition)
         self.progress.assign(ours)
         if fresh:
             task = asyncio.create_task(self._learn_ends(fresh), name="learn-ends")
@@ -275,7 +333,13 @@ class Dispatcher:
                 self._ends[tp.topic, tp.partition] = end or 0
             return
 
+    def _committed(self) -> Mapping[TP, int | None]:
+        """The offsets that Faust knows to be committed; None or absent: none."""
+        offsets = self.app.consumer._committed_offset  # type: ignore[attr-defined]
+        return cast("Mapping[TP, int | None]", offsets)
+
     async def _watch_lag(self) -> None:
+        self.progress.trying()
         assigned = [TP(*partition) for partition in self.progress.assigned]
         if not assigned:
             return
@@ -285,10 +349,7 @@ class Dispatcher:
         except Exception as error:
             log.warning("router.lag_unknown", error=repr(error))
             return
-        committed = {
-            (tp.topic, tp.partition): offset or 0
-            for tp, offset in self.app.consumer._committed_offset.items()  # type: ignore[attr-defined]
-        }
+        committed = {(tp.topic, tp.partition): at or 0 for tp, at in self._committed().items()}
         self.progress.look(
             {(tp.topic, tp.partition): end or 0 for tp, end in ends.items()}, committed
         )

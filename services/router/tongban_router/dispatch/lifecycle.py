@@ -2,7 +2,7 @@
 
                         ┌───────────────┐
      submitted ──> routed <──> waiting_for_province
-                        │  └──> held ──(operator)──> routed, failed
+                        │  └──> held ──(operator)──> where it was before, failed
                         v
         needs_supplement <──> accepted
                         │
@@ -16,6 +16,7 @@ Rules that hold in every state:
 - Nothing leaves a final state. What comes later is ignored, or noted where a person should know.
 - An input that comes before its submission waits for it.
 - A province's notice moves nothing: it has the province asked at once (`notices`).
+- An input that cannot be applied is put aside, and its request is held until a person decides.
 """
 
 from __future__ import annotations
@@ -34,12 +35,13 @@ from tongban_common.events.models import (
     TimerDue,
     WithdrawalAsked,
 )
-from tongban_router.dispatch import notices, outcomes, texts
+from tongban_router.dispatch import notices, operators, outcomes, texts
 from tongban_router.dispatch.state import (
     AnyInput,
     Call,
     EarlyInput,
     Entry,
+    FaultNoted,
     Input,
     RequestState,
     Rules,
@@ -89,6 +91,8 @@ class Lifecycle:
             decision = self._timer(state, now=now, maybe_seen=maybe_seen)
         elif isinstance(body, ProvinceNotice):
             decision = self._notice(state, event_id, body, now)
+        elif isinstance(body, FaultNoted):
+            decision = self._fault(state, event_id, body, now)
         elif state is None or state.submitted is None:
             decision = self._before_submission(state, event_id, body, now)
         elif event_id in state.seen:
@@ -126,6 +130,30 @@ class Lifecycle:
         self._dispatch(turn, event_id, body, now)
         return turn.decision()
 
+    def _fault(
+        self, state: RequestState | None, event_id: str, fault: FaultNoted, now: datetime
+    ) -> Decision:
+        """Hold the request. Where the dispatcher fell over midway, all that the state says goes out
+        once more: some of it may not have gone out before."""
+        if state is None or state.submitted is None:
+            if fault.submission is None:
+                return Decision(state)
+            # What came early waits on: it is applied when an operator lets the request go on.
+            early = [] if state is None else state.early
+            turn = _Turn(RequestState(first_seen=now, submitted=fault.submission, early=early))
+            origin = fault.submission.origin
+            turn.enter(Status.SUBMITTED, at=fault.submission.submitted_at, by=origin.kiosk_id)
+        else:
+            turn = _Turn(state.model_copy(deep=True))
+        if event_id not in turn.state.seen and not turn.state.status.final:
+            turn.state.remember(event_id)
+            operators.hold(turn, now)
+        if not fault.midway:
+            return turn.decision()
+        again = _again(turn.state)
+        again.calls = []
+        return again
+
     def _dispatch(self, turn: _Turn, event_id: str, body: Input, now: datetime) -> None:
         turn.state.remember(event_id)
         match body:
@@ -139,7 +167,11 @@ class Lifecycle:
             case WithdrawalAsked():
                 _withdraw(turn, body, now)
             case OperatorDecision():
-                _operator(turn, body, now)
+                operators.decide(turn, body, now)
+                early, turn.state.early = turn.state.early, []
+                for waiting in early:
+                    self._dispatch(turn, waiting.event_id, waiting.read(), now)
+                notices.follow_up(turn, now)
 
     def _notice(
         self, state: RequestState | None, event_id: str, notice: ProvinceNotice, now: datetime
@@ -316,14 +348,3 @@ def _close(turn: _Turn, now: datetime) -> None:
     turn.note(texts.TIME_IS_UP, at=now, by="router")
     call_id = derived_id("call", turn.request_id, "closing")
     turn.call(CallKind.WITHDRAW, call_id, now, closing=True)
-
-
-def _operator(turn: _Turn, decision: OperatorDecision, now: datetime) -> None:
-    if turn.state.status.final:
-        return
-    if decision.decision == "fail":
-        turn.finish(Status.FAILED, at=now, by=decision.by, reason=decision.reason)
-        return
-    if turn.state.status is Status.HELD:
-        turn.enter(Status.ROUTED, at=now, by=decision.by, reason=decision.reason)
-    turn.resume(now)

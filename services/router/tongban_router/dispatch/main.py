@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import faust
 
@@ -14,12 +15,18 @@ from tongban_router.dispatch.settings import RouterSettings
 
 def main() -> None:
     """Run until SIGTERM or SIGINT; exits non-zero when the application crashes."""
-    settings = load(RouterSettings)
+    serve(load(RouterSettings))
+
+
+def serve(
+    settings: RouterSettings, make: Callable[[RouterSettings], Dispatcher] = Dispatcher
+) -> None:
+    """The same with the dispatcher that `make` makes."""
     configure_logging("router", instance=settings.instance, level=settings.log_level)
     logging.getLogger("faust").setLevel(logging.WARNING)
     logging.getLogger("mode").setLevel(logging.WARNING)
     settings.data.mkdir(parents=True, exist_ok=True)
-    dispatcher = Dispatcher(settings)
+    dispatcher = make(settings)
     app = dispatcher.app
     health = HealthServer(
         host=settings.http_host,

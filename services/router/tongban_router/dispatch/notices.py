@@ -1,6 +1,6 @@
 """What a province's notice (its signed callback) does to a request: it has the province asked.
 
-The notice itself is not believed (ADR 0007). It may be repeated, late or out of order without harm,
+The notice itself is not believed (ADR 0008). It may be repeated, late or out of order without harm,
 since the answer to the question is the province's state at that moment. Two things matter:
 
 - While a call is unanswered, its answer may be older than the news. So the question waits for it,

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import faust
 import structlog
@@ -29,10 +29,15 @@ EX_TEMPFAIL = 75
 """Exit code "try again" (sysexits.h): the supervisor restarts the process."""
 
 
-def die_of_lost_record(error: BaseException, topic: str) -> None:
-    """End the process now, so that no offset is committed past a record that was not written."""
-    log.critical("router.record_not_written", topic=topic, error=repr(error))
+def die(event: str, error: BaseException, topic: str) -> NoReturn:
+    """End the process now, before an offset is committed past what could not be done."""
+    log.critical(event, topic=topic, error=repr(error))
     os._exit(EX_TEMPFAIL)
+
+
+def die_of_lost_record(error: BaseException, topic: str) -> NoReturn:
+    """No offset is committed past a record that was not written."""
+    die("router.record_not_written", error, topic)
 
 
 class CountingBuffer(ProducerBuffer):
@@ -67,7 +72,7 @@ class FlushingProducer(AiokafkaProducer):
         return {"acks": "all", "enable_idempotence": True}
 
     async def emit(
-        self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]]
+        self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
     ) -> None:
         """Hand a record to the Kafka client and go on: the flush before the commit waits for it.
 

@@ -21,7 +21,7 @@ class Progress:
         self._handled: dict[Partition, int] = {}
         self._moved_at: dict[Partition, float] = {}
         self._behind: set[Partition] = set()
-        self._looked_at = time.monotonic()
+        self._looked_at = self._tried_at = time.monotonic()
         self.assigned: frozenset[Partition] = frozenset()
 
     def assign(self, partitions: frozenset[Partition]) -> None:
@@ -38,6 +38,10 @@ class Progress:
         self._handled[partition] = offset
         self._moved_at[partition] = time.monotonic()
 
+    def trying(self) -> None:
+        """The lag is about to be asked for, whatever comes of it."""
+        self._tried_at = time.monotonic()
+
     def look(self, ends: Mapping[Partition, int], committed: Mapping[Partition, int]) -> None:
         """Compare with end offsets (the offset of the next record) and committed ones."""
         now = self._looked_at = time.monotonic()
@@ -52,6 +56,9 @@ class Progress:
     def stalled(self) -> str | None:
         """Why the process should be restarted, or None."""
         now = time.monotonic()
+        if now - self._tried_at > self._stall_s:
+            # Without lag there is no telling progress from death, so silence counts as the latter.
+            return "nobody asks for the lag any more"
         stuck = [p for p in self._behind if now - self._moved_at.get(p, now) > self._stall_s]
         if stuck:
             return f"no progress on {len(stuck)} partitions with lag, e.g. {stuck[0]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
 
@@ -29,7 +30,23 @@ Input = (
     | OperatorDecision
 )
 """What moves a request, time aside."""
-AnyInput = Input | TimerDue
+
+
+@dataclass(frozen=True, slots=True)
+class FaultNoted:
+    """An input of this request could not be applied and was put aside. No event: the dispatcher
+    makes it where it happens, and what was put aside is on the dead-letter topic."""
+
+    request_id: str
+    submission: RequestSubmitted | None = None
+    """What was put aside, where it was the submission."""
+    midway: bool = True
+    """Whether the dispatcher may have been in the middle of carrying it out."""
+
+
+OnTopics = Input | TimerDue
+"""What the dispatcher's topics carry."""
+AnyInput = OnTopics | FaultNoted
 _REMEMBERED = 32
 """Ids of inputs that a state remembers. A request sees a handful; polls of a slow province more."""
 _NOTICES = 8

@@ -1,0 +1,255 @@
+"""The whole chain under load, on one machine: latency, CPU, isolation, and what more processes do.
+
+Every figure is a ratio of two things measured in this run, in rounds that alternate:
+
+- `latency`: from a kiosk's submission to the final state (five hops) beside two bare hops, a
+  producer and a consumer of aiokafka with the linger that its users take (5 ms), and nothing done.
+- `cpu`: the services' CPU for a request beside that of one bare relay of one record.
+- `isolation`: p99 of the other provinces while one answers after 5 s and one is down, beside their
+  p99 while all are well.
+- `connectors`: requests a second of four connector processes beside one, against a province that
+  takes 200 ms. A process has 8 calls under way, so that it is the waiting that is shared out.
+
+Run `python -m bench.chain`, or with the names of some of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from tongban_common.catalogue.loader import find_directory
+from tongban_common.catalogue.loader import load as load_catalogue
+from tongban_common.catalogue.models import Item
+from tongban_devstack.load import Load, LoadResult, Target
+from tongban_devstack.load.kiosks import quantiles_ms
+from tongban_devstack.stack import SERVICES, Stack, StackOptions
+
+RATE = 200.0
+SECONDS = 12.0
+ROUNDS = 3
+SLOW, DOWN = "440000", "520000"
+ONE = "110000"
+ISOLATION_LIMIT = 1.2
+CONNECTORS_LIMIT = 3.5
+KIOSK = ("k-310115-001", "b-310115-01")
+
+
+def _items(provinces: Callable[[str], bool] = lambda _: True) -> list[Item]:
+    return [i for i in load_catalogue() if not i.printable and provinces(i.province)]
+
+
+def _target(stack: Stack) -> Target:
+    return Target(stack.intake, stack.token(*KIOSK), stack.kafka)
+
+
+async def _faults(stack: Stack, province: str, **faults: object) -> None:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.put(f"{stack.gateways}/faults/{province}", json=faults) as reply,
+    ):
+        reply.raise_for_status()
+
+
+async def _mend(stack: Stack) -> None:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.delete(f"{stack.gateways}/faults") as reply,
+    ):
+        reply.raise_for_status()
+
+
+def _cpu_s(stack: Stack) -> float:
+    """CPU seconds of all services so far, their children included."""
+    total = 0.0
+    for service in SERVICES:
+        for pid in stack.pids(service):
+            process = psutil.Process(pid)
+            for each in (process, *process.children(recursive=True)):
+                times = each.cpu_times()
+                total += times.user + times.system
+    return total
+
+
+async def _bare_hops(kafka: str, *, rate: float, seconds: float) -> tuple[list[float], float]:
+    """Seconds of two hops at a rate, and CPU seconds of this process for each record relayed."""
+    first, second = (f"bench.hop.{uuid.uuid4().hex[:8]}" for _ in range(2))
+    seen: list[float] = []
+    options = {"bootstrap_servers": kafka}
+    producer = AIOKafkaProducer(**options, enable_idempotence=True, acks="all", linger_ms=5)
+    relay = AIOKafkaConsumer(first, **options)
+    end = AIOKafkaConsumer(second, **options)
+
+    async def relaying() -> None:
+        async for record in relay:
+            await producer.send(second, record.value)
+
+    async def reading() -> None:
+        async for record in end:
+            seen.append(time.monotonic() - float(record.value))  # noqa: PERF401 - seen meanwhile
+
+    async with producer, relay, end:
+        running = [asyncio.create_task(relaying()), asyncio.create_task(reading())]
+        began, cpu, asked = time.monotonic(), time.process_time(), 0
+        while (due := began + asked / rate) < began + seconds:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            await producer.send(first, str(time.monotonic()).encode())
+            asked += 1
+        await producer.flush()
+        while len(seen) < asked and time.monotonic() < began + seconds + 10:
+            await asyncio.sleep(0.05)
+        spent = time.process_time() - cpu
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
+    return seen, spent / max(1, asked)
+
+
+async def latency(stack: Stack) -> dict[str, Any]:
+    """Kiosk to final state at RATE a second, and the services' CPU for a request."""
+    whole: list[dict[str, float]] = []
+    bare: list[dict[str, float]] = []
+    cpu_ms: list[float] = []
+    relay_ms: list[float] = []
+    async with Load(_target(stack), _items()) as kiosks:
+        await kiosks.run(rate=RATE / 2, seconds=5)  # warm-up
+        for _ in range(ROUNDS):
+            before = _cpu_s(stack)
+            result = await kiosks.run(rate=RATE, seconds=SECONDS)
+            cpu_ms.append((_cpu_s(stack) - before) / result.asked * 1000)
+            whole.append(quantiles_ms(_all_finished(result)))
+            hops, relay = await _bare_hops(stack.kafka, rate=RATE, seconds=SECONDS / 2)
+            bare.append(quantiles_ms(hops))
+            relay_ms.append(relay * 1000)
+    return {
+        "rate": RATE,
+        "whole_ms": {q: _median(each[q] for each in whole) for q in ("p50", "p99")},
+        "two_bare_hops_ms": {q: _median(each[q] for each in bare) for q in ("p50", "p99")},
+        "ratio_p50": _ratio([each["p50"] for each in whole], [each["p50"] for each in bare]),
+        "ratio_p99": _ratio([each["p99"] for each in whole], [each["p99"] for each in bare]),
+        "cpu_ms_per_request": _median(cpu_ms),
+        "cpu_ratio_to_bare_relay": _ratio(cpu_ms, relay_ms),
+        "cpu_limit_ms": 3.0,
+    }
+
+
+async def isolation(stack: Stack) -> dict[str, Any]:
+    """p99 of the provinces that are well, with and without two that are not."""
+    well: list[float] = []
+    troubled: list[float] = []
+
+    def others(code: str) -> bool:
+        return code not in (SLOW, DOWN)
+
+    async with Load(_target(stack), _items()) as kiosks:
+        await kiosks.run(rate=RATE / 2, seconds=5)
+        for _ in range(ROUNDS):
+            result = await kiosks.run(rate=RATE, seconds=SECONDS)
+            well.append(quantiles_ms(result.finished(others))["p99"])
+            await _faults(stack, SLOW, latency_ms=5000)
+            await _faults(stack, DOWN, down=True)
+            result = await kiosks.run(rate=RATE, seconds=SECONDS, patience_s=1)
+            troubled.append(quantiles_ms(result.finished(others))["p99"])
+            await _mend(stack)
+            await kiosks.run(rate=20, seconds=10)  # what has piled up is worked off
+    ratio = _ratio(troubled, well)
+    return {
+        "p99_ms_all_well": well,
+        "p99_ms_two_in_trouble": troubled,
+        "ratio": ratio,
+        "limit": ISOLATION_LIMIT,
+        "ok": ratio <= ISOLATION_LIMIT,
+    }
+
+
+async def connectors(requests: int = 480) -> dict[str, Any]:
+    """Requests a second against a province of 200 ms, by one and by four processes."""
+    rates: dict[int, list[float]] = {1: [], 4: []}
+    with tempfile.TemporaryDirectory(prefix="tongban-bench-") as scratch:
+        catalogue = Path(scratch) / "catalogue"
+        shutil.copytree(find_directory(), catalogue)
+        provinces = catalogue / "provinces.yaml"
+        own = f'path: "/p/{ONE}"'
+        provinces.write_text(provinces.read_text().replace(own, f"{own}, concurrency: 8"))
+        for number in range(2):
+            for count, seen in rates.items():
+                data = Path(scratch) / f"{count}-{number}"
+                options = StackOptions(
+                    data=data, catalogue=catalogue, replicas={"connectors": count}
+                )
+                async with Stack(options) as stack:
+                    await _faults(stack, ONE, latency_ms=200)
+                    seen.append(await _drained(stack, requests))
+    ratio = _ratio(rates[4], rates[1])
+    return {
+        "requests_per_s": {str(count): seen for count, seen in rates.items()},
+        "ratio": ratio,
+        "limit": CONNECTORS_LIMIT,
+        "ok": ratio >= CONNECTORS_LIMIT,
+    }
+
+
+async def _drained(stack: Stack, requests: int) -> float:
+    """Requests a second from the first submission to the last end, with a backlog throughout."""
+    async with Load(_target(stack), _items(lambda code: code == ONE)) as kiosks:
+        await kiosks.run(rate=10, seconds=2)
+        began = time.monotonic()
+        result = await kiosks.run(rate=RATE, seconds=requests / RATE, patience_s=60)
+        if result.unfinished:
+            raise RuntimeError(f"{result.unfinished} of {requests} did not end")
+        return round(requests / (time.monotonic() - began), 1)
+
+
+def _all_finished(result: LoadResult) -> list[float]:
+    if result.unfinished or set(result.answers) != {"202"}:
+        raise RuntimeError(f"not everything ended: {result.report()}")
+    return result.finished()
+
+
+def _median(values: Any) -> float:
+    return round(statistics.median(values), 2)
+
+
+def _ratio(ours: Sequence[float], base: Sequence[float]) -> float:
+    return round(statistics.median(a / b for a, b in zip(ours, base, strict=True)), 2)
+
+
+async def _on_a_stack(measure: Callable[[Stack], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="tongban-bench-") as scratch:
+        async with Stack(StackOptions(data=Path(scratch))) as stack:
+            return await measure(stack)
+
+
+async def main(wanted: Sequence[str] = ()) -> int:
+    """Measure and print a line of JSON each; 1 if a ratio misses its limit."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    measures: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
+        "latency": lambda: _on_a_stack(latency),
+        "isolation": lambda: _on_a_stack(isolation),
+        "connectors": connectors,
+    }
+    good = True
+    for name in wanted or measures:
+        result = await measures[name]()
+        good = good and result.get("ok", True)
+        print(json.dumps({name: result}), flush=True)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(asyncio.run(main(sys.argv[1:])))

@@ -1,0 +1,120 @@
+"""How the provinces stand, as Kafka tells it: pauses, what waits, what is dead.
+
+A breaker is a matter of one connector process, so it is not seen from here: its metrics are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from tongban_common import topics
+from tongban_common.control.provinces import ProvinceControl
+from tongban_common.kafka.errors import KafkaUnavailable
+from tongban_common.kafka.producer import EventProducer
+from tongban_common.kafka.snapshot import Snapshot
+from tongban_common.operators.dead_letters import place_of, read_settled
+
+_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProvinceStanding:
+    """One province's connector, from outside."""
+
+    province: str
+    control: ProvinceControl | None
+    """What an operator last said; whether it holds now is `control.pauses(now)`."""
+    lag: int
+    """Records of its topic that are not committed as done: waiting, under way or unread."""
+    dead_letters: int
+    """Those that nobody has dealt with."""
+
+
+async def standings(bootstrap: str, provinces: Iterable[str]) -> list[ProvinceStanding]:
+    """All of these provinces.
+
+    Raises:
+        KafkaUnavailable: the broker does not answer.
+    """
+    codes = list(provinces)
+    async with Snapshot(bootstrap) as snapshot:
+        controls = await read_controls(snapshot)
+        committed = await _committed(bootstrap, codes)
+        calls = await snapshot.partitions(map(topics.province_requests, codes))
+        letters = await snapshot.partitions(
+            topics.dead_letter(topics.connector_group(code)) for code in codes
+        )
+        ends = await snapshot.ends([*calls, *letters])
+        begins = await snapshot.begins([*calls, *letters])
+        settled = set()
+        for letter_id in await read_settled(snapshot):
+            with suppress(ValueError):
+                settled.add(place_of(letter_id))
+    lags: dict[str, int] = {}
+    for place in calls:
+        lag = max(0, ends[place] - max(committed.get(place, 0), begins[place]))
+        lags[place[0]] = lags.get(place[0], 0) + lag
+    dead: dict[str, int] = {}
+    for place in letters:
+        dealt_with = sum(at == place and offset >= begins[place] for at, offset in settled)
+        dead[place[0]] = dead.get(place[0], 0) + ends[place] - begins[place] - dealt_with
+    return [
+        ProvinceStanding(
+            code,
+            controls.get(code),
+            lags.get(topics.province_requests(code), 0),
+            max(0, dead.get(topics.dead_letter(topics.connector_group(code)), 0)),
+        )
+        for code in codes
+    ]
+
+
+async def read_controls(snapshot: Snapshot) -> dict[str, ProvinceControl]:
+    """What operators said of provinces, by code."""
+    return await snapshot.newest(topics.CONTROL_PROVINCES, ProvinceControl.from_record)
+
+
+async def say(bootstrap: str, controls: Iterable[ProvinceControl]) -> None:
+    """Write what an operator says; acknowledged when this returns.
+
+    Raises:
+        KafkaUnavailable: not acknowledged in time; say it again.
+    """
+    async with EventProducer(
+        bootstrap, client_id="tongban-operator", delivery_timeout=_TIMEOUT_S
+    ) as producer:
+        for control in controls:
+            key, value = control.to_record()
+            await producer.send(
+                topics.CONTROL_PROVINCES,
+                key=key,
+                value=value,
+                headers=[("content-type", b"application/json")],
+            )
+
+
+async def _committed(bootstrap: str, codes: Iterable[str]) -> Mapping[tuple[str, int], int]:
+    """Offsets that the connectors' groups have committed, by partition."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            await admin.start()
+            groups = [topics.connector_group(code) for code in codes]
+            found = await asyncio.gather(*map(admin.list_consumer_group_offsets, groups))
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise KafkaUnavailable(f"{bootstrap}: {error or type(error).__name__}") from error
+    finally:
+        with suppress(KafkaError):
+            await admin.close()
+    return {
+        (tp.topic, tp.partition): known.offset
+        for offsets in found
+        for tp, known in offsets.items()
+        if known.offset >= 0
+    }

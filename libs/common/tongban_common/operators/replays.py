@@ -1,0 +1,158 @@
+"""What replaying dead letters means (ADR 0007). Pure: from dead letters to records to be written.
+
+A dead letter is old: what it asks for may have been done, withdrawn or overtaken since. So no call
+to a province and no word of one goes again as it was. Its request is `held`, an operator's decision
+lets it go on, and the router, which has the newest state, asks again for what is still open. What a
+person handed in (a submission, a command) exists nowhere else and goes again itself. Dead letters
+of other consumers go to that consumer alone, marked as repeats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from tongban_common import topics
+from tongban_common.domain.ids import derived_id
+from tongban_common.events import Event, encode
+from tongban_common.events.models import (
+    OperatorDecision,
+    RequestSubmitted,
+    SupplementHanded,
+    WithdrawalAsked,
+)
+from tongban_common.kafka.dead_letters import PREFIX
+from tongban_common.operators.dead_letters import DeadLetter
+
+SOURCE = "tongban/operators"
+RESUMED = "工作人员已处理，继续办理"
+REPLAY_OF = "replay_of"
+"""Header with the id of the dead letter that a record was replayed from."""
+_GROUP_OF_PROVINCE = topics.connector_group("")
+Outgoing = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes]]]
+"""Topic, key, value, headers."""
+
+
+class Way(StrEnum):
+    """How a dead letter is replayed."""
+
+    RESUME = "resume"
+    """The request goes on by an operator's decision."""
+    AGAIN = "again"
+    """The record itself goes again, marked as a repeat."""
+
+
+@dataclass(slots=True)
+class Replay:
+    """Dead letters that are settled together, and what is to be written for it, in order."""
+
+    letters: list[DeadLetter]
+    ways: list[Way] = field(default_factory=list)
+    records: list[Outgoing] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class NotReplayable:
+    """A dead letter for which nothing can be written, and why."""
+
+    letter: DeadLetter
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """Who decides, when (business time), and with which words for the timeline."""
+
+    by: str
+    at: datetime
+    reason: str = RESUMED
+
+
+def plan(
+    letters: Iterable[DeadLetter], operator: Operator
+) -> tuple[list[Replay], list[NotReplayable]]:
+    """What replaying these means; those of one held request are replayed as one."""
+    replays: list[Replay] = []
+    refused: list[NotReplayable] = []
+    of_request: dict[str, Replay] = {}
+    for letter in letters:
+        if moves_request(letter):
+            request_id = letter.request_id
+            if request_id is None:
+                refused.append(NotReplayable(letter, "no request id can be read from it"))
+                continue
+            replay = of_request.get(request_id)
+            if replay is None:
+                replay = of_request[request_id] = Replay([])
+                replays.append(replay)
+            replay.letters.append(letter)
+        elif letter.event is None:
+            why = f"it cannot be decoded and would come back ({letter.fault})"
+            refused.append(NotReplayable(letter, why))
+        elif letter.group not in topics.REPLAY_GROUPS:
+            refused.append(NotReplayable(letter, f"no topic for replays to group {letter.group}"))
+        else:
+            again = _again(letter, topics.replay(letter.group))
+            replays.append(Replay([letter], [Way.AGAIN], [again]))
+    for request_id, replay in of_request.items():
+        _resume(replay, request_id, operator)
+    return replays, refused
+
+
+def moves_request(letter: DeadLetter) -> bool:
+    """Whether its request is held because of it: connectors' and the router's dead letters."""
+    return letter.group == topics.ROUTER_APP or letter.group.startswith(_GROUP_OF_PROVINCE)
+
+
+def _resume(replay: Replay, request_id: str, operator: Operator) -> None:
+    router_s = [letter for letter in replay.letters if letter.group == topics.ROUTER_APP]
+    bodies = [(letter, letter.event.body) for letter in router_s if letter.event is not None]
+    # First what an operator decided before, and a submission: there is nothing to resume where it
+    # was never applied.
+    for letter, body in bodies:
+        if isinstance(body, OperatorDecision):
+            replay.records.append(_again(letter, topics.REQUESTS_COMMANDS))
+        elif isinstance(body, RequestSubmitted):
+            replay.records.append(_again(letter, topics.REQUESTS_SUBMITTED))
+    newest = replay.letters[-1]
+    times = newest.settled.times if newest.settled else 0
+    name = derived_id("operator", "resume", newest.id, times)
+    replay.records.append(decision(request_id, "resume", operator, name))
+    replay.ways = [Way.RESUME]
+    # Commands last, on the same partition: the router applies them to a request that goes on.
+    for letter, body in bodies:
+        if isinstance(body, (SupplementHanded, WithdrawalAsked)):
+            replay.records.append(_again(letter, topics.REQUESTS_COMMANDS))
+    if len(replay.records) > 1:
+        replay.ways.append(Way.AGAIN)
+
+
+def decision(
+    request_id: str, what: Literal["resume", "fail"], operator: Operator, name: str
+) -> Outgoing:
+    """An operator's decision as a record of requests.commands; `name` tells it from others."""
+    body = OperatorDecision(
+        request_id=request_id,
+        command_id=name,
+        at=operator.at,
+        by=operator.by,
+        decision=what,
+        reason=operator.reason,
+    )
+    event = Event(id=name, source=SOURCE, body=body, time=operator.at)
+    value, headers = encode(event)
+    return topics.REQUESTS_COMMANDS, event.key, value, headers
+
+
+def _again(letter: DeadLetter, topic: str) -> Outgoing:
+    record = letter.record
+    headers = [
+        header
+        for header in record.headers
+        if not header[0].startswith(PREFIX) and header[0] not in ("ce_repeat", REPLAY_OF)
+    ]
+    headers += [("ce_repeat", b"true"), (REPLAY_OF, letter.id.encode())]
+    return topic, record.key, record.value, headers

@@ -1,0 +1,112 @@
+"""`tongban load`: how the system bears a rate of requests."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tongban_common.catalogue.loader import load as load_catalogue
+from tongban_common.catalogue.models import Item
+from tongban_common.observability import configure_logging
+from tongban_devstack.load.kiosks import Load, LoadResult, Target
+from tongban_devstack.stack import Stack, StackOptions
+
+KIOSK_ID, BRANCH_ID = "k-310115-001", "b-310115-01"
+
+
+def load(  # noqa: PLR0917 - typer makes options of them
+    rate: Annotated[float, typer.Option(min=0.1, max=5000, help="submissions a second")],
+    seconds: Annotated[float, typer.Option(min=1, max=3600)],
+    intake: Annotated[
+        str | None, typer.Option(envvar="TONGBAN_INTAKE", help="a running intake's URL")
+    ] = None,
+    token: Annotated[str | None, typer.Option(envvar="TONGBAN_TOKEN", help="for it")] = None,
+    kafka: Annotated[str | None, typer.Option(envvar="TONGBAN_KAFKA", help="its broker")] = None,
+    province: Annotated[list[str] | None, typer.Option(help="codes; all where none")] = None,
+    prints: Annotated[bool, typer.Option("--prints", help="items that print, printed")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Submit the catalogue's examples at a steady rate and tell how long they take.
+
+    With --intake, --token and --kafka (the ready line of `tongban up` has them) against a running
+    system; with none of them on a stack of its own, which is gone afterwards.
+
+    Exit codes: 0 everything accepted was finished, 1 something was not, 2 wrong options.
+    """
+    given = [each for each in (intake, token, kafka) if each]
+    if given and len(given) < 3:
+        raise typer.BadParameter("--intake, --token and --kafka go together")
+    items = [
+        item
+        for item in load_catalogue()
+        if (not province or item.province in province) and (not prints or item.printable)
+    ]
+    if not items:
+        raise typer.BadParameter("no item is offered there", param_hint="--province")
+    configure_logging("load", instance="load", level="ERROR")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a broker that starts is no error
+    target = Target(intake, token, kafka) if intake and token and kafka else None
+    result = asyncio.run(_load(target, items, rate, seconds, prints))
+    _tell(result, as_json=as_json)
+    if result.unfinished or result.answers.keys() - {"202"}:
+        raise typer.Exit(1)
+
+
+async def _load(
+    target: Target | None, items: list[Item], rate: float, seconds: float, prints: bool
+) -> LoadResult:
+    async with _on(target) as there, Load(there, items, prints=prints) as kiosks:
+        with _progress(round(rate * seconds)) as report:
+            return await kiosks.run(rate=rate, seconds=seconds, report=report)
+
+
+@asynccontextmanager
+async def _on(target: Target | None) -> AsyncIterator[Target]:
+    if target is not None:
+        yield target
+        return
+    with tempfile.TemporaryDirectory(prefix="tongban-load-") as scratch:
+        async with Stack(StackOptions(data=Path(scratch))) as stack:
+            yield Target(stack.intake, stack.token(KIOSK_ID, BRANCH_ID), stack.kafka)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int, int], None]]:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        asked = progress.add_task("submitted", total=total)
+        over = progress.add_task("finished", total=total)
+
+        def report(asked_for: int, finished: int) -> None:
+            progress.update(asked, completed=asked_for)
+            progress.update(over, completed=finished)
+
+        yield report
+
+
+def _tell(result: LoadResult, *, as_json: bool) -> None:
+    report = result.report()
+    if as_json:
+        print(json.dumps(report))
+        return
+    table = Table("", "")
+    for name, value in report.items():
+        shown = value
+        if isinstance(value, dict):
+            shown = "  ".join(f"{key} {part}" for key, part in value.items())
+        table.add_row(name, str(shown))
+    Console().print(table)

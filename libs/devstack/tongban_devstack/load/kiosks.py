@@ -1,0 +1,187 @@
+"""Submissions at a rate that does not wait for answers, and a reader of the topics that sees when
+each request is over. So a slow system meets the same load as a quick one (an open model).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import statistics
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiokafka import AIOKafkaConsumer
+
+from tongban_common.catalogue.models import Item
+from tongban_common.events import decode
+from tongban_common.events.models import RequestStatus
+from tongban_common.topics import REQUESTS_STATUS
+
+_IN_FLIGHT = 4000
+"""Submissions that may await their answer at once; more are counted as not made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is put under load: intake's base URL, a bearer token for it, and the broker."""
+
+    intake: str
+    token: str
+    kafka: str
+
+
+@dataclass(slots=True)
+class LoadResult:
+    """What was seen. Times are in seconds, from the moment at which a submission was due."""
+
+    asked: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
+    """HTTP status, or the name of an exception -> how often."""
+    accepted_after: list[float] = field(default_factory=list)
+    finished_after: dict[str, list[float]] = field(default_factory=dict)
+    """Province code -> of its requests that reached a final state."""
+    ended_as: Counter[str] = field(default_factory=Counter)
+    unfinished: int = 0
+
+    def finished(self, provinces: Callable[[str], bool] = lambda _: True) -> list[float]:
+        """Times to a final state over the provinces that are wanted."""
+        times = self.finished_after.items()
+        return [seconds for code, found in times if provinces(code) for seconds in found]
+
+    def report(self) -> dict[str, Any]:
+        """For people and programs; milliseconds."""
+        return {
+            "asked": self.asked,
+            "answers": dict(self.answers),
+            "ended_as": dict(self.ended_as),
+            "unfinished": self.unfinished,
+            "accepted_ms": quantiles_ms(self.accepted_after),
+            "finished_ms": quantiles_ms(self.finished()),
+        }
+
+
+def quantiles_ms(seconds: Sequence[float]) -> dict[str, float]:
+    """p50 and p99 in milliseconds; zeros of fewer than two values."""
+    if len(seconds) < 2:
+        return {"p50": 0.0, "p99": 0.0}
+    cuts = statistics.quantiles(seconds, n=100)
+    return {"p50": round(cuts[49] * 1000, 1), "p99": round(cuts[98] * 1000, 1)}
+
+
+class Load:
+    """One run of load. To be used as an async context manager around `run`, as often as wanted."""
+
+    def __init__(self, target: Target, items: Sequence[Item], *, prints: bool = False) -> None:
+        """`items` are taken in turn, shuffled; without `prints` no paper is asked for."""
+        if not items:
+            raise ValueError("no item to submit")
+        self._target = target
+        self._items = itertools.cycle(random.sample(list(items), len(items)))
+        self._prints = prints
+        self._due: dict[str, tuple[float, str]] = {}
+        """Accepted request -> when it was due to be submitted, province."""
+        self._over: dict[str, tuple[float, str]] = {}
+        """Request -> when it was seen in a final state, and which."""
+        self._http: aiohttp.ClientSession
+        self._reading: asyncio.Task[None]
+
+    async def __aenter__(self) -> Load:
+        self._http = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {self._target.token}"},
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=30),
+        )
+        consumer = AIOKafkaConsumer(REQUESTS_STATUS, bootstrap_servers=self._target.kafka)
+        await consumer.start()
+        await consumer.seek_to_end()
+        self._reading = asyncio.create_task(self._read(consumer), name="load-reader")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._reading.cancel()
+        await asyncio.wait([self._reading])
+        await self._http.close()
+
+    async def run(
+        self,
+        *,
+        rate: float,
+        seconds: float,
+        patience_s: float = 30.0,
+        report: Callable[[int, int], None] = lambda _asked, _over: None,
+    ) -> LoadResult:
+        """Submit `rate` a second for `seconds`, then wait for the ends, at most `patience_s`.
+
+        `report` is told a few times a second how many were asked for and how many are over.
+        """
+        self._due.clear()
+        self._over.clear()
+        result = LoadResult()
+        began = time.monotonic()
+        sending: set[asyncio.Task[None]] = set()
+        async with asyncio.TaskGroup() as tasks:
+            while (due := began + result.asked / rate) < began + seconds:
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                result.asked += 1
+                if len(sending) >= _IN_FLIGHT:
+                    result.answers["not made"] += 1
+                    continue
+                task = tasks.create_task(self._submit(next(self._items), due, result))
+                sending.add(task)
+                task.add_done_callback(sending.discard)
+                if result.asked % max(1, int(rate / 4)) == 0:
+                    report(result.asked, len(self._over))
+        await self._ends(patience_s, result, report)
+        for request_id, (due, province) in self._due.items():
+            if (over := self._over.get(request_id)) is None:
+                result.unfinished += 1
+                continue
+            result.finished_after.setdefault(province, []).append(over[0] - due)
+            result.ended_as[over[1]] += 1
+        return result
+
+    async def _ends(
+        self, patience_s: float, result: LoadResult, report: Callable[[int, int], None]
+    ) -> None:
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline and not self._due.keys() <= self._over.keys():
+            report(result.asked, len(self._over))
+            await asyncio.sleep(0.1)
+        report(result.asked, len(self._over))
+
+    async def _submit(self, item: Item, due: float, result: LoadResult) -> None:
+        body: dict[str, Any] = {
+            "item_code": item.code,
+            "channel": "self_service",
+            "applicant": item.example_applicant,
+            "form": item.example_form,
+        }
+        if item.printable:
+            body["print"] = self._prints
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        try:
+            async with self._http.post(
+                f"{self._target.intake}/v1/requests", json=body, headers=headers
+            ) as reply:
+                answer = await reply.json()
+                result.answers[str(reply.status)] += 1
+                if reply.status == 202:
+                    self._due[answer["request_id"]] = (due, item.province)
+                    result.accepted_after.append(time.monotonic() - due)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            result.answers[type(error).__name__] += 1
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        try:
+            async for record in consumer:
+                body = decode(record.value, record.headers).body
+                if isinstance(body, RequestStatus) and body.status.final and not body.note:
+                    self._over.setdefault(body.request_id, (time.monotonic(), body.status.value))
+        finally:
+            await consumer.stop()

@@ -1,0 +1,98 @@
+"""Putting records aside that the dispatcher cannot apply: the router's dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import structlog
+
+from tongban_common import faultpoints, topics
+from tongban_common.events import MalformedEvent
+from tongban_common.kafka.config import DeadLetterLimit
+from tongban_common.kafka.dead_letters import (
+    Cause,
+    LimitWindow,
+    dead_letter_headers,
+    dead_letter_value,
+)
+from tongban_common.kafka.errors import DeadLetterLimitReached, KafkaUnavailable, Poison
+from tongban_common.kafka.record import Record
+from tongban_common.kafka.snapshot import Snapshot
+
+log = structlog.get_logger()
+ATTEMPTS = 3
+"""At an event that we fall over. Another attempt changes nothing that the first one did, and sends
+again what that may not have sent."""
+Emit = Callable[
+    [str, bytes | None, bytes | None, list[tuple[str, bytes]]], Awaitable[None]
+]  # fmt: skip
+_TOPIC = topics.dead_letter(topics.ROUTER_APP)
+
+
+def header_pairs(headers: Any) -> Iterable[tuple[str, bytes]]:
+    """Faust hands headers on as a mapping, a list or None, depending on where they came from."""
+    return headers.items() if isinstance(headers, Mapping) else headers or ()
+
+
+class Aside:
+    """Writes dead letters within the limit of `DeadLetterLimit`, which outlives the process."""
+
+    def __init__(self, kafka: str, emit: Emit) -> None:
+        self._kafka = kafka
+        self._emit = emit
+        self._limit = DeadLetterLimit()
+        self._window = LimitWindow(self._limit)
+        self.applied = 0
+        """Records that were applied; to be counted up by the dispatcher."""
+
+    async def remember(self) -> None:
+        """Count what earlier lives put aside: a restart must not get round the limit."""
+        since = time.time() - self._limit.window
+        while True:
+            try:
+                async with Snapshot(self._kafka) as snapshot:
+                    count = await snapshot.count_since(_TOPIC, round(since * 1000))
+            except KafkaUnavailable as error:
+                log.warning("router.dead_letters_unknown", error=str(error))
+                await asyncio.sleep(1.0)
+                continue
+            self._window.seed(count, time.monotonic())
+            return
+
+    async def put(self, message: Any, fault: Exception) -> None:
+        """Put a record (Faust's message) aside with its cause.
+
+        Raises:
+            DeadLetterLimitReached: it would be one too many.
+        """
+        faultpoints.reached("router.before_dead_letter")
+        now = time.monotonic()
+        self._window.observe_total(self.applied, now)
+        if not self._window.admit(now):
+            raise DeadLetterLimitReached("too many records had to be put aside")
+        malformed = isinstance(fault, MalformedEvent)
+        record = Record(
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            timestamp_ms=round((message.timestamp or 0) * 1000),
+            key=message.key,
+            value=message.value,
+            headers=tuple(header_pairs(message.headers)),
+            maybe_seen=False,
+            assigned_at=0.0,
+            attempt=1 if malformed else ATTEMPTS,
+        )
+        cause = Cause.of(_poison(fault) if malformed else fault, record, time.time())
+        headers = dead_letter_headers(topics.ROUTER_APP, record, cause)
+        await self._emit(_TOPIC, message.key, dead_letter_value(record), headers)
+
+
+def _poison(error: Exception) -> Poison:
+    """The same with its text as the cause to tell: it holds rules, not values."""
+    poison = Poison(str(error))
+    poison.__cause__ = error
+    return poison

@@ -1,0 +1,75 @@
+"""What people decide about a request, and what makes one wait for a person."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tongban_common.domain.ids import derived_id
+from tongban_common.domain.status import CallKind, Status
+from tongban_common.events.models import OperatorDecision
+from tongban_router.dispatch import texts
+from tongban_router.dispatch.state import Entry
+
+if TYPE_CHECKING:
+    from tongban_router.dispatch.lifecycle import Turn
+
+BY = "operator"
+"""In the timeline; who it was stands in the decision on requests.commands."""
+_WAITED_IN = frozenset({Status.ACCEPTED, Status.NEEDS_SUPPLEMENT})
+
+
+def hold(turn: Turn, now: datetime) -> None:
+    """An input of this request was put aside: show it, until a person decides or time is up."""
+    if turn.state.status is Status.HELD:
+        return
+    turn.state.next_poll = None
+    turn.enter(Status.HELD, at=now, by="router", reason=texts.PUT_ASIDE)
+
+
+def decide(turn: Turn, decision: OperatorDecision, now: datetime) -> None:
+    """Let it go on from where it was, or end it."""
+    if turn.state.status.final:
+        return
+    if decision.decision == "resume":
+        _resume(turn, decision, now)
+    elif turn.state.status is Status.HELD:
+        turn.finish(Status.FAILED, at=now, by=BY, reason=decision.reason)
+    else:
+        # The decision was about a request that was held; this one has moved on meanwhile.
+        turn.note(texts.NOT_FAILED, at=now, by=BY)
+
+
+def _resume(turn: Turn, decision: OperatorDecision, now: datetime) -> None:
+    state = turn.state
+    # Who hands in a request is told that it is routed before its province is asked.
+    never_asked = all(e.status in (Status.SUBMITTED, Status.HELD) for e in state.history)
+    if state.status is Status.HELD:
+        before = _before(state.history)
+        status = before.status if before and before.status in _WAITED_IN else Status.ROUTED
+        turn.enter(
+            status,
+            at=now,
+            by=BY,
+            reason=decision.reason,
+            expected_by=before.expected_by if before and status is before.status else None,
+        )
+    turn.resume(now)
+    if never_asked and not state.calls:
+        # What was put aside was the submission itself. Not where it is being taken back meanwhile:
+        # that a province "never will" have it is then the connector's word.
+        turn.call(CallKind.SUBMIT, derived_id("call", turn.request_id, "submit"), now)
+    elif _is_silent(turn):
+        state.next_poll = now
+
+
+def _before(history: list[Entry]) -> Entry | None:
+    """Where the request stood when it was held."""
+    return next((e for e in reversed(history) if e.status is not Status.HELD and not e.note), None)
+
+
+def _is_silent(turn: Turn) -> bool:
+    """Whether nothing would move it: no call is open, no poll is due, and no applicant is asked."""
+    state = turn.state
+    asks_applicant = state.status is Status.NEEDS_SUPPLEMENT and not state.closing
+    return not state.calls and state.next_poll is None and not asks_applicant

@@ -1,0 +1,102 @@
+"""The router's consumer goes back to what was fetched and dropped, and notices what was not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from tests.integration.kafka_kit import make_place, produce
+from tongban_common.kafka import EventProducer
+from tongban_router.dispatch import consumer as router_consumer
+from tongban_router.dispatch.continuity import Continuity
+from tongban_router.dispatch.producer import EX_TEMPFAIL
+
+
+class Thread(router_consumer.RewindingThread):
+    """The thread's seeking, around a consumer of the test's."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+
+    def _ensure_consumer(self) -> AIOKafkaConsumer:
+        return self._consumer
+
+
+@pytest.mark.parametrize("commit", [None, 0, 1])
+async def test_what_was_fetched_and_dropped_is_fetched_again(
+    kafka: str, monkeypatch: pytest.MonkeyPatch, commit: int | None
+) -> None:
+    place = await make_place(kafka, partitions=1)
+    monkeypatch.setattr(router_consumer, "SOURCES", (place.topic,))
+    async with EventProducer(kafka) as producer:
+        await produce(producer, place.topic, [("k", 0), ("k", 1)])
+    tp = TopicPartition(place.topic, 0)
+    consumer = AIOKafkaConsumer(
+        place.topic,
+        bootstrap_servers=kafka,
+        group_id=place.group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    async with consumer:
+        first = await consumer.getone()  # fetched; and now Faust drops it, for a rebalance
+        if commit is not None:
+            await consumer.commit({tp: commit})
+        await Thread(consumer)._seek_to_committed()
+        again = await consumer.getone()
+    assert (first.offset, again.offset) == (0, commit or 0)
+
+
+async def test_other_topics_are_left_where_they_are(kafka: str) -> None:
+    place = await make_place(kafka, partitions=1)
+    async with EventProducer(kafka) as producer:
+        await produce(producer, place.topic, [("k", 0), ("k", 1)])
+    consumer = AIOKafkaConsumer(
+        place.topic, bootstrap_servers=kafka, group_id=place.group, auto_offset_reset="earliest"
+    )
+    async with consumer:
+        await consumer.getone()
+        await Thread(consumer)._seek_to_committed()
+        assert (await consumer.getone()).offset == 1
+
+
+FOLLOW = """
+import sys
+from pathlib import Path
+from tongban_router.dispatch.continuity import Continuity
+continuity = Continuity(Path(sys.argv[1]))
+for offset in map(int, sys.argv[3:]):
+    continuity.follow(("t", 0), offset, int(sys.argv[2]) or None)
+"""
+
+
+def follow(memory: Path, committed: int, *offsets: int) -> int:
+    """Exit code of a process that is handed these offsets."""
+    argv = [sys.executable, "-c", FOLLOW, str(memory), str(committed), *map(str, offsets)]
+    return subprocess.run(argv, check=False, capture_output=True).returncode
+
+
+@pytest.mark.parametrize(
+    ("committed", "offsets"),
+    [(0, (1,)), (0, (0, 2)), (7, (8,)), (7, (7, 8, 10)), (7, (7, 8, 7, 9))],
+)
+def test_a_record_passed_over_ends_the_process_once(
+    tmp_path: Path, committed: int, offsets: tuple[int, ...]
+) -> None:
+    assert follow(tmp_path, committed, *offsets) == EX_TEMPFAIL
+    # Read again after the restart, and it is still not there: the log has a hole.
+    assert follow(tmp_path, committed, *offsets) == 0
+
+
+def test_reading_on_and_reading_again_are_no_faults(tmp_path: Path) -> None:
+    continuity = Continuity(tmp_path)
+    for offset in (3, 4, 5, 3, 4, 5, 6):
+        continuity.follow(("t", 0), offset, 3)
+    continuity.begin(("t", 0))
+    continuity.follow(("t", 0), 40, 40)
+    continuity.follow(("t", 1), 0, None)
+    assert list(tmp_path.iterdir()) == []
