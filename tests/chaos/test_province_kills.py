@@ -19,6 +19,8 @@ POINTS = {
     "connectors": [
         *(f"connector.{point}" for point in ("before_send", "after_send")),
         *(f"connector.{point}" for point in ("before_look_up", "after_look_up")),
+        *(f"connector.{point}" for point in ("before_fetch", "after_fetch")),
+        *(f"connector.{point}" for point in ("before_store_document", "after_store_document")),
         *(f"connector.{point}" for point in ("before_report", "after_report")),
         *(f"worker.{point}" for point in WORKER),
     ],
@@ -28,7 +30,8 @@ POINTS = {
     ],
 }
 MANNERS = ("110000", "120000", "130000")
-"""One of each manner: honours our key, refuses a repeat, would act twice."""
+"""One of each manner: honours our key, refuses a repeat, would act twice. The first makes documents
+of its own."""
 RECEIPTS = ("140000", "150000", "210000")
 """The same among those that answer with a receipt and call back."""
 SWEEPS = {

@@ -36,7 +36,7 @@ from tongban_common.events.models import (
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import EventProducer, apply_topics
 from tongban_common.settings import CommonSettings
-from tongban_devstack.embedded import EmbeddedKafka
+from tongban_devstack.embedded import EmbeddedKafka, EmbeddedStore
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildProcess, ChildSpec
 
@@ -72,6 +72,7 @@ class Chain:
     directory: Path
     http: aiohttp.ClientSession
     publisher: EventPublisher
+    store: EmbeddedStore
     env: dict[str, str] = field(default_factory=dict)
     """Of every process, whenever it is started."""
     clock: BusinessClock = CLOCK
@@ -86,6 +87,7 @@ class Chain:
         port = self.ports.setdefault(name, free_port())
         settings = {
             "TONGBAN_KAFKA": self.broker.address,
+            "TONGBAN_STORE": self.store.address,
             "TONGBAN_HTTP_PORT": str(port),
             "TONGBAN_INSTANCE": f"{name}-0",
             "TONGBAN_DATA": str(self.directory / name),
@@ -203,8 +205,10 @@ async def chain_on(broker: EmbeddedKafka, directory: Path, **env: str) -> AsyncI
         producer = await stack.enter_async_context(
             EventProducer(broker.address, delivery_timeout=30)
         )
-        clock = BusinessClock.parse(env.get("TONGBAN_CLOCK")) if env else CLOCK
-        chain = Chain(broker, directory, http, EventPublisher(producer, "test"), env, clock)
+        store = await stack.enter_async_context(EmbeddedStore(directory / "store"))
+        clock = BusinessClock.parse(env["TONGBAN_CLOCK"]) if "TONGBAN_CLOCK" in env else CLOCK
+        publisher = EventPublisher(producer, "test")
+        chain = Chain(broker, directory, http, publisher, store, env, clock)
         await apply_topics(broker.address, topics.TOPICS.values())
         follower = asyncio.create_task(chain.follow())
         try:

@@ -152,6 +152,8 @@ async def test_some_provinces_close_at_night_and_say_until_when(
     async with simulation("gateways", tmp_path_factory.mktemp("sunday"), **env) as place:
         closed = 0
         for province in PROVINCES.values():
+            if province.protocol == "soap":
+                continue  # see test_gateways_soap.py
             request_id = fresh()
             status, said = await place.submit(province.code, request_id, kind="query")
             if not province.keeps_hours:
@@ -163,4 +165,4 @@ async def test_some_provinces_close_at_night_and_say_until_when(
             assert 7300 <= said["retry_after"] <= 7380
             assert (await place.look_up(province.code, request_id))[0] == 404, "asking is possible"
             assert await place.ledger(request_id) == {"submit": (1, 0)}
-        assert closed == 10
+        assert closed == 7

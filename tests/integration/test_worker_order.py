@@ -165,3 +165,44 @@ async def test_a_cancelled_future_inside_a_handler_is_a_failure_like_others(kafk
         )
         async with running(worker):
             await eventually(lambda: attempts == [1, 2])
+
+
+async def test_a_record_waits_for_a_future_without_an_attempt_until_it_resolves(kafka: str) -> None:
+    """Parked by the hundred, nothing is tried; what arrives behind one wakes it, and is seen by it;
+    what is given up meanwhile is taken out of the line."""
+    place = await make_place(kafka)
+    line: dict[str, asyncio.Future[None]] = {}
+    seen: list[tuple[str, int]] = []
+    behind: dict[str, int] = {}
+    open_ = False
+
+    async def handle(record: Record) -> None:
+        key = key_of(record)
+        behind[key] = len(worker.behind(record))
+        if not open_ and not behind[key]:
+            line[key] = asyncio.get_running_loop().create_future()
+            raise Retry("closed", when=line[key])
+        seen.append((key, number_of(record)))
+
+    async with EventProducer(kafka) as producer:
+        await produce(producer, place.topic, [(f"k{number}", 1) for number in range(200)])
+        worker = Worker(
+            place.config(), [place.topic], handle, producer=producer, registry=registry()
+        )
+        async with running(worker):
+            await eventually(lambda: len(line) == 200)
+            await asyncio.sleep(0.3)
+            progress = worker.progress()
+            assert (progress.in_flight, progress.under_way) == (200, 0)
+            assert seen == []
+            await produce(producer, place.topic, [("k7", 2)])
+            await eventually(lambda: ("k7", 1) in seen)
+            assert behind["k7"] == 0, "the second was alone when its turn came"
+            assert ("k7", 2) not in seen
+            open_ = True
+            line.pop("k8").set_result(None)
+            await eventually(lambda: ("k8", 1) in seen)
+            assert len(seen) == 2, "each waits for its own future"
+        assert all(future.done() for future in line.values()), "nobody is left in line"
+        assert sum(future.cancelled() for future in line.values()) >= 198
+    assert len(seen) == 2

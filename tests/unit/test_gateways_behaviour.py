@@ -16,7 +16,7 @@ from tongban_common.catalogue.loader import load as load_catalogue
 from tongban_common.clock import CHINA
 from tongban_common.topics import PROVINCES as CODES
 from tongban_devstack.gateways.applications import Application, Plan, State, plan
-from tongban_devstack.gateways.hours import is_open, next_open
+from tongban_devstack.gateways.hours import Counter as OpeningHours
 from tongban_devstack.gateways.periods import MOST, months_of
 from tongban_devstack.gateways.provinces import NAMES, Manner, load_provinces
 from tongban_devstack.gateways.results import result_of
@@ -30,6 +30,12 @@ PROVINCES = load_provinces()
 MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)).map(  # noqa: DTZ001 - made aware
     lambda moment: moment.replace(tzinfo=CHINA)
 )
+
+
+def counter_of(code: str) -> OpeningHours:
+    counter = PROVINCES[code].counter
+    assert counter is not None
+    return counter
 
 
 def application(**changes: object) -> Application:
@@ -57,6 +63,8 @@ def test_there_are_31_provinces_of_three_manners() -> None:
     closing = Counter(p.manner for p in PROVINCES.values() if p.keeps_hours)
     assert set(closing) == set(Manner), "closing hours are found among all manners"
     assert sum(closing.values()) == 10
+    own = Counter(p.manner for p in PROVINCES.values() if p.makes_documents)
+    assert set(own) == set(Manner), "and so are documents of a province's own"
 
 
 def test_the_names_in_code_are_those_of_the_catalogue(
@@ -66,7 +74,8 @@ def test_the_names_in_code_are_those_of_the_catalogue(
     from_catalogue = load_provinces()
     monkeypatch.delenv("TONGBAN_CATALOGUE")
     monkeypatch.chdir(tmp_path)
-    assert load_provinces() == from_catalogue
+    bare = {code: replace(province, counter=None) for code, province in from_catalogue.items()}
+    assert load_provinces() == bare, "the same, but round the clock"
     assert {code: province.name for code, province in from_catalogue.items()} == NAMES
 
 
@@ -114,7 +123,7 @@ def test_a_plan_is_made_once_and_kept(request_id: object, kind: str, moment: dat
 def test_an_application_is_decided_in_opening_hours_where_they_are_kept() -> None:
     for number in range(300):
         made = plan("realistic", PROVINCES["110000"], f"r-{number}", "handle", MONDAY)
-        assert is_open(made.decided_at)
+        assert counter_of("110000").is_open(made.decided_at)
 
 
 def test_a_supplement_is_waited_for_and_then_decided() -> None:
@@ -146,12 +155,13 @@ def test_states_never_go_back(first: int, second: int, decided: int) -> None:
 
 @given(MOMENTS)
 def test_the_counter_opens_next_on_a_working_day(moment: datetime) -> None:
-    opens = next_open(moment)
-    assert is_open(opens)
-    assert moment <= opens <= moment + timedelta(days=3)
-    assert (opens == moment) == is_open(moment)
+    counter = counter_of("440000")
+    opens = counter.next_open(moment)
+    assert counter.is_open(opens)
+    assert moment <= opens <= moment + timedelta(days=10)
+    assert (opens == moment) == counter.is_open(moment)
     if opens > moment:
-        assert not is_open(opens - timedelta(microseconds=1))
+        assert not counter.is_open(opens - timedelta(microseconds=1))
 
 
 # --- results

@@ -15,6 +15,7 @@ from tongban_common.events.models import (
     ItemSnapshot,
     OperatorDecision,
     Origin,
+    ProvinceNotice,
     ProvinceOutcome,
     RequestSubmitted,
     Sealed,
@@ -133,6 +134,18 @@ def test_an_accepted_request_is_polled_with_growing_pauses() -> None:
     assert state.receipt == "R-7"
 
 
+def test_a_connector_that_said_until_when_it_waits_is_not_asked_again_before() -> None:
+    state, call_id = begun()
+    opens = START + timedelta(hours=60)
+    closed = outcome(OutcomeKind.WAITING, call_id, cause="closed", until=opens)
+    state = must(after(state, "e-2", closed))
+    assert state.history[-1].expected_by == opens
+    assert next_due(state, RULES) == opens + RULES.ask_again
+    down = outcome(OutcomeKind.WAITING, call_id, cause="down")
+    state = must(after(state, "e-3", down))
+    assert next_due(state, RULES) == START + RULES.ask_again, "how long is not known any more"
+
+
 def test_time_is_up_only_by_the_connectors_word() -> None:
     state, call_id = begun()
     state = must(after(state, "o-1", outcome(OutcomeKind.NEEDS_SUPPLEMENT, call_id)))
@@ -197,6 +210,20 @@ def test_a_fault_midway_says_everything_again_and_asks_nothing() -> None:
     done = must(after(state, "o-1", outcome(OutcomeKind.COMPLETED, call_id)))
     again = after(done, "f-1", FaultNoted("r-1"))
     assert (again.completed, again.repeat, again.state == done) == (True, True, True)
+
+
+def test_an_operator_ends_what_may_yet_be_sent_by_the_connectors_word() -> None:
+    state, call_id = begun()
+    held = must(after(state, "f-1", FaultNoted("r-1", midway=False)))
+    failing = after(held, "d-1", operator("fail", "请到窗口办理"))
+    assert must(failing).status is Status.HELD
+    assert [call.kind for call in failing.calls] == [CallKind.WITHDRAW]
+    word = outcome(OutcomeKind.WITHDRAWN, failing.calls[0].call_id, CallKind.WITHDRAW)
+    failed = must(after(must(failing), "o-1", word))
+    assert (failed.status, failed.history[-1].reason) == (Status.FAILED, "请到窗口办理")
+    # The province was faster: what it has done is what counts.
+    done = must(after(must(failing), "o-1", outcome(OutcomeKind.COMPLETED, call_id)))
+    assert done.status is Status.COMPLETED
 
 
 def test_a_held_poll_is_asked_again_at_once() -> None:
@@ -278,6 +305,13 @@ INPUTS = st.one_of(
         )
     ),
     st.just(TimerDue(request_id="r-1", due=START)),
+    st.builds(
+        ProvinceNotice,
+        request_id=st.just("r-1"),
+        province=st.sampled_from(["340000", "110000"]),
+        notice_id=st.just("n-1"),
+        at=st.just(START),
+    ),
     st.builds(FaultNoted, st.just("r-1"), st.sampled_from([None, submitted()]), st.booleans()),
 )  # fmt: skip
 

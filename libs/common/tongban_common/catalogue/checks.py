@@ -14,6 +14,7 @@ from jsonschema.exceptions import SchemaError
 from tongban_common.catalogue import code
 from tongban_common.catalogue.catalogue import Catalogue, ZoneSummary
 from tongban_common.catalogue.forms import form_validator
+from tongban_common.catalogue.holidays import read_holidays
 from tongban_common.catalogue.loader import Sources
 from tongban_common.catalogue.models import Item, ItemKind, Mode, Zone
 from tongban_common.catalogue.source import CategoriesFile, Category, Terms
@@ -143,6 +144,22 @@ def _hours_open(sources: Sources) -> Iterator[Problem]:
             if window.opens >= window.closes:
                 place = ("hours", name, "windows", index)
                 yield sources.problem("terms.yaml", place, f"{name} closes before it opens")
+
+
+def _gateways_open(sources: Sources) -> Iterator[Problem]:
+    for index, province in enumerate(sources.provinces):
+        for window in province.gateway.hours.windows if province.gateway.hours else ():
+            if window.opens >= window.closes or not window.days:
+                message = f"the gateway of {province.name} closes before it opens"
+                where = ("provinces", index, "gateway")
+                yield sources.problem("provinces.yaml", where, message)
+
+
+def _holidays_hold(sources: Sources) -> Iterator[Problem]:
+    try:
+        read_holidays(sources.directory)
+    except CatalogueError as error:
+        yield from error.problems
 
 
 def _fields_told(sources: Sources) -> Iterator[Problem]:
@@ -324,6 +341,8 @@ _SOURCE_RULES: tuple[Callable[[Sources], Iterator[Problem]], ...] = (
     _codes_fit,
     _terms_fit,
     _hours_open,
+    _gateways_open,
+    _holidays_hold,
     _fields_told,
     _all_used,
     _synonyms_lead_somewhere,

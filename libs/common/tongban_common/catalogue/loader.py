@@ -89,7 +89,7 @@ def load_provinces(directory: Path | None = None) -> dict[str, Province]:
     """
     name = "provinces.yaml"
     found = find_directory(directory)
-    provinces = _typed(read(found / name, name), name, ProvincesFile).provinces
+    provinces = _typed(read(found / name, name), name, ProvincesFile).with_hours()
     return {province.code: province for province in provinces}
 
 
@@ -133,7 +133,7 @@ class Sources:
             raise CatalogueError(self.problems)
         if self.problems:
             raise CatalogueError(self.problems)
-        self.provinces = provinces.provinces
+        self.provinces = provinces.with_hours()
         self.domains = domains.domains
         self.synonyms = synonyms.synonyms
         self.published = published

@@ -130,6 +130,8 @@ class Gateway(CatalogueModel):
     """For each connector process."""
     concurrency: int = Field(32, gt=0)
     connect_timeout_ms: int = Field(2_000, gt=0)
+    read_timeout_ms: int = Field(8_000, gt=0)
+    """Between two pieces of an answer."""
     timeout_ms: int = Field(10_000, gt=0)
     """For one call; also how long an unclear send may still take effect at the gateway."""
     hours: ServiceHours | None = None

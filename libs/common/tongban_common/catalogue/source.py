@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from tongban_common.catalogue.models import (
     Audience,
@@ -17,6 +17,7 @@ from tongban_common.catalogue.models import (
     Material,
     Mode,
     Province,
+    ProvinceCode,
     ServiceHours,
     Slug,
     Zone,
@@ -27,8 +28,44 @@ FieldSchema = dict[str, Any]
 used. `x-values` (cities, own_province, other_provinces) fills `enum` from `provinces.yaml`."""
 
 
+class GatewayHours(ServiceHours):
+    """Hours that several gateways keep."""
+
+    provinces: tuple[ProvinceCode, ...]
+
+
 class ProvincesFile(CatalogueModel):
+    """`provinces.yaml`."""
+
+    gateway_hours: tuple[GatewayHours, ...] = ()
     provinces: tuple[Province, ...]
+
+    @model_validator(mode="after")
+    def _hours_given(self) -> ProvincesFile:
+        given = [code for hours in self.gateway_hours for code in hours.provinces]
+        known = {province.code for province in self.provinces}
+        for code in given:
+            if code not in known or given.count(code) > 1:
+                raise ValueError(f"gateway_hours: {code} is no province, or has hours twice")
+        return self
+
+    def with_hours(self) -> tuple[Province, ...]:
+        """The provinces, each gateway with its hours; what it says itself goes before."""
+        shared = {
+            code: ServiceHours.model_validate(hours.model_dump(exclude={"provinces"}))
+            for hours in self.gateway_hours
+            for code in hours.provinces
+        }
+        return tuple(
+            province
+            if province.gateway.hours or province.code not in shared
+            else province.model_copy(
+                update={
+                    "gateway": province.gateway.model_copy(update={"hours": shared[province.code]})
+                }
+            )
+            for province in self.provinces
+        )
 
 
 class Domain(CatalogueModel):

@@ -86,7 +86,8 @@ def fail(
     reason: Annotated[str, typer.Option(help="in Chinese: applicants read it", show_default=False)],
     by: By = "",
 ) -> None:
-    """End a held request as failed. What the province has done is not undone by it: look first.
+    """End a held request as failed: at once if its connector has given it up, else as soon as its
+    province has let go of it; what the province has completed is completed.
 
     Exit codes: 1 it is not held, 2 no request id, 66 nothing is known of it, 69 no broker.
     """
@@ -122,7 +123,7 @@ def _decide(request_id: str, what: Literal["resume", "fail"], reason: str, by: s
             return len(letters)
 
     count = run(work())
-    verb = "goes on" if what == "resume" else "is ended"
+    verb = "goes on" if what == "resume" else "is being ended"
     print(f"{request_id} {verb}; {count} dead letters are settled by it")
 
 

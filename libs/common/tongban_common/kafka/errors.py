@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiokafka.errors import (
     InvalidTopicError,
     KafkaError,
@@ -18,12 +20,22 @@ class Retry(Exception):
     Args:
         reason: for logs and operators; must hold no personal data.
         after: seconds until the next attempt; None leaves it to the backoff of the worker.
+        when: instead of `after`, a future of this record's own: the next attempt comes when it
+            resolves, or when another record of the key arrives. It costs nothing until then, for
+            however long. The worker cancels it when the partition is given up.
     """
 
-    def __init__(self, reason: str = "", *, after: float | None = None) -> None:
+    def __init__(
+        self,
+        reason: str = "",
+        *,
+        after: float | None = None,
+        when: asyncio.Future[None] | None = None,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.after = after
+        self.when = when
 
 
 class Poison(Exception):

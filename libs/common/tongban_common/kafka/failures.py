@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -27,7 +28,7 @@ from tongban_common.kafka.errors import (
     is_transient,
 )
 from tongban_common.kafka.flow import Flow, Spawn
-from tongban_common.kafka.partition import Partition
+from tongban_common.kafka.partition import Parked, Partition
 from tongban_common.kafka.record import Record
 
 log = structlog.get_logger(__name__)
@@ -99,6 +100,10 @@ class Failures:
             self._flow.side_tasks.add(task)
             task.add_done_callback(self._flow.side_tasks.discard)
             return
+        if isinstance(error, Retry) and error.when is not None:
+            parked = Parked(error.when, partial(self._again, partition, record))
+            partition.timers[record.offset] = partition.parked[record.key] = parked
+            return
         delay = self._config.retry.delay(record.attempt)
         if isinstance(error, Retry) and error.after is not None:
             delay = error.after
@@ -108,6 +113,7 @@ class Failures:
 
     def _again(self, partition: Partition, record: Record) -> None:
         partition.timers.pop(record.offset, None)
+        partition.parked.pop(record.key, None)
         if partition.revoked or self._flow.draining:
             return
         partition.stats.retried += 1

@@ -57,6 +57,8 @@ class KeyOrder:
                 if waiting is None:
                     waiting = busy[key] = deque()
                 waiting.append(record)
+                if partition.parked and (parked := partition.parked.get(key)) is not None:
+                    parked.wake()  # what has arrived may change what it waits for
 
     def resume(self, partition: Partition, record: Record) -> None:
         """Run a failed record again; its key was never given to another."""

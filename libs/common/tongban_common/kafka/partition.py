@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from tongban_common.kafka.offsets import OffsetTracker
 from tongban_common.kafka.record import Record
@@ -62,6 +62,36 @@ class TopicStats:
         self.buckets[bisect_left(SECONDS_BOUNDS, seconds)] += 1
 
 
+class Wait(Protocol):
+    """What a record waits for before its next attempt."""
+
+    def cancel(self) -> None:
+        """The attempt is not wanted any more."""
+
+
+class Parked:
+    """A record that waits for a future of its own, not for a time."""
+
+    def __init__(self, when: asyncio.Future[None], again: Callable[[], None]) -> None:
+        self._when = when
+        self._again: Callable[[], None] | None = again
+        when.add_done_callback(self._due)
+
+    def _due(self, _: asyncio.Future[None]) -> None:
+        if self._again is not None:
+            self._again()
+
+    def wake(self) -> None:
+        """Have the attempt made soon."""
+        if not self._when.done():
+            self._when.set_result(None)
+
+    def cancel(self) -> None:
+        """The attempt is not wanted any more; the future is cancelled for whoever holds it."""
+        self._again = None
+        self._when.cancel()
+
+
 class Partition:
     """State of one partition from its assignment until it is given up; never used again after."""
 
@@ -72,6 +102,7 @@ class Partition:
         "first_failures",
         "held",
         "moved_at",
+        "parked",
         "paused",
         "revoked",
         "seen_end",
@@ -97,8 +128,10 @@ class Partition:
         """`time.monotonic()` when a longer prefix was last committed."""
         self.first_failures: dict[int, float] = {}
         """Unix time of the first failure, by offset, of records that are being retried."""
-        self.timers: dict[int, asyncio.TimerHandle] = {}
+        self.timers: dict[int, Wait] = {}
         """Waits before a retry, by offset."""
+        self.parked: dict[bytes | None, Parked] = {}
+        """Those of the waits that are for a future, by key."""
         self.paused = False
         self.revoked = False
 
@@ -139,3 +172,4 @@ class Partition:
         for timer in self.timers.values():
             timer.cancel()
         self.timers.clear()
+        self.parked.clear()

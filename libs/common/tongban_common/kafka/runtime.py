@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from prometheus_client import REGISTRY, CollectorRegistry
 
@@ -28,6 +29,7 @@ from tongban_common.kafka.membership import (
     watch_lease,
 )
 from tongban_common.kafka.metrics import WorkerCollector, collector_of
+from tongban_common.kafka.record import Record
 from tongban_common.kafka.vitals import Progress, Vitals
 
 log = structlog.get_logger(__name__)
@@ -225,6 +227,11 @@ class Runtime:
         log.info("partitions_assigned", group=self.group, count=len(tps))
 
     # --- what others may ask
+
+    def behind(self, record: Record) -> Sequence[Record]:
+        """The records of its key that wait until this one is done, as far as they are fetched."""
+        partition = self._flow.partitions.get(TopicPartition(record.topic, record.partition))
+        return () if partition is None else tuple(partition.busy.get(record.key) or ())
 
     def lease_remaining(self) -> float:
         """Seconds until the coordinator may have given this member's partitions to others; 0 when

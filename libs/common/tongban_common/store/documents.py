@@ -56,6 +56,18 @@ class DocumentStore:
                 return DocumentRef.model_validate(kept["ref"])
         return ref
 
+    async def ref(self, request_id: str, document_id: str) -> DocumentRef | None:
+        """The reference alone, or None where that request has no such document.
+
+        Raises:
+            StoreUnavailable: ask again later.
+        """
+        with store_errors():
+            kept = await self._documents.find_one(
+                {"_id": document_id, "request_id": request_id}, {"ref": 1}
+            )
+        return None if kept is None else DocumentRef.model_validate(kept["ref"])
+
     async def get(self, request_id: str, document_id: str) -> StoredDocument | None:
         """The document of that request, or None where there is none.
 

@@ -129,13 +129,17 @@ class Player:
         random.shuffle(victims)
         moments = sorted(random.uniform(0.08, 0.95) for _ in victims)
         for moment, service in zip(moments, victims, strict=True):
-            while self._day.share < moment:
-                await asyncio.sleep(0.05)
+            await self._reached(moment)
             name = random.choice(self._stack.replicas(service))
             await self._stack.supervisor.ready(name)  # a kill is of something that lives
             self._stack.supervisor.kill(name, signal.SIGKILL)
             self._day.kills[service] += 1
             self._day.tell(f"SIGKILL to {name}")
+
+    async def _reached(self, share: float) -> None:
+        """Return once so much of the day has been submitted."""
+        while self._day.share < share:
+            await asyncio.sleep(0.05)
 
     async def _trouble(self) -> None:
         """Provinces that drop connections after acting, and two that go down and come back."""
@@ -143,21 +147,29 @@ class Player:
             await self._fault(province, {"drop_after_commit_rate": 0.4})
             self._day.cutting.add(province)
         for moment, down in ((self._mishaps.down_from, True), (self._mishaps.down_until, False)):
-            while self._day.share < moment:
-                await asyncio.sleep(0.05)
+            await self._reached(moment)
             for province in self._mishaps.down:
                 await self._fault(province, {"down": down})
                 self._day.tell(f"province {province} {'is down' if down else 'is back'}")
             self._day.down = set(self._mishaps.down) if down else set()
         await self._fed.wait()
-        async with self._http.delete(f"{self._stack.gateways}/faults") as reply:
-            reply.raise_for_status()
+        await self._control("DELETE", "faults")
         self._day.cutting.clear()
 
     async def _fault(self, province: str, faults: dict[str, object]) -> None:
-        url = f"{self._stack.gateways}/faults/{province}"
-        async with self._http.put(url, json=faults) as reply:
-            reply.raise_for_status()
+        await self._control("PUT", f"faults/{province}", faults)
+
+    async def _control(self, method: str, path: str, body: object = None) -> None:
+        """Tell the gateways something; they too may be dead for a moment."""
+        url = f"{self._stack.gateways}/{path}"
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    async with self._http.request(method, url, json=body) as reply:
+                        reply.raise_for_status()
+                        return
+                except aiohttp.ClientConnectionError:
+                    await asyncio.sleep(0.2)
 
     async def _watch(self, patience_s: float) -> None:
         """Read every open request again and again, as its kiosk would."""
@@ -206,5 +218,8 @@ class Player:
 
     async def _count_outside(self) -> None:
         for path in ("printed", "messages"):
-            async with self._http.get(f"{self._stack.devices}/{path}") as reply:
-                setattr(self._day, path, len(await reply.json()))
+            try:
+                async with self._http.get(f"{self._stack.devices}/{path}") as reply:
+                    setattr(self._day, path, len(await reply.json()))
+            except (aiohttp.ClientError, TimeoutError):
+                return  # the devices are dead for a moment; the next round counts

@@ -14,7 +14,6 @@ from hashlib import blake2b
 from typing import Any
 
 from tongban_devstack.gateways.dice import Dice
-from tongban_devstack.gateways.hours import next_open
 from tongban_devstack.gateways.provinces import Province
 
 
@@ -113,8 +112,8 @@ def plan(
         low, high = (5, 40) if profile == "demo" else (2 * 60, 5 * 24 * 60)
         review = timedelta(minutes=low + (high - low) * dice.roll("review"))
     decided_at = submitted_at + review
-    if review and profile == "realistic" and province.keeps_hours:
-        decided_at = next_open(decided_at)
+    if review and profile == "realistic" and province.counter is not None:
+        decided_at = province.counter.next_open(decided_at)
     fate = dice.roll("fate")
     if fate < 0.05:
         return Plan(

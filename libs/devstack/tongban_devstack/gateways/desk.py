@@ -21,8 +21,8 @@ from tongban_common.clock import BusinessClock
 from tongban_devstack.gateways import register
 from tongban_devstack.gateways.applications import FINAL, Application, State, plan, view
 from tongban_devstack.gateways.faults import GatewayFaults
-from tongban_devstack.gateways.hours import is_open, next_open
 from tongban_devstack.gateways.notices import Notices
+from tongban_devstack.gateways.papers import NAME, Paper, Papers
 from tongban_devstack.gateways.provinces import Manner, Province
 from tongban_devstack.gateways.register import Effect
 from tongban_devstack.gateways.results import result_of
@@ -122,8 +122,10 @@ class Desk:
         late_acts: LateActs,
         stopping: Stopping,
         notices: Notices,
+        papers: Papers | None = None,
     ) -> None:
         self.province = province
+        self._papers = papers
         self._profile = profile
         self._clock = clock
         self._journal = journal
@@ -243,6 +245,33 @@ class Desk:
 
         return await self._journal.write(ask)
 
+    async def paper(self, request_id: str) -> Paper | None:
+        """The document that the province has made for an application, if it makes any."""
+        if not self.province.makes_documents or self._papers is None:
+            return None
+        application = await self._journal.read(
+            lambda connection: register.find(connection, self.province.code, request_id)
+        )
+        completed = application and application.state(self._clock.now()) is State.COMPLETED
+        if application is None or not completed or application.kind != "print":
+            return None
+        return await self._papers.of(
+            (self.province.code, request_id),
+            application.item_name,
+            result_of(application, self.province),
+            application.decided_at() or application.submitted_at,
+        )
+
+    async def fetch(self, request_id: str, name: str) -> Paper | Reply:
+        """A document by the name that the application gives it; raises as `look_up` does."""
+        if (wait := self._limiter.wait_seconds(self.faults.rate_per_s)) is not None:
+            return Reply(Code.THROTTLED, retry_after_seconds=wait)
+        await self._stopping.sleep(self.faults.delay_seconds())
+        if Mishap.roll(self.faults.error_rate) is not Mishap.NONE:
+            raise Broken
+        paper = await self.paper(request_id) if name == NAME else None
+        return paper or Reply(Code.UNKNOWN)
+
     async def _act(
         self, request_id: str, effect: Effect, act: Act, item_code: str | None = None
     ) -> Reply:
@@ -279,10 +308,10 @@ class Desk:
             return Reply(Code.THROTTLED, retry_after_seconds=wait)
         if item_code in self.faults.unknown_items:
             return Reply(Code.UNKNOWN_ITEM)
-        if self._profile == "realistic" and self.province.keeps_hours:
+        if self._profile == "realistic" and (counter := self.province.counter) is not None:
             now = self._clock.now()
-            if not is_open(now):
-                closed_for = self._clock.real_seconds(next_open(now) - now)
+            if not counter.is_open(now):
+                closed_for = self._clock.real_seconds(counter.next_open(now) - now)
                 return Reply(Code.CLOSED, retry_after_seconds=max(1, math.ceil(closed_for)))
         return None
 

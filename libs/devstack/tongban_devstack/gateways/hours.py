@@ -1,26 +1,25 @@
-"""Opening hours of the provinces that keep them: working days, 08:30 to 17:30 business time."""
+"""Opening hours of the provinces that keep them: as the catalogue says, holidays included."""
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 
-OPENS = time(8, 30)
-CLOSES = time(17, 30)
-SATURDAY = 5
-
-
-def is_open(moment: datetime) -> bool:
-    """Whether the counter is open. Public holidays are not kept; weekends are."""
-    return moment.weekday() < SATURDAY and OPENS <= moment.time() < CLOSES
+from tongban_common.catalogue.holidays import Holidays
+from tongban_common.catalogue.models import ServiceHours
 
 
-def next_open(moment: datetime) -> datetime:
-    """`moment` itself when the counter is open then, else when it opens next."""
-    if is_open(moment):
-        return moment
-    day = moment
-    if moment.time() >= CLOSES or moment.weekday() >= SATURDAY:
-        day += timedelta(days=1)
-    while day.weekday() >= SATURDAY:
-        day += timedelta(days=1)
-    return day.replace(hour=OPENS.hour, minute=OPENS.minute, second=0, microsecond=0)
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """When a province's counter is open; moments are business time."""
+
+    hours: ServiceHours
+    holidays: Holidays
+
+    def is_open(self, moment: datetime) -> bool:
+        """Whether it takes anything in at that moment."""
+        return self.holidays.is_open(self.hours, moment)
+
+    def next_open(self, moment: datetime) -> datetime:
+        """`moment` itself when the counter is open then, else when it opens next."""
+        return self.holidays.next_opening(self.hours, moment)

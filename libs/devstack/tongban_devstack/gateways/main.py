@@ -12,10 +12,12 @@ from tongban_devstack.gateways.desk import Desk, LateActs
 from tongban_devstack.gateways.faults import GatewayFaults
 from tongban_devstack.gateways.notices import SCHEMA as NOTICES_SCHEMA
 from tongban_devstack.gateways.notices import CallbackSender, Notices
+from tongban_devstack.gateways.papers import Papers
 from tongban_devstack.gateways.provinces import load_provinces
 from tongban_devstack.gateways.receipts import ReceiptFrontEnd
 from tongban_devstack.gateways.register import SCHEMA
 from tongban_devstack.gateways.rest import RestFrontEnd, no_such_province
+from tongban_devstack.gateways.soap import SoapFrontEnd
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.journal import Journal
 from tongban_devstack.outside.process import Stopping, announce, run
@@ -29,6 +31,7 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
     secret = settings.gateway_secret.get_secret_value()
     notices = Notices()
     journal = Journal(settings.data / "gateways.sqlite3", SCHEMA + NOTICES_SCHEMA)
+    papers = Papers()
     async with journal, asyncio.TaskGroup() as tasks:
         faults = FaultBoard(journal, "provinces", GatewayFaults)
         await faults.load()
@@ -43,6 +46,7 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
                 late_acts=late_acts,
                 stopping=stopping,
                 notices=notices,
+                papers=papers,
             )
             for code, province in provinces.items()
         }
@@ -55,6 +59,7 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
             live={},
             ready={},
             routes=[
+                *SoapFrontEnd(_speaking(desks, "soap"), secret).routes(),
                 *RestFrontEnd(_speaking(desks, "rest"), secret).routes(),
                 *ReceiptFrontEnd(_speaking(desks, "rest_callback"), secret).routes(),
                 no_such_province(),
@@ -67,6 +72,7 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
             announce(SERVICE, settings.http_host, server.port)
             await stopping.wait()
             sending.cancel()
+        papers.close()
 
 
 def _speaking(desks: Mapping[str, Desk], protocol: str) -> dict[str, Desk]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tongban_common.catalogue.loader import find_directory
-from tongban_common.catalogue.source import ProvincesFile
-from tongban_common.catalogue.yamlfile import read
+from tongban_common.catalogue.holidays import load_holidays
+from tongban_common.catalogue.loader import load_provinces as from_catalogue
+from tongban_devstack.gateways.hours import Counter
 
 NAMES = {
     "110000": "北京市",
@@ -54,44 +54,56 @@ class Manner(StrEnum):
 
 
 MANNERS = (Manner.HONOUR, Manner.REFUSE, Manner.TWICE)
-PROTOCOLS = ("rest", "rest_callback", "rest")
+PROTOCOLS = ("rest", "rest_callback", "soap")
 """As the catalogue spreads them: by threes, so that each is spoken in all manners."""
 
 
 @dataclass(frozen=True, slots=True)
 class Province:
-    """One province; `keeps_hours` matters in the realistic profile alone."""
+    """One province. `counter` matters in the realistic profile alone: None is round the clock."""
 
     code: str
     name: str
     manner: Manner
-    keeps_hours: bool
-    protocol: str
+    makes_documents: bool
+    """What it finishes for print comes as a document of its own."""
+    counter: Counter | None = None
+    protocol: str = "rest"
+
+    @property
+    def keeps_hours(self) -> bool:
+        """Whether it is ever closed."""
+        return self.counter is not None
 
 
-def _province(index: int, code: str, name: str, protocol: str) -> Province:
-    # Index and index // 3 are mixed so that those with closing hours are found among all manners.
-    keeps_hours = index % 3 == index // 3 % 3
-    return Province(code, name, MANNERS[index % 3], keeps_hours, protocol)
+def _province(index: int, code: str, name: str, counter: Counter | None, protocol: str) -> Province:
+    # Index and index // 3 are mixed so that those with documents are found among all manners.
+    makes_documents = (index + index // 3) % 3 == 0
+    return Province(code, name, MANNERS[index % 3], makes_documents, counter, protocol)
 
 
 def load_provinces() -> dict[str, Province]:
     """The provinces of `catalogue/provinces.yaml` (found as every service finds it), by code; in
-    the order of their codes, as the manners depend on it.
+    the order of their codes, as the manners depend on it. Without a catalogue none ever closes.
 
     Raises:
-        CatalogueError, pydantic.ValidationError: the file is there and wrong.
+        CatalogueError: the file is there and wrong.
     """
+    names, counters = NAMES, dict[str, Counter]()
+    protocols = {code: PROTOCOLS[n // 3 % 3] for n, code in enumerate(sorted(NAMES))}
     try:
-        file = find_directory() / "provinces.yaml"
+        listed, holidays = from_catalogue(), load_holidays()
     except FileNotFoundError:
-        protocols = {code: PROTOCOLS[n // 3 % 3] for n, code in enumerate(sorted(NAMES))}
-        names = NAMES
+        pass
     else:
-        listed = ProvincesFile.model_validate(read(file, file.name))
-        names = {province.code: province.name for province in listed.provinces}
-        protocols = {province.code: province.gateway.protocol for province in listed.provinces}
+        names = {code: province.name for code, province in listed.items()}
+        protocols = {code: province.gateway.protocol for code, province in listed.items()}
+        counters = {
+            code: Counter(province.gateway.hours, holidays)
+            for code, province in listed.items()
+            if province.gateway.hours is not None
+        }
     return {
-        code: _province(index, code, names[code], protocols[code])
+        code: _province(index, code, names[code], counters.get(code), protocols[code])
         for index, code in enumerate(sorted(names))
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
@@ -15,6 +16,7 @@ from prometheus_client import Counter
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from tongban_devstack.gateways.desk import Code, Desk, Reply, Submission
+from tongban_devstack.gateways.papers import Paper
 from tongban_devstack.outside.mishaps import Broken
 from tongban_devstack.outside.process import Cut, cut
 from tongban_router.connectors.nonces import NonceMemory
@@ -89,8 +91,10 @@ MESSAGES = {
     Code.CLOSED: "当前为非服务时间",
 }
 
-HttpAnswer = tuple[int, dict[str, Any], dict[str, str]]
-_Call = Callable[[Desk, web.Request, bytes], Awaitable[Reply]]
+JsonAnswer = tuple[int, dict[str, Any], dict[str, str]]
+HttpAnswer = JsonAnswer | tuple[int, bytes, dict[str, str]]
+"""Status, body and headers."""
+_Call = Callable[[Desk, web.Request, bytes], Awaitable[Reply | Paper]]
 
 
 def _single_values(form: Mapping[str, Any]) -> dict[str, str]:
@@ -128,6 +132,7 @@ class RestFrontEnd:
         return [
             web.post(base, self._handler("submit", self._submit)),
             web.get(one, self._handler("look_up", _look_up), allow_head=False),
+            web.get(one + "/documents/{name}", self._handler("fetch", _fetch), allow_head=False),
             web.post(one + "/supplements", self._handler("supplement", self._supplement)),
             web.post(one + "/withdrawal", self._handler("withdraw", _withdraw)),
             web.route("*", province + "/{rest:.*}", self._handler("other", _no_such_route)),
@@ -142,7 +147,7 @@ class RestFrontEnd:
             request.match_info["request_id"], read.supplement_id, read.act_before
         )
 
-    def _render(self, _: str, reply: Reply) -> HttpAnswer:
+    def _render(self, _: str, reply: Reply) -> JsonAnswer:
         """A reply to the call of that name, as it goes over the wire."""
         return as_http(reply)
 
@@ -175,7 +180,9 @@ class RestFrontEnd:
             return refused.answer
         except web.HTTPRequestEntityTooLarge:
             return 413, {"code": "too_large", "message": f"请求体超过{BODY_LIMIT}字节"}, {}
-        return self._render(name, reply)
+        if isinstance(reply, Paper):
+            return 200, reply.pdf, {}
+        return self._render(name, await _with_documents(desk, reply))
 
     def _authenticate(self, province: str, request: web.Request, body: bytes) -> None:
         now = time.time()
@@ -197,10 +204,11 @@ class RestFrontEnd:
         province: str,
         request: web.Request,
         status: int,
-        body: dict[str, Any],
+        body: dict[str, Any] | bytes,
         headers: dict[str, str],
     ) -> web.Response:
-        content = orjson.dumps(body)
+        pdf = isinstance(body, bytes)
+        content = body if isinstance(body, bytes) else orjson.dumps(body)
         nonce = request.headers.get(H_NONCE, "")
         signature = sign_response(
             self._tokens[province],
@@ -212,10 +220,21 @@ class RestFrontEnd:
         return web.Response(
             status=status,
             body=content,
-            content_type="application/json",
-            charset="utf-8",
+            content_type="application/pdf" if pdf else "application/json",
+            charset=None if pdf else "utf-8",
             headers={**headers, **signature},
         )
+
+
+async def _with_documents(desk: Desk, reply: Reply) -> Reply:
+    """The reply, and what documents there are of an application that is completed."""
+    known = reply.application
+    if known is None or known["state"] != "completed":
+        return reply
+    paper = await desk.paper(known["request_id"])
+    if paper is None:
+        return reply
+    return replace(reply, application={**known, "documents": [paper.offered()]})
 
 
 def no_such_province() -> web.RouteDef:
@@ -246,6 +265,10 @@ async def _look_up(desk: Desk, request: web.Request, _: bytes) -> Reply:
     return await desk.look_up(request.match_info["request_id"])
 
 
+async def _fetch(desk: Desk, request: web.Request, _: bytes) -> Reply | Paper:
+    return await desk.fetch(request.match_info["request_id"], request.match_info["name"])
+
+
 async def _withdraw(desk: Desk, request: web.Request, body: bytes) -> Reply:
     read = parsed(_WithdrawalBody, body)
     return await desk.withdraw(request.match_info["request_id"], read.act_before)
@@ -268,7 +291,7 @@ def parsed(model: type[Model], body: bytes) -> Model:
         raise _Refused(400, "bad_request", f"{where}: {first['msg']}") from error
 
 
-def as_http(reply: Reply) -> HttpAnswer:
+def as_http(reply: Reply) -> JsonAnswer:
     """Status, body and headers of a reply that tells all that is known."""
     headers: dict[str, str] = {}
     if reply.retry_after_seconds is not None:

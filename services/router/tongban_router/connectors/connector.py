@@ -8,93 +8,101 @@ Before anything is sent the question is whether it may have been sent before:
 
 Then the gateway is asked first. What it knows counts as done. "Unknown" is believed only after
 every send that may still be under way has run out at the gateway too (each carries the moment after
-which it must have no effect). Nothing is sent that this process could not see to its end while the
-group still counts it as a member.
+which it must have no effect), by our clock and by the gateway's own, where it tells. Nothing is
+sent that this process could not see to its end while the group still counts it as a member.
+
+What becomes of an answer, of each class of error and of a closed province is in docs/connectors.md.
 """
 
 from __future__ import annotations
 
-import asyncio
-import random
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import structlog
-from aiolimiter import AsyncLimiter
-from prometheus_client import Counter, Histogram
 
-from tongban_common import faultpoints, topics
+from tongban_common import faultpoints
 from tongban_common.clock import BusinessClock
-from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import CallKind, OutcomeKind
 from tongban_common.envelope import KeyRing, Unreadable
 from tongban_common.events import Event, MalformedEvent, decode
-from tongban_common.events.models import ProvinceCall, ProvinceOutcome, Sealed
-from tongban_common.events.publisher import EventPublisher
+from tongban_common.events.models import DocumentRef, ProvinceCall
 from tongban_common.kafka import Cause, Poison, Record, Retry
-from tongban_router.connectors import texts
-from tongban_router.connectors.breaker import Breaker
+from tongban_common.store import StoreUnavailable
+from tongban_router.connectors import refusals
+from tongban_router.connectors.answers import about, form_part, is_done, withdrawn
+from tongban_router.connectors.books import Books, Doubt, Work
+from tongban_router.connectors.caller import Caller
+from tongban_router.connectors.documents import DocumentKeeper
+from tongban_router.connectors.gate import Closure, Gate, Shut
 from tongban_router.connectors.gateway import (
     Answer,
+    Broken,
     Down,
     Gateway,
     GatewayState,
     Later,
-    Paused,
+    OfferedDocument,
     Refused,
     Unclear,
+    Unknown,
 )
+from tongban_router.connectors.reports import Reporter, outcome_of
 
 log = structlog.get_logger()
-CALLS = Counter("connector_calls_total", "Calls to gateways", ["province", "call", "result"])
-SECONDS = Histogram("connector_call_seconds", "Seconds of a call", ["province"])
 MARGIN_S = 2.0
 """Between our time-out and the moment after which the gateway must not act: clocks differ."""
-_STATE_OUTCOMES = {
-    GatewayState.ACCEPTED: OutcomeKind.ACCEPTED,
-    GatewayState.NEEDS_SUPPLEMENT: OutcomeKind.NEEDS_SUPPLEMENT,
-    GatewayState.COMPLETED: OutcomeKind.COMPLETED,
-    GatewayState.REJECTED: OutcomeKind.REJECTED,
-    GatewayState.WITHDRAWN: OutcomeKind.WITHDRAWN,
-}
+BROKEN_LIMIT = 8
+"""Answers to one call that cannot be believed, before a person has to look at it. With the pauses
+between them that is about half a minute."""
+_TELL_AFTER = 2
+"""Failures of one call before the applicant hears of it: one lost time-out is no news."""
 
 
-AnswerT = TypeVar("AnswerT")
+class _TimeIsUp(Exception):
+    """`not_after` has come while the call stood before the gateway."""
 
 
 class Connector:
-    """Handles the records of province.<code>.requests."""
+    """Handles the records of province.<code>.requests.
+
+    Args:
+        gate: says whether the province may be called, and keeps those who wait.
+        documents: keeps the documents that the province made.
+        timeout_s: after which no call of the gateway is waited for any more.
+        concurrency, rate_per_s: calls at once, and calls begun in a second.
+        lease_remaining, behind: of the worker whose handler this is.
+    """
 
     def __init__(
         self,
         province: str,
         gateway: Gateway,
         *,
-        publisher: EventPublisher,
+        gate: Gate,
+        documents: DocumentKeeper,
+        reporter: Reporter,
         keys: KeyRing,
         clock: BusinessClock,
         timeout_s: float,
         concurrency: int,
         rate_per_s: float,
         lease_remaining: Callable[[], float],
-        paused: Callable[[str], str | None] = lambda _province: None,
+        behind: Callable[[Record], Sequence[Record]] = lambda _: (),
     ) -> None:
         self.province = province
         self._gateway = gateway
-        self._publisher = publisher
+        self._gate = gate
+        self._documents = documents
+        self._reporter = reporter
         self._keys = keys
         self._clock = clock
         self._timeout_s = timeout_s
-        self._slots = asyncio.Semaphore(concurrency)
-        self._limiter = AsyncLimiter(max(1.0, rate_per_s), 1.0)
+        self._caller = Caller(province, gate, concurrency=concurrency, rate_per_s=rate_per_s)
         self._lease_remaining = lease_remaining
-        self._paused = paused
-        self._breaker = Breaker()
-        self._unclear_until: dict[str, float] = {}
-        """call_id -> monotonic second after which our own unclear send can have no effect."""
-        self._told: dict[str, str] = {}
-        """call_id -> the cause of waiting that the router has been told."""
+        self._behind = behind
+        self._books = Books()
 
     @property
     def settle_s(self) -> float:
@@ -105,25 +113,28 @@ class Connector:
         """One record; see `tongban_common.kafka.Worker` for what is raised."""
         event = self._read(record)
         call = event.body
+        work = self._books.work(call.call_id, call.request_id, record.assigned_at)
         with structlog.contextvars.bound_contextvars(
             request_id=call.request_id, province=self.province, call=call.call
         ):
             try:
-                self._go_ahead()
-                answer = await self._carry_out(record, event)
-            except Paused as pause:
-                await self._waiting(call, "paused", record.attempt, reason=pause.reason)
-                raise Retry("paused", after=random.uniform(1.0, 1.8)) from pause
-            except Later as later:
-                await self._waiting(call, later.cause, record.attempt)
-                raise Retry(later.cause, after=min(later.after_s, 5.0)) from later
-            except (Down, Unclear) as error:
-                await self._waiting(call, "down", record.attempt)
-                raise Retry(f"{type(error).__name__}: {error}", after=self._pause(record)) from None
-            if answer is not None:
-                await self._report(call, answer)
-        self._unclear_until.pop(call.call_id, None)
-        self._told.pop(call.call_id, None)
+                answer = await self._carry_out(record, event, work)
+                if answer is None:
+                    await self._reporter.not_sent(call)
+                else:
+                    await self._report(call, answer)
+            except (Broken, Refused) as said:
+                error = said if isinstance(said, Broken) else Broken(f"refused: {said.code}")
+                work.broken += 1
+                self._perhaps_give_up(record, call, work, error)
+                raise await self._not_now(record, event, work, error) from None
+            except (Shut, Later, Down, Unclear) as reason:
+                raise await self._not_now(record, event, work, reason) from None
+            except StoreUnavailable as away:
+                work.failures += 1
+                await self._tell(call, work, Closure("store"))
+                raise Retry(str(away), after=_pause_s(work.failures)) from None
+        self._books.done(call.call_id, call.request_id)
 
     async def on_dead_letter(self, record: Record, cause: Cause) -> None:
         """The worker gives a record up: the request shows as held until an operator decides."""
@@ -131,10 +142,8 @@ class Connector:
             call = self._read(record).body
         except Poison:
             return  # no request can be read from it; the dead letter is all there is
-        await self._publish(
-            call, OutcomeKind.HELD, derived_id(call.call_id, "held"), cause=cause.reason,
-            reason=texts.HELD,
-        )  # fmt: skip
+        await self._reporter.held(call, record, cause.reason)
+        self._books.given_up(call.call_id)
 
     def _read(self, record: Record) -> Event[ProvinceCall]:
         try:
@@ -147,91 +156,135 @@ class Connector:
             raise Poison(f"a call for {event.body.item.province} on the topic of {self.province}")
         return Event(event.id, event.source, event.body, event.time, event.repeat)
 
-    def _go_ahead(self) -> None:
-        """Raise Paused where an operator lets the province wait; asked again just before each call,
-        as it may have been a while in the queue."""
-        if (reason := self._paused(self.province)) is not None:
-            raise Paused(reason)
+    # -- what a call needs ----------------------------------------------------------------------
 
-    @staticmethod
-    def _pause(record: Record) -> float:
-        return min(0.25 * (1 << min(record.attempt, 5)), 4.0)
-
-    # -- asking and sending ---------------------------------------------------------------------
-
-    async def _carry_out(self, record: Record, event: Event[ProvinceCall]) -> Answer | None:
-        """The answer to report, or None where it has been reported as not sent."""
+    async def _carry_out(
+        self, record: Record, event: Event[ProvinceCall], work: Work
+    ) -> Answer | None:
+        """The answer to report, or None where its time was up before it was sent."""
         call = event.body
         known: Answer | None = None
-        in_doubt = record.maybe_seen or event.repeat or call.call_id in self._unclear_until
-        if in_doubt or call.call in (CallKind.POLL, CallKind.WITHDRAW):
-            known = await self._ask(call)
-            if known is None:
-                self._believe_unknown(record, call)
-        if _done(call, known):
+        if self._must_ask(record, event, work):
+            known = await self._ask(record, call, work)
+        if known is not None and is_done(call, known):
             return known
-        if call.call is CallKind.POLL:
-            raise Poison("the province does not know a request that it had accepted")
-        if call.call is CallKind.WITHDRAW and known is None:
-            return Answer(request_id=call.request_id, state=GatewayState.WITHDRAWN)
-        if call.call is not CallKind.WITHDRAW and self._clock.now() > call.not_after:
-            await self._publish(
-                call, OutcomeKind.NOT_SENT, derived_id(call.call_id, "not_sent"), reason=None
-            )
-            return None
-        return await self._send(call)
+        match call.call:
+            case CallKind.POLL:
+                raise Broken("the province does not know a request that it had accepted")
+            case CallKind.WITHDRAW if known is None:
+                return withdrawn(call)
+            case CallKind.SUBMIT if self._withdrawn_meanwhile(record):
+                return withdrawn(call)
+        if work.broken >= BROKEN_LIMIT:
+            raise Poison("answers that cannot be believed; it has not taken effect")
+        try:
+            return await self._send(call, work)
+        except Refused as refused:
+            return await self._refused(record, call, work, refused)
 
-    def _believe_unknown(self, record: Record, call: ProvinceCall) -> None:
-        """Return when "unknown" can be believed.
+    def _must_ask(self, record: Record, event: Event[ProvinceCall], work: Work) -> bool:
+        """Whether it may have been sent before, or an answer is all that is wanted."""
+        call = event.body
+        if call.call in (CallKind.POLL, CallKind.WITHDRAW):
+            return True
+        if self._books.doubt(call.request_id) is not None:
+            return True
+        return (record.maybe_seen or event.repeat) and not work.cleared
+
+    def _withdrawn_meanwhile(self, record: Record) -> bool:
+        """Whether the applicant has taken back what has waited here and was never sent."""
+        for later in self._behind(record):
+            try:
+                call = self._read(later).body
+            except Poison:
+                continue
+            if call.call is CallKind.WITHDRAW and not call.closing:
+                return True
+        return False
+
+    async def _ask(self, record: Record, call: ProvinceCall, work: Work) -> Answer | None:
+        """What the gateway knows; None where it knows nothing, and that can be believed.
 
         Raises:
             Retry: a send of ours or of a predecessor may still take effect.
         """
-        until = self._unclear_until.get(call.call_id, 0.0)
-        if record.maybe_seen:
-            until = max(until, record.assigned_at + self.settle_s)
-        remaining = until - time.monotonic()
-        if remaining > 0:
-            raise Retry("an earlier send may still take effect", after=min(remaining + 0.05, 2.0))
 
-    async def _ask(self, call: ProvinceCall) -> Answer | None:
+        async def ask() -> Answer | Unknown:
+            said = await self._gateway.look_up(call.request_id)
+            return about(call, said) if isinstance(said, Answer) else said or Unknown()
+
         faultpoints.reached("connector.before_look_up")
-        if self._breaker.wait_s() > 0:
-            raise Down("the circuit is open")
-        async with self._slots:
-            self._go_ahead()
-            answer = await self._timed("look_up", self._gateway.look_up(call.request_id))
+        said = await self._caller.call("look_up", ask, effect=False)
         faultpoints.reached("connector.after_look_up")
-        return answer
+        if isinstance(said, Answer):
+            return said
+        remaining = self._unsettled_s(record, call, work, said)
+        if remaining > 0:
+            raise Retry("an earlier send may still take effect", after=min(remaining + 0.05, 30.0))
+        work.cleared = True
+        self._books.end_doubt(call.request_id)
+        return None
 
-    async def _send(self, call: ProvinceCall) -> Answer:
+    def _unsettled_s(
+        self, record: Record, call: ProvinceCall, work: Work, said: Unknown | None
+    ) -> float:
+        """Seconds for which an earlier send may still take effect; 0 and less: it cannot.
+
+        The gateway stops acting by its own clock. Where that is behind ours, our waiting alone
+        proves nothing: what it said must have been said after the moment, too.
+        """
+        now, wall = time.monotonic(), time.time()
+        remaining = act_before = 0.0
+        doubt = self._books.doubt(call.request_id)
+        if doubt is not None:
+            remaining, act_before = doubt.until - now, doubt.act_before
+        # Of what another call of the request left behind, a withdrawal has no other sign.
+        if (record.maybe_seen or call.call is CallKind.WITHDRAW) and not work.cleared:
+            until = record.assigned_at + self.settle_s
+            remaining = max(remaining, until - now)
+            act_before = max(act_before, wall + until - now)
+        if act_before and said is not None and said.said_at is not None:
+            remaining = max(remaining, act_before - said.said_at)
+        return remaining
+
+    # -- calling --------------------------------------------------------------------------------
+
+    async def _send(self, call: ProvinceCall, work: Work) -> Answer | None:
+        """Have it done; None where its time is up, and nothing was sent."""
+        if self._too_late(call):
+            return None
         try:
             applicant = self._keys.open(call.request_id, call.sealed, "applicant")
-            form = self._keys.open(call.request_id, call.sealed, _form_part(call))
+            form = self._keys.open(call.request_id, call.sealed, form_part(call))
         except Unreadable as error:
             raise Poison("the envelope cannot be opened") from error
-        wait_s = self._breaker.wait_s()
-        if wait_s > 0:
-            raise Down("the circuit is open")
-        async with self._slots, self._limiter:
-            self._go_ahead()
+
+        async def send() -> Answer:
+            # All that follows was true when we came; we may have stood before the gateway since.
+            if self._too_late(call):
+                raise _TimeIsUp
             if self._lease_remaining() < 1.0:
                 raise Retry("the group may have given this partition to another", after=1.0)
             act_before = time.time() + self.settle_s
             # Set before sending: being cancelled in the middle is unclear, too.
-            self._unclear_until[call.call_id] = time.monotonic() + self.settle_s
+            self._books.begin_doubt(work, Doubt(act_before, time.monotonic() + self.settle_s))
             faultpoints.reached("connector.before_send")
             try:
-                answer = await self._timed(
-                    call.call, self._effect(call, applicant, form, act_before)
-                )
-            except (Down, Later):
-                del self._unclear_until[call.call_id]
+                answer = await self._effect(call, applicant, form, act_before)
+            except (Down, Later, Refused):
+                self._books.end_doubt(call.request_id)
                 raise
-            except Refused as refused:
-                return await self._refused(call, refused)
             faultpoints.reached("connector.after_send")
-            return answer
+            return about(call, answer)
+
+        try:
+            return await self._caller.call(call.call, send, effect=True)
+        except _TimeIsUp:
+            return None
+
+    def _too_late(self, call: ProvinceCall) -> bool:
+        """Whether it must not be sent any more. Taking back is never too late."""
+        return call.call is not CallKind.WITHDRAW and self._clock.now() > call.not_after
 
     async def _effect(
         self, call: ProvinceCall, applicant: Any, form: Any, act_before: float
@@ -254,115 +307,78 @@ class Connector:
                 }
                 return await self._gateway.submit(application, act_before=act_before)
 
-    async def _refused(self, call: ProvinceCall, refused: Refused) -> Answer:
-        """A clear no: what the gateway knows decides; where it knows nothing, a person does."""
-        if refused.code == "too_late":
-            raise Unclear("refused as too late; clocks differ or the way was slow") from refused
-        known = await self._gateway.look_up(call.request_id)
+    async def _refused(
+        self, record: Record, call: ProvinceCall, work: Work, refused: Refused
+    ) -> Answer:
+        """A clear no: what the gateway knows decides; where it knows nothing, the code does."""
+        known = await self._ask(record, call, work)
         if known is not None:
             return known
+        if call.call is CallKind.WITHDRAW:
+            return withdrawn(call)
+        reason = refusals.REJECTED.get(refused.code)
+        if call.call is CallKind.SUBMIT and reason is not None:
+            return Answer(request_id=call.request_id, state=GatewayState.REJECTED, reason=reason)
         raise Poison(f"refused: {refused.code}") from refused
 
-    async def _timed(self, name: str, call: Awaitable[AnswerT]) -> AnswerT:
-        """Await a gateway's answer and tell breaker and metrics how it went."""
-        result = "ok"
-        try:
-            with SECONDS.labels(self.province).time():
-                answer = await call
-        except (Down, Unclear) as error:
-            result = type(error).__name__.lower()
-            self._breaker.failed()
-            raise
-        except (Later, Refused) as error:
-            result = type(error).__name__.lower()
-            self._breaker.succeeded()
-            raise
-        else:
-            self._breaker.succeeded()
-            return answer
-        finally:
-            CALLS.labels(self.province, name, result).inc()
-
-    # -- reporting ------------------------------------------------------------------------------
+    # -- ends -----------------------------------------------------------------------------------
 
     async def _report(self, call: ProvinceCall, answer: Answer) -> None:
-        outcome = _STATE_OUTCOMES[GatewayState.WITHDRAWN if answer.withdrawn else answer.state]
-        sealed: Sealed | None = None
-        if outcome is OutcomeKind.COMPLETED and answer.result is not None:
-            whole = self._keys.add(
-                call.request_id, call.sealed, {"result": answer.result.model_dump()}
-            )
-            sealed = whole.model_copy(update={"parts": {"result": whole.parts["result"]}})
-        faultpoints.reached("connector.before_report")
-        await self._publish(
-            call,
-            outcome,
-            derived_id(call.call_id, "answer"),
-            reason=answer.reason,
-            receipt=answer.receipt,
-            sealed=sealed,
-        )
-        faultpoints.reached("connector.after_report")
+        kept: list[DocumentRef] = []
+        if outcome_of(answer) is OutcomeKind.COMPLETED:
+            wanted = call.item.kind != "handle"
+            if wanted and answer.result is None and not answer.documents:
+                raise Broken("completed, with neither a result nor a document")
 
-    async def _waiting(
-        self, call: ProvinceCall, cause: str, attempt: int, *, reason: str | None = None
+            async def fetch(document: OfferedDocument) -> bytes:
+                return await self._caller.call(
+                    "fetch", lambda: self._gateway.fetch(call.request_id, document), effect=False
+                )
+
+            kept = [await self._documents.keep(call, each, fetch) for each in answer.documents]
+        await self._reporter.answer(call, answer, kept)
+
+    def _perhaps_give_up(
+        self, record: Record, call: ProvinceCall, work: Work, error: Broken
     ) -> None:
-        """Tell the router once for each new cause; one lost time-out in a row is no news."""
-        if self._told.get(call.call_id) == cause or (cause == "down" and attempt < 2):
+        """Put it aside where enough answers were broken; but never while a send may yet take
+        effect, and after a send only once the gateway was asked about it in vain."""
+        if work.broken < BROKEN_LIMIT or self._unsettled_s(record, call, work, None) > 0:
             return
-        event_id = derived_id(call.call_id, "waiting", cause, attempt)
-        await self._publish(
-            call,
-            OutcomeKind.WAITING,
-            event_id,
-            cause=cause,
-            reason=reason or texts.WAITING[cause],
-        )
-        self._told[call.call_id] = cause
+        doubt = self._books.doubt(call.request_id)
+        what = "" if doubt is None else "; whether it took effect is not known"
+        raise Poison(f"{error}{what}") from None
 
-    async def _publish(
-        self,
-        call: ProvinceCall,
-        outcome: OutcomeKind,
-        event_id: str,
-        *,
-        reason: str | None,
-        cause: str | None = None,
-        receipt: str | None = None,
-        sealed: Sealed | None = None,
-    ) -> None:
-        now = self._clock.now()
-        body = ProvinceOutcome(
-            request_id=call.request_id,
-            province=self.province,
-            call=call.call,
-            call_id=call.call_id,
-            outcome=outcome,
-            at=now,
-            reason=reason,
-            cause=cause,
-            receipt=receipt,
-            sealed=sealed,
-        )
-        await self._publisher.publish(topics.REQUESTS_OUTCOMES, body, event_id=event_id, at=now)
+    async def _not_now(
+        self, record: Record, event: Event[ProvinceCall], work: Work, error: Exception
+    ) -> Retry:
+        """What to raise so that the record comes again when it makes sense."""
+        call = event.body
+        effect = error.effect if isinstance(error, Shut) else None
+        if effect is None:
+            effect = not self._must_ask(record, event, work)
+        closure = self._gate.closure(effect=effect)
+        if closure is not None:
+            await self._tell(call, work, closure)
+        elif not isinstance(error, Shut):
+            work.failures += 1
+            if work.failures >= _TELL_AFTER:
+                await self._tell(call, work, Closure("down"))
+            reason = f"{type(error).__name__}: {error}"
+            return Retry(reason, after=_pause_s(max(work.failures, work.broken)))
+        if closure is None or (
+            call.call is CallKind.SUBMIT and effect and self._withdrawn_meanwhile(record)
+        ):
+            return Retry("at once", after=0.0)
+        return Retry(closure.cause, when=self._gate.stand_in_line(effect=effect))
+
+    async def _tell(self, call: ProvinceCall, work: Work, closure: Closure) -> None:
+        """Tell the router once for each new cause."""
+        news = closure.reason or closure.cause
+        if work.told != news:
+            await self._reporter.waiting(call, closure.cause, closure.until, closure.reason)
+            work.told = news
 
 
-def _form_part(call: ProvinceCall) -> str:
-    return "supplement" if call.call is CallKind.SUPPLEMENT else "form"
-
-
-def _done(call: ProvinceCall, known: Answer | None) -> bool:
-    """Whether what the gateway knows already is what the call is after."""
-    if known is None:
-        return False
-    match call.call:
-        case CallKind.SUBMIT | CallKind.POLL:
-            return True
-        case CallKind.SUPPLEMENT:
-            return known.supplements > 0 or known.state is not GatewayState.NEEDS_SUPPLEMENT
-        case _:
-            return known.withdrawn or known.state in (
-                GatewayState.COMPLETED,
-                GatewayState.REJECTED,
-                GatewayState.WITHDRAWN,
-            )
+def _pause_s(failures: int) -> float:
+    return min(0.25 * (1 << min(failures - 1, 8)), 15.0)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from tongban_common.store.documents import MAX_BYTES
+
+_VISIBLE = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]*$"
+"""No control characters, and none that turn the direction of what is read after them."""
+Word = Annotated[str, StringConstraints(max_length=64, pattern=_VISIBLE)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_VISIBLE)]
+Cell = Annotated[str, StringConstraints(max_length=200, pattern=_VISIBLE)]
+Words = Annotated[str, StringConstraints(max_length=500, pattern=_VISIBLE)]
 
 
 class GatewayState(StrEnum):
@@ -21,43 +31,70 @@ class GatewayState(StrEnum):
 class Table(BaseModel):
     """Rows of a result, e.g. a contribution record."""
 
-    columns: list[str] = Field(max_length=20)
-    rows: list[list[str]] = Field(max_length=5000)
+    columns: list[Word] = Field(max_length=20)
+    rows: list[Annotated[list[Cell], Field(max_length=20)]] = Field(max_length=5000)
 
 
 class Fact(BaseModel):
     """A line of a result."""
 
-    label: str
-    value: str
+    label: Word
+    value: Words
 
 
 class Result(BaseModel):
     """What a finished application yields; what is printed is made of it."""
 
-    number: str
-    issuer: str
-    issued_on: str
+    number: Word
+    issuer: Name
+    issued_on: Word
     facts: list[Fact] = Field(max_length=200)
     table: Table | None = None
 
 
+class OfferedDocument(BaseModel):
+    """A finished document that the province made and hands out (a PDF)."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    """The gateway's name for it, within the application."""
+    title: Name
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=1, le=MAX_BYTES)
+    """Bytes."""
+
+
 class Answer(BaseModel):
-    """A believed answer: right shape, right signature, right request."""
+    """An answer of the right shape. It is believed once the connector has found that it is about
+    the request that was asked for."""
 
     model_config = ConfigDict(extra="ignore")
 
-    request_id: str
+    request_id: Name
     state: GatewayState
-    receipt: str | None = None
-    reason: str | None = None
+    receipt: Word | None = None
+    reason: Words | None = None
     result: Result | None = None
-    supplements: int = 0
+    supplements: int = Field(0, ge=0, le=1000)
     withdrawn: bool = False
+    documents: list[OfferedDocument] = Field([], max_length=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The gateway does not know the application."""
+
+    said_at: float | None = None
+    """The gateway's own wall clock (Unix seconds) when it said so, as far as the protocol tells.
+    Its `act_before` goes by that clock, whatever ours says."""
 
 
 class Down(Exception):
     """Nothing was sent, or nothing can have been done with it."""
+
+
+class Barred(Down):
+    """The gateway refuses us and not the request: our signature, our clock, our rights. Nothing was
+    done, and no other request would fare better. The text is the gateway's code."""
 
 
 class Later(Exception):
@@ -69,16 +106,13 @@ class Later(Exception):
         self.after_s = after_s
 
 
-class Paused(Exception):
-    """An operator lets this province wait; nothing was asked. `reason` is for applicants."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__("paused by an operator")
-        self.reason = reason
-
-
 class Unclear(Exception):
-    """Whether it took effect is not known: time-out, reset, 5xx, an answer not to be believed."""
+    """Whether it took effect is not known: time-out, reset, 5xx, an answer without signature."""
+
+
+class Broken(Unclear):
+    """An answer came and cannot be believed: another shape, another request, a document that is not
+    what was announced. Time alone does not mend that, so it is tried a limited number of times."""
 
 
 class Refused(Exception):
@@ -103,5 +137,18 @@ class Gateway(Protocol):
     async def withdraw(self, request_id: str, *, act_before: float) -> Answer:
         """Take an application back."""
 
-    async def look_up(self, request_id: str) -> Answer | None:
-        """What the gateway knows of an application; None: it does not know it."""
+    async def look_up(self, request_id: str) -> Answer | Unknown | None:
+        """What the gateway knows of an application; None: it does not know it, and no more is
+        said."""
+
+    async def fetch(self, request_id: str, document: OfferedDocument) -> bytes:
+        """The bytes of a document that an answer offered: never more than `document.size` of them,
+        and not yet compared with its hash. A protocol without documents offers none."""
+
+
+class WithoutDocuments:
+    """For gateways whose protocol has no documents: they offer none, so none is fetched."""
+
+    async def fetch(self, request_id: str, document: OfferedDocument) -> bytes:  # noqa: ARG002
+        """See Gateway."""
+        raise Refused("no_documents")

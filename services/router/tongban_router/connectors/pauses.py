@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from tongban_common.clock import BusinessClock
 from tongban_common.control.provinces import ProvinceControl, province_controls
+from tongban_router.connectors.gate import Closure, Source
 from tongban_router.connectors.texts import paused
 
 
@@ -39,10 +40,16 @@ class Pauses:
         control = self._view.get(province)
         return control if control is not None and control.pauses(self._clock.now()) else None
 
-    def reason(self, province: str) -> str | None:
-        """Why nothing may be sent to a province now, for applicants; None: it may."""
-        control = self.control(province)
-        return None if control is None else paused(control.reason)
+    def source(self, province: str) -> Source:
+        """What closes a province's gate while its pause holds."""
+
+        def closure() -> Closure | None:
+            control = self.control(province)
+            if control is None:
+                return None
+            return Closure("paused", control.until, reason=paused(control.reason))
+
+        return closure
 
 
 @asynccontextmanager

@@ -6,6 +6,8 @@ protocol is a class beside `RestGateway` that offers `Gateway`, and a case here.
 
 from __future__ import annotations
 
+from typing import Any
+
 import aiohttp
 
 from tongban_common.catalogue.models import Province
@@ -13,6 +15,7 @@ from tongban_router.connectors.callbacks import callback_url
 from tongban_router.connectors.gateway import Gateway
 from tongban_router.connectors.receipts import ReceiptGateway
 from tongban_router.connectors.rest import RestGateway
+from tongban_router.connectors.soap import SoapGateway
 
 
 def make_gateway(
@@ -30,26 +33,18 @@ def make_gateway(
     """
     said = province.gateway
     url = said.path if "://" in said.path else base.rstrip("/") + said.path
-    connect_timeout_s, timeout_s = said.connect_timeout_ms / 1000, said.timeout_ms / 1000
+    speaking: dict[str, Any] = {
+        "province": province.code,
+        "secret": secret,
+        "connect_timeout_s": said.connect_timeout_ms / 1000,
+        "read_timeout_s": said.read_timeout_ms / 1000,
+        "timeout_s": said.timeout_ms / 1000,
+    }
     match said.protocol:
         case "rest":
-            return RestGateway(
-                session,
-                url,
-                province=province.code,
-                secret=secret,
-                connect_timeout_s=connect_timeout_s,
-                timeout_s=timeout_s,
-            )
-        case "rest_callback":
-            return ReceiptGateway(
-                session,
-                url,
-                province=province.code,
-                secret=secret,
-                connect_timeout_s=connect_timeout_s,
-                timeout_s=timeout_s,
-                callback_url=callback_url(callbacks, province.code),
-            )
+            return RestGateway(session, url, **speaking)
         case "soap":
-            raise ValueError(f"{province.code}: no gateway speaks SOAP yet")
+            return SoapGateway(session, url, **speaking)
+        case "rest_callback":
+            url_of_ours = callback_url(callbacks, province.code)
+            return ReceiptGateway(session, url, callback_url=url_of_ours, **speaking)

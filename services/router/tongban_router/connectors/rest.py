@@ -1,9 +1,18 @@
-"""Signed REST: timestamp, nonce and token signature as provincial platforms use them."""
+"""Signed REST: timestamp, nonce and token signature as provincial platforms use them.
+
+A gateway may be broken or hostile, so nothing of an answer is taken on trust: it is read up to a
+limit of bytes and of time, unpacked never, followed nowhere, and believed when it carries the
+province's signature for this very call and has the right shape.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import math
 import secrets
 import time
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -11,21 +20,65 @@ import orjson
 from pydantic import ValidationError
 from yarl import URL
 
-from tongban_router.connectors.gateway import Answer, Down, Later, Refused, Unclear
+from tongban_router.connectors.gateway import (
+    Answer,
+    Barred,
+    Broken,
+    Down,
+    Later,
+    OfferedDocument,
+    Refused,
+    Unclear,
+    Unknown,
+)
+from tongban_router.connectors.refusals import code_of
 from tongban_router.connectors.signing import (
+    H_TIMESTAMP,
     SignatureError,
     province_token,
     sign_request,
     verify_response,
 )
 
-MAX_ANSWER = 4 * 1024 * 1024
-"""Bytes of an answer; a gateway that says more is not believed."""
-_UNDONE = frozenset({400, 401, 404, 408, 409, 413, 422})
+MAX_ANSWER = 512 * 1024
+"""Bytes of an answer. What it brings has to fit into an event; what is larger is a document."""
+MAX_HEADERS = 64
+"""Headers of an answer, 8 KiB each at most."""
+DOCUMENT_S = 30.0
+"""For a whole document, where the time-out of a call is shorter."""
+LONGEST_WAIT_S = {"closed": 24 * 3600.0, "throttled": 600.0}
+"""Wall-clock seconds: what a gateway asks for beyond that is asked again by then."""
+_PIECE = 64 * 1024
+_HASH_IN_THREAD = 256 * 1024
+_NOT_CONNECTED = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientConnectorDNSError,
+)
+_CONTENT = {"application/json", "application/pdf"}
+
+
+def session() -> aiohttp.ClientSession:
+    """What all gateways of a process share: no cookies, no proxies, nothing unpacked, no limit of
+    its own (each province has its own)."""
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=60),
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        max_headers=MAX_HEADERS,
+        headers={"Accept-Encoding": "identity"},
+    )
 
 
 class RestGateway:
-    """One province's gateway over one shared HTTP session."""
+    """One province's gateway over one shared HTTP session.
+
+    Args:
+        base: absolute URL below which `/api/v1` is.
+        connect_timeout_s, read_timeout_s, timeout_s: to be connected, between two pieces of an
+            answer, and for a whole call.
+    """
 
     def __init__(
         self,
@@ -36,16 +89,24 @@ class RestGateway:
         secret: str,
         connect_timeout_s: float,
         timeout_s: float,
+        read_timeout_s: float | None = None,
     ) -> None:
         self._session = session
         self._base = base.rstrip("/")
         self._token = province_token(secret, province)
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=connect_timeout_s)
+        self._timeout = aiohttp.ClientTimeout(
+            total=timeout_s, sock_connect=connect_timeout_s, sock_read=read_timeout_s
+        )
+        self._document_timeout = aiohttp.ClientTimeout(
+            total=max(timeout_s, DOCUMENT_S),
+            sock_connect=connect_timeout_s,
+            sock_read=read_timeout_s or timeout_s,
+        )
 
     async def submit(self, application: dict[str, Any], *, act_before: float) -> Answer:
         """See Gateway."""
         body = {**application, "act_before": round(act_before * 1000)}
-        return await self._effect("/applications", body, application["request_id"])
+        return await self._effect("/applications", body)
 
     async def supplement(
         self, request_id: str, supplement_id: str, form: Any, *, act_before: float
@@ -56,40 +117,63 @@ class RestGateway:
             "form": form,
             "act_before": round(act_before * 1000),
         }
-        return await self._effect(f"/applications/{request_id}/supplements", body, request_id)
+        return await self._effect(f"/applications/{request_id}/supplements", body)
 
     async def withdraw(self, request_id: str, *, act_before: float) -> Answer:
         """See Gateway."""
         body = {"act_before": round(act_before * 1000)}
-        return await self._effect(f"/applications/{request_id}/withdrawal", body, request_id)
+        return await self._effect(f"/applications/{request_id}/withdrawal", body)
 
-    async def look_up(self, request_id: str) -> Answer | None:
+    async def look_up(self, request_id: str) -> Answer | Unknown:
         """See Gateway. Only a signed `unknown` is believed; a bare 404 may be a proxy's."""
-        status, said = await self._call("GET", f"/applications/{request_id}", None)
-        if status == 404 and said.get("code") == "unknown":
-            return None
-        if status != 200:
-            raise Unclear(f"look-up answered {status}")
-        return _believed(said, request_id)
+        reply = await self._exchange("GET", f"/applications/{request_id}", None)
+        said = reply.said()
+        if reply.status == 404 and said.get("code") == "unknown":
+            return Unknown(float(reply.headers[H_TIMESTAMP]))
+        if reply.status != 200:
+            raise Broken(f"look-up answered {reply.status}")
+        return _shaped(said)
 
-    async def _effect(self, path: str, body: dict[str, Any], request_id: str) -> Answer:
+    async def fetch(self, request_id: str, document: OfferedDocument) -> bytes:
+        """See Gateway."""
+        path = f"/applications/{request_id}/documents/{document.name}"
+        reply = await self._exchange(
+            "GET", path, None, limit=document.size, timeout=self._document_timeout
+        )
+        if reply.status != 200:
+            raise Broken(f"a document was answered with {reply.status}")
+        if reply.content_type != "application/pdf":
+            raise Broken("a document of another type")
+        return reply.body
+
+    async def _effect(self, path: str, body: dict[str, Any]) -> Answer:
         status, said = await self._call("POST", path, body)
-        if status == 200:
-            return _believed(said, request_id)
-        if status == 409 and said.get("code") == "duplicate":
-            return _believed(said, request_id)
-        if status in _UNDONE:
-            raise Refused(str(said.get("code", status)))
-        raise Unclear(f"answered {status}")
+        if status == 200 or (status == 409 and said.get("code") == "duplicate"):
+            return _shaped(said)
+        raise refusal(status, said)
 
     async def _call(
         self, method: str, path: str, body: dict[str, Any] | None
     ) -> tuple[int, dict[str, Any]]:
+        """Status and JSON object of one signed call; raises as `_exchange` does."""
+        reply = await self._exchange(method, path, body)
+        return reply.status, reply.said()
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        *,
+        limit: int = MAX_ANSWER,
+        timeout: aiohttp.ClientTimeout | None = None,
+    ) -> _Reply:
         """One signed call; returns only what is signed for this very call.
 
         Raises:
             Down: no connection was made.
             Later: closed or throttled, with a signature.
+            Broken: an answer that was not signed, or beyond all bounds.
             Unclear: anything else that is not a signed answer.
         """
         url = URL(f"{self._base}/api/v1{path}", encoded=True)
@@ -110,56 +194,112 @@ class RestGateway:
                 url,
                 data=content,
                 headers=headers,
-                timeout=self._timeout,
+                timeout=timeout or self._timeout,
                 allow_redirects=False,
             ) as response:
-                raw = await response.content.read(MAX_ANSWER + 1)
-                while len(raw) <= MAX_ANSWER and (more := await response.content.read(65536)):
-                    raw += more
-                return self._signed(response, raw, nonce)
-        except aiohttp.ClientConnectorError as error:
+                reply = _Reply(response, await _read(response, limit))
+        except _NOT_CONNECTED as error:
             raise Down(type(error).__name__) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unclear(type(error).__name__) from error
+        await reply.verify(self._token, nonce)
+        return reply
 
-    def _signed(
-        self, response: aiohttp.ClientResponse, raw: bytes, nonce: str
-    ) -> tuple[int, dict[str, Any]]:
-        if len(raw) > MAX_ANSWER:
-            raise Unclear("an answer beyond all bounds")
-        try:
+
+class _Reply:
+    """An answer that was read; nothing in it is believed before `verify`."""
+
+    def __init__(self, response: aiohttp.ClientResponse, body: bytes) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self.content_type = response.content_type
+        self.body = body
+
+    async def verify(self, token: str, nonce: str) -> None:
+        """Believe the signature, or raise; a `Later` that is signed is raised as well."""
+
+        def verify() -> None:
             verify_response(
-                self._token,
-                response.headers,
-                status=response.status,
-                body=raw,
-                nonce=nonce,
+                token, self.headers, status=self.status, body=self.body, nonce=nonce,
                 now=time.time(),
-            )
-            said = orjson.loads(raw)
-        except (SignatureError, orjson.JSONDecodeError) as error:
-            raise Unclear(f"{response.status} without a signature to believe") from error
+            )  # fmt: skip
+
+        try:
+            if len(self.body) > _HASH_IN_THREAD:
+                await asyncio.to_thread(verify)
+            else:
+                verify()
+        except SignatureError as error:
+            # A proxy in trouble answers 5xx in the province's name, and a gateway whose secret is
+            # not ours cannot sign that it bars us; anything else has no excuse.
+            kind = Unclear if self.status >= 500 or self.status in (401, 403) else Broken
+            raise kind(f"{self.status} without a signature to believe") from error
+        if self.content_type not in _CONTENT:
+            raise Broken("a signed answer of another type")
+        if self.status == 429:
+            raise Later("throttled", self._wait_s("throttled"))
+        if self.status == 503 and self.said().get("code") == "closed":
+            raise Later("closed", self._wait_s("closed"))
+
+    def said(self) -> dict[str, Any]:
+        """The JSON object that it is."""
+        try:
+            said = orjson.loads(self.body)
+        except orjson.JSONDecodeError as error:
+            raise Broken("a signed answer that is no JSON") from error
         if not isinstance(said, dict):
-            raise Unclear("an answer of another shape")
-        if response.status == 429:
-            raise Later("throttled", _retry_after(response))
-        if response.status == 503 and said.get("code") == "closed":
-            raise Later("closed", _retry_after(response))
-        return response.status, said
+            raise Broken("an answer of another shape")
+        return said
+
+    def _wait_s(self, cause: str) -> float:
+        """Retry-After, in wall-clock seconds; within bounds, whatever was said."""
+        text = self.headers.get("Retry-After", "1")
+        try:
+            seconds = float(text)
+        except ValueError:
+            try:
+                at = parsedate_to_datetime(text)
+                seconds = (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+            except (ValueError, OverflowError):
+                seconds = 1.0
+        if not math.isfinite(seconds):
+            seconds = 1.0
+        return min(max(0.1, seconds), LONGEST_WAIT_S[cause])
 
 
-def _retry_after(response: aiohttp.ClientResponse) -> float:
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """The body, as it came over the wire.
+
+    Raises:
+        Broken: it is longer than the limit, or packed.
+    """
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise Broken("a packed answer")
+    if (response.content_length or 0) > limit:
+        raise Broken("an answer beyond all bounds")
+    pieces, size = [], 0
+    while piece := await response.content.read(_PIECE):
+        size += len(piece)
+        if size > limit:
+            raise Broken("an answer beyond all bounds")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def refusal(status: int, said: dict[str, Any]) -> Exception:
+    """What a signed answer to a call means that is not the one that was hoped for."""
+    code = code_of(said.get("code"))
+    if status in (401, 403) or code == "too_late":
+        # Not about this application: it would be the same for any other.
+        return Barred(code)
+    if 400 <= status < 500:
+        return Refused(code)
+    return (Unclear if status >= 500 else Broken)(f"answered {status}")
+
+
+def _shaped(said: dict[str, Any]) -> Answer:
     try:
-        return max(0.1, float(response.headers.get("Retry-After", "1")))
-    except ValueError:
-        return 1.0
-
-
-def _believed(said: dict[str, Any], request_id: str) -> Answer:
-    try:
-        answer = Answer.model_validate(said)
-    except ValidationError as error:
-        raise Unclear("an answer of another shape") from error
-    if answer.request_id != request_id:
-        raise Unclear("an answer about another request")
-    return answer
+        return Answer.model_validate(said)
+    except ValidationError:
+        # Without its cause: that quotes what the province has said of an applicant.
+        raise Broken("an answer of another shape") from None

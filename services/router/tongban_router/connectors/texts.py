@@ -1,17 +1,17 @@
 """What connectors say to people in the timeline."""
 
 HELD = "与省级平台交互出现异常，已转人工处理"
+ITEM_NOT_OFFERED = "省级平台未开通此事项，未予受理"
 WAITING = {
     "closed": "省级平台当前不在服务时间，开放后自动继续",
     "throttled": "省级平台繁忙，稍后自动继续",
     "down": "省级平台暂时无法连接，恢复后自动继续",
+    "paused": "省级平台暂停办理，恢复后自动继续",
+    "store": "已收到省级平台出具的证明，暂时无法保存，恢复后自动继续",
 }
+"""By cause. One that is not here reads as `down` does."""
 
 
 def paused(reason: str) -> str:
     """That an operator has paused the province, with the reason that was given."""
-    return (
-        f"省级平台暂停办理（{reason}），恢复后自动继续"
-        if reason
-        else "省级平台暂停办理，恢复后自动继续"
-    )
+    return f"省级平台暂停办理（{reason}），恢复后自动继续" if reason else WAITING["paused"]

@@ -276,7 +276,7 @@ class _Turn:
     def ask_again(self, now: datetime, rules: Rules) -> None:
         """Send the calls again that have been silent for too long."""
         for index, call in enumerate(self.state.calls):
-            if call.asked_at + rules.ask_again_after(call.asked) <= now:
+            if call.ask_again_at(rules) <= now:
                 again = call.model_copy(update={"asked_at": now, "asked": call.asked + 1})
                 self.state.calls[index] = again
                 self._calls.append(again)
@@ -285,7 +285,7 @@ class _Turn:
     def resume(self, now: datetime) -> None:
         """Send all open calls again, as repeats: what became of them is not known."""
         self.state.calls = [
-            call.model_copy(update={"asked_at": now, "asked": call.asked + 1})
+            call.model_copy(update={"asked_at": now, "asked": call.asked + 1, "dead": False})
             for call in self.state.calls
         ]
         self._calls.extend(self.state.calls)

@@ -34,10 +34,23 @@ def decide(turn: Turn, decision: OperatorDecision, now: datetime) -> None:
     if decision.decision == "resume":
         _resume(turn, decision, now)
     elif turn.state.status is Status.HELD:
-        turn.finish(Status.FAILED, at=now, by=BY, reason=decision.reason)
+        _fail(turn, decision, now)
     else:
         # The decision was about a request that was held; this one has moved on meanwhile.
         turn.note(texts.NOT_FAILED, at=now, by=BY)
+
+
+def _fail(turn: Turn, decision: OperatorDecision, now: datetime) -> None:
+    """End it at once where nothing can come of its calls any more. Otherwise a call may yet be
+    sent, or have been: then it ends by its connector's word, as all that is taken back does."""
+    if all(call.dead for call in turn.state.calls):
+        turn.finish(Status.FAILED, at=now, by=BY, reason=decision.reason)
+        return
+    turn.state.failing = decision.reason
+    turn.note(texts.FAILING, at=now, by=BY)
+    call_id = derived_id("call", turn.request_id, "failing")
+    if turn.state.outstanding(call_id) is None:
+        turn.call(CallKind.WITHDRAW, call_id, now)
 
 
 def _resume(turn: Turn, decision: OperatorDecision, now: datetime) -> None:

@@ -29,7 +29,7 @@ def apply(turn: Turn, outcome: ProvinceOutcome, *, rules: Rules, now: datetime) 
         return False
     match outcome.outcome:
         case OutcomeKind.WAITING:
-            _waiting(turn, outcome)
+            _waiting(turn, outcome, call)
         case OutcomeKind.HELD:
             _held(turn, outcome)
         case _:
@@ -53,7 +53,11 @@ def _answered(turn: Turn, call: Call | None) -> None:
         turn.state.calls = [open_ for open_ in turn.state.calls if open_ is not call]
 
 
-def _waiting(turn: Turn, outcome: ProvinceOutcome) -> None:
+def _waiting(turn: Turn, outcome: ProvinceOutcome, call: Call | None) -> None:
+    turn.state.calls = [
+        open_.model_copy(update={"waits_until": outcome.until}) if open_ is call else open_
+        for open_ in turn.state.calls
+    ]
     reason = outcome.reason or texts.PROVINCE_AWAY
     if turn.state.status not in _BEFORE_PROVINCE:
         turn.note(reason, at=outcome.at, by="router")
@@ -72,6 +76,10 @@ def _waiting(turn: Turn, outcome: ProvinceOutcome) -> None:
 
 def _held(turn: Turn, outcome: ProvinceOutcome) -> None:
     reason = outcome.reason or texts.HELD
+    turn.state.calls = [
+        call.model_copy(update={"dead": True}) if call.call_id == outcome.call_id else call
+        for call in turn.state.calls
+    ]
     if turn.state.status is Status.HELD and turn.state.history[-1].reason == reason:
         return
     turn.state.next_poll = None
@@ -89,10 +97,7 @@ def _final_or_next(
         case OutcomeKind.REJECTED:
             turn.finish(Status.REJECTED, at=at, by=_BY, reason=reason or texts.REJECTED)
         case OutcomeKind.WITHDRAWN:
-            expired = call is not None and call.closing
-            status = Status.EXPIRED if expired else Status.WITHDRAWN
-            why = texts.EXPIRED if expired else texts.WITHDRAWN
-            turn.finish(status, at=at, by=_BY, reason=reason or why)
+            _taken_back(turn, outcome, call)
         case OutcomeKind.NOT_SENT if outcome.call is not CallKind.SUBMIT:
             # The province has the request itself: only taking it back can end it (see `_close`).
             turn.note(reason or texts.CALL_NOT_SENT, at=at, by="router")
@@ -111,6 +116,17 @@ def _final_or_next(
                 )
         case OutcomeKind.ACCEPTED:
             _accepted(turn, outcome, rules, now)
+
+
+def _taken_back(turn: Turn, outcome: ProvinceOutcome, call: Call | None) -> None:
+    failing = turn.state.failing
+    if failing is not None:
+        turn.finish(Status.FAILED, at=outcome.at, by="operator", reason=failing)
+        return
+    expired = call is not None and call.closing
+    status = Status.EXPIRED if expired else Status.WITHDRAWN
+    why = texts.EXPIRED if expired else texts.WITHDRAWN
+    turn.finish(status, at=outcome.at, by=_BY, reason=outcome.reason or why)
 
 
 def _keep_moving(turn: Turn, rules: Rules, now: datetime) -> None:

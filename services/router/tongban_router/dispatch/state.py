@@ -77,6 +77,16 @@ class Call(BaseModel):
     asked_at: AwareDatetime
     asked: int = 1
     closing: bool = False
+    dead: bool = False
+    """Its connector has given it up: nothing comes of it until an operator resumes it."""
+    waits_until: AwareDatetime | None = None
+    """When its connector goes on with it, as the connector has said."""
+
+    def ask_again_at(self, rules: Rules) -> AwareDatetime:
+        """When its silence has lasted too long. A connector that told until when it waits is not
+        silent: asking it through a closed weekend would only make a heap of repeats."""
+        since = self.asked_at if self.waits_until is None else max(self.asked_at, self.waits_until)
+        return since + rules.ask_again_after(self.asked)
 
 
 class EarlyInput(BaseModel):
@@ -113,6 +123,9 @@ class RequestState(BaseModel):
     polls: int = 0
     next_poll: AwareDatetime | None = None
     closing: bool = Field(default=False, description="its time is up; it is being taken back")
+    failing: str | None = Field(
+        None, description="an operator's reason to end it; its province is being asked to let go"
+    )
     finished_at: AwareDatetime | None = None
     first_seen: AwareDatetime
     seen: list[str] = Field([], description="ids of the inputs applied, newest last")
@@ -173,7 +186,7 @@ def next_due(state: RequestState, rules: Rules) -> AwareDatetime | None:
         return state.first_seen + rules.keep_finished
     moments: list[AwareDatetime] = []
     if state.status is not Status.HELD:  # held waits for a person, or for its deadline
-        moments += [call.asked_at + rules.ask_again_after(call.asked) for call in state.calls]
+        moments += [call.ask_again_at(rules) for call in state.calls]
     if state.next_poll is not None:
         moments.append(state.next_poll)
     if not state.closing:

@@ -1,0 +1,90 @@
+"""Documents that provinces make themselves: real PDFs, the same bytes at every asking."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import typst
+from noto_cjk_sans_otc import FONT_PATH
+
+NAME = "certificate"
+"""What provinces call the document of an application."""
+_TEMPLATE = Path(__file__).with_name("paper.typ")
+_KEPT = 200
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A finished document."""
+
+    title: str
+    pdf: bytes
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the bytes, in hexadecimal."""
+        return hashlib.sha256(self.pdf).hexdigest()
+
+    def offered(self) -> dict[str, Any]:
+        """How an answer announces it."""
+        return {
+            "name": NAME,
+            "title": self.title,
+            "sha256": self.sha256,
+            "size": len(self.pdf),
+        }
+
+
+class Papers:
+    """Makes documents in a thread, and keeps the last ones in memory."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="papers")
+        self._made: OrderedDict[tuple[str, str], Paper] = OrderedDict()
+
+    async def of(
+        self, key: tuple[str, str], title: str, result: dict[str, Any], decided_at: datetime
+    ) -> Paper:
+        """The document of an application that is completed; `key` names it."""
+        paper = self._made.get(key)
+        if paper is None:
+            loop = asyncio.get_running_loop()
+            pdf = await loop.run_in_executor(self._pool, _render, title, result, decided_at)
+            paper = self._made[key] = Paper(title, pdf)
+            while len(self._made) > _KEPT:
+                self._made.popitem(last=False)
+        return paper
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+@cache
+def _fonts() -> typst.Fonts:
+    return typst.Fonts(
+        include_system_fonts=False,
+        include_embedded_fonts=False,
+        font_paths=[str(Path(str(FONT_PATH)).parent)],
+    )
+
+
+def _render(title: str, result: dict[str, Any], at: datetime) -> bytes:
+    compiler = typst.Compiler(
+        str(_TEMPLATE),
+        font_paths=_fonts(),
+        ignore_system_fonts=True,
+        sys_inputs={"data": json.dumps({"title": title, **result}, ensure_ascii=False)},
+    )
+    pdf = compiler.compile(format="pdf", timestamp=int(at.timestamp()))
+    assert isinstance(pdf, bytes)  # noqa: S101 - of one document in one format
+    return pdf

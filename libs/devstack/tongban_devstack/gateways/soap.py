@@ -1,0 +1,215 @@
+"""The SOAP protocol: envelopes to calls of a desk, and replies and faults back.
+
+What goes over the wire is written down in docs/simulated-outside.md. Bodies are read and written
+with lxml by the WSDL's schema, not with zeep: the connector's own understanding is not its judge.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+from lxml import etree
+
+from tongban_devstack.gateways.desk import Code, Desk, Reply, Submission
+from tongban_devstack.gateways.rest import BODY_LIMIT, CALLS, MESSAGES
+from tongban_devstack.gateways.soap_answers import Answer, answered, fault, knows
+from tongban_devstack.outside.mishaps import Broken
+from tongban_devstack.outside.process import Cut, cut
+from tongban_router.connectors.nonces import NonceMemory
+from tongban_router.connectors.signing import PAASID, SignatureError, province_token
+from tongban_router.connectors.soap_envelope import (
+    PROVINCE,
+    WSA,
+    Element,
+    Envelope,
+    Malformed,
+    read,
+    schema,
+    wsdl,
+)
+from tongban_router.connectors.soap_signature import check_username_token, verify
+
+_Call = Callable[[Desk, Element], Awaitable[Reply]]
+_P = {"p": PROVINCE}
+
+
+class _Refused(Exception):
+    """The message itself is wrong; nobody acts on it."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class SoapFrontEnd:
+    """Routes of all provinces that speak SOAP."""
+
+    def __init__(self, desks: Mapping[str, Desk], secret: str) -> None:
+        self._desks = desks
+        self._tokens = {code: province_token(secret, code) for code in desks}
+        self._nonces = {code: NonceMemory() for code in desks}
+        self._schema = schema()
+        self._wsdl = wsdl()
+
+    def routes(self) -> list[web.RouteDef]:
+        """To be added to the process's application, before anything that takes all paths."""
+        return [
+            route
+            for code in self._desks
+            for route in (
+                web.post(f"/p/{code}/soap", self._handler(code)),
+                web.get(f"/p/{code}/soap", self._describe, allow_head=False),
+            )
+        ]
+
+    async def _describe(self, request: web.Request) -> web.Response:
+        """`?wsdl`, with the address at which it was asked for."""
+        if "wsdl" not in {name.lower() for name in request.query}:
+            return web.Response(status=405, headers={"Allow": "POST"}, text="GET ?wsdl, or POST")
+        document = etree.fromstring(self._wsdl)
+        address = document.find("{*}service/{*}port/{*}address")
+        address.set("location", str(request.url.with_query(None)))
+        return web.Response(body=etree.tostring(document), content_type="text/xml")
+
+    def _handler(self, province: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        desk = self._desks[province]
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            try:
+                desk.connect()
+                answer = await self._answer(desk, request)
+            except Cut:
+                CALLS.labels(province, "soap", "cut").inc()
+                return cut(request)
+            except Broken as broken:
+                CALLS.labels(province, "soap", "broken").inc()
+                return _broken_answer(broken.status)
+            CALLS.labels(province, "soap", answer.code).inc()
+            return web.Response(
+                status=answer.status, body=answer.raw, content_type="text/xml", charset="utf-8"
+            )
+
+        return handle
+
+    async def _answer(self, desk: Desk, request: web.Request) -> Answer:
+        """The answer, signed as soon as the message is verified.
+
+        Not before: who can have any message answered with a signature could pass that off as the
+        answer to another one with the same MessageID.
+        """
+        token = self._tokens[desk.province.code]
+        try:
+            envelope = read(await request.read())
+            signature = verify(envelope, token)
+            stamp = time.time()
+            nonce = check_username_token(envelope, token, user=PAASID, now=stamp)
+        except web.HTTPRequestEntityTooLarge:
+            return fault("too_large", f"请求体超过{BODY_LIMIT}字节", status=413)
+        except Malformed as error:
+            return fault("bad_request", f"报文格式错误: {error}")
+        except SignatureError as error:
+            return fault(error.code, f"签名校验未通过: {error}")
+        operation = etree.QName(envelope.content).localname
+        try:
+            self._nonces[desk.province.code].take(nonce, stamp)
+            reply = await self._operation(envelope)(desk, envelope.content)
+        except SignatureError as error:
+            answer = fault(error.code, f"签名校验未通过: {error}")
+        except _Refused as refused:
+            answer = fault(refused.code, refused.message)
+        else:
+            answer = _as_soap(operation, reply)
+        return answer.signed(token, relates_to=envelope.text(WSA, "MessageID"), confirms=signature)
+
+    def _operation(self, envelope: Envelope) -> _Call:
+        content = envelope.content
+        operation = content.tag.removeprefix(f"{{{PROVINCE}}}")
+        if operation not in _OPERATIONS or not envelope.text(WSA, "MessageID"):
+            raise _Refused("no_such_operation", f"{operation} 不存在或缺少 MessageID")
+        if envelope.text(WSA, "Action") != f"{PROVINCE}/{operation}":
+            raise _Refused("bad_request", "wsa:Action 与报文不符")
+        if not self._schema.validate(content):
+            first = self._schema.error_log[0]
+            # Names where the sender has prefixes, else positions; values are nobody's business.
+            where = re.sub(r"[^/:]+:", "", first.path)
+            raise _Refused("bad_request", f"{where}: {first.type_name}")
+        return _OPERATIONS[operation]
+
+
+async def _submit(desk: Desk, content: Element) -> Reply:
+    text = _reader(content)
+    return await desk.submit(
+        Submission(
+            text("requestId"),
+            text("itemCode"),
+            text("itemName"),
+            text("kind"),
+            text("applicant/*/p:name"),
+            _single_values(content),
+            int(text("actBefore")),
+        )
+    )
+
+
+async def _look_up(desk: Desk, content: Element) -> Reply:
+    return await desk.look_up(_reader(content)("requestId"))
+
+
+async def _supplement(desk: Desk, content: Element) -> Reply:
+    text = _reader(content)
+    return await desk.supplement(text("requestId"), text("supplementId"), int(text("actBefore")))
+
+
+async def _withdraw(desk: Desk, content: Element) -> Reply:
+    text = _reader(content)
+    return await desk.withdraw(text("requestId"), int(text("actBefore")))
+
+
+_OPERATIONS: dict[str, _Call] = {
+    "Submit": _submit,
+    "LookUp": _look_up,
+    "Supplement": _supplement,
+    "Withdraw": _withdraw,
+}
+
+
+def _reader(content: Element) -> Callable[[str], str]:
+    return lambda path: content.findtext(f"p:{path}", namespaces=_P) or ""
+
+
+def _single_values(content: Element) -> dict[str, str]:
+    """What of a form a result could repeat: texts and numbers, at most 200 characters each."""
+    fields = content.findall("p:form/p:field", namespaces=_P)
+    read_fields = [_reader(field) for field in fields]
+    return {
+        text("name"): text("value")[:200]
+        for text in read_fields
+        if text("type") in ("text", "number")
+    }
+
+
+def _as_soap(operation: str, reply: Reply) -> Answer:
+    if reply.code is Code.OK:
+        return answered(operation, knows(reply.application or {}))
+    return fault(
+        reply.code.value,
+        MESSAGES[reply.code],
+        server=reply.code in (Code.THROTTLED, Code.CLOSED),
+        retry_after_seconds=reply.retry_after_seconds,
+        application=reply.application,
+    )
+
+
+def _broken_answer(status: int) -> web.Response:
+    """What a proxy or a service bus before the province says: no signature, no clue about the
+    effect."""
+    if random.random() < 0.5:
+        page = f"<html><body><h1>{status}</h1><hr>nginx</body></html>"
+        return web.Response(status=status, text=page, content_type="text/html")
+    answer = fault("backend_error", "后端服务异常", server=True)
+    return web.Response(status=500, body=answer.raw, content_type="text/xml", charset="utf-8")

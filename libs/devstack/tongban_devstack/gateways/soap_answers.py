@@ -1,0 +1,121 @@
+"""The envelopes that a province answers with: what it knows, or a fault; signed or not."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from lxml.builder import ElementMaker
+
+from tongban_router.connectors.soap_envelope import (
+    ENV,
+    PROVINCE,
+    WSA,
+    WSSE,
+    WSSE11,
+    WSU,
+    Element,
+    parts_of,
+    written,
+)
+from tongban_router.connectors.soap_signature import created, sign
+
+_ENV = ElementMaker(namespace=ENV, nsmap={"soap": ENV})
+_WSA = ElementMaker(namespace=WSA, nsmap={"wsa": WSA})
+_WSSE = ElementMaker(namespace=WSSE, nsmap={"wsse": WSSE})
+_WSSE11 = ElementMaker(namespace=WSSE11, nsmap={"wsse11": WSSE11})
+_WSU = ElementMaker(namespace=WSU, nsmap={"wsu": WSU})
+_P = ElementMaker(namespace=PROVINCE, nsmap={"p": PROVINCE})
+_PLAIN = ElementMaker()
+
+
+class Answer:
+    """A body to be sent, and what it means. Unsigned until `signed`."""
+
+    def __init__(self, code: str, content: Element, action: str, status: int) -> None:
+        self.code = code
+        self.status = status
+        self._content = content
+        self._action = action
+        self.raw = written(_ENV.Envelope(_ENV.Body(content)))
+
+    def signed(self, token: str, *, relates_to: str | None, confirms: str) -> Answer:
+        """The same, as the answer to the message with that id and that SignatureValue."""
+        security = _WSSE.Security(
+            _WSU.Timestamp(_WSU.Created(created(time.time()))),
+            _WSSE11.SignatureConfirmation(Value=confirms),
+        )
+        header = _ENV.Header(
+            _WSA.Action(self._action),
+            _WSA.MessageID(f"urn:uuid:{uuid.uuid4()}"),
+            _WSA.RelatesTo(relates_to or f"{WSA}/unspecified"),
+            security,
+        )
+        root = _ENV.Envelope(header, _ENV.Body(self._content))
+        sign(parts_of(root), token)
+        self.raw = written(root)
+        return self
+
+
+def answered(operation: str, application: Element) -> Answer:
+    """The response of an operation that was carried out."""
+    name = f"{operation}Response"
+    return Answer("ok", _P(name, application), f"{PROVINCE}/{name}", 200)
+
+
+def fault(
+    code: str,
+    message: str,
+    *,
+    server: bool = False,
+    status: int = 500,
+    retry_after_seconds: int | None = None,
+    application: Mapping[str, Any] | None = None,
+) -> Answer:
+    """A fault, of the caller's making unless `server`; SOAP 1.1 sends them with status 500."""
+    refusal = _P.Refusal(_P.code(code), _P.message(message))
+    if retry_after_seconds is not None:
+        refusal.append(_P.retryAfterSeconds(str(retry_after_seconds)))
+    if application is not None:
+        refusal.append(knows(application))
+    content = _ENV.Fault(
+        _PLAIN.faultcode("soap:Server" if server else "soap:Client"),
+        _PLAIN.faultstring(message),
+        _PLAIN.detail(refusal),
+    )
+    return Answer(code, content, f"{PROVINCE}/Refusal", status)
+
+
+def knows(application: Mapping[str, Any]) -> Element:
+    """What a desk tells of an application, as the WSDL's Application."""
+    said = _P.application(_P.requestId(application["request_id"]), _P.state(application["state"]))
+    if application.get("receipt") is not None:
+        said.append(_P.receipt(application["receipt"]))
+    said.append(_P.supplements(str(application["supplements"])))
+    said.append(_P.withdrawn("true" if application["withdrawn"] else "false"))
+    if "reason" in application:
+        said.append(_P.reason(application["reason"]))
+    if "result" in application:
+        said.append(_result(application["result"]))
+    return said
+
+
+def _result(result: Mapping[str, Any]) -> Element:
+    facts = [_P.fact(_P.label(each["label"]), _P.value(each["value"])) for each in result["facts"]]
+    said = _P.result(
+        _P.number(result["number"]),
+        _P.issuer(result["issuer"]),
+        _P.issuedOn(result["issued_on"]),
+        *facts,
+    )
+    table = result["table"]
+    if table is not None:
+        rows = [_cells("row", row) for row in table["rows"]]
+        said.append(_P.table(_cells("columns", table["columns"]), *rows))
+    return said
+
+
+def _cells(name: str, texts: list[str]) -> Element:
+    return _P(name, *map(_P.cell, texts))

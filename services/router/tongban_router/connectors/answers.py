@@ -1,0 +1,43 @@
+"""What an answer means for the call that it answers. Pure."""
+
+from __future__ import annotations
+
+from tongban_common.domain.status import CallKind
+from tongban_common.events.models import ProvinceCall
+from tongban_router.connectors.gateway import Answer, Broken, GatewayState
+
+
+def form_part(call: ProvinceCall) -> str:
+    """The part of the envelope that the call hands in."""
+    return "supplement" if call.call is CallKind.SUPPLEMENT else "form"
+
+
+def about(call: ProvinceCall, answer: Answer) -> Answer:
+    """The answer, if it is about the request that was asked for.
+
+    Raises:
+        Broken: it is about another one.
+    """
+    if answer.request_id != call.request_id:
+        raise Broken("an answer about another request")
+    return answer
+
+
+def withdrawn(call: ProvinceCall) -> Answer:
+    """What is reported where the province never had it, and never will."""
+    return Answer(request_id=call.request_id, state=GatewayState.WITHDRAWN)
+
+
+def is_done(call: ProvinceCall, known: Answer) -> bool:
+    """Whether what the gateway knows already is what the call is after."""
+    match call.call:
+        case CallKind.SUBMIT | CallKind.POLL:
+            return True
+        case CallKind.SUPPLEMENT:
+            return known.supplements > 0 or known.state is not GatewayState.NEEDS_SUPPLEMENT
+        case _:
+            return known.withdrawn or known.state in (
+                GatewayState.COMPLETED,
+                GatewayState.REJECTED,
+                GatewayState.WITHDRAWN,
+            )

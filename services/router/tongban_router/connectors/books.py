@@ -1,0 +1,88 @@
+"""What a connector remembers of records that are under way, for as long as it holds them.
+
+Nothing here outlives the assignment of the partitions: what a successor has to know, it learns
+from the gateway (see `Record.maybe_seen`).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Work:
+    """One call that is under way."""
+
+    request_id: str
+    failures: int = 0
+    """Attempts in a row that ended with nothing, the gateway being open to us."""
+    broken: int = 0
+    """Answers to it that could not be believed."""
+    cleared: bool = False
+    """That nobody has sent it before is known from the gateway."""
+    told: str | None = None
+    """The cause of waiting that the router knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A send of ours whose end we have not seen."""
+
+    act_before: float
+    """Wall clock, Unix seconds: as the gateway was told."""
+    until: float
+    """`time.monotonic()` of the same moment."""
+
+
+@dataclass(slots=True)
+class Books:
+    """Doubts are kept by request and not by call: a withdrawal must know of the submission before
+    it, even if that was given up."""
+
+    _works: dict[str, Work] = field(default_factory=dict)
+    _doubts: dict[str, Doubt] = field(default_factory=dict)
+    _assigned_at: float = 0.0
+
+    def work(self, call_id: str, request_id: str, assigned_at: float) -> Work:
+        """The entry of a call. A new assignment begins with empty books: its records are
+        `maybe_seen` where we have had them before."""
+        if assigned_at != self._assigned_at:
+            self._works.clear()
+            self._doubts.clear()
+            self._assigned_at = assigned_at
+        found = self._works.get(call_id)
+        if found is None:
+            found = self._works[call_id] = Work(request_id)
+        return found
+
+    def doubt(self, request_id: str) -> Doubt | None:
+        """The request's send that may have taken effect, or may yet."""
+        return self._doubts.get(request_id)
+
+    def begin_doubt(self, work: Work, doubt: Doubt) -> None:
+        """A send begins; unless `end_doubt` is called, its effect is in doubt."""
+        work.cleared = False
+        self._doubts[work.request_id] = doubt
+
+    def end_doubt(self, request_id: str) -> None:
+        """What became of the last send is known: nothing, or what the gateway has said."""
+        self._doubts.pop(request_id, None)
+
+    def done(self, call_id: str, request_id: str) -> None:
+        """The call is answered."""
+        self._works.pop(call_id, None)
+        self._doubts.pop(request_id, None)
+
+    def given_up(self, call_id: str) -> None:
+        """The call was put aside. A doubt that may still turn out either way stays for the next
+        call of the request; older ones that nobody asked about go."""
+        self._works.pop(call_id, None)
+        now = time.monotonic()
+        active = {work.request_id for work in self._works.values()}
+        for request_id, doubt in list(self._doubts.items()):
+            if doubt.until < now and request_id not in active:
+                del self._doubts[request_id]
+
+    def __len__(self) -> int:
+        return len(self._works) + len(self._doubts)

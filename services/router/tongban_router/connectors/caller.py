@@ -1,0 +1,88 @@
+"""Calling a gateway: so many at once, so many a second, and only while the gate lets us."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from aiolimiter import AsyncLimiter
+from prometheus_client import Counter, Gauge, Histogram
+
+from tongban_router.connectors.gate import Gate
+from tongban_router.connectors.gateway import Down, Later, Refused, Unclear
+
+CALLS = Counter("connector_calls_total", "Calls to gateways", ["province", "call", "result"])
+SECONDS = Histogram("connector_call_seconds", "Seconds of a call", ["province"])
+RATE = Gauge("connector_rate_per_s", "Calls a second that we allow ourselves now", ["province"])
+_SLOWER_AFTER_S, _FASTER_AFTER_S = 1.0, 5.0
+"""Since the rate was last changed: calls that are under way together are throttled together."""
+_AnswerT = TypeVar("_AnswerT")
+
+
+class Caller:
+    """One province's: `concurrency` calls at once, `rate_per_s` begun in a second, or fewer: a
+    gateway that throttles us has its rate halved, and gets it back bit by bit."""
+
+    def __init__(self, province: str, gate: Gate, *, concurrency: int, rate_per_s: float) -> None:
+        self._province = province
+        self._gate = gate
+        self._slots = asyncio.Semaphore(concurrency)
+        self._allowed = rate_per_s
+        self._hold_to(rate_per_s)
+
+    def _hold_to(self, rate: float) -> None:
+        # In steps of a tenth of a second, so that a long line does not call all at once.
+        step = max(1.0, rate / 10)
+        self._limiter = AsyncLimiter(step, step / rate)
+        self._rate, self._changed_at = rate, time.monotonic()
+        RATE.labels(self._province).set(rate)
+
+    def _throttled(self) -> None:
+        if time.monotonic() - self._changed_at > _SLOWER_AFTER_S or self._rate == self._allowed:
+            self._hold_to(max(min(1.0, self._allowed), self._rate / 2))
+
+    def _content(self) -> None:
+        if self._rate < self._allowed and time.monotonic() - self._changed_at > _FASTER_AFTER_S:
+            self._hold_to(min(self._allowed, self._rate * 1.25))
+
+    async def call(
+        self, name: str, make: Callable[[], Awaitable[_AnswerT]], *, effect: bool
+    ) -> _AnswerT:
+        """Make one call when it is its turn, and tell the gate and the metrics how it ended.
+
+        What is raised that no gateway raises says nothing of the gateway.
+
+        Raises:
+            Shut: the province must not be called now.
+        """
+        async with self._slots:
+            await self._limiter.acquire()
+            permit = self._gate.enter(effect=effect)
+            result = "abandoned"
+            try:
+                with SECONDS.labels(self._province).time():
+                    answer = await make()
+                result = "ok"
+                permit.succeeded()
+                self._content()
+                return answer
+            except Later as later:
+                result = later.cause
+                if later.cause == "throttled":
+                    self._throttled()
+                permit.told(later.cause, later.after_s)
+                raise
+            except Refused:
+                result = "refused"
+                permit.succeeded()
+                raise
+            except (Down, Unclear) as error:
+                result = type(error).__name__.lower()
+                permit.failed()
+                raise
+            finally:
+                if result == "abandoned":
+                    permit.abandoned()
+                CALLS.labels(self._province, name, result).inc()

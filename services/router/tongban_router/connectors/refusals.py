@@ -1,0 +1,21 @@
+"""What a clear no of a gateway is worth. The table for people is in docs/connectors.md."""
+
+from __future__ import annotations
+
+import re
+
+from tongban_router.connectors import texts
+
+REJECTED = {
+    "unknown_item": texts.ITEM_NOT_OFFERED,
+}
+"""Codes by which a province tells that it will not do this, whoever asks and however often: the
+request ends as rejected, with this reason. Every other no to a new application speaks of a fault
+between two programs (a form that it cannot read, a route that it does not have): an operator can
+mend that, so the request is held and the applicant need not come again."""
+_CODE = re.compile(r"[a-z0-9_]{1,40}")
+
+
+def code_of(said: object) -> str:
+    """A gateway's code as it may stand in logs and dead letters: nothing that is not a code."""
+    return said if isinstance(said, str) and _CODE.fullmatch(said) else "unspecified"

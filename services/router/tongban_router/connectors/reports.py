@@ -1,0 +1,120 @@
+"""What a connector tells the router: outcomes, with derived ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from tongban_common import faultpoints, topics
+from tongban_common.clock import BusinessClock
+from tongban_common.domain.ids import derived_id
+from tongban_common.domain.status import OutcomeKind
+from tongban_common.envelope import KeyRing
+from tongban_common.events.models import DocumentRef, ProvinceCall, ProvinceOutcome, Sealed
+from tongban_common.events.publisher import EventPublisher
+from tongban_common.kafka import Record
+from tongban_router.connectors import texts
+from tongban_router.connectors.gateway import Answer, GatewayState
+
+_STATE_OUTCOMES = {
+    GatewayState.ACCEPTED: OutcomeKind.ACCEPTED,
+    GatewayState.NEEDS_SUPPLEMENT: OutcomeKind.NEEDS_SUPPLEMENT,
+    GatewayState.COMPLETED: OutcomeKind.COMPLETED,
+    GatewayState.REJECTED: OutcomeKind.REJECTED,
+    GatewayState.WITHDRAWN: OutcomeKind.WITHDRAWN,
+}
+
+
+def outcome_of(answer: Answer) -> OutcomeKind:
+    """What an answer comes to."""
+    return _STATE_OUTCOMES[GatewayState.WITHDRAWN if answer.withdrawn else answer.state]
+
+
+class Reporter:
+    """Writes the outcomes of one province's calls. Every method may raise KafkaUnavailable."""
+
+    def __init__(
+        self, province: str, publisher: EventPublisher, keys: KeyRing, clock: BusinessClock
+    ) -> None:
+        self._province = province
+        self._publisher = publisher
+        self._keys = keys
+        self._clock = clock
+
+    async def answer(
+        self, call: ProvinceCall, answer: Answer, documents: Sequence[DocumentRef]
+    ) -> None:
+        """The province's word."""
+        outcome = outcome_of(answer)
+        sealed: Sealed | None = None
+        if outcome is OutcomeKind.COMPLETED and answer.result is not None:
+            whole = self._keys.add(
+                call.request_id, call.sealed, {"result": answer.result.model_dump()}
+            )
+            sealed = whole.model_copy(update={"parts": {"result": whole.parts["result"]}})
+        faultpoints.reached("connector.before_report")
+        await self._publish(
+            call,
+            outcome,
+            derived_id(call.call_id, "answer"),
+            reason=answer.reason,
+            receipt=answer.receipt,
+            documents=documents,
+            sealed=sealed,
+        )
+        faultpoints.reached("connector.after_report")
+
+    async def not_sent(self, call: ProvinceCall) -> None:
+        """Its time ran out before it was sent."""
+        await self._publish(call, OutcomeKind.NOT_SENT, derived_id(call.call_id, "not_sent"))
+
+    async def waiting(
+        self, call: ProvinceCall, cause: str, until: datetime | None, reason: str | None = None
+    ) -> None:
+        """It waits, and goes on by itself.
+
+        The id is this moment's: a successor that says it again must not look like a repeat, which
+        the router answers by sending all that is open once more.
+        """
+        now = self._clock.now()
+        event_id = derived_id(call.call_id, "waiting", cause, now.isoformat())
+        reason = reason or texts.WAITING.get(cause, texts.WAITING["down"])
+        await self._publish(
+            call, OutcomeKind.WAITING, event_id, cause=cause, reason=reason, until=until
+        )
+
+    async def held(self, call: ProvinceCall, record: Record, cause: str) -> None:
+        """It was put aside. The record's place is in the id: a call that an operator let go on,
+        and that is put aside again, is news."""
+        event_id = derived_id(call.call_id, "held", record.place)
+        await self._publish(call, OutcomeKind.HELD, event_id, cause=cause, reason=texts.HELD)
+
+    async def _publish(
+        self,
+        call: ProvinceCall,
+        outcome: OutcomeKind,
+        event_id: str,
+        *,
+        reason: str | None = None,
+        cause: str | None = None,
+        receipt: str | None = None,
+        until: datetime | None = None,
+        documents: Sequence[DocumentRef] = (),
+        sealed: Sealed | None = None,
+    ) -> None:
+        now = self._clock.now()
+        body = ProvinceOutcome(
+            request_id=call.request_id,
+            province=self._province,
+            call=call.call,
+            call_id=call.call_id,
+            outcome=outcome,
+            at=now,
+            reason=reason,
+            cause=cause,
+            receipt=receipt,
+            until=until,
+            documents=list(documents),
+            sealed=sealed,
+        )
+        await self._publisher.publish(topics.REQUESTS_OUTCOMES, body, event_id=event_id, at=now)

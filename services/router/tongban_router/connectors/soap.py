@@ -1,0 +1,244 @@
+"""SOAP 1.1 with WS-Security, as older provincial platforms speak it.
+
+zeep writes and reads messages by the WSDL; they travel over the process's own HTTP session. Between
+the two nothing is handed on that is not signed for this very message and valid by the schema.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import aiohttp
+import zeep
+from lxml import etree
+from pydantic import ValidationError
+from zeep.exceptions import Error as ZeepError
+from zeep.proxy import AsyncServiceProxy
+from zeep.wsdl import Document
+from zeep.wsse.username import UsernameToken
+
+from tongban_router.connectors import soap_words as words
+from tongban_router.connectors.gateway import (
+    Answer,
+    Barred,
+    Broken,
+    Down,
+    Later,
+    Refused,
+    Unclear,
+    WithoutDocuments,
+)
+from tongban_router.connectors.refusals import code_of
+from tongban_router.connectors.signing import PAASID, SignatureError, province_token
+from tongban_router.connectors.soap_envelope import (
+    ENV,
+    PROVINCE,
+    WSA,
+    Element,
+    Malformed,
+    parts_of,
+    read,
+    schema,
+    written,
+    wsdl,
+)
+from tongban_router.connectors.soap_signature import check_answer, sign
+
+MAX_ANSWER = 4 * 1024 * 1024
+"""Bytes of an answer; a gateway that says more is not believed."""
+SMALL = 16 * 1024
+"""Bytes up to which an answer is read at once; what may take milliseconds is read in a thread."""
+
+
+class SoapGateway(WithoutDocuments):
+    """One province's gateway over one shared HTTP session. `endpoint` is where messages go."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        endpoint: str,
+        *,
+        province: str,
+        secret: str,
+        connect_timeout_s: float,
+        timeout_s: float,
+        read_timeout_s: float | None = None,
+    ) -> None:
+        self._session = session
+        self._endpoint = endpoint
+        self._token = province_token(secret, province)
+        self._timeout = aiohttp.ClientTimeout(
+            total=timeout_s, sock_connect=connect_timeout_s, sock_read=read_timeout_s
+        )
+        self._client = zeep.Client(
+            _document(),
+            wsse=UsernameToken(PAASID, self._token, use_digest=True, zulu_timestamp=True),
+            transport=_Drafts(),
+            settings=zeep.Settings(raw_response=True),
+        )
+        self._binding = self._client.wsdl.bindings[f"{{{PROVINCE}}}ProvinceSoap"]
+        self._drafts = AsyncServiceProxy(self._client, self._binding, address=endpoint)
+
+    async def submit(self, application: dict[str, Any], *, act_before: float) -> Answer:
+        """See Gateway."""
+        content = words.submission(application, act_before)
+        return await self._call("Submit", application["request_id"], content)
+
+    async def supplement(
+        self, request_id: str, supplement_id: str, form: Any, *, act_before: float
+    ) -> Answer:
+        """See Gateway."""
+        content = words.supplement(supplement_id, form, act_before)
+        return await self._call("Supplement", request_id, content)
+
+    async def withdraw(self, request_id: str, *, act_before: float) -> Answer:
+        """See Gateway."""
+        return await self._call("Withdraw", request_id, words.withdrawal(act_before))
+
+    async def look_up(self, request_id: str) -> Answer | None:
+        """See Gateway. Only a signed fault `unknown` is believed."""
+        try:
+            return await self._call("LookUp", request_id, {})
+        except Refused as refused:
+            if refused.code == "unknown":
+                return None
+            raise Broken(f"look-up refused: {refused.code}") from refused
+
+    async def _call(self, operation: str, request_id: str, content: words.Words) -> Answer:
+        """One signed call; believes only what is signed for this very call.
+
+        Raises:
+            Down: no connection was made.
+            Later: closed or throttled, with a signature.
+            Refused: another signed fault, or nothing was sent for want of words.
+            Unclear: anything else.
+        """
+        sent = await self._message(operation, {"requestId": request_id, **content})
+        status, raw = await self._post(sent)
+        if len(raw) > MAX_ANSWER:
+            raise Broken("an answer beyond all bounds")
+        try:
+            if len(raw) <= SMALL:
+                return self._believed(sent, raw, _schema())
+            # A validator of its own: lxml's keep a log of errors and are not shared by threads.
+            return await asyncio.to_thread(lambda: self._believed(sent, raw, schema()))
+        except (Malformed, SignatureError) as error:
+            # A proxy in trouble answers 5xx in the province's name; anything else has no excuse.
+            kind = Unclear if status >= 500 else Broken
+            raise kind(f"{status} without a signature to believe: {error}") from None
+
+    async def _message(self, operation: str, content: words.Words) -> _Sent:
+        try:
+            root, headers = await self._drafts[operation](**content)
+        except (ZeepError, ValueError, TypeError):
+            # A control character, for instance. No chain: what zeep raises tells the value.
+            raise Refused("not_expressible") from None
+        envelope = parts_of(root)
+        signature = sign(envelope, self._token)
+        message_id = envelope.text(WSA, "MessageID") or ""
+        return _Sent(operation, content["requestId"], message_id, signature, headers, written(root))
+
+    async def _post(self, sent: _Sent) -> tuple[int, bytes]:
+        try:
+            async with self._session.post(
+                self._endpoint,
+                data=sent.raw,
+                headers={**sent.headers, "Accept-Encoding": "identity"},
+                timeout=self._timeout,
+                allow_redirects=False,
+                auto_decompress=False,
+            ) as response:
+                raw = bytearray()
+                while len(raw) <= MAX_ANSWER and (more := await response.content.read(65536)):
+                    raw += more
+                return response.status, bytes(raw)
+        except aiohttp.ClientConnectorError as error:
+            raise Down(type(error).__name__) from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unclear(type(error).__name__) from error
+
+    def _believed(self, sent: _Sent, raw: bytes, validator: etree.XMLSchema) -> Answer:
+        """What an answer says, once it is known to be the province's and to this message."""
+        envelope = read(raw)
+        check_answer(
+            envelope,
+            self._token,
+            message_id=sent.message_id,
+            signature=sent.signature,
+            now=time.time(),
+        )
+        content = envelope.content
+        if content.tag == f"{{{ENV}}}Fault":
+            application = self._known_by_fault(content, validator)
+        elif content.tag == f"{{{PROVINCE}}}{sent.operation}Response" and validator.validate(
+            content
+        ):
+            application = self._binding.get(sent.operation).process_reply(envelope.root)
+        else:
+            raise Broken("an answer of another shape")
+        try:
+            answer = Answer.model_validate(words.answer(application))
+        except ValidationError:
+            raise Broken("an answer of another shape") from None  # it tells the values
+        if answer.request_id != sent.request_id:
+            raise Broken("an answer about another request")
+        return answer
+
+    def _known_by_fault(self, fault: Element, validator: etree.XMLSchema) -> Any:
+        """The application that a refused repeat tells of; any other fault raises what it means."""
+        refusal = fault.find(f"detail/{{{PROVINCE}}}Refusal")
+        if refusal is None or not validator.validate(refusal):
+            raise Broken("a fault of another shape")
+        said = self._client.wsdl.types.deserialize(refusal)
+        if said.code == "duplicate" and said.application is not None:
+            return said.application
+        if said.code in ("throttled", "closed"):
+            raise Later(said.code, max(0.1, float(said.retryAfterSeconds or 1)))
+        whose = (fault.findtext("faultcode") or "").rpartition(":")[2].partition(".")[0]
+        # `replayed`: the message was there before, so it may have been acted upon.
+        if said.code == "replayed" or whose != "Client":
+            raise Unclear(f"fault {code_of(said.code)}")
+        if said.code == "too_late":
+            raise Barred("too_late")  # clocks differ: it would be the same for any other
+        raise Refused(code_of(said.code))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A message, and what its answer is known by."""
+
+    operation: str
+    request_id: str
+    message_id: str
+    signature: str
+    headers: dict[str, str]
+    raw: bytes
+
+
+class _Drafts:
+    """Stands where zeep has its transport: gives back what zeep wrote, to be signed and sent.
+
+    zeep's own transports are httpx and requests; and what a transport returns zeep would read, with
+    attachments and all, before anybody had looked at its signature.
+    """
+
+    async def post_xml(
+        self, _: str, envelope: Element, headers: dict[str, str]
+    ) -> tuple[Element, dict[str, str]]:
+        return envelope, headers
+
+
+@cache
+def _document() -> Document:
+    """The WSDL as zeep reads it, once for all provinces. It is whole: nothing is fetched."""
+    return Document(io.BytesIO(wsdl()), transport=None)  # type: ignore[arg-type]
+
+
+@cache
+def _schema() -> etree.XMLSchema:
+    return schema()

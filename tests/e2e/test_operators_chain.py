@@ -1,0 +1,288 @@
+"""Operators at work on a running chain, and the router under faults that nobody expected."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import aiohttp
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from tests.e2e.chain_kit import BIN, CLOCK, Chain, chain_on, until
+from tests.integration.kafka_kit import read_all
+from tongban_common import topics
+from tongban_common.control.provinces import ProvinceControl
+from tongban_common.kafka import EventProducer
+from tongban_common.kafka.snapshot import Snapshot
+from tongban_common.operators.dead_letters import (
+    DeadLetter,
+    Selection,
+    known_groups,
+    read_dead_letters,
+)
+from tongban_common.operators.provinces import say, standings
+from tongban_common.operators.replays import Operator, plan
+from tongban_common.operators.settling import carry_out
+from tongban_devstack.embedded import EmbeddedKafka
+from tongban_devstack.ports import free_port
+from tongban_devstack.processes import ChildProcess, ChildSpec
+
+LI = Operator(by="li", at=CLOCK.now())
+
+
+@pytest.fixture(scope="module")
+async def chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain]:
+    directory = tmp_path_factory.mktemp("operators")
+    async with (
+        EmbeddedKafka(directory / "kafka") as broker,
+        chain_on(broker, directory) as running,
+    ):
+        yield running
+
+
+async def pause(chain: Chain, province: str, *, paused: bool = True, reason: str = "") -> None:
+    control = ProvinceControl(
+        province=province, paused=paused, reason=reason, by="li", since=CLOCK.now()
+    )
+    await say(chain.broker.address, [control])
+
+
+async def put(
+    chain: Chain, topic: str, key: str | None, value: bytes | None, **headers: str
+) -> None:
+    """A record that no service of ours would write."""
+    pairs = [(name, text.encode()) for name, text in headers.items()]
+    async with AIOKafkaProducer(bootstrap_servers=chain.broker.address) as producer:
+        await producer.send_and_wait(topic, value, key.encode() if key else None, headers=pairs)
+
+
+async def open_letters(chain: Chain, **wanted: Any) -> list[DeadLetter]:
+    async with Snapshot(chain.broker.address) as snapshot:
+        return await read_dead_letters(snapshot, Selection(**wanted), groups=known_groups())
+
+
+async def replay(chain: Chain, letters: Sequence[DeadLetter]) -> None:
+    replays, refused = plan(letters, LI)
+    assert not refused
+    async with EventProducer(chain.broker.address, delivery_timeout=30) as producer:
+        await carry_out(producer, replays, LI)
+
+
+async def effects(chain: Chain, requests: Sequence[str]) -> Counter[int]:
+    ledger = await chain.ledger()
+    return Counter(ledger.get(request, Counter())["submit"] for request in requests)
+
+
+def all_in(chain: Chain, requests: Sequence[str], *statuses: str) -> bool:
+    return all(chain.status(request) in statuses for request in requests)
+
+
+async def test_a_paused_province_waits_and_goes_on(chain: Chain) -> None:
+    await pause(chain, "510000", reason="系统升级")
+    paused = await chain.submit(1, "510000", key="pause-")
+    other = await chain.submit(2, "500000", key="pause-")
+    await until(lambda: chain.status(paused) == "waiting_for_province", "waiting")
+    await until(lambda: chain.status(other) == "completed", "the neighbour's completion")
+    told = chain.statuses[paused]
+    assert "系统升级" in (told[max(told)].reason or "")
+    # A connector that starts again does not forget it.
+    await chain.kill("connectors")
+    await chain.ready("connectors")
+    sichuan, chongqing = await standings(chain.broker.address, ["510000", "500000"])
+    assert sichuan.control is not None
+    assert (sichuan.control.paused, sichuan.lag >= 1) == (True, True)
+    assert chongqing.control is None
+    assert await effects(chain, [paused]) == Counter({0: 1})
+    await pause(chain, "510000", paused=False)
+    await until(lambda: chain.status(paused) == "completed", "completion after the pause")
+    assert await effects(chain, [paused, other]) == Counter({1: 2})
+
+
+async def test_poison_holds_its_request_until_it_is_replayed(chain: Chain) -> None:
+    await pause(chain, "440000")
+    held = await chain.submit(1, "440000", key="hold-")
+    await until(lambda: chain.status(held) == "waiting_for_province", "waiting")
+    await put(chain, topics.REQUESTS_COMMANDS, held, b"\xff garbage")
+    # What belongs to nobody is put aside as well, and stops nothing.
+    await put(chain, topics.REQUESTS_SUBMITTED, None, b"{}", ce_id="1")
+    await put(chain, topics.REQUESTS_COMMANDS, "nobody", None)
+    await until(lambda: chain.status(held) == "held", "held")
+
+    async def three() -> bool:
+        return len(await open_letters(chain, groups=["tongban-router"])) == 3
+
+    await until(three, "three dead letters")
+    await pause(chain, "440000", paused=False)
+    (letter,) = await open_letters(chain, request=held)
+    assert letter.cause.startswith("header missing")
+    await replay(chain, [letter])
+    await until(lambda: chain.status(held) == "completed", "completion after the replay")
+    assert await effects(chain, [held]) == Counter({1: 1})
+    assert "routed" in [e.status for e in chain.statuses[held].values() if e.by == "operator"]
+    assert await open_letters(chain, request=held) == []
+
+
+async def test_a_replay_to_another_group_reaches_that_group_alone(chain: Chain) -> None:
+    request = await chain.submit(1, "340000", key="replay-")
+    await until(lambda: chain.completed[request] > 0, "completion")
+    done = await read_all(chain.broker.address, topics.REQUESTS_COMPLETED, partitions=12)
+    completed = next(record for record in done if record.key == request.encode())
+    headers = {name: value.decode() for name, value in completed.headers if name != "ce_repeat"}
+    story = {"dlt_topic": topics.REQUESTS_COMPLETED, "dlt_reason": "no printer"}
+    await put(chain, "printing.dlt", request, completed.value, **headers, **story)
+    await replay(chain, await open_letters(chain, groups=["printing"], cause="printer"))
+    (again,) = await read_all(chain.broker.address, topics.replay("printing"))
+    assert (again.key, again.value) == (completed.key, completed.value)
+    assert dict(again.headers) == {
+        **{name: text.encode() for name, text in headers.items()},
+        "ce_repeat": b"true",
+        "replay_of": b"printing@0",
+    }
+
+
+async def test_the_command_line_tells_and_ends(chain: Chain) -> None:
+    async def tongban(*arguments: str, code: int = 0, kafka: str = chain.broker.address) -> str:
+        process = await asyncio.create_subprocess_exec(
+            str(BIN / "tongban"),
+            *arguments,
+            env={**os.environ, "TONGBAN_KAFKA": kafka, "TONGBAN_OPERATOR": "li"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(60):
+            out, err = await process.communicate()
+        assert process.returncode == code, (arguments, out.decode(), err.decode())
+        return out.decode()
+
+    await tongban("province", "pause", "广东", "--for", "2h")
+    request = await chain.submit(1, "440000", key="cli-")
+    await until(lambda: chain.status(request) == "waiting_for_province", "waiting")
+    await put(chain, topics.REQUESTS_COMMANDS, request, b"\xff garbage")
+    await until(lambda: chain.status(request) == "held", "held")
+    (told,) = json.loads(await tongban("dlt", "list", "--request", request, "--json"))
+    assert "ff 20 67" in await tongban("dlt", "show", told["id"])
+    await tongban("dlt", "replay", told["id"], "--dry-run")
+    assert chain.status(request) == "held"
+    await tongban("request", "fail", request, "--reason", "请到窗口办理")
+    await until(lambda: any(e.note for e in chain.statuses[request].values()), "a note")
+    steps = json.loads(await tongban("trace", request, "--json"))["steps"]
+    story = [step["type"] or step["topic"] for step in steps]
+    assert story[0] == "tongban.request.submitted.v1"
+    assert {"tongban-router.dlt", "tongban.request.operator.v1"} <= set(story)
+    await tongban("province", "resume", "440000")
+    # The call that waited is carried out first: what the province has done counts.
+    await until(lambda: chain.status(request) == "completed", "its end")
+    await tongban("request", "fail", request, "--reason", "again", code=1)
+    await tongban("trace", "r-" + "0" * 29, code=66)
+    await tongban("dlt", "list", code=69, kafka=f"127.0.0.1:{free_port()}")
+
+
+# -- the router ------------------------------------------------------------------------------
+
+
+async def test_an_exception_anywhere_skips_nothing_and_doubles_nothing(chain: Chain) -> None:
+    """Another attempt gets over a fault. Three in a row hold the request, or leave it finished, and
+    an operator's replay lets it go on."""
+    settled = [letter.id for letter in await open_letters(chain)]
+    places = ("before_decide", "before_table", "after_table", "before_emit", "after_emit")
+    once = [f"router.{place}:{8 + 5 * n}!" for n, place in enumerate(places)]
+    await chain.kill("router", TONGBAN_FAULTPOINTS=",".join([*once, "router.before_announce!2"]))
+    await chain.ready("router")
+    requests = [await chain.submit(n, topics.PROVINCES[n], key="faults-") for n in range(20)]
+    await until(lambda: all_in(chain, requests, "completed"), "completion in spite of faults")
+    assert [letter for letter in await open_letters(chain) if letter.id not in settled] == []
+
+    thrice = [f"router.{place}:{8 + 9 * n}!3" for n, place in enumerate(places)]
+    await chain.kill("router", TONGBAN_FAULTPOINTS=",".join(thrice))
+    await chain.ready("router")
+    hard = [await chain.submit(n, topics.PROVINCES[n % 31], key="hard-") for n in range(40)]
+    await until(lambda: all_in(chain, hard, "completed", "held"), "each to be completed or held")
+    letters = [letter for letter in await open_letters(chain) if letter.id not in settled]
+    assert len(letters) == len(places)
+    assert {letter.cause for letter in letters} == {"failed again and again"}
+    assert {letter.told("exception").rsplit(".")[-1] for letter in letters} == {"InjectedFault"}
+    assert json.loads(await page(chain, "router", "livez"))["ok"]
+    await replay(chain, letters)
+    await until(lambda: all_in(chain, hard, "completed"), "completion of what was replayed")
+    assert all(chain.completed[request] for request in [*requests, *hard])
+    assert await effects(chain, [*requests, *hard]) == Counter({1: 60})
+
+
+async def test_a_record_that_cannot_even_be_put_aside_is_read_again(chain: Chain) -> None:
+    await chain.kill("router", TONGBAN_FAULTPOINTS="router.before_dead_letter!")
+    await chain.ready("router")
+    request = await chain.submit(1, "620000", key="unwritten-")
+    await put(chain, topics.REQUESTS_COMMANDS, request, b"garbage")
+    async with asyncio.timeout(60):
+        assert await chain.children["router"].wait() == 75
+    chain.start("router")
+    await until(lambda: chain.completed[request] > 0, "completion")
+
+    async def put_aside() -> bool:
+        return len(await open_letters(chain, request=request)) == 1
+
+    await until(put_aside, "the dead letter")
+
+
+async def test_routers_that_join_leave_and_die_under_load(chain: Chain) -> None:
+    submitted: list[str] = []
+
+    async def feed() -> None:
+        for number in range(10_000):
+            province = topics.PROVINCES[number % 31]
+            submitted.append(await chain.submit(number, province, key="routers-"))
+            await asyncio.sleep(0.1)
+
+    feeding = asyncio.create_task(feed())
+    second = router(chain, 1)
+    try:
+        await until(lambda: taken(chain, second), "partitions of the second router")
+        second.send_signal(signal.SIGKILL)
+        await second.wait()
+        second = router(chain, 1)
+        await until(lambda: taken(chain, second), "partitions after its death")
+    finally:
+        second.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(second.wait(), 30)
+        feeding.cancel()
+        await asyncio.wait([feeding])
+    await until(lambda: all_in(chain, submitted, "completed"), "all to be completed", seconds=120)
+    assert await effects(chain, submitted) == Counter({1: len(submitted)})
+
+
+def router(chain: Chain, number: int) -> ChildProcess:
+    """One more router, with a name and a disk of its own."""
+    name = f"router-{number}"
+    settings = {
+        "TONGBAN_KAFKA": chain.broker.address,
+        "TONGBAN_HTTP_PORT": str(chain.ports.setdefault(name, free_port())),
+        "TONGBAN_INSTANCE": name,
+        "TONGBAN_DATA": str(chain.directory / name),
+    }
+    argv = [str(BIN / "python"), str(BIN / "tongban-router")]
+    log = chain.directory / f"{name}.log"
+    return ChildProcess(ChildSpec(name, argv, log, {**os.environ, **settings}))
+
+
+async def taken(chain: Chain, process: ChildProcess) -> bool:
+    """Whether this router has handled something."""
+    assert process.alive, process.log_tail()
+    metrics = await page(chain, "router-1", "metrics")
+    return any(
+        line.startswith("router_events_total{") and not line.endswith(" 0.0")
+        for line in metrics.splitlines()
+    )
+
+
+async def page(chain: Chain, name: str, what: str) -> str:
+    try:
+        async with chain.http.get(f"http://127.0.0.1:{chain.ports[name]}/{what}") as reply:
+            return await reply.text()
+    except aiohttp.ClientError:
+        return ""

@@ -1,0 +1,149 @@
+"""What the SOAP connector says, and what it makes of what it is told."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lxml import etree
+
+from tests.unit.soap_kit import APPLICATION, KNOWN, Silent, said
+from tongban_devstack.gateways.soap_answers import Answer as Envelope
+from tongban_devstack.gateways.soap_answers import answered, fault, knows
+from tongban_router.connectors.gateway import Answer, Later, Refused, Unclear
+from tongban_router.connectors.soap_envelope import PROVINCE, read, schema
+
+XML_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\r\n\t"))
+VALUES = st.one_of(XML_TEXT, st.integers(), st.booleans(), st.none(), st.lists(XML_TEXT))
+
+
+@settings(deadline=None)
+@given(form=st.dictionaries(XML_TEXT.filter(bool), VALUES, max_size=5), name=XML_TEXT.filter(bool))
+async def test_no_value_is_lost_or_changed_on_its_way(form: dict[str, Any], name: str) -> None:
+    silent = Silent()
+    application = {**APPLICATION, "item_name": name[:200], "form": form}
+    with pytest.raises(Unclear):
+        await silent.submit(application, act_before=1.5)
+    content = read(silent.sent[0].raw).content
+    p = f"{{{PROVINCE}}}"
+    assert content.findtext(f"{p}itemName") == name[:200]
+    assert content.findtext(f"{p}actBefore") == "1500"
+    told = {}
+    for field in content.findall(f"{p}form/{p}field"):
+        of, kind, value = (part.text or "" for part in field)
+        told[of] = value if kind == "text" else json.loads(value)
+    assert told == form
+
+
+def test_messages_keep_to_the_schema() -> None:
+    validator = schema()
+    content = etree.fromstring(answered("Submit", knows(KNOWN)).raw)[0][0]
+    assert validator.validate(content), validator.error_log
+
+
+async def test_a_company_and_its_agent_are_told() -> None:
+    silent = Silent()
+    agent = {
+        "name": "李四",
+        "id_type": "passport",
+        "id_number": "E1",
+        "phone": "139",
+        "email": "a@b",
+    }
+    applicant = {"type": "company", "name": "某公司", "uscc": "9122", "agent": agent}
+    with pytest.raises(Unclear):
+        await silent.submit({**APPLICATION, "applicant": applicant}, act_before=time.time())
+    content = read(silent.sent[0].raw).content
+    assert schema().validate(content)
+    company = content.find(f"{{{PROVINCE}}}applicant")[0]
+    assert [part.text for part in company.iter() if part.text] == [
+        "某公司", "9122", "李四", "passport", "E1", "139", "a@b",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"item_name": "a\x00b"},
+        {"applicant": {"type": "person", "name": "\x0b"}},
+        {"applicant": {"type": "person", "name": "a", "shoe_size": "42"}},
+        {"applicant": {"type": "ghost", "name": "a"}},
+        {"form": {"a": "\ud800"}},
+    ],
+)
+async def test_what_cannot_be_said_is_refused_before_anything_is_sent(
+    change: dict[str, Any],
+) -> None:
+    silent = Silent()
+    with pytest.raises(Refused, match="not_expressible") as caught:
+        await silent.submit({**APPLICATION, **change}, act_before=time.time())
+    assert not silent.sent
+    assert caught.value.__cause__ is None
+
+
+# --- answers
+
+
+async def test_an_answer_is_read_whole() -> None:
+    answer = await said(lambda: answered("LookUp", knows(KNOWN))).look_up("r-1")
+    assert answer == Answer.model_validate(KNOWN)
+    assert answer is not None
+    assert answer.result is not None
+    assert answer.result.table is not None
+    assert answer.result.table.rows == [["2025-01", ""], []]
+
+
+async def test_a_large_answer_is_read_whole() -> None:
+    rows = [[f"{n}", "x" * 20] for n in range(1000)]
+    result = {**KNOWN["result"], "table": {"columns": ["a", "b"], "rows": rows}}
+    answer = await said(lambda: answered("LookUp", knows({**KNOWN, "result": result}))).look_up(
+        "r-1"
+    )
+    assert answer is not None
+    assert answer.result is not None
+    assert answer.result.table is not None
+    assert answer.result.table.rows == rows
+
+
+FAULTS: list[tuple[Callable[[], Envelope], type[Exception], str]] = [
+    (lambda: fault("too_late", ""), Refused, "too_late"),
+    (lambda: fault("unknown_item", ""), Refused, "unknown_item"),
+    (lambda: fault("throttled", "", server=True, retry_after_seconds=7), Later, "throttled"),
+    (lambda: fault("closed", "", server=True), Later, "closed"),
+    (lambda: fault("replayed", ""), Unclear, "fault replayed"),
+    (lambda: fault("backend_error", "", server=True), Unclear, "fault backend_error"),
+    (lambda: fault("duplicate", ""), Refused, "duplicate"),
+    (lambda: fault("Strange Code", ""), Unclear, "another shape"),
+    (lambda: answered("Withdraw", knows(KNOWN)), Unclear, "another shape"),
+    (lambda: answered("Submit", knows({**KNOWN, "request_id": "r-2"})), Unclear, "another request"),
+    (lambda: answered("Submit", knows({**KNOWN, "state": "sleeping"})), Unclear, "another shape"),
+    (lambda: answered("Submit", knows({**KNOWN, "supplements": "many"})), Unclear, "another shape"),
+    (lambda: answered("Submit", etree.Element("x")), Unclear, "another shape"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(FAULTS)))
+async def test_what_is_signed_is_taken_at_its_word(number: int) -> None:
+    make, kind, text = FAULTS[number]
+    with pytest.raises(kind, match=text) as caught:
+        await said(make).submit(APPLICATION, act_before=time.time())
+    if isinstance(caught.value, Later):
+        assert caught.value.after_s == (7 if text == "throttled" else 1)
+
+
+async def test_a_refused_repeat_tells_what_is_known() -> None:
+    gateway = said(lambda: fault("duplicate", "", application=KNOWN))
+    assert await gateway.submit(APPLICATION, act_before=time.time()) == Answer.model_validate(KNOWN)
+
+
+async def test_unknown_is_believed_with_a_signature_alone() -> None:
+    assert await said(lambda: fault("unknown", "")).look_up("r-1") is None
+    with pytest.raises(Unclear, match="without a signature"):
+        await Silent(lambda _: fault("unknown", "").raw).look_up("r-1")
+    with pytest.raises(Unclear, match="look-up refused"):
+        await said(lambda: fault("bad_request", "")).look_up("r-1")
