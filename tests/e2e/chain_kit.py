@@ -212,7 +212,7 @@ async def chain_on(broker: EmbeddedKafka, directory: Path, **env: str) -> AsyncI
             EventProducer(broker.address, delivery_timeout=30)
         )
         store = await stack.enter_async_context(EmbeddedStore(directory / "store"))
-        clock = BusinessClock.parse(env.get("TONGBAN_CLOCK")) if env else CLOCK
+        clock = BusinessClock.parse(env["TONGBAN_CLOCK"]) if "TONGBAN_CLOCK" in env else CLOCK
         publisher = EventPublisher(producer, "test")
         chain = Chain(broker, directory, http, publisher, store, env, clock)
         await apply_topics(broker.address, topics.TOPICS.values())

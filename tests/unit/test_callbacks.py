@@ -22,6 +22,7 @@ from tongban_common.observability import HealthServer
 from tongban_router.connectors import callbacks
 from tongban_router.connectors.callbacks import CallbackEndpoint, callback_url
 from tongban_router.connectors.signing import (
+    H_BODY_SIGNATURE,
     WINDOW_SECONDS,
     province_token,
     sign_request,
@@ -30,6 +31,11 @@ from tongban_router.connectors.signing import (
 
 SECRET, ID_SECRET = "gateways", "ids"
 SICHUAN = "510000"
+UNSIGNED = {
+    *((401, code) for code in ("bad_signature", "unknown_paasid", "stale", "replayed")),
+    *((413, "too_large"), (404, "no_such_province"), (503, "busy")),
+}
+"""Nobody who could not sign gets anything signed."""
 REQUEST = ids.request_id(ID_SECRET, kiosk_id="k-1", branch_id="b-1", key="key-00001")
 
 
@@ -70,7 +76,7 @@ class Province:
         shift: int = 0,
         sent: bytes | None = None,
     ) -> tuple[int, str]:
-        """Status and code; the answer's signature is checked."""
+        """Status and code. What was believed is answered with a signature, and nothing else."""
         body = {"notice_id": "n-1", "request_id": REQUEST} if body is None else body
         content = body if isinstance(body, bytes) else orjson.dumps(body)
         token = province_token(SECRET, signed_by)
@@ -84,12 +90,15 @@ class Province:
             self.url + target, data=content if sent is None else sent, headers=headers
         ) as reply:
             raw = await reply.read()
-            if province == SICHUAN:
+            said = reply.status, orjson.loads(raw)["code"]
+            believed = said not in UNSIGNED
+            assert believed == (H_BODY_SIGNATURE in reply.headers), said
+            if believed:
                 verify_response(
-                    province_token(SECRET, SICHUAN), reply.headers,
+                    province_token(SECRET, province), reply.headers,
                     status=reply.status, body=raw, nonce=nonce, now=time.time(),
                 )  # fmt: skip
-            return reply.status, orjson.loads(raw)["code"]
+            return said
 
 
 @pytest.fixture

@@ -21,7 +21,11 @@ from tongban_common.events.models import (
     WithdrawalAsked,
 )
 from tongban_router.dispatch.lifecycle import Decision
-from tongban_router.dispatch.state import RequestState, next_due
+from tongban_router.dispatch.state import FaultNoted, RequestState, next_due
+
+GO_ON = OperatorDecision(
+    request_id="r-1", command_id="d", at=START, by="op", decision="resume", reason="因为"
+)
 
 
 def notice(number: int = 1, province: str = "340000") -> ProvinceNotice:
@@ -105,12 +109,21 @@ def test_a_notice_moves_nothing_that_has_ended_or_is_held() -> None:
     held = must(after(state, "o-1", outcome(OutcomeKind.HELD, call_id, cause="poison")))
     told = after(held, "n-1", notice())
     assert not told.sends
-    go_on = OperatorDecision(
-        request_id="r-1", command_id="d", at=START, by="op", decision="resume", reason="因为"
-    )
-    resumed = must(after(must(told), "d-1", go_on))
+    resumed = must(after(must(told), "d-1", GO_ON))
     answered = after(resumed, "o-2", outcome(OutcomeKind.ACCEPTED, call_id))
     assert kinds(answered) == [CallKind.POLL], "the news is not forgotten"
+
+
+def test_news_of_a_request_that_waits_for_its_applicant_is_followed_up_after_a_fault() -> None:
+    """Nothing else would move it: no call is open, and no poll is due."""
+    state, call_id = begun()
+    state = must(after(state, "o-1", outcome(OutcomeKind.NEEDS_SUPPLEMENT, call_id)))
+    held = must(after(state, "f-1", FaultNoted(request_id="r-1", midway=False)))
+    assert held.status is Status.HELD
+    told = must(after(held, "n-1", notice()))
+    resumed = after(told, "d-1", GO_ON)
+    assert must(resumed).status is Status.NEEDS_SUPPLEMENT
+    assert kinds(resumed) == [CallKind.POLL]
 
 
 def test_an_answer_older_than_the_supplement_does_not_ask_for_it_again() -> None:

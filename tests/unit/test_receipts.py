@@ -11,10 +11,10 @@ import orjson
 import pytest
 from aiohttp import web
 
-from tongban_common.catalogue.loader import load as load_catalogue
+from tongban_common.catalogue.loader import load_provinces
 from tongban_common.observability import HealthServer
 from tongban_common.topics import PROVINCES
-from tongban_router.connectors.gateway import GatewayState, Refused, Unclear
+from tongban_router.connectors.gateway import Barred, GatewayState, Refused, Unclear
 from tongban_router.connectors.protocols import make_gateway
 from tongban_router.connectors.receipts import ReceiptGateway
 from tongban_router.connectors.rest import RestGateway
@@ -85,10 +85,10 @@ async def test_the_refusal_of_a_repeat_brings_the_receipt(
 @pytest.mark.parametrize(
     ("status", "says"),
     [
-        (202, {"request_id": "r-2", "receipt": "R-7"}),
         (202, {"request_id": "r-1"}),
         (202, {"request_id": "r-1", "receipt": ""}),
-        (202, {"request_id": "r-1", "receipt": "R" * 129}),
+        (202, {"request_id": "r-1", "receipt": "R" * 65}),
+        (202, {"receipt": "R-7"}),
         (202, ["R-7"]),
         (200, {"request_id": "r-1", "receipt": "R-7", "state": "completed"}),
         (500, {"request_id": "r-1", "receipt": "R-7"}),
@@ -106,10 +106,13 @@ async def test_a_clear_no_is_a_clear_no(gateway: ReceiptGateway, platform: Platf
     platform.status, platform.says = 409, {"code": "not_awaited"}
     with pytest.raises(Refused, match="not_awaited"):
         await gateway.supplement("r-1", "s-1", {}, act_before=ACT_BEFORE)
+    platform.status, platform.says = 401, {"code": "stale"}
+    with pytest.raises(Barred, match="stale"):
+        await gateway.submit(APPLICATION, act_before=ACT_BEFORE)
 
 
 async def test_each_province_is_spoken_to_in_its_protocol() -> None:
-    provinces = load_catalogue().provinces
+    provinces = load_provinces()
     classes = {"rest": RestGateway, "rest_callback": ReceiptGateway, "soap": SoapGateway}
     async with aiohttp.ClientSession() as http:
         for index, code in enumerate(PROVINCES):

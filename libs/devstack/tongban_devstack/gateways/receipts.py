@@ -13,7 +13,7 @@ from pydantic import StringConstraints
 
 from tongban_devstack.gateways.desk import Code, Desk, Reply
 from tongban_devstack.gateways.rest import (
-    HttpAnswer,
+    JsonAnswer,
     RestFrontEnd,
     SubmitBody,
     SupplementBody,
@@ -50,7 +50,7 @@ class ReceiptFrontEnd(RestFrontEnd):
             callback_url=read.callback_url,
         )
 
-    def _render(self, call: str, reply: Reply) -> HttpAnswer:
+    def _render(self, call: str, reply: Reply) -> JsonAnswer:
         status, said, headers = as_http(reply)
         if call not in ("submit", "supplement") or reply.application is None:
             return status, said, headers

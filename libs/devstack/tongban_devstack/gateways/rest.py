@@ -91,9 +91,9 @@ MESSAGES = {
     Code.CLOSED: "当前为非服务时间",
 }
 
-HttpAnswer = tuple[int, dict[str, Any], dict[str, str]]
-"""Status, body and headers of what is said in JSON."""
-_Answer = tuple[int, dict[str, Any] | bytes, dict[str, str]]
+JsonAnswer = tuple[int, dict[str, Any], dict[str, str]]
+HttpAnswer = JsonAnswer | tuple[int, bytes, dict[str, str]]
+"""Status, body and headers."""
 _Call = Callable[[Desk, web.Request, bytes], Awaitable[Reply | Paper]]
 
 
@@ -147,7 +147,7 @@ class RestFrontEnd:
             request.match_info["request_id"], read.supplement_id, read.act_before
         )
 
-    def _render(self, _: str, reply: Reply) -> HttpAnswer:
+    def _render(self, _: str, reply: Reply) -> JsonAnswer:
         """A reply to the call of that name, as it goes over the wire."""
         return as_http(reply)
 
@@ -171,7 +171,7 @@ class RestFrontEnd:
 
         return handle
 
-    async def _answer(self, desk: Desk, name: str, request: web.Request, call: _Call) -> _Answer:
+    async def _answer(self, desk: Desk, name: str, request: web.Request, call: _Call) -> HttpAnswer:
         try:
             body = await request.read()
             self._authenticate(desk.province.code, request, body)
@@ -226,6 +226,17 @@ class RestFrontEnd:
         )
 
 
+async def _with_documents(desk: Desk, reply: Reply) -> Reply:
+    """The reply, and what documents there are of an application that is completed."""
+    known = reply.application
+    if known is None or known["state"] != "completed":
+        return reply
+    paper = await desk.paper(known["request_id"])
+    if paper is None:
+        return reply
+    return replace(reply, application={**known, "documents": [paper.offered()]})
+
+
 def no_such_province() -> web.RouteDef:
     """The last route: what no front end serves. Not signed, as there is no token."""
 
@@ -258,17 +269,6 @@ async def _fetch(desk: Desk, request: web.Request, _: bytes) -> Reply | Paper:
     return await desk.fetch(request.match_info["request_id"], request.match_info["name"])
 
 
-async def _with_documents(desk: Desk, reply: Reply) -> Reply:
-    """The reply, and what documents there are of an application that is completed."""
-    known = reply.application
-    if known is None or known["state"] != "completed":
-        return reply
-    paper = await desk.paper(known["request_id"])
-    if paper is None:
-        return reply
-    return replace(reply, application={**known, "documents": [paper.offered()]})
-
-
 async def _withdraw(desk: Desk, request: web.Request, body: bytes) -> Reply:
     read = parsed(_WithdrawalBody, body)
     return await desk.withdraw(request.match_info["request_id"], read.act_before)
@@ -291,7 +291,7 @@ def parsed(model: type[Model], body: bytes) -> Model:
         raise _Refused(400, "bad_request", f"{where}: {first['msg']}") from error
 
 
-def as_http(reply: Reply) -> HttpAnswer:
+def as_http(reply: Reply) -> JsonAnswer:
     """Status, body and headers of a reply that tells all that is known."""
     headers: dict[str, str] = {}
     if reply.retry_after_seconds is not None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import structlog
@@ -31,7 +31,6 @@ from tongban_common.events.publisher import EventPublisher, RawProducer
 from tongban_common.kafka import KafkaUnavailable
 from tongban_router.connectors.nonces import NonceMemory
 from tongban_router.connectors.signing import (
-    H_NONCE,
     SignatureError,
     province_token,
     sign_response,
@@ -102,31 +101,37 @@ class CallbackEndpoint:
 
     async def _handle(self, request: web.Request) -> web.Response:
         province = request.match_info["province"]
-        token = self._tokens.get(province)
-        if token is None:  # nobody to sign for
-            return web.json_response({"code": "no_such_province"}, status=404)
+        if province not in self._tokens:
+            return _answer(404, "no_such_province")
         if self._at_once >= MOST_AT_ONCE:
-            return self._answer(request, province, 503, "busy")
+            return _answer(503, "busy")
         self._at_once += 1
+        nonce: str | None = None
         try:
-            await self._take(request, province, token)
+            body = await _read(request)
+            nonce = self._verified(request, province, body)
+            await self._take(province, body)
+            status, code = 200, "ok"
         except _Refused as refused:
-            return self._answer(request, province, refused.status, refused.code)
+            status, code = refused.status, refused.code
         finally:
             self._at_once -= 1
-        return self._answer(request, province, 200, "ok")
+        CALLBACKS.labels(province, code).inc()
+        if nonce is None:
+            # Who could have any nonce signed here could pass that off as a province's answer.
+            return _answer(status, code)
+        return _answer(status, code, self._tokens[province], nonce)
 
-    async def _take(self, request: web.Request, province: str, token: str) -> None:
-        """Return when Kafka has acknowledged the notice.
+    def _verified(self, request: web.Request, province: str, body: bytes) -> str:
+        """The nonce of a callback that is the province's own, and new.
 
         Raises:
-            _Refused: whatever is wrong with it, or with us.
+            _Refused: it is not.
         """
-        body = await _read(request)
         now = time.time()
         try:
             stamp = verify_request(
-                token,
+                self._tokens[province],
                 request.headers,
                 method=request.method,
                 target=request.raw_path,
@@ -137,6 +142,14 @@ class CallbackEndpoint:
             self._nonces[province].take(stamp.nonce, now)
         except SignatureError as error:
             raise _Refused(401, error.code) from error
+        return stamp.nonce
+
+    async def _take(self, province: str, body: bytes) -> None:
+        """Return when Kafka has acknowledged the notice.
+
+        Raises:
+            _Refused: whatever is wrong with it, or with us.
+        """
         try:
             callback = Callback.model_validate_json(body)
         except ValidationError as error:
@@ -170,23 +183,21 @@ class CallbackEndpoint:
             raise _Refused(503, "try_again") from error
         faultpoints.reached("callback.after_publish")
 
-    def _answer(self, request: web.Request, province: str, status: int, code: str) -> web.Response:
-        """Signed like a province's answers: a 200 of something in between must not end repeats."""
-        CALLBACKS.labels(province, code).inc()
-        content = orjson.dumps({"code": code})
-        nonce = request.headers.get(H_NONCE, "")
-        headers: dict[str, Any] = sign_response(
-            self._tokens[province],
-            status=status,
-            body=content,
-            timestamp=int(time.time()),
-            nonce=nonce if nonce.isascii() else "",  # such a one has been refused
+
+def _answer(status: int, code: str, token: str = "", nonce: str = "") -> web.Response:
+    """Signed, with a token, as a province's answers are: the 200 of something in between (a proxy,
+    a login page) must not end the repeats."""
+    content = orjson.dumps({"code": code})
+    headers: dict[str, str] = {}
+    if token:
+        headers = sign_response(
+            token, status=status, body=content, timestamp=int(time.time()), nonce=nonce
         )
-        if status in (429, 503):
-            headers["Retry-After"] = "1"
-        return web.Response(
-            status=status, body=content, content_type="application/json", headers=headers
-        )
+    if status in (429, 503):
+        headers["Retry-After"] = "1"
+    return web.Response(
+        status=status, body=content, content_type="application/json", headers=headers
+    )
 
 
 async def _read(request: web.Request) -> bytes:

@@ -56,6 +56,7 @@ async def run(settings: ConnectorSettings) -> None:
                 ProvinceRunner(means, provinces[code], sources=[pauses.source(code)])
                 for code in settings.province_codes()
             ]
+            # Whichever provinces this process speaks to, all may call it.
             callbacks = CallbackEndpoint(
                 {code: province.gateway.rate_per_s for code, province in provinces.items()},
                 producer=producer,

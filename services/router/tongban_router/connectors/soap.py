@@ -23,6 +23,7 @@ from zeep.wsdl import Document
 from zeep.wsse.username import UsernameToken
 
 from tongban_router.connectors import soap_words as words
+from tongban_router.connectors.gate import LONGEST_WAIT_S
 from tongban_router.connectors.gateway import (
     Answer,
     Barred,
@@ -35,7 +36,7 @@ from tongban_router.connectors.gateway import (
     WithoutDocuments,
 )
 from tongban_router.connectors.refusals import code_of
-from tongban_router.connectors.rest import LONGEST_WAIT_S, NOT_CONNECTED
+from tongban_router.connectors.rest import NOT_CONNECTED
 from tongban_router.connectors.signing import PAASID, SignatureError, province_token
 from tongban_router.connectors.soap_envelope import (
     ENV,

@@ -171,6 +171,7 @@ class Lifecycle:
                 early, turn.state.early = turn.state.early, []
                 for waiting in early:
                     self._dispatch(turn, waiting.event_id, waiting.read(), now)
+                notices.follow_up(turn, now)
 
     def _notice(
         self, state: RequestState | None, event_id: str, notice: ProvinceNotice, now: datetime
