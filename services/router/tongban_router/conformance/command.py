@@ -1,0 +1,148 @@
+"""`tongban conformance URL --protocol P`: is a province's gateway what a connector needs?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tongban_common.catalogue.catalogue import Catalogue
+from tongban_common.catalogue.loader import load as load_catalogue
+from tongban_common.cli.exit_codes import EX_UNAVAILABLE
+from tongban_common.settings import DEVELOPMENT_SECRET
+from tongban_router.conformance import render
+from tongban_router.conformance.checks import CHECKS, selected
+from tongban_router.conformance.dialects import DIALECTS
+from tongban_router.conformance.options import Options, examples
+from tongban_router.conformance.runner import NotReachable, examine
+
+_PROVINCE_IN_URL = re.compile(r"/([1-6][0-9]0000)(?:/|$)")
+_URL = re.compile(r"https?://[^/\s?#]+[^\s?#]*")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command (entry point group `tongban.commands`)."""
+    app.command()(conformance)
+
+
+def conformance(  # noqa: PLR0917 - typer makes options of them
+    url: Annotated[
+        str, typer.Argument(help="the gateway's, as catalogue/provinces.yaml would have it")
+    ],
+    protocol: Annotated[str, typer.Option(help="|".join(DIALECTS))],
+    secret: Annotated[
+        str, typer.Option(envvar="TONGBAN_GATEWAY_SECRET", help="tokens are derived from it")
+    ] = DEVELOPMENT_SECRET,
+    province: Annotated[
+        str | None, typer.Option(help="GB/T 2260 code; else as the URL has it")
+    ] = None,
+    item: Annotated[
+        list[str] | None,
+        typer.Option(help="item code to test with; `conformance` if the gateway keeps one"),
+    ] = None,
+    check: Annotated[
+        list[str] | None, typer.Option(help="this one and what it needs; all where none is named")
+    ] = None,
+    timeout_ms: Annotated[
+        int | None, typer.Option(min=1, help="for one answer; else as the catalogue has it")
+    ] = None,
+    rate_limit: Annotated[
+        int, typer.Option(min=0, max=5000, help="look-ups with which to provoke a throttling")
+    ] = 0,
+    parallel: Annotated[int, typer.Option(min=2, max=64, help="submissions of one id at once")] = 8,
+    idle: Annotated[
+        float, typer.Option(min=0.1, max=600, help="seconds of an idle connection")
+    ] = 3,
+    junit: Annotated[Path | None, typer.Option(help="write JUnit XML there")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Play a gateway through all that a connector relies on, and tell what holds and what does not.
+
+    It submits test applications, whose request ids begin with `conformance-`, and withdraws at the
+    end what is still open. docs/conformance.md says what each check means and what to do.
+
+    Exit codes: 0 all holds, 1 something does not, 2 wrong options, 69 the gateway does not answer.
+    """
+    code = _province(url, province)
+    if protocol not in DIALECTS:
+        raise typer.BadParameter(f"one of {', '.join(DIALECTS)}", param_hint="--protocol")
+    try:
+        checks = selected(check or ())
+    except KeyError as unknown:
+        names = ", ".join(each.name for each in CHECKS)
+        raise typer.BadParameter(f"{unknown} is none of {names}", param_hint="--check") from None
+    catalogue = _catalogue()
+    known = catalogue.provinces.get(code)
+    limits = known.gateway if known else None
+    options = Options(
+        url=url,
+        protocol=protocol,
+        province=code,
+        secret=secret,
+        examples=examples(catalogue, code, item or []),
+        timeout_s=(timeout_ms or (limits.timeout_ms if limits else 10_000)) / 1000,
+        connect_timeout_s=(limits.connect_timeout_ms if limits else 2_000) / 1000,
+        parallel=parallel,
+        rate_limit=rate_limit,
+        idle_s=idle,
+    )
+    try:
+        with _progress(len(checks)) as progress:
+            report = asyncio.run(examine(options, checks, progress))
+    except NotReachable as error:
+        typer.echo(f"{url} does not answer: {error}", err=True)
+        raise typer.Exit(EX_UNAVAILABLE) from error
+    if junit is not None:
+        junit.write_bytes(render.junit(report))
+    if as_json:
+        print(json.dumps(render.as_json(report), ensure_ascii=False))
+    else:
+        render.show(report, Console())
+    raise typer.Exit(0 if report.ok else 1)
+
+
+def _province(url: str, given: str | None) -> str:
+    if not _URL.fullmatch(url):
+        raise typer.BadParameter(f"{url} is no http or https URL", param_hint="URL")
+    if given is not None:
+        if not re.fullmatch("[1-6][0-9]0000", given):
+            raise typer.BadParameter("a GB/T 2260 code: 340000", param_hint="--province")
+        return given
+    found = _PROVINCE_IN_URL.search(url)
+    if found is None:
+        raise typer.BadParameter(
+            "the URL has no GB/T 2260 code: which province is it?", param_hint="--province"
+        )
+    return found[1]
+
+
+def _catalogue() -> Catalogue:
+    """The catalogue's examples and limits; without one there are made-up ones and defaults."""
+    try:
+        return load_catalogue()
+    except FileNotFoundError as none:
+        typer.echo(f"{none}; testing with a made-up application", err=True)
+        return Catalogue()
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[str, int], None]]:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:24}"), BarColumn(), TimeElapsedColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task("connecting", total=total)
+
+        def report(name: str, over: int) -> None:
+            progress.update(task, description=name, completed=over)
+
+        yield report

@@ -1,0 +1,165 @@
+"""What checks work with: the gateway through the connector's class, single messages, test ids."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+
+from tongban_router.conformance.messages import Dialect, Message, Reply, Said
+from tongban_router.conformance.options import Example, Options
+from tongban_router.conformance.patient import PatientGateway, Times
+from tongban_router.conformance.verdicts import CleanUp, DoesNotHold
+from tongban_router.connectors.gateway import (
+    Answer,
+    Down,
+    Gateway,
+    GatewayState,
+    Later,
+    Refused,
+    Unclear,
+)
+from tongban_router.connectors.rest import MAX_ANSWER
+
+PREFIX = "conformance-"
+"""What every test application's request id begins with; intake's begin with `r-`."""
+FINAL = frozenset({GatewayState.COMPLETED, GatewayState.REJECTED})
+GATEWAY_ERRORS = (Down, Later, Unclear, Refused)
+
+
+class NoAnswer(Exception):
+    """A message was answered by nothing: cut, timed out, beyond all bounds."""
+
+
+class Kit:
+    """One run's belongings. `run` is what its request ids begin with."""
+
+    def __init__(self, options: Options, dialect: Dialect, session: aiohttp.ClientSession) -> None:
+        self.options = options
+        self.dialect = dialect
+        self.times = Times()
+        self.gateway: Gateway = PatientGateway(
+            dialect.gateway(session, options.patience_s), self.times
+        )
+        self.run = f"{PREFIX}{datetime.now(UTC):%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
+        self.first = ""
+        """The request id of the first application that was taken in (`submit`)."""
+        self._session = session
+        self._ids: list[str] = []
+
+    # -- test applications
+
+    def fresh(self) -> str:
+        """A request id that no gateway knows; what it stands for is cleared away at the end."""
+        self._ids.append(f"{self.run}-{len(self._ids) + 1:03}")
+        return self._ids[-1]
+
+    def application(
+        self, request_id: str, example: Example | None = None, **changes: Any
+    ) -> dict[str, Any]:
+        """The content of a submission, without `act_before`."""
+        made = example or self.options.examples[0]
+        return {
+            "request_id": request_id,
+            "item_code": made.code,
+            "item_name": made.name,
+            "kind": made.kind,
+            "applicant": made.applicant,
+            "form": made.form,
+            **changes,
+        }
+
+    def soon(self) -> float:
+        """An `act_before` that no call here outlives."""
+        return time.time() + self.options.patience_s + 2
+
+    async def submitted(self, example: Example | None = None) -> Answer:
+        """A fresh application, taken in; the answer says what a look-up knows of it then."""
+        request_id = self.fresh()
+        await self.gateway.submit(self.application(request_id, example), act_before=self.soon())
+        return await self.known(request_id)
+
+    async def known(self, request_id: str) -> Answer:
+        """What the gateway knows of an application that it took in.
+
+        Raises:
+            DoesNotHold: nothing.
+        """
+        known = await self.gateway.look_up(request_id)
+        if known is None:
+            raise DoesNotHold(f"the look-up says `unknown` of {request_id}, which was taken in")
+        return known
+
+    async def without_effect(self, request_id: str, what: str) -> None:
+        """Raise DoesNotHold if the gateway knows the request after all."""
+        if await self.gateway.look_up(request_id) is not None:
+            raise DoesNotHold(f"{what} took effect: the look-up knows {request_id}")
+
+    # -- single messages
+
+    async def send(self, message: Message) -> Reply:
+        """Send as it is; whatever comes back comes back.
+
+        Raises:
+            NoAnswer
+        """
+        began = time.monotonic()
+        try:
+            async with self._session.request(
+                message.method,
+                message.url,
+                data=message.body,
+                headers=message.headers,
+                timeout=aiohttp.ClientTimeout(total=self.options.patience_s),
+                allow_redirects=False,
+            ) as response:
+                body = await response.content.read(MAX_ANSWER + 1)
+                while len(body) <= MAX_ANSWER and (more := await response.content.read(65536)):
+                    body += more
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise NoAnswer(f"no answer: {type(error).__name__}") from error
+        if len(body) > MAX_ANSWER:
+            raise NoAnswer(f"an answer of over {MAX_ANSWER} bytes")
+        return Reply(response.status, response.headers, body, time.monotonic() - began)
+
+    async def ask(self, message: Message, what: str) -> Said:
+        """Send, and read what is said; `what` names the call for the times.
+
+        Raises:
+            NoAnswer, NotBelieved
+        """
+        reply = await self.send(message)
+        self.times.add(what, reply.seconds)
+        return self.dialect.read(message, reply)
+
+    # -- the end
+
+    async def clean_up(self) -> CleanUp:
+        """Withdraw what can be withdrawn."""
+        done = CleanUp()
+        for request_id in self._ids:
+            try:
+                await self._clear(request_id, done)
+            except GATEWAY_ERRORS:
+                done.left.append(request_id)
+        return done
+
+    async def _clear(self, request_id: str, done: CleanUp) -> None:
+        known = await self.gateway.look_up(request_id)
+        if known is None:
+            return
+        if known.withdrawn or known.state is GatewayState.WITHDRAWN:
+            done.withdrawn.append(request_id)
+        elif known.state in FINAL:
+            done.finished.append(request_id)
+        else:
+            await self.gateway.withdraw(request_id, act_before=self.soon())
+            done.withdrawn.append(request_id)
+
+    def ids(self) -> Iterator[str]:
+        """All ids so far, the newest first."""
+        return reversed(self._ids)

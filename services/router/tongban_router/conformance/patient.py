@@ -1,0 +1,77 @@
+"""The connector's gateway class, its times taken, and asked again where it says "later"."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from tongban_router.connectors.gateway import Answer, Gateway, Later
+
+T = TypeVar("T")
+MOST_WAITS = 20
+LONGEST_WAIT_S = 5.0
+
+
+class Times:
+    """Seconds of every call so far, by what was called."""
+
+    def __init__(self) -> None:
+        self._by_call: dict[str, list[float]] = {}
+
+    def add(self, call: str, seconds: float) -> None:
+        """Note how long a call took."""
+        self._by_call.setdefault(call, []).append(seconds)
+
+    def slowest(self) -> dict[str, float]:
+        """Call -> the longest that it took."""
+        return {call: max(seconds) for call, seconds in self._by_call.items()}
+
+
+class PatientGateway:
+    """See Gateway. A throttled call is made again, as a connector's retry would do."""
+
+    def __init__(self, gateway: Gateway, times: Times) -> None:
+        self._gateway = gateway
+        self._times = times
+
+    async def submit(self, application: dict[str, Any], *, act_before: float) -> Answer:
+        """See Gateway."""
+        return await self._timed(
+            "submission", lambda: self._gateway.submit(application, act_before=act_before)
+        )
+
+    async def supplement(
+        self, request_id: str, supplement_id: str, form: Any, *, act_before: float
+    ) -> Answer:
+        """See Gateway."""
+        return await self._timed(
+            "supplement",
+            lambda: self._gateway.supplement(
+                request_id, supplement_id, form, act_before=act_before
+            ),
+        )
+
+    async def withdraw(self, request_id: str, *, act_before: float) -> Answer:
+        """See Gateway."""
+        return await self._timed(
+            "withdrawal", lambda: self._gateway.withdraw(request_id, act_before=act_before)
+        )
+
+    async def look_up(self, request_id: str) -> Answer | None:
+        """See Gateway."""
+        return await self._timed("look-up", lambda: self._gateway.look_up(request_id))
+
+    async def _timed(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
+        for _ in range(MOST_WAITS):
+            began = time.monotonic()
+            try:
+                return await call()
+            except Later as later:
+                if later.cause != "throttled" or later.after_s > LONGEST_WAIT_S:
+                    raise
+                await asyncio.sleep(later.after_s)
+            finally:
+                self._times.add(name, time.monotonic() - began)
+        return await call()
