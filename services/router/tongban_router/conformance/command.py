@@ -90,6 +90,7 @@ def conformance(  # noqa: PLR0917 - typer makes options of them
         examples=examples(catalogue, code, item or []),
         timeout_s=(timeout_ms or (limits.timeout_ms if limits else 10_000)) / 1000,
         connect_timeout_s=(limits.connect_timeout_ms if limits else 2_000) / 1000,
+        rate_per_s=limits.rate_per_s if limits else 20,
         parallel=parallel,
         rate_limit=rate_limit,
         idle_s=idle,

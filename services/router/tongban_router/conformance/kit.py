@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
+from aiolimiter import AsyncLimiter
 
 from tongban_router.conformance.messages import Dialect, Message, Reply, Said
 from tongban_router.conformance.options import Example, Options
@@ -42,13 +43,15 @@ class Kit:
         self.options = options
         self.dialect = dialect
         self.times = Times()
+        pace = _pace(options.rate_per_s)
         self.gateway: Gateway = PatientGateway(
-            dialect.gateway(session, options.patience_s), self.times
+            dialect.gateway(session, options.patience_s), self.times, pace
         )
         self.run = f"{PREFIX}{datetime.now(UTC):%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
         self.first = ""
         """The request id of the first application that was taken in (`submit`)."""
         self._session = session
+        self._pace = pace
         self._ids: list[str] = []
 
     # -- test applications
@@ -102,11 +105,16 @@ class Kit:
     # -- single messages
 
     async def send(self, message: Message) -> Reply:
-        """Send as it is; whatever comes back comes back.
+        """Send as it is, at the pace that is allowed; whatever comes back comes back.
 
         Raises:
             NoAnswer
         """
+        async with self._pace:
+            return await self.send_at_once(message)
+
+    async def send_at_once(self, message: Message) -> Reply:
+        """As `send`, however fast."""
         began = time.monotonic()
         try:
             async with self._session.request(
@@ -131,10 +139,14 @@ class Kit:
 
         Raises:
             NoAnswer, NotBelieved
+            Later: it was throttled or closed.
         """
         reply = await self.send(message)
         self.times.add(what, reply.seconds)
-        return self.dialect.read(message, reply)
+        said = self.dialect.read(message, reply)
+        if said.code in ("throttled", "closed"):
+            raise Later(said.code, said.retry_after_s or 1.0)
+        return said
 
     # -- the end
 
@@ -163,3 +175,9 @@ class Kit:
     def ids(self) -> Iterator[str]:
         """All ids so far, the newest first."""
         return reversed(self._ids)
+
+
+def _pace(rate_per_s: float) -> AsyncLimiter:
+    if rate_per_s < 1:
+        return AsyncLimiter(1, 1 / rate_per_s)
+    return AsyncLimiter(rate_per_s, 1)

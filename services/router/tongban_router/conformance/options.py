@@ -72,6 +72,8 @@ class Options:
     timeout_s: float = 10.0
     """What the catalogue allows a call to take."""
     connect_timeout_s: float = 2.0
+    rate_per_s: float = 200.0
+    """Calls a second, at most, as the catalogue has it."""
     parallel: int = 8
     """Submissions of one id at the same time."""
     rate_limit: int = 0

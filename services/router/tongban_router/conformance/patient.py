@@ -1,4 +1,4 @@
-"""The connector's gateway class, its times taken, and asked again where it says "later"."""
+"""The connector's gateway class, paced, timed, and asked again where it says "later"."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
+
+from aiolimiter import AsyncLimiter
 
 from tongban_router.connectors.gateway import Answer, Gateway, Later
 
@@ -32,9 +34,10 @@ class Times:
 class PatientGateway:
     """See Gateway. A throttled call is made again, as a connector's retry would do."""
 
-    def __init__(self, gateway: Gateway, times: Times) -> None:
+    def __init__(self, gateway: Gateway, times: Times, pace: AsyncLimiter) -> None:
         self._gateway = gateway
         self._times = times
+        self._pace = pace
 
     async def submit(self, application: dict[str, Any], *, act_before: float) -> Answer:
         """See Gateway."""
@@ -65,13 +68,18 @@ class PatientGateway:
 
     async def _timed(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
         for _ in range(MOST_WAITS):
-            began = time.monotonic()
             try:
-                return await call()
+                return await self._once(name, call)
             except Later as later:
                 if later.cause != "throttled" or later.after_s > LONGEST_WAIT_S:
                     raise
                 await asyncio.sleep(later.after_s)
+        return await self._once(name, call)
+
+    async def _once(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
+        async with self._pace:
+            began = time.monotonic()
+            try:
+                return await call()
             finally:
                 self._times.add(name, time.monotonic() - began)
-        return await call()

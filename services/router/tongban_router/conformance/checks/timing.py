@@ -105,7 +105,7 @@ async def throttling(kit: Kit) -> str:
 async def _throttled(kit: Kit) -> float | None:
     """Seconds after which to come again; None: not throttled."""
     message = kit.dialect.look_up(kit.run)
-    reply = await kit.send(message)
+    reply = await kit.send_at_once(message)
     try:
         said = kit.dialect.read(message, reply)
     except NotBelieved as error:
