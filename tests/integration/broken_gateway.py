@@ -255,15 +255,14 @@ class BrokenGateway:
 
 
 @asynccontextmanager
-async def broken_gateway(fault: Fault) -> AsyncIterator[tuple[str, BrokenGateway]]:
-    """Its address and the gateway, in this process."""
-    gateway = BrokenGateway(fault)
+async def served(gateway: BrokenGateway) -> AsyncIterator[str]:
+    """The address of a gateway in this process."""
     runner = web.AppRunner(gateway.application(), access_log=None)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         port = runner.addresses[0][1]
-        yield f"http://127.0.0.1:{port}/p/{PROVINCE}", gateway
+        yield f"http://127.0.0.1:{port}/p/{PROVINCE}"
     finally:
         await runner.cleanup()

@@ -13,9 +13,10 @@ from tests.integration.broken_gateway import (
     THROTTLE,
     BrokenGateway,
     Fault,
-    broken_gateway,
+    served,
 )
-from tongban_router.conformance.checks import CHECKS, selected
+from tests.integration.broken_receipts import BrokenReceipts, CallbackFault
+from tongban_router.conformance.checks import selected
 from tongban_router.conformance.options import NOBODY, Example, Options
 from tongban_router.conformance.runner import NotReachable, examine
 from tongban_router.conformance.verdicts import Outcome, Report
@@ -52,6 +53,17 @@ FAILING: dict[Fault, set[str]] = {
     Fault.ENDS_IDLE: {"idle-connection"},
     Fault.NO_RETRY_AFTER: {"throttling"},
 }  # fmt: skip
+CALLBACKS_FAILING: dict[CallbackFault, set[str]] = {
+    CallbackFault.NONE: set(),
+    CallbackFault.SAYS_ALL: {"submit"},
+    CallbackFault.OTHER_RECEIPT: {"receipt", "callback"},
+    CallbackFault.SILENT: {"callback"},
+    CallbackFault.FORGED: {"callback"},
+    CallbackFault.WRONG_CALLER: {"callback"},
+    CallbackFault.GIVES_UP: {"callback-repeated"},
+    CallbackFault.SAME_NONCE: {"callback-repeated"},
+    CallbackFault.NEW_NOTICE: {"callback-repeated"},
+}
 OPTIONS = Options(
     url="",
     protocol="rest",
@@ -77,8 +89,17 @@ def _options(fault: Fault) -> Options:
 
 
 async def _examined(fault: Fault) -> tuple[Report, BrokenGateway]:
-    async with broken_gateway(fault) as (url, gateway):
-        return await examine(replace(_options(fault), url=url), CHECKS), gateway
+    gateway = BrokenGateway(fault)
+    async with served(gateway) as url:
+        return await examine(replace(_options(fault), url=url), selected("rest")), gateway
+
+
+async def _called_back(fault: CallbackFault) -> Report:
+    patience = 15 if fault in (CallbackFault.NONE, CallbackFault.NEW_NOTICE) else 1.5
+    options = replace(OPTIONS, protocol="rest_callback", wait_s=patience)
+    checks = selected("rest_callback", ["receipt", "callback-repeated"])
+    async with served(BrokenReceipts(fault)) as url:
+        return await examine(replace(options, url=url), checks)
 
 
 @pytest.fixture(scope="module")
@@ -98,11 +119,29 @@ async def test_a_fault_fails_where_it_should(
     assert report.ok == (fault is Fault.NONE)
 
 
+@pytest.fixture(scope="module")
+async def called_back() -> dict[CallbackFault, Report]:
+    """All at the same time."""
+    results = await asyncio.gather(*map(_called_back, CallbackFault))
+    return dict(zip(CallbackFault, results, strict=True))
+
+
+@pytest.mark.parametrize("fault", CallbackFault)
+async def test_a_fault_of_callbacks_fails_where_it_should(
+    called_back: dict[CallbackFault, Report], fault: CallbackFault
+) -> None:
+    report = called_back[fault]
+    notes = {verdict.name: verdict.note for verdict in report.verdicts}
+    assert set(report.of(Outcome.FAILS)) == CALLBACKS_FAILING[fault], notes
+    if fault is CallbackFault.NONE:
+        assert report.of(Outcome.SKIPPED) == []
+
+
 async def test_a_gateway_that_is_right_passes_every_check_and_is_left_clean(
     examined: dict[Fault, tuple[Report, BrokenGateway]],
 ) -> None:
     report, gateway = examined[Fault.NONE]
-    assert report.of(Outcome.HOLDS) == [check.name for check in CHECKS]
+    assert report.of(Outcome.HOLDS) == [check.name for check in selected("rest")]
     assert gateway.applications, "there was something to clear away"
     for request_id, known in gateway.applications.items():
         assert request_id.startswith(report.run)
@@ -127,12 +166,12 @@ async def test_what_cannot_be_cleared_away_is_told(
 
 
 async def test_one_check_brings_what_it_needs() -> None:
-    async with broken_gateway(Fault.NONE) as (url, _):
-        report = await examine(replace(OPTIONS, url=url), selected(["repeat"]))
+    async with served(BrokenGateway(Fault.NONE)) as url:
+        report = await examine(replace(OPTIONS, url=url), selected("rest", ["repeat"]))
     held = report.of(Outcome.HOLDS)
     assert held == ["answers-signed", "submit", "look-up", "repeat"]
 
 
 async def test_nobody_there() -> None:
     with pytest.raises(NotReachable):
-        await examine(replace(OPTIONS, url="http://127.0.0.1:1/p/340000"), CHECKS)
+        await examine(replace(OPTIONS, url="http://127.0.0.1:1/p/340000"), selected("rest"))

@@ -19,7 +19,7 @@ from tongban_common.catalogue.loader import load as load_catalogue
 from tongban_common.cli.exit_codes import EX_UNAVAILABLE
 from tongban_common.settings import DEVELOPMENT_SECRET
 from tongban_router.conformance import render
-from tongban_router.conformance.checks import CHECKS, selected
+from tongban_router.conformance.checks import selected
 from tongban_router.conformance.dialects import DIALECTS
 from tongban_router.conformance.options import Options, examples
 from tongban_router.conformance.runner import NotReachable, examine
@@ -61,6 +61,13 @@ def conformance(  # noqa: PLR0917 - typer makes options of them
     idle: Annotated[
         float, typer.Option(min=0.1, max=600, help="seconds of an idle connection")
     ] = 3,
+    callback_url: Annotated[
+        str, typer.Option(help="rest_callback: where the gateway reaches this machine, http://…")
+    ] = "",
+    callback_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="to listen on; else the port of --callback-url")
+    ] = 0,
+    wait: Annotated[float, typer.Option(min=0.1, max=3600, help="seconds for a callback")] = 30,
     junit: Annotated[Path | None, typer.Option(help="write JUnit XML there")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
@@ -72,12 +79,14 @@ def conformance(  # noqa: PLR0917 - typer makes options of them
     Exit codes: 0 all holds, 1 something does not, 2 wrong options, 69 the gateway does not answer.
     """
     code = _province(url, province)
+    if callback_url and not _URL.fullmatch(callback_url):
+        raise typer.BadParameter("an http or https URL", param_hint="--callback-url")
     if protocol not in DIALECTS:
         raise typer.BadParameter(f"one of {', '.join(DIALECTS)}", param_hint="--protocol")
     try:
-        checks = selected(check or ())
+        checks = selected(protocol, check or ())
     except KeyError as unknown:
-        names = ", ".join(each.name for each in CHECKS)
+        names = ", ".join(each.name for each in selected(protocol))
         raise typer.BadParameter(f"{unknown} is none of {names}", param_hint="--check") from None
     catalogue = _catalogue()
     known = catalogue.provinces.get(code)
@@ -94,6 +103,9 @@ def conformance(  # noqa: PLR0917 - typer makes options of them
         parallel=parallel,
         rate_limit=rate_limit,
         idle_s=idle,
+        wait_s=wait,
+        callback_url=callback_url,
+        callback_port=callback_port,
     )
     try:
         with _progress(len(checks)) as progress:
@@ -101,6 +113,8 @@ def conformance(  # noqa: PLR0917 - typer makes options of them
     except NotReachable as error:
         typer.echo(f"{url} does not answer: {error}", err=True)
         raise typer.Exit(EX_UNAVAILABLE) from error
+    except OSError as error:
+        raise typer.BadParameter(f"{error}", param_hint="--callback-port") from error
     if junit is not None:
         junit.write_bytes(render.junit(report))
     if as_json:

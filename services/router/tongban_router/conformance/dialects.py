@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from tongban_router.conformance.messages import Dialect
 from tongban_router.conformance.options import Options
-from tongban_router.conformance.rest_dialect import RestDialect
+from tongban_router.conformance.rest_dialect import ReceiptDialect, RestDialect
 
 
-def _rest(options: Options) -> Dialect:
+def _rest(options: Options, _: str | None) -> Dialect:
     return RestDialect(
         options.url,
         province=options.province,
@@ -18,9 +18,23 @@ def _rest(options: Options) -> Dialect:
     )
 
 
-DIALECTS: dict[str, Callable[[Options], Dialect]] = {"rest": _rest}
+def _receipts(options: Options, callback_url: str | None) -> Dialect:
+    return ReceiptDialect(
+        options.url,
+        province=options.province,
+        secret=options.secret,
+        connect_timeout_s=options.connect_timeout_s,
+        callback_url=callback_url,
+    )
 
 
-def make_dialect(options: Options) -> Dialect:
-    """The dialect of `options.protocol`."""
-    return DIALECTS[options.protocol](options)
+DIALECTS: dict[str, Callable[[Options, str | None], Dialect]] = {
+    "rest": _rest,
+    "rest_callback": _receipts,
+}
+"""By protocol, as `catalogue/provinces.yaml` names it."""
+
+
+def make_dialect(options: Options, callback_url: str | None) -> Dialect:
+    """The dialect of `options.protocol`; `callback_url` is where this gateway is to call back."""
+    return DIALECTS[options.protocol](options, callback_url)

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 from aiolimiter import AsyncLimiter
 
+from tongban_router.conformance.listener import Listener
 from tongban_router.conformance.messages import Dialect, Message, Reply, Said
 from tongban_router.conformance.options import Example, Options
 from tongban_router.conformance.patient import PatientGateway, Times
@@ -39,9 +40,16 @@ class NoAnswer(Exception):
 class Kit:
     """One run's belongings. `run` is what its request ids begin with."""
 
-    def __init__(self, options: Options, dialect: Dialect, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        options: Options,
+        dialect: Dialect,
+        session: aiohttp.ClientSession,
+        listener: Listener,
+    ) -> None:
         self.options = options
         self.dialect = dialect
+        self.listener = listener
         self.times = Times()
         pace = _pace(options.rate_per_s)
         self.gateway: Gateway = PatientGateway(

@@ -77,8 +77,6 @@ class Dialect(Protocol):
 
     forgeries: frozenset[Forgery]
     """Those that this protocol can have."""
-    receipts: bool
-    """Whether a submission is answered with a receipt alone, and with a callback later."""
 
     def gateway(self, session: aiohttp.ClientSession, timeout_s: float) -> Gateway:
         """The connector's own class for this gateway."""

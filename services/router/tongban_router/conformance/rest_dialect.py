@@ -1,4 +1,4 @@
-"""Signed REST, with answers at once or with receipts, in the kit's words."""
+"""Signed REST, with answers at once or with receipts and callbacks, in the kit's words."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from yarl import URL
 
 from tongban_router.conformance.messages import Forgery, Message, NotBelieved, Reply, Said
 from tongban_router.connectors.gateway import Gateway
+from tongban_router.connectors.receipts import ReceiptGateway
 from tongban_router.connectors.rest import RestGateway
 from tongban_router.connectors.signing import (
     WINDOW_SECONDS,
@@ -28,7 +29,6 @@ class RestDialect:
     """See Dialect."""
 
     forgeries = frozenset(Forgery)
-    receipts = False
 
     def __init__(self, base: str, *, province: str, secret: str, connect_timeout_s: float) -> None:
         self._base = base.rstrip("/")
@@ -136,6 +136,40 @@ class RestDialect:
             return None
         said = _object(reply.body) or {}
         return f"{reply.status} {said.get('code', 'without a code')}"
+
+
+class ReceiptDialect(RestDialect):
+    """Signed REST in which a submission is answered with a receipt; see Dialect."""
+
+    def __init__(
+        self,
+        base: str,
+        *,
+        province: str,
+        secret: str,
+        connect_timeout_s: float,
+        callback_url: str | None,
+    ) -> None:
+        super().__init__(
+            base, province=province, secret=secret, connect_timeout_s=connect_timeout_s
+        )
+        self._callback_url = callback_url
+
+    def gateway(self, session: aiohttp.ClientSession, timeout_s: float) -> Gateway:
+        """See Dialect."""
+        return ReceiptGateway(
+            session,
+            self._base,
+            province=self._province,
+            secret=self._secret,
+            connect_timeout_s=self._connect_timeout_s,
+            timeout_s=timeout_s,
+            callback_url=self._callback_url,
+        )
+
+    def _body(self, application: dict[str, Any], act_before: float) -> dict[str, Any]:
+        body = super()._body(application, act_before)
+        return body if self._callback_url is None else {**body, "callback_url": self._callback_url}
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

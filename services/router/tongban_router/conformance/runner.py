@@ -10,6 +10,7 @@ import aiohttp
 from tongban_router.conformance.checks import Check
 from tongban_router.conformance.dialects import make_dialect
 from tongban_router.conformance.kit import GATEWAY_ERRORS, Kit, NoAnswer
+from tongban_router.conformance.listener import listening
 from tongban_router.conformance.messages import NotBelieved
 from tongban_router.conformance.options import Options
 from tongban_router.conformance.verdicts import (
@@ -36,12 +37,16 @@ async def examine(
 
     Raises:
         NotReachable
+        OSError: the port for callbacks is taken.
     """
     began = time.monotonic()
-    dialect = make_dialect(options)
     connector = aiohttp.TCPConnector(limit=0, limit_per_host=0)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        kit = Kit(options, dialect, session)
+    async with (
+        listening(options) as listener,
+        aiohttp.ClientSession(connector=connector) as session,
+    ):
+        dialect = make_dialect(options, listener.url)
+        kit = Kit(options, dialect, session, listener)
         await _reach(kit)
         verdicts: list[Verdict] = []
         try:

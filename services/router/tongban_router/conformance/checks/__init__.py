@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tongban_router.conformance.checks import (
     afterwards,
+    callbacks,
     contents,
     errors,
     look_ups,
@@ -29,6 +30,8 @@ class Check:
     name: str
     run: Callable[[Kit], Awaitable[str]]
     needs: tuple[str, ...] = ()
+    protocols: tuple[str, ...] = ()
+    """Those that have such a thing; empty: all."""
 
     @property
     def promise(self) -> str:
@@ -38,6 +41,7 @@ class Check:
 
 SIGNED = ("answers-signed",)
 KNOWN = ("look-up",)
+CALLING = ("rest_callback",)
 
 CHECKS = (
     Check("transport", timing.transport),
@@ -64,6 +68,9 @@ CHECKS = (
     Check("bad-request", errors.bad_request, ("unknown",)),
     Check("too-large", errors.too_large, ("unknown",)),
     Check("no-such-route", errors.no_such_route, SIGNED),
+    Check("receipt", callbacks.receipt, KNOWN, CALLING),
+    Check("callback", callbacks.callback, KNOWN, CALLING),
+    Check("callback-repeated", callbacks.callback_repeated, ("callback",), CALLING),
     Check("result", contents.result, KNOWN),
     Check("idle-connection", timing.idle_connection, SIGNED),
     Check("in-time", timing.in_time),
@@ -71,13 +78,15 @@ CHECKS = (
 )
 
 
-def selected(names: Iterable[str]) -> list[Check]:
-    """The checks of these names and what they need; all where none is named.
+def selected(protocol: str, names: Iterable[str] = ()) -> list[Check]:
+    """The checks of these names and what they need; all of the protocol where none is named.
 
     Raises:
         KeyError: there is no such check.
     """
-    by_name = {check.name: check for check in CHECKS}
+    by_name = {
+        check.name: check for check in CHECKS if not check.protocols or protocol in check.protocols
+    }
     wanted: set[str] = set()
 
     def want(name: str) -> None:
@@ -86,6 +95,6 @@ def selected(names: Iterable[str]) -> list[Check]:
             for needed in by_name[name].needs:
                 want(needed)
 
-    for name in names or by_name:
+    for name in tuple(names) or by_name:
         want(name)
     return [check for check in CHECKS if check.name in wanted]
