@@ -16,6 +16,12 @@ from tongban_router.conformance import render
 from tongban_router.conformance.checks import CHECKS, selected
 from tongban_router.conformance.options import NOBODY, TEST_ITEM, examples
 from tongban_router.conformance.verdicts import CleanUp, Outcome, Report, Verdict
+from tongban_router.connectors.signing import (
+    H_BODY_SIGNATURE,
+    H_SIGNATURE,
+    sign_request,
+    sign_response,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 URL = "http://127.0.0.1:1/p/340000"
@@ -76,6 +82,17 @@ def test_every_check_has_a_promise_and_needs_only_what_comes_before() -> None:
 def test_the_page_explains_every_check_and_no_other() -> None:
     explained = re.findall(r"^### `([a-z-]+)`", PAGE.read_text(), re.MULTILINE)
     assert explained == [check.name for check in CHECKS]
+
+
+def test_the_page_signs_its_example_rightly() -> None:
+    token, nonce, at = "0123456789abcdef" * 4, "conformance-1", 1767225600
+    target = "/p/340000/api/v1/applications/conformance-1"
+    asked = sign_request(token, method="GET", target=target, body=b"", timestamp=at, nonce=nonce)
+    body = b'{"code":"unknown"}'
+    said = sign_response(token, status=404, body=body, timestamp=at, nonce=nonce)
+    page = PAGE.read_text()
+    for signature in (asked[H_SIGNATURE], asked[H_BODY_SIGNATURE], said[H_BODY_SIGNATURE]):
+        assert signature in page
 
 
 def test_what_a_gateway_says_breaks_no_report() -> None:

@@ -75,9 +75,6 @@ class NotBelieved(Exception):
 class Dialect(Protocol):
     """A protocol, as far as the kit speaks it beside the connector's class."""
 
-    forgeries: frozenset[Forgery]
-    """Those that this protocol can have."""
-
     def gateway(self, session: aiohttp.ClientSession, timeout_s: float) -> Gateway:
         """The connector's own class for this gateway."""
 

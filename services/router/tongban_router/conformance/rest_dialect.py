@@ -28,8 +28,6 @@ _APPLICATIONS = "/applications"
 class RestDialect:
     """See Dialect."""
 
-    forgeries = frozenset(Forgery)
-
     def __init__(self, base: str, *, province: str, secret: str, connect_timeout_s: float) -> None:
         self._base = base.rstrip("/")
         self._province = province

@@ -42,6 +42,8 @@ class Check:
 SIGNED = ("answers-signed",)
 KNOWN = ("look-up",)
 CALLING = ("rest_callback",)
+ADDRESSED = ("rest", "rest_callback")
+"""What is asked for stands in the address; in SOAP it stands in the body."""
 
 CHECKS = (
     Check("transport", timing.transport),
@@ -53,7 +55,7 @@ CHECKS = (
     Check("wrong-key", signatures.refuses(Forgery.WRONG_KEY), ("unknown",)),
     Check("stale", signatures.refuses(Forgery.STALE), ("unknown",)),
     Check("altered-body", signatures.refuses(Forgery.ALTERED_BODY), ("unknown",)),
-    Check("altered-target", signatures.altered_target, ("submit",)),
+    Check("altered-target", signatures.altered_target, ("submit",), ADDRESSED),
     Check("replay", signatures.replay, ("submit",)),
     Check("repeat", submissions.repeat, KNOWN),
     Check("concurrent", submissions.concurrent, KNOWN),
