@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
@@ -67,9 +67,12 @@ class Fault(StrEnum):
     NO_RETRY_AFTER = "throttled without Retry-After"
 
 
-class _Refused(Exception):
+class Refusal(Exception):
+    """What is not done, and with what code."""
+
     def __init__(self, status: int, code: str, message: str = "") -> None:
         super().__init__(code)
+        self.code = code
         self.said: Said = status, {"code": code, "message": message or code}
 
 
@@ -103,7 +106,7 @@ class BrokenGateway:
         try:
             self._authenticate(request, body)
             status, said = await self._answer(request, body)
-        except _Refused as refused:
+        except Refusal as refused:
             status, said = refused.said
             if status == 429 and self.fault is not Fault.NO_RETRY_AFTER:
                 headers["Retry-After"] = "1"
@@ -142,7 +145,7 @@ class BrokenGateway:
                 return
             if self.fault is Fault.NO_CLOCK and error.code == "stale":
                 return
-            raise _Refused(401, error.code) from error
+            raise Refusal(401, error.code) from error
 
     def _verify(self, headers: Mapping[str, str], request: web.Request, body: bytes) -> None:
         stamp = verify_request(
@@ -156,25 +159,25 @@ class BrokenGateway:
     async def _answer(self, request: web.Request, body: bytes) -> Said:
         match request.method, request.path.split("/")[5:]:
             case "POST", ["applications"]:
-                return await self._submit(body)
+                return await self.submit(body)
             case "GET", ["applications", request_id]:
-                return self._look_up(request_id)
+                return self.look_up(request_id)
             case "POST", ["applications", request_id, "supplements"]:
-                return self._supplement(request_id)
+                return self.supplement(request_id)
             case "POST", ["applications", request_id, "withdrawal"]:
-                return self._withdraw(request_id)
+                return self.withdraw(request_id)
         if self.fault is Fault.UNKNOWN_EVERYWHERE:
-            raise _Refused(404, "unknown")
-        raise _Refused(404, "no_such_route")
+            raise Refusal(404, "unknown")
+        raise Refusal(404, "no_such_route")
 
-    async def _submit(self, body: bytes) -> Said:
+    async def submit(self, body: bytes) -> Said:
         limit = 64 * 1024 if self.fault is Fault.SMALL_BODIES else _LIMIT
         if len(body) > limit and self.fault is not Fault.ANY_SIZE:
-            raise _Refused(413, "too_large")
+            raise Refusal(413, "too_large")
         read = orjson.loads(body)
         if "item_code" not in read:
             where = "" if self.fault is Fault.NO_POINTER else "/item_code: "
-            raise _Refused(400, "bad_request", f"{where}a field is missing")
+            raise Refusal(400, "bad_request", f"{where}a field is missing")
         await self._work(read)
         request_id = read["request_id"]
         known = self.applications.get(request_id)
@@ -192,7 +195,7 @@ class BrokenGateway:
         act_before = read["act_before"] / 1000
         remaining = act_before - time.time()
         if remaining <= 0 and self.fault is not Fault.IGNORES_ACT_BEFORE:
-            raise _Refused(408, "too_late")
+            raise Refusal(408, "too_late")
         if self.fault is Fault.ACTS_LATE and remaining < 2:
             await asyncio.sleep(remaining + 0.75)
         if self.fault is Fault.RACES:
@@ -200,7 +203,7 @@ class BrokenGateway:
             try:
                 await asyncio.sleep(0.02)
                 if self._racing > 1:
-                    raise _Refused(500, "deadlock")
+                    raise Refusal(500, "deadlock")
             finally:
                 self._racing -= 1
 
@@ -218,44 +221,50 @@ class BrokenGateway:
                 name = "".join("?" if letter > "\uffff" else letter for letter in name)
             facts = [{"label": "姓名", "value": name}]
             made["result"] = {
-                "number": "N-1", "issuer": "省厅", "issued_on": "2026-03-02", "facts": facts,
+                "number": "N-1", "issuer": "省厅", "issued_on": "2026-03-02", "facts": facts, "table": None,
             }  # fmt: skip
         return made
 
-    def _look_up(self, request_id: str) -> Said:
+    def look_up(self, request_id: str) -> Said:
         now = time.monotonic()
         self._look_ups = [at for at in self._look_ups if at > now - 1]
         if len(self._look_ups) >= THROTTLE:
-            raise _Refused(429, "throttled")
+            raise Refusal(429, "throttled")
         self._look_ups.append(now)
         return 200, self._known(request_id)
 
     def _known(self, request_id: str) -> dict[str, Any]:
         if request_id not in self.applications or self.fault is Fault.FORGETS:
-            raise _Refused(404, "unknown")
+            raise Refusal(404, "unknown")
         return self.applications[request_id]
 
-    def _supplement(self, request_id: str) -> Said:
+    def supplement(self, request_id: str) -> Said:
         known = self._known(request_id)
         if self.fault is not Fault.TAKES_ANY_SUPPLEMENT:
-            raise _Refused(409, "not_awaited")
+            raise Refusal(409, "not_awaited")
         known["supplements"] += 1
         return 200, known
 
-    def _withdraw(self, request_id: str) -> Said:
+    def withdraw(self, request_id: str) -> Said:
         if self.fault is Fault.MAKES_UP and request_id not in self.applications:
             return 200, {"request_id": request_id, "state": "withdrawn", "withdrawn": True}
         known = self._known(request_id)
         if known["state"] == "completed" and self.fault is not Fault.WITHDRAWS_FINAL:
-            raise _Refused(409, "final")
+            raise Refusal(409, "final")
         if self.fault is Fault.WITHDRAWS_NOTHING:
             return 200, {**known, "withdrawn": True}
         known["withdrawn"] = True
         return 200, known
 
 
+class Served(Protocol):
+    """What can be served."""
+
+    def application(self) -> web.Application: ...
+
+
 @asynccontextmanager
-async def served(gateway: BrokenGateway) -> AsyncIterator[str]:
+async def served(gateway: Served) -> AsyncIterator[str]:
     """The address of a gateway in this process."""
     runner = web.AppRunner(gateway.application(), access_log=None)
     await runner.setup()

@@ -44,8 +44,8 @@ class BrokenReceipts(BrokenGateway):
         self.wrong = fault
         self._calls: set[asyncio.Task[None]] = set()
 
-    async def _submit(self, body: bytes) -> Said:
-        status, known = await super()._submit(body)
+    async def submit(self, body: bytes) -> Said:
+        status, known = await super().submit(body)
         read = orjson.loads(body)
         url = read.get("callback_url")
         if url and known["state"] == "completed" and self.wrong is not CallbackFault.SILENT:
@@ -56,8 +56,8 @@ class BrokenReceipts(BrokenGateway):
             return status, known
         return 202, {name: known[name] for name in ("request_id", "receipt")}
 
-    def _look_up(self, request_id: str) -> Said:
-        status, known = super()._look_up(request_id)
+    def look_up(self, request_id: str) -> Said:
+        status, known = super().look_up(request_id)
         if self.wrong is CallbackFault.OTHER_RECEIPT:
             return status, {**known, "receipt": "R-0"}
         return status, known

@@ -39,6 +39,9 @@ PROVINCES = {
     "140000": ("rest_callback", "honoured"),
     "150000": ("rest_callback", "`duplicate`"),
     "210000": ("rest_callback", "acts again"),
+    "220000": ("soap", "honoured"),
+    "230000": ("soap", "`duplicate`"),
+    "310000": ("soap", "acts again"),
 }
 """One of each protocol and manner: how it is spoken to, and what it does with a repeat."""
 EXAMPLES = (
@@ -72,7 +75,7 @@ async def reports(gateways: Simulation) -> dict[str, Report]:
 
     async def report(province: str, protocol: str) -> Report:
         options = Options(
-            url=f"{gateways.url}/p/{province}",
+            url=f"{gateways.url}/p/{province}{'/soap' if protocol == 'soap' else ''}",
             protocol=protocol,
             province=province,
             secret=SECRET,

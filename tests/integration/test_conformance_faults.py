@@ -16,6 +16,7 @@ from tests.integration.broken_gateway import (
     served,
 )
 from tests.integration.broken_receipts import BrokenReceipts, CallbackFault
+from tests.integration.broken_soap import BrokenSoap, SoapFault
 from tongban_router.conformance.checks import selected
 from tongban_router.conformance.options import NOBODY, Example, Options
 from tongban_router.conformance.runner import NotReachable, examine
@@ -63,6 +64,19 @@ CALLBACKS_FAILING: dict[CallbackFault, set[str]] = {
     CallbackFault.GIVES_UP: {"callback-repeated"},
     CallbackFault.SAME_NONCE: {"callback-repeated"},
     CallbackFault.NEW_NOTICE: {"callback-repeated"},
+}
+SOAP_FAILING: dict[tuple[SoapFault, Fault], set[str]] = {
+    (SoapFault.NONE, Fault.NONE): set(),
+    (SoapFault.UNSIGNED_ANSWERS, Fault.NONE): {"answers-signed"},
+    (SoapFault.CONFIRMS_ANOTHER, Fault.NONE): {"answers-signed"},
+    (SoapFault.HTML, Fault.NONE): {"answers-signed"},
+    (SoapFault.TOKEN_ALONE, Fault.NONE): {"unsigned", "altered-body"},
+    (SoapFault.REPLAYS, Fault.NONE): {"replay"},
+    (SoapFault.NONE, Fault.FORGETS): {"look-up"},
+    (SoapFault.NONE, Fault.WRONG_ID): {"submit"},
+    (SoapFault.NONE, Fault.IGNORES_ACT_BEFORE): {"too-late"},
+    (SoapFault.NONE, Fault.TWICE_IN_SILENCE): {"repeat"},
+    (SoapFault.NONE, Fault.WITHDRAWS_FINAL): {"withdraw-final"},
 }
 OPTIONS = Options(
     url="",
@@ -134,6 +148,30 @@ async def test_a_fault_of_callbacks_fails_where_it_should(
     notes = {verdict.name: verdict.note for verdict in report.verdicts}
     assert set(report.of(Outcome.FAILS)) == CALLBACKS_FAILING[fault], notes
     if fault is CallbackFault.NONE:
+        assert report.of(Outcome.SKIPPED) == []
+
+
+async def _spoken_to_in_soap(wrong: SoapFault, fault: Fault) -> Report:
+    options = replace(_options(fault), protocol="soap")
+    async with served(BrokenSoap(wrong, fault)) as url:
+        return await examine(replace(options, url=f"{url}/soap"), selected("soap"))
+
+
+@pytest.fixture(scope="module")
+async def in_soap() -> dict[tuple[SoapFault, Fault], Report]:
+    """All at the same time."""
+    results = await asyncio.gather(*(_spoken_to_in_soap(*each) for each in SOAP_FAILING))
+    return dict(zip(SOAP_FAILING, results, strict=True))
+
+
+@pytest.mark.parametrize("wrong", SOAP_FAILING)
+async def test_a_fault_in_soap_fails_where_it_should(
+    in_soap: dict[tuple[SoapFault, Fault], Report], wrong: tuple[SoapFault, Fault]
+) -> None:
+    report = in_soap[wrong]
+    notes = {verdict.name: verdict.note for verdict in report.verdicts}
+    assert set(report.of(Outcome.FAILS)) == SOAP_FAILING[wrong], notes
+    if wrong == (SoapFault.NONE, Fault.NONE):
         assert report.of(Outcome.SKIPPED) == []
 
 

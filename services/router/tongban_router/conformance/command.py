@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tongban_common.catalogue.catalogue import Catalogue
-from tongban_common.catalogue.loader import load as load_catalogue
-from tongban_common.cli.exit_codes import EX_UNAVAILABLE
 from tongban_common.settings import DEVELOPMENT_SECRET
 from tongban_router.conformance import render
-from tongban_router.conformance.checks import selected
-from tongban_router.conformance.dialects import DIALECTS
-from tongban_router.conformance.options import Options, examples
-from tongban_router.conformance.runner import NotReachable, examine
+from tongban_router.conformance.options import PROTOCOLS, Options
 
 _PROVINCE_IN_URL = re.compile(r"/([1-6][0-9]0000)(?:/|$)")
 _URL = re.compile(r"https?://[^/\s?#]+[^\s?#]*")
@@ -37,7 +27,7 @@ def conformance(  # noqa: PLR0917 - typer makes options of them
     url: Annotated[
         str, typer.Argument(help="the gateway's, as catalogue/provinces.yaml would have it")
     ],
-    protocol: Annotated[str, typer.Option(help="|".join(DIALECTS))],
+    protocol: Annotated[str, typer.Option(help="|".join(PROTOCOLS))],
     secret: Annotated[
         str, typer.Option(envvar="TONGBAN_GATEWAY_SECRET", help="tokens are derived from it")
     ] = DEVELOPMENT_SECRET,
@@ -81,25 +71,19 @@ def conformance(  # noqa: PLR0917 - typer makes options of them
     code = _province(url, province)
     if callback_url and not _URL.fullmatch(callback_url):
         raise typer.BadParameter("an http or https URL", param_hint="--callback-url")
-    if protocol not in DIALECTS:
-        raise typer.BadParameter(f"one of {', '.join(DIALECTS)}", param_hint="--protocol")
-    try:
-        checks = selected(protocol, check or ())
-    except KeyError as unknown:
-        names = ", ".join(each.name for each in selected(protocol))
-        raise typer.BadParameter(f"{unknown} is none of {names}", param_hint="--check") from None
-    catalogue = _catalogue()
-    known = catalogue.provinces.get(code)
-    limits = known.gateway if known else None
-    options = Options(
+    if protocol not in PROTOCOLS:
+        raise typer.BadParameter(f"one of {', '.join(PROTOCOLS)}", param_hint="--protocol")
+    if junit is not None and not junit.parent.is_dir():
+        raise typer.BadParameter(f"{junit.parent} is no directory", param_hint="--junit")
+    # Not before it is needed: what speaks the protocols takes a second to import.
+    from tongban_router.conformance.play import play  # noqa: PLC0415
+
+    asked = Options(
         url=url,
         protocol=protocol,
         province=code,
         secret=secret,
-        examples=examples(catalogue, code, item or []),
-        timeout_s=(timeout_ms or (limits.timeout_ms if limits else 10_000)) / 1000,
-        connect_timeout_s=(limits.connect_timeout_ms if limits else 2_000) / 1000,
-        rate_per_s=limits.rate_per_s if limits else 20,
+        examples=(),
         parallel=parallel,
         rate_limit=rate_limit,
         idle_s=idle,
@@ -107,14 +91,7 @@ def conformance(  # noqa: PLR0917 - typer makes options of them
         callback_url=callback_url,
         callback_port=callback_port,
     )
-    try:
-        with _progress(len(checks)) as progress:
-            report = asyncio.run(examine(options, checks, progress))
-    except NotReachable as error:
-        typer.echo(f"{url} does not answer: {error}", err=True)
-        raise typer.Exit(EX_UNAVAILABLE) from error
-    except OSError as error:
-        raise typer.BadParameter(f"{error}", param_hint="--callback-port") from error
+    report = play(asked, checks=check or (), items=item or (), timeout_ms=timeout_ms)
     if junit is not None:
         junit.write_bytes(render.junit(report))
     if as_json:
@@ -137,27 +114,3 @@ def _province(url: str, given: str | None) -> str:
             "the URL has no GB/T 2260 code: which province is it?", param_hint="--province"
         )
     return found[1]
-
-
-def _catalogue() -> Catalogue:
-    """The catalogue's examples and limits; without one there are made-up ones and defaults."""
-    try:
-        return load_catalogue()
-    except FileNotFoundError as none:
-        typer.echo(f"{none}; testing with a made-up application", err=True)
-        return Catalogue()
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[str, int], None]]:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description:24}"), BarColumn(), TimeElapsedColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task("connecting", total=total)
-
-        def report(name: str, over: int) -> None:
-            progress.update(task, description=name, completed=over)
-
-        yield report

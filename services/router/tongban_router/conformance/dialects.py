@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tongban_router.conformance.messages import Dialect
 from tongban_router.conformance.options import Options
 from tongban_router.conformance.rest_dialect import ReceiptDialect, RestDialect
+from tongban_router.conformance.soap_dialect import SoapDialect
 
 
 def _rest(options: Options, _: str | None) -> Dialect:
@@ -28,9 +29,19 @@ def _receipts(options: Options, callback_url: str | None) -> Dialect:
     )
 
 
+def _soap(options: Options, _: str | None) -> Dialect:
+    return SoapDialect(
+        options.url,
+        province=options.province,
+        secret=options.secret,
+        connect_timeout_s=options.connect_timeout_s,
+    )
+
+
 DIALECTS: dict[str, Callable[[Options, str | None], Dialect]] = {
     "rest": _rest,
     "rest_callback": _receipts,
+    "soap": _soap,
 }
 """By protocol, as `catalogue/provinces.yaml` names it."""
 

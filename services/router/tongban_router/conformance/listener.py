@@ -31,6 +31,10 @@ from tongban_router.connectors.signing import (
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
+class PortTaken(Exception):
+    """Nothing can listen there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """One callback to believe. `answered` is the HTTP status that it got."""
@@ -128,7 +132,7 @@ async def listening(options: Options) -> AsyncIterator[Listener]:
     none, and the listener's `url` is None.
 
     Raises:
-        OSError: the port is taken.
+        PortTaken
     """
     listener = Listener(options.province, options.secret)
     if options.protocol != "rest_callback":
@@ -144,7 +148,10 @@ async def listening(options: Options) -> AsyncIterator[Listener]:
         host = "0.0.0.0" if given else "127.0.0.1"  # noqa: S104 - the gateway is elsewhere
         port = options.callback_port or (given.port if given and given.port else 0)
         site = web.TCPSite(runner, host, port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            raise PortTaken(str(error)) from error
         base = str(given) if given else f"http://127.0.0.1:{runner.addresses[0][1]}"
         listener.url = callback_url(base, options.province)
         yield listener

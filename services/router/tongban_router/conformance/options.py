@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tongban_common.catalogue.catalogue import Catalogue
 from tongban_common.catalogue.models import Item, ItemKind
 
+PROTOCOLS = ("rest", "rest_callback", "soap")
+"""As `catalogue/provinces.yaml` names them."""
 TEST_ITEM = "conformance"
 """The item code of a province that keeps one for tests and whose catalogue entry we lack."""
 
@@ -39,7 +42,7 @@ NOBODY = {
 _MADE_UP = Example(TEST_ITEM, "一致性测试", ItemKind.HANDLE.value, NOBODY, {})
 
 
-def examples(catalogue: Catalogue, province: str, codes: list[str]) -> tuple[Example, ...]:
+def examples(catalogue: Catalogue, province: str, codes: Sequence[str]) -> tuple[Example, ...]:
     """The items to test with: those of `codes`, else one to handle and one to query.
 
     Several, since what is handled is more likely to stay open for a while, and what is queried to

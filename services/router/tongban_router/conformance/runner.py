@@ -37,7 +37,7 @@ async def examine(
 
     Raises:
         NotReachable
-        OSError: the port for callbacks is taken.
+        PortTaken: that for callbacks.
     """
     began = time.monotonic()
     connector = aiohttp.TCPConnector(limit=0, limit_per_host=0)
