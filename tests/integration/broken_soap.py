@@ -1,4 +1,4 @@
-"""The simulated provinces' SOAP front end before the books of a broken gateway, or broken itself."""
+"""The simulated SOAP front end before the books of a broken gateway, or broken itself."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +29,10 @@ from tongban_router.connectors.rest import MAX_ANSWER
 
 PREFIX = "conformance-"
 """What every test application's request id begins with; intake's begin with `r-`."""
+TRIES = 3
+"""New applications of each example, to find one in a state that is needed."""
+MOST_SILENCES = 3
+"""Calls in a row without an answer, after which no more are made to clear away."""
 FINAL = frozenset({GatewayState.COMPLETED, GatewayState.REJECTED})
 GATEWAY_ERRORS = (Down, Later, Unclear, Refused)
 
@@ -88,8 +92,26 @@ class Kit:
         """An `act_before` that no call here outlives."""
         return time.time() + self.options.patience_s + 2
 
-    async def submitted(self, example: Example | None = None) -> Answer:
-        """A fresh application, taken in; the answer says what a look-up knows of it then."""
+    async def one(self, fits: Callable[[Answer], bool]) -> Answer | None:
+        """An application that fits and was not withdrawn: one that is there, else a new one."""
+        for request_id in reversed(self._ids):
+            known = await self.gateway.look_up(request_id)
+            if known is not None and fits(known) and not withdrawn(known):
+                return known
+        return await self.fresh_one(fits, reversed(self.options.examples))
+
+    async def fresh_one(
+        self, fits: Callable[[Answer], bool], of: Iterable[Example]
+    ) -> Answer | None:
+        """A new application that fits, if a few tries with each of these examples bring one."""
+        for example in of:
+            for _ in range(TRIES):
+                known = await self._submitted(example)
+                if fits(known) and not withdrawn(known):
+                    return known
+        return None
+
+    async def _submitted(self, example: Example) -> Answer:
         request_id = self.fresh()
         await self.gateway.submit(self.application(request_id, example), act_before=self.soon())
         return await self.known(request_id)
@@ -161,18 +183,24 @@ class Kit:
     async def clean_up(self) -> CleanUp:
         """Withdraw what can be withdrawn."""
         done = CleanUp()
+        silences = 0
         for request_id in self._ids:
-            try:
-                await self._clear(request_id, done)
-            except GATEWAY_ERRORS:
-                done.left.append(request_id)
+            if silences < MOST_SILENCES:
+                try:
+                    await self._clear(request_id, done)
+                except GATEWAY_ERRORS as error:
+                    silences = silences + 1 if isinstance(error, Unclear | Down) else 0
+                else:
+                    silences = 0
+                    continue
+            done.left.append(request_id)
         return done
 
     async def _clear(self, request_id: str, done: CleanUp) -> None:
         known = await self.gateway.look_up(request_id)
         if known is None:
             return
-        if known.withdrawn or known.state is GatewayState.WITHDRAWN:
+        if withdrawn(known):
             done.withdrawn.append(request_id)
         elif known.state in FINAL:
             done.finished.append(request_id)
@@ -180,9 +208,10 @@ class Kit:
             await self.gateway.withdraw(request_id, act_before=self.soon())
             done.withdrawn.append(request_id)
 
-    def ids(self) -> Iterator[str]:
-        """All ids so far, the newest first."""
-        return reversed(self._ids)
+
+def withdrawn(answer: Answer) -> bool:
+    """Whether an application was taken back; protocols have two ways to say so."""
+    return answer.withdrawn or answer.state is GatewayState.WITHDRAWN
 
 
 def _pace(rate_per_s: float) -> AsyncLimiter:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from tongban_router.conformance.kit import FINAL, Kit
+from tongban_router.conformance.kit import FINAL, Kit, withdrawn
 from tongban_router.conformance.verdicts import DoesNotHold, NotTried
-from tongban_router.connectors.gateway import Answer, GatewayState, Refused
-
-TRIES = 3
-"""Applications of each example, to find one in a state that is needed."""
+from tongban_router.connectors.gateway import GatewayState, Refused
 
 
 async def supplement_not_awaited(kit: Kit) -> str:
@@ -39,12 +36,12 @@ async def withdraw_pending(kit: Kit) -> str:
         if (await kit.known(request_id)).state in FINAL:
             raise NotTried(f"{request_id} was decided just before") from refused
         raise DoesNotHold(f"{request_id} is open, and was not given back: {refused.code}") from None
-    if not _is_withdrawn(answer):
+    if not withdrawn(answer):
         raise DoesNotHold(f"the answer to the withdrawal does not say so: {answer.state}")
-    if not _is_withdrawn(await kit.known(request_id)):
+    if not withdrawn(await kit.known(request_id)):
         raise DoesNotHold("the look-up does not know of the withdrawal")
     again = await _again(kit, request_id)
-    if not _is_withdrawn(await kit.known(request_id)):
+    if not withdrawn(await kit.known(request_id)):
         raise DoesNotHold("withdrawn again, it is not withdrawn any more")
     return f"{request_id} was; again: {again}"
 
@@ -65,7 +62,7 @@ async def withdraw_final(kit: Kit) -> str:
         await kit.gateway.withdraw(request_id, act_before=kit.soon())
     except Refused as refused:
         code = refused.code
-    if _is_withdrawn(await kit.known(request_id)):
+    if withdrawn(await kit.known(request_id)):
         raise DoesNotHold(f"{request_id} was decided, and is withdrawn now")
     if not code:
         raise DoesNotHold(f"{request_id} was decided; its withdrawal was answered as done")
@@ -83,33 +80,21 @@ async def withdraw_unknown(kit: Kit) -> str:
     raise DoesNotHold(f"the withdrawal of {request_id}, which was never sent, was answered as done")
 
 
-def _is_withdrawn(answer: Answer) -> bool:
-    return answer.withdrawn or answer.state is GatewayState.WITHDRAWN
-
-
 def _agreed(code: str, agreed: str) -> str:
     return f"refused as `{code}`" + ("" if code == agreed else f"; `{agreed}` is agreed")
 
 
 async def _pending(kit: Kit) -> str:
-    """An application that waits to be decided."""
-    for example in kit.options.examples:
-        for _ in range(TRIES):
-            answer = await kit.submitted(example)
-            if answer.state not in FINAL and not _is_withdrawn(answer):
-                return answer.request_id
-    raise NotTried("every test application was decided at once: none was open to be taken back")
+    """An application that waits to be decided: a new one, the others may have been used up."""
+    found = await kit.fresh_one(lambda answer: answer.state not in FINAL, kit.options.examples)
+    if found is None:
+        raise NotTried("every test application was decided at once: none was open to be taken back")
+    return found.request_id
 
 
 async def _finished(kit: Kit) -> str:
-    """An application that is decided: one that is there already, else a new one."""
-    for request_id in kit.ids():
-        known = await kit.gateway.look_up(request_id)
-        if known is not None and known.state in FINAL and not _is_withdrawn(known):
-            return request_id
-    for example in reversed(kit.options.examples):
-        for _ in range(TRIES):
-            answer = await kit.submitted(example)
-            if answer.state in FINAL:
-                return answer.request_id
-    raise NotTried("no test application was decided while the kit ran")
+    """An application that is decided."""
+    found = await kit.one(lambda answer: answer.state in FINAL)
+    if found is None:
+        raise NotTried("no test application was decided while the kit ran")
+    return found.request_id

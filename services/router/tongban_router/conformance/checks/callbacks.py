@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tongban_router.conformance.checks.afterwards import TRIES
-from tongban_router.conformance.kit import FINAL, Kit
+from tongban_router.conformance.kit import FINAL, TRIES, Kit
 from tongban_router.conformance.listener import Heard
 from tongban_router.conformance.verdicts import DoesNotHold, NotTried
 

@@ -41,13 +41,11 @@ async def large_form(kit: Kit) -> str:
 
 async def result(kit: Kit) -> str:
     """What is completed has its result: what is printed or shown is made of nothing else."""
-    for request_id in kit.ids():
-        known = await kit.gateway.look_up(request_id)
-        if known is None or known.state is not GatewayState.COMPLETED or known.withdrawn:
-            continue
-        if known.result is None:
-            raise DoesNotHold(f"{request_id} is completed and has no result")
-        if not (known.result.number and known.result.issuer and known.result.issued_on):
-            raise DoesNotHold(f"the result of {request_id} lacks its number, issuer or date")
-        return f"{request_id} has one, with {len(known.result.facts)} facts"
-    raise NotTried("no test application was completed while the kit ran")
+    known = await kit.one(lambda answer: answer.state is GatewayState.COMPLETED)
+    if known is None:
+        raise NotTried("no test application was completed while the kit ran")
+    if known.result is None:
+        raise DoesNotHold(f"{known.request_id} is completed and has no result")
+    if not (known.result.number and known.result.issuer and known.result.issued_on):
+        raise DoesNotHold(f"the result of {known.request_id} lacks its number, issuer or date")
+    return f"{known.request_id} has one, with {len(known.result.facts)} facts"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tongban_router.conformance.kit import Kit
+from tongban_router.conformance.kit import Kit, withdrawn
 from tongban_router.conformance.verdicts import DoesNotHold
-from tongban_router.connectors.gateway import GatewayState
 
 
 async def unknown(kit: Kit) -> str:
@@ -21,6 +20,6 @@ async def look_up(kit: Kit) -> str:
     again = await kit.known(kit.first)
     if known.receipt != again.receipt:
         raise DoesNotHold(f"two look-ups, two receipts: {known.receipt} and {again.receipt}")
-    if known.withdrawn or known.state is GatewayState.WITHDRAWN:
+    if withdrawn(known):
         raise DoesNotHold("it is withdrawn, and nobody withdrew it")
     return f"{known.state}, receipt {known.receipt or 'without a number'}"

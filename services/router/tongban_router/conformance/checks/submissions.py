@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tongban_router.conformance.kit import Kit
+from tongban_router.conformance.kit import Kit, withdrawn
 from tongban_router.conformance.messages import Said
 from tongban_router.conformance.verdicts import DoesNotHold
 from tongban_router.conformance.wire import send_and_cut
-from tongban_router.connectors.gateway import Answer, GatewayState, Refused
+from tongban_router.connectors.gateway import Answer, Refused
 
 _STATES = "accepted, needs_supplement, completed or rejected"
 
@@ -19,7 +19,7 @@ async def submit(kit: Kit) -> str:
     request_id = kit.fresh()
     application = kit.application(request_id)
     answer = await kit.gateway.submit(application, act_before=kit.soon())
-    if answer.withdrawn or answer.state is GatewayState.WITHDRAWN:
+    if withdrawn(answer):
         raise DoesNotHold(f"a new application is {answer.state}, not {_STATES}")
     kit.first = request_id
     return f"{answer.state}, receipt {answer.receipt or 'without a number'}"
