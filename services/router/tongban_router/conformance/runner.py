@@ -76,12 +76,24 @@ async def _reach(kit: Kit) -> None:
 
 async def _carry_out(check: Check, kit: Kit, before: Sequence[Verdict]) -> Verdict:
     began = time.monotonic()
-    held = {verdict.name for verdict in before if verdict.outcome is Outcome.HOLDS}
-    if lacking := [name for name in check.needs if name not in held]:
-        outcome, note = Outcome.SKIPPED, f"tells nothing where {', '.join(lacking)} does not hold"
+    if lacking := _lacking(check, before):
+        outcome, note = Outcome.SKIPPED, f"needs {', '.join(lacking)}"
     else:
         outcome, note = await _outcome(check, kit)
-    return Verdict(check.name, outcome, note, check.promise, time.monotonic() - began)
+    seconds = time.monotonic() - began
+    return Verdict(check.name, outcome, note, check.promise, seconds, tuple(lacking))
+
+
+def _lacking(check: Check, before: Sequence[Verdict]) -> list[str]:
+    """What has to be mended before a check tells anything: what it needs, and what that lacked."""
+    outcomes = {verdict.name: verdict for verdict in before}
+    lacking: list[str] = []
+    for name in check.needs:
+        needed = outcomes[name]
+        if needed.outcome is Outcome.HOLDS:
+            continue
+        lacking += needed.lacking or (name,)
+    return list(dict.fromkeys(lacking))
 
 
 async def _outcome(check: Check, kit: Kit) -> tuple[Outcome, str]:

@@ -24,13 +24,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One check's outcome. `note` is what was seen; `promise` what of the connector rests on it."""
+    """One check's outcome. `note` is what was seen; `promise` what of the connector rests on it;
+    `lacking` the checks whose failure kept it from being tried."""
 
     name: str
     outcome: Outcome
     note: str
     promise: str
     seconds: float
+    lacking: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
