@@ -6,6 +6,7 @@ Without a fault it is right: what is queried is completed at once, what is handl
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 import orjson
 from aiohttp import web
 
+from tests.integration.simulation_kit import pdf
 from tongban_router.connectors.signing import (
     H_BODY_SIGNATURE,
     H_NONCE,
@@ -29,6 +31,7 @@ PROVINCE = "340000"
 TOKEN = province_token(SECRET, PROVINCE)
 THROTTLE = 100
 """Look-ups a second."""
+PDF = pdf()
 _LIMIT = 1024 * 1024
 
 Said = tuple[int, dict[str, Any]]
@@ -62,6 +65,8 @@ class Fault(StrEnum):
     NO_POINTER = "a bad request is not told where"
     UNKNOWN_EVERYWHERE = "calls that do not exist say `unknown`"
     NO_RESULT = "completed without a result"
+    OTHER_DOCUMENT = "a document is not the one that was announced"
+    BEHIND = "its clock is a minute behind"
     SLOW = "answers take longer than they may"
     ENDS_IDLE = "idle connections end under the next message"
     NO_RETRY_AFTER = "throttled without Retry-After"
@@ -112,10 +117,11 @@ class BrokenGateway:
                 headers["Retry-After"] = "1"
         if said.get("code") == "unknown" and self.fault is Fault.BARE_404:
             return web.Response(status=404)
-        content = orjson.dumps(said)
-        return web.Response(
-            status=status, body=content, headers=headers | self._signature(request, status, content)
-        )
+        content, kind = orjson.dumps(said), "application/json"
+        if status == 200 and "pdf" in said:
+            content, kind = PDF, "application/pdf"
+        headers |= self._signature(request, status, content)
+        return web.Response(status=status, body=content, headers=headers, content_type=kind)
 
     def _idle(self, request: web.Request) -> bool:
         if self.fault is not Fault.ENDS_IDLE:
@@ -130,9 +136,8 @@ class BrokenGateway:
         nonce = request.headers.get(H_NONCE, "")
         if self.fault is Fault.OLD_NONCE:
             nonce = "a-nonce-of-its-own"
-        return sign_response(
-            TOKEN, status=status, body=content, timestamp=int(time.time()), nonce=nonce
-        )
+        at = int(time.time()) - (60 if self.fault is Fault.BEHIND else 0)
+        return sign_response(TOKEN, status=status, body=content, timestamp=at, nonce=nonce)
 
     def _authenticate(self, request: web.Request, body: bytes) -> None:
         if self.fault is Fault.BELIEVES_ANYONE:
@@ -162,6 +167,8 @@ class BrokenGateway:
                 return await self.submit(body)
             case "GET", ["applications", request_id]:
                 return self.look_up(request_id)
+            case "GET", ["applications", _, "documents", "paper"]:
+                return 200, {"pdf": True}
             case "POST", ["applications", request_id, "supplements"]:
                 return self.supplement(request_id)
             case "POST", ["applications", request_id, "withdrawal"]:
@@ -221,9 +228,18 @@ class BrokenGateway:
                 name = "".join("?" if letter > "\uffff" else letter for letter in name)
             facts = [{"label": "姓名", "value": name}]
             made["result"] = {
-                "number": "N-1", "issuer": "省厅", "issued_on": "2026-03-02", "facts": facts, "table": None,
+                "number": "N-1", "issuer": "省厅", "issued_on": "2026-03-02", "facts": facts,
+                "table": None,
             }  # fmt: skip
+            # Elsewhere there are none: looking into one takes a process.
+            if read["kind"] == "print" and self.fault in (Fault.NONE, Fault.OTHER_DOCUMENT):
+                made["documents"] = [self._paper()]
         return made
+
+    def _paper(self) -> dict[str, Any]:
+        other = PDF + b"another" if self.fault is Fault.OTHER_DOCUMENT else PDF
+        digest = hashlib.sha256(other).hexdigest()
+        return {"name": "paper", "title": "证明", "sha256": digest, "size": len(PDF)}
 
     def look_up(self, request_id: str) -> Said:
         now = time.monotonic()

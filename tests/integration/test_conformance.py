@@ -30,8 +30,9 @@ from tongban_router.conformance.runner import examine
 from tongban_router.conformance.verdicts import Outcome, Report
 
 MONDAY = datetime(2026, 3, 2, 10, 0, tzinfo=CHINA)
-CHANCE = {"withdraw-final", "result", "callback", "callback-repeated"}
-"""One in ten queries is not answered at once, so that once in a thousand times none is."""
+CHANCE = {"withdraw-final", "result", "callback", "callback-repeated", "document"}
+"""One in ten queries is not answered at once, so that once in a thousand times none is; and a third
+of the provinces make documents of their own."""
 PROVINCES = {
     HONOURS: ("rest", "honoured"),
     REFUSES: ("rest", "`duplicate`"),
@@ -46,7 +47,8 @@ PROVINCES = {
 """One of each protocol and manner: how it is spoken to, and what it does with a repeat."""
 EXAMPLES = (
     Example("1", "社保卡临时挂失", "handle", NOBODY, {}),
-    Example("2", "医保账户查询", "query", NOBODY, {}),
+    Example("2", "社保缴费证明", "print", NOBODY, {}),
+    Example("3", "医保账户查询", "query", NOBODY, {}),
 )
 
 

@@ -50,6 +50,8 @@ FAILING: dict[Fault, set[str]] = {
     Fault.NO_POINTER: {"bad-request"},
     Fault.UNKNOWN_EVERYWHERE: {"no-such-route"},
     Fault.NO_RESULT: {"result"},
+    Fault.OTHER_DOCUMENT: {"document"},
+    Fault.BEHIND: {"clock"},
     Fault.SLOW: {"in-time"},
     Fault.ENDS_IDLE: {"idle-connection"},
     Fault.NO_RETRY_AFTER: {"throttling"},
@@ -85,7 +87,8 @@ OPTIONS = Options(
     secret=SECRET,
     examples=(
         Example("1", "社保卡临时挂失", "handle", NOBODY, {}),
-        Example("2", "医保账户查询", "query", NOBODY, {}),
+        Example("2", "社保缴费证明", "print", NOBODY, {}),
+        Example("3", "医保账户查询", "query", NOBODY, {}),
     ),
     parallel=4,
     idle_s=1.0,

@@ -12,20 +12,18 @@ import aiohttp
 from aiolimiter import AsyncLimiter
 
 from tongban_router.conformance.listener import Listener
-from tongban_router.conformance.messages import Dialect, Message, Reply, Said
+from tongban_router.conformance.messages import LONGEST_ANSWER, Dialect, Message, Reply, Said
 from tongban_router.conformance.options import Example, Options
 from tongban_router.conformance.patient import PatientGateway, Times
 from tongban_router.conformance.verdicts import CleanUp, DoesNotHold
 from tongban_router.connectors.gateway import (
     Answer,
     Down,
-    Gateway,
     GatewayState,
     Later,
     Refused,
     Unclear,
 )
-from tongban_router.connectors.rest import MAX_ANSWER
 
 PREFIX = "conformance-"
 """What every test application's request id begins with; intake's begin with `r-`."""
@@ -56,7 +54,7 @@ class Kit:
         self.listener = listener
         self.times = Times()
         pace = _pace(options.rate_per_s)
-        self.gateway: Gateway = PatientGateway(
+        self.gateway = PatientGateway(
             dialect.gateway(session, options.patience_s), self.times, pace
         )
         self.run = f"{PREFIX}{datetime.now(UTC):%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
@@ -94,11 +92,16 @@ class Kit:
 
     async def one(self, fits: Callable[[Answer], bool]) -> Answer | None:
         """An application that fits and was not withdrawn: one that is there, else a new one."""
+        found = await self.known_one(fits)
+        return found or await self.fresh_one(fits, reversed(self.options.examples))
+
+    async def known_one(self, fits: Callable[[Answer], bool]) -> Answer | None:
+        """As `one`, of those that are there; the newest first."""
         for request_id in reversed(self._ids):
             known = await self.gateway.look_up(request_id)
             if known is not None and fits(known) and not withdrawn(known):
                 return known
-        return await self.fresh_one(fits, reversed(self.options.examples))
+        return None
 
     async def fresh_one(
         self, fits: Callable[[Answer], bool], of: Iterable[Example]
@@ -155,13 +158,13 @@ class Kit:
                 timeout=aiohttp.ClientTimeout(total=self.options.patience_s),
                 allow_redirects=False,
             ) as response:
-                body = await response.content.read(MAX_ANSWER + 1)
-                while len(body) <= MAX_ANSWER and (more := await response.content.read(65536)):
+                body = await response.content.read(LONGEST_ANSWER + 1)
+                while len(body) <= LONGEST_ANSWER and (more := await response.content.read(65536)):
                     body += more
         except (aiohttp.ClientError, TimeoutError) as error:
             raise NoAnswer(f"no answer: {type(error).__name__}") from error
-        if len(body) > MAX_ANSWER:
-            raise NoAnswer(f"an answer of over {MAX_ANSWER} bytes")
+        if len(body) > LONGEST_ANSWER:
+            raise NoAnswer(f"an answer of over {LONGEST_ANSWER} bytes")
         return Reply(response.status, response.headers, body, time.monotonic() - began)
 
     async def ask(self, message: Message, what: str) -> Said:

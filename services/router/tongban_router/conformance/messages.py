@@ -18,6 +18,8 @@ from tongban_router.connectors.gateway import Gateway
 
 OWN_LIMIT = 256 * 1024
 """Bytes: what intake takes from a kiosk, so what a form can grow to."""
+LONGEST_ANSWER = 1024 * 1024
+"""Bytes of an answer that are read at all; a connector believes fewer."""
 GATEWAY_LIMIT = 1024 * 1024
 """Bytes of a message beyond which a gateway is to refuse it."""
 
@@ -66,6 +68,8 @@ class Said:
     message: str = ""
     receipt: str | None = None
     retry_after_s: float | None = None
+    said_at: float = 0.0
+    """The gateway's own wall clock, Unix seconds."""
 
 
 class NotBelieved(Exception):

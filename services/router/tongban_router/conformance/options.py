@@ -43,16 +43,16 @@ _MADE_UP = Example(TEST_ITEM, "一致性测试", ItemKind.HANDLE.value, NOBODY, 
 
 
 def examples(catalogue: Catalogue, province: str, codes: Sequence[str]) -> tuple[Example, ...]:
-    """The items to test with: those of `codes`, else one to handle and one to query.
+    """The items to test with: those of `codes`, else one each to handle, to print and to query.
 
     Several, since what is handled is more likely to stay open for a while, and what is queried to
-    be finished at once, and both are needed. A code that the catalogue does not have (e.g.
-    `conformance`) goes with an applicant who is nobody and an empty form.
+    be finished at once, and both are needed; that is their order. A code that the catalogue does
+    not have (e.g. `conformance`) goes with an applicant who is nobody and an empty form.
     """
     if codes:
         return tuple(_example(catalogue, code) for code in codes)
     found: list[Example] = []
-    for kind in (ItemKind.HANDLE, ItemKind.QUERY):
+    for kind in (ItemKind.HANDLE, ItemKind.PRINT, ItemKind.QUERY):
         fitting = catalogue.filter(province=province, kind=kind.value, audience="person")
         found += [Example.of(item) for item in fitting[:1]]
     return tuple(found) or (_MADE_UP,)
@@ -95,4 +95,4 @@ class Options:
     def patience_s(self) -> float:
         """How long the kit itself waits for an answer: longer than a connector would, so that one
         slow answer is told as slow, and not as a dozen things that do not hold."""
-        return max(3 * self.timeout_s, 5.0)
+        return max(3 * self.timeout_s, 15.0)

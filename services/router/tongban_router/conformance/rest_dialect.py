@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -15,6 +17,7 @@ from tongban_router.connectors.gateway import Gateway
 from tongban_router.connectors.receipts import ReceiptGateway
 from tongban_router.connectors.rest import RestGateway
 from tongban_router.connectors.signing import (
+    H_TIMESTAMP,
     WINDOW_SECONDS,
     SignatureError,
     province_token,
@@ -126,6 +129,7 @@ class RestDialect:
             message=str(said.get("message", "")),
             receipt=receipt if isinstance(receipt, str) else None,
             retry_after_s=_seconds(reply.headers.get("Retry-After")),
+            said_at=float(reply.headers[H_TIMESTAMP]),
         )
 
     def distrust(self, reply: Reply) -> str | None:
@@ -179,7 +183,13 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 
 def _seconds(text: str | None) -> float | None:
+    """What a Retry-After says: seconds, or a date of HTTP."""
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit():
+        return float(text)
     try:
-        return None if text is None else float(text)
+        at = parsedate_to_datetime(text)
     except ValueError:
         return None
+    return max(0.0, at.replace(tzinfo=at.tzinfo or UTC).timestamp() - time.time())

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-import aiohttp
-
 from tongban_router.conformance.checks import Check
 from tongban_router.conformance.dialects import make_dialect
 from tongban_router.conformance.kit import GATEWAY_ERRORS, Kit, NoAnswer
@@ -20,7 +18,8 @@ from tongban_router.conformance.verdicts import (
     Report,
     Verdict,
 )
-from tongban_router.connectors.gateway import Down, Later, Refused, Unclear
+from tongban_router.connectors.gateway import Barred, Broken, Down, Later, Refused, Unclear
+from tongban_router.connectors.rest import session
 
 Progress = Callable[[str, int], None]
 """Told the name of the check that begins, and how many are over."""
@@ -40,13 +39,8 @@ async def examine(
         PortTaken: that for callbacks.
     """
     began = time.monotonic()
-    connector = aiohttp.TCPConnector(limit=0, limit_per_host=0)
-    async with (
-        listening(options) as listener,
-        aiohttp.ClientSession(connector=connector) as session,
-    ):
-        dialect = make_dialect(options, listener.url)
-        kit = Kit(options, dialect, session, listener)
+    async with listening(options) as listener, session() as shared:
+        kit = Kit(options, make_dialect(options, listener.url), shared, listener)
         await _reach(kit)
         verdicts: list[Verdict] = []
         try:
@@ -109,13 +103,20 @@ def _told(seen: Exception) -> str:
     match seen:
         case Later():
             return f"{seen.cause} for {seen.after_s:g} s: try it while the gateway is open"
-        case Refused():
-            return f"refused: {seen.code}"
-        case Unclear() | Down():
-            return f"unclear to a connector: {seen}"
-        case NotBelieved():
-            return f"an answer to disbelieve: {seen}"
         case DoesNotHold() | NoAnswer():
             return str(seen)
-        case _:
+        case OSError():
             return f"the connection failed: {type(seen).__name__}"
+        case _:
+            words = next(words for kind, words in _WORDS.items() if isinstance(seen, kind))
+            return f"{words}: {seen}"
+
+
+_WORDS: dict[type[Exception], str] = {  # those that are more special come first
+    Barred: "it refuses us, and not the request",
+    Down: "no connection",
+    Broken: "an answer to disbelieve",
+    Unclear: "unclear to a connector",
+    Refused: "refused",
+    NotBelieved: "an answer to disbelieve",
+}

@@ -32,6 +32,7 @@ from tongban_router.connectors.soap_envelope import (
     ENV,
     PROVINCE,
     WSA,
+    WSU,
     Element,
     Malformed,
     parts_of,
@@ -166,6 +167,8 @@ class SoapDialect:
             raise NotBelieved(f"{reply.status} that is not signed for it: {error}") from None
         content = envelope.content
         code = _code(content)
+        # check_answer has read it already, so it is there and a moment.
+        created = envelope.security.findtext(f"{{{WSU}}}Timestamp/{{{WSU}}}Created") or ""
         retry_after = content.findtext(f".//{{{PROVINCE}}}retryAfterSeconds")
         return Said(
             code="ok" if code is None else code,
@@ -173,6 +176,7 @@ class SoapDialect:
             message=content.findtext(f".//{{{PROVINCE}}}message") or "",
             receipt=content.findtext(f".//{{{PROVINCE}}}receipt"),
             retry_after_s=float(retry_after) if retry_after and retry_after.isdigit() else None,
+            said_at=datetime.fromisoformat(created).timestamp(),
         )
 
     def distrust(self, reply: Reply) -> str | None:

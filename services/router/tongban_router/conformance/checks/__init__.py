@@ -42,8 +42,8 @@ class Check:
 SIGNED = ("answers-signed",)
 KNOWN = ("look-up",)
 CALLING = ("rest_callback",)
-ADDRESSED = ("rest", "rest_callback")
-"""What is asked for stands in the address; in SOAP it stands in the body."""
+OVER_REST = ("rest", "rest_callback")
+"""Where what is asked for stands in the address, and documents can be fetched."""
 
 CHECKS = (
     Check("transport", timing.transport),
@@ -51,16 +51,17 @@ CHECKS = (
     Check("unknown", look_ups.unknown, SIGNED),
     Check("submit", submissions.submit, SIGNED),
     Check("look-up", look_ups.look_up, ("submit",)),
+    Check("clock", timing.clock, KNOWN),
     Check("unsigned", signatures.refuses(Forgery.UNSIGNED), ("unknown",)),
     Check("wrong-key", signatures.refuses(Forgery.WRONG_KEY), ("unknown",)),
     Check("stale", signatures.refuses(Forgery.STALE), ("unknown",)),
     Check("altered-body", signatures.refuses(Forgery.ALTERED_BODY), ("unknown",)),
-    Check("altered-target", signatures.altered_target, ("submit",), ADDRESSED),
+    Check("altered-target", signatures.altered_target, ("submit",), OVER_REST),
     Check("replay", signatures.replay, ("submit",)),
     Check("repeat", submissions.repeat, KNOWN),
     Check("concurrent", submissions.concurrent, KNOWN),
-    Check("too-late", submissions.too_late, ("unknown",)),
-    Check("cut-off", submissions.cut_off, ("unknown", "look-up")),
+    Check("too-late", submissions.too_late, ("unknown", "clock")),
+    Check("cut-off", submissions.cut_off, ("unknown", "clock")),
     Check("unicode", contents.unicode_names, KNOWN),
     Check("large-form", contents.large_form, KNOWN),
     Check("supplement-not-awaited", afterwards.supplement_not_awaited, KNOWN),
@@ -74,6 +75,7 @@ CHECKS = (
     Check("callback", callbacks.callback, KNOWN, CALLING),
     Check("callback-repeated", callbacks.callback_repeated, ("callback",), CALLING),
     Check("result", contents.result, KNOWN),
+    Check("document", contents.document, KNOWN, OVER_REST),
     Check("idle-connection", timing.idle_connection, SIGNED),
     Check("in-time", timing.in_time),
     Check("throttling", timing.throttling, SIGNED),

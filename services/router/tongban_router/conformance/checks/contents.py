@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+
+from tongban_common.catalogue.models import ItemKind
 from tongban_router.conformance.kit import Kit
 from tongban_router.conformance.messages import OWN_LIMIT
 from tongban_router.conformance.verdicts import DoesNotHold, NotTried
-from tongban_router.connectors.gateway import GatewayState
+from tongban_router.connectors.gateway import Answer, GatewayState
+from tongban_router.connectors.inspector import Inspector, NotAPdf
 
+INSPECTION_S = 60.0
+"""For a reader to be started and to read one document; the product's own limit is less."""
 NAME = "𠮷㛃·麦麦提"
 """With a letter beyond the first plane, one of extension A, and the dot of transcribed names."""
 
@@ -49,3 +55,27 @@ async def result(kit: Kit) -> str:
     if not (known.result.number and known.result.issuer and known.result.issued_on):
         raise DoesNotHold(f"the result of {known.request_id} lacks its number, issuer or date")
     return f"{known.request_id} has one, with {len(known.result.facts)} facts"
+
+
+async def document(kit: Kit) -> str:
+    """A document that the province made is what its answer announced, and can be printed."""
+    known = await kit.known_one(_with_document)
+    if known is None:
+        prints = [each for each in kit.options.examples if each.kind == ItemKind.PRINT.value]
+        known = await kit.fresh_one(_with_document, prints)
+    if known is None:
+        raise NotTried("nothing that was completed came with a document: we make it ourselves")
+    offered = known.documents[0]
+    pdf = await kit.gateway.fetch(known.request_id, offered)
+    if len(pdf) != offered.size or hashlib.sha256(pdf).hexdigest() != offered.sha256:
+        raise DoesNotHold(f"{offered.name} of {known.request_id} is not what was announced")
+    try:
+        async with Inspector(1, timeout_s=INSPECTION_S) as inspector:
+            pages = await inspector.pages(pdf)
+    except NotAPdf as error:
+        raise DoesNotHold(f"{offered.name} of {known.request_id}: {error}") from error
+    return f"{offered.name} of {known.request_id}: {len(pdf)} bytes, pages {pages}"
+
+
+def _with_document(answer: Answer) -> bool:
+    return answer.state is GatewayState.COMPLETED and bool(answer.documents)

@@ -9,7 +9,7 @@ from tongban_router.conformance.kit import Kit, withdrawn
 from tongban_router.conformance.messages import Said
 from tongban_router.conformance.verdicts import DoesNotHold
 from tongban_router.conformance.wire import send_and_cut
-from tongban_router.connectors.gateway import Answer, Refused
+from tongban_router.connectors.gateway import Answer, Barred, Refused
 
 _STATES = "accepted, needs_supplement, completed or rejected"
 
@@ -94,13 +94,15 @@ async def too_late(kit: Kit) -> str:
     code = ""
     try:
         await kit.gateway.submit(kit.application(request_id), act_before=time.time() - 1)
+    except Barred as barred:
+        code = str(barred)
     except Refused as refused:
         code = refused.code
     await kit.without_effect(request_id, "a submission whose `act_before` had passed")
     if not code:
         raise DoesNotHold("a submission whose `act_before` had passed was answered as taken in")
     if code != "too_late":
-        raise DoesNotHold(f"refused with {code}; `too_late` is agreed, and is asked about again")
+        raise DoesNotHold(f"refused with {code}; `too_late` is agreed: our clocks differ")
     return "refused as `too_late`"
 
 

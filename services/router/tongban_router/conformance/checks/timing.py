@@ -14,6 +14,8 @@ from tongban_router.conformance.wire import connect
 
 AT_ONCE = 50
 """Look-ups under way at the same time while a throttling is provoked."""
+CLOCK_S = 5.0
+"""What clocks may differ by. REST tells whole seconds, and answers take a while."""
 
 
 async def transport(kit: Kit) -> str:
@@ -45,6 +47,19 @@ async def in_time(kit: Kit) -> str:
     if max(slowest.values()) > kit.options.timeout_s:
         raise DoesNotHold(f"slowest: {told}; {allowed} are allowed")
     return f"slowest: {told}; {allowed} are allowed"
+
+
+async def clock(kit: Kit) -> str:
+    """Its clock is ours: `act_before` goes by it, and signatures are good for 300 s alone."""
+    said = await kit.ask(kit.dialect.look_up(kit.first), "look-up")
+    ahead_s = said.said_at - time.time()
+    if abs(ahead_s) > CLOCK_S:
+        raise DoesNotHold(f"its clock is {abs(ahead_s):.0f} s {_way(ahead_s)} ours")
+    return f"within {CLOCK_S:g} s of ours"
+
+
+def _way(ahead_s: float) -> str:
+    return "ahead of" if ahead_s > 0 else "behind"
 
 
 async def idle_connection(kit: Kit) -> str:
