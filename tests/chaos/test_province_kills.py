@@ -15,7 +15,9 @@ from tongban_devstack.embedded import EmbeddedKafka
 
 WORKER = ("before_handle", "after_handle", "before_commit", "after_commit")
 POINTS = {
-    "router": [f"router.{point}" for point in ("before_table", "after_table", "after_emit")],
+    "router": [
+        f"router.{point}" for point in ("before_table", "after_table", "before_emit", "after_emit")
+    ],
     "connectors": [
         *(f"connector.{point}" for point in ("before_send", "after_send")),
         *(f"connector.{point}" for point in ("before_look_up", "after_look_up")),
@@ -24,10 +26,22 @@ POINTS = {
         *(f"connector.{point}" for point in ("before_report", "after_report")),
         *(f"worker.{point}" for point in WORKER),
     ],
+    "callbacks": [
+        *(f"callback.{point}" for point in ("before_publish", "after_publish")),
+        *(f"connector.{point}" for point in ("after_send", "before_report", "after_report")),
+    ],
 }
-PROVINCES = ("110000", "120000", "130000")
+MANNERS = ("110000", "120000", "130000")
 """One of each manner: honours our key, refuses a repeat, would act twice. The first makes documents
 of its own."""
+RECEIPTS = ("140000", "150000", "210000")
+"""The same among those that answer with a receipt and call back."""
+SWEEPS = {
+    "router": ("router", MANNERS + RECEIPTS),
+    "connectors": ("connectors", MANNERS),
+    "callbacks": ("connectors", RECEIPTS),
+}
+"""Which service dies, and whose requests are under way meanwhile."""
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +54,17 @@ async def chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain
         yield running
 
 
-async def die_at(chain: Chain, service: str, points: list[str], *, drop: float) -> None:
+async def die_at(chain: Chain, sweep: str, points: list[str], *, drop: float) -> None:
     """Die at each point in turn under load; every request completes, with one effect each."""
-    for province in PROVINCES:
+    service, provinces = SWEEPS[sweep]
+    for province in provinces:
         await chain.faults(province, drop_after_commit_rate=drop)
     submitted: list[str] = []
 
     async def feed() -> None:
         for number in itertools.count():
-            province = PROVINCES[number % 3]
-            key = f"{service}-{points[0]}-{len(points)}-{drop}-"
+            province = provinces[number % len(provinces)]
+            key = f"{sweep}-{points[0]}-{len(points)}-{drop}-"
             submitted.append(await chain.submit(number, province, key=key))
             await asyncio.sleep(0.1)
 
@@ -74,18 +89,18 @@ async def die_at(chain: Chain, service: str, points: list[str], *, drop: float) 
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("service", POINTS)
-async def test_dying_once_at_every_point_acts_once(chain: Chain, service: str) -> None:
+@pytest.mark.parametrize("sweep", POINTS)
+async def test_dying_once_at_every_point_acts_once(chain: Chain, sweep: str) -> None:
     # A cut answer now and then, so that there is something to look up.
-    await die_at(chain, service, POINTS[service], drop=0.2)
+    await die_at(chain, sweep, POINTS[sweep], drop=0.2)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("drop", [0.0, 0.5])
-@pytest.mark.parametrize("service", POINTS)
-async def test_dying_again_and_again(chain: Chain, service: str, drop: float) -> None:
-    points = [f"{point}:{count}" for count in (2, 5) for point in POINTS[service]]
+@pytest.mark.parametrize("sweep", POINTS)
+async def test_dying_again_and_again(chain: Chain, sweep: str, drop: float) -> None:
+    points = [f"{point}:{count}" for count in (2, 5) for point in POINTS[sweep]]
     if not drop:  # nothing is unclear but what a dead predecessor left
         points = [point for point in points if "look_up" not in point]
-    await die_at(chain, service, points, drop=drop)
+    await die_at(chain, sweep, points, drop=drop)

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import aiohttp
 import pytest
@@ -26,6 +27,7 @@ from tongban_common.events.models import (
     ApplicantFacts,
     ItemSnapshot,
     Origin,
+    ProvinceNotice,
     ProvinceOutcome,
     RequestCompleted,
     RequestStatus,
@@ -41,6 +43,7 @@ from tongban_devstack.processes import ChildProcess, ChildSpec
 BIN = Path(sys.executable).parent
 KEYS = KeyRing.parse(CommonSettings().keyring.get_secret_value())
 CLOCK = BusinessClock.real()
+ID_SECRET = CommonSettings().id_secret.get_secret_value()
 
 
 async def until(
@@ -56,6 +59,11 @@ async def until(
     pytest.fail(f"waited {seconds} s in vain: {what}")
 
 
+def request_id_of(key: str) -> str:
+    """What intake would call the request that is submitted under this key."""
+    return ids.request_id(ID_SECRET, kiosk_id="k-1", branch_id="b-1", key=key)
+
+
 @dataclass
 class Chain:
     """The processes between intake and printing, with readers on what they say."""
@@ -65,11 +73,15 @@ class Chain:
     http: aiohttp.ClientSession
     publisher: EventPublisher
     store: EmbeddedStore
+    env: dict[str, str] = field(default_factory=dict)
+    """Of every process, whenever it is started."""
+    clock: BusinessClock = CLOCK
     children: dict[str, ChildProcess] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     statuses: dict[str, dict[int, RequestStatus]] = field(default_factory=dict)
     completed: Counter[str] = field(default_factory=Counter)
     outcomes: list[ProvinceOutcome] = field(default_factory=list)
+    notices: Counter[str] = field(default_factory=Counter)
 
     def start(self, name: str, **env: str) -> None:
         port = self.ports.setdefault(name, free_port())
@@ -79,17 +91,23 @@ class Chain:
             "TONGBAN_HTTP_PORT": str(port),
             "TONGBAN_INSTANCE": f"{name}-0",
             "TONGBAN_DATA": str(self.directory / name),
-            "TONGBAN_GATEWAYS": self.gateways,
+            "TONGBAN_GATEWAYS": self.url("gateways"),
+            "TONGBAN_CALLBACKS": self.url("connectors"),
             "TONGBAN_CATALOGUE": str(Path(__file__).parents[2] / "catalogue"),
+            **self.env,
             **env,
         }
         argv = [sys.executable, str(BIN / f"tongban-{name}")]
         log = self.directory / f"{name}.log"
         self.children[name] = ChildProcess(ChildSpec(name, argv, log, {**os.environ, **settings}))
 
+    def url(self, name: str) -> str:
+        """Also before it is started."""
+        return f"http://127.0.0.1:{self.ports.setdefault(name, free_port())}"
+
     @property
     def gateways(self) -> str:
-        return f"http://127.0.0.1:{self.ports.setdefault('gateways', free_port())}"
+        return self.url("gateways")
 
     async def ready(self, name: str) -> None:
         async def answers() -> bool:
@@ -106,25 +124,37 @@ class Chain:
         await self.children[name].wait()
         self.start(name, **env)
 
-    async def submit(self, number: int, province: str, *, key: str = "") -> str:
-        request_id = ids.request_id(
-            "test", kiosk_id="k-1", branch_id="b-1", key=f"{key}key-{number:06d}"
-        )
+    async def metrics(self, name: str) -> list[str]:
+        async with self.http.get(f"http://127.0.0.1:{self.ports[name]}/metrics") as reply:
+            return (await reply.text()).splitlines()
+
+    async def submit(
+        self,
+        number: int,
+        province: str,
+        *,
+        key: str = "",
+        kind: Literal["query", "handle", "print"] = "print",
+        days: int = 7,
+        sealed_for: str | None = None,
+    ) -> str:
+        request_id = request_id_of(f"{key}key-{number:06d}")
         applicant = {"type": "person", "name": "张三", "id_number": "310101199003078690"}
-        now = CLOCK.now()
+        parts = {"applicant": applicant, "form": {"year": "2025"}}
+        now = self.clock.now()
         body = RequestSubmitted(
             request_id=request_id,
             item=ItemSnapshot(
                 code="11310000002420", version=1, name="社保缴费证明", category="c",
-                province=province, kind="print", promised_days=1,
+                province=province, kind=kind, promised_days=1,
             ),
             origin=Origin(kiosk_id="k-1", branch_id="b-1", channel="self_service"),
             applicant=ApplicantFacts(type="person", pseudonym="p"),
             print=False,
             submitted_at=now,
-            deadline=now + timedelta(days=7),
+            deadline=now + timedelta(days=days),
             body_digest="digest",
-            sealed=KEYS.seal(request_id, {"applicant": applicant, "form": {"year": "2025"}}),
+            sealed=KEYS.seal(sealed_for or request_id, parts),
         )  # fmt: skip
         event_id = ids.derived_id("submitted", request_id, "digest")
         await self.publisher.publish(topics.REQUESTS_SUBMITTED, body, event_id=event_id, at=now)
@@ -164,6 +194,8 @@ class Chain:
                         self.completed[done.request_id] += 1
                     case ProvinceOutcome() as outcome:
                         self.outcomes.append(outcome)
+                    case ProvinceNotice() as notice:
+                        self.notices[notice.request_id] += 1
         finally:
             await consumer.stop()
 
@@ -180,12 +212,14 @@ async def chain_on(broker: EmbeddedKafka, directory: Path, **env: str) -> AsyncI
             EventProducer(broker.address, delivery_timeout=30)
         )
         store = await stack.enter_async_context(EmbeddedStore(directory / "store"))
-        chain = Chain(broker, directory, http, EventPublisher(producer, "test"), store)
+        clock = BusinessClock.parse(env["TONGBAN_CLOCK"]) if "TONGBAN_CLOCK" in env else CLOCK
+        publisher = EventPublisher(producer, "test")
+        chain = Chain(broker, directory, http, publisher, store, env, clock)
         await apply_topics(broker.address, topics.TOPICS.values())
         follower = asyncio.create_task(chain.follow())
         try:
             for name in ("gateways", "router", "connectors"):
-                chain.start(name, **env)
+                chain.start(name)
             for name in ("gateways", "router", "connectors"):
                 await chain.ready(name)
             yield chain

@@ -16,7 +16,8 @@ from tongban_common.events.models import DocumentRef, WithdrawalAsked
 from tongban_common.store import DocumentStore, Store
 from tongban_devstack.embedded import EmbeddedKafka
 
-MAKES_DOCUMENTS, MAKES_NONE = "110000", "120000"
+MAKES_DOCUMENTS, MAKES_THEM_LATER, MAKES_NONE = "110000", "210000", "120000"
+"""Signed REST; with a receipt, so that a look-up brings it; signed REST."""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,9 @@ def causes(chain: Chain, request: str) -> list[str | None]:
 async def test_a_provinces_own_document_is_kept_and_its_reference_travels(chain: Chain) -> None:
     own = await chain.submit(1, MAKES_DOCUMENTS, key="own-")
     none = await chain.submit(2, MAKES_NONE, key="own-")
-    await until(lambda: bool(chain.completed[own] and chain.completed[none]), "completion")
+    later = await chain.submit(3, MAKES_THEM_LATER, key="own-")
+    await until(lambda: all(chain.completed[each] for each in (own, none, later)), "completion")
+    assert len(documents_of(chain, later)) == 1
     assert documents_of(chain, none) == []
     (ref,) = documents_of(chain, own)
     assert (ref.title, ref.pages) == ("社保缴费证明", 1)
@@ -88,19 +91,18 @@ async def test_one_slow_and_one_down_keep_nobody_waiting(chain: Chain) -> None:
     others = [code for code in topics.PROVINCES if code not in (slow, down)]
     troubled = [
         await chain.submit(number, province, key=f"trouble-{province}-")
-        for province in (slow, down)
-        for number in range(40)
+        for province, count in ((down, 40), (slow, 150))
+        for number in range(count)
     ]
     calm = [
         await chain.submit(number, others[number % 29], key="calm-trouble-")
         for number in range(116)
     ]
     await until(lambda: all(chain.completed[request] for request in calm), "the others")
-    assert not any(chain.completed[request] for request in troubled[40:])
-    # Forty wait for 32 places at the slow one: it cannot be done with all of them yet.
-    assert not all(chain.completed[request] for request in troubled[:40])
-    async with chain.http.get(f"http://127.0.0.1:{chain.ports['connectors']}/metrics") as reply:
-        shown = (await reply.text()).splitlines()
+    assert not any(chain.completed[request] for request in troubled[:40])
+    # A hundred and fifty take turns at 32 places of the slow one.
+    assert not all(chain.completed[request] for request in troubled[40:])
+    shown = await chain.metrics("connectors")
     assert f'connector_circuit{{province="{down}"}} 0.0' not in shown
     async with chain.http.delete(f"{chain.gateways}/faults") as reply:
         assert reply.status < 300
@@ -130,6 +132,27 @@ async def test_throttling_is_waited_out_by_all(chain: Chain) -> None:
     async with chain.http.get(f"{chain.gateways}/ledger?province=320000") as reply:
         attempts = sum(line["attempts"] for line in await reply.json())
     assert attempts < 3 * len(submitted), "not each for itself"
+
+
+async def test_a_flood_of_poison_stops_one_province_alone(chain: Chain) -> None:
+    """Its topic is not drained into the dead letters, and the process lives on for the others."""
+    poisoned = [
+        await chain.submit(number, "630000", key="flood-", sealed_for="another-request")
+        for number in range(60)
+    ]
+    stopped = 'connector_stopped{province="630000"} 1.0'
+
+    async def told() -> bool:
+        return stopped in await chain.metrics("connectors")
+
+    await until(told, "the worker to stop")
+    held = [request for request in poisoned if chain.status(request) == "held"]
+    assert 0 < len(held) < len(poisoned)
+    after = await chain.submit(1, "640000", key="after-flood-")
+    await until(lambda: chain.completed[after] > 0, "another province's completion")
+    assert chain.children["connectors"].alive
+    async with chain.http.get(f"http://127.0.0.1:{chain.ports['connectors']}/livez") as reply:
+        assert reply.status == 200, "a restart would not mend it"
 
 
 @pytest.mark.long

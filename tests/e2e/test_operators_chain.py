@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -13,11 +14,14 @@ from typing import Any
 import aiohttp
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.e2e.chain_kit import BIN, CLOCK, Chain, chain_on, until
 from tests.integration.kafka_kit import read_all
-from tongban_common import topics
+from tongban_common import faultpoints, topics
 from tongban_common.control.provinces import ProvinceControl
+from tongban_common.domain import ids
+from tongban_common.events import decode
 from tongban_common.kafka import EventProducer
 from tongban_common.kafka.snapshot import Snapshot
 from tongban_common.operators.dead_letters import (
@@ -27,8 +31,8 @@ from tongban_common.operators.dead_letters import (
     read_dead_letters,
 )
 from tongban_common.operators.provinces import say, standings
-from tongban_common.operators.replays import Operator, plan
-from tongban_common.operators.settling import carry_out
+from tongban_common.operators.replays import Operator, decision, plan
+from tongban_common.operators.settling import carry_out, send_all
 from tongban_devstack.embedded import EmbeddedKafka
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildProcess, ChildSpec
@@ -104,7 +108,9 @@ async def test_a_paused_province_waits_and_goes_on(chain: Chain) -> None:
     assert await effects(chain, [paused, other]) == Counter({1: 2})
 
 
-async def test_poison_holds_its_request_until_it_is_replayed(chain: Chain) -> None:
+async def test_poison_holds_its_request_until_it_is_replayed(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await pause(chain, "440000")
     held = await chain.submit(1, "440000", key="hold-")
     await until(lambda: chain.status(held) == "waiting_for_province", "waiting")
@@ -121,11 +127,48 @@ async def test_poison_holds_its_request_until_it_is_replayed(chain: Chain) -> No
     await pause(chain, "440000", paused=False)
     (letter,) = await open_letters(chain, request=held)
     assert letter.cause.startswith("header missing")
+    # An operator's machine may die after the replay was sent and before it is marked.
+    monkeypatch.setattr(faultpoints, "_points", faultpoints._parse("operator.before_mark!"))
+    with pytest.raises(faultpoints.InjectedFault):
+        await replay(chain, [letter])
+    assert await open_letters(chain, request=held) == [letter]
     await replay(chain, [letter])
     await until(lambda: chain.status(held) == "completed", "completion after the replay")
     assert await effects(chain, [held]) == Counter({1: 1})
     assert "routed" in [e.status for e in chain.statuses[held].values() if e.by == "operator"]
     assert await open_letters(chain, request=held) == []
+
+
+async def test_a_call_that_is_given_up_again_is_held_again_and_ends_at_once(chain: Chain) -> None:
+    model = await chain.submit(1, "370000", key="model-")
+    await until(lambda: chain.status(model) == "completed", "completion")
+    records = await read_all(chain.broker.address, topics.REQUESTS_SUBMITTED, partitions=12)
+    body = next(decode(r.value, r.headers).body for r in records if r.key == model.encode())
+    request = ids.request_id("test", kiosk_id="k-1", branch_id="b-1", key="given-up-1")
+    # Its envelope is another request's, and so cannot be opened.
+    poisoned = body.model_copy(update={"request_id": request})
+    await chain.publisher.publish(
+        topics.REQUESTS_SUBMITTED, poisoned, event_id="given-up", at=CLOCK.now()
+    )
+
+    def holds() -> int:
+        entries = chain.statuses.get(request, {}).values()
+        return sum(e.status == "held" and not e.note for e in entries)
+
+    for times in (1, 2):
+        await until(lambda times=times: holds() == times, f"held {times} times")
+
+        async def put_aside() -> bool:
+            return len(await open_letters(chain, request=request)) == 1
+
+        await until(put_aside, "the dead letter")
+        if times == 1:
+            await replay(chain, await open_letters(chain, request=request))
+    fail = decision(request, "fail", LI, "fail-given-up")
+    async with EventProducer(chain.broker.address, delivery_timeout=30) as producer:
+        await send_all(producer, [fail])
+    await until(lambda: chain.status(request) == "failed", "failed")
+    assert await effects(chain, [request]) == Counter({0: 1})
 
 
 async def test_a_replay_to_another_group_reaches_that_group_alone(chain: Chain) -> None:
@@ -147,15 +190,15 @@ async def test_a_replay_to_another_group_reaches_that_group_alone(chain: Chain) 
 
 
 async def test_the_command_line_tells_and_ends(chain: Chain) -> None:
-    async def tongban(*arguments: str, code: int = 0, kafka: str = chain.broker.address) -> str:
+    async def tongban(*arguments: str, code: int = 0) -> str:
         process = await asyncio.create_subprocess_exec(
             str(BIN / "tongban"),
             *arguments,
-            env={**os.environ, "TONGBAN_KAFKA": kafka, "TONGBAN_OPERATOR": "li"},
+            env={**os.environ, "TONGBAN_KAFKA": chain.broker.address, "TONGBAN_OPERATOR": "li"},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             out, err = await process.communicate()
         assert process.returncode == code, (arguments, out.decode(), err.decode())
         return out.decode()
@@ -165,22 +208,26 @@ async def test_the_command_line_tells_and_ends(chain: Chain) -> None:
     await until(lambda: chain.status(request) == "waiting_for_province", "waiting")
     await put(chain, topics.REQUESTS_COMMANDS, request, b"\xff garbage")
     await until(lambda: chain.status(request) == "held", "held")
-    (told,) = json.loads(await tongban("dlt", "list", "--request", request, "--json"))
-    assert "ff 20 67" in await tongban("dlt", "show", told["id"])
-    await tongban("dlt", "replay", told["id"], "--dry-run")
+    (letter,) = await open_letters(chain, request=request)
+    shown, dry, _ = await asyncio.gather(
+        tongban("dlt", "show", letter.id),
+        tongban("dlt", "replay", letter.id, "--dry-run", "--json"),
+        tongban("trace", "r-" + "0" * 29, code=66),
+    )
+    assert "ff 20 67" in shown
+    assert json.loads(dry)[0]["topics"] == [topics.REQUESTS_COMMANDS]
     assert chain.status(request) == "held"
     await tongban("request", "fail", request, "--reason", "请到窗口办理")
     await until(lambda: any(e.note for e in chain.statuses[request].values()), "a note")
-    steps = json.loads(await tongban("trace", request, "--json"))["steps"]
-    story = [step["type"] or step["topic"] for step in steps]
+    assert await open_letters(chain, request=request) == []
+    told, _ = await asyncio.gather(
+        tongban("trace", request, "--json"), tongban("province", "resume", "440000")
+    )
+    story = [step["type"] or step["topic"] for step in json.loads(told)["steps"]]
     assert story[0] == "tongban.request.submitted.v1"
     assert {"tongban-router.dlt", "tongban.request.operator.v1"} <= set(story)
-    await tongban("province", "resume", "440000")
     # The call that waited is carried out first: what the province has done counts.
     await until(lambda: chain.status(request) == "completed", "its end")
-    await tongban("request", "fail", request, "--reason", "again", code=1)
-    await tongban("trace", "r-" + "0" * 29, code=66)
-    await tongban("dlt", "list", code=69, kafka=f"127.0.0.1:{free_port()}")
 
 
 # -- the router ------------------------------------------------------------------------------
@@ -228,6 +275,41 @@ async def test_a_record_that_cannot_even_be_put_aside_is_read_again(chain: Chain
         return len(await open_letters(chain, request=request)) == 1
 
     await until(put_aside, "the dead letter")
+
+
+async def test_what_only_a_dead_routers_disk_knew_is_not_lost_with_the_disk(chain: Chain) -> None:
+    """It died after writing its own table and before writing the changelog; the next one on this
+    disk finds the state, and whoever comes without the disk must find it, too."""
+    chain.children["connectors"].send_signal(signal.SIGKILL)
+    await chain.children["connectors"].wait()
+    await chain.kill("router", TONGBAN_FAULTPOINTS="router.after_table")
+    request = await chain.submit(1, "630000", key="disk-")
+    async with asyncio.timeout(60):
+        assert await chain.children["router"].wait() == -signal.SIGKILL
+    chain.start("router")
+    await until(lambda: chain.status(request) == "routed", "routed")
+    await until(lambda: all_read(chain), "the router's commit")
+    chain.children["router"].send_signal(signal.SIGKILL)
+    await chain.children["router"].wait()
+    shutil.rmtree(chain.directory / "router")
+    chain.start("router")
+    chain.start("connectors")
+    await until(lambda: chain.status(request) == "completed", "completion")
+    assert await effects(chain, [request]) == Counter({1: 1})
+
+
+async def all_read(chain: Chain) -> bool:
+    """Whether the router has committed all that was submitted."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=chain.broker.address)
+    await admin.start()
+    try:
+        offsets = await admin.list_consumer_group_offsets(topics.ROUTER_APP)
+    finally:
+        await admin.close()
+    async with Snapshot(chain.broker.address) as snapshot:
+        ends = await snapshot.ends(await snapshot.partitions([topics.REQUESTS_SUBMITTED]))
+    committed = {(tp.topic, tp.partition): known.offset for tp, known in offsets.items()}
+    return all(end == 0 or committed.get(place, 0) >= end for place, end in ends.items())
 
 
 async def test_routers_that_join_leave_and_die_under_load(chain: Chain) -> None:

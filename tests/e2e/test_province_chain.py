@@ -16,10 +16,9 @@ from datetime import timedelta
 
 import pytest
 
-from tests.e2e.chain_kit import CLOCK, KEYS, Chain, chain_on, until
+from tests.e2e.chain_kit import CLOCK, KEYS, Chain, chain_on, request_id_of, until
 from tongban_common import topics
-from tongban_common.domain import ids
-from tongban_common.domain.status import OutcomeKind
+from tongban_common.domain.status import CallKind, OutcomeKind
 from tongban_common.events.models import (
     ApplicantFacts,
     ItemSnapshot,
@@ -76,6 +75,34 @@ async def test_the_first_record_of_a_partition_is_read_though_it_came_while_the_
     await until(lambda: all(map(noted, submitted)), "all withdrawals noted")
 
 
+async def test_a_province_that_calls_back_is_asked_at_once_however_often_it_calls(
+    chain: Chain,
+) -> None:
+    """Receipt, callback, look-up, result; the callbacks that come later move nothing."""
+    await chain.faults("510000", repeat_callbacks=3)
+    request = await chain.submit(1, "510000", key="callback-")
+    await until(lambda: chain.notices[request] >= 4, "the callback and its repeats")
+    await until(lambda: chain.completed[request] > 0, "completion")
+    told = [entry.status.value for entry in chain.statuses[request].values()]
+    assert told == ["submitted", "routed", "accepted", "completed"]
+    said = [(o.call, o.outcome) for o in chain.outcomes if o.request_id == request]
+    assert (CallKind.SUBMIT, OutcomeKind.ACCEPTED) in said
+    assert (CallKind.POLL, OutcomeKind.COMPLETED) in said
+    receipts = {o.receipt for o in chain.outcomes if o.request_id == request}
+    assert len(receipts) == 1
+    assert None not in receipts
+    assert (await chain.ledger())[request]["submit"] == 1
+
+
+async def test_where_no_callback_arrives_polling_alone_does(chain: Chain) -> None:
+    await chain.faults("520000", lose_callbacks_rate=1)
+    request = await chain.submit(1, "520000", key="silent-")
+    # The promise of the profile `prompt` with the slack that a busy machine needs.
+    await until(lambda: chain.completed[request] > 0, "completion", seconds=40)
+    assert chain.notices[request] == 0
+    assert (await chain.ledger())[request]["submit"] == 1
+
+
 async def test_a_withdrawal_after_completion_is_noted_and_changes_nothing(chain: Chain) -> None:
     request = await chain.submit(1, "340000", key="late-withdrawal-")
     await until(lambda: chain.completed[request] > 0, "completion")
@@ -90,9 +117,10 @@ async def test_a_withdrawal_after_completion_is_noted_and_changes_nothing(chain:
 
 
 async def test_kills_and_cut_connections_lose_and_double_nothing(chain: Chain) -> None:
-    """Kill router, connectors and gateways while three provinces drop connections after acting."""
+    """Kill router and connectors while four provinces drop connections after acting."""
     dice = random.Random(20260302)
-    for province in ("110000", "120000", "130000"):  # one of each manner: honours, refuses, twice
+    # One of each manner: honours, refuses, twice; and one that acts twice and speaks SOAP.
+    for province in ("110000", "120000", "130000", "310000"):
         await chain.faults(province, drop_after_commit_rate=0.5)
     await chain.faults("140000", error_rate=0.3)
     submitted: list[str] = []
@@ -183,7 +211,7 @@ async def test_a_poison_event_is_put_aside_and_stops_nothing(chain: Chain) -> No
     now = CLOCK.now()
     request = await chain.submit(1, "370000", key="poison-before-")
     await until(lambda: chain.completed[request] > 0, "completion")
-    poisoned = ids.request_id("test", kiosk_id="k-1", branch_id="b-1", key="poison-key-1")
+    poisoned = request_id_of("poison-key-1")
     sealed = KEYS.seal("another-request", {"applicant": {}, "form": {}})
     body = RequestSubmitted(
         request_id=poisoned,

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.integration.hostile_kit import PIECE, Asked, gateway_to, gateways_to, hostile
+from tongban_router.connectors.gate import LONGEST_WAIT_S
 from tongban_router.connectors.gateway import (
     Answer,
     Broken,
@@ -25,7 +26,7 @@ from tongban_router.connectors.gateway import (
     Unclear,
     Unknown,
 )
-from tongban_router.connectors.rest import LONGEST_WAIT_S, RestGateway
+from tongban_router.connectors.rest import RestGateway
 from tongban_router.connectors.signing import WINDOW_SECONDS
 
 GOOD = {"request_id": "r-1", "state": "accepted", "receipt": "1"}

@@ -22,6 +22,15 @@ from tongban_common.topics import TOPICS
         ("up --port 80", "--help"),
         ("topic list", "topics"),
         ("topics make", "list, apply"),
+        ("province pause 上海滩", "310000"),
+        ("province pause 510000 --for soon", "90s, 15m, 2h or 1d"),
+        ("province pause 510000 --until 2020-01-01", "is over"),
+        ("dlt show printing", "printing@17"),
+        ("dlt list --group printer", "printing"),
+        ("dlt list --since yesterday", "2h (ago)"),
+        ("dlt replay", "--all"),
+        ("trace r-1", "no request id"),
+        ("request end", "resume, fail"),
     ],
 )
 def test_who_asks_wrongly_is_told_what_is_right(arguments: str, right: str) -> None:
@@ -39,9 +48,20 @@ def test_topics_list_for_programs() -> None:
     assert told["requests.submitted"]["partitions"] == 12
 
 
-def test_topics_apply_says_that_the_broker_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "topics apply",
+        "province list",
+        "province resume 510000",
+        "dlt list",
+        "dlt replay --all",
+        f"trace r-{'0' * 29}",
+    ],
+)
+def test_that_the_broker_is_away_is_told(arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TONGBAN_KAFKA", "127.0.0.1:1")
-    answer = CliRunner().invoke(application(), ["topics", "apply"])
+    answer = CliRunner().invoke(application(), arguments.split())
     assert answer.exit_code == 69
     assert answer.stdout == ""
     assert answer.stderr.startswith("127.0.0.1:1: ")

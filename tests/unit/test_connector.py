@@ -237,6 +237,39 @@ async def test_unknown_is_not_believed_from_a_gateway_whose_clock_is_behind() ->
     assert time.time() - began >= 0.2 + behind
 
 
+@pytest.mark.parametrize("kind", [CallKind.SUPPLEMENT, CallKind.WITHDRAW])
+async def test_not_done_yet_is_believed_no_sooner_than_unknown(kind: CallKind) -> None:
+    """A supplement or a withdrawal that the gateway carries out a moment after it was asked."""
+    late = time.time() + 0.3
+
+    def known(request_id: str) -> object:
+        if time.time() < late:
+            return answer(request_id, GatewayState.NEEDS_SUPPLEMENT, said_at=time.time())
+        return answer(request_id, GatewayState.ACCEPTED, supplements=1, withdrawn=True)
+
+    asked_first = [known] if kind is CallKind.WITHDRAW else []
+    gateway = Scripted(look_up=[*asked_first, known], **{str(kind): [Unclear("time-out")]})
+    bench = Bench(gateway, timeout_s=0.4)
+    assert await bench.work(bench.record(kind)) == "done"
+    assert gateway.calls.count(str(kind)) == 1
+    assert bench.told == [("withdrawn", None)]
+    assert bench.books == 0
+
+
+async def test_what_a_predecessor_left_may_be_done_a_moment_later() -> None:
+    late = time.time() + 0.3
+
+    def known(request_id: str) -> object:
+        state = GatewayState.NEEDS_SUPPLEMENT if time.time() < late else GatewayState.ACCEPTED
+        return answer(request_id, state, said_at=time.time())
+
+    gateway = Scripted(look_up=[known])
+    bench = Bench(gateway, timeout_s=0.4)
+    bench.assigned_at = time.monotonic()
+    assert await bench.work(bench.record(CallKind.SUPPLEMENT, seen=True)) == "done"
+    assert set(gateway.calls) == {"look_up"}
+
+
 @pytest.mark.parametrize("told", [{"seen": True}, {"repeat": True}])
 async def test_what_may_have_been_sent_by_others_is_asked_about(told: dict[str, bool]) -> None:
     bench = Bench(Scripted())

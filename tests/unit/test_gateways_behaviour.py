@@ -17,11 +17,11 @@ from tongban_common.clock import CHINA
 from tongban_common.topics import PROVINCES as CODES
 from tongban_devstack.gateways.applications import Application, Plan, State, plan
 from tongban_devstack.gateways.hours import Counter as OpeningHours
-from tongban_devstack.gateways.nonces import LIFETIME, NonceMemory
 from tongban_devstack.gateways.periods import MOST, months_of
 from tongban_devstack.gateways.provinces import NAMES, Manner, load_provinces
 from tongban_devstack.gateways.results import result_of
 from tongban_router.connectors.gateway import Result
+from tongban_router.connectors.nonces import LIFETIME, NonceMemory
 from tongban_router.connectors.signing import SignatureError
 
 MONDAY = datetime(2026, 3, 2, 10, 0, tzinfo=CHINA)

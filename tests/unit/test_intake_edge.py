@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,9 @@ from tongban_common.kafka import Record
 from tongban_intake.http.body import canonical, parse_object
 from tongban_intake.http.limits import KioskRates, Slots
 from tongban_intake.live.hub import Hub
+from tongban_intake.offers import Offers
 from tongban_intake.problems import FieldError, Kind, Problem
+from tongban_intake.submission.checks import Checker
 from tongban_intake.submission.recent import Recent, Seen
 from tongban_intake.submission.wording import pointer
 from tongban_intake.text import Text, preferred
@@ -60,6 +63,43 @@ def test_a_problem_is_rfc_9457() -> None:
 
 def test_pointers_escape() -> None:
     assert pointer(["a/b", 0, "c~d"], under="/form") == "/form/a~1b/0/c~0d"
+
+
+def test_every_fault_is_told_at_once_with_what_would_be_right() -> None:
+    body = {
+        "item_code": "1",
+        "channel": "phone",
+        "assistant": "no one!",
+        "applicant": {
+            "type": "company",
+            "name": " ",
+            "uscc": "91310000MA1FL0000X",
+            "agent": {
+                "name": "张三",
+                "id_type": "resident_id",
+                "id_number": "31010119900307867X",
+                "phone": "123",
+                "email": "nowhere",
+            },
+        },
+        "form": {},
+    }
+    with pytest.raises(Problem) as caught:
+        Checker(Offers()).check(body, today=date(2026, 3, 2))
+    told = {error.pointer: error.message for error in caught.value.errors}
+    agent = "/applicant/agent"
+    assert set(told) == {
+        "/channel", "/assistant", "/applicant/name", "/applicant/uscc",
+        f"{agent}/id_number", f"{agent}/phone", f"{agent}/email",
+    }  # fmt: skip
+    assert "self_service" in told["/channel"].zh
+    assert " or " not in told["/channel"].zh
+    assert "13800001234" in told[f"{agent}/phone"].en
+    assert "@" in told[f"{agent}/email"].en
+    with pytest.raises(Problem) as caught:
+        Checker(Offers()).check({**body, "applicant": {"type": "robot"}}, today=date(2026, 3, 2))
+    told = {error.pointer: error.message for error in caught.value.errors}
+    assert "company" in told["/applicant/type"].zh
 
 
 JSON = st.recursive(

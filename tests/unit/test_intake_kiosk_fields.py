@@ -89,3 +89,29 @@ def test_errors_stand_at_their_fields(item: Item) -> None:
     assert found["form.many"] == "no"
     assert found["form.count"] == "missing"
     assert found["form.share"] is None
+
+
+def test_numbers_are_taken_as_an_on_screen_keyboard_gives_them() -> None:
+    posted = {
+        "applicant.type": ["person"],
+        "applicant.id_number": ["31010119900307 867x"],
+        "applicant.phone": ["138 0000 1234"],
+        "applicant.email": ["a@b.cn"],
+    }
+    assert fields.read_applicant(posted) == {
+        "type": "person",
+        "id_number": "31010119900307867X",
+        "phone": "13800001234",
+        "email": "a@b.cn",
+    }
+
+
+def test_lists_to_choose_from_have_no_hint_on_how_to_type(item: Item) -> None:
+    for given, shown in (
+        ("证明的第一个月，格式为年-月", "证明的第一个月"),
+        ("格式为年-月-日，不早于开始日期", "不早于开始日期"),
+    ):
+        schema = {"type": "string", "format": "date", "description": given}
+        changed = item.model_copy(update={"form": {"properties": {"day": schema}}})
+        (field,) = fields.form_fields(changed, {}, {})
+        assert field.hint == shown

@@ -15,6 +15,7 @@ from tongban_common.events.models import (
     ItemSnapshot,
     OperatorDecision,
     Origin,
+    ProvinceNotice,
     ProvinceOutcome,
     RequestSubmitted,
     Sealed,
@@ -304,6 +305,13 @@ INPUTS = st.one_of(
         )
     ),
     st.just(TimerDue(request_id="r-1", due=START)),
+    st.builds(
+        ProvinceNotice,
+        request_id=st.just("r-1"),
+        province=st.sampled_from(["340000", "110000"]),
+        notice_id=st.just("n-1"),
+        at=st.just(START),
+    ),
     st.builds(FaultNoted, st.just("r-1"), st.sampled_from([None, submitted()]), st.booleans()),
 )  # fmt: skip
 

@@ -15,7 +15,15 @@ from lxml import etree
 from tests.unit.soap_kit import APPLICATION, KNOWN, Silent, said
 from tongban_devstack.gateways.soap_answers import Answer as Envelope
 from tongban_devstack.gateways.soap_answers import answered, fault, knows
-from tongban_router.connectors.gateway import Answer, Later, Refused, Unclear
+from tongban_router.connectors.gateway import (
+    Answer,
+    Barred,
+    Broken,
+    Later,
+    Refused,
+    Unclear,
+    Unknown,
+)
 from tongban_router.connectors.soap_envelope import PROVINCE, read, schema
 
 XML_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\r\n\t"))
@@ -92,7 +100,7 @@ async def test_what_cannot_be_said_is_refused_before_anything_is_sent(
 async def test_an_answer_is_read_whole() -> None:
     answer = await said(lambda: answered("LookUp", knows(KNOWN))).look_up("r-1")
     assert answer == Answer.model_validate(KNOWN)
-    assert answer is not None
+    assert isinstance(answer, Answer)
     assert answer.result is not None
     assert answer.result.table is not None
     assert answer.result.table.rows == [["2025-01", ""], []]
@@ -104,26 +112,26 @@ async def test_a_large_answer_is_read_whole() -> None:
     answer = await said(lambda: answered("LookUp", knows({**KNOWN, "result": result}))).look_up(
         "r-1"
     )
-    assert answer is not None
+    assert isinstance(answer, Answer)
     assert answer.result is not None
     assert answer.result.table is not None
     assert answer.result.table.rows == rows
 
 
 FAULTS: list[tuple[Callable[[], Envelope], type[Exception], str]] = [
-    (lambda: fault("too_late", ""), Refused, "too_late"),
+    (lambda: fault("too_late", ""), Barred, "too_late"),
     (lambda: fault("unknown_item", ""), Refused, "unknown_item"),
     (lambda: fault("throttled", "", server=True, retry_after_seconds=7), Later, "throttled"),
     (lambda: fault("closed", "", server=True), Later, "closed"),
     (lambda: fault("replayed", ""), Unclear, "fault replayed"),
     (lambda: fault("backend_error", "", server=True), Unclear, "fault backend_error"),
     (lambda: fault("duplicate", ""), Refused, "duplicate"),
-    (lambda: fault("Strange Code", ""), Unclear, "another shape"),
-    (lambda: answered("Withdraw", knows(KNOWN)), Unclear, "another shape"),
-    (lambda: answered("Submit", knows({**KNOWN, "request_id": "r-2"})), Unclear, "another request"),
-    (lambda: answered("Submit", knows({**KNOWN, "state": "sleeping"})), Unclear, "another shape"),
-    (lambda: answered("Submit", knows({**KNOWN, "supplements": "many"})), Unclear, "another shape"),
-    (lambda: answered("Submit", etree.Element("x")), Unclear, "another shape"),
+    (lambda: fault("Strange Code", ""), Broken, "another shape"),
+    (lambda: answered("Withdraw", knows(KNOWN)), Broken, "another shape"),
+    (lambda: answered("Submit", knows({**KNOWN, "request_id": "r-2"})), Broken, "another request"),
+    (lambda: answered("Submit", knows({**KNOWN, "state": "sleeping"})), Broken, "another shape"),
+    (lambda: answered("Submit", knows({**KNOWN, "supplements": "many"})), Broken, "another shape"),
+    (lambda: answered("Submit", etree.Element("x")), Broken, "another shape"),
 ]  # fmt: skip
 
 
@@ -142,8 +150,10 @@ async def test_a_refused_repeat_tells_what_is_known() -> None:
 
 
 async def test_unknown_is_believed_with_a_signature_alone() -> None:
-    assert await said(lambda: fault("unknown", "")).look_up("r-1") is None
+    found = await said(lambda: fault("unknown", "")).look_up("r-1")
+    assert isinstance(found, Unknown)
+    assert found.said_at == pytest.approx(time.time(), abs=60), "by the province's own clock"
     with pytest.raises(Unclear, match="without a signature"):
         await Silent(lambda _: fault("unknown", "").raw).look_up("r-1")
-    with pytest.raises(Unclear, match="look-up refused"):
+    with pytest.raises(Broken, match="look-up refused"):
         await said(lambda: fault("bad_request", "")).look_up("r-1")

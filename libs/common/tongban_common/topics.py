@@ -135,7 +135,8 @@ def _requests() -> Iterator[Topic]:
         "intake", ("router",), sealed,
     )  # fmt: skip
     yield Topic(
-        REQUESTS_OUTCOMES, "request_id", (models.ProvinceOutcome.TYPE,),
+        REQUESTS_OUTCOMES, "request_id",
+        (models.ProvinceOutcome.TYPE, models.ProvinceNotice.TYPE),
         "connectors", ("router",), sealed,
     )  # fmt: skip
     yield Topic(

@@ -170,6 +170,7 @@ class Stack:
 
     def _environment(self, name: str) -> dict[str, str]:
         clock = self._options.clock
+        callbacks = {"TONGBAN_CALLBACKS": self.callbacks} if self.callbacks else {}
         return {
             **self._secrets,
             "TONGBAN_KAFKA": self.kafka,
@@ -183,6 +184,7 @@ class Stack:
                 f"{self._url(each)}/v1/token" for each in self.replicas("intake")
             ),
             **({"TONGBAN_CLOCK": clock.describe()} if clock else {}),
+            **callbacks,
             "TONGBAN_DATA": str(self.data / name),
             "TONGBAN_INSTANCE": name,
             "TONGBAN_HTTP_HOST": "127.0.0.1",
@@ -211,6 +213,12 @@ class Stack:
     def intake(self) -> str:
         """Base URL of the first intake replica."""
         return self._url("intake-0")
+
+    @property
+    def callbacks(self) -> str:
+        """Base URL at which provinces call back: any replica would do. Empty without services."""
+        name = next(iter(self.replicas("connectors")), None)
+        return self._url(name) if name else ""
 
     async def enrol(self, places: Iterable[Place]) -> None:
         """Enrol kiosks, many at once; `token` does it for a single one."""

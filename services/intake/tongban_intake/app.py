@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp
 from tongban_common.observability.health import Check
 from tongban_common.store import StoreUnavailable
 from tongban_intake.api import catalogue, documents, followups, openapi, probes, requests, tokens
+from tongban_intake.http.direct import Direct
 from tongban_intake.http.telemetry import Edge, HttpMetrics, count, watch
 from tongban_intake.kiosk import applying, browsing, following
 from tongban_intake.kiosk.rendering import Pages
@@ -36,7 +38,13 @@ def build_app(
     registry: CollectorRegistry = REGISTRY,
 ) -> ASGIApp:
     """Intake as an ASGI application."""
-    app = FastAPI(title="tongban intake", version="1.0.0", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="tongban intake",
+        version="1.0.0",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # an answer that no client of the API expects
+    )
     app.include_router(probes.router(live=live, ready=ready, registry=registry))
     for part in (requests, followups, documents, catalogue, tokens):
         app.include_router(part.router(services))
@@ -48,7 +56,8 @@ def build_app(
     openapi.complete(app)
     _answer_errors(app, pages)
     _expose(services, registry)
-    return Edge(app, metrics=HttpMetrics(registry), send_seconds=services.settings.send_seconds)
+    direct = Direct(app, {("POST", "/v1/requests"): partial(requests.hand_in, services)})
+    return Edge(direct, metrics=HttpMetrics(registry), send_seconds=services.settings.send_seconds)
 
 
 def _expose(services: Services, registry: CollectorRegistry) -> None:

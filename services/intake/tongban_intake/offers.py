@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
 
@@ -15,6 +15,16 @@ from tongban_common.kafka import CompactedView
 from tongban_common.topics import CATALOGUE_ITEMS
 
 Listed = dict[str, Any]
+
+
+class Where(TypedDict):
+    """Filters of `Catalogue.filter` and `Catalogue.search`."""
+
+    zone: str | None
+    province: str | None
+    domain: str | None
+    kind: str | None
+    audience: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +37,17 @@ class Selection:
     kind: str | None = None
     audience: str | None = None
     q: str | None = None
+
+    @property
+    def where(self) -> Where:
+        """All but the words."""
+        return {
+            "zone": self.zone,
+            "province": self.province,
+            "domain": self.domain,
+            "kind": self.kind,
+            "audience": self.audience,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +76,6 @@ class Offers:
     def __init__(self) -> None:
         self.catalogue = Catalogue()
         self._details: dict[str, bytes] = {}
-        self._words: dict[str, str] = {}
         self._revision = 0
         self._overview: Overview | None = None
         self._view: CompactedView[Item] | None = None
@@ -81,7 +101,6 @@ class Offers:
         self.catalogue.remove(code)
         self._overview = None
         if item is not None:
-            self._words[code] = _searchable(item)
             self.catalogue.put(item)
             body = orjson.dumps(details(item))
             self._details[code] = body
@@ -99,18 +118,19 @@ class Offers:
         """Changes whenever this item does."""
         return f"{_fingerprint(self._details[code]):032x}"
 
-    def page(self, selection: Selection, *, page: int, page_size: int) -> Page:
-        """The items that fit, most used first. Pages count from 1."""
-        found = self.catalogue.filter(
-            zone=selection.zone,
-            province=selection.province,
-            domain=selection.domain,
-            kind=selection.kind,
-            audience=selection.audience,
-        )
-        if selection.q and (words := selection.q.casefold().split()):
-            texts = self._words
-            found = [item for item in found if all(word in texts[item.code] for word in words)]
+    def page(
+        self, selection: Selection, *, page: int, page_size: int, near_zone: str | None = None
+    ) -> Page:
+        """The items that fit: what was searched for best first, what was not most used first.
+
+        `near_zone` is the kiosk's: of what fits a search as well, its own comes first. Pages count
+        from 1.
+        """
+        where = selection.where
+        if selection.q and selection.q.strip():
+            found = self.catalogue.search(selection.q, near_zone=near_zone, **where)
+        else:
+            found = self.catalogue.filter(**where)
         start = (page - 1) * page_size
         end = start + page_size
         return Page(found[start:end], len(found), page + 1 if end < len(found) else None)
@@ -137,11 +157,6 @@ class Offers:
         if not self.complete:
             return f"{CATALOGUE_ITEMS} is still being read"
         return None if len(self.catalogue) else f"no item has been published on {CATALOGUE_ITEMS}"
-
-
-def _searchable(item: Item) -> str:
-    texts = (item.title, item.name_en, item.domain, item.code, *item.keywords)
-    return "\n".join(texts).casefold()
 
 
 def _fingerprint(body: bytes) -> int:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import jsonschema
 import pytest
 
-from tests.integration.intake.conftest import Replica, Stack, until
+from tests.integration.intake.conftest import Replica, Stack, token, until
 from tests.integration.intake.test_intake_submit import pointers, problem
 from tongban_common.catalogue import Item
 from tongban_common.catalogue.publish import publish
@@ -46,6 +46,26 @@ async def test_filters_narrow(intake: Replica, stack: Stack) -> None:
     assert (await intake.get("/v1/catalogue/items?q=没有这种事项"))["total"] == 0
     companies = await intake.get("/v1/catalogue/items?audience=company&page_size=200")
     assert {each["audience"] for each in companies["items"]} <= {"company", "both"}
+
+
+async def test_search_is_the_catalogues(intake: Replica) -> None:
+    """The order and the ways of typing are tested in tests/unit/test_catalogue_search.py."""
+    for query in ("sbkgs", "社保卡挂失", "社保卡丢了", "山东 sbkgs"):
+        found = await intake.get(f"/v1/catalogue/items?zone=cross_province&q={query}")
+        assert found["items"][0]["name"] == "社保卡临时挂失", query
+    assert {item["province"] for item in found["items"]} == {"370000"}
+    everything = await intake.get("/v1/catalogue/items?q=%20&page_size=1")
+    assert everything["total"] > 1346
+
+
+async def test_what_fits_as_well_in_the_kiosks_zone_comes_first(intake: Replica) -> None:
+    tags = set()
+    for zone in ("cross_province", "yangtze_delta", "local"):
+        headers = {"Authorization": f"Bearer {token(zone=zone)}"}
+        answer = await intake.call("GET", "/v1/catalogue/items?q=gongjijin", headers=headers)
+        assert zone in (await answer.json())["items"][0]["zones"]
+        tags.add(answer.headers["ETag"])
+    assert len(tags) == 3
 
 
 @pytest.mark.parametrize(

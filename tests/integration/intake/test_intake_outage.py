@@ -35,7 +35,7 @@ async def replica(fragile: Stack) -> AsyncIterator[Replica]:
             waiting = await running.session.get(f"{running.url}/readyz")
             assert waiting.status == 503
             problems = (await waiting.json())["problems"]
-            return "no item" in problems.get("catalogue", "") and "enrolled" not in problems
+            return "enrolled" not in problems and "no item" in problems.get("catalogue", "")
 
         await until(knows_that_there_is_none)
         await problem(await running.submit(fragile.body(), "nothing-offered"), 404)

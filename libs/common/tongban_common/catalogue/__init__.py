@@ -1,7 +1,7 @@
 """The catalogue: what a kiosk offers, read from the files under `catalogue/` or from the topic."""
 
 from tongban_common.catalogue.catalogue import Catalogue, ZoneSummary
-from tongban_common.catalogue.forms import form_validator
+from tongban_common.catalogue.forms import form_acceptance, form_validator
 from tongban_common.catalogue.loader import find_directory, load, load_provinces
 from tongban_common.catalogue.models import (
     Audience,
@@ -39,6 +39,7 @@ __all__ = [
     "Zone",
     "ZoneSummary",
     "find_directory",
+    "form_acceptance",
     "form_validator",
     "load",
     "load_provinces",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import logging
 import os
 import re
 from collections.abc import Callable, Coroutine, Iterator
@@ -20,7 +19,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tongban_common.cli.exit_codes import EX_UNAVAILABLE
 from tongban_common.clock import CHINA
 from tongban_common.kafka import KafkaUnavailable
-from tongban_common.observability import configure_logging
 from tongban_common.settings import CommonSettings, load
 
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
@@ -35,9 +33,6 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
     """Await it; a broker that is away ends the command with 69 and one line."""
-    configure_logging("cli", instance=login_name(), level="ERROR")
-    # Every connection that is refused is an error to it, and one line is enough to us.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         return asyncio.run(work)
     except (KafkaUnavailable, KafkaError) as error:

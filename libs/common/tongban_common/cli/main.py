@@ -7,8 +7,11 @@ there where the devstack is installed.
 
 from __future__ import annotations
 
+import logging
+import sys
 from importlib.metadata import entry_points
 
+import structlog
 import typer
 
 from tongban_common.cli import (
@@ -47,4 +50,10 @@ def application() -> typer.Typer:
 
 def main() -> None:
     """Run the command line. Exit code 2: a command or option that is not there."""
+    # What goes wrong is told in one line, by who asked; stdout is for answers.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     application()()

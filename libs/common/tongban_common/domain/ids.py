@@ -28,7 +28,10 @@ _FROM_CROCKFORD = str.maketrans(_CROCKFORD, _STANDARD)
 REQUEST_ID = re.compile(r"r-[0-9a-hjkmnp-tv-z]{29}")
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{8,128}")
 """8 to 128 visible ASCII characters."""
-_NAMESPACE = uuid.UUID("6f1f6a3e-5d0c-5c55-9a44-52f2b0f3c7a1")
+_NAMESPACE = uuid.UUID("6f1f6a3e-5d0c-5c55-9a44-52f2b0f3c7a1").bytes
+_UUID_FIXED = 0xF000 << 64 | 0xC000 << 48
+_UUID_FIVE = 0x5000 << 64 | 0x8000 << 48
+"""Version 5 and the variant of RFC 9562, and the bits where they stand."""
 
 
 class Issued(Enum):
@@ -42,7 +45,7 @@ class Issued(Enum):
 def _mac(secret: str, size: int, *parts: bytes) -> bytes:
     # Lengths keep ("ab", "c") and ("a", "bc") apart.
     message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-    return hmac.new(secret.encode(), message, hashlib.sha256).digest()[:size]
+    return hmac.digest(secret.encode(), message, "sha256")[:size]
 
 
 def request_id(secret: str, *, kiosk_id: str, branch_id: str, key: str) -> str:
@@ -70,7 +73,12 @@ def issued(secret: str, request: str, *, branch_id: str) -> Issued:
 
 def derived_id(*parts: str | int) -> str:
     """A UUID (RFC 9562, version 5) that is the same whenever it is made of the same parts."""
-    return str(uuid.uuid5(_NAMESPACE, "\x1f".join(map(str, parts))))
+    name = "\x1f".join(map(str, parts)).encode()
+    # As `uuid.uuid5`, which spends five times as long on it.
+    drawn = hashlib.sha1(_NAMESPACE + name, usedforsecurity=False).digest()[:16]
+    number = int.from_bytes(drawn, "big") & ~_UUID_FIXED | _UUID_FIVE
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def body_digest(secret: str, canonical: bytes) -> str:

@@ -167,6 +167,21 @@ class ProvinceOutcome(Body):
     sealed: Sealed | None = Field(None, description="has the part `result` when completed")
 
 
+class ProvinceNotice(Body):
+    """A province says by a signed callback that it has news. On requests.outcomes, by connectors.
+
+    It moves nothing by itself: the router asks the province, and what the look-up says counts.
+    """
+
+    TYPE: ClassVar[str] = "tongban.province.notice.v1"
+
+    province: str
+    notice_id: str = Field(
+        description="the province's number of this notice; a repeat has the same"
+    )
+    at: AwareDatetime = Field(description="business time of its arrival")
+
+
 class RequestStatus(Body):
     """One entry of a request's history. On requests.status, by the router.
 
@@ -290,6 +305,7 @@ MODELS: dict[str, type[Body]] = {
         OperatorDecision,
         ProvinceCall,
         ProvinceOutcome,
+        ProvinceNotice,
         RequestStatus,
         RequestCompleted,
         TimerDue,

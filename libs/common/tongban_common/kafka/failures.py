@@ -87,12 +87,14 @@ class Failures:
     def failed(self, partition: Partition, record: Record, error: Exception) -> None:
         """Decide about one record. It keeps its key until it is done."""
         if partition.revoked:
+            _leave(error)
             return
         if isinstance(error, HandlerFault):
             self._stop_with(error)
             return
         self.note([(partition, record)], error)
         if self._flow.draining:
+            _leave(error)
             return
         if self.is_spent(record.attempt, error):
             self._flow.began()
@@ -174,3 +176,9 @@ class Failures:
                 attempt += 1
             else:
                 return True
+
+
+def _leave(error: Exception) -> None:
+    """The attempt that a future would have brought about is not wanted any more."""
+    if isinstance(error, Retry) and error.when is not None:
+        error.when.cancel()

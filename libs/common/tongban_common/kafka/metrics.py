@@ -73,7 +73,12 @@ class WorkerCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All families of all workers."""
-        sources: list[Source] = sorted(self._sources, key=lambda source: str(source.group))
+        newest: dict[str, Any] = {}
+        for source in self._sources:
+            # A worker that was replaced may live on for a while: a group is told of once.
+            if source.group not in newest or newest[source.group].ended:
+                newest[source.group] = source
+        sources: list[Source] = sorted(newest.values(), key=lambda source: str(source.group))
         yield from self._gauges(sources)
         yield from self._counters(sources)
         yield self._seconds(sources)

@@ -83,12 +83,15 @@ class Snapshot:
     async def partitions(self, topics: Iterable[str]) -> list[Place]:
         """All partitions of those of the topics that exist."""
         wait = self._consumer._client._wait_on_metadata
-        return [
-            (topic, number)
-            for topic in topics
-            if topic in self._topics
-            for number in sorted(await wait(topic))
-        ]
+        try:
+            return [
+                (topic, number)
+                for topic in topics
+                if topic in self._topics
+                for number in sorted(await wait(topic))
+            ]
+        except KafkaError as error:
+            raise self._away(error) from error
 
     async def ends(self, places: Iterable[Place]) -> dict[Place, int]:
         """The offset of the next record, by partition."""

@@ -1,4 +1,4 @@
-"""What replaying dead letters means (ADR 0007). Pure: from dead letters to records to be written.
+"""What replaying dead letters means (ADR 0011). Pure: from dead letters to records to be written.
 
 A dead letter is old: what it asks for may have been done, withdrawn or overtaken since. So no call
 to a province and no word of one goes again as it was. Its request is `held`, an operator's decision

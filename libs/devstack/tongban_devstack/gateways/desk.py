@@ -11,7 +11,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -21,6 +21,7 @@ from tongban_common.clock import BusinessClock
 from tongban_devstack.gateways import register
 from tongban_devstack.gateways.applications import FINAL, Application, State, plan, view
 from tongban_devstack.gateways.faults import GatewayFaults
+from tongban_devstack.gateways.notices import Notices
 from tongban_devstack.gateways.papers import NAME, Paper, Papers
 from tongban_devstack.gateways.provinces import Manner, Province
 from tongban_devstack.gateways.register import Effect
@@ -120,6 +121,7 @@ class Desk:
         faults: FaultBoard[GatewayFaults],
         late_acts: LateActs,
         stopping: Stopping,
+        notices: Notices,
         papers: Papers | None = None,
     ) -> None:
         self.province = province
@@ -130,6 +132,7 @@ class Desk:
         self._board = faults
         self._late_acts = late_acts
         self._stopping = stopping
+        self._notices = notices
         self._limiter = Limiter()
 
     @property
@@ -146,8 +149,8 @@ class Desk:
         if self.faults.down:
             raise Cut
 
-    async def submit(self, call: Submission) -> Reply:
-        """Take in an application.
+    async def submit(self, call: Submission, *, callback_url: str | None = None) -> Reply:
+        """Take in an application, and call back there when there is news of it.
 
         Raises:
             Cut: no answer; it may have taken effect.
@@ -164,11 +167,19 @@ class Desk:
             application = self._new_application(call)
             register.add(connection, application)
             self._take_effect(connection, call.request_id, effect)
+            self._plan_notices(connection, application, callback_url)
             return Reply(Code.OK, self._view(application))
 
         return await self._act(call.request_id, effect, act, call.item_code)
 
-    async def supplement(self, request_id: str, identifier: str, act_before_ms: int) -> Reply:
+    async def supplement(
+        self,
+        request_id: str,
+        identifier: str,
+        act_before_ms: int,
+        *,
+        callback_url: str | None = None,
+    ) -> Reply:
         """Take in what an application lacked; raises as `submit` does."""
         effect = Effect.SUPPLEMENT
 
@@ -188,6 +199,8 @@ class Desk:
                 return Reply(Code.NOT_AWAITED, self._view(application))
             register.take_supplement(connection, application, identifier, now)
             self._take_effect(connection, request_id, effect)
+            supplemented = replace(application, supplemented_at=now)
+            self._plan_notices(connection, supplemented, callback_url)
             return Reply(Code.OK, self._known(connection, request_id))
 
         return await self._act(request_id, effect, act)
@@ -209,6 +222,7 @@ class Desk:
                 return Reply(Code.FINAL, self._view(application))
             register.withdraw(connection, application, now)
             self._take_effect(connection, request_id, effect)
+            self._plan_notices(connection, replace(application, withdrawn_at=now), None)
             return Reply(Code.OK, self._known(connection, request_id))
 
         return await self._act(request_id, effect, act)
@@ -317,6 +331,13 @@ class Desk:
     def _take_effect(self, connection: sqlite3.Connection, request_id: str, effect: Effect) -> int:
         EFFECTS.labels(self.province.code, effect.value).inc()
         return register.record(connection, self.province.code, request_id, effect, took_effect=1)
+
+    def _plan_notices(
+        self, connection: sqlite3.Connection, application: Application, url: str | None
+    ) -> None:
+        if url is not None:
+            self._notices.subscribe(connection, application, url)
+        self._notices.replan(connection, application)
 
     def _new_application(self, call: Submission) -> Application:
         now = self._clock.now()

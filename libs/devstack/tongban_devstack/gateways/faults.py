@@ -20,6 +20,8 @@ class GatewayFaults(FaultSet):
     down: bool = False
     rate_per_s: float | None = Field(None, gt=0, le=100_000)
     unknown_items: frozenset[str] = frozenset()
+    lose_callbacks_rate: float = Field(0, ge=0, le=1)
+    repeat_callbacks: int = Field(0, ge=0, le=100)
 
     def delay_seconds(self) -> float:
         """One call's latency: `latency_ms` and up to `jitter_ms` more."""
@@ -28,3 +30,7 @@ class GatewayFaults(FaultSet):
     def drops(self) -> bool:
         """Roll the dice of `drop_after_commit_rate` for one call."""
         return random.random() < self.drop_after_commit_rate
+
+    def loses_callback(self) -> bool:
+        """Roll the dice of `lose_callbacks_rate` for one notice."""
+        return random.random() < self.lose_callbacks_rate

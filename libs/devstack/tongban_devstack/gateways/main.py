@@ -10,10 +10,13 @@ from tongban_common.settings import CommonSettings, load
 from tongban_devstack.gateways.controls import Controls
 from tongban_devstack.gateways.desk import Desk, LateActs
 from tongban_devstack.gateways.faults import GatewayFaults
+from tongban_devstack.gateways.notices import SCHEMA as NOTICES_SCHEMA
+from tongban_devstack.gateways.notices import CallbackSender, Notices
 from tongban_devstack.gateways.papers import Papers
 from tongban_devstack.gateways.provinces import load_provinces
+from tongban_devstack.gateways.receipts import ReceiptFrontEnd
 from tongban_devstack.gateways.register import SCHEMA
-from tongban_devstack.gateways.rest import RestFrontEnd
+from tongban_devstack.gateways.rest import RestFrontEnd, no_such_province
 from tongban_devstack.gateways.soap import SoapFrontEnd
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.journal import Journal
@@ -25,8 +28,9 @@ SERVICE = "tongban-gateways"
 async def serve(settings: CommonSettings, stopping: Stopping) -> None:
     """Serve all provinces until `stopping` is set; books are in `data`/gateways.sqlite3."""
     provinces = load_provinces()
-    journal = Journal(settings.data / "gateways.sqlite3", SCHEMA)
-    papers = Papers()
+    secret = settings.gateway_secret.get_secret_value()
+    notices, papers = Notices(), Papers()
+    journal = Journal(settings.data / "gateways.sqlite3", SCHEMA + NOTICES_SCHEMA)
     async with journal, asyncio.TaskGroup() as tasks:
         faults = FaultBoard(journal, "provinces", GatewayFaults)
         await faults.load()
@@ -40,25 +44,33 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
                 faults=faults,
                 late_acts=late_acts,
                 stopping=stopping,
+                notices=notices,
                 papers=papers,
             )
             for code, province in provinces.items()
         }
-        secret = settings.gateway_secret.get_secret_value()
+        sender = CallbackSender(
+            notices, journal=journal, clock=settings.clock, faults=faults, secret=secret
+        )
         server = HealthServer(
             host=settings.http_host,
             port=settings.http_port,
             live={},
             ready={},
             routes=[
-                *SoapFrontEnd(_speaking(desks, "soap"), secret).routes(),
                 *RestFrontEnd(_speaking(desks, "rest"), secret).routes(),
+                *ReceiptFrontEnd(_speaking(desks, "rest_callback"), secret).routes(),
+                *SoapFrontEnd(_speaking(desks, "soap"), secret).routes(),
+                no_such_province(),
+                *sender.routes(),
                 *Controls(journal, faults, provinces).routes(),
             ],
         )
         async with server:
+            sending = tasks.create_task(sender.run(), name="callbacks")
             announce(SERVICE, settings.http_host, server.port)
             await stopping.wait()
+            sending.cancel()
         papers.close()
 
 

@@ -54,8 +54,8 @@ class Manner(StrEnum):
 
 
 MANNERS = (Manner.HONOUR, Manner.REFUSE, Manner.TWICE)
-PROTOCOLS = ("rest", "rest", "soap")
-"""As the catalogue has them: index // 3, so that each protocol is spoken in every manner."""
+PROTOCOLS = ("rest", "rest_callback", "soap")
+"""As the catalogue spreads them: by threes, so that each is spoken in every manner."""
 
 
 @dataclass(frozen=True, slots=True)

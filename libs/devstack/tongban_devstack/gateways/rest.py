@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
 from aiohttp import web
@@ -16,10 +16,10 @@ from prometheus_client import Counter
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from tongban_devstack.gateways.desk import Code, Desk, Reply, Submission
-from tongban_devstack.gateways.nonces import NonceMemory
 from tongban_devstack.gateways.papers import Paper
 from tongban_devstack.outside.mishaps import Broken
 from tongban_devstack.outside.process import Cut, cut
+from tongban_router.connectors.nonces import NonceMemory
 from tongban_router.connectors.signing import (
     H_NONCE,
     SignatureError,
@@ -43,7 +43,9 @@ class _Applicant(BaseModel):
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
-class _SubmitBody(BaseModel):
+class SubmitBody(BaseModel):
+    """A submission; what it does not name is ignored."""
+
     request_id: Identifier
     item_code: ItemCode
     item_name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -53,7 +55,9 @@ class _SubmitBody(BaseModel):
     act_before: EpochMs
 
 
-class _SupplementBody(BaseModel):
+class SupplementBody(BaseModel):
+    """What was asked for."""
+
     supplement_id: Identifier
     form: dict[str, Any]
     act_before: EpochMs
@@ -87,7 +91,9 @@ MESSAGES = {
     Code.CLOSED: "当前为非服务时间",
 }
 
-_Answer = tuple[int, dict[str, Any] | bytes, dict[str, str]]
+JsonAnswer = tuple[int, dict[str, Any], dict[str, str]]
+HttpAnswer = JsonAnswer | tuple[int, bytes, dict[str, str]]
+"""Status, body and headers."""
 _Call = Callable[[Desk, web.Request, bytes], Awaitable[Reply | Paper]]
 
 
@@ -105,7 +111,7 @@ class _Refused(Exception):
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
-        self.answer: _Answer = status, {"code": code, "message": message}, {}
+        self.answer: HttpAnswer = status, {"code": code, "message": message}, {}
 
 
 class RestFrontEnd:
@@ -118,30 +124,42 @@ class RestFrontEnd:
 
     def routes(self) -> list[web.RouteDef]:
         """To be added to the process's application."""
-        base = "/p/{province}/api/v1/applications"
+        if not self._desks:
+            return []
+        province = "/p/{province:" + "|".join(self._desks) + "}"
+        base = province + "/api/v1/applications"
         one = base + "/{request_id}"
         return [
-            web.post(base, self._handler("submit", _submit)),
+            web.post(base, self._handler("submit", self._submit)),
             web.get(one, self._handler("look_up", _look_up), allow_head=False),
             web.get(one + "/documents/{name}", self._handler("fetch", _fetch), allow_head=False),
-            web.post(one + "/supplements", self._handler("supplement", _supplement)),
+            web.post(one + "/supplements", self._handler("supplement", self._supplement)),
             web.post(one + "/withdrawal", self._handler("withdraw", _withdraw)),
-            web.route("*", "/p/{province}/{rest:.*}", self._handler("other", _no_such_route)),
+            web.route("*", province + "/{rest:.*}", self._handler("other", _no_such_route)),
         ]
+
+    async def _submit(self, desk: Desk, _: web.Request, body: bytes) -> Reply:
+        return await desk.submit(submission(parsed(SubmitBody, body)))
+
+    async def _supplement(self, desk: Desk, request: web.Request, body: bytes) -> Reply:
+        read = parsed(SupplementBody, body)
+        return await desk.supplement(
+            request.match_info["request_id"], read.supplement_id, read.act_before
+        )
+
+    def _render(self, _: str, reply: Reply) -> JsonAnswer:
+        """A reply to the call of that name, as it goes over the wire."""
+        return as_http(reply)
 
     def _handler(
         self, name: str, call: _Call
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
             province = request.match_info["province"]
-            desk = self._desks.get(province)
-            if desk is None:
-                return web.json_response(
-                    {"code": "no_such_province", "message": "省份编码不存在"}, status=404
-                )
+            desk = self._desks[province]
             try:
                 desk.connect()
-                status, body, headers = await self._answer(desk, request, call)
+                status, body, headers = await self._answer(desk, name, request, call)
             except Cut:
                 CALLS.labels(province, name, "cut").inc()
                 return cut(request)
@@ -153,7 +171,7 @@ class RestFrontEnd:
 
         return handle
 
-    async def _answer(self, desk: Desk, request: web.Request, call: _Call) -> _Answer:
+    async def _answer(self, desk: Desk, name: str, request: web.Request, call: _Call) -> HttpAnswer:
         try:
             body = await request.read()
             self._authenticate(desk.province.code, request, body)
@@ -164,17 +182,7 @@ class RestFrontEnd:
             return 413, {"code": "too_large", "message": f"请求体超过{BODY_LIMIT}字节"}, {}
         if isinstance(reply, Paper):
             return 200, reply.pdf, {}
-        return await self._with_documents(desk, reply)
-
-    @staticmethod
-    async def _with_documents(desk: Desk, reply: Reply) -> _Answer:
-        """The answer, and what documents there are of an application that is completed."""
-        known = reply.application
-        if known is not None and known["state"] == "completed":
-            paper = await desk.paper(known["request_id"])
-            if paper is not None:
-                reply = replace(reply, application={**known, "documents": [paper.offered()]})
-        return _as_http(reply)
+        return self._render(name, await _with_documents(desk, reply))
 
     def _authenticate(self, province: str, request: web.Request, body: bytes) -> None:
         now = time.time()
@@ -218,18 +226,38 @@ class RestFrontEnd:
         )
 
 
-async def _submit(desk: Desk, _: web.Request, body: bytes) -> Reply:
-    read = _parsed(_SubmitBody, body)
-    return await desk.submit(
-        Submission(
-            read.request_id,
-            read.item_code,
-            read.item_name,
-            read.kind,
-            read.applicant.name,
-            _single_values(read.form),
-            read.act_before,
+async def _with_documents(desk: Desk, reply: Reply) -> Reply:
+    """The reply, and what documents there are of an application that is completed."""
+    known = reply.application
+    if known is None or known["state"] != "completed":
+        return reply
+    paper = await desk.paper(known["request_id"])
+    if paper is None:
+        return reply
+    return replace(reply, application={**known, "documents": [paper.offered()]})
+
+
+def no_such_province() -> web.RouteDef:
+    """The last route: what no front end serves. Not signed, as there is no token."""
+
+    async def handle(_: web.Request) -> web.StreamResponse:
+        return web.json_response(
+            {"code": "no_such_province", "message": "省份编码不存在"}, status=404
         )
+
+    return web.route("*", "/p/{province}/{rest:.*}", handle)
+
+
+def submission(read: SubmitBody) -> Submission:
+    """What a desk needs of a submission."""
+    return Submission(
+        read.request_id,
+        read.item_code,
+        read.item_name,
+        read.kind,
+        read.applicant.name,
+        _single_values(read.form),
+        read.act_before,
     )
 
 
@@ -241,15 +269,8 @@ async def _fetch(desk: Desk, request: web.Request, _: bytes) -> Reply | Paper:
     return await desk.fetch(request.match_info["request_id"], request.match_info["name"])
 
 
-async def _supplement(desk: Desk, request: web.Request, body: bytes) -> Reply:
-    read = _parsed(_SupplementBody, body)
-    return await desk.supplement(
-        request.match_info["request_id"], read.supplement_id, read.act_before
-    )
-
-
 async def _withdraw(desk: Desk, request: web.Request, body: bytes) -> Reply:
-    read = _parsed(_WithdrawalBody, body)
+    read = parsed(_WithdrawalBody, body)
     return await desk.withdraw(request.match_info["request_id"], read.act_before)
 
 
@@ -257,10 +278,11 @@ async def _no_such_route(_: Desk, request: web.Request, __: bytes) -> Reply:
     raise _Refused(404, "no_such_route", f"{request.method} {request.path} 不存在")
 
 
-_Model = Any
+Model = TypeVar("Model", bound=BaseModel)
 
 
-def _parsed(model: type[_Model], body: bytes) -> _Model:
+def parsed(model: type[Model], body: bytes) -> Model:
+    """A body, read; what is wrong with it is told by its JSON Pointer."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -269,7 +291,8 @@ def _parsed(model: type[_Model], body: bytes) -> _Model:
         raise _Refused(400, "bad_request", f"{where}: {first['msg']}") from error
 
 
-def _as_http(reply: Reply) -> _Answer:
+def as_http(reply: Reply) -> JsonAnswer:
+    """Status, body and headers of a reply that tells all that is known."""
     headers: dict[str, str] = {}
     if reply.retry_after_seconds is not None:
         headers["Retry-After"] = str(reply.retry_after_seconds)

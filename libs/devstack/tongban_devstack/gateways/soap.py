@@ -15,11 +15,11 @@ from aiohttp import web
 from lxml import etree
 
 from tongban_devstack.gateways.desk import Code, Desk, Reply, Submission
-from tongban_devstack.gateways.nonces import NonceMemory
 from tongban_devstack.gateways.rest import BODY_LIMIT, CALLS, MESSAGES
 from tongban_devstack.gateways.soap_answers import Answer, answered, fault, knows
 from tongban_devstack.outside.mishaps import Broken
 from tongban_devstack.outside.process import Cut, cut
+from tongban_router.connectors.nonces import NonceMemory
 from tongban_router.connectors.signing import PAASID, SignatureError, province_token
 from tongban_router.connectors.soap_envelope import (
     PROVINCE,

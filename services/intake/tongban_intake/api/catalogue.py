@@ -12,7 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tongban_common.catalogue import Audience, ItemKind, Zone
+from tongban_intake.api import examples
 from tongban_intake.api import openapi as docs
+from tongban_intake.api.examples import ItemCode
 from tongban_intake.api.schemas import ItemDetails, ItemPage, Summary
 from tongban_intake.offers import Selection, listed
 from tongban_intake.problems import Kind, Problem
@@ -23,12 +25,20 @@ from tongban_intake.text import Text
 class ItemQuery(BaseModel):
     """What is asked of the list."""
 
-    zone: Zone | None = None
-    province: str | None = Field(None, pattern=r"^[1-6][0-9]0000$", description="GB/T 2260")
-    domain: str | None = Field(None, max_length=20)
-    kind: ItemKind | None = None
-    audience: Audience | None = None
-    q: str | None = Field(None, max_length=64, description="words, all of which must be found")
+    zone: Zone | None = Field(None, examples=["cross_province"])
+    province: str | None = Field(
+        None, pattern=r"^[1-6][0-9]0000$", description="GB/T 2260", examples=["340000"]
+    )
+    domain: str | None = Field(None, max_length=20, examples=["社会保障"])
+    kind: ItemKind | None = Field(None, examples=["print"])
+    audience: Audience | None = Field(None, examples=["person"])
+    q: str | None = Field(
+        None,
+        max_length=64,
+        description="Chinese, pinyin or its initials (`sbkgs`), everyday words, a province's name "
+        "beside them; all words must be found",
+        examples=["社保缴费证明"],
+    )
     page: int = Field(1, ge=1, le=100_000)
     page_size: int = Field(50, ge=1, le=200)
 
@@ -45,7 +55,14 @@ def router(services: Services) -> APIRouter:
 
     unknown = docs.problems(Kind.UNAUTHENTICATED)
 
-    @routes.get("/summary", responses={200: docs.answer(Summary, "Totals"), **unknown})
+    @routes.get(
+        "/summary",
+        responses={
+            200: docs.answer(Summary, "Totals", examples.SUMMARY),
+            **docs.NOT_MODIFIED,
+            **unknown,
+        },
+    )
     async def summary(request: Request) -> Response:
         """What each zone holds."""
         services.auth.bearer(request)
@@ -54,16 +71,19 @@ def router(services: Services) -> APIRouter:
     @routes.get(
         "/items",
         responses={
-            200: docs.answer(ItemPage, "A page"),
+            200: docs.answer(ItemPage, "A page", examples.ITEM_PAGE),
+            **docs.NOT_MODIFIED,
             **docs.problems(Kind.UNAUTHENTICATED, Kind.INVALID),
         },
     )
     async def items(request: Request, wanted: Annotated[ItemQuery, Query()]) -> Response:
-        """The items that fit, most used first."""
-        services.auth.bearer(request)
+        """The items that fit: found by `q` best first, otherwise most used first."""
+        zone = services.auth.bearer(request).zone
 
         def body() -> bytes:
-            found = offers.page(wanted.selection, page=wanted.page, page_size=wanted.page_size)
+            found = offers.page(
+                wanted.selection, page=wanted.page, page_size=wanted.page_size, near_zone=zone
+            )
             return orjson.dumps(
                 {
                     "items": [listed(item) for item in found.items],
@@ -73,16 +93,18 @@ def router(services: Services) -> APIRouter:
                 }
             )
 
-        return _cached(request, offers.revision, body)
+        # The order of what was searched for follows the kiosk's zone.
+        return _cached(request, f"{offers.revision}-{zone}", body)
 
     @routes.get(
         "/items/{code}",
         responses={
-            200: docs.answer(ItemDetails, "The item"),
+            200: docs.answer(ItemDetails, "The item", examples.ITEM),
+            **docs.NOT_MODIFIED,
             **docs.problems(Kind.UNAUTHENTICATED, Kind.NOT_FOUND),
         },
     )
-    async def item(request: Request, code: str) -> Response:
+    async def item(request: Request, code: ItemCode) -> Response:
         """An item with its form and examples."""
         services.auth.bearer(request)
         body = offers.details(code)

@@ -11,7 +11,9 @@ from starlette.responses import Response
 
 from tongban_common.envelope import KeyMissing, Unreadable
 from tongban_common.observability import request_context
+from tongban_intake.api import examples
 from tongban_intake.api import openapi as docs
+from tongban_intake.api.examples import DocumentId, RequestId, VerificationCode
 from tongban_intake.api.schemas import Verified
 from tongban_intake.problems import Kind, Problem, gone, unreadable_now
 from tongban_intake.readmodel.record import RequestRecord
@@ -35,7 +37,9 @@ def router(services: Services) -> APIRouter:
             **docs.problems(*docs.READ, Kind.GONE),
         },
     )
-    async def document(request: Request, request_id: str, document_id: str) -> Response:
+    async def document(
+        request: Request, request_id: RequestId, document_id: DocumentId
+    ) -> Response:
         """A document of a request."""
         kiosk = services.auth.bearer(request)
         services.must_be_own(kiosk, request_id)
@@ -44,12 +48,12 @@ def router(services: Services) -> APIRouter:
     @routes.get(
         "/v1/verify/{code}",
         responses={
-            200: docs.answer(Verified, "One of ours"),
+            200: docs.answer(Verified, "One of ours", examples.VERIFIED),
             **docs.problems(Kind.NOT_FOUND, Kind.UNAVAILABLE),
         },
         openapi_extra={"security": []},
     )
-    async def verify(code: str) -> Response:
+    async def verify(code: VerificationCode) -> Response:
         """Whether a sheet is genuine; for anyone."""
         return Response(orjson.dumps(await verified(services, code)), media_type="application/json")
 

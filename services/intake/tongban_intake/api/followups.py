@@ -12,7 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tongban_common.observability import request_context
+from tongban_intake.api import examples
 from tongban_intake.api import openapi as docs
+from tongban_intake.api.examples import RequestId
 from tongban_intake.api.schemas import CommandGiven, PrintGiven, RatingGiven
 from tongban_intake.followups.commands import Asked, Followups
 from tongban_intake.followups.models import Print, Rating, Supplement, Withdrawal
@@ -61,14 +63,14 @@ def router(services: Services) -> APIRouter:
 
     @routes.post(
         "/supplements",
-        **_documented(Supplement, CommandGiven, {"form": {"insured_city": "合肥市"}}),
+        **_documented(Supplement, examples.SUPPLEMENT, CommandGiven, examples.COMMAND_GIVEN),
     )
-    async def supplement(request: Request, request_id: str) -> Response:
+    async def supplement(request: Request, request_id: RequestId) -> Response:
         """Hand in what the province asked for."""
         return await handle(request, request_id, "supplement", Supplement, followups.supplement)
 
-    @routes.post("/withdrawal", **_documented(Withdrawal, CommandGiven, {}))
-    async def withdraw(request: Request, request_id: str) -> Response:
+    @routes.post("/withdrawal", **_documented(Withdrawal, {}, CommandGiven, examples.COMMAND_GIVEN))
+    async def withdraw(request: Request, request_id: RequestId) -> Response:
         """Ask for the request back."""
         return await handle(
             request,
@@ -78,13 +80,15 @@ def router(services: Services) -> APIRouter:
             lambda asked, _: followups.withdraw(asked),
         )
 
-    @routes.post("/prints", **_documented(Print, PrintGiven, {}))
-    async def print_again(request: Request, request_id: str) -> Response:
+    @routes.post("/prints", **_documented(Print, {}, PrintGiven, examples.PRINT_GIVEN))
+    async def print_again(request: Request, request_id: RequestId) -> Response:
         """Print one more set at this kiosk."""
         return await handle(request, request_id, "print", Print, followups.print, answer="order_id")
 
-    @routes.post("/rating", **_documented(Rating, RatingGiven, {"grade": 5, "words": "很方便"}))
-    async def rate(request: Request, request_id: str) -> Response:
+    @routes.post(
+        "/rating", **_documented(Rating, examples.RATING, RatingGiven, examples.RATING_GIVEN)
+    )
+    async def rate(request: Request, request_id: RequestId) -> Response:
         """Rate the service (好差评)."""
         return await handle(
             request, request_id, "rating", Rating, followups.rate, answer="rating_id"
@@ -93,9 +97,14 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
-def _documented(model: type[Sent], given: type[BaseModel], example: Any) -> dict[str, Any]:
+def _documented(
+    model: type[Sent], example: Any, given: type[BaseModel], given_example: Any
+) -> dict[str, Any]:
     return {
         "status_code": 202,
-        "responses": {202: docs.answer(given, "Kafka has it"), **docs.problems(*docs.COMMAND)},
+        "responses": {
+            202: docs.answer(given, "Kafka has it", given_example),
+            **docs.problems(*docs.COMMAND),
+        },
         "openapi_extra": docs.takes(model, example),
     }

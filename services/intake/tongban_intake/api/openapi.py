@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from tongban_intake.access.models import AssistantSignIn, TokenRequest
-from tongban_intake.api.schemas import ProblemDocument
+from tongban_intake.api.schemas import ProblemDocument, StreamEvent
 from tongban_intake.followups.models import Print, Rating, Supplement, Withdrawal
 from tongban_intake.problems import MEDIA_TYPE, FieldError, Kind, Problem
 from tongban_intake.submission.models import Submission
@@ -74,24 +74,8 @@ LAST_EVENT_HEADER = {
     "schema": {"type": "string"},
     "example": "2",
 }
-SUBMISSION_EXAMPLE = {
-    "item_code": "34000020140020006",
-    "channel": "self_service",
-    "applicant": {
-        "type": "person",
-        "name": "张三",
-        "id_type": "resident_id",
-        "id_number": "340000196204238113",
-        "phone": "13800001234",
-    },
-    "form": {
-        "insured_city": "合肥市",
-        "insurance_kind": "企业职工基本养老保险",
-        "period_from": "2025-01",
-        "period_to": "2025-12",
-        "purpose": "贷款",
-    },
-    "print": True,
+NOT_MODIFIED: Responses = {
+    304: {"description": "As the client has it already (If-None-Match)", "content": {}}
 }
 
 
@@ -119,9 +103,17 @@ def _problem(kind: Kind) -> dict[str, Any]:
     return response
 
 
-def answer(model: type[BaseModel], description: str) -> dict[str, Any]:
+def answer(model: type[BaseModel], description: str, example: Any) -> dict[str, Any]:
     """An answer with a JSON body."""
-    return {"model": model, "description": description}
+    content = {"application/json": {"example": example}}
+    return {"model": model, "description": description, "content": content}
+
+
+def streams(model: type[BaseModel], description: str, example: str) -> dict[str, Any]:
+    """An answer of server-sent events; the schema is that of one event, as its fields are read."""
+    schema = {"$ref": _REF.format(model=model.__name__)}
+    content = {"text/event-stream": {"schema": schema, "example": example}}
+    return {"description": description, "content": content}
 
 
 def takes(model: type[BaseModel], example: Any) -> dict[str, Any]:
@@ -147,7 +139,7 @@ def complete(app: FastAPI) -> None:
             document = made()
             components = document.setdefault("components", {})
             schemas = components.setdefault("schemas", {})
-            modes = [(model, "validation") for model in (*_SENT, ProblemDocument)]
+            modes = [(model, "validation") for model in (*_SENT, ProblemDocument, StreamEvent)]
             _, definitions = models_json_schema(modes, ref_template=_REF)  # type: ignore[arg-type]
             schemas.update(definitions["$defs"])
             components["securitySchemes"] = {

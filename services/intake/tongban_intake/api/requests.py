@@ -10,8 +10,10 @@ from starlette.responses import Response, StreamingResponse
 from tongban_common.observability import request_context
 from tongban_common.store import StoreUnavailable
 from tongban_common.tokens import Kiosk
+from tongban_intake.api import examples
 from tongban_intake.api import openapi as docs
-from tongban_intake.api.schemas import Accepted, RequestState
+from tongban_intake.api.examples import RequestId
+from tongban_intake.api.schemas import Accepted, RequestState, StreamEvent
 from tongban_intake.http.body import idempotency_key, read_object
 from tongban_intake.readmodel import view
 from tongban_intake.services import Services
@@ -24,28 +26,28 @@ _LONGEST_NUMBER = 10
 def router(services: Services) -> APIRouter:
     """POST /v1/requests and GET /v1/requests/{id}."""
     routes = APIRouter(prefix="/v1/requests", tags=["requests"])
-    settings = services.settings
 
     @routes.post(
         "",
         status_code=202,
-        responses={202: docs.answer(Accepted, "Kafka has it"), **docs.problems(*docs.SUBMIT)},
-        openapi_extra=docs.takes(Submission, docs.SUBMISSION_EXAMPLE),
+        responses={
+            202: docs.answer(Accepted, "Kafka has it", examples.ACCEPTED),
+            **docs.problems(*docs.SUBMIT),
+        },
+        openapi_extra=docs.takes(Submission, examples.SUBMISSION),
     )
     async def submit(request: Request) -> Response:
         """Hand in a request (办件)."""
-        kiosk = services.auth.bearer(request)
-        services.rates.take(kiosk.kiosk_id)
-        key = idempotency_key(request)
-        body = await read_object(request, limit=settings.body_limit, seconds=settings.body_seconds)
-        request_id = await services.acceptor.accept(kiosk, key, body)
-        return Response(receipt(request_id), status_code=202, media_type="application/json")
+        return await hand_in(services, request)
 
     @routes.get(
         "/{request_id}",
-        responses={200: docs.answer(RequestState, "As far as known"), **docs.problems(*docs.READ)},
+        responses={
+            200: docs.answer(RequestState, "As far as known", examples.STATE),
+            **docs.problems(*docs.READ),
+        },
     )
-    async def read(request: Request, request_id: str) -> Response:
+    async def read(request: Request, request_id: RequestId) -> Response:
         """How a request stands. Never 404 after a 202, on any replica, store up or not."""
         kiosk = services.auth.bearer(request)
         services.must_be_own(kiosk, request_id)
@@ -57,21 +59,37 @@ def router(services: Services) -> APIRouter:
         "/{request_id}/events",
         response_class=StreamingResponse,
         responses={
-            200: {
-                "description": "Server-sent events: status (with id), print, message, end",
-                "content": {"text/event-stream": {"schema": {"type": "string"}}},
-            },
+            200: docs.streams(
+                StreamEvent,
+                "Server-sent events: status (with id), print, message, end",
+                examples.STREAM,
+            ),
             **docs.problems(*docs.READ),
         },
         openapi_extra={"parameters": [docs.LAST_EVENT_HEADER]},
     )
-    async def events(request: Request, request_id: str) -> Response:
+    async def events(request: Request, request_id: RequestId) -> Response:
         """What happens to a request: history first, then live."""
         kiosk = services.auth.bearer(request)
         services.must_be_own(kiosk, request_id)
         return stream_of(services, request, kiosk, request_id)
 
     return routes
+
+
+async def hand_in(services: Services, request: Request) -> Response:
+    """The answer to a submission.
+
+    Raises:
+        Problem: whatever is wrong with it.
+    """
+    kiosk = services.auth.bearer(request)
+    services.rates.take(kiosk.kiosk_id)
+    key = idempotency_key(request)
+    settings = services.settings
+    body = await read_object(request, limit=settings.body_limit, seconds=settings.body_seconds)
+    request_id = await services.acceptor.accept(kiosk, key, body)
+    return Response(receipt(request_id), status_code=202, media_type="application/json")
 
 
 def stream_of(services: Services, request: Request, kiosk: Kiosk, request_id: str) -> Response:

@@ -89,6 +89,16 @@ class RequestState(BaseModel):
     delayed: bool | None = None
 
 
+class StreamEvent(BaseModel):
+    """A server-sent event. `status` carries a timeline entry and its number as `id`, `print` a
+    print order, `message` a message, `end` nothing: nothing more will come."""
+
+    event: Literal["status", "print", "message", "end"]
+    data: str = Field(json_schema_extra={"contentMediaType": "application/json"})
+    id: str | None = Field(None, pattern=r"^[0-9]+$", description="for Last-Event-ID")
+    retry: int | None = None
+
+
 class CommandGiven(BaseModel):
     """Kafka has the command."""
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from tongban_common.enrolment.assertion import GRANT_TYPE
 from tongban_common.enrolment.trading import Grant
 from tongban_intake.access.models import AssistantSignIn, TokenRequest
+from tongban_intake.api import examples
 from tongban_intake.api import openapi as docs
 from tongban_intake.api.schemas import SessionGiven, TokenGiven
 from tongban_intake.http.body import read_bytes, read_object
@@ -33,7 +34,7 @@ def router(services: Services) -> APIRouter:
     @routes.post(
         "/token",
         responses={
-            200: docs.answer(TokenGiven, "A short-lived bearer token"),
+            200: docs.answer(TokenGiven, "A short-lived bearer token", examples.TOKEN),
             **docs.problems(*docs.TRADE),
         },
         openapi_extra={
@@ -66,7 +67,9 @@ def router(services: Services) -> APIRouter:
         "/assistants/session",
         status_code=201,
         responses={
-            201: docs.answer(SessionGiven, "To be used instead of the kiosk's own token"),
+            201: docs.answer(
+                SessionGiven, "To be used instead of the kiosk's own token", examples.SESSION
+            ),
             **docs.problems(*docs.SIGN_IN),
         },
         openapi_extra=docs.reads(AssistantSignIn, {"assistant_id": "lm-01", "pin": "730518"}),

@@ -36,6 +36,7 @@ from tongban_intake.submission.checks import Checker
 from tongban_intake.text import Text
 
 _REMEMBERED = 20_000
+_ADDRESS = re.compile(r"[^\s@，。；、,;]+@[^\s@，。；、,;]+")
 _LONG_NUMBER = re.compile(r"[0-9０-９][0-9０-９ -]{4,}[0-9０-９Xx]")
 
 
@@ -238,7 +239,7 @@ class Followups:
             raise unreadable_now() from None
         except Unreadable:
             return None  # they cannot be scrubbed any more, so they are not kept
-        text = _LONG_NUMBER.sub("＊", words)
+        text = _LONG_NUMBER.sub("＊", _ADDRESS.sub("＊", words))
         for name in (applicant["name"], applicant.get("agent", {}).get("name")):
             if name:
                 text = text.replace(name, "＊")

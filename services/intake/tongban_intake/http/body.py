@@ -33,24 +33,32 @@ async def read_bytes(request: Request, *, limit: int, seconds: float) -> bytes:
     Raises:
         Problem: 413 or 408.
     """
-    too_large = Problem(
-        Kind.TOO_LARGE, Text(f"请勿超过{limit // 1024}KB", f"At most {limit // 1024} KB")
-    )
     announced = request.headers.get("content-length", "0")
     if not announced.isdigit() or int(announced) > limit:
-        raise too_large
+        raise _too_large(limit)
     body = bytearray()
     try:
         async with asyncio.timeout(seconds):
-            async for chunk in request.stream():
-                body += chunk
+            more = True
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
                 if len(body) > limit:
-                    raise too_large
+                    raise _too_large(limit)
     except TimeoutError:
         raise Problem(Kind.SLOW, headers={"Connection": "close"}) from None
     except ClientDisconnect:
         raise Problem(Kind.MALFORMED, Text("连接中断", "The connection broke off")) from None
     return bytes(body)
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(
+        Kind.TOO_LARGE, Text(f"请勿超过{limit // 1024}KB", f"At most {limit // 1024} KB")
+    )
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

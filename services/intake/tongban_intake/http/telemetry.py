@@ -48,14 +48,21 @@ class HttpMetrics:
             buckets=(0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
             registry=registry,
         )
+        # Looking a label set up takes longer than counting.
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.in_flight = Gauge(
             "tongban_intake_http_in_flight", "Requests being answered", registry=registry
         )
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answer."""
-        self._count.labels(method, route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        which = method, route, status
+        counters = self._children.get(which)
+        if counters is None:
+            counters = self._count.labels(method, route, str(status)), self._seconds.labels(route)
+            self._children[which] = counters
+        counters[0].inc()
+        counters[1].observe(seconds)
 
 
 def watch(

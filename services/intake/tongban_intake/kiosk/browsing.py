@@ -25,6 +25,10 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     routes = APIRouter(prefix="/kiosk", include_in_schema=False)
     offers = services.offers
 
+    @routes.get("/")
+    async def with_slash() -> Response:
+        return RedirectResponse("/kiosk", status_code=303)
+
     @routes.get("/login")
     async def login(request: Request, token: str = "") -> Response:
         kiosk = services.auth.token(token)
@@ -52,7 +56,9 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     @routes.get("/items")
     async def items(request: Request, wanted: Annotated[ItemQuery, Query()]) -> Response:
         kiosk = session.kiosk(request)
-        found = offers.page(wanted.selection, page=wanted.page, page_size=_PAGE_SIZE)
+        found = offers.page(
+            wanted.selection, page=wanted.page, page_size=_PAGE_SIZE, near_zone=kiosk.zone
+        )
         chosen = wanted.model_dump(exclude={"page", "page_size"}, exclude_none=True, mode="json")
 
         def link(**changes: str | int | None) -> str:

@@ -21,6 +21,7 @@ _RADIO_UP_TO = 6
 _PARTS = {"day": "ymd", "month": "ym"}
 _YEARS_AHEAD = 6
 _YEARS_BACK = 100
+_FORMAT = re.compile(r"[，,]?格式为年[-月日年]*")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,10})?")
 
@@ -103,6 +104,7 @@ def _field(
 ) -> Field:
     input_name = f"form.{name}"
     examples = schema.get("examples") or [""]
+    hint = schema.get("description", "")
     options = _options(schema)
     kind = _kind(schema, len(options))
     typed = [_date(input_name, posted)] if kind in _PARTS else posted.get(input_name, ())
@@ -111,7 +113,8 @@ def _field(
         label=schema.get("title", name),
         kind=kind,
         values=tuple(value for value in typed if value),
-        hint=schema.get("description", ""),
+        # Of no use where day and month are chosen from lists.
+        hint=_FORMAT.sub("", hint).lstrip("，") if kind in _PARTS else hint,
         placeholder="" if options else f"例如：{examples[0]}",
         required=required,
         options=options,
@@ -205,7 +208,7 @@ def person_fields(posted: Posted, errors: Errors, *, under: str) -> list[Field]:
     return [
         field("name", "姓名", hint="与证件上的姓名一致", longest=100),
         field("id_type", "证件类型", "select", hint="请选择您带来的证件", options=id_types),
-        field("id_number", "证件号码", hint="身份证末位字母请用大写X", longest=32),
+        field("id_number", "证件号码", hint="身份证末位是字母的请填X", longest=32),
         field("phone", "手机号码", "tel", hint="用于接收办理进度短信", longest=11),
         field("email", "电子邮箱", "email", hint="没有可以不填", required=False, longest=254),
     ]
@@ -237,10 +240,14 @@ def read_applicant(posted: Posted) -> dict[str, Any]:
 
 
 _PERSON = ("name", "id_type", "id_number", "phone", "email")
+_NUMBERS = {"id_number", "uscc", "phone"}
 
 
 def _filled(posted: Posted, under: str, names: Sequence[str]) -> dict[str, str]:
     typed = {name: _one(posted, f"{under}.{name}") for name in names}
+    for number in _NUMBERS & typed.keys():
+        # An on-screen keyboard gives small letters, which no such number has.
+        typed[number] = typed[number].replace(" ", "").upper()
     return {name: value for name, value in typed.items() if value}
 
 

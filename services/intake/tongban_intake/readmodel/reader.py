@@ -19,6 +19,7 @@ Found = TypeVar("Found")
 _REST_AFTER_FAILURE = 1.0
 """Seconds for which a store that did not answer is not asked again."""
 _MOST_AT_ONCE = 200
+_APART = 0.01
 
 
 class ReadModel:
@@ -84,31 +85,35 @@ class DigestLookup:
     """Answers `Acceptor`: one query at a time, for all who have come to ask meanwhile.
 
     A look-up costs the store and this process about the same for one id as for a hundred, and
-    almost every submission needs one. A store that fails is left alone for a second, so that being
-    down costs submissions nothing.
+    almost every submission needs one; so under load they begin `_APART` seconds after each other.
+    A store that fails is left alone for a second, so that being down costs submissions nothing.
     """
 
     def __init__(self, read_model: ReadModel, *, seconds: float) -> None:
         self._read_model = read_model
         self._seconds = seconds
-        self._waiting: dict[str, asyncio.Future[str | None]] = {}
+        self._waiting: dict[str, list[asyncio.Future[str | None]]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._last = 0.0
         self._rest_until = 0.0
 
     async def digest(self, request_id: str) -> str | None:
         """The digest of the body under this id; None where it is not known or not told in time."""
         if time.monotonic() < self._rest_until:
             return None
-        future = self._waiting.get(request_id)
-        if future is None:
-            future = self._waiting[request_id] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(request_id, []).append(future)
         if self._task is None:
             self._task = asyncio.create_task(self._work())
-        return await asyncio.shield(future)
+        return await future
 
     async def _work(self) -> None:
         try:
             while self._waiting:
+                loop = asyncio.get_running_loop()
+                if (early := self._last + _APART - loop.time()) > 0:
+                    await asyncio.sleep(early)
+                self._last = loop.time()
                 batch = dict(list(self._waiting.items())[:_MOST_AT_ONCE])
                 for request_id in batch:
                     del self._waiting[request_id]
@@ -116,7 +121,7 @@ class DigestLookup:
         finally:
             self._task = None
 
-    async def _answer(self, batch: dict[str, asyncio.Future[str | None]]) -> None:
+    async def _answer(self, batch: dict[str, list[asyncio.Future[str | None]]]) -> None:
         known: dict[str, str] = {}
         try:
             if time.monotonic() >= self._rest_until:
@@ -126,5 +131,7 @@ class DigestLookup:
             self._rest_until = time.monotonic() + _REST_AFTER_FAILURE
         finally:
             # Even when something unforeseen is raised: what is not known goes to the router.
-            for request_id, future in batch.items():
-                future.set_result(known.get(request_id))
+            for request_id, futures in batch.items():
+                for future in futures:
+                    if not future.done():  # whoever asked may have gone
+                        future.set_result(known.get(request_id))

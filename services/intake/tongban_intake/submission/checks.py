@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any, Protocol
 
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from tongban_common.catalogue import Item, form_validator
+from tongban_common.catalogue import Item, form_acceptance, form_validator
 from tongban_common.domain import identity
 from tongban_intake.problems import FieldError, Kind, Problem
 from tongban_intake.submission import assistance
-from tongban_intake.submission.models import Company, Individual, Submission
+from tongban_intake.submission.models import Company, Submission
 from tongban_intake.submission.wording import of_model, of_schema
 from tongban_intake.text import Text
 
@@ -37,7 +37,9 @@ class Checker:
 
     def __init__(self, items: Items) -> None:
         self._items = items
-        self._validators: OrderedDict[tuple[str, int], Draft202012Validator] = OrderedDict()
+        self._validators: OrderedDict[
+            tuple[str, int], tuple[Callable[[Any], bool], Draft202012Validator]
+        ] = OrderedDict()
 
     def check(
         self, body: dict[str, Any], *, today: date, signed_in: str | None = None
@@ -51,8 +53,11 @@ class Checker:
         try:
             submission = Submission.model_validate(body)
         except ValidationError as error:
-            found = of_model(error.errors(include_url=False, include_input=False))
-            raise Problem(Kind.INVALID, errors=[*found, *self._form_of(body)]) from None
+            found = list(of_model(error.errors(include_url=False, include_input=False)))
+            told = {each.pointer for each in found}
+            numbers = [each for each in _numbers_of(body, today) if each.pointer not in told]
+            errors = [*found, *numbers, *self._form_of(body)]
+            raise Problem(Kind.INVALID, errors=errors) from None
         item = self._items.get(submission.item_code)
         if item is None and not self._items.complete:
             raise Problem(
@@ -87,13 +92,15 @@ class Checker:
 
     def form_errors(self, item: Item, form: dict[str, Any]) -> Iterator[FieldError]:
         """What is wrong in a form, by JSON Pointers that begin with /form."""
-        return of_schema(self._validator(item).iter_errors(form), under="/form")
+        accepts, validator = self._validator(item)
+        return iter(()) if accepts(form) else of_schema(validator.iter_errors(form), under="/form")
 
-    def _validator(self, item: Item) -> Draft202012Validator:
+    def _validator(self, item: Item) -> tuple[Callable[[Any], bool], Draft202012Validator]:
         key = (item.code, item.version)
         validator = self._validators.get(key)
         if validator is None:
-            validator = self._validators[key] = form_validator(item.form)
+            validator = form_acceptance(item.form), form_validator(item.form)
+            self._validators[key] = validator
             if len(self._validators) > _KEPT_VALIDATORS:
                 self._validators.popitem(last=False)
         return validator
@@ -112,19 +119,47 @@ def _meaning(submission: Submission, item: Item, today: date) -> Iterator[FieldE
             ),
         )
     if isinstance(applicant, Company):
-        for problem in identity.credit_code_problems(applicant.uscc):
-            yield FieldError("/applicant/uscc", Text(*problem))
-        yield from _individual(applicant.agent, "/applicant/agent", today)
-    else:
-        yield from _individual(applicant, "/applicant", today)
+        yield from _credit_code(applicant.uscc)
+    who = applicant.individual
+    under = "/applicant" if applicant.type == "person" else "/applicant/agent"
+    yield from _id_number(who.id_type, who.id_number, under, today)
+    yield from _phone(who.phone, under)
 
 
-def _individual(who: Individual, under: str, today: date) -> Iterator[FieldError]:
-    if who.id_type == "resident_id":
-        problems = identity.resident_id_problems(who.id_number, today=today)
+def _numbers_of(body: dict[str, Any], today: date) -> Iterator[FieldError]:
+    """What is wrong with the numbers in a body whose shape is wrong elsewhere, as far as they can
+    be read."""
+    applicant = body.get("applicant")
+    if not isinstance(applicant, dict):
+        return
+    who: Any = applicant
+    under = "/applicant"
+    if applicant.get("type") == "company":
+        who, under = applicant.get("agent"), "/applicant/agent"
+        if isinstance(applicant.get("uscc"), str):
+            yield from _credit_code(applicant["uscc"])
+    if not isinstance(who, dict):
+        return
+    if who.get("id_type") in identity.ID_TYPES and isinstance(who.get("id_number"), str):
+        yield from _id_number(who["id_type"], who["id_number"], under, today)
+    if isinstance(who.get("phone"), str):
+        yield from _phone(who["phone"], under)
+
+
+def _credit_code(code: str) -> Iterator[FieldError]:
+    for problem in identity.credit_code_problems(code):
+        yield FieldError("/applicant/uscc", Text(*problem))
+
+
+def _id_number(id_type: str, number: str, under: str, today: date) -> Iterator[FieldError]:
+    if id_type == "resident_id":
+        problems = identity.resident_id_problems(number, today=today)
     else:
-        problems = identity.id_number_problems(who.id_type, who.id_number)
+        problems = identity.id_number_problems(id_type, number)
     for problem in problems:
         yield FieldError(f"{under}/id_number", Text(*problem))
-    for problem in identity.mobile_problems(who.phone):
+
+
+def _phone(phone: str, under: str) -> Iterator[FieldError]:
+    for problem in identity.mobile_problems(phone):
         yield FieldError(f"{under}/phone", Text(*problem))

@@ -30,20 +30,45 @@ _TYPES = {
     "dict": Text("应为对象", "An object is expected"),
 }
 _Limits = Mapping[str, Any]
+
+
+def _expected(said: str) -> Text:
+    """pydantic's `'a', 'b' or 'c'`."""
+    return Text(f"应为：{said.replace(' or ', '、').replace(', ', '、')}", f"One of {said}")
+
+
 _PYDANTIC: dict[str, Callable[[_Limits], Text]] = {
     "missing": lambda _: MISSING,
     "extra_forbidden": lambda _: UNKNOWN,
-    "union_tag_not_found": lambda _: Text("缺少type", "The field type is missing"),
-    "union_tag_invalid": lambda c: Text(
-        f"type应为：{c['expected_tags']}", f"type is one of {c['expected_tags']}"
+    "union_tag_not_found": lambda _: Text(
+        "必填项，应为：person、company", "One of person, company"
     ),
-    "literal_error": lambda c: Text(f"应为：{c['expected']}", f"One of {c['expected']}"),
+    "union_tag_invalid": lambda c: _expected(c["expected_tags"]),
+    "literal_error": lambda c: _expected(c["expected"]),
+    "enum": lambda c: _expected(c["expected"]),
+    "too_short": lambda _: MISSING,
+    "int_parsing": lambda _: _TYPES["int"],
+    "model_type": lambda _: _TYPES["dict"],
+    "model_attributes_type": lambda _: _TYPES["dict"],
     "string_too_short": lambda c: MISSING if c["min_length"] == 1 else _at_least(c["min_length"]),
     "string_too_long": lambda c: _at_most(c["max_length"]),
     "greater_than_equal": lambda c: Text(f"不小于{c['ge']}", f"At least {c['ge']}"),
     "less_than_equal": lambda c: Text(f"不大于{c['le']}", f"At most {c['le']}"),
 }
 _BAD_FORMAT = Text("格式不正确", "Not of the expected form")
+_RIGHT = {
+    "name": Text("应为姓名或名称，不能只有空格", "A name, in one line and not blank"),
+    "email": Text("应为电子邮箱地址，如zhangsan@example.cn", "As in zhangsan@example.cn"),
+    "assistant": Text(
+        "应为大堂经理工号，由字母、数字或._-组成，如m-007",
+        "The lobby manager's id: letters, digits and ._- as in m-007",
+    ),
+    "province": Text(
+        "应为六位省级行政区划代码（GB/T 2260），如340000",
+        "The six digits of a province in GB/T 2260, as in 340000",
+    ),
+}
+"""What would be right where a pattern is not met, by the field's name."""
 
 
 def _at_least(length: int) -> Text:
@@ -64,11 +89,14 @@ def of_model(errors: Iterable[ErrorDetails]) -> Iterator[FieldError]:
             if not (index == 1 and error["loc"][0] == "applicant" and step in _UNION_TAGS)
         ]
         kind = error["type"]
+        if kind.startswith("union_tag"):
+            path.append("type")
         wording = _PYDANTIC.get(kind)
         if wording is not None:
             message = wording(error.get("ctx", {}))
         else:
-            message = _TYPES.get(kind.removesuffix("_type"), _BAD_FORMAT)
+            right = _RIGHT.get(str(path[-1]) if path else "", _BAD_FORMAT)
+            message = _TYPES.get(kind.removesuffix("_type"), right)
         yield FieldError(pointer(path), message)
 
 
@@ -92,7 +120,7 @@ _FORMATS = {
 }
 _SCHEMA: dict[str, Callable[[Any, Mapping[str, Any]], Text]] = {
     "type": lambda value, _: _SCHEMA_TYPES.get(str(value), _BAD_FORMAT),
-    "enum": lambda value, _: Text("请从给出的选项中选择", _one_of(value)),
+    "enum": lambda value, _: _one_of(value),
     "const": lambda value, _: Text(f"应为{value}", f"Must be {value}"),
     "minLength": lambda value, _: MISSING if value == 1 else _at_least(value),
     "maxLength": lambda value, _: _at_most(value),
@@ -105,9 +133,13 @@ _SCHEMA: dict[str, Callable[[Any, Mapping[str, Any]], Text]] = {
 }
 
 
-def _one_of(values: list[Any]) -> str:
-    shown = ", ".join(map(str, values[:8]))
-    return f"One of {shown}" + (" ..." if len(values) > 8 else "")
+def _one_of(values: list[Any]) -> Text:
+    shown = list(map(str, values[:8]))
+    more = len(values) > len(shown)
+    return Text(
+        f"请从给出的选项中选择：{'、'.join(shown)}{'等' if more else ''}",
+        f"One of {', '.join(shown)}{' ...' if more else ''}",
+    )
 
 
 def _by_example(schema: Mapping[str, Any]) -> Text:

@@ -20,7 +20,7 @@ class Work:
     broken: int = 0
     """Answers to it that could not be believed."""
     cleared: bool = False
-    """That nobody has sent it before is known from the gateway."""
+    """That nothing sent before, by whomever, may yet take effect is known from the gateway."""
     told: str | None = None
     """The cause of waiting that the router knows."""
 
@@ -65,9 +65,10 @@ class Books:
         work.cleared = False
         self._doubts[work.request_id] = doubt
 
-    def end_doubt(self, request_id: str) -> None:
-        """What became of the last send is known: nothing, or what the gateway has said."""
-        self._doubts.pop(request_id, None)
+    def end_doubt(self, work: Work) -> None:
+        """What became of every send is known: nothing, or what the gateway has said."""
+        work.cleared = True
+        self._doubts.pop(work.request_id, None)
 
     def done(self, call_id: str, request_id: str) -> None:
         """The call is answered."""

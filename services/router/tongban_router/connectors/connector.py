@@ -39,6 +39,7 @@ from tongban_router.connectors.documents import DocumentKeeper
 from tongban_router.connectors.gate import Closure, Gate, Shut
 from tongban_router.connectors.gateway import (
     Answer,
+    Barred,
     Broken,
     Down,
     Gateway,
@@ -208,10 +209,13 @@ class Connector:
         return False
 
     async def _ask(self, record: Record, call: ProvinceCall, work: Work) -> Answer | None:
-        """What the gateway knows; None where it knows nothing, and that can be believed.
+        """What the gateway knows; None where it knows nothing.
+
+        Where that is not what the call is after, it can be believed: nothing sent before may yet
+        take effect.
 
         Raises:
-            Retry: a send of ours or of a predecessor may still take effect.
+            Retry: a send of ours or of a predecessor may.
         """
 
         async def ask() -> Answer | Unknown:
@@ -221,17 +225,18 @@ class Connector:
         faultpoints.reached("connector.before_look_up")
         said = await self._caller.call("look_up", ask, effect=False)
         faultpoints.reached("connector.after_look_up")
-        if isinstance(said, Answer):
-            return said
+        known = said if isinstance(said, Answer) else None
+        if known is not None and is_done(call, known):
+            return known
+        # It has not taken effect: that is believed once nothing can change it any more.
         remaining = self._unsettled_s(record, call, work, said)
         if remaining > 0:
             raise Retry("an earlier send may still take effect", after=min(remaining + 0.05, 30.0))
-        work.cleared = True
-        self._books.end_doubt(call.request_id)
-        return None
+        self._books.end_doubt(work)
+        return known
 
     def _unsettled_s(
-        self, record: Record, call: ProvinceCall, work: Work, said: Unknown | None
+        self, record: Record, call: ProvinceCall, work: Work, said: Answer | Unknown | None
     ) -> float:
         """Seconds for which an earlier send may still take effect; 0 and less: it cannot.
 
@@ -243,8 +248,9 @@ class Connector:
         doubt = self._books.doubt(call.request_id)
         if doubt is not None:
             remaining, act_before = doubt.until - now, doubt.act_before
-        # Of what another call of the request left behind, a withdrawal has no other sign.
-        if (record.maybe_seen or call.call is CallKind.WITHDRAW) and not work.cleared:
+        # Of what another call left behind, a withdrawal of the unknown has no other sign.
+        orphaned = call.call is CallKind.WITHDRAW and not isinstance(said, Answer)
+        if (record.maybe_seen or orphaned) and not work.cleared:
             until = record.assigned_at + self.settle_s
             remaining = max(remaining, until - now)
             act_before = max(act_before, wall + until - now)
@@ -274,7 +280,7 @@ class Connector:
             try:
                 answer = await self._effect(call, applicant, form, act_before)
             except (Down, Later, Refused):
-                self._books.end_doubt(call.request_id)
+                self._books.end_doubt(work)
                 raise
             faultpoints.reached("connector.after_send")
             return about(call, answer)
@@ -360,6 +366,8 @@ class Connector:
         effect = error.effect if isinstance(error, Shut) else None
         if effect is None:
             effect = not self._must_ask(record, event, work)
+        if isinstance(error, Barred):
+            log.warning("connector.barred", code=str(error))
         closure = self._gate.closure(effect=effect)
         if closure is not None:
             await self._tell(call, work, closure)

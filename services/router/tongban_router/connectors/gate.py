@@ -25,6 +25,10 @@ CIRCUIT = Gauge(
 WAITING = Gauge(
     "connector_waiting", "Records that wait until the province may be called", ["province"]
 )
+LONGEST_WAIT_S = {"closed": 15 * 86_400.0, "throttled": 600.0}
+"""Wall-clock seconds for which a gateway may ask to be left alone, whatever it says."""
+_ASK_AGAIN_S = 86_400.0
+"""A gateway that is closed for longer is asked again every so often: it may have been mistaken."""
 _LOOK_AGAIN_S = 30.0
 """Longest time without a look at what closes the gate: clocks are set, minds are changed."""
 _PAUSED_S = 1.0
@@ -82,9 +86,10 @@ class Gate:
         self._lines: dict[bool, dict[asyncio.Future[None], None]] = {False: {}, True: {}}
         self._timer: asyncio.TimerHandle | None = None
         self._closed_until: datetime | None = None
-        self._circuit = CIRCUIT.labels(province)
-        self._waiting = WAITING.labels(province)
-        self._show()
+        self._ask_again_at: datetime | None = None
+        # Asked at each scrape: the state changes with time alone, too.
+        CIRCUIT.labels(province).set_function(lambda: self._breaker.state)
+        WAITING.labels(province).set_function(lambda: self.waiting)
 
     # -- asking and passing ---------------------------------------------------------------------
 
@@ -94,10 +99,10 @@ class Gate:
             found = source()
             if found is not None and (effect or not found.effects_only):
                 return found
-        if effect and (until := self._closed_until) is not None:
-            if self._clock.now() < until:
-                return Closure("closed", until, effects_only=True)
-            self._closed_until = None
+        if effect and self._ask_again_at is not None:
+            if self._clock.now() < self._ask_again_at:
+                return Closure("closed", self._closed_until, effects_only=True)
+            self._closed_until = self._ask_again_at = None
         seconds = self._breaker.remaining_s()
         if seconds == 0:
             return None
@@ -113,6 +118,7 @@ class Gate:
         until = self._in(seconds)
         if self._closed_until is None or until > self._closed_until:
             self._closed_until = until
+            self._ask_again_at = self._in(min(seconds, _ASK_AGAIN_S))
         self.recheck()
 
     def enter(self, *, effect: bool) -> Permit:
@@ -124,9 +130,7 @@ class Gate:
         closure = self.closure(effect=effect)
         if closure is not None:
             raise Shut(closure, effect=effect)
-        permit = Permit(self, self._breaker, self._breaker.enter(), effect=effect)
-        self._show()
-        return permit
+        return Permit(self, self._breaker, self._breaker.enter(), effect=effect)
 
     # -- waiting --------------------------------------------------------------------------------
 
@@ -136,7 +140,6 @@ class Gate:
         line = self._lines[effect]
         line[place] = None
         place.add_done_callback(lambda left: line.pop(left, None))
-        self._show()
         self._arm()
         return place
 
@@ -147,7 +150,6 @@ class Gate:
 
     def recheck(self) -> None:
         """Something has changed: call up whoever may go on, or set the clock anew."""
-        self._show()
         self._arm(0.0)
 
     def _arm(self, seconds: float | None = None) -> None:
@@ -187,12 +189,7 @@ class Gate:
                     line.pop(place)
                     if not place.done():
                         place.set_result(None)
-        self._show()
         self._arm(_PROBE_S if probing and not room else None)
-
-    def _show(self) -> None:
-        self._circuit.set(self._breaker.state)
-        self._waiting.set(self.waiting)
 
 
 class Permit:
@@ -217,7 +214,8 @@ class Permit:
         self._gate.recheck()
 
     def told(self, cause: str, seconds: float) -> None:
-        """It asks to be left alone."""
+        """It asks to be left alone; for no longer than is sensible, whatever it says."""
+        seconds = min(max(0.1, seconds), LONGEST_WAIT_S.get(cause, LONGEST_WAIT_S["throttled"]))
         if cause == "closed" and self._effect:
             self._breaker.succeeded(self._call)
             self._gate.close_effects(seconds)

@@ -71,12 +71,14 @@ class Answer(BaseModel):
 
     request_id: Name
     state: GatewayState
-    receipt: Word | None = None
+    receipt: Name | None = None
     reason: Words | None = None
     result: Result | None = None
     supplements: int = Field(0, ge=0, le=1000)
     withdrawn: bool = False
     documents: list[OfferedDocument] = Field([], max_length=5)
+    said_at: float | None = Field(None, exclude=True)
+    """As of `Unknown`; set by the protocol."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,16 @@ from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store
 from tongban_router.connectors import rest
+from tongban_router.connectors.callbacks import CallbackEndpoint
 from tongban_router.connectors.inspector import Inspector
 from tongban_router.connectors.pauses import Pauses, following
 from tongban_router.connectors.province import Means, ProvinceRunner
 from tongban_router.connectors.settings import ConnectorSettings
 
 log = structlog.get_logger()
+_DELIVERY_S = 10.0
+"""Nobody stands before a connector and waits, as before intake. A broker that is slow for a moment
+must not have every outcome fail, and every gateway asked once more for the answer it gave."""
 
 
 async def run(settings: ConnectorSettings) -> None:
@@ -32,7 +36,11 @@ async def run(settings: ConnectorSettings) -> None:
         async with (
             rest.session() as session,
             Inspector() as inspector,
-            EventProducer(settings.kafka, client_id=f"connectors-{settings.instance}") as producer,
+            EventProducer(
+                settings.kafka,
+                client_id=f"connectors-{settings.instance}",
+                delivery_timeout=_DELIVERY_S,
+            ) as producer,
         ):
             means = Means(
                 settings=settings,
@@ -48,14 +56,25 @@ async def run(settings: ConnectorSettings) -> None:
                 ProvinceRunner(means, provinces[code], sources=[pauses.source(code)])
                 for code in settings.province_codes()
             ]
+            # Whichever provinces this process speaks to, all may call it.
+            callbacks = CallbackEndpoint(
+                {code: province.gateway.rate_per_s for code, province in provinces.items()},
+                producer=producer,
+                clock=settings.clock,
+                gateway_secret=settings.gateway_secret.get_secret_value(),
+                id_secret=settings.id_secret.get_secret_value(),
+            )
             async with ring.followed():
-                await _serve(settings, runners, pauses)
+                await _serve(settings, runners, pauses, callbacks)
     finally:
         store.close()
 
 
 async def _serve(
-    settings: ConnectorSettings, runners: list[ProvinceRunner], pauses: Pauses
+    settings: ConnectorSettings,
+    runners: list[ProvinceRunner],
+    pauses: Pauses,
+    callbacks: CallbackEndpoint,
 ) -> None:
     stopping = asyncio.Event()
 
@@ -75,6 +94,7 @@ async def _serve(
             "pauses": pauses.readiness,
             **{runner.code: runner.readiness for runner in runners},
         },
+        routes=callbacks.routes(),
     )
     async with health, following(pauses, stopping), asyncio.TaskGroup() as group:
         for runner in runners:

@@ -11,17 +11,25 @@ from typing import Any
 import aiohttp
 
 from tongban_common.catalogue.models import Province
+from tongban_router.connectors.callbacks import callback_url
 from tongban_router.connectors.gateway import Gateway
+from tongban_router.connectors.receipts import ReceiptGateway
 from tongban_router.connectors.rest import RestGateway
 from tongban_router.connectors.soap import SoapGateway
 
 
 def make_gateway(
-    province: Province, session: aiohttp.ClientSession, *, base: str, secret: str
+    province: Province,
+    session: aiohttp.ClientSession,
+    *,
+    base: str,
+    secret: str,
+    callbacks: str = "",
 ) -> Gateway:
     """The gateway of a province, as `provinces.yaml` says.
 
     `base` is where the simulated provinces are; a path that is a URL stands for itself.
+    `callbacks` is our own base URL as provinces reach it; empty: none can call back.
     """
     said = province.gateway
     url = said.path if "://" in said.path else base.rstrip("/") + said.path
@@ -35,7 +43,8 @@ def make_gateway(
     match said.protocol:
         case "rest":
             return RestGateway(session, url, **speaking)
+        case "rest_callback":
+            back = callback_url(callbacks, province.code)
+            return ReceiptGateway(session, url, **speaking, callback_url=back)
         case "soap":
             return SoapGateway(session, url, **speaking)
-        case "rest_callback":
-            raise ValueError(f"{province.code}: no gateway speaks rest_callback yet")

@@ -85,6 +85,7 @@ class ProvinceRunner:
             means.session,
             base=settings.gateways,
             secret=settings.gateway_secret.get_secret_value(),
+            callbacks=settings.callbacks,
         )
         self._worker = self._new_worker()
 

@@ -20,6 +20,7 @@ import orjson
 from pydantic import ValidationError
 from yarl import URL
 
+from tongban_router.connectors.gate import LONGEST_WAIT_S
 from tongban_router.connectors.gateway import (
     Answer,
     Barred,
@@ -40,21 +41,20 @@ from tongban_router.connectors.signing import (
     verify_response,
 )
 
-MAX_ANSWER = 512 * 1024
+MAX_ANSWER = 384 * 1024
 """Bytes of an answer. What it brings has to fit into an event; what is larger is a document."""
 MAX_HEADERS = 64
 """Headers of an answer, 8 KiB each at most."""
 DOCUMENT_S = 30.0
 """For a whole document, where the time-out of a call is shorter."""
-LONGEST_WAIT_S = {"closed": 24 * 3600.0, "throttled": 600.0}
-"""Wall-clock seconds: what a gateway asks for beyond that is asked again by then."""
 _PIECE = 64 * 1024
 _HASH_IN_THREAD = 256 * 1024
-_NOT_CONNECTED = (
+NOT_CONNECTED = (
     aiohttp.ClientConnectorError,
     aiohttp.ConnectionTimeoutError,
     aiohttp.ClientConnectorDNSError,
 )
+"""What says that nothing was sent."""
 _CONTENT = {"application/json", "application/pdf"}
 
 
@@ -128,11 +128,12 @@ class RestGateway:
         """See Gateway. Only a signed `unknown` is believed; a bare 404 may be a proxy's."""
         reply = await self._exchange("GET", f"/applications/{request_id}", None)
         said = reply.said()
+        said_at = float(reply.headers[H_TIMESTAMP])
         if reply.status == 404 and said.get("code") == "unknown":
-            return Unknown(float(reply.headers[H_TIMESTAMP]))
+            return Unknown(said_at)
         if reply.status != 200:
             raise Broken(f"look-up answered {reply.status}")
-        return _shaped(said)
+        return _shaped(said).model_copy(update={"said_at": said_at})
 
     async def fetch(self, request_id: str, document: OfferedDocument) -> bytes:
         """See Gateway."""
@@ -150,13 +151,7 @@ class RestGateway:
         status, said = await self._call("POST", path, body)
         if status == 200 or (status == 409 and said.get("code") == "duplicate"):
             return _shaped(said)
-        code = code_of(said.get("code"))
-        if status in (401, 403) or code == "too_late":
-            # Not about this application: it would be the same for any other.
-            raise Barred(code)
-        if 400 <= status < 500:
-            raise Refused(code)
-        raise (Unclear if status >= 500 else Broken)(f"answered {status}")
+        raise refusal(status, said)
 
     async def _call(
         self, method: str, path: str, body: dict[str, Any] | None
@@ -204,7 +199,7 @@ class RestGateway:
                 allow_redirects=False,
             ) as response:
                 reply = _Reply(response, await _read(response, limit))
-        except _NOT_CONNECTED as error:
+        except NOT_CONNECTED as error:
             raise Down(type(error).__name__) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unclear(type(error).__name__) from error
@@ -290,6 +285,20 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
             raise Broken("an answer beyond all bounds")
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def refusal(status: int, said: dict[str, Any]) -> Exception:
+    """What a signed answer means that is not the one to the call."""
+    code = code_of(said.get("code"))
+    if code == "replayed":
+        # Something in between has sent our message twice; the first may have been acted upon.
+        return Unclear(code)
+    if status in (401, 403) or code == "too_late":
+        # Not about this application: it would be the same for any other.
+        return Barred(code)
+    if 400 <= status < 500:
+        return Refused(code)
+    return (Unclear if status >= 500 else Broken)(f"answered {status}")
 
 
 def _shaped(said: dict[str, Any]) -> Answer:

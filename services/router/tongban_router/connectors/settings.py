@@ -16,6 +16,9 @@ class ConnectorSettings(CommonSettings):
     provinces: str = Field("", description="codes separated by commas; empty: all 31")
     gateways: str = Field("http://127.0.0.1:8600", description="base of relative gateway paths")
     catalogue: Path | None = Field(None, description="directory with provinces.yaml")
+    callbacks: str = Field(
+        "", description="our base URL as provinces reach it, for callbacks; empty: polling alone"
+    )
     max_in_flight: int = Field(2000, gt=0, description="records held for each province")
 
     @field_validator("provinces")

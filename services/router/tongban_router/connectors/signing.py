@@ -56,15 +56,23 @@ def province_token(secret: str, province: str) -> str:
 
 
 def sign_request(
-    token: str, *, method: str, target: str, body: bytes, timestamp: int, nonce: str
+    token: str,
+    *,
+    method: str,
+    target: str,
+    body: bytes,
+    timestamp: int,
+    nonce: str,
+    paasid: str = PAASID,
 ) -> dict[str, str]:
     """Headers of a request. `target` is the path, with the query if there is one, as it is sent.
 
-    `timestamp` is in Unix seconds of the wall clock; `nonce` must not have been used before.
+    `timestamp` is in Unix seconds of the wall clock; `nonce` must not have been used before;
+    `paasid` is who calls: a province that calls back says its code.
     """
     stamp = str(timestamp)
     return {
-        H_PAASID: PAASID,
+        H_PAASID: paasid,
         H_TIMESTAMP: stamp,
         H_NONCE: nonce,
         H_SIGNATURE: _platform_signature(token, stamp, nonce),
@@ -73,7 +81,14 @@ def sign_request(
 
 
 def verify_request(
-    token: str, headers: Mapping[str, str], *, method: str, target: str, body: bytes, now: float
+    token: str,
+    headers: Mapping[str, str],
+    *,
+    method: str,
+    target: str,
+    body: bytes,
+    now: float,
+    paasid: str = PAASID,
 ) -> Stamp:
     """Check a request's headers (a mapping that ignores case) against what was received.
 
@@ -82,7 +97,7 @@ def verify_request(
             `bad_signature`.
     """
     stamp = _stamp(headers, now)
-    if _required(headers, H_PAASID) != PAASID:
+    if _required(headers, H_PAASID) != paasid:
         raise SignatureError("unknown_paasid", f"{H_PAASID} is not known here")
     timestamp = str(stamp.timestamp)
     _must_match(headers, H_SIGNATURE, _platform_signature(token, timestamp, stamp.nonce))

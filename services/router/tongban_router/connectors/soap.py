@@ -23,6 +23,7 @@ from zeep.wsdl import Document
 from zeep.wsse.username import UsernameToken
 
 from tongban_router.connectors import soap_words as words
+from tongban_router.connectors.gate import LONGEST_WAIT_S
 from tongban_router.connectors.gateway import (
     Answer,
     Barred,
@@ -31,9 +32,11 @@ from tongban_router.connectors.gateway import (
     Later,
     Refused,
     Unclear,
+    Unknown,
     WithoutDocuments,
 )
 from tongban_router.connectors.refusals import code_of
+from tongban_router.connectors.rest import NOT_CONNECTED
 from tongban_router.connectors.signing import PAASID, SignatureError, province_token
 from tongban_router.connectors.soap_envelope import (
     ENV,
@@ -49,8 +52,8 @@ from tongban_router.connectors.soap_envelope import (
 )
 from tongban_router.connectors.soap_signature import check_answer, sign
 
-MAX_ANSWER = 4 * 1024 * 1024
-"""Bytes of an answer; a gateway that says more is not believed."""
+MAX_ANSWER = 1024 * 1024
+"""Bytes of an answer: what REST may say, and the tags around it."""
 SMALL = 16 * 1024
 """Bytes up to which an answer is read at once; what may take milliseconds is read in a thread."""
 
@@ -100,13 +103,13 @@ class SoapGateway(WithoutDocuments):
         """See Gateway."""
         return await self._call("Withdraw", request_id, words.withdrawal(act_before))
 
-    async def look_up(self, request_id: str) -> Answer | None:
+    async def look_up(self, request_id: str) -> Answer | Unknown:
         """See Gateway. Only a signed fault `unknown` is believed."""
         try:
             return await self._call("LookUp", request_id, {})
-        except Refused as refused:
+        except _Fault as refused:
             if refused.code == "unknown":
-                return None
+                return Unknown(refused.said_at)
             raise Broken(f"look-up refused: {refused.code}") from refused
 
     async def _call(self, operation: str, request_id: str, content: words.Words) -> Answer:
@@ -115,8 +118,9 @@ class SoapGateway(WithoutDocuments):
         Raises:
             Down: no connection was made.
             Later: closed or throttled, with a signature.
+            Barred: it refuses us and not the request, with a signature.
             Refused: another signed fault, or nothing was sent for want of words.
-            Unclear: anything else.
+            Unclear, Broken: anything else.
         """
         sent = await self._message(operation, {"requestId": request_id, **content})
         status, raw = await self._post(sent)
@@ -157,7 +161,7 @@ class SoapGateway(WithoutDocuments):
                 while len(raw) <= MAX_ANSWER and (more := await response.content.read(65536)):
                     raw += more
                 return response.status, bytes(raw)
-        except aiohttp.ClientConnectorError as error:
+        except NOT_CONNECTED as error:
             raise Down(type(error).__name__) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unclear(type(error).__name__) from error
@@ -165,7 +169,7 @@ class SoapGateway(WithoutDocuments):
     def _believed(self, sent: _Sent, raw: bytes, validator: etree.XMLSchema) -> Answer:
         """What an answer says, once it is known to be the province's and to this message."""
         envelope = read(raw)
-        check_answer(
+        said_at = check_answer(
             envelope,
             self._token,
             message_id=sent.message_id,
@@ -174,7 +178,7 @@ class SoapGateway(WithoutDocuments):
         )
         content = envelope.content
         if content.tag == f"{{{ENV}}}Fault":
-            application = self._known_by_fault(content, validator)
+            application = self._known_by_fault(content, validator, said_at)
         elif content.tag == f"{{{PROVINCE}}}{sent.operation}Response" and validator.validate(
             content
         ):
@@ -189,7 +193,7 @@ class SoapGateway(WithoutDocuments):
             raise Broken("an answer about another request")
         return answer
 
-    def _known_by_fault(self, fault: Element, validator: etree.XMLSchema) -> Any:
+    def _known_by_fault(self, fault: Element, validator: etree.XMLSchema, said_at: float) -> Any:
         """The application that a refused repeat tells of; any other fault raises what it means."""
         refusal = fault.find(f"detail/{{{PROVINCE}}}Refusal")
         if refusal is None or not validator.validate(refusal):
@@ -198,14 +202,23 @@ class SoapGateway(WithoutDocuments):
         if said.code == "duplicate" and said.application is not None:
             return said.application
         if said.code in ("throttled", "closed"):
-            raise Later(said.code, max(0.1, float(said.retryAfterSeconds or 1)))
+            after_s = max(0.1, float(said.retryAfterSeconds or 1))
+            raise Later(said.code, min(after_s, LONGEST_WAIT_S[said.code]))
         whose = (fault.findtext("faultcode") or "").rpartition(":")[2].partition(".")[0]
         # `replayed`: the message was there before, so it may have been acted upon.
         if said.code == "replayed" or whose != "Client":
             raise Unclear(f"fault {code_of(said.code)}")
         if said.code == "too_late":
             raise Barred("too_late")  # clocks differ: it would be the same for any other
-        raise Refused(code_of(said.code))
+        raise _Fault(code_of(said.code), said_at)
+
+
+class _Fault(Refused):
+    """A signed fault of the caller's making."""
+
+    def __init__(self, code: str, said_at: float) -> None:
+        super().__init__(code)
+        self.said_at = said_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,8 +133,8 @@ def check_username_token(envelope: Envelope, token: str, *, user: str, now: floa
     return nonce.hex()
 
 
-def check_created(text: str | None, now: float) -> None:
-    """Check a wsu:Created against the reader's wall clock (Unix seconds).
+def check_created(text: str | None, now: float) -> float:
+    """Check a wsu:Created against the reader's wall clock; both in Unix seconds.
 
     Raises:
         SignatureError: `stale`.
@@ -142,11 +142,12 @@ def check_created(text: str | None, now: float) -> None:
     if text is None or not _UTC.fullmatch(text):
         raise SignatureError("stale", "Created is no moment in UTC")
     try:
-        created = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text).timestamp()
     except ValueError:
         raise SignatureError("stale", "Created is no moment in UTC") from None
-    if abs(now - created.timestamp()) > WINDOW_SECONDS:
+    if abs(now - moment) > WINDOW_SECONDS:
         raise SignatureError("stale", f"Created is over {WINDOW_SECONDS} s from our clock")
+    return moment
 
 
 def created(now: float) -> str:
@@ -156,18 +157,20 @@ def created(now: float) -> str:
 
 def check_answer(
     envelope: Envelope, token: str, *, message_id: str, signature: str, now: float
-) -> None:
+) -> float:
     """Check that an envelope is the province's answer to this very message.
 
     `signature` is the SignatureValue of that message. A province repeats it only once it has
     verified it; so nobody can obtain an answer with another message of the same id.
+
+    Returns the province's own wall clock (Unix seconds) when it said so.
 
     Raises:
         SignatureError: as `verify`; `stale`; `wrong_nonce` (an answer to another message).
     """
     verify(envelope, token)
     security = envelope.security
-    check_created(security.findtext(f"{{{WSU}}}Timestamp/{{{WSU}}}Created"), now)
+    said_at = check_created(security.findtext(f"{{{WSU}}}Timestamp/{{{WSU}}}Created"), now)
     confirmation = security.find(f"{{{WSSE11}}}SignatureConfirmation")
     if (
         envelope.text(WSA, "RelatesTo") != message_id
@@ -175,6 +178,7 @@ def check_answer(
         or confirmation.get("Value") != signature
     ):
         raise SignatureError("wrong_nonce", "an answer to another message")
+    return said_at
 
 
 def _verified(envelope: Envelope, signature: Element, token: str) -> str:

@@ -16,6 +16,7 @@ Rules that hold in every state:
 - Nothing leaves a final state. What comes later is ignored, or noted where a person should know.
 - An input that comes before its submission waits for it.
 - An input that cannot be applied is put aside, and its request is held until a person decides.
+- A province's notice moves nothing: it has the province asked at once (`notices`).
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import CallKind, Status
 from tongban_common.events.models import (
     OperatorDecision,
+    ProvinceNotice,
     ProvinceOutcome,
     RequestSubmitted,
     SupplementHanded,
     TimerDue,
     WithdrawalAsked,
 )
-from tongban_router.dispatch import operators, outcomes, texts
+from tongban_router.dispatch import notices, operators, outcomes, texts
 from tongban_router.dispatch.state import (
     AnyInput,
     Call,
@@ -89,6 +91,8 @@ class Lifecycle:
             decision = self._timer(state, now=now, maybe_seen=maybe_seen)
         elif isinstance(body, FaultNoted):
             decision = self._fault(state, event_id, body, now)
+        elif isinstance(body, ProvinceNotice):
+            decision = self._notice(state, event_id, body, now)
         elif state is None or state.submitted is None:
             decision = self._before_submission(state, event_id, body, now)
         elif event_id in state.seen:
@@ -113,8 +117,7 @@ class Lifecycle:
         turn.enter(Status.ROUTED, at=now, by="router")
         turn.call(CallKind.SUBMIT, derived_id("call", body.request_id, "submit"), now)
         for early in known.early:
-            turn.state.remember(early.event_id)
-            self._dispatch(turn, early.read(), now)
+            self._dispatch(turn, early.event_id, early.read(), now)
         decision = turn.decision()
         # An early answer means that a call went out before: this one is its repeat.
         decision.repeat = bool(known.early)
@@ -124,8 +127,7 @@ class Lifecycle:
         if isinstance(body, RequestSubmitted) and body.body_digest == state.request.body_digest:
             return _again(state)
         turn = _Turn(state.model_copy(deep=True))
-        turn.state.remember(event_id)
-        self._dispatch(turn, body, now)
+        self._dispatch(turn, event_id, body, now)
         return turn.decision()
 
     def _fault(
@@ -152,12 +154,14 @@ class Lifecycle:
         again.calls = []
         return again
 
-    def _dispatch(self, turn: _Turn, body: Input, now: datetime) -> None:
+    def _dispatch(self, turn: _Turn, event_id: str, body: Input, now: datetime) -> None:
+        turn.state.remember(event_id)
         match body:
             case RequestSubmitted():
                 turn.note(texts.OTHER_BODY, at=now, by="router")
             case ProvinceOutcome():
-                outcomes.apply(turn, body, rules=self._rules, now=now)
+                if not outcomes.apply(turn, body, rules=self._rules, now=now):
+                    turn.state.seen.remove(event_id)
             case SupplementHanded():
                 _supplement(turn, body, now)
             case WithdrawalAsked():
@@ -166,8 +170,20 @@ class Lifecycle:
                 operators.decide(turn, body, now)
                 early, turn.state.early = turn.state.early, []
                 for waiting in early:
-                    turn.state.remember(waiting.event_id)
-                    self._dispatch(turn, waiting.read(), now)
+                    self._dispatch(turn, waiting.event_id, waiting.read(), now)
+                notices.follow_up(turn, now)
+
+    def _notice(
+        self, state: RequestState | None, event_id: str, notice: ProvinceNotice, now: datetime
+    ) -> Decision:
+        # Before its submission it need not be kept: the call that follows hears how things stand.
+        if state is None or state.submitted is None:
+            return Decision(state)
+        if event_id in state.notices:
+            return _again(state)
+        turn = _Turn(state.model_copy(deep=True))
+        notices.apply(turn, event_id, notice, now)
+        return turn.decision()
 
     def _timer(self, state: RequestState | None, *, now: datetime, maybe_seen: bool) -> Decision:
         if state is None:
@@ -181,10 +197,8 @@ class Lifecycle:
         if not turn.state.closing and turn.state.request.deadline <= now:
             _close(turn, now)
         elif turn.state.next_poll is not None and turn.state.next_poll <= now:
-            turn.state.next_poll = None
             turn.state.polls += 1
-            call_id = derived_id("call", turn.request_id, "poll", turn.state.polls)
-            turn.call(CallKind.POLL, call_id, now)
+            turn.poll(derived_id("call", turn.request_id, "poll", turn.state.polls), now)
         else:
             turn.ask_again(now, self._rules)
         return turn.decision()
@@ -238,6 +252,7 @@ class _Turn:
         self.state.finished_at = at
         self.state.calls = []
         self.state.next_poll = None
+        self.state.news = None
         self._calls = []
         self._completed = status is Status.COMPLETED
 
@@ -252,6 +267,11 @@ class _Turn:
         )
         self.state.calls.append(call)
         self._calls.append(call)
+
+    def poll(self, call_id: str, now: datetime) -> None:
+        """Have the province asked how things stand; its answer says when to ask next."""
+        self.state.next_poll = None
+        self.call(CallKind.POLL, call_id, now)
 
     def ask_again(self, now: datetime, rules: Rules) -> None:
         """Send the calls again that have been silent for too long."""

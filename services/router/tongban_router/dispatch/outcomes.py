@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tongban_common.domain.status import CallKind, OutcomeKind, Status
 from tongban_common.events.models import ProvinceOutcome
-from tongban_router.dispatch import texts
+from tongban_router.dispatch import notices, texts
 from tongban_router.dispatch.state import Call, Rules
 
 if TYPE_CHECKING:
@@ -17,16 +17,16 @@ _BEFORE_PROVINCE = frozenset({Status.SUBMITTED, Status.ROUTED, Status.WAITING_FO
 _BY = "province"
 
 
-def apply(turn: Turn, outcome: ProvinceOutcome, *, rules: Rules, now: datetime) -> None:
-    """Move the request by one outcome."""
+def apply(turn: Turn, outcome: ProvinceOutcome, *, rules: Rules, now: datetime) -> bool:
+    """Move the request by one outcome. False: it says nothing now, and may be said again."""
     if turn.state.status.final:
-        return
+        return True
     call = turn.state.outstanding(outcome.call_id)
-    answered = call is None and outcome.call is not CallKind.POLL
-    # A repeat was asked and the same question came back answered twice. A late final word is still
-    # worth hearing, an interim one is not.
-    if answered and outcome.outcome not in (OutcomeKind.COMPLETED, OutcomeKind.REJECTED):
-        return
+    if call is None and outcome.outcome not in (OutcomeKind.COMPLETED, OutcomeKind.REJECTED):
+        # Answered already: a late final word is still worth hearing, an interim one is not. Or not
+        # asked yet, as far as this state knows (the table lost its newest writes): then it will be
+        # asked again and answered under the same id, which must not be remembered for that.
+        return False
     match outcome.outcome:
         case OutcomeKind.WAITING:
             _waiting(turn, outcome, call)
@@ -34,8 +34,18 @@ def apply(turn: Turn, outcome: ProvinceOutcome, *, rules: Rules, now: datetime) 
             _held(turn, outcome)
         case _:
             _answered(turn, call)
-            _final_or_next(turn, outcome, call, rules, now)
+            if not _overtaken(turn, outcome):
+                _final_or_next(turn, outcome, call, rules, now)
+            notices.follow_up(turn, now)
             _keep_moving(turn, rules, now)
+    return True
+
+
+def _overtaken(turn: Turn, outcome: ProvinceOutcome) -> bool:
+    """Whether this interim word is older than a supplement that is on its way: it would only ask
+    the applicant for the same once more."""
+    interim = outcome.outcome in (OutcomeKind.ACCEPTED, OutcomeKind.NEEDS_SUPPLEMENT)
+    return interim and any(call.kind is CallKind.SUPPLEMENT for call in turn.state.calls)
 
 
 def _answered(turn: Turn, call: Call | None) -> None:

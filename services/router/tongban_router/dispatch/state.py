@@ -13,6 +13,7 @@ from tongban_common.events.models import (
     MODELS,
     DocumentRef,
     OperatorDecision,
+    ProvinceNotice,
     ProvinceOutcome,
     RequestSubmitted,
     SupplementHanded,
@@ -20,7 +21,14 @@ from tongban_common.events.models import (
     WithdrawalAsked,
 )
 
-Input = RequestSubmitted | ProvinceOutcome | SupplementHanded | WithdrawalAsked | OperatorDecision
+Input = (
+    RequestSubmitted
+    | ProvinceOutcome
+    | ProvinceNotice
+    | SupplementHanded
+    | WithdrawalAsked
+    | OperatorDecision
+)
 """What moves a request, time aside."""
 
 
@@ -41,6 +49,9 @@ OnTopics = Input | TimerDue
 AnyInput = OnTopics | FaultNoted
 _REMEMBERED = 32
 """Ids of inputs that a state remembers. A request sees a handful; polls of a slow province more."""
+_NOTICES = 8
+"""Ids of notices that a state remembers, apart from the others: a talkative province must not make
+it forget them. A notice that was forgotten and comes again costs a look-up."""
 
 
 class Entry(BaseModel):
@@ -119,6 +130,8 @@ class RequestState(BaseModel):
     first_seen: AwareDatetime
     seen: list[str] = Field([], description="ids of the inputs applied, newest last")
     early: list[EarlyInput] = []
+    notices: list[str] = Field([], description="ids of the notices heard, newest last")
+    news: str | None = Field(None, description="id of a notice that is to be followed by a look-up")
 
     @property
     def status(self) -> Status:
@@ -134,6 +147,11 @@ class RequestState(BaseModel):
     def outstanding(self, call_id: str) -> Call | None:
         """The unanswered call of that id."""
         return next((call for call in self.calls if call.call_id == call_id), None)
+
+    def hear(self, event_id: str) -> None:
+        """Note that this notice has been heard."""
+        self.notices.append(event_id)
+        del self.notices[:-_NOTICES]
 
     def remember(self, event_id: str) -> None:
         """Note that this input has been applied."""

@@ -1,4 +1,4 @@
-"""Which nonces a province has seen within the window in which their signatures are valid."""
+"""Which nonces a reader has seen within the window in which their signatures are valid."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from tongban_router.connectors.signing import WINDOW_SECONDS, SignatureError
 LIFETIME = 2 * WINDOW_SECONDS
 """Seconds: a timestamp may lie a window ahead, and is then believed for another one after."""
 
+MOST = 100_000
+"""Nonces of a generation; then it is turned early, so that a caller gone mad fills no memory."""
+
 
 class NonceMemory:
     """Two generations of nonces; the older one is dropped whole once it is past its lifetime.
 
-    It lives in memory: a message recorded before a restart of the simulation and replayed right
-    after it meets the province's manner (honour, refuse, twice) instead.
+    It lives in memory, so a message that was recorded before a restart, or that went to another
+    replica, and is replayed there within the window, is believed: it must do no harm. A callback
+    that is repeated does none, and in the simulation a repeated call meets the province's manner.
     """
 
     def __init__(self) -> None:
@@ -26,7 +30,7 @@ class NonceMemory:
         Raises:
             SignatureError: `replayed`.
         """
-        if now - self._turned_at >= LIFETIME:
+        if now - self._turned_at >= LIFETIME or len(self._current) >= MOST:
             stale = now - self._turned_at >= 2 * LIFETIME
             self._previous = set() if stale else self._current
             self._current = set()

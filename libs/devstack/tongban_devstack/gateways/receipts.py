@@ -1,0 +1,59 @@
+"""REST with a receipt number: the front end of provinces that say later what came of it.
+
+Signed REST, except that a submission and a supplement are answered with 202 and a receipt number,
+and that both may carry a `callback_url`. See docs/simulated-outside.md.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from aiohttp import web
+from pydantic import StringConstraints
+
+from tongban_devstack.gateways.desk import Code, Desk, Reply
+from tongban_devstack.gateways.rest import (
+    JsonAnswer,
+    RestFrontEnd,
+    SubmitBody,
+    SupplementBody,
+    as_http,
+    parsed,
+    submission,
+)
+
+CallbackUrl = Annotated[str, StringConstraints(pattern=r"^https?://[!-~]{1,500}$")]
+_RECEIPT = ("request_id", "receipt")
+
+
+class _SubmitBody(SubmitBody):
+    callback_url: CallbackUrl | None = None
+
+
+class _SupplementBody(SupplementBody):
+    callback_url: CallbackUrl | None = None
+
+
+class ReceiptFrontEnd(RestFrontEnd):
+    """Routes of all provinces that answer with a receipt."""
+
+    async def _submit(self, desk: Desk, _: web.Request, body: bytes) -> Reply:
+        read = parsed(_SubmitBody, body)
+        return await desk.submit(submission(read), callback_url=read.callback_url)
+
+    async def _supplement(self, desk: Desk, request: web.Request, body: bytes) -> Reply:
+        read = parsed(_SupplementBody, body)
+        return await desk.supplement(
+            request.match_info["request_id"],
+            read.supplement_id,
+            read.act_before,
+            callback_url=read.callback_url,
+        )
+
+    def _render(self, call: str, reply: Reply) -> JsonAnswer:
+        status, said, headers = as_http(reply)
+        if call not in ("submit", "supplement") or reply.application is None:
+            return status, said, headers
+        shown = {"code", "message", *_RECEIPT}
+        receipt = {name: value for name, value in said.items() if name in shown}
+        return 202 if reply.code is Code.OK else status, receipt, headers

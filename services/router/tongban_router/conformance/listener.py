@@ -1,0 +1,159 @@
+"""Where a gateway under test calls back: as the product's endpoint, but it remembers and can fail.
+
+Unlike the product's (`connectors.callbacks`) it takes callbacks about any request id, and puts
+nothing on Kafka.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import orjson
+from aiohttp import web
+from pydantic import ValidationError
+from yarl import URL
+
+from tongban_router.conformance.options import Options
+from tongban_router.connectors.callbacks import BODY_LIMIT, Callback, callback_url
+from tongban_router.connectors.nonces import NonceMemory
+from tongban_router.connectors.signing import (
+    H_NONCE,
+    SignatureError,
+    province_token,
+    sign_response,
+    verify_request,
+)
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class PortTaken(Exception):
+    """Nothing can listen there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One callback to believe. `answered` is the HTTP status that it got."""
+
+    notice_id: str
+    request_id: str
+    receipt: str | None
+    answered: int
+
+
+class Listener:
+    """What came, by request id. `url` is where the gateway is told to call; `strange` why others
+    were not believed, without what was in them."""
+
+    def __init__(self, province: str, secret: str) -> None:
+        self.url: str | None = None
+        self.strange: list[str] = []
+        self._province = province
+        self._token = province_token(secret, province)
+        self._nonces = NonceMemory()
+        self._heard: dict[str, list[Heard]] = {}
+        self._to_fail: set[str] = set()
+        self._news = asyncio.Condition()
+
+    def fail_once(self, request_id: str) -> None:
+        """Answer the next callback about a request with 500."""
+        self._to_fail.add(request_id)
+
+    async def wait_for(self, request_id: str, count: int, within_s: float) -> list[Heard]:
+        """What came about a request, once there are so many or the time is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s), self._news:
+                await self._news.wait_for(lambda: len(self._heard.get(request_id, ())) >= count)
+        return self._heard.get(request_id, [])
+
+    def application(self) -> web.Application:
+        """The HTTP side."""
+        app = web.Application(client_max_size=BODY_LIMIT)
+        app.router.add_post("/callbacks/{province}", self._handle)
+        return app
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        try:
+            callback = self._believed(request, body)
+        except (SignatureError, ValidationError, orjson.JSONDecodeError) as error:
+            why = error if isinstance(error, SignatureError) else "the body is not as agreed"
+            self.strange.append(str(why))
+            return self._answer(request, 401 if isinstance(error, SignatureError) else 400)
+        failing = callback.request_id in self._to_fail
+        self._to_fail.discard(callback.request_id)
+        status = 500 if failing else 200
+        receipt = orjson.loads(body).get("receipt")
+        async with self._news:
+            self._heard.setdefault(callback.request_id, []).append(
+                Heard(callback.notice_id, callback.request_id, receipt, status)
+            )
+            self._news.notify_all()
+        return self._answer(request, status)
+
+    def _believed(self, request: web.Request, body: bytes) -> Callback:
+        now = time.time()
+        stamp = verify_request(
+            self._token,
+            request.headers,
+            method=request.method,
+            target=request.raw_path,
+            body=body,
+            now=now,
+            paasid=self._province,
+        )
+        self._nonces.take(stamp.nonce, now)
+        return Callback.model_validate_json(body)
+
+    def _answer(self, request: web.Request, status: int) -> web.Response:
+        content = orjson.dumps({"code": "ok" if status == 200 else "try_again"})
+        nonce = request.headers.get(H_NONCE, "")
+        headers = sign_response(
+            self._token,
+            status=status,
+            body=content,
+            timestamp=int(time.time()),
+            nonce=nonce if nonce.isascii() else "",
+        )
+        return web.Response(
+            status=status, body=content, headers=headers, content_type="application/json"
+        )
+
+
+@asynccontextmanager
+async def listening(options: Options) -> AsyncIterator[Listener]:
+    """A listener, and a port that is open where the gateway has a way to it.
+
+    Without a `callback_url` the way is the loopback, if the gateway is there too; else there is
+    none, and the listener's `url` is None.
+
+    Raises:
+        PortTaken
+    """
+    listener = Listener(options.province, options.secret)
+    if options.protocol != "rest_callback":
+        yield listener
+        return
+    given = URL(options.callback_url) if options.callback_url else None
+    if given is None and URL(options.url).host not in _LOOPBACK:
+        yield listener
+        return
+    runner = web.AppRunner(listener.application(), access_log=None)
+    await runner.setup()
+    try:
+        host = "0.0.0.0" if given else "127.0.0.1"  # noqa: S104 - the gateway is elsewhere
+        port = options.callback_port or (given.port if given and given.port else 0)
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise PortTaken(str(error)) from error
+        base = str(given) if given else f"http://127.0.0.1:{runner.addresses[0][1]}"
+        listener.url = callback_url(base, options.province)
+        yield listener
+    finally:
+        await runner.cleanup()

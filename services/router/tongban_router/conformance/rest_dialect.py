@@ -1,0 +1,195 @@
+"""Signed REST, with answers at once or with receipts and callbacks, in the kit's words."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from tongban_router.conformance.messages import Forgery, Message, NotBelieved, Reply, Said
+from tongban_router.connectors.gateway import Gateway
+from tongban_router.connectors.receipts import ReceiptGateway
+from tongban_router.connectors.rest import RestGateway
+from tongban_router.connectors.signing import (
+    H_TIMESTAMP,
+    WINDOW_SECONDS,
+    SignatureError,
+    province_token,
+    sign_request,
+    verify_response,
+)
+
+_APPLICATIONS = "/applications"
+
+
+class RestDialect:
+    """See Dialect."""
+
+    def __init__(self, base: str, *, province: str, secret: str, connect_timeout_s: float) -> None:
+        self._base = base.rstrip("/")
+        self._province = province
+        self._secret = secret
+        self._token = province_token(secret, province)
+        self._connect_timeout_s = connect_timeout_s
+
+    def gateway(self, session: aiohttp.ClientSession, timeout_s: float) -> Gateway:
+        """See Dialect."""
+        return RestGateway(
+            session,
+            self._base,
+            province=self._province,
+            secret=self._secret,
+            connect_timeout_s=self._connect_timeout_s,
+            timeout_s=timeout_s,
+        )
+
+    def submission(
+        self,
+        application: dict[str, Any],
+        *,
+        act_before: float,
+        forgery: Forgery | None = None,
+        padding: int = 0,
+    ) -> Message:
+        """See Dialect; the padding is a field that the interface does not know."""
+        body = self._body(application, act_before)
+        if padding:
+            body["padding"] = "x" * padding
+        return self._message("POST", _APPLICATIONS, body, forgery)
+
+    def look_up(self, request_id: str, *, forgery: Forgery | None = None) -> Message:
+        """See Dialect."""
+        return self._message("GET", f"{_APPLICATIONS}/{request_id}", None, forgery)
+
+    def incomplete(self, application: dict[str, Any], *, act_before: float) -> Message:
+        """See Dialect."""
+        body = self._body(application, act_before)
+        del body["item_code"]
+        return self._message("POST", _APPLICATIONS, body)
+
+    def elsewhere(self) -> Message:
+        """See Dialect."""
+        return self._message("GET", "/no-such-route", None)
+
+    def _body(self, application: dict[str, Any], act_before: float) -> dict[str, Any]:
+        return {**application, "act_before": round(act_before * 1000)}
+
+    def _message(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        forgery: Forgery | None = None,
+    ) -> Message:
+        url = URL(f"{self._base}/api/v1{path}", encoded=True)
+        content = b"" if body is None else orjson.dumps(body)
+        nonce = secrets.token_urlsafe(16)
+        late = 2 * WINDOW_SECONDS if forgery is Forgery.STALE else 0
+        another = forgery is Forgery.ALTERED_TARGET
+        headers = {} if forgery is Forgery.UNSIGNED else sign_request(
+            secrets.token_hex(32) if forgery is Forgery.WRONG_KEY else self._token,
+            method=method,
+            target=url.raw_path + "-another" if another else url.raw_path,
+            body=content,
+            timestamp=int(time.time()) - late,
+            nonce=nonce,
+        )  # fmt: skip
+        if body is not None and forgery is Forgery.ALTERED_BODY:
+            content = orjson.dumps({**body, "item_name": f"{body['item_name']}（改）"})
+        if body is not None:
+            headers["content-type"] = "application/json"
+        return Message(method, url, headers, content, (nonce,))
+
+    def read(self, message: Message, reply: Reply) -> Said:
+        """See Dialect."""
+        try:
+            verify_response(
+                self._token,
+                reply.headers,
+                status=reply.status,
+                body=reply.body,
+                nonce=message.bound_to[0],
+                now=time.time(),
+            )
+        except SignatureError as error:
+            raise NotBelieved(f"{reply.status} that is not signed for it: {error}") from error
+        said = _object(reply.body)
+        if said is None:
+            raise NotBelieved(f"{reply.status} whose body is no JSON object")
+        receipt = said.get("receipt")
+        return Said(
+            code="ok" if reply.status < 300 else str(said.get("code", "without a code")),
+            status=reply.status,
+            message=str(said.get("message", "")),
+            receipt=receipt if isinstance(receipt, str) else None,
+            retry_after_s=_seconds(reply.headers.get("Retry-After")),
+            said_at=float(reply.headers[H_TIMESTAMP]),
+        )
+
+    def distrust(self, reply: Reply) -> str | None:
+        """See Dialect."""
+        if reply.status not in (401, 403):
+            return None
+        said = _object(reply.body) or {}
+        return f"{reply.status} {said.get('code', 'without a code')}"
+
+
+class ReceiptDialect(RestDialect):
+    """Signed REST in which a submission is answered with a receipt; see Dialect."""
+
+    def __init__(
+        self,
+        base: str,
+        *,
+        province: str,
+        secret: str,
+        connect_timeout_s: float,
+        callback_url: str | None,
+    ) -> None:
+        super().__init__(
+            base, province=province, secret=secret, connect_timeout_s=connect_timeout_s
+        )
+        self._callback_url = callback_url
+
+    def gateway(self, session: aiohttp.ClientSession, timeout_s: float) -> Gateway:
+        """See Dialect."""
+        return ReceiptGateway(
+            session,
+            self._base,
+            province=self._province,
+            secret=self._secret,
+            connect_timeout_s=self._connect_timeout_s,
+            timeout_s=timeout_s,
+            callback_url=self._callback_url,
+        )
+
+    def _body(self, application: dict[str, Any], act_before: float) -> dict[str, Any]:
+        body = super()._body(application, act_before)
+        return body if self._callback_url is None else {**body, "callback_url": self._callback_url}
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _seconds(text: str | None) -> float | None:
+    """What a Retry-After says: seconds, or a date of HTTP."""
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, at.replace(tzinfo=at.tzinfo or UTC).timestamp() - time.time())

@@ -1,0 +1,167 @@
+"""What people do whom nobody may name: requests that end in every way, and some that go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.e2e.lobby_kit import BRANCH, KIOSK, Lobby
+from tests.e2e.people import COMPANY, PERSON, VALUES, form_about
+from tongban_common import topics
+from tongban_common.catalogue import Item
+from tongban_common.domain import ids
+from tongban_common.envelope import KeyRing
+from tongban_common.events.models import ApplicantFacts, Origin, RequestSubmitted
+from tongban_common.events.publisher import EventPublisher
+from tongban_common.kafka import EventProducer
+from tongban_devstack.secrets_file import stack_secrets
+from tongban_intake.submission.accept import snapshot
+
+
+class PrivateMatters:
+    """One lobby's, all at the same time, with a province and a message provider that fail."""
+
+    def __init__(self, lobby: Lobby) -> None:
+        self._lobby = lobby
+        self._certificate = lobby.item("社保缴费证明", "340000")
+        self._transfer = lobby.item("社保关系转移", "130000")
+
+    async def all(self) -> None:
+        """Until each has ended as it should."""
+        stack = self._lobby.stack
+        await self._lobby.faults(f"{stack.gateways}/faults/340000", error_rate=0.3)
+        await self._lobby.faults(f"{stack.devices}/faults/sms/aurora", error_rate=0.3)
+        async with asyncio.TaskGroup() as tasks:
+            for work in (
+                self._supplemented(),
+                self._rejected(),
+                self._withdrawn(),
+                self._printed(PERSON, 4),
+                self._printed(COMPANY, 5),
+                self._varied(),
+                self._refused(),
+                self._dead_lettered(),
+            ):
+                tasks.create_task(work)
+
+    async def _send(self, item: Item, fate: str, number: int, who: Any = PERSON) -> str:
+        key = self._lobby.key(item, fate, number)
+        return await self._lobby.submit(item, key, applicant=who, form=form_about(item))
+
+    async def _post(self, request_id: str, what: str, body: Any) -> None:
+        status, said = await self._lobby.call(
+            "POST", f"/v1/requests/{request_id}/{what}", key=f"key-of-{what}", json=body
+        )
+        assert status == 202, said
+
+    async def _supplemented(self) -> None:
+        request_id = await self._send(self._transfer, "supplement", 1)
+        await self._lobby.when(request_id, "needs_supplement")
+        await self._post(request_id, "supplements", {"form": form_about(self._transfer)})
+        await self._lobby.when(request_id, "completed")
+
+    async def _rejected(self) -> None:
+        await self._lobby.when(await self._send(self._transfer, "reject", 2), "rejected")
+
+    async def _withdrawn(self) -> None:
+        request_id = await self._send(self._transfer, "linger", 3)
+        await self._lobby.when(request_id, "accepted")
+        await self._post(request_id, "withdrawal", {})
+        await self._lobby.when(request_id, "withdrawn")
+
+    async def _printed(self, who: Any, number: int) -> None:
+        """Read, fetched, printed twice and rated."""
+        request_id = await self._send(self._certificate, "complete", number, who)
+        done = await self._lobby.when(request_id, "completed")
+        # Its own branch reads the result and the sheet in clear.
+        assert who["name"] in str(done["outcome"])
+        document_id = done["documents"][0]["document_id"]
+        path = f"/v1/requests/{request_id}/documents/{document_id}"
+        _, pdf = await self._lobby.call("GET", path)
+        assert pdf.startswith(b"%PDF")
+        words = "；".join(str(value) for value in _particulars(who))
+        await self._post(request_id, "rating", {"grade": 5, "words": words})
+        await self._post(request_id, "prints", {})
+        deadline = asyncio.get_running_loop().time() + 60
+        states: list[str] = []
+        while states != ["printed", "printed"]:
+            assert asyncio.get_running_loop().time() < deadline, states
+            orders = (await self._lobby.read(request_id))["print_orders"]
+            states = [order["status"] for order in orders]
+            await asyncio.sleep(0.2)
+
+    async def _varied(self) -> None:
+        """Many forms, so that every kind of field has been there."""
+
+        async def one(item: Item, number: int) -> None:
+            who = COMPANY if item.audience == "company" else PERSON
+            request_id = await self._send(item, "complete", 100 + number, who)
+            await self._lobby.when(request_id, "completed")
+
+        async with asyncio.TaskGroup() as tasks:
+            for number, item in enumerate(self._with_other_fields()):
+                tasks.create_task(one(item, number))
+
+    def _with_other_fields(self) -> list[Item]:
+        """Items whose forms have, together, every field that can hold something personal."""
+        chosen: list[Item] = []
+        seen: set[str] = set()
+        values = set(VALUES.values())
+        for item in sorted(self._lobby.catalogue, key=lambda item: -len(form_about(item))):
+            told = {value for value in form_about(item).values() if value in values}
+            if told - seen:
+                seen |= told
+                chosen.append(item)
+        assert len(chosen) > 10
+        return chosen
+
+    async def _refused(self) -> None:
+        """Faults that a form can have, each in its own request; and names where none belong."""
+        body = {"item_code": self._certificate.code, "channel": "self_service", "form": VALUES}
+        for number, wrong in enumerate(
+            (
+                {**body, "applicant": {**PERSON, "phone": PERSON["phone"] + "9"}},
+                {**body, "applicant": {**PERSON, "type": PERSON["name"]}},
+                {**body, "applicant": PERSON},
+                {**body, "applicant": list(PERSON.values())},
+            )
+        ):
+            status, _ = await self._lobby.call(
+                "POST", "/v1/requests", key=f"refused-{number}", json=wrong
+            )
+            assert status == 422
+        await self._lobby.call("GET", "/v1/catalogue/items", params={"q": PERSON["name"]})
+        await self._lobby.call("GET", f"/v1/requests/{PERSON['id_number']}")
+        await self._lobby.call("GET", f"/v1/verify/{PERSON['name']}")
+
+    async def _dead_lettered(self) -> None:
+        """An envelope that cannot be opened: it was sealed for another request."""
+        secrets = stack_secrets(self._lobby.stack.data)
+        keys = KeyRing.parse(secrets["TONGBAN_KEYRING"])
+        request_id = ids.request_id(
+            secrets["TONGBAN_ID_SECRET"], kiosk_id=KIOSK, branch_id=BRANCH, key="dead-letter"
+        )
+        now = datetime.now(UTC)
+        event = RequestSubmitted(
+            request_id=request_id,
+            item=snapshot(self._transfer),
+            origin=Origin(kiosk_id=KIOSK, branch_id=BRANCH, channel="self_service"),
+            applicant=ApplicantFacts(type="person", pseudonym="p"),
+            print=False,
+            submitted_at=now,
+            deadline=now + timedelta(days=300),
+            body_digest="digest",
+            sealed=keys.seal("another", {"applicant": PERSON, "form": VALUES}),
+        )
+        async with EventProducer(self._lobby.stack.kafka, delivery_timeout=20) as producer:
+            await EventPublisher(producer, "test").publish(
+                topics.REQUESTS_SUBMITTED, event, event_id="dead-letter", at=now
+            )
+        await self._lobby.when(request_id, "held")
+
+
+def _particulars(who: Any) -> list[str]:
+    """What an applicant might mention in free words."""
+    person = who.get("agent", who)
+    return [who["name"], person["name"], person["phone"], person["email"], person["id_number"]]

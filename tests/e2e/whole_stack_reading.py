@@ -1,0 +1,81 @@
+"""Everything that a stack has written, for a search through it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import bson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from motor.motor_asyncio import AsyncIOMotorClient
+
+from tongban_devstack.stack import Stack
+
+_OUTSIDE = frozenset({"gateways", "devices"})
+"""Provinces, printers and message providers: they have to know whom it is about."""
+_SERVERS = frozenset({"kafka", "store"})
+"""Read through their protocols: their files are compressed."""
+
+
+async def topics(stack: Stack) -> dict[str, bytes]:
+    """Key, value and headers of every record on every topic, also the broker's and Faust's own."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=stack.kafka)
+    await admin.start()
+    try:
+        described = await admin.describe_topics(await admin.list_topics())
+    finally:
+        await admin.close()
+    everywhere = [
+        TopicPartition(topic["topic"], partition["partition"])
+        for topic in described
+        for partition in topic["partitions"]
+    ]
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=stack.kafka,
+        auto_offset_reset="earliest",
+        exclude_internal_topics=False,
+        enable_auto_commit=False,
+    )
+    await consumer.start()
+    try:
+        consumer.assign(everywhere)
+        await consumer.seek_to_beginning()
+        ends = await consumer.end_offsets(everywhere)
+        found: dict[str, list[bytes]] = {topic["topic"]: [] for topic in described}
+        while [tp for tp, end in ends.items() if await consumer.position(tp) < end]:
+            for tp, records in (await consumer.getmany(timeout_ms=500)).items():
+                found[tp.topic] += (b"\n".join(_parts(record)) for record in records)
+    finally:
+        await consumer.stop()
+    return {name: b"\n".join(records) for name, records in found.items()}
+
+
+def _parts(record: Any) -> Iterator[bytes]:
+    yield record.key or b""
+    yield record.value or b""
+    for name, value in record.headers:
+        yield name.encode() + b"=" + (value or b"")
+
+
+async def collections(stack: Stack) -> dict[str, bytes]:
+    """Every document of every collection, as BSON."""
+    client: Any = AsyncIOMotorClient(stack.store)
+    found = {}
+    try:
+        for name in set(await client.list_database_names()) - {"admin", "local", "config"}:
+            for collection in await client[name].list_collection_names():
+                documents = await client[name][collection].find({}).to_list(None)
+                found[f"{name}.{collection}"] = b"\n".join(map(bson.encode, documents))
+    finally:
+        client.close()
+    return found
+
+
+def files(stack: Stack) -> dict[str, bytes]:
+    """Every log, and whatever else the services keep on disk."""
+    return {
+        str(path.relative_to(stack.data)): path.read_bytes()
+        for path in stack.data.rglob("*")
+        if path.is_file() and path.relative_to(stack.data).parts[0] not in _OUTSIDE | _SERVERS
+    }

@@ -1,0 +1,97 @@
+"""The circuit breaker by a clock of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from tongban_router.connectors.breaker import Breaker, Circuit
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(name="clock")
+def _clock() -> Clock:
+    return Clock()
+
+
+def opened(clock: Clock) -> Breaker:
+    breaker = Breaker(threshold=3, first_s=1, longest_s=4, now=clock)
+    for _ in range(3):
+        breaker.failed(breaker.enter())
+    assert breaker.state is Circuit.OPEN
+    return breaker
+
+
+def test_failures_in_a_row_open_it_and_a_success_in_between_does_not(clock: Clock) -> None:
+    breaker = Breaker(threshold=3, first_s=1, longest_s=4, now=clock)
+    for _ in range(5):
+        breaker.failed(breaker.enter())
+        breaker.failed(breaker.enter())
+        breaker.succeeded(breaker.enter())
+    assert breaker.state is Circuit.CLOSED
+    assert breaker.remaining_s() == 0
+
+
+def test_it_lets_one_through_and_its_end_decides(clock: Clock) -> None:
+    breaker = opened(clock)
+    pauses = []
+    for _ in range(4):
+        pauses.append(breaker.remaining_s())
+        clock.now += breaker.remaining_s()
+        assert breaker.state is Circuit.PROBING
+        probe = breaker.enter()
+        assert breaker.remaining_s() > 0, "nobody else meanwhile"
+        breaker.failed(probe)
+    assert pauses == [1, 2, 4, 4]
+    clock.now += 4
+    breaker.succeeded(breaker.enter())
+    assert breaker.state is Circuit.CLOSED
+    assert breaker.remaining_s() == 0
+
+
+def test_what_began_before_says_nothing_now(clock: Clock) -> None:
+    breaker = Breaker(threshold=3, first_s=1, longest_s=4, now=clock)
+    old = [breaker.enter() for _ in range(10)]
+    for call in old[:3]:
+        breaker.failed(call)
+    breaker.succeeded(old[3])
+    assert breaker.state is Circuit.OPEN, "a late answer is no probe"
+    clock.now += 1
+    probe = breaker.enter()
+    breaker.failed(old[4])
+    breaker.succeeded(probe)
+    for call in old[5:]:
+        breaker.failed(call)
+    assert breaker.state is Circuit.CLOSED, "late time-outs do not open again what a probe closed"
+
+
+def test_what_a_gateway_says_holds_for_all_and_is_never_shortened(clock: Clock) -> None:
+    breaker = Breaker(now=clock)
+    calls = [breaker.enter() for _ in range(3)]
+    breaker.told("throttled", 10)
+    breaker.told("throttled", 3)
+    breaker.succeeded(calls[0])
+    assert breaker.remaining_s() == 10
+    assert breaker.cause == "throttled"
+    breaker.told("closed", 60)
+    assert (breaker.remaining_s(), breaker.cause) == (60, "closed")
+    clock.now += 60
+    assert breaker.state is Circuit.PROBING
+
+
+def test_a_probe_that_comes_to_nothing_makes_room_for_another(clock: Clock) -> None:
+    breaker = opened(clock)
+    clock.now += 1
+    probe = breaker.enter()
+    breaker.abandoned(probe)
+    assert breaker.remaining_s() == 0
+    another = breaker.enter()
+    breaker.abandoned(probe)
+    assert breaker.remaining_s() > 0, "the other is under way"
+    breaker.succeeded(another)
+    assert breaker.state is Circuit.CLOSED
