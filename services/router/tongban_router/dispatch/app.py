@@ -207,8 +207,8 @@ class Dispatcher:
                 del self.table[key]
             self._due.set(key, None)
             return
-        # Also what is not new, where it is answered with repeats: a predecessor on this disk may have
-        # died between writing it here and writing it to the changelog, where others look for it.
+        # Also what is not new, where it is answered with repeats: a predecessor on this disk may
+        # have died between writing it here and to the changelog, where others look for it.
         if state is not before or decision.repeat:
             self.table[key] = state.model_dump_json(exclude_defaults=True).encode()
         self._due.set(key, next_due(state, self._rules))
