@@ -312,6 +312,7 @@ async def all_read(chain: Chain) -> bool:
     return all(end == 0 or committed.get(place, 0) >= end for place, end in ends.items())
 
 
+@pytest.mark.long
 async def test_routers_that_join_leave_and_die_under_load(chain: Chain) -> None:
     submitted: list[str] = []
 
