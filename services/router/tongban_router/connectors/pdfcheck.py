@@ -48,7 +48,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     source, sink = sys.stdin.buffer, sys.stdout
-    look_into(b"")
+    look_into(b"")  # so that all it needs is loaded
     sink.write(READY)
     sink.flush()
     while len(head := source.read(LENGTH.size)) == LENGTH.size:
