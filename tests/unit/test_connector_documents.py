@@ -121,12 +121,12 @@ def page_tree_bomb() -> bytes:
 
 
 async def test_a_document_that_never_ends_costs_one_process_for_a_moment() -> None:
-    async with Inspector(processes=1, timeout_s=1.5) as impatient:
+    async with Inspector(processes=1, timeout_s=3) as impatient:
         assert await impatient.pages(pdf(2)) == 2
         began = time.monotonic()
         with pytest.raises(NotAPdf):
             await impatient.pages(page_tree_bomb())
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 60
         assert await impatient.pages(pdf(2)) == 2, "and the next one is read"
 
 

@@ -9,9 +9,12 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from types import TracebackType
 
-from tongban_router.connectors.pdfcheck import LENGTH
+from tongban_common.kafka import Retry
+from tongban_router.connectors.pdfcheck import LENGTH, READY
 
 _MODULE = "tongban_router.connectors.pdfcheck"
+_START_S = 60.0
+"""A machine with too much to do starts it, too; until then documents wait."""
 
 
 class NotAPdf(Exception):
@@ -21,7 +24,7 @@ class NotAPdf(Exception):
 class Inspector:
     """An async context manager over a few processes, started when they are first needed."""
 
-    def __init__(self, processes: int = 2, *, timeout_s: float = 10.0) -> None:
+    def __init__(self, processes: int = 2, *, timeout_s: float = 30.0) -> None:
         self._timeout_s = timeout_s
         self._idle: list[Process] = []
         self._slots = asyncio.Semaphore(processes)
@@ -43,6 +46,7 @@ class Inspector:
 
         Raises:
             NotAPdf: it is none, or reading it takes more time or memory than a document may.
+            Retry: no process can be started now.
         """
         async with self._slots:
             process = await self._process()
@@ -70,10 +74,24 @@ class Inspector:
             if process.returncode is None:
                 return process
         # The environment holds our secrets: the reader of strangers' bytes gets none of it.
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", _MODULE,
             stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env={"PATH": os.defpath},
         )  # fmt: skip
+        assert process.stdout is not None  # noqa: S101 - it was asked for
+        said = b""
+        try:
+            async with asyncio.timeout(_START_S):
+                said = await process.stdout.readline()
+        except TimeoutError:
+            pass
+        finally:
+            if said.decode() != READY:
+                await _end(process)
+        if said.decode() != READY:
+            # Our trouble and not the document's.
+            raise Retry("the reader of documents does not start", after=2.0)
+        return process
 
 
 async def _ask(process: Process, pdf: bytes) -> bytes | None:

@@ -17,12 +17,14 @@ MEMORY = 1 << 30
 SECONDS = 15
 """Of processor time for one document, which holds where the parent has died, too."""
 MOST_PAGES = 200
+READY = "ready\n"
+"""Said once, before the first document: starting takes longer than most documents do."""
 LENGTH = struct.Struct(">I")
 
 
 def look_into(data: bytes) -> dict[str, int | str]:
     """`{"pages": n}`, or `{"error": what}` where it cannot be printed."""
-    from pypdf import PdfReader  # noqa: PLC0415 - after the limits are set
+    from pypdf import PdfReader  # noqa: PLC0415 - the parent reads no PDF, and imports this module
 
     if not data.startswith(b"%PDF-"):
         return {"error": "not a PDF"}
@@ -46,6 +48,9 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     source, sink = sys.stdin.buffer, sys.stdout
+    look_into(b"")  # so that all it needs is loaded
+    sink.write(READY)
+    sink.flush()
     while len(head := source.read(LENGTH.size)) == LENGTH.size:
         used = resource.getrusage(resource.RUSAGE_SELF)
         limit = int(used.ru_utime + used.ru_stime) + SECONDS
