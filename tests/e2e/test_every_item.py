@@ -14,6 +14,7 @@ from tongban_common.clock import BusinessClock
 from tongban_devstack.demo.plan import Mishaps, visits
 from tongban_devstack.demo.play import Day, Player
 from tongban_devstack.demo.report import account
+from tongban_devstack.kiosks import Place
 
 
 @pytest.mark.long
@@ -27,6 +28,7 @@ async def test_every_item_completes_once_and_prints_once(tmp_path: Path) -> None
         assert sum("cross_province" in item.zones for item in items) == 1346
         day = Day(visits(items, (), count=len(items), kiosk_count=40, day="every-item"))
         assert {visit.body["item_code"] for visit in day.visits} == {item.code for item in items}
+        await lobby.stack.enrol({Place(visit.kiosk_id, visit.branch_id) for visit in day.visits})
         began = time.monotonic()
         calm = Mishaps(down=(), dropping=(), kills_each=0)
         player = Player(lobby.stack, day, seconds=len(items) / rate, mishaps=calm)
