@@ -140,7 +140,7 @@ async def test_a_flood_of_poison_stops_one_province_alone(chain: Chain) -> None:
         await chain.submit(number, "630000", key="flood-", sealed_for="another-request")
         for number in range(60)
     ]
-    stopped = 'connector_stopped{province="630000"} 1.0'
+    stopped = 'tongban_connector_stopped{province="630000"} 1.0'
 
     async def told() -> bool:
         return stopped in await chain.metrics("connectors")

@@ -358,7 +358,7 @@ async def taken(chain: Chain, process: ChildProcess) -> bool:
     assert process.alive, process.log_tail()
     metrics = await page(chain, "router-1", "metrics")
     return any(
-        line.startswith("router_events_total{") and not line.endswith(" 0.0")
+        line.startswith("tongban_router_events_total{") and not line.endswith(" 0.0")
         for line in metrics.splitlines()
     )
 

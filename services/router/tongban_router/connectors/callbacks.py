@@ -38,7 +38,9 @@ from tongban_router.connectors.signing import (
 )
 
 log = structlog.get_logger()
-CALLBACKS = Counter("connector_callbacks_total", "Callbacks by answer", ["province", "answer"])
+CALLBACKS = Counter(
+    "tongban_connector_callbacks_total", "Callbacks by answer", ["province", "answer"]
+)
 
 BODY_LIMIT = 16 * 1024
 """Bytes of a callback; it says where to look, not what is there."""

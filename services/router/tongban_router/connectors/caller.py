@@ -13,9 +13,13 @@ from prometheus_client import Counter, Gauge, Histogram
 from tongban_router.connectors.gate import Gate
 from tongban_router.connectors.gateway import Down, Later, Refused, Unclear
 
-CALLS = Counter("connector_calls_total", "Calls to gateways", ["province", "call", "result"])
-SECONDS = Histogram("connector_call_seconds", "Seconds of a call", ["province"])
-RATE = Gauge("connector_rate_per_s", "Calls a second that we allow ourselves now", ["province"])
+CALLS = Counter(
+    "tongban_connector_calls_total", "Calls to gateways", ["province", "call", "result"]
+)
+SECONDS = Histogram("tongban_connector_call_seconds", "Seconds of a call", ["province"])
+RATE = Gauge(
+    "tongban_connector_rate_per_s", "Calls a second that we allow ourselves now", ["province"]
+)
 _SLOWER_AFTER_S, _FASTER_AFTER_S = 1.0, 5.0
 """Since the rate was last changed: calls that are under way together are throttled together."""
 _AnswerT = TypeVar("_AnswerT")

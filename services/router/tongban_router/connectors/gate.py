@@ -20,10 +20,12 @@ from tongban_common.clock import BusinessClock
 from tongban_router.connectors.breaker import Breaker, Circuit
 
 CIRCUIT = Gauge(
-    "connector_circuit", "Circuit breaker: 0 closed, 1 one call may probe, 2 open", ["province"]
+    "tongban_connector_circuit",
+    "Circuit breaker: 0 closed, 1 one call may probe, 2 open",
+    ["province"],
 )
 WAITING = Gauge(
-    "connector_waiting", "Records that wait until the province may be called", ["province"]
+    "tongban_connector_waiting", "Records that wait until the province may be called", ["province"]
 )
 LONGEST_WAIT_S = {"closed": 15 * 86_400.0, "throttled": 600.0}
 """Wall-clock seconds for which a gateway may ask to be left alone, whatever it says."""

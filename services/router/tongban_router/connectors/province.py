@@ -35,7 +35,7 @@ from tongban_router.connectors.settings import ConnectorSettings
 
 log = structlog.get_logger()
 STOPPED = Gauge(
-    "connector_stopped", "1 while a flood of dead letters keeps a province's worker from working",
+    "tongban_connector_stopped", "1 while a flood of dead letters keeps a province's worker from working",
     ["province"],
 )  # fmt: skip
 FLOOD_PAUSE_S = 60.0

@@ -39,14 +39,16 @@ from tongban_router.dispatch.timers import DueIndex
 
 log = structlog.get_logger()
 
-_HANDLED = Counter("router_events_total", "Events handled", ["topic", "result"])
+_HANDLED = Counter("tongban_router_events_total", "Events handled", ["topic", "result"])
 _SECONDS = Histogram(
-    "router_event_seconds",
+    "tongban_router_event_seconds",
     "Seconds to decide and hand over",
     buckets=(0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1, 5),
 )
-_FAULTS = Counter("router_faults_total", "Faults of our own", ["place"])
-_OPEN = Gauge("router_due_requests", "Requests with a moment at which the timer looks at them")
+_FAULTS = Counter("tongban_router_faults_total", "Faults of our own", ["place"])
+_OPEN = Gauge(
+    "tongban_router_due_requests", "Requests with a moment at which the timer looks at them"
+)
 
 
 class RouterApp(faust.App):
