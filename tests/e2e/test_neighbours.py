@@ -103,7 +103,7 @@ async def test_one_slow_and_one_down_keep_nobody_waiting(chain: Chain) -> None:
     # A hundred and fifty take turns at 32 places of the slow one.
     assert not all(chain.completed[request] for request in troubled[40:])
     shown = await chain.metrics("connectors")
-    assert f'connector_circuit{{province="{down}"}} 0.0' not in shown
+    assert f'tongban_connector_circuit{{province="{down}"}} 0.0' not in shown
     async with chain.http.delete(f"{chain.gateways}/faults") as reply:
         assert reply.status < 300
     await until(lambda: all(chain.completed[request] for request in troubled), "the two")

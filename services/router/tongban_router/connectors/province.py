@@ -35,9 +35,10 @@ from tongban_router.connectors.settings import ConnectorSettings
 
 log = structlog.get_logger()
 STOPPED = Gauge(
-    "tongban_connector_stopped", "1 while a flood of dead letters keeps a province's worker from working",
+    "tongban_connector_stopped",
+    "1 while a flood of dead letters keeps a province's worker from working",
     ["province"],
-)  # fmt: skip
+)
 FLOOD_PAUSE_S = 60.0
 """After a flood of dead letters, before the worker looks whether the topic has room for more."""
 _RESTART_PAUSE_S = 2.0
