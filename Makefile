@@ -8,6 +8,9 @@ STAMP := $(VENV)/.installed-from-lock
 SOURCES := libs services tests bench
 ONCE ?=
 PYTEST_ARGS ?=
+# Most tests wait for processes: two workers on two cores, each with a broker and a store of its own.
+JOBS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all lint format bench lock clean
@@ -33,10 +36,10 @@ demo: $(STAMP)  ## play a day at the branch, with kills; ONCE=1 ends after the r
 	@$(BIN)/tongban demo $(if $(ONCE),--once)
 
 test: $(STAMP)  ## the tests on a real broker, under 10 minutes on 2 cores
-	$(BIN)/python -m pytest -m "not long" $(PYTEST_ARGS)
+	$(PYTEST) -m "not long" $(PYTEST_ARGS)
 
 test-all: $(STAMP)  ## everything: also every item once, systematic kills and the soak
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 lint: $(STAMP)  ## ruff, mypy --strict, import rules
 	$(BIN)/ruff format --check $(SOURCES)
