@@ -88,7 +88,8 @@ class BrokenGateway:
         self.fault = fault
         self.applications: dict[str, dict[str, Any]] = {}
         self._nonces: set[str] = set()
-        self._used_at: dict[int, float] = {}
+        # Holds the connections themselves, so that none is taken for another.
+        self._used_at: dict[object, float] = {}
         self._look_ups: list[float] = []
         self._racing = 0
 
@@ -103,7 +104,7 @@ class BrokenGateway:
             return web.Response(text="<html>登录</html>", content_type="text/html")
         if self.fault is Fault.SLOW:
             await asyncio.sleep(0.06)
-        if self._idle(request) and body and b"item_code" not in body:
+        if self._idle(request, body):
             assert request.transport is not None
             request.transport.abort()
             return web.Response()
@@ -123,12 +124,16 @@ class BrokenGateway:
         headers |= self._signature(request, status, content)
         return web.Response(status=status, body=content, headers=headers, content_type=kind)
 
-    def _idle(self, request: web.Request) -> bool:
+    def _idle(self, request: web.Request, body: bytes) -> bool:
+        """Whether a connection that has served one incomplete submission after the other, as only
+        the check of idle connections uses one, has been left alone for long."""
         if self.fault is not Fault.ENDS_IDLE:
             return False
-        last = self._used_at.get(id(request.transport), time.monotonic())
-        self._used_at[id(request.transport)] = time.monotonic()
-        return time.monotonic() - last > 0.9
+        now, connection = time.monotonic(), request.transport
+        last = self._used_at.get(connection, now)
+        incomplete = b"item_name" in body and b"item_code" not in body
+        self._used_at[connection] = now if incomplete else float("inf")
+        return incomplete and now - last > 0.9
 
     def _signature(self, request: web.Request, status: int, content: bytes) -> dict[str, str]:
         if self.fault is Fault.UNSIGNED_ANSWERS:
