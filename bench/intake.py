@@ -37,6 +37,7 @@ from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import EventProducer, apply_topics
 from tongban_common.settings import DEVELOPMENT_SECRET
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedStore
+from tongban_devstack.kiosks import Place, let_in
 from tongban_devstack.ports import free_port
 
 LEAST = 0.5
@@ -223,6 +224,7 @@ async def _scene(scratch: Path) -> AsyncIterator[tuple[str, str, Catalogue]]:
         await apply_topics(broker.address, [_BareTopic("bench.bare")])
         catalogue = load(ROOT / "catalogue")
         await publish(broker.address, catalogue)
+        await let_in(broker.address, (Place(f"k-{n}", "b-1") for n in range(KIOSKS)))
         yield broker.address, store.address, catalogue
 
 

@@ -105,16 +105,14 @@ class StackKiosks:
                 await asyncio.sleep(0.2)
 
     def _enrolled(self, place: Place, known: KioskRecord | None) -> KioskRecord:
-        x = public_x(self._key(place.kiosk_id).public_key())
-        now = datetime.now(UTC).replace(microsecond=0)
         return enrolled(
             known,
             kiosk_id=place.kiosk_id,
             branch_id=place.branch_id,
             zone=place.zone,
-            key=KioskKey(kid=thumbprint(x), x=x, added_at=now),
+            key=_key_of(self._key(place.kiosk_id)),
             replace=False,
-            now=now,
+            now=_now(),
         )
 
     def _key(self, kiosk_id: str) -> Ed25519PrivateKey:
@@ -122,3 +120,30 @@ class StackKiosks:
         if not path.exists():
             write_private(path, Ed25519PrivateKey.generate())
         return read_private(path.read_text())
+
+
+async def let_in(kafka: str, places: Iterable[Place]) -> None:
+    """Enrol kiosks with keys that are thrown away: for whoever makes their bearers with the
+    deployment's secret (`tongban_common.tokens.issue`), as tests and benches do."""
+
+    def one(place: Place, _: KioskRecord | None) -> KioskRecord:
+        return KioskRecord.model_validate(
+            {
+                "kiosk_id": place.kiosk_id,
+                "branch_id": place.branch_id,
+                "zone": place.zone,
+                "keys": [_key_of(Ed25519PrivateKey.generate())],
+                "enrolled_at": _now(),
+            }
+        )
+
+    await kiosk_register(kafka).change({place.kiosk_id: partial(one, place) for place in places})
+
+
+def _key_of(private: Ed25519PrivateKey) -> KioskKey:
+    x = public_x(private.public_key())
+    return KioskKey(kid=thumbprint(x), x=x, added_at=_now())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

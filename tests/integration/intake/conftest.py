@@ -9,22 +9,19 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tongban_common import tokens, topics
 from tongban_common.catalogue import Catalogue, Item, load
 from tongban_common.catalogue.publish import publish
 from tongban_common.domain import ids
 from tongban_common.domain.status import PrintStatus, Status
-from tongban_common.enrolment import KioskKey, KioskRecord, kiosk_register
-from tongban_common.enrolment.keyfiles import public_x, thumbprint
 from tongban_common.events import Body, Event, decode
 from tongban_common.events.models import (
     DocumentRef,
@@ -36,6 +33,7 @@ from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import EventProducer, apply_topics
 from tongban_common.settings import DEVELOPMENT_SECRET
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedStore
+from tongban_devstack.kiosks import Place, let_in
 from tongban_devstack.ports import free_port
 
 ROOT = Path(__file__).parents[3]
@@ -48,20 +46,6 @@ ENROLLED = {KIOSK: BRANCH, "kiosk-002": BRANCH, "kiosk-900": "branch-09"}
 
 def token(kiosk_id: str = KIOSK, branch_id: str = BRANCH, **more: Any) -> str:
     return tokens.issue(DEVELOPMENT_SECRET, kiosk_id=kiosk_id, branch_id=branch_id, **more)
-
-
-async def enrol(kafka: str, places: dict[str, str]) -> None:
-    """Let kiosks in, each with a key that is thrown away: `token` needs none."""
-
-    def one(kiosk_id: str, branch_id: str) -> KioskRecord:
-        x = public_x(Ed25519PrivateKey.generate().public_key())
-        now = datetime.now(UTC)
-        key = KioskKey(kid=thumbprint(x), x=x, added_at=now)
-        return KioskRecord(kiosk_id=kiosk_id, branch_id=branch_id, keys=(key,), enrolled_at=now)
-
-    await kiosk_register(kafka).change(
-        {kiosk_id: lambda _, at=at, k=kiosk_id: one(k, at) for kiosk_id, at in places.items()}
-    )
 
 
 async def until(
@@ -282,7 +266,7 @@ async def make_stack(scratch: Path) -> AsyncIterator[Stack]:
         broker = await running.enter_async_context(EmbeddedKafka(scratch / "kafka"))
         database = await running.enter_async_context(EmbeddedStore(scratch / "store"))
         await apply_topics(broker.address, topics.TOPICS.values())
-        await enrol(broker.address, ENROLLED)
+        await let_in(broker.address, (Place(*each) for each in ENROLLED.items()))
         producer = await running.enter_async_context(
             EventProducer(broker.address, delivery_timeout=10.0)
         )
