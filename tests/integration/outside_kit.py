@@ -48,8 +48,10 @@ _TOPICS = (
     topics.NOTIFICATIONS_SENT,
     topics.dead_letter(topics.PRINTING_GROUP),
     topics.dead_letter(topics.NOTIFY_GROUP),
+    topics.replay(topics.PRINTING_GROUP),
+    topics.replay(topics.NOTIFY_GROUP),
 )
-"""What printing and notify read and write; making all 82 takes as long as a test may."""
+"""What printing and notify read and write; making all of them takes as long as a test may."""
 BIN = Path(sys.executable).parent
 KEYS = KeyRing.parse(CommonSettings().keyring.get_secret_value())
 CLOCK = BusinessClock.real()
