@@ -209,7 +209,7 @@ async def chain_on(broker: EmbeddedKafka, directory: Path, **env: str) -> AsyncI
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         producer = await stack.enter_async_context(
-            EventProducer(broker.address, delivery_timeout=30)
+            EventProducer(broker.address, delivery_timeout=90)
         )
         store = await stack.enter_async_context(EmbeddedStore(directory / "store"))
         clock = BusinessClock.parse(env["TONGBAN_CLOCK"]) if "TONGBAN_CLOCK" in env else CLOCK
