@@ -46,9 +46,10 @@ async def test_what_was_fetched_and_dropped_is_fetched_again(
         first = await consumer.getone()  # fetched; and now Faust drops it, for a rebalance
         if commit is not None:
             await consumer.commit({tp: commit})
-        await Thread(consumer)._seek_to_committed()
+        committed, positions = await Thread(consumer)._go_back()
         again = await consumer.getone()
     assert (first.offset, again.offset) == (0, commit or 0)
+    assert (committed, positions) == ({tp: commit}, {tp: commit or 0})
 
 
 async def test_other_topics_are_left_where_they_are(kafka: str) -> None:
@@ -60,7 +61,7 @@ async def test_other_topics_are_left_where_they_are(kafka: str) -> None:
     )
     async with consumer:
         await consumer.getone()
-        await Thread(consumer)._seek_to_committed()
+        await Thread(consumer)._go_back()
         assert (await consumer.getone()).offset == 1
 
 

@@ -1,0 +1,72 @@
+"""Records are handed on in order, whatever a client fetches before and after a seek."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tongban_router.dispatch.order import NextOffsets, Verdict
+
+TAKEN = (Verdict.TAKE, Verdict.TAKE_OVER_HOLE)
+
+
+def read(order: NextOffsets[str], log: list[int], stale: list[int]) -> list[int]:
+    """What is taken of a log, when first stale records come and then what the log has."""
+    taken: list[int] = []
+    position = order.expected("p")
+    pending = [*stale]
+    for _ in range(10 * (len(log) + len(stale) + 1)):
+        if not pending:
+            pending = [offset for offset in log if offset >= position][:3]
+            if not pending:
+                return taken
+            position = pending[-1] + 1
+        offset = pending.pop(0)
+        verdict = order.judge("p", offset)
+        if verdict is Verdict.GO_BACK:
+            position = order.expected("p")
+        elif verdict in TAKEN:
+            taken.append(offset)
+    raise AssertionError(f"no end: {taken}")
+
+
+@given(
+    st.integers(0, 5),
+    st.sets(st.integers(0, 12)),
+    st.sets(st.integers(0, 12), min_size=1),
+)
+def test_nothing_is_passed_over_and_nothing_taken_twice(
+    begin: int, fetched: set[int], offsets: set[int]
+) -> None:
+    log = sorted(offsets)
+    order: NextOffsets[str] = NextOffsets()
+    order.begin({"p": begin})
+    stale = sorted(fetched & offsets)  # of one fetch, so each once and in order
+    assert read(order, log, stale) == [offset for offset in log if offset >= begin]
+
+
+def test_a_record_fetched_before_the_seek_is_fetched_again_in_its_turn() -> None:
+    order: NextOffsets[str] = NextOffsets()
+    order.begin({"p": 0})
+    verdicts = [order.judge("p", offset) for offset in (11, 12, 0, 1)]
+    assert verdicts == [Verdict.GO_BACK, Verdict.DROP, Verdict.TAKE, Verdict.TAKE]
+
+
+def test_a_hole_is_believed_when_it_is_there_again() -> None:
+    order: NextOffsets[str] = NextOffsets()
+    order.begin({"p": 3})
+    verdicts = [order.judge("p", offset) for offset in (7, 8, 7, 8)]
+    assert verdicts == [
+        Verdict.GO_BACK,
+        Verdict.DROP,
+        Verdict.TAKE_OVER_HOLE,
+        Verdict.TAKE,
+    ]
+
+
+def test_nothing_is_taken_of_a_partition_before_it_was_sought() -> None:
+    order: NextOffsets[str] = NextOffsets()
+    assert order.judge("p", 0) is Verdict.DROP
+    order.begin({"p": 5})
+    order.forget({"p"})
+    assert order.judge("p", 5) is Verdict.DROP
