@@ -20,6 +20,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -37,6 +38,7 @@ from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import EventProducer, apply_topics
 from tongban_common.settings import DEVELOPMENT_SECRET
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedStore
+from tongban_devstack.kiosks import Place, StackKiosks
 from tongban_devstack.ports import free_port
 
 LEAST = 0.5
@@ -221,6 +223,9 @@ async def _scene(scratch: Path) -> AsyncIterator[tuple[str, str, Catalogue]]:
     ):
         await apply_topics(broker.address, topics.TOPICS.values())
         await apply_topics(broker.address, [_BareTopic("bench.bare")])
+        where = SimpleNamespace(kafka=broker.address, intake="")
+        kiosks = [Place(f"k-{n}", "b-1", "cross_province") for n in range(KIOSKS)]
+        await StackKiosks(scratch / "keys", where).enrol(kiosks)
         catalogue = load(ROOT / "catalogue")
         await publish(broker.address, catalogue)
         yield broker.address, store.address, catalogue
