@@ -46,7 +46,9 @@ async def test_what_was_fetched_and_dropped_is_fetched_again(
         first = await consumer.getone()  # fetched; and now Faust drops it, for a rebalance
         if commit is not None:
             await consumer.commit({tp: commit})
-        committed, positions = await Thread(consumer)._go_back()
+        thread = Thread(consumer)
+        committed, positions = await thread._targets()
+        await thread._go_to(positions)
         again = await consumer.getone()
     assert (first.offset, again.offset) == (0, commit or 0)
     assert (committed, positions) == ({tp: commit}, {tp: commit or 0})
@@ -61,7 +63,8 @@ async def test_other_topics_are_left_where_they_are(kafka: str) -> None:
     )
     async with consumer:
         await consumer.getone()
-        await Thread(consumer)._go_back()
+        thread = Thread(consumer)
+        await thread._go_to((await thread._targets())[1])
         assert (await consumer.getone()).offset == 1
 
 
@@ -70,34 +73,39 @@ import sys
 from pathlib import Path
 from tongban_router.dispatch.continuity import Continuity
 continuity = Continuity(Path(sys.argv[1]))
+continuity.begin({("t", 0): int(sys.argv[2])})
 for offset in map(int, sys.argv[3:]):
-    continuity.follow(("t", 0), offset, int(sys.argv[2]) or None)
+    continuity.follow(("t", 0), offset)
 """
 
 
-def follow(memory: Path, committed: int, *offsets: int) -> int:
+def follow(memory: Path, begins: int, *offsets: int) -> int:
     """Exit code of a process that is handed these offsets."""
-    argv = [sys.executable, "-c", FOLLOW, str(memory), str(committed), *map(str, offsets)]
+    argv = [sys.executable, "-c", FOLLOW, str(memory), str(begins), *map(str, offsets)]
     return subprocess.run(argv, check=False, capture_output=True).returncode
 
 
 @pytest.mark.parametrize(
-    ("committed", "offsets"),
-    [(0, (1,)), (0, (0, 2)), (7, (8,)), (7, (7, 8, 10)), (7, (7, 8, 7, 9))],
+    ("begins", "offsets"),
+    [(0, (1,)), (0, (0, 2)), (7, (8,)), (7, (7, 8, 10)), (7, (7, 8, 7, 10))],
 )
 def test_a_record_passed_over_ends_the_process_once(
-    tmp_path: Path, committed: int, offsets: tuple[int, ...]
+    tmp_path: Path, begins: int, offsets: tuple[int, ...]
 ) -> None:
-    assert follow(tmp_path, committed, *offsets) == EX_TEMPFAIL
+    assert follow(tmp_path, begins, *offsets) == EX_TEMPFAIL
     # Read again after the restart, and it is still not there: the log has a hole.
-    assert follow(tmp_path, committed, *offsets) == 0
+    assert follow(tmp_path, begins, *offsets) == 0
 
 
 def test_reading_on_and_reading_again_are_no_faults(tmp_path: Path) -> None:
     continuity = Continuity(tmp_path)
+    continuity.begin({("t", 0): 3})
     for offset in (3, 4, 5, 3, 4, 5, 6):
-        continuity.follow(("t", 0), offset, 3)
-    continuity.begin(("t", 0))
-    continuity.follow(("t", 0), 40, 40)
-    continuity.follow(("t", 1), 0, None)
+        continuity.follow(("t", 0), offset)
+    continuity.begin({("t", 0): 5, ("t", 1): 0})  # 7 is on its way to the agent already
+    for offset in (7, 5, 6, 7, 8):
+        continuity.follow(("t", 0), offset)
+    continuity.begin({("t", 0): 40})  # another router had it meanwhile
+    continuity.follow(("t", 0), 40)
+    continuity.follow(("t", 1), 0)
     assert list(tmp_path.iterdir()) == []

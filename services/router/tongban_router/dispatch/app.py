@@ -11,7 +11,7 @@ no state and sends again, and a record that a predecessor may have read is answe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, cast
 
@@ -54,6 +54,9 @@ _OPEN = Gauge(
 class RouterApp(faust.App):
     """faust.App with a producer whose flush can be believed, and a consumer that passes over
     nothing."""
+
+    on_sought: Callable[[Mapping[TP, int]], None]
+    """Told where each partition goes on, whenever they have been sought."""
 
     def _new_transport(self) -> RewindingTransport:
         return transport_of(self)
@@ -113,6 +116,7 @@ class Dispatcher:
 
     def _register(self) -> None:
         app = self.app
+        app.on_sought = self._sought
         source = app.topic(
             *SOURCES, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
         )
@@ -143,7 +147,7 @@ class Dispatcher:
         """Deal with one record; only cancellation leaves it."""
         message = event.message
         partition = (message.topic, message.partition)
-        self._continuity.follow(partition, message.offset, self._committed().get(message.tp))
+        self._continuity.follow(partition, message.offset)
         with _SECONDS.time():
             result, fault = await self._attempt(event, partition)
         if fault is not None:
@@ -307,6 +311,9 @@ class Dispatcher:
 
     # -- partitions -----------------------------------------------------------------------------
 
+    def _sought(self, positions: Mapping[TP, int]) -> None:
+        self._continuity.begin({(tp.topic, tp.partition): at for tp, at in positions.items()})
+
     async def _assigned(self, _: Any, *args: Any, **__: Any) -> None:
         assigned: set[TP] = args[0]
         ours = frozenset((tp.topic, tp.partition) for tp in assigned if tp.topic in SOURCES)
@@ -314,7 +321,6 @@ class Dispatcher:
         for partition in fresh:
             # Until the end offset is known, whatever comes may have been seen.
             self._ends[partition] = 2**62
-            self._continuity.begin(partition)
         self.progress.assign(ours)
         if fresh:
             task = asyncio.create_task(self._learn_ends(fresh), name="learn-ends")

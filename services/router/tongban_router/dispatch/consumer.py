@@ -10,8 +10,8 @@ fetched before a seek is not handed on after it (`order`).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, cast
 
 import structlog
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
@@ -31,21 +31,35 @@ SOURCES = (
 """What the router's agent reads. The changelog is read too, by the table's recovery alone."""
 
 
+Offsets = Mapping[TP, int]
+
+
 class RewindingThread(AIOKafkaConsumerThread):
     """The thread that talks to the broker."""
 
-    async def go_back(self) -> tuple[Mapping[TP, int], Mapping[TP, int]]:
-        """Seek as `seek_to_committed` promises; committed offsets, and where the sources go on."""
-        found: tuple[Mapping[TP, int], Mapping[TP, int]] = await self.call_thread(self._go_back)
+    async def targets(self) -> tuple[Offsets, Offsets]:
+        """Committed offsets of all our partitions, and where each has to be sought: to that, or a
+        source without one to its beginning."""
+        found: tuple[Offsets, Offsets] = await self.call_thread(self._targets)
         return found
 
-    async def _go_back(self) -> tuple[Mapping[TP, int], Mapping[TP, int]]:
+    async def _targets(self) -> tuple[Offsets, Offsets]:
         consumer = self._ensure_consumer()
-        committed: Mapping[TP, int] = await consumer.seek_to_committed()
-        sources = [tp for tp in committed if tp.topic in SOURCES]
-        if fresh := [tp for tp in sources if not committed[tp]]:
-            await consumer.seek_to_beginning(*fresh)
-        return committed, {tp: await consumer.position(tp) for tp in sources}
+        committed = {tp: await consumer.committed(tp) for tp in consumer.assignment()}
+        fresh = [tp for tp, offset in committed.items() if not offset and tp.topic in SOURCES]
+        begins = await consumer.beginning_offsets(fresh) if fresh else {}
+        return committed, {**{tp: at for tp, at in committed.items() if at}, **begins}
+
+    async def go_to(self, positions: Offsets) -> None:
+        """Seek there, as far as the partitions are still ours."""
+        await self.call_thread(self._go_to, positions)
+
+    async def _go_to(self, positions: Offsets) -> None:
+        consumer = self._ensure_consumer()
+        ours = consumer.assignment()
+        for tp, offset in positions.items():
+            if tp in ours:
+                consumer.seek(tp, offset)
 
 
 class RewindingConsumer(Consumer):
@@ -56,14 +70,23 @@ class RewindingConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._order: NextOffsets[TP] = NextOffsets()
+        self._resumed = False
+        self._on_sought: Callable[[Offsets], None] = cast(Any, self.app).on_sought
 
     def _new_consumer_thread(self) -> RewindingThread:
         return RewindingThread(self, loop=self.loop, beacon=self.beacon)
 
-    async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek each partition to its committed offset, else to its beginning."""
-        committed, positions = await self._thread.go_back()
-        self._order.begin(positions)
+    async def seek_to_committed(self) -> Offsets:
+        """Seek each partition to its committed offset, else to its beginning.
+
+        What comes next is settled before the seek: records are fetched all the while, and those
+        that are dropped after it would not come again.
+        """
+        committed, positions = await self._thread.targets()
+        sources = {tp: at for tp, at in positions.items() if tp.topic in SOURCES}
+        self._order.begin(sources)
+        self._on_sought(sources)
+        await self._thread.go_to(positions)
         return committed
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -71,8 +94,16 @@ class RewindingConsumer(Consumer):
         self._order.forget(revoked)
         await super().on_partitions_revoked(revoked)
 
+    def resume_flow(self) -> None:
+        """Faust's; what was fetched and dropped while the flow stood still is fetched again."""
+        super().resume_flow()
+        self._resumed = True
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """Faust's, without what is not next."""
+        if self._resumed and self.flow_active:
+            self._resumed = False
+            await self._thread.go_to(self._order.positions())
         async for tp, message in super().getmany(timeout):
             if tp.topic not in SOURCES or await self._is_next(tp, message.offset):
                 yield tp, message

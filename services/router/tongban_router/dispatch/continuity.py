@@ -11,6 +11,7 @@ there again after the restart; it is told, and the router goes on behind it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
@@ -29,7 +30,11 @@ class RecordsPassedOver(Exception):
 
 
 class Continuity:
-    """The next offset of each partition.
+    """Up to where each partition has been handled without a gap, by this process or, as the
+    committed offset says, by others.
+
+    What is on its way to the agent when Faust seeks back comes before what is read again, so a
+    record may come twice and a seek never lowers the mark.
 
     Args:
         memory: a directory; holes that a restart did not fill are remembered there.
@@ -37,22 +42,23 @@ class Continuity:
 
     def __init__(self, memory: Path) -> None:
         self._memory = memory
-        self._next: dict[Partition, int] = {}
+        self._handled_to: dict[Partition, int] = {}
 
-    def begin(self, partition: Partition) -> None:
-        """It is ours anew: where it goes on is its committed offset's to say."""
-        self._next.pop(partition, None)
+    def begin(self, positions: Mapping[Partition, int]) -> None:
+        """Partitions are read from these offsets on."""
+        for partition, position in positions.items():
+            mark = self._handled_to.get(partition, position)
+            self._handled_to[partition] = max(mark, position)
 
-    def follow(self, partition: Partition, offset: int, committed: int | None) -> None:
-        """This record is about to be handled. `committed` is the partition's last committed offset,
-        None where there is none. Reading again what was read before is no fault.
+    def follow(self, partition: Partition, offset: int) -> None:
+        """This record is about to be handled.
 
         Ends the process where records were passed over.
         """
-        expected = self._next.get(partition, committed or 0)
-        if offset > expected and not self._is_known_hole(partition, expected, offset):
-            die("router.records_passed_over", RecordsPassedOver(expected, offset), partition[0])
-        self._next[partition] = offset + 1
+        mark = self._handled_to.get(partition, offset)
+        if offset > mark and not self._is_known_hole(partition, mark, offset):
+            die("router.records_passed_over", RecordsPassedOver(mark, offset), partition[0])
+        self._handled_to[partition] = max(mark, offset + 1)
 
     def _is_known_hole(self, partition: Partition, expected: int, found: int) -> bool:
         topic, number = partition

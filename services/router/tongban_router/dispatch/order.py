@@ -48,6 +48,10 @@ class NextOffsets(Generic[PartitionT]):
         """The next offset of a partition that has been sought."""
         return self._next[partition]
 
+    def positions(self) -> dict[PartitionT, int]:
+        """The same of all of them."""
+        return dict(self._next)
+
     def judge(self, partition: PartitionT, offset: int) -> Verdict:
         """A record has been fetched."""
         expected = self._next.get(partition)
