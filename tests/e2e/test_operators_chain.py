@@ -226,8 +226,9 @@ async def test_the_command_line_tells_and_ends(chain: Chain) -> None:
     story = [step["type"] or step["topic"] for step in json.loads(told)["steps"]]
     assert story[0] == "tongban.request.submitted.v1"
     assert {"tongban-router.dlt", "tongban.request.operator.v1"} <= set(story)
-    # The call that waited is carried out first: what the province has done counts.
-    await until(lambda: chain.status(request) == "completed", "its end")
+    # The call that waited was never sent, and is not any more.
+    await until(lambda: chain.status(request) == "failed", "its end")
+    assert (await chain.ledger()).get(request, Counter())["submit"] == 0
 
 
 # -- the router ------------------------------------------------------------------------------
