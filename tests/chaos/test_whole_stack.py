@@ -16,6 +16,7 @@ from tongban_common.catalogue.loader import Sources, find_directory
 from tongban_devstack.demo.plan import Mishaps, visits
 from tongban_devstack.demo.play import Day, Player
 from tongban_devstack.demo.report import account
+from tongban_devstack.kiosks import Place
 from tongban_devstack.stack import SERVICES, Stack, StackOptions
 
 SERVERS = ("kafka", "store", "gateways", "devices")
@@ -49,6 +50,7 @@ async def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path, rep
     )
     options = StackOptions(data=tmp_path, replicas=dict.fromkeys(SERVICES, replicas))
     async with Stack(options) as stack:
+        await stack.enrol({Place(visit.kiosk_id, visit.branch_id) for visit in plan})
         day = Day(plan)
         await Reaper(stack, day, seconds=45, mishaps=Mishaps()).play(patience_s=240)
         result = await account(stack, day, seconds=45, speed=1, memory_mb=0)

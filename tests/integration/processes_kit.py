@@ -55,7 +55,9 @@ class Members:
     def lines(self, phase: str | None = None) -> list[dict[str, Any]]:
         if not self.effects.exists():
             return []
-        noted = [json.loads(line) for line in self.effects.read_text().splitlines()]
+        # The last line may be half written: by a process that is at it, or that was killed at it.
+        whole, _, _ = self.effects.read_text().rpartition("\n")
+        noted = [json.loads(line) for line in whole.splitlines()]
         return [line for line in noted if phase in (None, line["phase"])]
 
     def numbers(self) -> set[int]:

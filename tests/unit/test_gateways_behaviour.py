@@ -113,7 +113,8 @@ def test_a_plan_is_made_once_and_kept(request_id: object, kind: str, moment: dat
     for profile in ("realistic", "demo"):
         made = plan(profile, PROVINCES["110000"], str(request_id), kind, moment)
         assert made == plan(profile, PROVINCES["110000"], str(request_id), kind, moment)
-        longest = timedelta(minutes=40) if profile == "demo" else timedelta(days=9)
+        # A few working days; the longest holidays are nine days, and the weekends beside them.
+        longest = timedelta(minutes=40) if profile == "demo" else timedelta(days=21)
         assert moment <= made.decided_at <= moment + longest
         if kind == "handle":
             shortest = timedelta(minutes=5 if profile == "demo" else 120)

@@ -57,20 +57,23 @@ class StackKiosks:
         self._where = where
         self._records: dict[str, KioskRecord] = {}
         self._grants: dict[str, tuple[str, float]] = {}
+        self._enrolling = asyncio.Lock()
 
     async def enrol(self, places: Iterable[Place]) -> None:
-        """Enrol those that this run has not enrolled yet, all at once.
+        """Enrol those that this run has not enrolled yet, all at once; callers take turns, as each
+        change is a transaction that fences the others.
 
         Raises:
             KafkaUnavailable, EnrolmentError
         """
-        changes = {
-            place.kiosk_id: partial(self._enrolled, place)
-            for place in places
-            if place.kiosk_id not in self._records
-        }
-        if changes:
-            self._records |= await kiosk_register(self._where.kafka).change(changes)
+        async with self._enrolling:
+            changes = {
+                place.kiosk_id: partial(self._enrolled, place)
+                for place in places
+                if place.kiosk_id not in self._records
+            }
+            if changes:
+                self._records |= await kiosk_register(self._where.kafka).change(changes)
 
     def record(self, kiosk_id: str) -> KioskRecord:
         """What this run enrolled. Raises KeyError for others."""

@@ -87,7 +87,9 @@ async def test_history_then_live_then_the_end(intake: Replica, stack: Stack) -> 
         await stack.report_print(event, DOCUMENT, PrintStatus.QUEUED, seq=1)
         await stack.report_print(event, DOCUMENT, PrintStatus.PRINTED, seq=2)
         rest = await watcher.rest()
-    assert [data["status"] for name, _, data in rest if name == "print"] == ["queued", "printed"]
+    prints = [data["status"] for name, _, data in rest if name == "print"]
+    # A look at the read model in between tells how the order stands, not how it came to that.
+    assert prints in (["queued", "printed"], ["printed"])
     assert rest[-1][0] == "end"
 
 
