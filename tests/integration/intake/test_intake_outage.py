@@ -209,7 +209,7 @@ async def _begin_anew(kafka: str) -> None:
         partitions = [
             TopicPartition(source, partition)
             for source in SOURCES
-            for partition in range(topics.REQUEST_PARTITIONS)
+            for partition in range(topics.TOPICS[source].partitions)
         ]
         consumer.assign(partitions)
 
