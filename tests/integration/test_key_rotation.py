@@ -111,6 +111,7 @@ async def records(kafka: str, *names: str) -> list[Any]:
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.long
 async def test_a_ring_is_rotated_in_mid_work_and_an_old_key_destroyed(tmp_path: Path) -> None:
     items = [item for item in load(CATALOGUE) if item.audience.admits("person")]
     sheet = next(item for item in items if item.printable and item.province != DOWN)
