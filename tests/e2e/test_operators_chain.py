@@ -189,6 +189,7 @@ async def test_a_replay_to_another_group_reaches_that_group_alone(chain: Chain) 
     }
 
 
+@pytest.mark.long
 async def test_the_command_line_tells_and_ends(chain: Chain) -> None:
     async def tongban(*arguments: str, code: int = 0) -> str:
         process = await asyncio.create_subprocess_exec(
@@ -279,6 +280,7 @@ async def test_a_record_that_cannot_even_be_put_aside_is_read_again(chain: Chain
     await until(put_aside, "the dead letter")
 
 
+@pytest.mark.long
 async def test_what_only_a_dead_routers_disk_knew_is_not_lost_with_the_disk(chain: Chain) -> None:
     """It died after writing its own table and before writing the changelog; the next one on this
     disk finds the state, and whoever comes without the disk must find it, too."""
