@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,11 @@ import psutil
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from bench.plain_topic import PlainTopic
 from tongban_common.catalogue.loader import find_directory
 from tongban_common.catalogue.loader import load as load_catalogue
 from tongban_common.catalogue.models import Item
+from tongban_common.kafka import apply_topics
 from tongban_devstack.load import Load, LoadResult, Target
 from tongban_devstack.load.kiosks import quantiles_ms
 from tongban_devstack.stack import SERVICES, Stack, StackOptions
@@ -74,22 +76,23 @@ async def _mend(stack: Stack) -> None:
         reply.raise_for_status()
 
 
-def _cpu_s(stack: Stack) -> float:
-    """CPU seconds of all services so far, their children included."""
-    total = 0.0
+def _cpu_s(stack: Stack) -> dict[str, float]:
+    """CPU seconds of each service so far, its children included."""
+    spent = dict.fromkeys(SERVICES, 0.0)
     for service in SERVICES:
         for pid in stack.pids(service):
             process = psutil.Process(pid)
             for each in (process, *process.children(recursive=True)):
                 times = each.cpu_times()
-                total += times.user + times.system
-    return total
+                spent[service] += times.user + times.system
+    return spent
 
 
 async def _bare_hops(kafka: str, *, rate: float, seconds: float) -> tuple[list[float], float]:
     """Seconds of two hops at a rate, and CPU seconds of this process for each record relayed."""
     first, second = (f"bench.hop.{uuid.uuid4().hex[:8]}" for _ in range(2))
     seen: list[float] = []
+    await apply_topics(kafka, [PlainTopic(first), PlainTopic(second)])
     options = {"bootstrap_servers": kafka}
     producer = AIOKafkaProducer(**options, enable_idempotence=True, acks="all", linger_ms=5)
     relay = AIOKafkaConsumer(first, **options)
@@ -124,26 +127,31 @@ async def latency(stack: Stack) -> dict[str, Any]:
     """Kiosk to final state at RATE a second, and the services' CPU for a request."""
     whole: list[dict[str, float]] = []
     bare: list[dict[str, float]] = []
-    cpu_ms: list[float] = []
+    cpu_ms: dict[str, list[float]] = {service: [] for service in SERVICES}
     relay_ms: list[float] = []
     async with Load(await _target(stack), _items()) as kiosks:
         await kiosks.run(rate=RATE / 2, seconds=5)  # warm-up
         for _ in range(ROUNDS):
             before = _cpu_s(stack)
             result = await kiosks.run(rate=RATE, seconds=SECONDS)
-            cpu_ms.append((_cpu_s(stack) - before) / result.asked * 1000)
+            for service, spent in _cpu_s(stack).items():
+                cpu_ms[service].append((spent - before[service]) / result.asked * 1000)
             whole.append(quantiles_ms(_all_finished(result)))
             hops, relay = await _bare_hops(stack.kafka, rate=RATE, seconds=SECONDS / 2)
             bare.append(quantiles_ms(hops))
             relay_ms.append(relay * 1000)
+    together = [sum(each) for each in zip(*cpu_ms.values(), strict=True)]
     return {
         "rate": RATE,
         "whole_ms": {q: _median(each[q] for each in whole) for q in ("p50", "p99")},
         "two_bare_hops_ms": {q: _median(each[q] for each in bare) for q in ("p50", "p99")},
         "ratio_p50": _ratio([each["p50"] for each in whole], [each["p50"] for each in bare]),
         "ratio_p99": _ratio([each["p99"] for each in whole], [each["p99"] for each in bare]),
-        "cpu_ms_per_request": _median(cpu_ms),
-        "cpu_ratio_to_bare_relay": _ratio(cpu_ms, relay_ms),
+        "cpu_ms_per_request": {
+            "together": _median(together),
+            **{service: _median(each) for service, each in cpu_ms.items()},
+        },
+        "cpu_ratio_to_bare_relay": _ratio(together, relay_ms),
         "cpu_limit_ms": 3.0,
     }
 
@@ -221,7 +229,7 @@ def _all_finished(result: LoadResult) -> list[float]:
     return result.finished()
 
 
-def _median(values: Any) -> float:
+def _median(values: Iterable[float]) -> float:
     return round(statistics.median(values), 2)
 
 

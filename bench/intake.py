@@ -26,6 +26,7 @@ import aiohttp
 import psutil
 from aiokafka import AIOKafkaConsumer
 
+from bench.plain_topic import PlainTopic
 from tongban_common import tokens, topics
 from tongban_common.catalogue import Catalogue, load
 from tongban_common.catalogue.publish import publish
@@ -46,15 +47,6 @@ MOST_MB = 150.0
 """Of memory for the streams."""
 KIOSKS = 40
 ROOT = Path(__file__).parents[1]
-
-
-@dataclass(frozen=True)
-class _BareTopic:
-    name: str
-    partitions: int = 12
-
-    def kafka_config(self) -> dict[str, str]:
-        return {}
 
 
 @dataclass
@@ -221,7 +213,7 @@ async def _scene(scratch: Path) -> AsyncIterator[tuple[str, str, Catalogue]]:
         EmbeddedStore(scratch / "store") as store,
     ):
         await apply_topics(broker.address, topics.TOPICS.values())
-        await apply_topics(broker.address, [_BareTopic("bench.bare")])
+        await apply_topics(broker.address, [PlainTopic("bench.bare")])
         catalogue = load(ROOT / "catalogue")
         await publish(broker.address, catalogue)
         await let_in(broker.address, (Place(f"k-{n}", "b-1") for n in range(KIOSKS)))

@@ -35,7 +35,7 @@ from tongban_common.settings import CommonSettings
 from tongban_devstack.embedded import EmbeddedKafka
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildProcess, ChildSpec
-from tongban_router.dispatch.app import Dispatcher
+from tongban_router.dispatch.app import Dispatcher, RouterApp
 from tongban_router.dispatch.main import serve
 from tongban_router.dispatch.settings import RouterSettings
 
@@ -46,7 +46,13 @@ KEYS = KeyRing.parse(CommonSettings().keyring.get_secret_value())
 
 
 class PerEvent(Dispatcher):
-    """The documented way: each record is sent and waited for before the next."""
+    """The documented way: each record is sent and waited for before the next. Whoever waits for
+    each does not let the client linger as well."""
+
+    def _new_app(self) -> RouterApp:
+        app = super()._new_app()
+        app.conf.producer_linger_ms = 0
+        return app
 
     async def _emit(
         self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]

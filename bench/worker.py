@@ -26,21 +26,13 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
+from bench.plain_topic import PlainTopic
 from tongban_common.kafka import EventProducer, Record, Worker, WorkerConfig, apply_topics
 
 LIMIT = 1.15
 """DESIGN section 10."""
 PARTITIONS = 12
 COMMIT_INTERVAL = 0.5
-
-
-@dataclass(frozen=True)
-class _Topic:
-    name: str
-    partitions: int = PARTITIONS
-
-    def kafka_config(self) -> dict[str, str]:
-        return {}
 
 
 @dataclass(frozen=True)
@@ -95,7 +87,7 @@ async def _worker(
     scene: Scene, handler_of: Callable[[EventProducer], Callable[[Record], Any]]
 ) -> float:
     group = scene.group()
-    await apply_topics(scene.kafka, [_Topic(f"{group}.dlt", 1)])
+    await apply_topics(scene.kafka, [PlainTopic(f"{group}.dlt", 1)])
     began = time.process_time()
     async with EventProducer(scene.kafka, linger_ms=scene.linger_ms) as producer:
         worker = Worker(
@@ -182,7 +174,9 @@ async def awaiting(scene: Scene) -> float:
 
 
 async def _fill(scene: Scene, size: int) -> None:
-    await apply_topics(scene.kafka, [_Topic(scene.source), _Topic(scene.target)])
+    await apply_topics(
+        scene.kafka, [PlainTopic(scene.source, PARTITIONS), PlainTopic(scene.target, PARTITIONS)]
+    )
     headers = [("ce_id", b"0" * 32), ("ce_type", b"tongban.request.submitted.v1")]
     async with EventProducer(scene.kafka, linger_ms=5, delivery_timeout=30.0) as producer:
         for number in range(scene.records):
