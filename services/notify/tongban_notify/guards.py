@@ -92,8 +92,9 @@ class Guards:
         Raises:
             Overtaken
         """
-        fields = {"state": State.SENDING.value, "provider": provider, "since": datetime.now(UTC)}
-        return await self._write(guard, {"$set": fields})
+        return await self._write(
+            guard, {"state": State.SENDING, "provider": provider, "since": datetime.now(UTC)}
+        )
 
     async def not_sent(self, guard: Guard, *, refused: bool) -> Guard:
         """The provider has clearly not sent it; `refused`: and will not, however often asked.
@@ -101,10 +102,10 @@ class Guards:
         Raises:
             Overtaken
         """
-        update: dict[str, Any] = {"$set": {"state": State.CLAIMED.value}}
-        if refused:
-            update["$addToSet"] = {"refused_by": guard.provider}
-        return await self._write(guard, update)
+        changed: dict[str, Any] = {"state": State.CLAIMED}
+        if refused and guard.provider is not None and guard.provider not in guard.refused_by:
+            changed["refused_by"] = [*guard.refused_by, guard.provider]
+        return await self._write(guard, changed)
 
     async def over(
         self,
@@ -119,16 +120,21 @@ class Guards:
         Raises:
             Overtaken
         """
-        fields = {"state": state.value, "at": at, "reason": reason, "over_at": datetime.now(UTC)}
-        return await self._write(guard, {"$set": fields})
+        changed = {"state": state, "at": at, "reason": reason}
+        return await self._write(guard, changed, over_at=datetime.now(UTC))
 
-    async def _write(self, guard: Guard, update: dict[str, Any]) -> Guard:
+    async def _write(self, guard: Guard, changed: dict[str, Any], **beside: Any) -> Guard:
+        """Write fields of a guard that nobody has written since; `beside` is for the store alone.
+
+        What stands there afterwards follows from what was read, so it is not asked for: an update
+        by `_id` is the cheapest write that a store has.
+        """
+        after = guard.model_copy(update={**changed, "rev": guard.rev + 1})
+        fields = {**changed, **beside, "state": after.state.value, "rev": after.rev}
         with store_errors():
-            record = await self._guards.find_one_and_update(
-                {"_id": guard.reference, "rev": guard.rev},
-                {**update, "$inc": {"rev": 1}},
-                return_document=True,
+            result = await self._guards.update_one(
+                {"_id": guard.reference, "rev": guard.rev}, {"$set": fields}
             )
-        if record is None:
+        if not result.matched_count:
             raise Overtaken(guard.reference)
-        return Guard.model_validate(record)
+        return after

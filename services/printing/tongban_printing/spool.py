@@ -95,12 +95,13 @@ class Spool:
             unsent = Unsent(report=change.report, since=datetime.now(UTC))
             update["$push"] = {"outbox": _unsent(unsent)}
         with store_errors():
-            record = await self._orders.find_one_and_update(
-                {"_id": order.order_id, "rev": order.rev, "epoch": {"$lte": epoch}},
-                update,
-                return_document=True,
+            result = await self._orders.update_one(
+                {"_id": order.order_id, "rev": order.rev, "epoch": {"$lte": epoch}}, update
             )
-        if record is None:
+            record = None
+            if result.matched_count:
+                record = await self._orders.find_one({"_id": order.order_id})
+        if record is None or record["rev"] != order.rev + 1:
             raise Overtaken(order.order_id)
         return Order.model_validate(record)
 
