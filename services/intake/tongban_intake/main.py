@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from collections.abc import Awaitable, Callable
 
 import structlog
-import uvloop
 
+from tongban_common import process
 from tongban_common.envelope import KeyRing
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import BroadcastTail, EventProducer
@@ -49,7 +48,7 @@ def main() -> None:
     """Run until SIGTERM or SIGINT. Exit code 0 after a drain, 1 when a part of it broke."""
     settings = load(IntakeSettings)
     configure_logging("intake", instance=settings.instance, level=settings.log_level)
-    sys.exit(uvloop.run(Intake(settings).run()))
+    sys.exit(process.run(Intake(settings).run()))
 
 
 class Intake:
@@ -63,9 +62,7 @@ class Intake:
     async def run(self) -> int:
         """Serve until a signal, or until a part ends that should not; the exit code."""
         settings = self._settings
-        loop = asyncio.get_running_loop()
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(each, self._stopping.set)
+        process.on_stop(self._stopping.set)
         producer = EventProducer(
             settings.kafka, client_id="tongban-intake", delivery_timeout=settings.accept_seconds
         )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from contextlib import AsyncExitStack
 
 import aiohttp
 import structlog
 
-from tongban_common import topics
+from tongban_common import process, topics
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import EventProducer, Worker, WorkerConfig
 from tongban_common.keyring.follow import KeyRingFile
@@ -128,12 +127,10 @@ def main() -> None:
 
     async def run() -> None:
         stopping = Stopping()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopping.set)
+        process.on_stop(stopping.set)
         await serve(settings, stopping)
 
-    asyncio.run(run())
+    process.run(run())
 
 
 if __name__ == "__main__":

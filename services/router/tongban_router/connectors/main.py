@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 
 import structlog
 
+from tongban_common import process
 from tongban_common.catalogue.holidays import load_holidays
 from tongban_common.catalogue.loader import load_provinces
 from tongban_common.kafka import EventProducer
@@ -83,9 +83,7 @@ async def _serve(
         for runner in runners:
             runner.stop()
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+    process.on_stop(stop)
     health = HealthServer(
         host=settings.http_host,
         port=settings.http_port,
@@ -106,7 +104,7 @@ def main() -> None:
     """Run until SIGTERM or SIGINT."""
     settings = load(ConnectorSettings)
     configure_logging("connectors", instance=settings.instance, level=settings.log_level)
-    asyncio.run(run(settings))
+    process.run(run(settings))
 
 
 if __name__ == "__main__":
