@@ -14,34 +14,44 @@ from tests.e2e.chain_kit import Chain, chain_on, until
 from tongban_devstack.embedded import EmbeddedKafka
 
 WORKER = ("before_handle", "after_handle", "before_commit", "after_commit")
+CONNECTOR = [
+    *(f"connector.{point}" for point in ("before_send", "after_send")),
+    *(f"connector.{point}" for point in ("before_look_up", "after_look_up")),
+    *(f"connector.{point}" for point in ("before_fetch", "after_fetch")),
+    *(f"connector.{point}" for point in ("before_store_document", "after_store_document")),
+    *(f"connector.{point}" for point in ("before_report", "after_report")),
+    *(f"worker.{point}" for point in WORKER),
+]
+"""Around every await between reading an event and committing it, whatever the protocol."""
 POINTS = {
     "router": [
         f"router.{point}" for point in ("before_table", "after_table", "before_emit", "after_emit")
     ],
-    "connectors": [
-        *(f"connector.{point}" for point in ("before_send", "after_send")),
-        *(f"connector.{point}" for point in ("before_look_up", "after_look_up")),
-        *(f"connector.{point}" for point in ("before_fetch", "after_fetch")),
-        *(f"connector.{point}" for point in ("before_store_document", "after_store_document")),
-        *(f"connector.{point}" for point in ("before_report", "after_report")),
-        *(f"worker.{point}" for point in WORKER),
-    ],
+    "rest": CONNECTOR,
     "callbacks": [
         *(f"callback.{point}" for point in ("before_publish", "after_publish")),
         *(f"connector.{point}" for point in ("after_send", "before_report", "after_report")),
     ],
+    "receipts": CONNECTOR,
+    "soap": CONNECTOR,
 }
 MANNERS = ("110000", "120000", "130000")
 """One of each manner: honours our key, refuses a repeat, would act twice. The first makes documents
 of its own."""
 RECEIPTS = ("140000", "150000", "210000")
-"""The same among those that answer with a receipt and call back."""
+"""The same among those that answer with a receipt and call back; the last makes documents."""
+SOAP = ("220000", "230000", "310000")
+"""The same among those that speak SOAP; the second makes documents."""
 SWEEPS = {
-    "router": ("router", MANNERS + RECEIPTS),
-    "connectors": ("connectors", MANNERS),
+    "router": ("router", MANNERS + RECEIPTS + SOAP),
+    "rest": ("connectors", MANNERS),
     "callbacks": ("connectors", RECEIPTS),
+    "receipts": ("connectors", RECEIPTS),
+    "soap": ("connectors", SOAP),
 }
 """Which service dies, and whose requests are under way meanwhile."""
+QUICK = ("router", "rest", "callbacks")
+"""What every run sweeps; the other protocols meet the same points in the long one."""
 
 
 @pytest.fixture(scope="module")
@@ -89,18 +99,22 @@ async def die_at(chain: Chain, sweep: str, points: list[str], *, drop: float) ->
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("sweep", POINTS)
+@pytest.mark.parametrize(
+    "sweep",
+    [pytest.param(each, marks=[] if each in QUICK else [pytest.mark.long]) for each in POINTS],
+)
 async def test_dying_once_at_every_point_acts_once(chain: Chain, sweep: str) -> None:
     # A cut answer now and then, so that there is something to look up.
     await die_at(chain, sweep, POINTS[sweep], drop=0.2)
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("count", [2, 5])
 @pytest.mark.parametrize("drop", [0.0, 0.5])
 @pytest.mark.parametrize("sweep", POINTS)
-async def test_dying_again_and_again(chain: Chain, sweep: str, drop: float) -> None:
-    points = [f"{point}:{count}" for count in (2, 5) for point in POINTS[sweep]]
+async def test_dying_again_and_again(chain: Chain, sweep: str, drop: float, count: int) -> None:
+    points = [f"{point}:{count}" for point in POINTS[sweep]]
     if not drop:  # nothing is unclear but what a dead predecessor left
         points = [point for point in points if "look_up" not in point]
     await die_at(chain, sweep, points, drop=drop)
