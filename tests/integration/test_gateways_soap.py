@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import time
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import aiohttp
+import pypdf
 import pytest
 import zeep
 from lxml import etree
@@ -25,9 +27,11 @@ from tests.integration.simulation_kit import (
 from tests.integration.test_gateways_profiles import MONDAY, SUNDAY, clock, request_with
 from tongban_devstack.gateways.provinces import load_provinces
 from tongban_devstack.ports import free_port
+from tongban_router.connectors.documents import whole
 from tongban_router.connectors.gateway import (
     Answer,
     Barred,
+    Broken,
     Down,
     GatewayState,
     Later,
@@ -90,7 +94,9 @@ async def test_every_soap_province_takes_an_application_and_knows_it(place: Simu
         assert (answer.request_id, answer.state) == (request_id, GatewayState.COMPLETED)
         assert answer.receipt is not None
         assert answer.receipt.startswith(province[:2])
-        assert await speaks.look_up(request_id) == answer
+        known = await speaks.look_up(request_id)
+        assert isinstance(known, Answer)
+        assert known.model_dump() == answer.model_dump()
 
     assert len(SOAP) == 9
     await asyncio.gather(*(one(province) for province in SOAP))
@@ -107,13 +113,31 @@ async def test_the_form_arrives_and_the_result_comes_back_whole(place: Simulatio
     assert [row[0] for row in answer.result.table.rows] == ["2025-01", "2025-02", "2025-03"]
 
 
+async def test_a_document_of_the_provinces_own_is_announced_and_handed_out(
+    place: Simulation,
+) -> None:
+    speaks, request_id = gateway(place, REFUSES), fresh()
+    answer = await submit(speaks, request_id)
+    (document,) = answer.documents
+    assert document.title == "社保缴费证明"
+    pdf = await whole(document, lambda each, start: speaks.fetch(request_id, each, start))
+    assert hashlib.sha256(pdf).hexdigest() == document.sha256
+    assert len(pypdf.PdfReader(io.BytesIO(pdf)).pages) == 1
+    assert (await submit(gateway(place, HONOURS), request_id)).documents == []
+    for wrong in (document.model_copy(update={"name": "another"}), document):
+        start = document.size if wrong is document else 0
+        with pytest.raises(Broken, match="refused"):
+            await speaks.fetch(request_id, wrong, start)
+
+
 async def test_a_repeat_is_honoured_refused_or_done_again(place: Simulation) -> None:
     request_id = fresh()
     speaks = {province: gateway(place, province) for province in (HONOURS, REFUSES, TWICE)}
     first = {province: await submit(speaks[province], request_id) for province in speaks}
     again = {province: await submit(speaks[province], request_id) for province in speaks}
-    assert again[HONOURS] == first[HONOURS]
-    assert again[REFUSES] == first[REFUSES], "a refusal tells what is known"
+    assert again[HONOURS].model_dump() == first[HONOURS].model_dump()
+    told = again[REFUSES].model_dump()
+    assert told == first[REFUSES].model_dump(), "a refusal tells what is known"
     assert again[TWICE].receipt != first[TWICE].receipt
     lines = await place.get("/ledger", request_id=request_id)
     assert {line["province"]: (line["attempts"], line["count"]) for line in lines} == {
@@ -351,7 +375,9 @@ async def test_the_wsdl_is_served_with_the_address_it_was_asked_at(place: Simula
         described = zeep.wsdl.Document(io.BytesIO(await reply.read()), None)
     (port,) = described.services["ProvinceService"].ports.values()
     assert port.binding_options["address"] == url
-    assert set(port.binding.all()) == {"Submit", "Supplement", "Withdraw", "LookUp"}
+    assert set(port.binding.all()) == {
+        "Submit", "Supplement", "Withdraw", "LookUp", "FetchDocument",
+    }  # fmt: skip
     async with place.http.get(url) as reply:
         assert (reply.status, reply.headers["Allow"]) == (405, "POST")
 

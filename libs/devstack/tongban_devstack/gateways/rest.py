@@ -21,7 +21,6 @@ from tongban_devstack.outside.mishaps import Broken
 from tongban_devstack.outside.process import Cut, cut
 from tongban_router.connectors.nonces import NonceMemory
 from tongban_router.connectors.signing import (
-    H_NONCE,
     SignatureError,
     province_token,
     sign_response,
@@ -159,7 +158,7 @@ class RestFrontEnd:
             desk = self._desks[province]
             try:
                 desk.connect()
-                status, body, headers = await self._answer(desk, name, request, call)
+                nonce, (status, body, headers) = await self._answer(desk, name, request, call)
             except Cut:
                 CALLS.labels(province, name, "cut").inc()
                 return cut(request)
@@ -167,24 +166,35 @@ class RestFrontEnd:
                 CALLS.labels(province, name, "broken").inc()
                 return _broken_answer(broken.status)
             CALLS.labels(province, name, str(status)).inc()
-            return self._signed(province, request, status, body, headers)
+            return self._written(province, nonce, status, body, headers)
 
         return handle
 
-    async def _answer(self, desk: Desk, name: str, request: web.Request, call: _Call) -> HttpAnswer:
+    async def _answer(
+        self, desk: Desk, name: str, request: web.Request, call: _Call
+    ) -> tuple[str | None, HttpAnswer]:
+        """The answer, and the nonce to sign it with: None where the message was not believed.
+
+        Who could have any message refused with a signature could pass that off as the answer to
+        another one with the same nonce.
+        """
+        nonce = None
         try:
             body = await request.read()
-            self._authenticate(desk.province.code, request, body)
+            nonce = self._verified(desk.province.code, request, body)
+            self._take(desk.province.code, nonce)
             reply = await call(desk, request, body)
         except _Refused as refused:
-            return refused.answer
+            return nonce, refused.answer
         except web.HTTPRequestEntityTooLarge:
-            return 413, {"code": "too_large", "message": f"请求体超过{BODY_LIMIT}字节"}, {}
+            said = {"code": "too_large", "message": f"请求体超过{BODY_LIMIT}字节"}
+            return None, (413, said, {})
         if isinstance(reply, Paper):
-            return 200, reply.pdf, {}
-        return self._render(name, await _with_documents(desk, reply))
+            return nonce, (200, reply.pdf, {})
+        return nonce, self._render(name, await with_documents(desk, reply))
 
-    def _authenticate(self, province: str, request: web.Request, body: bytes) -> None:
+    def _verified(self, province: str, request: web.Request, body: bytes) -> str:
+        """The nonce of a message that is ours, new or not."""
         now = time.time()
         try:
             stamp = verify_request(
@@ -195,28 +205,33 @@ class RestFrontEnd:
                 body=body,
                 now=now,
             )
-            self._nonces[province].take(stamp.nonce, now)
+        except SignatureError as error:
+            raise _Refused(401, error.code, f"签名校验未通过: {error}") from error
+        return stamp.nonce
+
+    def _take(self, province: str, nonce: str) -> None:
+        try:
+            self._nonces[province].take(nonce, time.time())
         except SignatureError as error:
             raise _Refused(401, error.code, f"签名校验未通过: {error}") from error
 
-    def _signed(
+    def _written(
         self,
         province: str,
-        request: web.Request,
+        nonce: str | None,
         status: int,
         body: dict[str, Any] | bytes,
         headers: dict[str, str],
     ) -> web.Response:
         pdf = isinstance(body, bytes)
         content = body if isinstance(body, bytes) else orjson.dumps(body)
-        nonce = request.headers.get(H_NONCE, "")
-        signature = sign_response(
+        signature = {} if nonce is None else sign_response(
             self._tokens[province],
             status=status,
             body=content,
             timestamp=int(time.time()),
-            nonce=nonce if nonce.isascii() else "",  # such a one has been refused
-        )
+            nonce=nonce,
+        )  # fmt: skip
         return web.Response(
             status=status,
             body=content,
@@ -226,7 +241,7 @@ class RestFrontEnd:
         )
 
 
-async def _with_documents(desk: Desk, reply: Reply) -> Reply:
+async def with_documents(desk: Desk, reply: Reply) -> Reply:
     """The reply, and what documents there are of an application that is completed."""
     known = reply.application
     if known is None or known["state"] != "completed":

@@ -78,10 +78,10 @@ class PatientGateway:
         known = await self._timed("look-up", lambda: self._gateway.look_up(request_id))
         return None if known is None or isinstance(known, Unknown) else _about(known, request_id)
 
-    async def fetch(self, request_id: str, document: OfferedDocument) -> bytes:
+    async def fetch(self, request_id: str, document: OfferedDocument, start: int) -> bytes:
         """See Gateway. Documents have a time-out of their own, so these times are not kept."""
         async with self._pace:
-            return await self._gateway.fetch(request_id, document)
+            return await self._gateway.fetch(request_id, document, start)
 
     async def _timed(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
         for _ in range(MOST_WAITS):
