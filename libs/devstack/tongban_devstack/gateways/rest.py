@@ -19,12 +19,11 @@ from tongban_devstack.gateways.desk import Code, Desk, Reply, Submission
 from tongban_devstack.gateways.papers import Paper
 from tongban_devstack.outside.mishaps import Broken
 from tongban_devstack.outside.process import Cut, cut
-from tongban_router.connectors.nonces import NonceMemory
+from tongban_router.connectors.senders import Sender
 from tongban_router.connectors.signing import (
     SignatureError,
     province_token,
     sign_response,
-    verify_request,
 )
 
 CALLS = Counter(
@@ -118,8 +117,7 @@ class RestFrontEnd:
 
     def __init__(self, desks: Mapping[str, Desk], secret: str) -> None:
         self._desks = desks
-        self._tokens = {code: province_token(secret, code) for code in desks}
-        self._nonces = {code: NonceMemory() for code in desks}
+        self._senders = {code: Sender(province_token(secret, code)) for code in desks}
 
     def routes(self) -> list[web.RouteDef]:
         """To be added to the process's application."""
@@ -173,47 +171,24 @@ class RestFrontEnd:
     async def _answer(
         self, desk: Desk, name: str, request: web.Request, call: _Call
     ) -> tuple[str | None, HttpAnswer]:
-        """The answer, and the nonce to sign it with: None where the message was not believed.
-
-        Who could have any message refused with a signature could pass that off as the answer to
-        another one with the same nonce.
-        """
-        nonce = None
+        """The answer, and the nonce to sign it with: None where the message was not recognised."""
+        sender, nonce = self._senders[desk.province.code], None
         try:
             body = await request.read()
-            nonce = self._verified(desk.province.code, request, body)
-            self._take(desk.province.code, nonce)
+            nonce = sender.recognised(request, body)
+            sender.take(nonce)
             reply = await call(desk, request, body)
         except _Refused as refused:
             return nonce, refused.answer
+        except SignatureError as error:
+            said = {"code": error.code, "message": f"签名校验未通过: {error}"}
+            return nonce, (401, said, {})
         except web.HTTPRequestEntityTooLarge:
             said = {"code": "too_large", "message": f"请求体超过{BODY_LIMIT}字节"}
             return None, (413, said, {})
         if isinstance(reply, Paper):
             return nonce, (200, reply.pdf, {})
         return nonce, self._render(name, await with_documents(desk, reply))
-
-    def _verified(self, province: str, request: web.Request, body: bytes) -> str:
-        """The nonce of a message that is ours, new or not."""
-        now = time.time()
-        try:
-            stamp = verify_request(
-                self._tokens[province],
-                request.headers,
-                method=request.method,
-                target=request.raw_path,
-                body=body,
-                now=now,
-            )
-        except SignatureError as error:
-            raise _Refused(401, error.code, f"签名校验未通过: {error}") from error
-        return stamp.nonce
-
-    def _take(self, province: str, nonce: str) -> None:
-        try:
-            self._nonces[province].take(nonce, time.time())
-        except SignatureError as error:
-            raise _Refused(401, error.code, f"签名校验未通过: {error}") from error
 
     def _written(
         self,
@@ -226,7 +201,7 @@ class RestFrontEnd:
         pdf = isinstance(body, bytes)
         content = body if isinstance(body, bytes) else orjson.dumps(body)
         signature = {} if nonce is None else sign_response(
-            self._tokens[province],
+            self._senders[province].token,
             status=status,
             body=content,
             timestamp=int(time.time()),
