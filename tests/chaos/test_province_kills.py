@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.e2e.chain_kit import Chain, chain_on, until
+from tongban_common.domain.status import OutcomeKind
 from tongban_devstack.embedded import EmbeddedKafka
 
 WORKER = ("before_handle", "after_handle", "before_commit", "after_commit")
@@ -36,12 +37,13 @@ POINTS = {
     "soap": CONNECTOR,
 }
 MANNERS = ("110000", "120000", "130000")
-"""One of each manner: honours our key, refuses a repeat, would act twice. The first makes documents
-of its own."""
+"""One of each manner: honours our key, refuses a repeat, would act twice."""
 RECEIPTS = ("140000", "150000", "210000")
-"""The same among those that answer with a receipt and call back; the last makes documents."""
+"""The same among those that answer with a receipt and call back."""
 SOAP = ("220000", "230000", "310000")
-"""The same among those that speak SOAP; the second makes documents."""
+"""The same among those that speak SOAP."""
+MAKE_DOCUMENTS = ("110000", "210000", "230000")
+"""Those of them whose results come with a document of their own."""
 SWEEPS = {
     "router": ("router", MANNERS + RECEIPTS + SOAP),
     "rest": ("connectors", MANNERS),
@@ -96,6 +98,10 @@ async def die_at(chain: Chain, sweep: str, points: list[str], *, drop: float) ->
     ledger = await chain.ledger()
     effects = Counter(ledger[request]["submit"] for request in submitted)
     assert effects == Counter({1: len(submitted)})
+    mine = set(submitted)
+    for outcome in chain.outcomes:  # a result without the province's document would be a loss
+        if outcome.request_id in mine and outcome.outcome is OutcomeKind.COMPLETED:
+            assert len(outcome.documents) == (outcome.province in MAKE_DOCUMENTS)
 
 
 @pytest.mark.timeout(400)
