@@ -31,15 +31,10 @@ from tongban_common.operators.provinces import ProvinceStanding, read_controls, 
 from tongban_common.settings import CommonSettings, load
 from tongban_common.topics import PROVINCES
 
-province = typer.Typer(cls=Commands, help="The provinces' connectors.", no_args_is_help=True)
+province = typer.Typer(cls=Commands, no_args_is_help=True)
 Codes = Annotated[
     list[str], typer.Argument(metavar="PROVINCE...", help="code (510000) or name (四川), or all")
 ]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the noun."""
-    app.add_typer(province, name="province")
 
 
 @province.command("list")
