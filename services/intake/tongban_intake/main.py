@@ -12,7 +12,7 @@ from tongban_common import process
 from tongban_common.envelope import KeyRing
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import BroadcastTail, EventProducer
-from tongban_common.keyring.follow import KeyRingFile
+from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import configure_logging
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store
@@ -78,7 +78,7 @@ class Intake:
         settings = self._settings
         socket = listen(settings.http_host, settings.http_port)
         port = socket.getsockname()[1]
-        ring = KeyRingFile(settings.keyring.get_secret_value())
+        ring = key_ring(settings)
         services = make_services(settings, producer, store, keys=ring.keys, port=port)
         items = services.offers.view(settings.kafka)
         tail = BroadcastTail(settings.kafka, hub.TOPICS, services.hub.on_record)

@@ -12,7 +12,7 @@ import structlog
 from tongban_common import process, topics
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import EventProducer, Worker, WorkerConfig
-from tongban_common.keyring.follow import KeyRingFile
+from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.store import Store, StoreUnavailable
@@ -36,7 +36,7 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
             EventProducer(settings.kafka, client_id=f"{SERVICE}-{settings.instance}")
         )
         guards = Guards(store)
-        ring = KeyRingFile(settings.keyring.get_secret_value())
+        ring = key_ring(settings)
         handler = NotifyHandler(
             keys=ring.keys,
             delivery=Delivery(

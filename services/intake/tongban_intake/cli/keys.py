@@ -182,7 +182,7 @@ def _try(work: Any) -> Any:
 
 
 def _read(path: Path) -> Ring:
-    ring: Ring = _try(lambda: Ring.parse(path.read_text()))
+    ring: Ring = _try(lambda: Ring.parse(path.read_bytes()))
     return ring
 
 

@@ -10,7 +10,7 @@ from tongban_common import process
 from tongban_common.catalogue.holidays import load_holidays
 from tongban_common.catalogue.loader import load_provinces
 from tongban_common.kafka import EventProducer
-from tongban_common.keyring.follow import KeyRingFile
+from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store
@@ -30,7 +30,7 @@ must not have every outcome fail, and every gateway asked once more for the answ
 async def run(settings: ConnectorSettings) -> None:
     """Work until SIGTERM or SIGINT, then drain."""
     provinces = load_provinces(settings.catalogue)
-    ring = KeyRingFile(settings.keyring.get_secret_value())
+    ring = key_ring(settings)
     store = Store(settings.store, settings.store_name)
     try:
         async with (
