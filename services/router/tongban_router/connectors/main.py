@@ -20,6 +20,7 @@ from tongban_router.connectors.inspector import Inspector
 from tongban_router.connectors.pauses import Pauses, following
 from tongban_router.connectors.province import Means, ProvinceRunner
 from tongban_router.connectors.settings import ConnectorSettings
+from tongban_router.connectors.standing import Standing, told
 
 log = structlog.get_logger()
 _DELIVERY_S = 10.0
@@ -64,7 +65,13 @@ async def run(settings: ConnectorSettings) -> None:
                 gateway_secret=settings.gateway_secret.get_secret_value(),
                 id_secret=settings.id_secret.get_secret_value(),
             )
-            async with ring.followed():
+            standing = Standing(
+                {runner.code: runner.gate for runner in runners},
+                producer=producer,
+                clock=settings.clock,
+                instance=settings.instance,
+            )
+            async with ring.followed(), told(standing):
                 await _serve(settings, runners, pauses, callbacks)
     finally:
         store.close()
