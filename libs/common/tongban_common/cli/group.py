@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
-from typer.main import get_command
+from typer.main import get_command, get_group
 
 
 class Commands(TyperGroup):
@@ -38,12 +38,11 @@ class Later(TyperCommand):
     def _command(self) -> Any:
         module, _, attribute = self.target.partition(":")
         found = getattr(import_module(module), attribute)
-        if not isinstance(found, typer.Typer):
-            single = typer.Typer(add_completion=False)
-            single.command(self.name)(found)
-            found = single
-        found._add_completion = False
-        return get_command(found)
+        if isinstance(found, typer.Typer):
+            return get_group(found)
+        single = typer.Typer(add_completion=False)
+        single.command(self.name)(found)
+        return get_command(single)
 
 
 def add_later(app: typer.Typer, name: str, target: str, *, help: str) -> None:  # noqa: A002
