@@ -19,6 +19,8 @@ from tongban_common import topics
 from tongban_common.kafka.partitioner import partition_of
 from tongban_devstack.embedded import EmbeddedKafka
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 async def chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain]:
@@ -87,13 +89,42 @@ async def test_a_held_request_goes_on_once_whoever_lets_it(chain: Chain) -> None
     assert "is not held: it is" in no
 
     await tongban(chain, "province", "resume", "广东")
-    for request in (resumed, replayed):
-        await until(lambda request=request: chain.status(request) == "completed", "completion")
+    both = (resumed, replayed)
+    await until(lambda: all(chain.status(r) == "completed" for r in both), "completion")
+    for request in both:
         assert await submits(chain, request) == 1
         told_ends = [e for e in chain.statuses[request].values() if e.status == "completed"]
         assert len(told_ends) == 1
     reasons = [e.reason for e in chain.statuses[resumed].values() if e.by == "operator"]
     assert reasons == ["已修复"]
+
+
+async def test_the_command_line_tells_and_ends(chain: Chain) -> None:
+    await tongban(chain, "province", "pause", "广东", "--for", "2h")
+    request = await chain.submit(1, "440000", key="cli-")
+    await until(lambda: chain.status(request) == "waiting_for_province", "waiting")
+    await put(chain, topics.REQUESTS_COMMANDS, request, b"\xff garbage")
+    await until(lambda: chain.status(request) == "held", "held")
+    (letter,) = await told(chain, "dlt", "list", "--request", request)
+    (shown, _), (dry, _), _ = await asyncio.gather(
+        tongban(chain, "dlt", "show", letter["id"]),
+        tongban(chain, "dlt", "replay", letter["id"], "--dry-run", "--json"),
+        tongban(chain, "trace", "r-" + "0" * 29, code=66),
+    )
+    assert "ff 20 67" in shown
+    assert json.loads(dry)[0]["topics"] == [topics.REQUESTS_COMMANDS]
+    assert chain.status(request) == "held"
+    await tongban(chain, "request", "fail", request, "--reason", "请到窗口办理")
+    await until(lambda: any(e.note for e in chain.statuses[request].values()), "a note")
+    assert await told(chain, "dlt", "list", "--request", request) == []
+    story = await told(chain, "trace", request)
+    await tongban(chain, "province", "resume", "440000")
+    types = [step["type"] or step["topic"] for step in story["steps"]]
+    assert types[0] == "tongban.request.submitted.v1"
+    assert {"tongban-router.dlt", "tongban.request.operator.v1"} <= set(types)
+    # The call that waited was never sent, and is not any more.
+    await until(lambda: chain.status(request) == "failed", "its end")
+    assert (await chain.ledger()).get(request, Counter())["submit"] == 0
 
 
 async def test_province_list_shows_who_is_down_and_who_is_back(chain: Chain) -> None:
