@@ -42,6 +42,11 @@ async def run(settings: ConnectorSettings) -> None:
                 client_id=f"connectors-{settings.instance}",
                 delivery_timeout=_DELIVERY_S,
             ) as producer,
+            EventProducer(
+                settings.kafka,
+                client_id=f"connectors-standing-{settings.instance}",
+                delivery_timeout=_DELIVERY_S,
+            ) as telling,
         ):
             means = Means(
                 settings=settings,
@@ -67,7 +72,7 @@ async def run(settings: ConnectorSettings) -> None:
             )
             standing = Standing(
                 {runner.code: runner.gate for runner in runners},
-                producer=producer,
+                producer=telling,
                 clock=settings.clock,
                 instance=settings.instance,
             )

@@ -33,7 +33,12 @@ _JSON = [("content-type", b"application/json")]
 
 
 class Standing:
-    """Looks at every gate each second; tells what has changed, and all of it every `TELL_S`."""
+    """Looks at every gate each second; tells what has changed, and all of it every `TELL_S`.
+
+    Args:
+        producer: its own. Where one record cannot be written, all that is pending with it fails,
+            and that must be no outcome.
+    """
 
     def __init__(
         self,
@@ -54,13 +59,19 @@ class Standing:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            try:
-                await asyncio.gather(*map(self._tell, self._gates))
-            except KafkaUnavailable as error:
-                log.warning("standing.not_told", error=str(error))
-            except Exception:
-                log.exception("standing.fault")
+            await self.tell()
             await asyncio.sleep(_LOOK_S)
+
+    async def tell(self) -> None:
+        """Look once, and tell what is to be told. What fails is tried at the next look."""
+        ends = await asyncio.gather(*map(self._tell, self._gates), return_exceptions=True)
+        faults = dict(zip(self._gates, ends, strict=True))
+        away = [fault for fault in ends if isinstance(fault, KafkaUnavailable)]
+        if away:
+            log.warning("standing.not_told", provinces=len(away), error=str(away[0]))
+        for province, fault in faults.items():
+            if isinstance(fault, Exception) and not isinstance(fault, KafkaUnavailable):
+                log.error("standing.fault", province=province, exc_info=fault)
 
     def look(self, province: str) -> ConnectorState:
         """How it is now."""
