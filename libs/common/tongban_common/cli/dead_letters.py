@@ -169,12 +169,15 @@ def _chosen(selection: Selection, everything: bool) -> list[DeadLetter]:
     if not selection.narrows and not everything:
         raise typer.BadParameter("say which: by ID, --group, --source, --cause, ..., or --all")
     letters = _read(selection)
-    if missing := set(selection.ids) - {letter.id for letter in letters}:
-        state = "" if selection.settled else " that is open (see `dlt list --all`)"
-        raise stop(f"there is no dead letter {', '.join(sorted(missing))}{state}", EX_NOINPUT)
+    state, hint = (
+        ("", "") if selection.settled else ("open ", "; `dlt list --all` shows the others")
+    )
+    which = described(selection)
+    if missing := sorted(set(selection.ids) - {letter.id for letter in letters}):
+        said = f"there is no {state}dead letter {', '.join(missing)} {which}".rstrip()
+        raise stop(said + hint, EX_NOINPUT)
     if not letters:
-        state = "" if selection.settled else "open "
-        raise stop(f"there is no {state}dead letter {described(selection)}".rstrip(), EX_NOINPUT)
+        raise stop(f"there is no {state}dead letter {which}".rstrip() + hint, EX_NOINPUT)
     return letters
 
 

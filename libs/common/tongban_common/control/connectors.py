@@ -36,7 +36,9 @@ class ConnectorState(BaseModel):
         None,
         description="why nothing is handed in: closed, down, throttled, paused; none: it is",
     )
-    since: AwareDatetime = Field(description="since when the cause has been this one")
+    since: AwareDatetime = Field(
+        description="since when the cause has been this one, as this process saw it"
+    )
     until: AwareDatetime | None = Field(None, description="when it ends, as far as that is known")
     waiting: int = Field(0, ge=0, description="records that wait until the province may be called")
 
