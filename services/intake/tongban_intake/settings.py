@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from tongban_common.settings import CommonSettings
@@ -45,6 +47,7 @@ class IntakeSettings(CommonSettings):
     stream_grace: float = Field(
         90.0, ge=0, description="longest that a stream stays for prints after the final status"
     )
+    catalogue: Path | None = Field(None, description="directory with holidays.yaml")
     idle_seconds: int = Field(90, gt=0, description="after which a personal page goes home")
 
     def token_audiences(self, port: int) -> tuple[str, ...]:

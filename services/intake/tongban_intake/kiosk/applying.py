@@ -125,7 +125,7 @@ class _Desk:
     async def submit(self, kiosk: Kiosk, item: Item, key: str, posted: Posted) -> Response:
         body = fields.read_submission(item, posted)
         try:
-            request_id = await self._services.acceptor.accept(kiosk, key, body)
+            request_id, _ = await self._services.acceptor.accept(kiosk, key, body)
         except Problem as problem:
             if problem.kind is Kind.INVALID:
                 return self.form(kiosk, item, key, posted, _by_pointer(problem))
