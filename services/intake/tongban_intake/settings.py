@@ -29,6 +29,9 @@ class IntakeSettings(CommonSettings):
     assistant_seconds: int = Field(
         900, gt=0, description="of a lobby manager's sign-in, within the kiosk's own token"
     )
+    assistant_idle_seconds: int = Field(
+        180, gt=0, description="after which a sign-in at the kiosk's page ends by itself"
+    )
     assistant_threads: int = Field(2, gt=0, description="PINs tried at once")
     assisted_sign_in: bool = Field(
         False, description="whether `channel: assisted` needs a lobby manager who has signed in"

@@ -38,7 +38,11 @@ _STEPS: tuple[tuple[str, set[Status]], ...] = (
 
 def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     """/kiosk/requests/{id} and what is below it."""
-    routes = APIRouter(prefix="/kiosk/requests/{request_id}", include_in_schema=False)
+    routes = APIRouter(
+        prefix="/kiosk/requests/{request_id}",
+        include_in_schema=False,
+        route_class=session.route_class(),
+    )
     counter = _Counter(services, pages, session)
 
     def own(request: Request, request_id: str) -> Kiosk:
