@@ -71,9 +71,9 @@ class Browser:
         self.cookies: dict[str, str] = {}
 
     async def log_in(self, bearer: str) -> aiohttp.ClientResponse:
-        return await self._call("GET", f"/kiosk/login?token={bearer}")
+        return await self.ask("GET", f"/kiosk/login?token={bearer}")
 
-    async def _call(self, method: str, path: str, **more: Any) -> aiohttp.ClientResponse:
+    async def ask(self, method: str, path: str, **more: Any) -> aiohttp.ClientResponse:
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         headers = {"Cookie": cookie, **more.pop("headers", {})}
         answer = await self._intake.session.request(
@@ -86,12 +86,12 @@ class Browser:
         return answer
 
     async def get(self, path: str, status: int = 200) -> str:
-        answer = await self._call("GET", path)
+        answer = await self.ask("GET", path)
         assert answer.status == status, await answer.text()
         return await answer.text()
 
     async def post(self, path: str, fields: list[tuple[str, str]]) -> aiohttp.ClientResponse:
-        return await self._call("POST", path, data=aiohttp.FormData(fields))
+        return await self.ask("POST", path, data=aiohttp.FormData(fields))
 
 
 @pytest.fixture
