@@ -58,8 +58,7 @@ class ReadModel:
             StoreUnavailable: no answer in time.
         """
         query = {"_id": {"$in": request_ids}, "body_digest": {"$exists": True}}
-        found = self._requests.find(query, _OF_ACCEPTED).to_list(length=len(request_ids))
-        return await _within(seconds, found)
+        return await self._all(query, most=len(request_ids), seconds=seconds)
 
     async def open_for(self, keys: list[str], *, seconds: float) -> list[Fields]:
         """The same of requests in progress, for applicants and items by `applying_key`; of one who
@@ -68,10 +67,20 @@ class ReadModel:
         Raises:
             StoreUnavailable: no answer in time.
         """
-        most = _MOST_OPEN * len(keys)
         query = {"applying": {"$in": keys}}
-        found = self._requests.find(query, _OF_ACCEPTED).limit(most).to_list(length=most)
-        return await _within(seconds, found)
+        return await self._all(query, most=_MOST_OPEN * len(keys), seconds=seconds)
+
+    async def _all(self, query: Fields, *, most: int, seconds: float) -> list[Fields]:
+        """By the command itself: a cursor costs this process a third more, and is not needed."""
+        answer = await _within(
+            seconds,
+            self._requests.database.command(
+                "find", COLLECTION, filter=query, projection=_OF_ACCEPTED,
+                limit=most, batchSize=most, singleBatch=True,
+            ),
+        )  # fmt: skip
+        found: list[Fields] = answer["cursor"]["firstBatch"]
+        return found
 
     async def _one(self, query: dict[str, Any]) -> RequestRecord | None:
         if time.monotonic() < self._rest_until:
