@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
 
-from tests.integration.intake.conftest import BRANCH, Replica, Stack, token, until
+from tests.integration.intake.conftest import BRANCH, Replica, Stack, token
 from tests.integration.intake.test_intake_devices import Operator
 from tests.integration.intake.test_intake_kiosk import Browser, Form, fill_in
 
 PIN = "730518"
 
 
-@pytest.fixture
-async def browser(intake: Replica, stack: Stack) -> Browser:
-    """At a kiosk of the branch whose lobby managers are `lm-20` to `lm-22`."""
+@pytest.fixture(scope="module")
+async def staffed(stack: Stack) -> str:
+    """Token of a kiosk whose branch has `lm-20` to `lm-22`. They are enrolled once: enrolling anew
+    would sign them out."""
     operator = Operator(stack)
     for who in ("lm-20", "lm-21", "lm-22"):
         await operator("assistant", "enrol", who, "--branch", BRANCH, typed=f"{PIN}\n")
+    return token()
+
+
+@pytest.fixture
+async def browser(intake: Replica, staffed: str) -> Browser:
+    """At that kiosk."""
     made = Browser(intake)
-    await made.log_in(token())
+    await made.log_in(staffed)
     return made
 
 
@@ -34,16 +42,16 @@ async def signs_in(browser: Browser, who: str, pin: str = PIN, status: int = 303
 
 
 async def enrolled(browser: Browser, who: str) -> None:
-    """Sign in once this replica has heard of that one; each refusal counts as a try, and five are
-    free."""
-
-    async def known() -> bool:
+    """Sign in once this replica has heard of that one. Each refusal counts as a try, and five are
+    free: so it is asked less often than other things are."""
+    for patience in (0.2, 1.0, 3.0, 10.0, 0.0):
         form = Form(await browser.get("/kiosk/assistant"))
         fields = [(name, value) for name, value in form.fields if name in ("key", "proof")]
         answer = await browser.post("/kiosk/assistant", [*fields, ("who", who), ("pin", PIN)])
-        return answer.status == 303
-
-    await until(known, what=f"signing in {who}")
+        if answer.status == 303:
+            return
+        await asyncio.sleep(patience)
+    pytest.fail(f"{who} could not sign in")
 
 
 async def signs_out(browser: Browser) -> None:
@@ -126,3 +134,16 @@ async def test_a_sign_in_from_elsewhere_is_refused(browser: Browser) -> None:
     forged = [("key", "sign-out"), ("proof", "0" * 64), ("who", "lm-20"), ("pin", PIN)]
     for path in ("/kiosk/assistant", "/kiosk/assistant/out"):
         assert (await browser.post(path, forged)).status == 403
+
+
+async def test_where_a_sign_in_is_demanded_no_id_can_be_typed(stack: Stack) -> None:
+    async with stack.replica(TONGBAN_ASSISTED_SIGN_IN="true") as strict:
+        browser = Browser(strict)
+        await browser.log_in(token())
+        path = f"/kiosk/items/{stack.printable.code}"
+        page = await browser.get(f"{path}?example=1")
+        assert 'name="assistant"' not in page
+        asked = [*Form(page).fields, ("assisted", "1"), ("step", "confirm")]
+        answer = await browser.post(path, asked)
+        assert answer.status == 422
+        assert "请大堂经理先登录" in await answer.text()

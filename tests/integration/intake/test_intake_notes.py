@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tongban_common.catalogue.examples import fictional_id_number
 from tongban_common.domain.status import Status
 
 ENGLISH = {"Accept-Language": "en"}
+OFFICE_HOURS = "2026-03-04T10:00:00+08:00@1"
 _PEOPLE = itertools.count(730_001)
 
 
@@ -27,6 +29,13 @@ def office(stack: Stack) -> Item:
         if item.hours.text == "工作日 9:00—17:00" and item.audience.admits("person")
         and item.example_applicant["type"] == "person"
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+async def within_hours(stack: Stack) -> AsyncIterator[Replica]:
+    """A replica on a Wednesday morning."""
+    async with stack.replica(TONGBAN_CLOCK=OFFICE_HOURS) as replica:
+        yield replica
 
 
 def somebody(stack: Stack, item: Item) -> dict[str, Any]:
@@ -77,12 +86,12 @@ async def test_in_a_holiday_week_it_is_told_when_it_will_be_handled(
 
 
 async def test_the_same_item_in_progress_is_told_and_not_forbidden(
-    stack: Stack, office: Item
+    stack: Stack, office: Item, within_hours: Replica
 ) -> None:
-    clock = "2026-03-04T10:00:00+08:00@1"
     body = somebody(stack, office)
     elsewhere = {"Authorization": f"Bearer {token('kiosk-900', 'branch-09')}"}
-    async with stack.replica(TONGBAN_CLOCK=clock) as one, stack.replica(TONGBAN_CLOCK=clock) as two:
+    one = within_hours
+    async with stack.replica(TONGBAN_CLOCK=OFFICE_HOURS) as two:
         first, none = await told(one, body, "notes-twice-1")
         assert none == []
         # Not projected yet: the replica that accepted it knows.
@@ -117,12 +126,12 @@ async def test_the_same_item_in_progress_is_told_and_not_forbidden(
         assert KIOSK in page
 
 
-async def test_what_is_over_is_no_duplicate(stack: Stack, office: Item) -> None:
-    clock = "2026-03-04T10:00:00+08:00@1"
+async def test_what_is_over_is_no_duplicate(
+    stack: Stack, office: Item, within_hours: Replica
+) -> None:
     body = somebody(stack, office)
-    async with stack.replica(TONGBAN_CLOCK=clock) as replica:
-        first, _ = await told(replica, body, "notes-over-1")
-        event = await stack.submitted(first)
-        await stack.tell(event, Status.SUBMITTED, Status.ROUTED, Status.REJECTED)
-        await shown(replica, first, Status.REJECTED)
-        assert (await told(replica, body, "notes-over-2"))[1] == []
+    first, _ = await told(within_hours, body, "notes-over-1")
+    event = await stack.submitted(first)
+    await stack.tell(event, Status.SUBMITTED, Status.ROUTED, Status.REJECTED)
+    await shown(within_hours, first, Status.REJECTED)
+    assert (await told(within_hours, body, "notes-over-2"))[1] == []

@@ -65,7 +65,8 @@ class Session:
         found = self._signed_in(request, kiosk)
         if found is None:
             return kiosk
-        request.state.assisting, both = found
+        token, both = found
+        request.state.assisting = token, both.expires
         return both
 
     def log_in(self, response: Response, token: str, kiosk: Kiosk, *, secure: bool) -> None:
@@ -115,14 +116,14 @@ class Session:
 
     def renew(self, request: Request, response: Response) -> None:
         """Note in the answer that the page is in use, where somebody is signed in."""
-        token = getattr(request.state, "assisting", None)
+        assisting: tuple[str, int] | None = getattr(request.state, "assisting", None)
         by_hand = response.media_type == "text/html" and "part" not in request.query_params
-        if token is None or not (by_hand or response.status_code == 303):
+        if assisting is None or not (by_hand or response.status_code == 303):
             return
         if any(ASSISTANT_COOKIE in each for each in response.headers.getlist("set-cookie")):
             return  # it has just been signed out, or in
-        left = tokens.verify(self._secret.decode(), token).expires - int(self._now())
-        self._keep(request, response, token, left)
+        token, expires = assisting
+        self._keep(request, response, token, expires - int(self._now()))
 
     def _keep(self, request: Request, response: Response, token: str, left: int) -> None:
         used = str(int(self._now()))
