@@ -1,7 +1,8 @@
 """CPU of the worker against that of a bare aiokafka loop, for the same relay in the same run.
 
 Both read a topic and send each record on, without waiting for each acknowledgement, and commit
-twice a second what was acknowledged. Rounds alternate; the median of the ratios is what counts.
+twice a second what was acknowledged. So does Quix Streams beside them, where it is installed.
+Rounds alternate; the median of the ratios is what counts.
 Run `python -m bench.worker`; `TONGBAN_KAFKA` names a broker that runs already.
 """
 
@@ -14,6 +15,7 @@ import json
 import logging
 import os
 import statistics
+import sys
 import tempfile
 import time
 import uuid
@@ -33,6 +35,8 @@ LIMIT = 1.15
 """DESIGN section 10."""
 PARTITIONS = 12
 COMMIT_INTERVAL = 0.5
+QUIX = Path(__file__).parents[1] / ".venv-bench/bin/python"
+"""Has what `bench/requirements.lock` names."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +177,23 @@ async def awaiting(scene: Scene) -> float:
     return await _worker(scene, handler_of)
 
 
+async def quix(scene: Scene) -> float:
+    """Quix Streams, a process of its own (`bench._quix_relay`); not part of the limit. It has
+    librdkafka, which is C, for its client."""
+    process = await asyncio.create_subprocess_exec(
+        str(QUIX), str(Path(__file__).with_name("_quix_relay.py")),
+        "--kafka", scene.kafka, "--group", scene.group(),
+        "--source", scene.source, "--target", scene.target,
+        "--records", str(scene.records), "--linger-ms", str(scene.linger_ms),
+        "--commit-interval", str(COMMIT_INTERVAL),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    said, complaint = await process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"quix_relay: {complaint.decode()[-500:]}")
+    return float(said) / scene.records * 1e6
+
+
 async def _fill(scene: Scene, size: int) -> None:
     await apply_topics(
         scene.kafka, [PlainTopic(scene.source, PARTITIONS), PlainTopic(scene.target, PARTITIONS)]
@@ -193,6 +214,10 @@ async def compare(kafka: str, *, records: int, rounds: int, linger_ms: int) -> d
     scene = Scene(kafka, f"bench.in.{mark}", f"bench.out.{mark}", records, linger_ms)
     await _fill(scene, size=600)
     kinds = {"bare": bare, "plain": plain, "lanes": lanes, "raw": raw, "awaiting": awaiting}
+    if QUIX.exists():
+        kinds["quix"] = quix
+    else:
+        print("without Quix Streams: `make bench` installs it beside the product", file=sys.stderr)
     for kind in kinds.values():
         await kind(scene)  # warm-up: code, caches and the broker's compiler
     seen: dict[str, list[float]] = {name: [] for name in kinds}

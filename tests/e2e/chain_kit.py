@@ -77,6 +77,8 @@ class Chain:
     """Of every process, whenever it is started."""
     clock: BusinessClock = CLOCK
     children: dict[str, ChildProcess] = field(default_factory=dict)
+    programs: dict[str, str] = field(default_factory=dict)
+    """Where a process has another name than its program."""
     ports: dict[str, int] = field(default_factory=dict)
     statuses: dict[str, dict[int, RequestStatus]] = field(default_factory=dict)
     completed: Counter[str] = field(default_factory=Counter)
@@ -97,7 +99,7 @@ class Chain:
             **self.env,
             **env,
         }
-        argv = [sys.executable, str(BIN / f"tongban-{name}")]
+        argv = [sys.executable, str(BIN / f"tongban-{self.programs.get(name, name)}")]
         log = self.directory / f"{name}.log"
         self.children[name] = ChildProcess(ChildSpec(name, argv, log, {**os.environ, **settings}))
 

@@ -18,6 +18,7 @@ from tongban_devstack.embedded import EmbeddedKafka
 
 MAKES_DOCUMENTS, MAKES_THEM_LATER, MAKES_NONE = "110000", "210000", "120000"
 """Signed REST; with a receipt, so that a look-up brings it; signed REST."""
+MAKES_THEM_OVER_SOAP = "230000"
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +48,13 @@ def causes(chain: Chain, request: str) -> list[str | None]:
     ]
 
 
-async def test_a_provinces_own_document_is_kept_and_its_reference_travels(chain: Chain) -> None:
-    own = await chain.submit(1, MAKES_DOCUMENTS, key="own-")
-    none = await chain.submit(2, MAKES_NONE, key="own-")
-    later = await chain.submit(3, MAKES_THEM_LATER, key="own-")
+@pytest.mark.parametrize("province", [MAKES_DOCUMENTS, MAKES_THEM_OVER_SOAP])
+async def test_a_provinces_own_document_is_kept_and_its_reference_travels(
+    chain: Chain, province: str
+) -> None:
+    own = await chain.submit(1, province, key=f"own-{province}-")
+    none = await chain.submit(2, MAKES_NONE, key=f"own-{province}-")
+    later = await chain.submit(3, MAKES_THEM_LATER, key=f"own-{province}-")
     await until(lambda: all(chain.completed[each] for each in (own, none, later)), "completion")
     assert len(documents_of(chain, later)) == 1
     assert documents_of(chain, none) == []

@@ -189,49 +189,6 @@ async def test_a_replay_to_another_group_reaches_that_group_alone(chain: Chain) 
     }
 
 
-@pytest.mark.long
-async def test_the_command_line_tells_and_ends(chain: Chain) -> None:
-    async def tongban(*arguments: str, code: int = 0) -> str:
-        process = await asyncio.create_subprocess_exec(
-            str(BIN / "tongban"),
-            *arguments,
-            env={**os.environ, "TONGBAN_KAFKA": chain.broker.address, "TONGBAN_OPERATOR": "li"},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        async with asyncio.timeout(120):
-            out, err = await process.communicate()
-        assert process.returncode == code, (arguments, out.decode(), err.decode())
-        return out.decode()
-
-    await tongban("province", "pause", "广东", "--for", "2h")
-    request = await chain.submit(1, "440000", key="cli-")
-    await until(lambda: chain.status(request) == "waiting_for_province", "waiting")
-    await put(chain, topics.REQUESTS_COMMANDS, request, b"\xff garbage")
-    await until(lambda: chain.status(request) == "held", "held")
-    (letter,) = await open_letters(chain, request=request)
-    shown, dry, _ = await asyncio.gather(
-        tongban("dlt", "show", letter.id),
-        tongban("dlt", "replay", letter.id, "--dry-run", "--json"),
-        tongban("trace", "r-" + "0" * 29, code=66),
-    )
-    assert "ff 20 67" in shown
-    assert json.loads(dry)[0]["topics"] == [topics.REQUESTS_COMMANDS]
-    assert chain.status(request) == "held"
-    await tongban("request", "fail", request, "--reason", "请到窗口办理")
-    await until(lambda: any(e.note for e in chain.statuses[request].values()), "a note")
-    assert await open_letters(chain, request=request) == []
-    told, _ = await asyncio.gather(
-        tongban("trace", request, "--json"), tongban("province", "resume", "440000")
-    )
-    story = [step["type"] or step["topic"] for step in json.loads(told)["steps"]]
-    assert story[0] == "tongban.request.submitted.v1"
-    assert {"tongban-router.dlt", "tongban.request.operator.v1"} <= set(story)
-    # The call that waited was never sent, and is not any more.
-    await until(lambda: chain.status(request) == "failed", "its end")
-    assert (await chain.ledger()).get(request, Counter())["submit"] == 0
-
-
 # -- the router ------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
 import sys
@@ -79,6 +80,35 @@ async def _told_once(lobby: Lobby, request_id: str, template: str, phone: str) -
         await asyncio.sleep(0.2)
     assert (template, phone, 1) in mine
     assert all(count == 1 for *_, count in mine)
+
+
+async def test_a_printed_document_is_verified_to_the_last_byte(
+    lobby: Lobby, tmp_path: Path
+) -> None:
+    item = lobby.item("社保缴费证明", "340000")
+    request_id = await lobby.submit(item, lobby.key(item, "complete", 500))
+    (document,) = (await lobby.when(request_id, "completed"))["documents"]
+    path = f"/v1/requests/{request_id}/documents/{document['document_id']}"
+    status, pdf = await lobby.call("GET", path)
+    assert status == 200
+    file = tmp_path / "certificate.pdf"
+
+    async def verify(content: bytes) -> tuple[int | None, dict[str, object]]:
+        file.write_bytes(content)
+        process = await asyncio.create_subprocess_exec(
+            Path(sys.executable).with_name("tongban"), "documents", "verify", file, "--json",
+            env={"TONGBAN_INTAKE": lobby.intakes[0]}, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        said, _ = await process.communicate()
+        return process.returncode, json.loads(said)
+
+    code, told = await verify(pdf)
+    assert (code, told["genuine"], told["title"]) == (0, True, document["title"])
+    assert (told["province"], told["sha256"]) == ("340000", document["sha256"])
+    changed = bytearray(pdf)
+    changed[len(pdf) // 2] ^= 1
+    code, told = await verify(bytes(changed))
+    assert (code, told["genuine"], set(told)) == (1, False, {"genuine", "sha256"})
 
 
 async def test_a_changed_item_is_live_everywhere_at_once(lobby: Lobby, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import orjson
 from aiohttp import web
 
 from tests.integration.broken_gateway import (
+    PDF,
     PROVINCE,
     SECRET,
     TOKEN,
@@ -61,6 +62,12 @@ class _Desk:
 
     async def look_up(self, request_id: str) -> Reply:
         return await _reply(lambda: _soon(lambda: self._books.look_up(request_id)))
+
+    async def paper(self, _: str) -> None:
+        """What there is the books tell themselves."""
+
+    async def fetch(self, _: str, __: str) -> Any:
+        return SimpleNamespace(pdf=PDF)
 
     async def supplement(self, request_id: str, *_: object) -> Reply:
         return await _reply(lambda: _soon(lambda: self._books.supplement(request_id)))

@@ -79,6 +79,7 @@ SOAP_FAILING: dict[tuple[SoapFault, Fault], set[str]] = {
     (SoapFault.NONE, Fault.IGNORES_ACT_BEFORE): {"too-late"},
     (SoapFault.NONE, Fault.TWICE_IN_SILENCE): {"repeat"},
     (SoapFault.NONE, Fault.WITHDRAWS_FINAL): {"withdraw-final"},
+    (SoapFault.NONE, Fault.OTHER_DOCUMENT): {"document"},
 }
 OPTIONS = Options(
     url="",

@@ -1,8 +1,9 @@
-"""The SOAP connector and the simulated SOAP provinces, over the wire: effects, manners, faults."""
+"""The SOAP connector and the simulated SOAP provinces, over the wire: what is peculiar to SOAP."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import time
 from collections.abc import AsyncIterator
@@ -10,28 +11,28 @@ from datetime import timedelta
 from typing import Any
 
 import aiohttp
+import pypdf
 import pytest
 import zeep
 from lxml import etree
 
+from tests.integration.protocols_kit import SPOKEN, submit
 from tests.integration.simulation_kit import (
     SECRET,
     Simulation,
-    application,
     fresh,
     simulation,
     until,
 )
 from tests.integration.test_gateways_profiles import MONDAY, SUNDAY, clock, request_with
 from tongban_devstack.gateways.provinces import load_provinces
-from tongban_devstack.ports import free_port
+from tongban_router.connectors.documents import whole
 from tongban_router.connectors.gateway import (
     Answer,
-    Barred,
-    Down,
+    Broken,
+    Gateway,
     GatewayState,
     Later,
-    Refused,
     Unclear,
     Unknown,
 )
@@ -39,32 +40,9 @@ from tongban_router.connectors.soap import SoapGateway
 from tongban_router.connectors.soap_envelope import ENV, PROVINCE, WSA, read
 
 SOAP = {code: each for code, each in load_provinces().items() if each.protocol == "soap"}
-HONOURS, REFUSES, TWICE = "220000", "230000", "310000"
-"""One province of each manner."""
-
-
-def gateway(
-    place: Simulation, province: str, *, timeout_s: float = 20, **other: Any
-) -> SoapGateway:
-    return SoapGateway(
-        place.http,
-        f"{place.url}/p/{province}/soap",
-        **{
-            "province": province,
-            "secret": SECRET,
-            "connect_timeout_s": 5,
-            "timeout_s": timeout_s,
-            **other,
-        },
-    )
-
-
-async def submit(
-    speaks: SoapGateway, request_id: str, *, within: float = 60, **other: Any
-) -> Answer:
-    body = {**application(request_id), **other}
-    del body["act_before"]
-    return await speaks.submit(body, act_before=time.time() + within)
+SPEAKS = SPOKEN["soap"]
+HONOURS, REFUSES, TWICE = SPEAKS.honours, SPEAKS.refuses, SPEAKS.twice
+gateway = SPEAKS.gateway
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +68,9 @@ async def test_every_soap_province_takes_an_application_and_knows_it(place: Simu
         assert (answer.request_id, answer.state) == (request_id, GatewayState.COMPLETED)
         assert answer.receipt is not None
         assert answer.receipt.startswith(province[:2])
-        assert await speaks.look_up(request_id) == answer
+        known = await speaks.look_up(request_id)
+        assert isinstance(known, Answer)
+        assert known.model_dump() == answer.model_dump()
 
     assert len(SOAP) == 9
     await asyncio.gather(*(one(province) for province in SOAP))
@@ -107,45 +87,21 @@ async def test_the_form_arrives_and_the_result_comes_back_whole(place: Simulatio
     assert [row[0] for row in answer.result.table.rows] == ["2025-01", "2025-02", "2025-03"]
 
 
-async def test_a_repeat_is_honoured_refused_or_done_again(place: Simulation) -> None:
-    request_id = fresh()
-    speaks = {province: gateway(place, province) for province in (HONOURS, REFUSES, TWICE)}
-    first = {province: await submit(speaks[province], request_id) for province in speaks}
-    again = {province: await submit(speaks[province], request_id) for province in speaks}
-    assert again[HONOURS] == first[HONOURS]
-    assert again[REFUSES] == first[REFUSES], "a refusal tells what is known"
-    assert again[TWICE].receipt != first[TWICE].receipt
-    lines = await place.get("/ledger", request_id=request_id)
-    assert {line["province"]: (line["attempts"], line["count"]) for line in lines} == {
-        HONOURS: (2, 1),
-        REFUSES: (2, 1),
-        TWICE: (2, 2),
-    }
-
-
-async def test_what_is_refused_clearly_had_no_effect(place: Simulation) -> None:
-    speaks, request_id = gateway(place, HONOURS), fresh()
-    soon = time.time() + 60
-    with pytest.raises(Refused, match="unknown"):
-        await speaks.withdraw(request_id, act_before=soon)
-    with pytest.raises(Refused, match="unknown"):
-        await speaks.supplement(request_id, "s-1", {"a": "b"}, act_before=soon)
-    with pytest.raises(Barred, match="too_late"):
-        await submit(speaks, request_id, within=-0.01)
-    with pytest.raises(Refused, match="bad_request"):
-        await submit(speaks, "with space")
-    with pytest.raises(Refused, match="bad_request"):
-        await submit(speaks, fresh(), kind="dance")
-    await submit(speaks, request_id)
-    with pytest.raises(Refused, match="final"):
-        await speaks.withdraw(request_id, act_before=soon)
-    with pytest.raises(Refused, match="not_awaited"):
-        await speaks.supplement(request_id, "s-1", {"a": "b"}, act_before=soon)
-    assert await place.ledger(request_id) == {
-        "submit": (2, 1),
-        "withdraw": (2, 0),
-        "supplement": (2, 0),
-    }
+async def test_a_document_of_the_provinces_own_is_announced_and_handed_out(
+    place: Simulation,
+) -> None:
+    speaks, request_id = gateway(place, REFUSES), fresh()
+    answer = await submit(speaks, request_id)
+    (document,) = answer.documents
+    assert document.title == "社保缴费证明"
+    pdf = await whole(document, lambda each, start: speaks.fetch(request_id, each, start))
+    assert hashlib.sha256(pdf).hexdigest() == document.sha256
+    assert len(pypdf.PdfReader(io.BytesIO(pdf)).pages) == 1
+    assert (await submit(gateway(place, HONOURS), request_id)).documents == []
+    for wrong in (document.model_copy(update={"name": "another"}), document):
+        start = document.size if wrong is document else 0
+        with pytest.raises(Broken, match="refused"):
+            await speaks.fetch(request_id, wrong, start)
 
 
 async def test_days_of_business_a_supplement_and_a_withdrawal(
@@ -181,7 +137,7 @@ async def test_days_of_business_a_supplement_and_a_withdrawal(
         await asyncio.gather(*(one(*each) for each in counts.items()))
 
 
-async def _reaches(speaks: SoapGateway, request_id: str, state: GatewayState) -> None:
+async def _reaches(speaks: Gateway, request_id: str, state: GatewayState) -> None:
     async def there() -> bool:
         answer = await speaks.look_up(request_id)
         return isinstance(answer, Answer) and answer.state is state
@@ -208,83 +164,6 @@ async def test_a_closed_province_says_when_to_come_again(
             assert isinstance(await speaks.look_up(request_id), Unknown), "asking is possible"
             assert await place.ledger(request_id) == {"submit": (1, 0)}
         assert closed == 3
-
-
-# --- faults
-
-
-async def test_a_cut_or_broken_answer_is_unclear_whatever_was_done(place: Simulation) -> None:
-    speaks, request_id = gateway(place, TWICE), fresh()
-    await place.fault(TWICE, drop_after_commit_rate=1)
-    for attempts in (1, 2):
-        with pytest.raises(Unclear):
-            await submit(speaks, request_id)
-        assert await place.ledger(request_id) == {"submit": (attempts, attempts)}
-    answer = await speaks.look_up(request_id)
-    assert isinstance(answer, Answer), "asking has no effect to lose"
-    await place.fault(TWICE, error_rate=1)
-    ids = [fresh() for _ in range(40)]
-    errors = await asyncio.gather(*(submit(speaks, each) for each in ids), return_exceptions=True)
-    assert {type(error) for error in errors} == {Unclear}
-    # Pages of a proxy, and faults of a service bus that nobody signed.
-    assert {str(error)[:4] for error in errors} == {"500 ", "502 ", "503 "}
-    counts = [(await place.ledger(each))["submit"][1] for each in ids]
-    assert 5 < sum(counts) < 35
-    with pytest.raises(Unclear):
-        await speaks.look_up(ids[0])
-    await place.fault(TWICE, down=True)
-    with pytest.raises(Unclear):
-        await speaks.look_up(ids[0])
-
-
-async def test_slow_provinces_are_unclear_in_time_and_act_within_it(place: Simulation) -> None:
-    in_time, too_late = fresh(), fresh()
-    speaks = gateway(place, REFUSES, timeout_s=0.5)
-    await place.fault(REFUSES, latency_ms=2000)
-    began = time.monotonic()
-    results = await asyncio.gather(
-        submit(speaks, in_time), submit(speaks, too_late, within=1.5), return_exceptions=True
-    )
-    assert [str(error) for error in results] == ["TimeoutError", "TimeoutError"]
-    assert time.monotonic() - began < 1.9
-
-    async def acted() -> bool:
-        return await place.ledger(in_time) == {"submit": (1, 1)}
-
-    await until(acted, "the effect that nobody waits for")
-    assert await place.ledger(too_late) == {"submit": (1, 0)}
-    await place.fault(TWICE, slow_commit_ms=500)
-    with pytest.raises(Unclear):
-        await submit(gateway(place, TWICE), in_time)
-    lines = await place.get("/ledger", request_id=in_time, province=TWICE)
-    assert [line["attempts"] for line in lines] == [1]
-
-
-async def test_throttling_and_an_unknown_item_are_clear(place: Simulation) -> None:
-    speaks = gateway(place, HONOURS)
-    await place.fault(HONOURS, rate_per_s=1)
-    answers = await asyncio.gather(
-        *(submit(speaks, fresh()) for _ in range(10)), return_exceptions=True
-    )
-    throttled = [answer for answer in answers if isinstance(answer, Later)]
-    assert len(throttled) >= 5
-    assert {(each.cause, each.after_s) for each in throttled} == {("throttled", 1.0)}
-    await place.fault(HONOURS, unknown_items=[application("r")["item_code"]])
-    with pytest.raises(Refused, match="unknown_item"):
-        await submit(speaks, fresh())
-
-
-async def test_a_province_that_nobody_can_connect_to_is_down(place: Simulation) -> None:
-    speaks = SoapGateway(
-        place.http,
-        f"http://127.0.0.1:{free_port()}/p/{HONOURS}/soap",
-        province=HONOURS,
-        secret=SECRET,
-        connect_timeout_s=5,
-        timeout_s=5,
-    )
-    with pytest.raises(Down):
-        await submit(speaks, fresh())
 
 
 # --- who speaks
@@ -351,16 +230,14 @@ async def test_the_wsdl_is_served_with_the_address_it_was_asked_at(place: Simula
         described = zeep.wsdl.Document(io.BytesIO(await reply.read()), None)
     (port,) = described.services["ProvinceService"].ports.values()
     assert port.binding_options["address"] == url
-    assert set(port.binding.all()) == {"Submit", "Supplement", "Withdraw", "LookUp"}
+    assert set(port.binding.all()) == {
+        "Submit", "Supplement", "Withdraw", "LookUp", "FetchDocument",
+    }  # fmt: skip
     async with place.http.get(url) as reply:
         assert (reply.status, reply.headers["Allow"]) == (405, "POST")
 
 
-async def test_a_body_beyond_all_bounds_and_another_operation_are_refused(
-    place: Simulation,
-) -> None:
-    with pytest.raises(Unclear, match=r"413|ClientOSError|ServerDisconnected"):
-        await submit(gateway(place, HONOURS), fresh(), form={"a": "x" * (1 << 20)})
+async def test_one_protocol_is_not_spoken_at_the_address_of_another(place: Simulation) -> None:
     async with place.http.get(f"{place.url}/p/{HONOURS}/api/v1/applications/x") as reply:
         assert reply.status == 404, "it does not speak REST"
     with pytest.raises(aiohttp.ClientResponseError):

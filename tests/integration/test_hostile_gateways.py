@@ -25,6 +25,7 @@ from tongban_router.connectors.gateway import (
     OfferedDocument,
     Unclear,
     Unknown,
+    Unrecognised,
 )
 from tongban_router.connectors.rest import RestGateway
 from tongban_router.connectors.signing import WINDOW_SECONDS
@@ -317,4 +318,29 @@ async def test_a_document_is_read_no_further_than_it_was_announced(fault: str) -
     announced = OfferedDocument(name="c", title="证明", sha256="0" * 64, size=len(pdf))
     async with hostile(serves) as place, gateway_to(place.port) as gateway:
         with pytest.raises(Broken):
-            await gateway.fetch("r-1", announced)
+            await gateway.fetch("r-1", announced, 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "ends"),
+    [
+        (401, "bad_signature", Unrecognised),
+        (401, "replayed", Unclear),
+        (400, "stale", Unrecognised),
+        (413, "too_large", Broken),
+    ],
+)
+async def test_a_signed_no_to_a_message_that_nobody_verified_settles_nothing(
+    status: int, code: str, ends: type[Exception]
+) -> None:
+    """It may be the no to somebody's rubbish under our nonce, while ours is acted upon."""
+
+    async def refuses(asked: Asked) -> None:
+        await asked.answer({"code": code}, status)
+
+    async with hostile(refuses) as place, gateway_to(place.port) as gateway:
+        with pytest.raises(ends) as caught:
+            await gateway.submit({"request_id": "r-1"}, act_before=time.time() + 5)
+        assert isinstance(caught.value, Unclear)
+        with pytest.raises(Unclear):
+            await gateway.look_up("r-1")

@@ -151,6 +151,12 @@ async def test_redirects_are_not_followed(hostile: Hostile, status: int) -> None
     assert set(hostile.visits) == {f"POST /p/{PROVINCE}/soap"}
 
 
+@pytest.mark.parametrize("status", [401, 403, 413])
+async def test_a_no_that_nobody_signed_settles_nothing(hostile: Hostile, status: int) -> None:
+    hostile.answer = saying(b"<html/>", status)
+    await is_unclear(hostile, f"{status} without a signature")
+
+
 async def test_bodies_without_end_are_cut_off(hostile: Hostile) -> None:
     async def endless(request: web.Request, _: bytes) -> web.StreamResponse:
         return await hostile.stream(request, lambda: MEGABYTE)

@@ -97,7 +97,7 @@ async def test_restarts_under_load(broker: EmbeddedKafka) -> None:
             await eventually(lambda: relayed == set(range(count)))
             await eventually(lambda: worker.progress().in_flight == 0)
             await eventually(lambda: tailed == set(range(count)))
-            await eventually(lambda: len(view.values) == 50 and view.lag == 0)
+            await eventually(lambda: len(view.values) == 50)
             assert worker.healthy()
         for reader in readers:
             reader.cancel()

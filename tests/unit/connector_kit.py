@@ -77,7 +77,7 @@ class Scripted:
     async def look_up(self, request_id: str) -> Answer | Unknown | None:
         return await self._next("look_up", request_id)
 
-    async def fetch(self, request_id: str, document: OfferedDocument) -> bytes:
+    async def fetch(self, request_id: str, document: OfferedDocument, start: int) -> bytes:
         return await self._next("fetch", request_id)
 
 
@@ -100,7 +100,7 @@ class Keeper:
     async def keep(self, call: ProvinceCall, offered: OfferedDocument, fetch: Any) -> DocumentRef:
         if self.errors:
             raise self.errors.pop(0)
-        await fetch(offered)
+        await fetch(offered, 0)
         return DocumentRef(document_id="d", title=offered.title, pages=1, sha256=offered.sha256)
 
 

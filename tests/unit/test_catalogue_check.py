@@ -16,7 +16,7 @@ from tongban_common.catalogue.checks import check
 from tongban_common.catalogue.loader import VARIABLE, load_items
 from tongban_common.catalogue.publish import compare
 from tongban_common.catalogue.yamlfile import line_of, read
-from tongban_common.cli import catalogue as command
+from tongban_common.cli.main import application
 
 ORIGINAL = Path(__file__).parents[2] / "catalogue"
 SOCIAL = "zones/cross_province/social_security.yaml"
@@ -220,9 +220,7 @@ def test_a_higher_version_in_the_file_is_kept() -> None:
 
 @pytest.fixture
 def app() -> typer.Typer:
-    app = typer.Typer()
-    command.register(app)
-    return app
+    return application()
 
 
 def test_check_ends_with_0_and_a_summary(app: typer.Typer) -> None:

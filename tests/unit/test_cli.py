@@ -4,12 +4,48 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
+from tongban_common.cli.group import Commands
 from tongban_common.cli.main import application
 from tongban_common.topics import TOPICS
+
+HEAVY = ("aiokafka", "aiohttp", "pydantic", "structlog", "motor", "fastapi", "faust", "yaml")
+
+
+def test_nobody_waits_for_the_imports_of_other_commands() -> None:
+    script = f"""
+import sys
+from tongban_common.cli.group import Commands
+from tongban_common.cli.main import application
+sys.argv = ["tongban", "--help"]
+try:
+    application()()
+finally:
+    print(*sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    assert done.stderr.strip() == ""
+    assert "documents" in done.stdout
+
+
+def test_every_command_is_there_and_told_alike() -> None:
+    """In the list of all, and by itself: what is imported late is found, and its verbs with it."""
+    listed = get_command(application())
+    assert isinstance(listed, Commands)
+    for name, stand_in in listed.commands.items():
+        answer = CliRunner().invoke(application(), [name, "--help"])
+        assert answer.exit_code == 0, (name, answer.output)
+        assert f"tongban {name}" in answer.stdout
+        assert stand_in.help
+    assert {"topics", "dlt", "keys", "documents", "conformance", "up"} <= set(listed.commands)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +64,9 @@ from tongban_common.topics import TOPICS
         ("dlt show printing", "printing@17"),
         ("dlt list --group printer", "printing"),
         ("dlt list --since yesterday", "2h (ago)"),
+        ("dlt list --since 1h --until 2h", "is not before --until"),
+        ("dlt list --source requests.submited", "tongban topics list"),
+        ("dlt replay --request 7", "r-1a2b"),
         ("dlt replay", "--all"),
         ("trace r-1", "no request id"),
         ("request end", "resume, fail"),

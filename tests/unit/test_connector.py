@@ -30,6 +30,7 @@ from tongban_router.connectors.gateway import (
     Refused,
     Unclear,
     Unknown,
+    Unrecognised,
 )
 from tongban_router.connectors.hours import OpeningHours
 
@@ -391,9 +392,16 @@ async def test_a_no_to_a_repeat_is_answered_by_what_the_gateway_knows() -> None:
 
 
 async def test_a_no_to_us_is_no_fault_of_the_request() -> None:
-    bench = Bench(Scripted(submit=[Barred("too_late"), Barred("stale"), answer]))
+    bench = Bench(Scripted(submit=[Barred("too_late"), Barred("no_rights"), answer]))
     assert await bench.work(bench.record()) == "done"
     assert bench.gateway.calls == ["submit"] * 3, "nothing was done, so nothing has to be asked"
+
+
+async def test_a_gateway_that_did_not_know_the_sender_says_nothing_of_what_we_sent() -> None:
+    """Somebody else's rubbish under our nonce was refused, and ours was acted upon."""
+    bench = Bench(Scripted(submit=[Unrecognised("bad_signature")], look_up=[answer]))
+    assert await bench.work(bench.record()) == "done"
+    assert bench.gateway.calls == ["submit", "look_up"]
 
 
 @pytest.mark.usefixtures("impatient")

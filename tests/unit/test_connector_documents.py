@@ -15,6 +15,7 @@ from tests.integration.simulation_kit import pdf
 from tests.unit.connector_kit import Bench
 from tongban_common.events import decode
 from tongban_common.events.models import DocumentRef, ProvinceCall
+from tongban_common.store.documents import MAX_BYTES
 from tongban_router.connectors.documents import Budget, DocumentKeeper
 from tongban_router.connectors.gateway import Broken, OfferedDocument
 from tongban_router.connectors.inspector import Inspector, NotAPdf
@@ -45,7 +46,7 @@ async def inspector() -> Any:
 
 
 class Bed:
-    def __init__(self, inspector: Inspector, data: bytes) -> None:
+    def __init__(self, inspector: Inspector, data: bytes, piece: int = MAX_BYTES) -> None:
         bench = Bench(None)  # type: ignore[arg-type]
         record = bench.record()
         body = decode(record.value, record.headers).body
@@ -53,23 +54,28 @@ class Bed:
         self.call = body
         self.fetched = 0
         self.data = data
+        self.piece = piece
         self.shelf = Shelf()
         self.keeper = DocumentKeeper(self.shelf, inspector, bench.clock)  # type: ignore[arg-type]
 
-    async def fetch(self, _: OfferedDocument) -> bytes:
+    async def fetch(self, _: OfferedDocument, start: int) -> bytes:
         self.fetched += 1
-        return self.data
+        return self.data[start : start + self.piece]
 
     async def keep(self, document: OfferedDocument) -> DocumentRef:
         return await self.keeper.keep(self.call, document, self.fetch)
 
 
-async def test_a_document_is_fetched_once_and_its_pages_are_counted(inspector: Inspector) -> None:
-    bed = Bed(inspector, pdf(3))
+@pytest.mark.parametrize("pieces", [1, 3])
+async def test_a_document_is_fetched_once_and_its_pages_are_counted(
+    inspector: Inspector, pieces: int
+) -> None:
+    data = pdf(3)
+    bed = Bed(inspector, data, -(-len(data) // pieces))
     ref = await bed.keep(offered(bed.data))
     assert (ref.pages, ref.title) == (3, "证明")
     assert await bed.keep(offered(bed.data)) == ref
-    assert bed.fetched == 1
+    assert bed.fetched == pieces
 
 
 def encrypted() -> bytes:

@@ -14,7 +14,7 @@ from aiohttp import web
 from tongban_common.catalogue.loader import load_provinces
 from tongban_common.observability import HealthServer
 from tongban_common.topics import PROVINCES
-from tongban_router.connectors.gateway import Barred, GatewayState, Refused, Unclear
+from tongban_router.connectors.gateway import GatewayState, Refused, Unclear, Unrecognised
 from tongban_router.connectors.protocols import make_gateway
 from tongban_router.connectors.receipts import ReceiptGateway
 from tongban_router.connectors.rest import RestGateway
@@ -107,7 +107,7 @@ async def test_a_clear_no_is_a_clear_no(gateway: ReceiptGateway, platform: Platf
     with pytest.raises(Refused, match="not_awaited"):
         await gateway.supplement("r-1", "s-1", {}, act_before=ACT_BEFORE)
     platform.status, platform.says = 401, {"code": "stale"}
-    with pytest.raises(Barred, match="stale"):
+    with pytest.raises(Unrecognised, match="stale"):
         await gateway.submit(APPLICATION, act_before=ACT_BEFORE)
 
 

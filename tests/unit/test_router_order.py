@@ -62,6 +62,7 @@ def test_a_hole_is_believed_when_it_is_there_again() -> None:
         Verdict.TAKE_OVER_HOLE,
         Verdict.TAKE,
     ]
+    assert order.hole("p") == 3
 
 
 def test_nothing_is_taken_of_a_partition_before_it_was_sought() -> None:

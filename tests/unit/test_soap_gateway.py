@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from tests.unit.soap_kit import APPLICATION, KNOWN, Silent, said
+from tests.unit.soap_kit import APPLICATION, KNOWN, TOKEN, Silent, said
+from tongban_devstack.gateways import soap_answers
 from tongban_devstack.gateways.soap_answers import Answer as Envelope
 from tongban_devstack.gateways.soap_answers import answered, fault, knows
 from tongban_router.connectors.gateway import (
@@ -23,8 +24,10 @@ from tongban_router.connectors.gateway import (
     Refused,
     Unclear,
     Unknown,
+    Unrecognised,
 )
 from tongban_router.connectors.soap_envelope import PROVINCE, read, schema
+from tongban_router.connectors.soap_signature import created
 
 XML_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\r\n\t"))
 VALUES = st.one_of(XML_TEXT, st.integers(), st.booleans(), st.none(), st.lists(XML_TEXT))
@@ -99,8 +102,8 @@ async def test_what_cannot_be_said_is_refused_before_anything_is_sent(
 
 async def test_an_answer_is_read_whole() -> None:
     answer = await said(lambda: answered("LookUp", knows(KNOWN))).look_up("r-1")
-    assert answer == Answer.model_validate(KNOWN)
     assert isinstance(answer, Answer)
+    assert answer.model_dump() == Answer.model_validate(KNOWN).model_dump()
     assert answer.result is not None
     assert answer.result.table is not None
     assert answer.result.table.rows == [["2025-01", ""], []]
@@ -126,6 +129,9 @@ FAULTS: list[tuple[Callable[[], Envelope], type[Exception], str]] = [
     (lambda: fault("replayed", ""), Unclear, "fault replayed"),
     (lambda: fault("backend_error", "", server=True), Unclear, "fault backend_error"),
     (lambda: fault("duplicate", ""), Refused, "duplicate"),
+    (lambda: fault("bad_signature", ""), Unrecognised, "bad_signature"),
+    (lambda: fault("stale", ""), Unrecognised, "stale"),
+    (lambda: fault("too_large", ""), Broken, "too_large"),
     (lambda: fault("Strange Code", ""), Broken, "another shape"),
     (lambda: answered("Withdraw", knows(KNOWN)), Broken, "another shape"),
     (lambda: answered("Submit", knows({**KNOWN, "request_id": "r-2"})), Broken, "another request"),
@@ -146,7 +152,46 @@ async def test_what_is_signed_is_taken_at_its_word(number: int) -> None:
 
 async def test_a_refused_repeat_tells_what_is_known() -> None:
     gateway = said(lambda: fault("duplicate", "", application=KNOWN))
-    assert await gateway.submit(APPLICATION, act_before=time.time()) == Answer.model_validate(KNOWN)
+    told = await gateway.submit(APPLICATION, act_before=time.time())
+    assert told.model_dump() == Answer.model_validate(KNOWN).model_dump()
+
+
+@pytest.mark.parametrize("behind", [-290, 0, 290])
+async def test_what_is_known_comes_with_the_provinces_own_time(
+    monkeypatch: pytest.MonkeyPatch, behind: int
+) -> None:
+    """The connector holds it against `act_before`, which goes by that clock."""
+    began = time.time()
+    monkeypatch.setattr(soap_answers, "created", lambda now: created(now - behind))
+    for make in (lambda: answered("LookUp", knows(KNOWN)), lambda: fault("unknown", "")):
+        told = await said(make).look_up("r-1")
+        assert told.said_at is not None
+        assert began - behind - 1 <= told.said_at <= time.time() - behind
+
+
+@pytest.mark.parametrize("behind", [-310, 310])
+async def test_what_was_said_at_another_time_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, behind: int
+) -> None:
+    monkeypatch.setattr(soap_answers, "created", lambda now: created(now - behind))
+    for make in (lambda: answered("LookUp", knows(KNOWN)), lambda: fault("unknown", "")):
+        with pytest.raises(Broken, match="without a signature to believe: Created"):
+            await said(make).look_up("r-1")
+
+
+async def test_an_answer_that_was_recorded_is_not_the_answer_to_the_next_question() -> None:
+    answers: list[bytes] = []
+
+    def answer(sent: Any) -> bytes:
+        made = answered("LookUp", knows(KNOWN))
+        made.signed(TOKEN, relates_to=sent.message_id, confirms=sent.signature)
+        answers.append(made.raw)
+        return answers[0]
+
+    gateway = Silent(answer)
+    assert isinstance(await gateway.look_up("r-1"), Answer)
+    with pytest.raises(Broken, match="another message"):
+        await gateway.look_up("r-1")
 
 
 async def test_unknown_is_believed_with_a_signature_alone() -> None:

@@ -119,19 +119,24 @@ def test_another_profile_is_not_read_even_from_who_knows_the_token(change: str) 
         verify(read(written(envelope.root)), TOKEN)
 
 
-def test_an_answer_belongs_to_one_message() -> None:
-    right: dict[str, Any] = {"message_id": MESSAGE_ID, "signature": CONFIRMED, "now": NOW}
-    for wrong, code in (
+OTHER_TOKEN = province_token("secret", "230000")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
         ({"message_id": "urn:uuid:1"}, "wrong_nonce"),
         ({"signature": "AAAA"}, "wrong_nonce"),
         ({"now": NOW + 301}, "stale"),
         ({"now": NOW - 301}, "stale"),
-    ):
-        with pytest.raises(SignatureError) as caught:
-            check_answer(read(BY_XMLSEC), TOKEN, **{**right, **wrong})
-        assert caught.value.code == code
-    with pytest.raises(SignatureError):
-        check_answer(read(BY_XMLSEC), province_token("secret", "230000"), **right)
+        ({"token": OTHER_TOKEN}, "bad_signature"),
+    ],
+)
+def test_an_answer_belongs_to_one_message(wrong: dict[str, Any], code: str) -> None:
+    right = {"token": TOKEN, "message_id": MESSAGE_ID, "signature": CONFIRMED, "now": NOW}
+    with pytest.raises(SignatureError) as caught:
+        check_answer(read(BY_XMLSEC), **{**right, **wrong})
+    assert caught.value.code == code
 
 
 async def test_a_message_is_no_answer() -> None:
@@ -153,19 +158,26 @@ async def test_the_password_digest_is_that_of_the_profile() -> None:
     said = hashlib.sha1(base64.b64decode(nonce) + when.encode() + TOKEN.encode()).digest()  # noqa: S324
     assert (user, password) == ("tongban", base64.b64encode(said).decode())
     assert token[1].get("Type").endswith("#PasswordDigest")
-    now = time.time()
     raw = base64.b64decode(nonce)
-    assert check_username_token(envelope, TOKEN, user="tongban", now=now) == raw.hex()
-    for wrong, code in (
-        ({"user": "somebody"}, "unknown_paasid"),
-        ({"now": now + 400}, "stale"),
-        ({"now": now - 400}, "stale"),
-        ({"token": province_token("secret", "230000")}, "bad_signature"),
-    ):
-        arguments: dict[str, Any] = {"token": TOKEN, "user": "tongban", "now": now, **wrong}
-        with pytest.raises(SignatureError) as caught:
-            check_username_token(envelope, **arguments)
-        assert caught.value.code == code
+    assert check_username_token(envelope, TOKEN, user="tongban", now=time.time()) == raw.hex()
+
+
+@pytest.mark.parametrize(
+    ("user", "token", "late_s", "code"),
+    [
+        ("somebody", TOKEN, 0, "unknown_paasid"),
+        ("tongban", TOKEN, 400, "stale"),
+        ("tongban", TOKEN, -400, "stale"),
+        ("tongban", OTHER_TOKEN, 0, "bad_signature"),
+    ],
+)
+async def test_a_user_name_token_of_somebody_else_or_another_time_is_refused(
+    user: str, token: str, late_s: float, code: str
+) -> None:
+    envelope = await message()
+    with pytest.raises(SignatureError) as caught:
+        check_username_token(envelope, token, user=user, now=time.time() + late_s)
+    assert caught.value.code == code
 
 
 @pytest.mark.parametrize("name", ["Username", "Password", "Nonce", "Created"])

@@ -47,9 +47,9 @@ def _decode(text: str) -> bytes:
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def _seal(key: bytes, plain: bytes, bound_to: str) -> bytes:
+def _seal(cipher: AESGCM, plain: bytes, bound_to: str) -> bytes:
     nonce = os.urandom(_NONCE)
-    return nonce + AESGCM(key).encrypt(nonce, plain, bound_to.encode())
+    return nonce + cipher.encrypt(nonce, plain, bound_to.encode())
 
 
 def _open(key: bytes, box: bytes, bound_to: str) -> bytes:
@@ -115,9 +115,8 @@ class KeyRing:
         ring = self._ring
         kid = self._active()
         data_key = AESGCM.generate_key(256)
-        wrapped = _seal(ring.keys[kid].secret, data_key, f"{request_id}/key")
-        sealed = Sealed(kid=kid, key=_encode(wrapped), parts={})
-        return self._with(data_key, request_id, sealed, parts)
+        wrapped = _seal(AESGCM(ring.keys[kid].secret), data_key, f"{request_id}/key")
+        return Sealed(kid=kid, key=_encode(wrapped), parts=self._boxes(data_key, request_id, parts))
 
     def add(self, request_id: str, sealed: Sealed, parts: dict[str, Any]) -> Sealed:
         """The envelope with further parts, under the same data key.
@@ -125,7 +124,8 @@ class KeyRing:
         Raises:
             Unreadable: the data key cannot be unwrapped (`Destroyed`, `KeyMissing`, or altered).
         """
-        return self._with(self._data_key(request_id, sealed), request_id, sealed, parts)
+        fresh = self._boxes(self._data_key(request_id, sealed), request_id, parts)
+        return sealed.model_copy(update={"parts": {**sealed.parts, **fresh}})
 
     def open(self, request_id: str, sealed: Sealed, part: str) -> Any:
         """The value that was sealed as `part`.
@@ -140,7 +140,7 @@ class KeyRing:
 
     def seal_bytes(self, request_id: str, sealed: Sealed, name: str, plain: bytes) -> bytes:
         """Encrypt a document under the request's data key; for the store, not for a topic."""
-        return _seal(self._data_key(request_id, sealed), plain, f"{request_id}/{name}")
+        return _seal(AESGCM(self._data_key(request_id, sealed)), plain, f"{request_id}/{name}")
 
     def open_bytes(self, request_id: str, sealed: Sealed, name: str, box: bytes) -> bytes:
         """What `seal_bytes` was given.
@@ -160,9 +160,9 @@ class KeyRing:
         return _open(wrapping.secret, _decode(sealed.key), f"{request_id}/key")
 
     @staticmethod
-    def _with(key: bytes, request_id: str, sealed: Sealed, parts: dict[str, Any]) -> Sealed:
-        fresh = {
-            name: _encode(_seal(key, orjson.dumps(value), f"{request_id}/{name}"))
+    def _boxes(key: bytes, request_id: str, parts: dict[str, Any]) -> dict[str, str]:
+        cipher = AESGCM(key)
+        return {
+            name: _encode(_seal(cipher, orjson.dumps(value), f"{request_id}/{name}"))
             for name, value in parts.items()
         }
-        return sealed.model_copy(update={"parts": {**sealed.parts, **fresh}})

@@ -73,6 +73,7 @@ CONTROL_PROVINCES = "control.provinces"
 CONTROL_OPTOUTS = "control.optouts"
 CONTROL_DEAD_LETTERS = "control.deadletters"
 DEVICES_STATE = "devices.state"
+CONNECTORS_STATE = "connectors.state"
 
 ROUTER_APP = "tongban-router"
 """The Faust application's id: its consumer group and the prefix of its changelog."""
@@ -202,6 +203,11 @@ def _all() -> Iterator[Topic]:
     yield _compacted(CONTROL_DEAD_LETTERS, "dead letter id", "operators", "operators")
     yield _compacted(CONTROL_OPTOUTS, "keyed phone digest", "operators", "notify")
     yield _compacted(DEVICES_STATE, "kiosk id", "printing", "intake", "operators")
+    # Told again every 20 s, so nothing has to be kept, and who is gone is not heard of.
+    yield Topic(
+        CONNECTORS_STATE, "province/instance", (), "connectors", ("operators",),
+        DataClass.OPERATIONAL, partitions=1, retention_ms=_DAY_MS,
+    )  # fmt: skip
 
 
 TOPICS: dict[str, Topic] = {topic.name: topic for topic in _all()}

@@ -1,4 +1,4 @@
-"""`tongban up`, `demo` and `load`: added to the command line where the devstack is installed."""
+"""`tongban up`: added to the command line where the devstack is installed."""
 
 from __future__ import annotations
 
@@ -22,10 +22,8 @@ from tongban_common.clock import BusinessClock
 from tongban_common.enrolment.trading import TokenRefused
 from tongban_common.kafka import KafkaUnavailable, PartitionMismatch
 from tongban_common.observability import configure_logging
-from tongban_devstack.demo.command import demo
 from tongban_devstack.embedded import JarsUnavailable, StartFailed
 from tongban_devstack.files import InUse
-from tongban_devstack.load.command import load
 from tongban_devstack.stack import SERVICES, STEPS, Stack, StackOptions
 
 KIOSK_ID, BRANCH_ID = "k-310115-001", "b-310115-01"
@@ -41,13 +39,6 @@ _EXIT_CODES: dict[type[Exception], int] = {
     CatalogueError: EX_SOFTWARE,
     InUse: EX_TEMPFAIL,
 }
-
-
-def register(app: typer.Typer) -> None:
-    """Called by `tongban_common.cli.main` for the entry point group `tongban.commands`."""
-    app.command("up")(up)
-    app.command("demo")(demo)
-    app.command("load")(load)
 
 
 def up(

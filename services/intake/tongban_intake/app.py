@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from tongban_common.observability.health import Check
 from tongban_common.store import StoreUnavailable
@@ -59,6 +60,8 @@ def build_app(
     openapi.complete(app)
     _answer_errors(app, pages)
     _expose(services, registry)
+    # Whether it came by https matters to pages (their cookie), not to submissions.
+    app.add_middleware(ProxyHeadersMiddleware)
     direct = Direct(app, {("POST", "/v1/requests"): partial(requests.hand_in, services)})
     return Edge(direct, metrics=HttpMetrics(registry), send_seconds=services.settings.send_seconds)
 

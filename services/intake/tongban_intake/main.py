@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from collections.abc import Awaitable, Callable
 
 import structlog
-import uvloop
 
+from tongban_common import process
 from tongban_common.catalogue.holidays import Holidays, load_holidays
 from tongban_common.envelope import KeyRing
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import BroadcastTail, EventProducer
-from tongban_common.keyring.follow import KeyRingFile
+from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import configure_logging
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store
@@ -51,7 +50,7 @@ def main() -> None:
     """Run until SIGTERM or SIGINT. Exit code 0 after a drain, 1 when a part of it broke."""
     settings = load(IntakeSettings)
     configure_logging("intake", instance=settings.instance, level=settings.log_level)
-    sys.exit(uvloop.run(Intake(settings).run()))
+    sys.exit(process.run(Intake(settings).run()))
 
 
 class Intake:
@@ -65,9 +64,7 @@ class Intake:
     async def run(self) -> int:
         """Serve until a signal, or until a part ends that should not; the exit code."""
         settings = self._settings
-        loop = asyncio.get_running_loop()
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(each, self._stopping.set)
+        process.on_stop(self._stopping.set)
         producer = EventProducer(
             settings.kafka, client_id="tongban-intake", delivery_timeout=settings.accept_seconds
         )
@@ -83,7 +80,7 @@ class Intake:
         settings = self._settings
         socket = listen(settings.http_host, settings.http_port)
         port = socket.getsockname()[1]
-        ring = KeyRingFile(settings.keyring.get_secret_value())
+        ring = key_ring(settings)
         services = make_services(settings, producer, store, keys=ring.keys, port=port)
         items = services.offers.view(settings.kafka)
         tail = BroadcastTail(settings.kafka, hub.TOPICS, services.hub.on_record)

@@ -72,13 +72,17 @@ class Delivery:
             Retry: nothing can be done now, or nobody can tell yet.
             StoreUnavailable: nothing is sent without a guard.
         """
+        first = await self._first_usable()
         faultpoints.reached("notify.before_claim")
         async with self._writing:
-            guard = await self._guards.claim(message)
+            began = time.monotonic()
+            guard, new = await self._guards.claim(message, first.name if first else None)
         faultpoints.reached("notify.after_claim")
         seen = guard.state.over
         try:
-            if guard.state is State.SENDING:
+            if new and first is not None:
+                guard = await self._hand_over(guard, first, message, began=began)
+            elif guard.state is State.SENDING:
                 guard = await self._ask(guard, message)
             while guard.state is State.CLAIMED:
                 guard = await self._try_next(guard, message)
@@ -87,6 +91,12 @@ class Delivery:
         except Unclear as unclear:
             raise Retry(f"unclear: {unclear}", after=_ASK_AGAIN) from None
         return guard, seen
+
+    async def _first_usable(self) -> Provider | None:
+        for provider in self._providers.values():
+            if await provider.usable():
+                return provider
+        return None
 
     async def _ask(self, guard: Guard, message: Message) -> Guard:
         """The guard after the provider was asked that may have it."""
@@ -128,6 +138,13 @@ class Delivery:
             faultpoints.reached("notify.before_sending")
             guard = await self._guards.sending(guard, provider.name)
         faultpoints.reached("notify.after_sending")
+        return await self._hand_over(guard, provider, message, began=began)
+
+    async def _hand_over(
+        self, guard: Guard, provider: Provider, message: Message, *, began: float
+    ) -> Guard:
+        """What follows once the guard says `sending`; `began` is when that was begun to be written
+        (`time.monotonic()`). Raises as `_send` does."""
         if time.monotonic() - began > _BEGIN_WITHIN:
             # Only this process knows that it has sent nothing: said at once, nobody has to wait for
             # a send that never was. A store this slow must not make everything unclear.

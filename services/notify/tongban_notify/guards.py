@@ -1,6 +1,7 @@
 """The guards of messages: the collection `message_guards`, which cannot be rebuilt (DESIGN 3).
 
-claimed ──> sending(provider, since) ──> sent | refused
+            ┌─────────────────────────┐ a provider is at hand
+claimed ──> sending(provider, since) <┘ ──> sent | refused
    ^               │
    └───────────────┘ the provider said clearly that it did not and will not send it
 """
@@ -69,22 +70,25 @@ class Guards:
                 "over_at", name="over", sparse=True, expireAfterSeconds=KEPT_SECONDS
             )
 
-    async def claim(self, message: Message) -> Guard:
-        """The message's guard, a new one if there is none."""
-        fresh: dict[str, Any] = {
-            "_id": message.reference,
+    async def claim(self, message: Message, provider: str | None) -> tuple[Guard, bool]:
+        """The message's guard, and whether it is new: it then says that the message goes to this
+        provider now, if one is named. One write where two would say no more."""
+        guard = Guard(reference=message.reference, state=State.CLAIMED)
+        if provider is not None:
+            guard = guard.model_copy(update=_sending(provider))
+        record = {
+            **guard.model_dump(by_alias=True, exclude={"at", "reason"}),
+            "state": guard.state.value,
             "request_id": message.request_id,
             "template": message.template.value,
-            "state": State.CLAIMED.value,
-            "refused_by": [],
-            "rev": 0,
         }
         with store_errors():
             try:
-                await self._guards.insert_one(fresh)
+                await self._guards.insert_one(record)
             except DuplicateKey:
-                return Guard.model_validate(await self._guards.find_one({"_id": message.reference}))
-        return Guard.model_validate(fresh)
+                record = await self._guards.find_one({"_id": message.reference})
+                return Guard.model_validate(record), False
+        return guard, True
 
     async def sending(self, guard: Guard, provider: str) -> Guard:
         """To be written before anything goes to the provider.
@@ -92,9 +96,7 @@ class Guards:
         Raises:
             Overtaken
         """
-        return await self._write(
-            guard, {"state": State.SENDING, "provider": provider, "since": datetime.now(UTC)}
-        )
+        return await self._write(guard, _sending(provider))
 
     async def not_sent(self, guard: Guard, *, refused: bool) -> Guard:
         """The provider has clearly not sent it; `refused`: and will not, however often asked.
@@ -138,3 +140,7 @@ class Guards:
         if not result.matched_count:
             raise Overtaken(guard.reference)
         return after
+
+
+def _sending(provider: str) -> dict[str, Any]:
+    return {"state": State.SENDING, "provider": provider, "since": datetime.now(UTC)}

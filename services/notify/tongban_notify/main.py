@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import aiohttp
 import structlog
 
-from tongban_common import topics
+from tongban_common import process, topics
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import EventProducer, Worker, WorkerConfig
-from tongban_common.keyring.follow import KeyRingFile
+from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.store import Store, StoreUnavailable
@@ -37,7 +36,7 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
             EventProducer(settings.kafka, client_id=f"{SERVICE}-{settings.instance}")
         )
         guards = Guards(store)
-        ring = KeyRingFile(settings.keyring.get_secret_value())
+        ring = key_ring(settings)
         handler = NotifyHandler(
             keys=ring.keys,
             delivery=Delivery(
@@ -56,6 +55,9 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
                 instance=settings.instance,
                 drain_timeout=settings.drain_seconds,
                 transient_errors=(StoreUnavailable,),
+                # A message takes seconds to a phone: no hurry that is worth a fetch a record.
+                fetch_wait=0.1,
+                fetch_min_bytes=64 * 1024,
             ),
             [topics.REQUESTS_COMPLETED, topics.REQUESTS_STATUS, topics.replay(topics.NOTIFY_GROUP)],
             handler.handle,
@@ -109,12 +111,10 @@ def main() -> None:
 
     async def run() -> None:
         stopping = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopping.set)
+        process.on_stop(stopping.set)
         await serve(settings, stopping)
 
-    asyncio.run(run())
+    process.run(run())
 
 
 if __name__ == "__main__":

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from contextlib import AsyncExitStack
 
 import aiohttp
 import structlog
 
-from tongban_common import topics
+from tongban_common import process, topics
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import EventProducer, Worker, WorkerConfig
-from tongban_common.keyring.follow import KeyRingFile
+from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store, StoreUnavailable
@@ -48,7 +47,7 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
             EventProducer(settings.kafka, client_id=f"{SERVICE}-{settings.instance}")
         )
         publisher = EventPublisher(producer, f"tongban/{SERVICE}")
-        ring = KeyRingFile(settings.keyring.get_secret_value())
+        ring = key_ring(settings)
         keys = ring.keys
         documents = DocumentStore(store, keys)
         spool = Spool(store)
@@ -128,12 +127,10 @@ def main() -> None:
 
     async def run() -> None:
         stopping = Stopping()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopping.set)
+        process.on_stop(stopping.set)
         await serve(settings, stopping)
 
-    asyncio.run(run())
+    process.run(run())
 
 
 if __name__ == "__main__":

@@ -16,13 +16,8 @@ from tongban_common.enrolment import EnrolmentError, assistant_register
 from tongban_common.enrolment.assistants import enrolled, hash_pin, revoked
 from tongban_common.settings import CommonSettings, load
 
-assistant = typer.Typer(cls=Commands, help="Lobby managers who may sign in.", no_args_is_help=True)
+assistant = typer.Typer(cls=Commands, no_args_is_help=True)
 _AssistantId = Annotated[str, typer.Argument(metavar="ASSISTANT_ID")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the noun."""
-    app.add_typer(assistant, name="assistant")
 
 
 @assistant.command()

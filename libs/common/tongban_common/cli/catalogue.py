@@ -18,17 +18,13 @@ from tongban_common.catalogue.loader import find_directory, load_items
 from tongban_common.catalogue.models import Zone
 from tongban_common.catalogue.publish import Changes, publish_changes
 from tongban_common.catalogue.yamlfile import CatalogueError
+from tongban_common.cli.group import Commands
 from tongban_common.kafka import KafkaUnavailable
 from tongban_common.settings import CommonSettings, load
 
-catalogue = typer.Typer(help="The items on offer.", no_args_is_help=True)
+catalogue = typer.Typer(cls=Commands, no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
 NOT_FOUND = 2
-
-
-def register(app: typer.Typer) -> None:
-    """Add the noun."""
-    app.add_typer(catalogue, name="catalogue")
 
 
 @catalogue.command("check")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,7 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from tongban_common.cli.console import By, Json, login_name, moment, progress, run, stop, tables
+from tongban_common.cli.choosing import choosing, described, selected
+from tongban_common.cli.console import By, Json, login_name, progress, run, stop, tables
 from tongban_common.cli.exit_codes import EX_NOINPUT
 from tongban_common.cli.group import Commands
 from tongban_common.clock import CHINA
@@ -21,7 +23,6 @@ from tongban_common.operators.dead_letters import (
     DeadLetter,
     Selection,
     known_groups,
-    place_of,
     read_dead_letters,
 )
 from tongban_common.operators.replays import RESUMED, NotReplayable, Operator, Replay, plan
@@ -29,33 +30,16 @@ from tongban_common.operators.settling import carry_out, settle
 from tongban_common.operators.showing import told, told_whole
 from tongban_common.settings import CommonSettings, load
 
-dlt = typer.Typer(cls=Commands, help="Dead letters.", no_args_is_help=True)
+dlt = typer.Typer(cls=Commands, no_args_is_help=True)
 _DELIVERY_S = 20.0
-
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="printing@17")]
-Group = Annotated[list[str] | None, typer.Option(help="consumer group that gave up; repeatable")]
-Source = Annotated[list[str] | None, typer.Option(help="topic it was read from; repeatable")]
-Cause = Annotated[str, typer.Option(help="part of the cause or of the exception's name")]
-Request = Annotated[str, typer.Option(help="request id")]
-Since = Annotated[str | None, typer.Option(help="given up since: 2h (ago) or RFC 3339")]
-Until = Annotated[str | None, typer.Option(help="given up before: 10m (ago) or RFC 3339")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the noun."""
-    app.add_typer(dlt, name="dlt")
+All = Annotated[bool, typer.Option("--all", help="every one that is open")]
 
 
 @dlt.command("list")
+@choosing
 def list_(
-    ids: Ids = None,
+    selection: Selection,
     *,
-    group: Group = None,
-    source: Source = None,
-    cause: Cause = "",
-    request: Request = "",
-    since: Since = None,
-    until: Until = None,
     settled: Annotated[
         bool, typer.Option("--all", help="also those that were replayed or discarded")
     ] = False,
@@ -65,17 +49,7 @@ def list_(
 
     Exit codes: 2 an unknown group, 69 the broker that TONGBAN_KAFKA names does not answer.
     """
-    selection = _selection(
-        ids,
-        group=group,
-        source=source,
-        cause=cause,
-        request=request,
-        since=since,
-        until=until,
-        settled=settled,
-    )
-    letters = _read(selection)
+    letters = _read(replace(selection, settled=settled))
     if as_json:
         print(json.dumps([told(letter) for letter in letters], ensure_ascii=False))
         return
@@ -107,7 +81,7 @@ def show(
 
     Exit codes: 66 there is no such dead letter, 69 the broker does not answer.
     """
-    letters = _read(_selection([letter_id], settled=True))
+    letters = _read(replace(selected([letter_id]), settled=True))
     if not letters:
         raise stop(f"there is no dead letter {letter_id}", EX_NOINPUT)
     whole = told_whole(letters[0])
@@ -131,16 +105,11 @@ def show(
 
 
 @dlt.command()
+@choosing
 def replay(
-    ids: Ids = None,
+    selection: Selection,
     *,
-    group: Group = None,
-    source: Source = None,
-    cause: Cause = "",
-    request: Request = "",
-    since: Since = None,
-    until: Until = None,
-    everything: Annotated[bool, typer.Option("--all", help="every one that is open")] = False,
+    everything: All = False,
     again: Annotated[
         bool, typer.Option("--again", help="also those that were dealt with before")
     ] = False,
@@ -157,17 +126,7 @@ def replay(
     Exit codes: 1 some cannot be replayed, 2 nothing was chosen, 66 none was found, 69 the broker
     does not answer (what is marked as replayed is done; replay the rest again).
     """
-    selection = _selection(
-        ids,
-        group=group,
-        source=source,
-        cause=cause,
-        request=request,
-        since=since,
-        until=until,
-        settled=again,
-    )
-    letters = _chosen(selection, everything)
+    letters = _chosen(replace(selection, settled=again), everything)
     operator = _operator(by, reason)
     replays, refused = plan(letters, operator)
     if not dry_run:
@@ -179,29 +138,20 @@ def replay(
 
 
 @dlt.command()
+@choosing
 def discard(
-    ids: Ids = None,
+    selection: Selection,
     *,
     reason: Annotated[str, typer.Option(help="why nothing is to be done", show_default=False)],
-    group: Group = None,
-    source: Source = None,
-    cause: Cause = "",
-    request: Request = "",
-    since: Since = None,
-    until: Until = None,
-    everything: Annotated[bool, typer.Option("--all", help="every one that is open")] = False,
+    everything: All = False,
     by: By = "",
+    as_json: Json = False,
 ) -> None:
     """Mark them as dealt with and do nothing. A held request stays held (`tongban request fail`).
 
     Exit codes: 2 nothing was chosen, 66 none was found, 69 the broker does not answer.
     """
-    letters = _chosen(
-        _selection(
-            ids, group=group, source=source, cause=cause, request=request, since=since, until=until
-        ),
-        everything,
-    )
+    letters = _chosen(selection, everything)
     operator = _operator(by, reason)
 
     async def work() -> None:
@@ -209,53 +159,26 @@ def discard(
             await settle(producer, letters, Settlement.DISCARDED, operator)
 
     run(work())
-    print(f"{len(letters)} discarded")
+    if as_json:
+        print(json.dumps([{"id": letter.id, "discarded": True} for letter in letters]))
+    else:
+        print(f"{len(letters)} discarded")
 
 
 def _chosen(selection: Selection, everything: bool) -> list[DeadLetter]:
     if not selection.narrows and not everything:
         raise typer.BadParameter("say which: by ID, --group, --source, --cause, ..., or --all")
     letters = _read(selection)
-    if missing := set(selection.ids) - {letter.id for letter in letters}:
-        state = "" if selection.settled else " that is open (see `dlt list --all`)"
-        raise stop(f"there is no dead letter {', '.join(sorted(missing))}{state}", EX_NOINPUT)
-    if not letters:
-        raise stop("no dead letter is so", EX_NOINPUT)
-    return letters
-
-
-def _selection(
-    ids: list[str] | None,
-    *,
-    group: list[str] | None = None,
-    source: list[str] | None = None,
-    cause: str = "",
-    request: str = "",
-    since: str | None = None,
-    until: str | None = None,
-    settled: bool = False,
-) -> Selection:
-    now = datetime.now(CHINA)
-    try:
-        for text in ids or ():
-            place_of(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    if unknown := set(group or ()) - set(known_groups()):
-        raise typer.BadParameter(
-            f"no consumer group {', '.join(sorted(unknown))}. "
-            f"There are: {', '.join(known_groups())}"
-        )
-    return Selection(
-        ids=ids or (),
-        groups=group or (),
-        sources=source or (),
-        cause=cause,
-        request=request,
-        since=moment(since, now=now) if since else None,
-        until=moment(until, now=now) if until else None,
-        settled=settled,
+    state, hint = (
+        ("", "") if selection.settled else ("open ", "; `dlt list --all` shows the others")
     )
+    which = described(selection)
+    if missing := sorted(set(selection.ids) - {letter.id for letter in letters}):
+        said = f"there is no {state}dead letter {', '.join(missing)} {which}".rstrip()
+        raise stop(said + hint, EX_NOINPUT)
+    if not letters:
+        raise stop(f"there is no {state}dead letter {which}".rstrip() + hint, EX_NOINPUT)
+    return letters
 
 
 def _read(selection: Selection) -> list[DeadLetter]:

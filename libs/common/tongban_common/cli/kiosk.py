@@ -30,13 +30,8 @@ from tongban_common.enrolment.kiosks import KioskKey, KioskRecord, enrolled, rev
 from tongban_common.enrolment.trading import Grant, TokenRefused, trade
 from tongban_common.settings import CommonSettings, load
 
-kiosk = typer.Typer(cls=Commands, help="The kiosks that may knock.", no_args_is_help=True)
+kiosk = typer.Typer(cls=Commands, no_args_is_help=True)
 _KioskId = Annotated[str, typer.Argument(metavar="KIOSK_ID")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the noun."""
-    app.add_typer(kiosk, name="kiosk")
 
 
 @kiosk.command()

@@ -1,33 +1,40 @@
 """`tongban`: operators' commands, and those that an installed distribution adds.
 
 A distribution adds commands by an entry point of the group `tongban.commands`: a function that
-takes the typer application. So production code never imports the devstack, and `tongban up` is
-there where the devstack is installed.
+takes the typer application, best with `add_later`, in a module that imports little. So production
+code never imports the devstack, and `tongban up` is there where the devstack is installed.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from importlib.metadata import entry_points
 
-import structlog
 import typer
 
-from tongban_common.cli import (
-    assistant,
-    catalogue,
-    dead_letters,
-    kiosk,
-    provinces,
-    requests,
-    topics,
+from tongban_common.cli.group import Commands, add_later
+
+_HERE = "tongban_common.cli"
+_COMMANDS = (
+    ("topics", f"{_HERE}.topics:topics", "The topics of the registry."),
+    ("catalogue", f"{_HERE}.catalogue:catalogue", "The items on offer."),
+    ("kiosk", f"{_HERE}.kiosk:kiosk", "The kiosks that may knock."),
+    ("assistant", f"{_HERE}.assistant:assistant", "Lobby managers who may sign in."),
+    ("province", f"{_HERE}.provinces:province", "The provinces' connectors."),
+    ("dlt", f"{_HERE}.dead_letters:dlt", "Dead letters."),
+    ("trace", f"{_HERE}.requests:trace_", "Everything about one request, in order."),
+    ("request", f"{_HERE}.requests:request", "Single requests."),
 )
-from tongban_common.cli.group import Commands
 
 
-def application() -> typer.Typer:
-    """The command line with all that is installed."""
+def _nothing() -> None:
+    pass
+
+
+def application(before: Callable[[], None] = _nothing) -> typer.Typer:
+    """The command line with all that is installed; `before` is called once a command is."""
     app = typer.Typer(
         name="tongban",
         cls=Commands,
@@ -35,25 +42,26 @@ def application() -> typer.Typer:
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         add_completion=False,
+        callback=before,
     )
-    topics.register(app)
-    catalogue.register(app)
-    kiosk.register(app)
-    assistant.register(app)
-    provinces.register(app)
-    dead_letters.register(app)
-    requests.register(app)
+    for name, target, told in _COMMANDS:
+        add_later(app, name, target, help=told)
     for entry_point in entry_points(group="tongban.commands"):
         entry_point.load()(app)
     return app
 
 
-def main() -> None:
-    """Run the command line. Exit code 2: a command or option that is not there."""
-    # What goes wrong is told in one line, by who asked; stdout is for answers.
+def _be_quiet() -> None:
+    """What goes wrong is told in one line, by who asked; stdout is for answers."""
+    import structlog  # noqa: PLC0415 - a quarter of a second that `--help` does not need
+
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    application()()
+
+
+def main() -> None:
+    """Run the command line. Exit code 2: a command or option that is not there."""
+    application(_be_quiet)()

@@ -31,22 +31,19 @@ from tongban_common.operators.provinces import ProvinceStanding, read_controls, 
 from tongban_common.settings import CommonSettings, load
 from tongban_common.topics import PROVINCES
 
-province = typer.Typer(cls=Commands, help="The provinces' connectors.", no_args_is_help=True)
+province = typer.Typer(cls=Commands, no_args_is_help=True)
 Codes = Annotated[
     list[str], typer.Argument(metavar="PROVINCE...", help="code (510000) or name (四川), or all")
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the noun."""
-    app.add_typer(province, name="province")
-
-
 @province.command("list")
 def list_(as_json: Json = False) -> None:
-    """Protocol, pause, what waits and what is dead of every province, as Kafka tells it.
+    """Protocol, circuit breaker, pause, what waits and what is dead of every province.
 
-    Exit code 69: the broker that TONGBAN_KAFKA names does not answer.
+    As Kafka tells it: lag is what is not committed as done; circuit and waiting are what the
+    connectors told within the last 75 s, empty where none did. Exit code 69: the broker that
+    TONGBAN_KAFKA names does not answer.
     """
     settings = load(CommonSettings)
     known = _known()
@@ -56,11 +53,17 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps([_told(one, known, now) for one in found], ensure_ascii=False))
         return
-    table = Table("province", "", "protocol", "lag", "dead letters", "paused")
+    table = Table(
+        "province", "", "protocol", "circuit", "why it waits", "lag", "waiting", "dead letters",
+        "paused",
+    )  # fmt: skip
     for one in found:
         told = _told(one, known, now)
-        numbers = (str(one.lag), str(one.dead_letters))
-        table.add_row(one.province, told["name"], told["protocol"], *numbers, _pause(told))
+        numbers = (str(one.lag), str(told["waiting"]), str(one.dead_letters))
+        table.add_row(
+            one.province, told["name"], told["protocol"], told["circuit"] or "", _wait(one),
+            *numbers, _pause(told),
+        )  # fmt: skip
     tables().print(table)
 
 
@@ -165,12 +168,31 @@ def _told(one: ProvinceStanding, known: dict[str, Province], now: datetime) -> d
         "name": about.short if about else "",
         "protocol": about.gateway.protocol if about else "",
         "paused": control is not None and control.pauses(now),
+        "circuit": one.worst.circuit if one.worst else None,
+        "waiting": sum(state.waiting for state in one.connectors),
+        "connectors": [
+            state.model_dump(mode="json", exclude={"province"}) for state in one.connectors
+        ],
         "lag": one.lag,
         "dead_letters": one.dead_letters,
     }
     if control is not None and told["paused"]:
         told |= control.model_dump(mode="json", include={"reason", "by", "since", "until"})
     return told
+
+
+def _wait(one: ProvinceStanding) -> str:
+    """What its worst connector waits for; a pause stands beside it."""
+    state = one.worst
+    if state is None or state.cause in (None, "paused"):
+        return ""
+    end = f", until {_short(state.until)}" if state.until else ""
+    others = f" ({state.instance})" if len(one.connectors) > 1 else ""
+    return f"{state.cause} since {_short(state.since)}{end}{others}"
+
+
+def _short(moment: datetime) -> str:
+    return moment.isoformat()[:19]
 
 
 def _pause(told: dict[str, Any]) -> str:

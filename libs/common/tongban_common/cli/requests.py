@@ -26,15 +26,9 @@ from tongban_common.operators.settling import send_all, settle
 from tongban_common.operators.trace import Trace, trace
 from tongban_common.settings import CommonSettings, load
 
-request = typer.Typer(cls=Commands, help="Single requests.", no_args_is_help=True)
+request = typer.Typer(cls=Commands, no_args_is_help=True)
 RequestId = Annotated[str, typer.Argument(metavar="REQUEST_ID", show_default=False)]
 _DELIVERY_S = 20.0
-
-
-def register(app: typer.Typer) -> None:
-    """Add the noun, and the verb that needs none."""
-    app.command("trace")(trace_)
-    app.add_typer(request, name="request")
 
 
 def trace_(request_id: RequestId, as_json: Json = False) -> None:
@@ -72,12 +66,13 @@ def resume(
     request_id: RequestId,
     reason: Annotated[str, typer.Option(help="in Chinese: applicants read it")] = RESUMED,
     by: By = "",
+    as_json: Json = False,
 ) -> None:
     """Let a held request go on: its router asks again for what is still open.
 
     Exit codes: 1 it is not held, 2 no request id, 66 nothing is known of it, 69 no broker.
     """
-    _decide(request_id, "resume", reason, by)
+    _decide(request_id, "resume", reason=reason, by=by, as_json=as_json)
 
 
 @request.command()
@@ -85,16 +80,19 @@ def fail(
     request_id: RequestId,
     reason: Annotated[str, typer.Option(help="in Chinese: applicants read it", show_default=False)],
     by: By = "",
+    as_json: Json = False,
 ) -> None:
     """End a held request as failed: at once if its connector has given it up, else as soon as its
     province has let go of it; what the province has completed is completed.
 
     Exit codes: 1 it is not held, 2 no request id, 66 nothing is known of it, 69 no broker.
     """
-    _decide(request_id, "fail", reason, by)
+    _decide(request_id, "fail", reason=reason, by=by, as_json=as_json)
 
 
-def _decide(request_id: str, what: Literal["resume", "fail"], reason: str, by: str) -> None:
+def _decide(
+    request_id: str, what: Literal["resume", "fail"], *, reason: str, by: str, as_json: bool
+) -> None:
     newest = _trace(request_id, whole=False).newest
     if newest is None or newest.status is not Status.HELD:
         status = newest.status if newest else Status.SUBMITTED
@@ -103,7 +101,7 @@ def _decide(request_id: str, what: Literal["resume", "fail"], reason: str, by: s
     operator = Operator(by=by or login_name(), at=settings.clock.now(), reason=reason)
     settlement = Settlement.REPLAYED if what == "resume" else Settlement.FAILED
 
-    async def work() -> int:
+    async def work() -> list[str]:
         async with (
             Snapshot(settings.kafka) as snapshot,
             EventProducer(
@@ -120,11 +118,14 @@ def _decide(request_id: str, what: Literal["resume", "fail"], reason: str, by: s
             name = str(uuid.uuid4())
             await send_all(producer, [decision(request_id, what, operator, name)])
             await settle(producer, letters, settlement, operator)
-            return len(letters)
+            return [letter.id for letter in letters]
 
-    count = run(work())
+    settled = run(work())
+    if as_json:
+        print(json.dumps({"request_id": request_id, "decision": what, "settled": settled}))
+        return
     verb = "goes on" if what == "resume" else "is being ended"
-    print(f"{request_id} {verb}; {count} dead letters are settled by it")
+    print(f"{request_id} {verb}; settled by it: {', '.join(settled) or 'no dead letter'}")
 
 
 def _trace(request_id: str, *, whole: bool) -> Trace:

@@ -18,14 +18,9 @@ from tongban_common.kafka import PartitionMismatch, apply_topics
 from tongban_common.settings import CommonSettings, load
 from tongban_common.topics import TOPICS
 
-topics = typer.Typer(cls=Commands, help="The topics of the registry.", no_args_is_help=True)
+topics = typer.Typer(cls=Commands, no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
 _DAY_MS = 86_400_000
-
-
-def register(app: typer.Typer) -> None:
-    """Add the noun."""
-    app.add_typer(topics, name="topics")
 
 
 @topics.command("list")

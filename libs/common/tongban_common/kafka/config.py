@@ -75,6 +75,11 @@ class WorkerConfig:
         drain_timeout: what handlers in flight get when partitions are given up or on stop.
         session_timeout: after so long without a heartbeat the coordinator gives the partitions of
             this member to others.
+        fetch_wait: how long the broker may wait for records before it answers a fetch, and so how
+            often the loop turns at least.
+        fetch_min_bytes: how much the broker waits for meanwhile. A worker that nobody waits for
+            should let it wait for many: every answer costs this process and the broker the same,
+            with one record or with a hundred.
         handler_timeout: a handler is cancelled after it and retried; None leaves it to the handler.
         transient_errors: exception types, besides `Retry` and Kafka's own, that are retried for
             ever (a store that is down, for instance).
@@ -96,6 +101,7 @@ class WorkerConfig:
     heartbeat_interval: float = 3.0
     stuck_after: float = 60.0
     fetch_wait: float = 0.5
+    fetch_min_bytes: int = 1
     partition_fetch_bytes: int = 1024 * 1024
     handler_timeout: float | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)

@@ -80,6 +80,7 @@ def make_consumer(config: WorkerConfig) -> Any:
         heartbeat_interval_ms=round(config.heartbeat_interval * 1000),
         rebalance_timeout_ms=round(rebalance * 1000),
         fetch_max_wait_ms=round(config.fetch_wait * 1000),
+        fetch_min_bytes=config.fetch_min_bytes,
         max_partition_fetch_bytes=config.partition_fetch_bytes,
         # A JoinGroup is answered when the others have drained, too.
         request_timeout_ms=round((rebalance + 5.0) * 1000),

@@ -41,7 +41,6 @@ class Reader:
             "request_timeout_ms": 10_000,
             **(client or {}),
         }
-        self._lag = 0
 
     async def run(self) -> None:
         """Read until cancelled. Kafka's being away is waited out."""
@@ -78,17 +77,8 @@ class Reader:
         fetched = await consumer.getmany(timeout_ms=500, max_records=1000)
         for tp, raws in fetched.items():
             self._records(tp, raws)
-        lag = 0
-        for tp in consumer.assignment():
-            lag += max(0, (consumer.highwater(tp) or 0) - await consumer.position(tp))
-        self._lag = lag
         await self._turned(consumer)
         await asyncio.sleep(0)
-
-    @property
-    def lag(self) -> int:
-        """Records on the topics that were not read yet, as of the last turn."""
-        return self._lag
 
     async def _opened(self, consumer: Any) -> None:
         """A connection was made; positions are to be set here."""

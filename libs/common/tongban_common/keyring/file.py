@@ -39,7 +39,7 @@ def change(path: Path, make: Callable[[Ring], Ring]) -> Ring:
         OSError, RingError
     """
     with _locked(path):
-        ring = make(Ring.parse(path.read_text()))
+        ring = make(Ring.parse(path.read_bytes()))
         write(path, ring)
     return ring
 

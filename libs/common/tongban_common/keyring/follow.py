@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from prometheus_client import Counter, Gauge
 from tongban_common.envelope import KeyRing
 from tongban_common.keyring.file import Mark, mark_of
 from tongban_common.keyring.ring import Ring, RingError
+from tongban_common.settings import EX_CONFIG, CommonSettings
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +80,21 @@ class KeyRingFile:
         log.info("keyring_changed", keys=sorted(ring.keys), destroyed=sorted(ring.destroyed))
 
 
+def key_ring(settings: CommonSettings) -> KeyRingFile:
+    """The ring to begin with, or the end of the process with EX_CONFIG and a line that says why:
+    one that cannot seal or open has nothing to do, and starting again would not mend it."""
+    given = settings.keyring.get_secret_value()
+    try:
+        return KeyRingFile(given)
+    except OSError as error:
+        told = f"{error.strerror or type(error).__name__}: {error.filename}"
+    except RingError as error:
+        told = f"{given[1:]}: {error}" if given.startswith("@") else str(error)
+    print(f"TONGBAN_KEYRING: {told}", file=sys.stderr)
+    sys.exit(EX_CONFIG)
+
+
 def _read(path: Path) -> tuple[Mark, Ring]:
     # The mark first: a change in between is then seen once more, and never missed.
     mark = mark_of(path)
-    return mark, Ring.parse(path.read_text())
+    return mark, Ring.parse(path.read_bytes())

@@ -49,7 +49,7 @@ class Ring:
             raise RingError("no key of the key ring is ever active")
 
     @classmethod
-    def parse(cls, text: str) -> Ring:
+    def parse(cls, text: str | bytes) -> Ring:
         """Read either form.
 
         Raises:

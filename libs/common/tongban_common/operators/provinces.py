@@ -1,11 +1,9 @@
-"""How the provinces stand, as Kafka tells it: pauses, what waits, what is dead.
-
-A breaker is a matter of one connector process, so it is not seen from here: its metrics are.
-"""
+"""How the provinces stand, as Kafka tells it: pauses, breakers, what waits, what is dead."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from tongban_common import topics
+from tongban_common.control.connectors import HEARD_S, CircuitState, ConnectorState
 from tongban_common.control.provinces import ProvinceControl
 from tongban_common.kafka.errors import KafkaUnavailable
 from tongban_common.kafka.producer import EventProducer
@@ -34,6 +33,17 @@ class ProvinceStanding:
     """Records of its topic that are not committed as done: waiting, under way or unread."""
     dead_letters: int
     """Those that nobody has dealt with."""
+    connectors: tuple[ConnectorState, ...] = ()
+    """What each process that speaks to it told last; none: none was heard of of late."""
+
+    @property
+    def worst(self) -> ConnectorState | None:
+        """The one with the most trouble."""
+        return max(self.connectors, key=_trouble, default=None)
+
+
+def _trouble(state: ConnectorState) -> tuple[int, bool, int]:
+    return list(CircuitState).index(state.circuit), state.cause is not None, state.waiting
 
 
 async def standings(bootstrap: str, provinces: Iterable[str]) -> list[ProvinceStanding]:
@@ -45,6 +55,7 @@ async def standings(bootstrap: str, provinces: Iterable[str]) -> list[ProvinceSt
     codes = list(provinces)
     async with Snapshot(bootstrap) as snapshot:
         controls = await read_controls(snapshot)
+        connectors = await read_connectors(snapshot)
         committed = await _committed(bootstrap, codes)
         calls = await snapshot.partitions(map(topics.province_requests, codes))
         letters = await snapshot.partitions(
@@ -70,6 +81,7 @@ async def standings(bootstrap: str, provinces: Iterable[str]) -> list[ProvinceSt
             controls.get(code),
             lags.get(topics.province_requests(code), 0),
             max(0, dead.get(topics.dead_letter(topics.connector_group(code)), 0)),
+            tuple(state for state in connectors if state.province == code),
         )
         for code in codes
     ]
@@ -78,6 +90,18 @@ async def standings(bootstrap: str, provinces: Iterable[str]) -> list[ProvinceSt
 async def read_controls(snapshot: Snapshot) -> dict[str, ProvinceControl]:
     """What operators said of provinces, by code."""
     return await snapshot.newest(topics.CONTROL_PROVINCES, ProvinceControl.from_record)
+
+
+async def read_connectors(snapshot: Snapshot) -> list[ConnectorState]:
+    """What connector processes told of late, the newest of each."""
+    since = round((time.time() - HEARD_S) * 1000)
+    found: dict[str, ConnectorState] = {}
+    places = await snapshot.partitions([topics.CONNECTORS_STATE])
+    async for record in snapshot.read(places, since_ms=since):
+        with suppress(ValueError):
+            state = ConnectorState.from_record(record.value or b"")
+            found[state.key] = state
+    return [state for _, state in sorted(found.items())]
 
 
 async def say(bootstrap: str, controls: Iterable[ProvinceControl]) -> None:

@@ -19,13 +19,11 @@ from tongban_devstack.gateways.desk import Code, Desk, Reply, Submission
 from tongban_devstack.gateways.papers import Paper
 from tongban_devstack.outside.mishaps import Broken
 from tongban_devstack.outside.process import Cut, cut
-from tongban_router.connectors.nonces import NonceMemory
+from tongban_router.connectors.senders import Sender
 from tongban_router.connectors.signing import (
-    H_NONCE,
     SignatureError,
     province_token,
     sign_response,
-    verify_request,
 )
 
 CALLS = Counter(
@@ -119,8 +117,7 @@ class RestFrontEnd:
 
     def __init__(self, desks: Mapping[str, Desk], secret: str) -> None:
         self._desks = desks
-        self._tokens = {code: province_token(secret, code) for code in desks}
-        self._nonces = {code: NonceMemory() for code in desks}
+        self._senders = {code: Sender(province_token(secret, code)) for code in desks}
 
     def routes(self) -> list[web.RouteDef]:
         """To be added to the process's application."""
@@ -159,7 +156,7 @@ class RestFrontEnd:
             desk = self._desks[province]
             try:
                 desk.connect()
-                status, body, headers = await self._answer(desk, name, request, call)
+                nonce, (status, body, headers) = await self._answer(desk, name, request, call)
             except Cut:
                 CALLS.labels(province, name, "cut").inc()
                 return cut(request)
@@ -167,56 +164,49 @@ class RestFrontEnd:
                 CALLS.labels(province, name, "broken").inc()
                 return _broken_answer(broken.status)
             CALLS.labels(province, name, str(status)).inc()
-            return self._signed(province, request, status, body, headers)
+            return self._written(province, nonce, status, body, headers)
 
         return handle
 
-    async def _answer(self, desk: Desk, name: str, request: web.Request, call: _Call) -> HttpAnswer:
+    async def _answer(
+        self, desk: Desk, name: str, request: web.Request, call: _Call
+    ) -> tuple[str | None, HttpAnswer]:
+        """The answer, and the nonce to sign it with: None where the message was not recognised."""
+        sender, nonce = self._senders[desk.province.code], None
         try:
             body = await request.read()
-            self._authenticate(desk.province.code, request, body)
+            nonce = sender.recognised(request, body)
+            sender.take(nonce)
             reply = await call(desk, request, body)
         except _Refused as refused:
-            return refused.answer
-        except web.HTTPRequestEntityTooLarge:
-            return 413, {"code": "too_large", "message": f"请求体超过{BODY_LIMIT}字节"}, {}
-        if isinstance(reply, Paper):
-            return 200, reply.pdf, {}
-        return self._render(name, await _with_documents(desk, reply))
-
-    def _authenticate(self, province: str, request: web.Request, body: bytes) -> None:
-        now = time.time()
-        try:
-            stamp = verify_request(
-                self._tokens[province],
-                request.headers,
-                method=request.method,
-                target=request.raw_path,
-                body=body,
-                now=now,
-            )
-            self._nonces[province].take(stamp.nonce, now)
+            return nonce, refused.answer
         except SignatureError as error:
-            raise _Refused(401, error.code, f"签名校验未通过: {error}") from error
+            said = {"code": error.code, "message": f"签名校验未通过: {error}"}
+            return nonce, (401, said, {})
+        except web.HTTPRequestEntityTooLarge:
+            said = {"code": "too_large", "message": f"请求体超过{BODY_LIMIT}字节"}
+            return None, (413, said, {})
+        if isinstance(reply, Paper):
+            return nonce, (200, reply.pdf, {})
+        return nonce, self._render(name, await with_documents(desk, reply))
 
-    def _signed(
+    def _written(
         self,
         province: str,
-        request: web.Request,
+        nonce: str | None,
         status: int,
         body: dict[str, Any] | bytes,
         headers: dict[str, str],
     ) -> web.Response:
         pdf = isinstance(body, bytes)
         content = body if isinstance(body, bytes) else orjson.dumps(body)
-        nonce = request.headers.get(H_NONCE, "")
-        signature = sign_response(
-            self._tokens[province],
+        signature = {} if nonce is None else sign_response(
+            self._senders[province].token,
             status=status,
             body=content,
             timestamp=int(time.time()),
-            nonce=nonce if nonce.isascii() else "",  # such a one has been refused
-        )
+            nonce=nonce,
+        )  # fmt: skip
         return web.Response(
             status=status,
             body=content,
@@ -226,7 +216,7 @@ class RestFrontEnd:
         )
 
 
-async def _with_documents(desk: Desk, reply: Reply) -> Reply:
+async def with_documents(desk: Desk, reply: Reply) -> Reply:
     """The reply, and what documents there are of an application that is completed."""
     known = reply.application
     if known is None or known["state"] != "completed":

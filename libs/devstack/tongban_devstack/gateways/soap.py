@@ -15,8 +15,8 @@ from aiohttp import web
 from lxml import etree
 
 from tongban_devstack.gateways.desk import Code, Desk, Reply, Submission
-from tongban_devstack.gateways.rest import BODY_LIMIT, CALLS, MESSAGES
-from tongban_devstack.gateways.soap_answers import Answer, answered, fault, knows
+from tongban_devstack.gateways.rest import BODY_LIMIT, CALLS, MESSAGES, with_documents
+from tongban_devstack.gateways.soap_answers import Answer, answered, fault, handed_out, knows
 from tongban_devstack.outside.mishaps import Broken
 from tongban_devstack.outside.process import Cut, cut
 from tongban_router.connectors.nonces import NonceMemory
@@ -33,7 +33,9 @@ from tongban_router.connectors.soap_envelope import (
 )
 from tongban_router.connectors.soap_signature import check_username_token, verify
 
-_Call = Callable[[Desk, Element], Awaitable[Reply]]
+_Call = Callable[[Desk, Element], Awaitable[Reply | Answer]]
+PIECE = 512 * 1024
+"""Bytes of a document in one answer, as the WSDL has it."""
 _P = {"p": PROVINCE}
 
 
@@ -117,13 +119,13 @@ class SoapFrontEnd:
         operation = etree.QName(envelope.content).localname
         try:
             self._nonces[desk.province.code].take(nonce, stamp)
-            reply = await self._operation(envelope)(desk, envelope.content)
+            said = await self._operation(envelope)(desk, envelope.content)
         except SignatureError as error:
             answer = fault(error.code, f"签名校验未通过: {error}")
         except _Refused as refused:
             answer = fault(refused.code, refused.message)
         else:
-            answer = _as_soap(operation, reply)
+            answer = said if isinstance(said, Answer) else await _as_soap(desk, operation, said)
         return answer.signed(token, relates_to=envelope.text(WSA, "MessageID"), confirms=signature)
 
     def _operation(self, envelope: Envelope) -> _Call:
@@ -170,11 +172,22 @@ async def _withdraw(desk: Desk, content: Element) -> Reply:
     return await desk.withdraw(text("requestId"), int(text("actBefore")))
 
 
+async def _fetch(desk: Desk, content: Element) -> Reply | Answer:
+    text = _reader(content)
+    paper, offset = await desk.fetch(text("requestId"), text("name")), int(text("offset"))
+    if isinstance(paper, Reply):
+        return paper
+    if offset >= len(paper.pdf):
+        raise _Refused("bad_request", "FetchDocument/offset: 超出文件长度")
+    return handed_out("application/pdf", paper.pdf[offset : offset + PIECE])
+
+
 _OPERATIONS: dict[str, _Call] = {
     "Submit": _submit,
     "LookUp": _look_up,
     "Supplement": _supplement,
     "Withdraw": _withdraw,
+    "FetchDocument": _fetch,
 }
 
 
@@ -193,7 +206,8 @@ def _single_values(content: Element) -> dict[str, str]:
     }
 
 
-def _as_soap(operation: str, reply: Reply) -> Answer:
+async def _as_soap(desk: Desk, operation: str, bare: Reply) -> Answer:
+    reply = await with_documents(desk, bare)
     if reply.code is Code.OK:
         return answered(operation, knows(reply.application or {}))
     return fault(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 import uuid
 from collections.abc import Mapping
@@ -65,6 +66,13 @@ def answered(operation: str, application: Element) -> Answer:
     return Answer("ok", _P(name, application), f"{PROVINCE}/{name}", 200)
 
 
+def handed_out(media_type: str, piece: bytes) -> Answer:
+    """The response that has a piece of a document."""
+    name = "FetchDocumentResponse"
+    content = _P(name, _P.mediaType(media_type), _P.content(base64.b64encode(piece).decode()))
+    return Answer("ok", content, f"{PROVINCE}/{name}", 200)
+
+
 def fault(
     code: str,
     message: str,
@@ -99,6 +107,15 @@ def knows(application: Mapping[str, Any]) -> Element:
         said.append(_P.reason(application["reason"]))
     if "result" in application:
         said.append(_result(application["result"]))
+    for each in application.get("documents", ()):
+        said.append(
+            _P.document(
+                _P.name(each["name"]),
+                _P.title(each["title"]),
+                _P.sha256(each["sha256"]),
+                _P.size(str(each["size"])),
+            )
+        )
     return said
 
 

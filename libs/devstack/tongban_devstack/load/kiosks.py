@@ -46,6 +46,8 @@ class LoadResult:
     accepted_after: list[float] = field(default_factory=list)
     finished_after: dict[str, list[float]] = field(default_factory=dict)
     """Province code -> of its requests that reached a final state."""
+    ended_at: list[float] = field(default_factory=list)
+    """`time.monotonic()` of each final state, in order."""
     ended_as: Counter[str] = field(default_factory=Counter)
     unfinished: int = 0
 
@@ -143,7 +145,9 @@ class Load:
                 result.unfinished += 1
                 continue
             result.finished_after.setdefault(province, []).append(over[0] - due)
+            result.ended_at.append(over[0])
             result.ended_as[over[1]] += 1
+        result.ended_at.sort()
         return result
 
     async def _ends(

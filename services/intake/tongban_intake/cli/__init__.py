@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from tongban_intake.cli import keys
+from tongban_common.cli.group import add_later
 
 
 def register(app: typer.Typer) -> None:
     """Called by `tongban_common.cli.main` for the entry point group `tongban.commands`."""
-    keys.register(app)
+    add_later(app, "keys", "tongban_intake.cli.keys:keys", help="The keys that seal personal data.")
+    add_later(
+        app, "documents", "tongban_intake.cli.documents:documents", help="Documents in a file."
+    )

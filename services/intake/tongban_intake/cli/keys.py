@@ -21,7 +21,7 @@ from tongban_common.settings import CommonSettings, load
 from tongban_common.store import Store, StoreUnavailable
 from tongban_intake.readmodel.openness import open_under
 
-keys = typer.Typer(cls=Commands, help="The keys that seal personal data.", no_args_is_help=True)
+keys = typer.Typer(cls=Commands, no_args_is_help=True)
 _Json = Annotated[bool, typer.Option("--json", help="for programs")]
 _File = Annotated[
     Path | None, typer.Option("--file", help="the key ring; else the @FILE of TONGBAN_KEYRING")
@@ -29,11 +29,6 @@ _File = Annotated[
 _SHOWN = 5
 SETTLE_S = 3600.0
 """After a key's replacement, until every request sealed under it is in the read model."""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the noun."""
-    app.add_typer(keys, name="keys")
 
 
 @keys.command("list")
@@ -187,7 +182,7 @@ def _try(work: Any) -> Any:
 
 
 def _read(path: Path) -> Ring:
-    ring: Ring = _try(lambda: Ring.parse(path.read_text()))
+    ring: Ring = _try(lambda: Ring.parse(path.read_bytes()))
     return ring
 
 

@@ -46,4 +46,6 @@ class Direct:
         except Exception:
             await Problem(Kind.INTERNAL).response(language_of(request))(scope, receive, send)
             raise
-        await response(scope, receive, send)
+        head = {"type": "http.response.start", "status": response.status_code}
+        await send({**head, "headers": response.raw_headers})
+        await send({"type": "http.response.body", "body": response.body})

@@ -71,6 +71,7 @@ def make_server(
         "log_config": None,
         "access_log": False,
         "server_header": False,
+        "proxy_headers": False,  # `app` reads them where somebody asks
         "limit_concurrency": max_connections,
         "timeout_keep_alive": 30,
         "timeout_graceful_shutdown": max(1, round(drain_seconds)),

@@ -50,8 +50,12 @@ class HttpMetrics:
         )
         # Looking a label set up takes longer than counting.
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self.in_flight = Gauge(
-            "tongban_intake_http_in_flight", "Requests being answered", registry=registry
+        self.in_flight = 0
+        watch(
+            "tongban_intake_http_in_flight",
+            "Requests being answered",
+            lambda: self.in_flight,
+            registry,
         )
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -116,7 +120,7 @@ class Edge:
             async with asyncio.timeout(self._send_seconds):
                 await send(message)
 
-        self._metrics.in_flight.inc()
+        self._metrics.in_flight += 1
         try:
             await self._app(scope, receive, watched)
         except Exception as error:
@@ -124,7 +128,7 @@ class Edge:
             # a person sent, so that its kind and place are all that is told of it.
             log.error("request_failed", **kind_and_place(error))
         finally:
-            self._metrics.in_flight.dec()
+            self._metrics.in_flight -= 1
             path = getattr(scope.get("route"), "path", _UNROUTED)
             self._metrics.observe(scope["method"], path, status, time.perf_counter() - began)
 

@@ -110,6 +110,10 @@ def readmodel_worker(
             group=topics.READMODEL_GROUP,
             instance=instance,
             concurrency=2,
+            # Whoever watches a request is told by `live`; here what happens to one request within
+            # a moment becomes one write of its document.
+            fetch_wait=0.1,
+            fetch_min_bytes=256 * 1024,
             max_in_flight=4000,
             drain_timeout=drain_seconds,
             transient_errors=(StoreUnavailable,),

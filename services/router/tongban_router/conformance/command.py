@@ -18,11 +18,6 @@ _PROVINCE_IN_URL = re.compile(r"/([1-6][0-9]0000)(?:/|$)")
 _URL = re.compile(r"https?://[^/\s?#]+[^\s?#]*")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command (entry point group `tongban.commands`)."""
-    app.command()(conformance)
-
-
 def conformance(  # noqa: PLR0917 - typer makes options of them
     url: Annotated[
         str, typer.Argument(help="the gateway's, as catalogue/provinces.yaml would have it")

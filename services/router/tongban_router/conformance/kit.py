@@ -19,6 +19,7 @@ from tongban_router.conformance.verdicts import CleanUp, DoesNotHold
 from tongban_router.connectors.gateway import (
     Answer,
     Down,
+    Gateway,
     GatewayState,
     Later,
     Refused,
@@ -40,12 +41,14 @@ class NoAnswer(Exception):
 
 
 class Kit:
-    """One run's belongings. `run` is what its request ids begin with."""
+    """One run's belongings. `gateway` is the connector's own class for the one that is examined,
+    `run` is what its request ids begin with."""
 
     def __init__(
         self,
         options: Options,
         dialect: Dialect,
+        gateway: Gateway,
         session: aiohttp.ClientSession,
         listener: Listener,
     ) -> None:
@@ -54,9 +57,7 @@ class Kit:
         self.listener = listener
         self.times = Times()
         pace = _pace(options.rate_per_s)
-        self.gateway = PatientGateway(
-            dialect.gateway(session, options.patience_s), self.times, pace
-        )
+        self.gateway = PatientGateway(gateway, self.times, pace)
         self.run = f"{PREFIX}{datetime.now(UTC):%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
         self.first = ""
         """The request id of the first application that was taken in (`submit`)."""

@@ -7,7 +7,6 @@ nothing on Kafka.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -18,15 +17,9 @@ from pydantic import ValidationError
 from yarl import URL
 
 from tongban_router.conformance.options import Options
-from tongban_router.connectors.callbacks import BODY_LIMIT, Callback, callback_url
-from tongban_router.connectors.nonces import NonceMemory
-from tongban_router.connectors.signing import (
-    H_NONCE,
-    SignatureError,
-    province_token,
-    sign_response,
-    verify_request,
-)
+from tongban_router.connectors.callbacks import BODY_LIMIT, Callback, answer, callback_url
+from tongban_router.connectors.senders import Sender
+from tongban_router.connectors.signing import SignatureError, province_token
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -52,9 +45,7 @@ class Listener:
     def __init__(self, province: str, secret: str) -> None:
         self.url: str | None = None
         self.strange: list[str] = []
-        self._province = province
-        self._token = province_token(secret, province)
-        self._nonces = NonceMemory()
+        self._sender = Sender(province_token(secret, province), paasid=province)
         self._heard: dict[str, list[Heard]] = {}
         self._to_fail: set[str] = set()
         self._news = asyncio.Condition()
@@ -79,11 +70,16 @@ class Listener:
     async def _handle(self, request: web.Request) -> web.Response:
         body = await request.read()
         try:
-            callback = self._believed(request, body)
-        except (SignatureError, ValidationError, orjson.JSONDecodeError) as error:
-            why = error if isinstance(error, SignatureError) else "the body is not as agreed"
-            self.strange.append(str(why))
-            return self._answer(request, 401 if isinstance(error, SignatureError) else 400)
+            nonce = self._sender.recognised(request, body)
+            self._sender.take(nonce)
+        except SignatureError as error:
+            self.strange.append(str(error))
+            return answer(401, error.code)
+        try:
+            callback = Callback.model_validate_json(body)
+        except ValidationError:
+            self.strange.append("the body is not as agreed")
+            return answer(400, "bad_request", self._sender.token, nonce)
         failing = callback.request_id in self._to_fail
         self._to_fail.discard(callback.request_id)
         status = 500 if failing else 200
@@ -93,35 +89,8 @@ class Listener:
                 Heard(callback.notice_id, callback.request_id, receipt, status)
             )
             self._news.notify_all()
-        return self._answer(request, status)
-
-    def _believed(self, request: web.Request, body: bytes) -> Callback:
-        now = time.time()
-        stamp = verify_request(
-            self._token,
-            request.headers,
-            method=request.method,
-            target=request.raw_path,
-            body=body,
-            now=now,
-            paasid=self._province,
-        )
-        self._nonces.take(stamp.nonce, now)
-        return Callback.model_validate_json(body)
-
-    def _answer(self, request: web.Request, status: int) -> web.Response:
-        content = orjson.dumps({"code": "ok" if status == 200 else "try_again"})
-        nonce = request.headers.get(H_NONCE, "")
-        headers = sign_response(
-            self._token,
-            status=status,
-            body=content,
-            timestamp=int(time.time()),
-            nonce=nonce if nonce.isascii() else "",
-        )
-        return web.Response(
-            status=status, body=content, headers=headers, content_type="application/json"
-        )
+        code = "ok" if status == 200 else "try_again"
+        return answer(status, code, self._sender.token, nonce)
 
 
 @asynccontextmanager

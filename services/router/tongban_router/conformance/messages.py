@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-import aiohttp
 from yarl import URL
-
-from tongban_router.connectors.gateway import Gateway
 
 OWN_LIMIT = 256 * 1024
 """Bytes: what intake takes from a kiosk, so what a form can grow to."""
@@ -78,9 +75,6 @@ class NotBelieved(Exception):
 
 class Dialect(Protocol):
     """A protocol, as far as the kit speaks it beside the connector's class."""
-
-    def gateway(self, session: aiohttp.ClientSession, timeout_s: float) -> Gateway:
-        """The connector's own class for this gateway."""
 
     def submission(
         self,

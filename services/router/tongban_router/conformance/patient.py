@@ -78,28 +78,35 @@ class PatientGateway:
         known = await self._timed("look-up", lambda: self._gateway.look_up(request_id))
         return None if known is None or isinstance(known, Unknown) else _about(known, request_id)
 
-    async def fetch(self, request_id: str, document: OfferedDocument) -> bytes:
+    async def fetch(self, request_id: str, document: OfferedDocument, start: int) -> bytes:
         """See Gateway. Documents have a time-out of their own, so these times are not kept."""
-        async with self._pace:
-            return await self._gateway.fetch(request_id, document)
+        return await self._patient(
+            lambda: self._paced(lambda: self._gateway.fetch(request_id, document, start))
+        )
 
     async def _timed(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
+        return await self._patient(lambda: self._paced(lambda: self._once(name, call)))
+
+    async def _patient(self, call: Callable[[], Awaitable[T]]) -> T:
         for _ in range(MOST_WAITS):
             try:
-                return await self._once(name, call)
+                return await call()
             except Later as later:
                 if later.cause != "throttled" or later.after_s > LONGEST_WAIT_S:
                     raise
                 await asyncio.sleep(later.after_s)
-        return await self._once(name, call)
+        return await call()
+
+    async def _paced(self, call: Callable[[], Awaitable[T]]) -> T:
+        async with self._pace:
+            return await call()
 
     async def _once(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
-        async with self._pace:
-            began = time.monotonic()
-            try:
-                return await call()
-            finally:
-                self._times.add(name, time.monotonic() - began)
+        began = time.monotonic()
+        try:
+            return await call()
+        finally:
+            self._times.add(name, time.monotonic() - began)
 
 
 def _about(answer: Answer, request_id: str) -> Answer:

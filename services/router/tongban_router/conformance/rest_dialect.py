@@ -8,14 +8,10 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import aiohttp
 import orjson
 from yarl import URL
 
 from tongban_router.conformance.messages import Forgery, Message, NotBelieved, Reply, Said
-from tongban_router.connectors.gateway import Gateway
-from tongban_router.connectors.receipts import ReceiptGateway
-from tongban_router.connectors.rest import RestGateway
 from tongban_router.connectors.signing import (
     H_TIMESTAMP,
     WINDOW_SECONDS,
@@ -29,25 +25,14 @@ _APPLICATIONS = "/applications"
 
 
 class RestDialect:
-    """See Dialect."""
+    """See Dialect. A `callback_url` goes out with submissions."""
 
-    def __init__(self, base: str, *, province: str, secret: str, connect_timeout_s: float) -> None:
+    def __init__(
+        self, base: str, *, province: str, secret: str, callback_url: str | None = None
+    ) -> None:
         self._base = base.rstrip("/")
-        self._province = province
-        self._secret = secret
         self._token = province_token(secret, province)
-        self._connect_timeout_s = connect_timeout_s
-
-    def gateway(self, session: aiohttp.ClientSession, timeout_s: float) -> Gateway:
-        """See Dialect."""
-        return RestGateway(
-            session,
-            self._base,
-            province=self._province,
-            secret=self._secret,
-            connect_timeout_s=self._connect_timeout_s,
-            timeout_s=timeout_s,
-        )
+        self._callback = {} if callback_url is None else {"callback_url": callback_url}
 
     def submission(
         self,
@@ -78,7 +63,7 @@ class RestDialect:
         return self._message("GET", "/no-such-route", None)
 
     def _body(self, application: dict[str, Any], act_before: float) -> dict[str, Any]:
-        return {**application, "act_before": round(act_before * 1000)}
+        return {**application, "act_before": round(act_before * 1000), **self._callback}
 
     def _message(
         self,
@@ -138,40 +123,6 @@ class RestDialect:
             return None
         said = _object(reply.body) or {}
         return f"{reply.status} {said.get('code', 'without a code')}"
-
-
-class ReceiptDialect(RestDialect):
-    """Signed REST in which a submission is answered with a receipt; see Dialect."""
-
-    def __init__(
-        self,
-        base: str,
-        *,
-        province: str,
-        secret: str,
-        connect_timeout_s: float,
-        callback_url: str | None,
-    ) -> None:
-        super().__init__(
-            base, province=province, secret=secret, connect_timeout_s=connect_timeout_s
-        )
-        self._callback_url = callback_url
-
-    def gateway(self, session: aiohttp.ClientSession, timeout_s: float) -> Gateway:
-        """See Dialect."""
-        return ReceiptGateway(
-            session,
-            self._base,
-            province=self._province,
-            secret=self._secret,
-            connect_timeout_s=self._connect_timeout_s,
-            timeout_s=timeout_s,
-            callback_url=self._callback_url,
-        )
-
-    def _body(self, application: dict[str, Any], act_before: float) -> dict[str, Any]:
-        body = super()._body(application, act_before)
-        return body if self._callback_url is None else {**body, "callback_url": self._callback_url}
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

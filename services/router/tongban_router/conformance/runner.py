@@ -18,7 +18,16 @@ from tongban_router.conformance.verdicts import (
     Report,
     Verdict,
 )
-from tongban_router.connectors.gateway import Barred, Broken, Down, Later, Refused, Unclear
+from tongban_router.connectors.gateway import (
+    Barred,
+    Broken,
+    Down,
+    Later,
+    Refused,
+    Unclear,
+    Unrecognised,
+)
+from tongban_router.connectors.protocols import speaking
 from tongban_router.connectors.rest import session
 
 Progress = Callable[[str, int], None]
@@ -40,7 +49,17 @@ async def examine(
     """
     began = time.monotonic()
     async with listening(options) as listener, session() as shared:
-        kit = Kit(options, make_dialect(options, listener.url), shared, listener)
+        gateway = speaking(
+            options.protocol,
+            shared,
+            options.url,
+            callback_url=listener.url,
+            province=options.province,
+            secret=options.secret,
+            connect_timeout_s=options.connect_timeout_s,
+            timeout_s=options.patience_s,
+        )
+        kit = Kit(options, make_dialect(options, listener.url), gateway, shared, listener)
         await _reach(kit)
         verdicts: list[Verdict] = []
         try:
@@ -116,6 +135,7 @@ _WORDS: dict[type[Exception], str] = {  # those that are more special come first
     Barred: "it refuses us, and not the request",
     Down: "no connection",
     Broken: "an answer to disbelieve",
+    Unrecognised: "it does not take our messages for ours",
     Unclear: "unclear to a connector",
     Refused: "refused",
     NotBelieved: "an answer to disbelieve",

@@ -11,7 +11,6 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
 import zeep
 from lxml import etree
 from yarl import URL
@@ -20,14 +19,13 @@ from zeep.wsse.username import UsernameToken
 
 from tongban_router.conformance.messages import Forgery, Message, NotBelieved, Reply, Said
 from tongban_router.connectors import soap_words
-from tongban_router.connectors.gateway import Gateway
+from tongban_router.connectors.refusals import DISTRUST
 from tongban_router.connectors.signing import (
     PAASID,
     WINDOW_SECONDS,
     SignatureError,
     province_token,
 )
-from tongban_router.connectors.soap import SoapGateway
 from tongban_router.connectors.soap_envelope import (
     ENV,
     PROVINCE,
@@ -42,7 +40,7 @@ from tongban_router.connectors.soap_envelope import (
 )
 from tongban_router.connectors.soap_signature import check_answer, sign
 
-_DISTRUST = frozenset({"missing_header", "unknown_paasid", "stale", "replayed", "bad_signature"})
+_DISTRUST = DISTRUST | {"replayed"}
 _STANDARD = frozenset(
     {
         "FailedAuthentication",
@@ -58,28 +56,13 @@ _STANDARD = frozenset(
 class SoapDialect:
     """See Dialect."""
 
-    def __init__(
-        self, endpoint: str, *, province: str, secret: str, connect_timeout_s: float
-    ) -> None:
+    def __init__(self, endpoint: str, *, province: str, secret: str) -> None:
         self._endpoint = endpoint
         self._province = province
-        self._secret = secret
         self._token = province_token(secret, province)
-        self._connect_timeout_s = connect_timeout_s
         # The WSDL is ours and whole: nothing is fetched.
         document = Document(io.BytesIO(wsdl()), transport=None)  # type: ignore[arg-type]
         self._client = zeep.Client(document, transport=object())
-
-    def gateway(self, session: aiohttp.ClientSession, timeout_s: float) -> Gateway:
-        """See Dialect."""
-        return SoapGateway(
-            session,
-            self._endpoint,
-            province=self._province,
-            secret=self._secret,
-            connect_timeout_s=self._connect_timeout_s,
-            timeout_s=timeout_s,
-        )
 
     def submission(
         self,

@@ -29,12 +29,11 @@ from tongban_common.domain.ids import Issued, derived_id, issued
 from tongban_common.events.models import ProvinceNotice
 from tongban_common.events.publisher import EventPublisher, RawProducer
 from tongban_common.kafka import KafkaUnavailable
-from tongban_router.connectors.nonces import NonceMemory
+from tongban_router.connectors.senders import Sender
 from tongban_router.connectors.signing import (
     SignatureError,
     province_token,
     sign_response,
-    verify_request,
 )
 
 log = structlog.get_logger()
@@ -89,8 +88,9 @@ class CallbackEndpoint:
         gateway_secret: str,
         id_secret: str,
     ) -> None:
-        self._tokens = {code: province_token(gateway_secret, code) for code in rates}
-        self._nonces = {code: NonceMemory() for code in rates}
+        self._senders = {
+            code: Sender(province_token(gateway_secret, code), paasid=code) for code in rates
+        }
         self._limiters = {code: AsyncLimiter(max(1.0, rate), 1.0) for code, rate in rates.items()}
         self._publisher = EventPublisher(producer, "tongban/connectors/callbacks")
         self._clock = clock
@@ -103,10 +103,10 @@ class CallbackEndpoint:
 
     async def _handle(self, request: web.Request) -> web.Response:
         province = request.match_info["province"]
-        if province not in self._tokens:
-            return _answer(404, "no_such_province")
+        if province not in self._senders:
+            return answer(404, "no_such_province")
         if self._at_once >= MOST_AT_ONCE:
-            return _answer(503, "busy")
+            return answer(503, "busy")
         self._at_once += 1
         nonce: str | None = None
         try:
@@ -120,9 +120,8 @@ class CallbackEndpoint:
             self._at_once -= 1
         CALLBACKS.labels(province, code).inc()
         if nonce is None:
-            # Who could have any nonce signed here could pass that off as a province's answer.
-            return _answer(status, code)
-        return _answer(status, code, self._tokens[province], nonce)
+            return answer(status, code)
+        return answer(status, code, self._senders[province].token, nonce)
 
     def _verified(self, request: web.Request, province: str, body: bytes) -> str:
         """The nonce of a callback that is the province's own, and new.
@@ -130,21 +129,13 @@ class CallbackEndpoint:
         Raises:
             _Refused: it is not.
         """
-        now = time.time()
+        sender = self._senders[province]
         try:
-            stamp = verify_request(
-                self._tokens[province],
-                request.headers,
-                method=request.method,
-                target=request.raw_path,
-                body=body,
-                now=now,
-                paasid=province,
-            )
-            self._nonces[province].take(stamp.nonce, now)
+            nonce = sender.recognised(request, body)
+            sender.take(nonce)
         except SignatureError as error:
             raise _Refused(401, error.code) from error
-        return stamp.nonce
+        return nonce
 
     async def _take(self, province: str, body: bytes) -> None:
         """Return when Kafka has acknowledged the notice.
@@ -186,9 +177,9 @@ class CallbackEndpoint:
         faultpoints.reached("callback.after_publish")
 
 
-def _answer(status: int, code: str, token: str = "", nonce: str = "") -> web.Response:
-    """Signed, with a token, as a province's answers are: the 200 of something in between (a proxy,
-    a login page) must not end the repeats."""
+def answer(status: int, code: str, token: str = "", nonce: str = "") -> web.Response:
+    """What a callback is answered with. Signed, with a token, as a province's answers are: the 200
+    of something in between (a proxy, a login page) must not end the repeats."""
     content = orjson.dumps({"code": code})
     headers: dict[str, str] = {}
     if token:

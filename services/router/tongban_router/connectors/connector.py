@@ -49,6 +49,7 @@ from tongban_router.connectors.gateway import (
     Refused,
     Unclear,
     Unknown,
+    Unrecognised,
 )
 from tongban_router.connectors.opening import opened
 from tongban_router.connectors.reports import Reporter, outcome_of
@@ -338,9 +339,11 @@ class Connector:
             if wanted and answer.result is None and not answer.documents:
                 raise Broken("completed, with neither a result nor a document")
 
-            async def fetch(document: OfferedDocument) -> bytes:
+            async def fetch(document: OfferedDocument, start: int) -> bytes:
                 return await self._caller.call(
-                    "fetch", lambda: self._gateway.fetch(call.request_id, document), effect=False
+                    "fetch",
+                    lambda: self._gateway.fetch(call.request_id, document, start),
+                    effect=False,
                 )
 
             with suppress(Destroyed):  # nobody could read them: it ends without
@@ -366,7 +369,7 @@ class Connector:
         effect = error.effect if isinstance(error, Shut) else None
         if effect is None:
             effect = not self._must_ask(record, event, work)
-        if isinstance(error, Barred):
+        if isinstance(error, Barred | Unrecognised):
             log.warning("connector.barred", code=str(error))
         closure = self._gate.closure(effect=effect)
         if closure is not None:

@@ -18,7 +18,8 @@ from tongban_router.connectors.gateway import Broken, OfferedDocument
 from tongban_router.connectors.inspector import Inspector, NotAPdf
 from tongban_router.connectors.opening import keyed
 
-Fetch = Callable[[OfferedDocument], Awaitable[bytes]]
+Fetch = Callable[[OfferedDocument, int], Awaitable[bytes]]
+"""As `Gateway.fetch`, of one request."""
 _BIG = 256 * 1024
 """Bytes from which hashing is too long for the loop."""
 
@@ -77,7 +78,7 @@ class DocumentKeeper:
             return known
         async with self._budget.of(offered.size):
             faultpoints.reached("connector.before_fetch")
-            pdf = await fetch(offered)
+            pdf = await whole(offered, fetch)
             faultpoints.reached("connector.after_fetch")
             ref = DocumentRef(
                 document_id=document_id,
@@ -103,6 +104,23 @@ class DocumentKeeper:
                 return await self._inspector.pages(pdf)
             except NotAPdf as error:
                 raise Broken(f"a document that cannot be printed: {error}") from error
+
+
+async def whole(offered: OfferedDocument, fetch: Fetch) -> bytes:
+    """A document, piece by piece.
+
+    Raises:
+        Broken: it has another size than announced.
+        Whatever `fetch` raises.
+    """
+    pieces, size = [], 0
+    while size < offered.size:
+        piece = await fetch(offered, size)
+        size += len(piece)
+        if not piece or size > offered.size:
+            raise Broken("a document other than the one announced")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 async def _sha256(data: bytes) -> str:

@@ -93,6 +93,11 @@ class Gate:
         CIRCUIT.labels(province).set_function(lambda: self._breaker.state)
         WAITING.labels(province).set_function(lambda: self.waiting)
 
+    @property
+    def breaker(self) -> Breaker:
+        """To be looked at."""
+        return self._breaker
+
     # -- asking and passing ---------------------------------------------------------------------
 
     def closure(self, *, effect: bool) -> Closure | None:

@@ -95,7 +95,7 @@ class Down(Exception):
 
 
 class Barred(Down):
-    """The gateway refuses us and not the request: our signature, our clock, our rights. Nothing was
+    """The gateway knows us and refuses us, and not the request: our clock, our rights. Nothing was
     done, and no other request would fare better. The text is the gateway's code."""
 
 
@@ -115,6 +115,12 @@ class Unclear(Exception):
 class Broken(Unclear):
     """An answer came and cannot be believed: another shape, another request, a document that is not
     what was announced. Time alone does not mend that, so it is tried a limited number of times."""
+
+
+class Unrecognised(Unclear):
+    """The gateway says that a message was not ours. It may have been another one under our nonce:
+    nobody whom it does not recognise can have it vouch for what became of ours, signed or not.
+    The text is the gateway's code, or its status."""
 
 
 class Refused(Exception):
@@ -143,14 +149,7 @@ class Gateway(Protocol):
         """What the gateway knows of an application; None: it does not know it, and no more is
         said."""
 
-    async def fetch(self, request_id: str, document: OfferedDocument) -> bytes:
-        """The bytes of a document that an answer offered: never more than `document.size` of them,
-        and not yet compared with its hash. A protocol without documents offers none."""
-
-
-class WithoutDocuments:
-    """For gateways whose protocol has no documents: they offer none, so none is fetched."""
-
-    async def fetch(self, request_id: str, document: OfferedDocument) -> bytes:  # noqa: ARG002
-        """See Gateway."""
-        raise Refused("no_documents")
+    async def fetch(self, request_id: str, document: OfferedDocument, start: int) -> bytes:
+        """A piece of a document that an answer offered, from its byte `start` on: at least one
+        byte, at most the rest of `document.size`, and not yet compared with its hash. How much
+        comes at once is the protocol's affair."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 
 import structlog
 
+from tongban_common import process
 from tongban_common.catalogue.holidays import load_holidays
 from tongban_common.catalogue.loader import load_provinces
 from tongban_common.kafka import EventProducer
-from tongban_common.keyring.follow import KeyRingFile
+from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store
@@ -20,6 +20,7 @@ from tongban_router.connectors.inspector import Inspector
 from tongban_router.connectors.pauses import Pauses, following
 from tongban_router.connectors.province import Means, ProvinceRunner
 from tongban_router.connectors.settings import ConnectorSettings
+from tongban_router.connectors.standing import Standing, told
 
 log = structlog.get_logger()
 _DELIVERY_S = 10.0
@@ -30,7 +31,7 @@ must not have every outcome fail, and every gateway asked once more for the answ
 async def run(settings: ConnectorSettings) -> None:
     """Work until SIGTERM or SIGINT, then drain."""
     provinces = load_provinces(settings.catalogue)
-    ring = KeyRingFile(settings.keyring.get_secret_value())
+    ring = key_ring(settings)
     store = Store(settings.store, settings.store_name)
     try:
         async with (
@@ -41,6 +42,11 @@ async def run(settings: ConnectorSettings) -> None:
                 client_id=f"connectors-{settings.instance}",
                 delivery_timeout=_DELIVERY_S,
             ) as producer,
+            EventProducer(
+                settings.kafka,
+                client_id=f"connectors-standing-{settings.instance}",
+                delivery_timeout=_DELIVERY_S,
+            ) as telling,
         ):
             means = Means(
                 settings=settings,
@@ -64,7 +70,13 @@ async def run(settings: ConnectorSettings) -> None:
                 gateway_secret=settings.gateway_secret.get_secret_value(),
                 id_secret=settings.id_secret.get_secret_value(),
             )
-            async with ring.followed():
+            standing = Standing(
+                {runner.code: runner.gate for runner in runners},
+                producer=telling,
+                clock=settings.clock,
+                instance=settings.instance,
+            )
+            async with ring.followed(), told(standing):
                 await _serve(settings, runners, pauses, callbacks)
     finally:
         store.close()
@@ -83,9 +95,7 @@ async def _serve(
         for runner in runners:
             runner.stop()
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+    process.on_stop(stop)
     health = HealthServer(
         host=settings.http_host,
         port=settings.http_port,
@@ -106,7 +116,7 @@ def main() -> None:
     """Run until SIGTERM or SIGINT."""
     settings = load(ConnectorSettings)
     configure_logging("connectors", instance=settings.instance, level=settings.log_level)
-    asyncio.run(run(settings))
+    process.run(run(settings))
 
 
 if __name__ == "__main__":

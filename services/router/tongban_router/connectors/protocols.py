@@ -6,7 +6,7 @@ protocol is a class beside `RestGateway` that offers `Gateway`, and a case here.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NotRequired, TypedDict, Unpack
 
 import aiohttp
 
@@ -16,6 +16,16 @@ from tongban_router.connectors.gateway import Gateway
 from tongban_router.connectors.receipts import ReceiptGateway
 from tongban_router.connectors.rest import RestGateway
 from tongban_router.connectors.soap import SoapGateway
+
+
+class Limits(TypedDict):
+    """What every protocol's class is told; the time-outs are those of `RestGateway`."""
+
+    province: str
+    secret: str
+    connect_timeout_s: float
+    timeout_s: float
+    read_timeout_s: NotRequired[float | None]
 
 
 def make_gateway(
@@ -33,18 +43,38 @@ def make_gateway(
     """
     said = province.gateway
     url = said.path if "://" in said.path else base.rstrip("/") + said.path
-    speaking: dict[str, Any] = {
-        "province": province.code,
-        "secret": secret,
-        "connect_timeout_s": said.connect_timeout_ms / 1000,
-        "read_timeout_s": said.read_timeout_ms / 1000,
-        "timeout_s": said.timeout_ms / 1000,
-    }
-    match said.protocol:
+    return speaking(
+        said.protocol,
+        session,
+        url,
+        callback_url=callback_url(callbacks, province.code),
+        province=province.code,
+        secret=secret,
+        connect_timeout_s=said.connect_timeout_ms / 1000,
+        read_timeout_s=said.read_timeout_ms / 1000,
+        timeout_s=said.timeout_ms / 1000,
+    )
+
+
+def speaking(
+    protocol: str,
+    session: aiohttp.ClientSession,
+    url: str,
+    *,
+    callback_url: str | None,
+    **limits: Unpack[Limits],
+) -> Gateway:
+    """The gateway at an address, whether a catalogue has it or not. `callback_url` is where it is
+    to call back, if it speaks of that; None: nowhere.
+
+    Raises:
+        ValueError: there is no such protocol.
+    """
+    match protocol:
         case "rest":
-            return RestGateway(session, url, **speaking)
+            return RestGateway(session, url, **limits)
         case "rest_callback":
-            back = callback_url(callbacks, province.code)
-            return ReceiptGateway(session, url, **speaking, callback_url=back)
+            return ReceiptGateway(session, url, **limits, callback_url=callback_url)
         case "soap":
-            return SoapGateway(session, url, **speaking)
+            return SoapGateway(session, url, **limits)
+    raise ValueError(f"no protocol {protocol!r}")

@@ -35,23 +35,8 @@ class ReceiptGateway(RestGateway):
         super().__init__(*args, **speaking)
         self._callback = {} if callback_url is None else {"callback_url": callback_url}
 
-    async def submit(self, application: dict[str, Any], *, act_before: float) -> Answer:
-        """See Gateway; where it is taken in the answer is `accepted`, always."""
-        body = {**application, "act_before": round(act_before * 1000)}
-        return await self._hand_in("/applications", body)
-
-    async def supplement(
-        self, request_id: str, supplement_id: str, form: Any, *, act_before: float
-    ) -> Answer:
-        """See Gateway; where it is taken in the answer is `accepted`, always."""
-        body = {
-            "supplement_id": supplement_id,
-            "form": form,
-            "act_before": round(act_before * 1000),
-        }
-        return await self._hand_in(f"/applications/{request_id}/supplements", body)
-
     async def _hand_in(self, path: str, body: dict[str, Any]) -> Answer:
+        """Where it is taken in the answer is `accepted`, always."""
         status, said = await self._call("POST", path, {**body, **self._callback})
         if status == 202 or (status == 409 and said.get("code") == "duplicate"):
             return _taken_in(said)

@@ -13,6 +13,8 @@ REJECTED = {
 request ends as rejected, with this reason. Every other no to a new application speaks of a fault
 between two programs (a form that it cannot read, a route that it does not have): an operator can
 mend that, so the request is held and the applicant need not come again."""
+DISTRUST = frozenset({"missing_header", "unknown_paasid", "stale", "bad_signature"})
+"""Codes by which a gateway tells that it did not recognise the sender."""
 _CODE = re.compile(r"[a-z0-9_]{1,40}")
 
 

@@ -31,8 +31,9 @@ from tongban_router.connectors.gateway import (
     Refused,
     Unclear,
     Unknown,
+    Unrecognised,
 )
-from tongban_router.connectors.refusals import code_of
+from tongban_router.connectors.refusals import DISTRUST, code_of
 from tongban_router.connectors.signing import (
     H_TIMESTAMP,
     SignatureError,
@@ -106,7 +107,7 @@ class RestGateway:
     async def submit(self, application: dict[str, Any], *, act_before: float) -> Answer:
         """See Gateway."""
         body = {**application, "act_before": round(act_before * 1000)}
-        return await self._effect("/applications", body)
+        return await self._hand_in("/applications", body)
 
     async def supplement(
         self, request_id: str, supplement_id: str, form: Any, *, act_before: float
@@ -117,7 +118,7 @@ class RestGateway:
             "form": form,
             "act_before": round(act_before * 1000),
         }
-        return await self._effect(f"/applications/{request_id}/supplements", body)
+        return await self._hand_in(f"/applications/{request_id}/supplements", body)
 
     async def withdraw(self, request_id: str, *, act_before: float) -> Answer:
         """See Gateway."""
@@ -133,10 +134,10 @@ class RestGateway:
             return Unknown(said_at)
         if reply.status != 200:
             raise Broken(f"look-up answered {reply.status}")
-        return _shaped(said).model_copy(update={"said_at": said_at})
+        return _shaped(said, said_at)
 
-    async def fetch(self, request_id: str, document: OfferedDocument) -> bytes:
-        """See Gateway."""
+    async def fetch(self, request_id: str, document: OfferedDocument, start: int) -> bytes:  # noqa: ARG002
+        """See Gateway; the whole comes at once, so `start` is 0."""
         path = f"/applications/{request_id}/documents/{document.name}"
         reply = await self._exchange(
             "GET", path, None, limit=document.size, timeout=self._document_timeout
@@ -145,7 +146,13 @@ class RestGateway:
             raise Broken(f"a document was answered with {reply.status}")
         if reply.content_type != "application/pdf":
             raise Broken("a document of another type")
+        if len(reply.body) != document.size:
+            raise Broken("a document of another size")
         return reply.body
+
+    async def _hand_in(self, path: str, body: dict[str, Any]) -> Answer:
+        """A submission or a supplement; protocols differ in what they are answered with."""
+        return await self._effect(path, body)
 
     async def _effect(self, path: str, body: dict[str, Any]) -> Answer:
         status, said = await self._call("POST", path, body)
@@ -174,6 +181,7 @@ class RestGateway:
         Raises:
             Down: no connection was made.
             Later: closed or throttled, with a signature.
+            Unrecognised: it took the message for not ours, whether that is signed or not.
             Broken: an answer that was not signed, or beyond all bounds.
             Unclear: anything else that is not a signed answer.
         """
@@ -231,12 +239,15 @@ class _Reply:
             else:
                 verify()
         except SignatureError as error:
-            # A proxy in trouble answers 5xx in the province's name, and a gateway whose secret is
-            # not ours cannot sign that it bars us; anything else has no excuse.
-            kind = Unclear if self.status >= 500 or self.status in (401, 403) else Broken
+            if self.status in (401, 403):  # whom it does not know it signs nothing for
+                raise Unrecognised(f"{self.status} without a signature") from error
+            # A proxy in trouble answers 5xx in the province's name; anything else has no excuse.
+            kind = Unclear if self.status >= 500 else Broken
             raise kind(f"{self.status} without a signature to believe") from error
         if self.content_type not in _CONTENT:
             raise Broken("a signed answer of another type")
+        if self.status == 401:
+            raise Unrecognised(code_of(self.said().get("code")))
         if self.status == 429:
             raise Later("throttled", self._wait_s("throttled"))
         if self.status == 503 and self.said().get("code") == "closed":
@@ -293,17 +304,22 @@ def refusal(status: int, said: dict[str, Any]) -> Exception:
     if code == "replayed":
         # Something in between has sent our message twice; the first may have been acted upon.
         return Unclear(code)
-    if status in (401, 403) or code == "too_late":
+    if code in DISTRUST:
+        return Unrecognised(code)
+    if status == 403 or code == "too_late":
         # Not about this application: it would be the same for any other.
         return Barred(code)
+    if status == 413:
+        # It was not read, so nobody knows whose it was: not a word about ours, which may follow.
+        return Broken(code)
     if 400 <= status < 500:
         return Refused(code)
     return (Unclear if status >= 500 else Broken)(f"answered {status}")
 
 
-def _shaped(said: dict[str, Any]) -> Answer:
+def _shaped(said: dict[str, Any], said_at: float | None = None) -> Answer:
     try:
-        return Answer.model_validate(said)
+        return Answer.model_validate({**said, "said_at": said_at})
     except ValidationError:
         # Without its cause: that quotes what the province has said of an applicant.
         raise Broken("an answer of another shape") from None

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import io
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import zeep
@@ -30,12 +31,13 @@ from tongban_router.connectors.gateway import (
     Broken,
     Down,
     Later,
+    OfferedDocument,
     Refused,
     Unclear,
     Unknown,
-    WithoutDocuments,
+    Unrecognised,
 )
-from tongban_router.connectors.refusals import code_of
+from tongban_router.connectors.refusals import DISTRUST, code_of
 from tongban_router.connectors.rest import NOT_CONNECTED
 from tongban_router.connectors.signing import PAASID, SignatureError, province_token
 from tongban_router.connectors.soap_envelope import (
@@ -58,7 +60,12 @@ SMALL = 16 * 1024
 """Bytes up to which an answer is read at once; what may take milliseconds is read in a thread."""
 
 
-class SoapGateway(WithoutDocuments):
+PIECE = 512 * 1024
+"""Bytes of a document in one answer: in Base64 they fit into it."""
+_T = TypeVar("_T")
+
+
+class SoapGateway:
     """One province's gateway over one shared HTTP session. `endpoint` is where messages go."""
 
     def __init__(
@@ -112,26 +119,52 @@ class SoapGateway(WithoutDocuments):
                 return Unknown(refused.said_at)
             raise Broken(f"look-up refused: {refused.code}") from refused
 
+    async def fetch(self, request_id: str, document: OfferedDocument, start: int) -> bytes:
+        """See Gateway; `PIECE` bytes come at once, and what is left in the end."""
+        asked = {"requestId": request_id, "name": document.name, "offset": start}
+        try:
+            piece = await self._exchange("FetchDocument", asked, _piece)
+        except _Fault as refused:
+            raise Broken(f"a document was refused: {refused.code}") from refused
+        if len(piece) != min(PIECE, document.size - start):
+            raise Broken("a document of another size")
+        return piece
+
     async def _call(self, operation: str, request_id: str, content: words.Words) -> Answer:
-        """One signed call; believes only what is signed for this very call.
+        """One call that is answered with what is known of the application; raises as `_exchange`
+        does."""
+
+        def read_answer(application: Any, said_at: float) -> Answer:
+            return _shaped(application, said_at, request_id)
+
+        return await self._exchange(operation, {"requestId": request_id, **content}, read_answer)
+
+    async def _exchange(
+        self, operation: str, content: words.Words, reading: Callable[[Any, float], _T]
+    ) -> _T:
+        """One signed call; believes only what is signed for this very call. `reading` makes of
+        what zeep read, and of the province's time, what is wanted; not always in this thread.
 
         Raises:
             Down: no connection was made.
             Later: closed or throttled, with a signature.
             Barred: it refuses us and not the request, with a signature.
+            Unrecognised: it took the message for not ours, whether that is signed or not.
             Refused: another signed fault, or nothing was sent for want of words.
             Unclear, Broken: anything else.
         """
-        sent = await self._message(operation, {"requestId": request_id, **content})
+        sent = await self._message(operation, content)
         status, raw = await self._post(sent)
         if len(raw) > MAX_ANSWER:
             raise Broken("an answer beyond all bounds")
         try:
             if len(raw) <= SMALL:
-                return self._believed(sent, raw, _schema())
+                return reading(*self._believed(sent, raw, _schema()))
             # A validator of its own: lxml's keep a log of errors and are not shared by threads.
-            return await asyncio.to_thread(lambda: self._believed(sent, raw, schema()))
+            return await asyncio.to_thread(lambda: reading(*self._believed(sent, raw, schema())))
         except (Malformed, SignatureError) as error:
+            if status in (401, 403):  # whom it does not know it signs nothing for
+                raise Unrecognised(f"{status} without a signature") from None
             # A proxy in trouble answers 5xx in the province's name; anything else has no excuse.
             kind = Unclear if status >= 500 else Broken
             raise kind(f"{status} without a signature to believe: {error}") from None
@@ -145,7 +178,7 @@ class SoapGateway(WithoutDocuments):
         envelope = parts_of(root)
         signature = sign(envelope, self._token)
         message_id = envelope.text(WSA, "MessageID") or ""
-        return _Sent(operation, content["requestId"], message_id, signature, headers, written(root))
+        return _Sent(operation, message_id, signature, headers, written(root))
 
     async def _post(self, sent: _Sent) -> tuple[int, bytes]:
         try:
@@ -166,8 +199,9 @@ class SoapGateway(WithoutDocuments):
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unclear(type(error).__name__) from error
 
-    def _believed(self, sent: _Sent, raw: bytes, validator: etree.XMLSchema) -> Answer:
-        """What an answer says, once it is known to be the province's and to this message."""
+    def _believed(self, sent: _Sent, raw: bytes, validator: etree.XMLSchema) -> tuple[Any, float]:
+        """What an answer says, as zeep reads it, and when that was by the province's clock; once
+        it is known to be the province's and to this message."""
         envelope = read(raw)
         said_at = check_answer(
             envelope,
@@ -178,20 +212,11 @@ class SoapGateway(WithoutDocuments):
         )
         content = envelope.content
         if content.tag == f"{{{ENV}}}Fault":
-            application = self._known_by_fault(content, validator, said_at)
-        elif content.tag == f"{{{PROVINCE}}}{sent.operation}Response" and validator.validate(
-            content
-        ):
-            application = self._binding.get(sent.operation).process_reply(envelope.root)
-        else:
+            return self._known_by_fault(content, validator, said_at), said_at
+        right = content.tag == f"{{{PROVINCE}}}{sent.operation}Response"
+        if not right or not validator.validate(content):
             raise Broken("an answer of another shape")
-        try:
-            answer = Answer.model_validate(words.answer(application))
-        except ValidationError:
-            raise Broken("an answer of another shape") from None  # it tells the values
-        if answer.request_id != sent.request_id:
-            raise Broken("an answer about another request")
-        return answer
+        return self._binding.get(sent.operation).process_reply(envelope.root), said_at
 
     def _known_by_fault(self, fault: Element, validator: etree.XMLSchema, said_at: float) -> Any:
         """The application that a refused repeat tells of; any other fault raises what it means."""
@@ -208,9 +233,33 @@ class SoapGateway(WithoutDocuments):
         # `replayed`: the message was there before, so it may have been acted upon.
         if said.code == "replayed" or whose != "Client":
             raise Unclear(f"fault {code_of(said.code)}")
+        if said.code in DISTRUST:
+            raise Unrecognised(said.code)
+        if said.code == "too_large":  # it was not read, so nobody knows whose it was
+            raise Broken("too_large")
         if said.code == "too_late":
             raise Barred("too_late")  # clocks differ: it would be the same for any other
         raise _Fault(code_of(said.code), said_at)
+
+
+def _shaped(application: Any, said_at: float, request_id: str) -> Answer:
+    try:
+        answer = Answer.model_validate({**words.answer(application), "said_at": said_at})
+    except ValidationError:
+        raise Broken("an answer of another shape") from None  # it tells the values
+    if answer.request_id != request_id:
+        raise Broken("an answer about another request")
+    return answer
+
+
+def _piece(said: Any, _: float) -> bytes:
+    """The bytes of a FetchDocumentResponse."""
+    content = getattr(said, "content", None)  # a fault may tell of an application instead
+    if not isinstance(content, bytes):
+        raise Broken("an answer of another shape")
+    if said.mediaType != "application/pdf":
+        raise Broken("a document of another type")
+    return content
 
 
 class _Fault(Refused):
@@ -226,7 +275,6 @@ class _Sent:
     """A message, and what its answer is known by."""
 
     operation: str
-    request_id: str
     message_id: str
     signature: str
     headers: dict[str, str]

@@ -52,6 +52,10 @@ def answer(application: Any) -> Words:
         "supplements": application.supplements,
         "withdrawn": application.withdrawn,
         "result": _result(application.result),
+        "documents": [
+            {"name": each.name, "title": each.title, "sha256": each.sha256, "size": each.size}
+            for each in application.document
+        ],
     }
 
 

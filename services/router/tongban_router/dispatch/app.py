@@ -57,6 +57,8 @@ class RouterApp(faust.App):
 
     on_sought: Callable[[Mapping[TP, int]], None]
     """Told where each partition goes on, whenever they have been sought."""
+    on_hole: Callable[[TP, int, int], None]
+    """Told of a hole in a log: its first offset, and the next that is there."""
 
     def _new_transport(self) -> RewindingTransport:
         return transport_of(self)
@@ -76,7 +78,7 @@ class Dispatcher:
         self._aside = Aside(settings.kafka, self._emit)
         self._due = DueIndex(resend_after=timedelta(seconds=15 * self._clock.speed))
         self._ends: dict[Partition, int] = {}
-        self._continuity = Continuity(settings.data / "holes")
+        self._continuity = Continuity()
         self._watching: set[asyncio.Task[None]] = set()
         self.progress = Progress(settings.stall_s)
         self.recovered = False
@@ -117,6 +119,9 @@ class Dispatcher:
     def _register(self) -> None:
         app = self.app
         app.on_sought = self._sought
+        app.on_hole = lambda tp, first, found: self._continuity.allow(
+            (tp.topic, tp.partition), first, found
+        )
         source = app.topic(
             *SOURCES, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
         )

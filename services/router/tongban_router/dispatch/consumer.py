@@ -72,6 +72,7 @@ class RewindingConsumer(Consumer):
         self._order: NextOffsets[TP] = NextOffsets()
         self._resumed = False
         self._on_sought: Callable[[Offsets], None] = cast(Any, self.app).on_sought
+        self._on_hole: Callable[[TP, int, int], None] = cast(Any, self.app).on_hole
 
     def _new_consumer_thread(self) -> RewindingThread:
         return RewindingThread(self, loop=self.loop, beacon=self.beacon)
@@ -116,8 +117,10 @@ class RewindingConsumer(Consumer):
                         expected=expected, found=offset)  # fmt: skip
             await self.seek(tp, expected)
         elif verdict is Verdict.TAKE_OVER_HOLE:
+            first = self._order.hole(tp)
             log.error("router.offsets_missing", topic=tp.topic, partition=tp.partition,
-                      before=offset)  # fmt: skip
+                      first=first, found=offset)  # fmt: skip
+            self._on_hole(tp, first, offset)
         return verdict in (Verdict.TAKE, Verdict.TAKE_OVER_HOLE)
 
 

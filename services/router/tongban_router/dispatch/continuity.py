@@ -5,21 +5,16 @@ Faust commits what it has handed to the agent, also past records that it dropped
 written in transactions. So a record that is not the next one means that one was dropped, and the
 process ends before its offset can be committed; whoever comes next reads from the last commit.
 
-Where the log does have a hole (retention has overtaken a router that was away for days), it is
-there again after the restart; it is told, and the router goes on behind it.
+Where the log does have a hole (retention has overtaken a router that was away for days), the
+consumer has found it by fetching twice, and says so before it hands on the record behind it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-
-import structlog
 
 from tongban_router.dispatch.producer import die
 from tongban_router.dispatch.progress import Partition
-
-log = structlog.get_logger()
 
 
 class RecordsPassedOver(Exception):
@@ -35,14 +30,12 @@ class Continuity:
 
     What is on its way to the agent when Faust seeks back comes before what is read again, so a
     record may come twice and a seek never lowers the mark.
-
-    Args:
-        memory: a directory; holes that a restart did not fill are remembered there.
     """
 
-    def __init__(self, memory: Path) -> None:
-        self._memory = memory
+    def __init__(self) -> None:
         self._handled_to: dict[Partition, int] = {}
+        self._holes: set[tuple[Partition, int, int]] = set()
+        """Partition, first missing offset, next that is there. A hole of a log stays one."""
 
     def begin(self, positions: Mapping[Partition, int]) -> None:
         """Partitions are read from these offsets on."""
@@ -50,22 +43,17 @@ class Continuity:
             mark = self._handled_to.get(partition, position)
             self._handled_to[partition] = max(mark, position)
 
+    def allow(self, partition: Partition, first: int, found: int) -> None:
+        """The log itself has nothing from `first` up to `found`. This hole and no other may be
+        passed over: what is dropped before or behind it still ends the process."""
+        self._holes.add((partition, first, found))
+
     def follow(self, partition: Partition, offset: int) -> None:
         """This record is about to be handled.
 
         Ends the process where records were passed over.
         """
         mark = self._handled_to.get(partition, offset)
-        if offset > mark and not self._is_known_hole(partition, mark, offset):
+        if offset > mark and (partition, mark, offset) not in self._holes:
             die("router.records_passed_over", RecordsPassedOver(mark, offset), partition[0])
         self._handled_to[partition] = max(mark, offset + 1)
-
-    def _is_known_hole(self, partition: Partition, expected: int, found: int) -> bool:
-        topic, number = partition
-        mark = self._memory / f"{topic}-{number}-{expected}-{found}"
-        if mark.exists():
-            log.error("router.offsets_missing", topic=topic, partition=number, first=expected)
-            return True
-        self._memory.mkdir(parents=True, exist_ok=True)
-        mark.touch()
-        return False

@@ -32,6 +32,7 @@ class NextOffsets(Generic[PartitionT]):
         self._next: dict[PartitionT, int] = {}
         self._doubted: dict[PartitionT, int] = {}
         """The offset of the record for which we went back."""
+        self._hole: dict[PartitionT, int] = {}
 
     def begin(self, positions: Mapping[PartitionT, int]) -> None:
         """All partitions have been sought to these offsets; what was fetched before is stale."""
@@ -47,6 +48,10 @@ class NextOffsets(Generic[PartitionT]):
     def expected(self, partition: PartitionT) -> int:
         """The next offset of a partition that has been sought."""
         return self._next[partition]
+
+    def hole(self, partition: PartitionT) -> int:
+        """The first offset that was missing when a hole was last taken over."""
+        return self._hole[partition]
 
     def positions(self) -> dict[PartitionT, int]:
         """The same of all of them."""
@@ -66,6 +71,7 @@ class NextOffsets(Generic[PartitionT]):
             if offset > doubted:
                 return Verdict.DROP  # what was fetched together with the doubted one
             verdict = Verdict.TAKE_OVER_HOLE
+            self._hole[partition] = expected
         self._next[partition] = offset + 1
         self._doubted.pop(partition, None)
         return verdict

@@ -43,7 +43,7 @@ SIGNED = ("answers-signed",)
 KNOWN = ("look-up",)
 CALLING = ("rest_callback",)
 OVER_REST = ("rest", "rest_callback")
-"""Where what is asked for stands in the address, and documents can be fetched."""
+"""Where what is asked for stands in the address."""
 
 CHECKS = (
     Check("transport", timing.transport),
@@ -75,7 +75,7 @@ CHECKS = (
     Check("callback", callbacks.callback, KNOWN, CALLING),
     Check("callback-repeated", callbacks.callback_repeated, ("callback",), CALLING),
     Check("result", contents.result, KNOWN),
-    Check("document", contents.document, KNOWN, OVER_REST),
+    Check("document", contents.document, KNOWN),
     Check("idle-connection", timing.idle_connection, SIGNED),
     Check("in-time", timing.in_time),
     Check("throttling", timing.throttling, SIGNED),

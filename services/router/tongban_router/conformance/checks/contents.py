@@ -8,7 +8,8 @@ from tongban_common.catalogue.models import ItemKind
 from tongban_router.conformance.kit import Kit
 from tongban_router.conformance.messages import OWN_LIMIT
 from tongban_router.conformance.verdicts import DoesNotHold, NotTried
-from tongban_router.connectors.gateway import Answer, GatewayState
+from tongban_router.connectors.documents import whole
+from tongban_router.connectors.gateway import Answer, GatewayState, OfferedDocument
 from tongban_router.connectors.inspector import Inspector, NotAPdf
 
 INSPECTION_S = 60.0
@@ -66,8 +67,12 @@ async def document(kit: Kit) -> str:
     if known is None:
         raise NotTried("nothing that was completed came with a document: we make it ourselves")
     offered = known.documents[0]
-    pdf = await kit.gateway.fetch(known.request_id, offered)
-    if len(pdf) != offered.size or hashlib.sha256(pdf).hexdigest() != offered.sha256:
+
+    async def fetch(document: OfferedDocument, start: int) -> bytes:
+        return await kit.gateway.fetch(known.request_id, document, start)
+
+    pdf = await whole(offered, fetch)
+    if hashlib.sha256(pdf).hexdigest() != offered.sha256:
         raise DoesNotHold(f"{offered.name} of {known.request_id} is not what was announced")
     try:
         async with Inspector(1, timeout_s=INSPECTION_S) as inspector:

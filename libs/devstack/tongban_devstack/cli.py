@@ -1,0 +1,18 @@
+"""The devstack's commands (entry point group `tongban.commands`)."""
+
+from __future__ import annotations
+
+import typer
+
+from tongban_common.cli.group import add_later
+
+
+def register(app: typer.Typer) -> None:
+    """Called by `tongban_common.cli.main`."""
+    add_later(
+        app, "up", "tongban_devstack.commands:up", help="Start the stack until it is stopped."
+    )
+    add_later(app, "demo", "tongban_devstack.demo.command:demo", help="Play a day at the branch.")
+    add_later(
+        app, "load", "tongban_devstack.load.command:load", help="How a rate of requests is borne."
+    )
