@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote
+
+from tests.e2e.people import VALUES
 
 _LEAST = 6
 """Bytes; what is shorter turns up by chance."""
@@ -31,6 +33,13 @@ def _inside(encoded: bytes, before: int, length: int) -> bytes:
     """The characters of base64 that the value alone decides, whatever stands around it."""
     first = -(-before * 8 // 6)
     return encoded[first : (before + length) * 8 // 6]
+
+
+def leaks_in(written: Mapping[str, bytes]) -> dict[str, set[str]]:
+    """Where one of the values that nobody may name stands, and which."""
+    return {
+        place: leaked for place, text in written.items() if (leaked := found(VALUES.values(), text))
+    }
 
 
 def found(values: Iterable[str], text: bytes) -> set[str]:

@@ -38,6 +38,8 @@ class Lobby:
     http: aiohttp.ClientSession
     catalogue: Catalogue
     intakes: list[str]
+    persistent: bool = False
+    """Whether to call again, as a kiosk does, where intake is away; keys make it one request."""
 
     def item(self, name: str, province: str) -> Item:
         """The cross-province item of that name."""
@@ -57,6 +59,21 @@ class Lobby:
         if key:
             headers["Idempotency-Key"] = key
         url = self.intakes[replica] + path
+        loop = asyncio.get_running_loop()
+        until = loop.time() + (PATIENCE if self.persistent else 0)
+        while True:
+            try:
+                status, said = await self._call(method, url, headers, more)
+                if status != 503 or loop.time() >= until:
+                    return status, said
+            except aiohttp.ClientError:
+                if loop.time() >= until:
+                    raise
+            await asyncio.sleep(0.2)
+
+    async def _call(
+        self, method: str, url: str, headers: dict[str, str], more: dict[str, Any]
+    ) -> tuple[int, Any]:
         async with self.http.request(method, url, headers=headers, **more) as reply:
             if "json" in reply.content_type:
                 return reply.status, await reply.json()

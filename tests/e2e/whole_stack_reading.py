@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import bson
+import rocksdb
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from motor.motor_asyncio import AsyncIOMotorClient
@@ -73,9 +79,43 @@ async def collections(stack: Stack) -> dict[str, bytes]:
 
 
 def files(stack: Stack) -> dict[str, bytes]:
-    """Every log, and whatever else the services keep on disk."""
-    return {
-        str(path.relative_to(stack.data)): path.read_bytes()
-        for path in stack.data.rglob("*")
-        if path.is_file() and path.relative_to(stack.data).parts[0] not in _OUTSIDE | _SERVERS
-    }
+    """Every log, and whatever else the services keep on disk; what they have in passing too, where
+    TMPDIR lies there (`temporary_directory`)."""
+    found = {}
+    for path in stack.data.rglob("*"):
+        if path.relative_to(stack.data).parts[0] in _OUTSIDE | _SERVERS or not path.is_file():
+            continue
+        with contextlib.suppress(FileNotFoundError):  # gone meanwhile
+            found[str(path.relative_to(stack.data))] = path.read_bytes()
+    return found
+
+
+def temporary_directory(data: Path) -> Path:
+    """A TMPDIR that `files` reads: what a killed process leaves there stays there."""
+    made = data / "tmp"
+    made.mkdir(parents=True)
+    return made
+
+
+def tables(stack: Stack) -> dict[str, bytes]:
+    """Keys and values of the router's tables, through RocksDB: its files may be compressed."""
+    found = {}
+    for original in stack.data.glob("router-*/**/*.db"):
+        with tempfile.TemporaryDirectory() as scratch:
+            copy = Path(scratch) / "table.db"
+            shutil.copytree(original, copy, ignore=lambda *_: ["LOCK"])
+            items = rocksdb.DB(str(copy), rocksdb.Options(), read_only=True).iteritems()
+            items.seek_to_first()
+            place = f"{original.relative_to(stack.data)} as a table"
+            found[place] = b"\n".join(part for item in items for part in item)
+    return found
+
+
+async def everything(stack: Stack) -> dict[str, bytes]:
+    """All of the above, by where it stands."""
+    return (
+        await topics(stack)
+        | await collections(stack)
+        | await asyncio.to_thread(files, stack)
+        | await asyncio.to_thread(tables, stack)
+    )

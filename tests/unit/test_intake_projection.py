@@ -22,10 +22,11 @@ from tongban_common.events.models import (
     PrintReported,
     RequestStatus,
     Sealed,
+    SubmissionNote,
     SupplementHanded,
     WithdrawalAsked,
 )
-from tongban_intake.readmodel.projection import changes, name
+from tongban_intake.readmodel.projection import CLOSED, applying_key, changes, name
 from tongban_intake.readmodel.record import RequestRecord
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -52,6 +53,7 @@ def status(seq: int, value: Status, *, note: bool = False, **parts: str) -> Requ
         submitted_at=AT,
         print=True,
         body_digest="digest",
+        notes=[SubmissionNote(code="outside_hours", opens_at=AT)] if seq == 1 else None,
         sealed=SEALED.model_copy(update={"parts": {**SEALED.parts, **parts}}),
     )
 
@@ -123,6 +125,8 @@ def stored(batches: list[list[Event[Any]]]) -> dict[str, Any]:
                 for parent in parents:
                     place = place.setdefault(parent, {})
                 place[last] = value
+            if applying := update.get("$max", {}).get("applying"):
+                document["applying"] = max(applying, document.get("applying", ""))
             codes = update.get("$addToSet", {}).get("codes", {}).get("$each", [])
             if codes:
                 document["codes"] = sorted({*document.get("codes", []), *codes})
@@ -156,12 +160,15 @@ def test_the_record_reads_what_was_projected() -> None:
     assert [line["status"] for line in record.messages] == ["sent"]
     assert record.command("c1") == {"kind": "supplement", "event_id": "e10", "at": AT.isoformat()}
     assert record.rating is not None
+    assert [note.code for note in record.notes] == ["outside_hours"]
+    assert WHOLE["applying"] == CLOSED
     assert set(record.sealed.parts) == {"applicant", "form", "result"}
 
 
 def test_a_note_leaves_the_status() -> None:
     noted = stored([[Event("a", "t", status(1, Status.ROUTED), AT)], [EVENTS[2]]])
     assert RequestRecord(noted).status is Status.ROUTED
+    assert noted["applying"] == applying_key("1", "p")
     assert RequestRecord(stored([[EVENTS[4]]])).projected is False
 
 

@@ -20,9 +20,9 @@ from tongban_common.store import StoreUnavailable
 from tongban_intake.api import catalogue, documents, followups, openapi, probes, requests, tokens
 from tongban_intake.http.direct import Direct
 from tongban_intake.http.telemetry import Edge, HttpMetrics, count, watch
-from tongban_intake.kiosk import applying, browsing, following
+from tongban_intake.kiosk import applying, assisting, browsing, following
 from tongban_intake.kiosk.rendering import Pages
-from tongban_intake.kiosk.session import Session
+from tongban_intake.kiosk.session import SIGN_OUT, Session
 from tongban_intake.problems import Kind, Problem, language_of
 from tongban_intake.services import Services
 from tongban_intake.submission.wording import of_model
@@ -49,11 +49,14 @@ def build_app(
     app.include_router(probes.router(live=live, ready=ready, registry=registry))
     for part in (requests, followups, documents, catalogue, tokens):
         app.include_router(part.router(services))
-    pages = Pages(idle_seconds=services.settings.idle_seconds)
     session = Session(services)
-    app.include_router(browsing.router(services, pages, session))
-    app.include_router(applying.router(services, pages, session))
-    app.include_router(following.router(services, pages, session))
+    pages = Pages(
+        idle_seconds=services.settings.idle_seconds,
+        assistant_idle_seconds=services.settings.assistant_idle_seconds,
+        sign_out_proof=lambda kiosk: session.proof(kiosk, SIGN_OUT),
+    )
+    for page in (browsing, assisting, applying, following):
+        app.include_router(page.router(services, pages, session))
     openapi.complete(app)
     _answer_errors(app, pages)
     _expose(services, registry)

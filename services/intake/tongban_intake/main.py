@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from tongban_common import process
+from tongban_common.catalogue.holidays import Holidays, load_holidays
 from tongban_common.envelope import KeyRing
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import BroadcastTail, EventProducer
@@ -32,8 +33,9 @@ from tongban_intake.live import hub
 from tongban_intake.live.hub import Hub
 from tongban_intake.live.stream import EventStreams
 from tongban_intake.offers import Offers
+from tongban_intake.readmodel.lookup import Lookup
 from tongban_intake.readmodel.projector import readmodel_worker
-from tongban_intake.readmodel.reader import DigestLookup, ReadModel
+from tongban_intake.readmodel.reader import ReadModel
 from tongban_intake.services import Services
 from tongban_intake.settings import IntakeSettings
 from tongban_intake.submission.accept import Acceptor
@@ -145,6 +147,18 @@ class Intake:
         self._stopping.set()
 
 
+def _holidays(settings: IntakeSettings) -> Holidays:
+    """Of the catalogue's directory. Items come over a topic and holidays do not: a replica that has
+    no directory tells of weekends alone."""
+    try:
+        return load_holidays(settings.catalogue)
+    except FileNotFoundError:
+        if settings.catalogue is not None:
+            raise
+        log.warning("no_holidays", why="no catalogue directory: weekends alone are told of")
+        return Holidays()
+
+
 def make_services(
     settings: IntakeSettings, producer: EventProducer, store: Store, *, keys: KeyRing, port: int
 ) -> Services:
@@ -188,7 +202,8 @@ def make_services(
             id_secret=id_secret,
             checker=checker,
             recent=recent,
-            digests=DigestLookup(read_model, seconds=settings.digest_ms / 1000),
+            store=Lookup(read_model, seconds=settings.digest_ms / 1000),
+            holidays=_holidays(settings),
             keys=keys,
             publisher=publisher,
             clock=settings.clock,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from tongban_common.settings import CommonSettings
@@ -27,6 +29,9 @@ class IntakeSettings(CommonSettings):
     assistant_seconds: int = Field(
         900, gt=0, description="of a lobby manager's sign-in, within the kiosk's own token"
     )
+    assistant_idle_seconds: int = Field(
+        180, gt=0, description="after which a sign-in at the kiosk's page ends by itself"
+    )
     assistant_threads: int = Field(2, gt=0, description="PINs tried at once")
     assisted_sign_in: bool = Field(
         False, description="whether `channel: assisted` needs a lobby manager who has signed in"
@@ -45,6 +50,7 @@ class IntakeSettings(CommonSettings):
     stream_grace: float = Field(
         90.0, ge=0, description="longest that a stream stays for prints after the final status"
     )
+    catalogue: Path | None = Field(None, description="directory with holidays.yaml")
     idle_seconds: int = Field(90, gt=0, description="after which a personal page goes home")
 
     def token_audiences(self, port: int) -> tuple[str, ...]:

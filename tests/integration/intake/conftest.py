@@ -172,6 +172,7 @@ class Stack:
                 submitted_at=of.submitted_at,
                 print=of.print,
                 body_digest=of.body_digest,
+                notes=of.notes if number == 1 else None,
                 **{"sealed": of.sealed, **more},
             )
             event_id = ids.derived_id("status", of.request_id, number)

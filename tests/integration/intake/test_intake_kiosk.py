@@ -19,10 +19,13 @@ DOCUMENT = DocumentRef(document_id="d-1", title="<b>证明</b>", pages=1, sha256
 
 
 class Form(HTMLParser):
-    """The fields of a page's forms, as a browser would send them."""
+    """The fields of a page's forms, as a browser would send them: those of its own, or those of
+    its header."""
 
-    def __init__(self, html: str) -> None:
+    def __init__(self, html: str, *, header: bool = False) -> None:
         super().__init__()
+        self._wanted = not header
+        self._header = header
         self.fields: list[tuple[str, str]] = []
         self._select: str | None = None
         self._textarea: str | None = None
@@ -30,6 +33,10 @@ class Form(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         found = {name: value or "" for name, value in attributes}
+        if tag == "header":
+            self._wanted = self._header
+        if not self._wanted:
+            return
         name = found.get("name", "")
         if tag == "input" and name:
             chosen = found.get("type") not in ("radio", "checkbox") or "checked" in found
@@ -47,6 +54,8 @@ class Form(HTMLParser):
             self.fields.append((self._textarea, data))
 
     def handle_endtag(self, tag: str) -> None:
+        if tag == "header":
+            self._wanted = not self._header
         if tag == "textarea":
             self._textarea = None
 
@@ -55,32 +64,34 @@ class Form(HTMLParser):
 
 
 class Browser:
-    """Keeps the cookie and nothing else."""
+    """Keeps cookies and nothing else."""
 
     def __init__(self, intake: Replica) -> None:
         self._intake = intake
-        self._cookie = ""
+        self.cookies: dict[str, str] = {}
 
     async def log_in(self, bearer: str) -> aiohttp.ClientResponse:
-        answer = await self._call("GET", f"/kiosk/login?token={bearer}")
-        self._cookie = answer.headers.get("Set-Cookie", "").partition(";")[0]
-        return answer
+        return await self.ask("GET", f"/kiosk/login?token={bearer}")
 
-    async def _call(self, method: str, path: str, **more: Any) -> aiohttp.ClientResponse:
-        headers = {"Cookie": self._cookie, **more.pop("headers", {})}
+    async def ask(self, method: str, path: str, **more: Any) -> aiohttp.ClientResponse:
+        cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        headers = {"Cookie": cookie, **more.pop("headers", {})}
         answer = await self._intake.session.request(
             method, self._intake.url + path, headers=headers, allow_redirects=False, **more
         )
         await answer.read()
+        for each in answer.headers.getall("Set-Cookie", []):
+            name, _, value = each.partition(";")[0].partition("=")
+            self.cookies[name] = value
         return answer
 
     async def get(self, path: str, status: int = 200) -> str:
-        answer = await self._call("GET", path)
+        answer = await self.ask("GET", path)
         assert answer.status == status, await answer.text()
         return await answer.text()
 
     async def post(self, path: str, fields: list[tuple[str, str]]) -> aiohttp.ClientResponse:
-        return await self._call("POST", path, data=aiohttp.FormData(fields))
+        return await self.ask("POST", path, data=aiohttp.FormData(fields))
 
 
 @pytest.fixture

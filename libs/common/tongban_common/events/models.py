@@ -68,6 +68,17 @@ class ApplicantFacts(Part):
     age_band: str | None = None
 
 
+class SubmissionNote(Part):
+    """Something that the applicant was told when the request was accepted: a code and its facts.
+    The words are made where it is shown, in the language that is wanted there."""
+
+    code: str = Field(description="outside_hours or duplicate_in_progress; others are passed over")
+    opens_at: AwareDatetime | None = Field(None, description="business time of the next opening")
+    other_request_id: str | None = Field(
+        None, description="the request in progress, where it is of the same branch"
+    )
+
+
 class DocumentRef(Part):
     """A document in the store (claim check): the bytes never travel on a topic."""
 
@@ -97,6 +108,7 @@ class RequestSubmitted(Body):
     submitted_at: AwareDatetime = Field(description="business time")
     deadline: AwareDatetime = Field(description="business time after which nothing may act")
     body_digest: str = Field(description="keyed; tells a repeat from another body under one key")
+    notes: list[SubmissionNote] | None = Field(None, description="absent where there was none")
     sealed: Sealed
 
 
@@ -205,6 +217,7 @@ class RequestStatus(Body):
     submitted_at: AwareDatetime
     print: bool
     body_digest: str
+    notes: list[SubmissionNote] | None = Field(None, description="of the submission, with seq 1")
     sealed: Sealed
 
 

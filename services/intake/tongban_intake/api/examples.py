@@ -80,6 +80,7 @@ STATE = {
     "status": "completed",
     "submitted_at": _AT.format(second=0),
     "updated_at": _AT.format(second=2),
+    "notes": [],
     "timeline": _TIMELINE,
     "outcome": {
         "number": "34000020260302782521",

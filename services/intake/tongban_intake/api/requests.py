@@ -15,10 +15,12 @@ from tongban_intake.api import openapi as docs
 from tongban_intake.api.examples import RequestId
 from tongban_intake.api.schemas import Accepted, RequestState, StreamEvent
 from tongban_intake.http.body import idempotency_key, read_object
+from tongban_intake.problems import language_of
 from tongban_intake.readmodel import view
 from tongban_intake.services import Services
 from tongban_intake.submission.accept import receipt
 from tongban_intake.submission.models import Submission
+from tongban_intake.text import Language
 
 _LONGEST_NUMBER = 10
 
@@ -52,7 +54,7 @@ def router(services: Services) -> APIRouter:
         kiosk = services.auth.bearer(request)
         services.must_be_own(kiosk, request_id)
         with request_context(request_id):
-            body = await state_of(services, request_id)
+            body = await state_of(services, request_id, language_of(request))
         return Response(orjson.dumps(body), media_type="application/json")
 
     @routes.get(
@@ -88,8 +90,14 @@ async def hand_in(services: Services, request: Request) -> Response:
     key = idempotency_key(request)
     settings = services.settings
     body = await read_object(request, limit=settings.body_limit, seconds=settings.body_seconds)
-    request_id = await services.acceptor.accept(kiosk, key, body)
-    return Response(receipt(request_id), status_code=202, media_type="application/json")
+    request_id, notes = await services.acceptor.accept(kiosk, key, body)
+    language = language_of(request)
+    return Response(
+        receipt(request_id, notes, language),
+        status_code=202,
+        media_type="application/json",
+        headers={"Content-Language": language, "Vary": "Accept-Language"} if notes else None,
+    )
 
 
 def stream_of(services: Services, request: Request, kiosk: Kiosk, request_id: str) -> Response:
@@ -113,12 +121,12 @@ def stream_of(services: Services, request: Request, kiosk: Kiosk, request_id: st
     )
 
 
-async def state_of(services: Services, request_id: str) -> view.Body:
+async def state_of(services: Services, request_id: str, language: Language) -> view.Body:
     """What is known of a request that was issued: never nothing, store up or not."""
     try:
         record = await services.read_model.get(request_id)
     except StoreUnavailable:
         record = None
     if record is None or not record.projected:
-        return view.not_projected(request_id, services.recent.get(request_id))
-    return view.full(record, services.keys)
+        return view.not_projected(request_id, services.recent.get(request_id), language)
+    return view.full(record, services.keys, language)

@@ -16,7 +16,10 @@ class Accepted(BaseModel):
     status: Literal["submitted"]
     status_url: str
     events_url: str
-    notes: list[str]
+    notes: list[str] = Field(
+        description="for the applicant, in the language of Accept-Language: outside service hours, "
+        "the same item in progress already"
+    )
 
 
 class TimelineEntry(BaseModel):
@@ -76,6 +79,7 @@ class RequestState(BaseModel):
     submitted_at: str | None
     updated_at: str | None
     expected_by: str | None = None
+    notes: list[str] = Field(description="what was told when it was accepted")
     timeline: list[TimelineEntry]
     outcome: dict[str, Any] | None = None
     documents: list[Document]

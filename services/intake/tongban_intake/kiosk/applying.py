@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from tongban_common.catalogue import Item
 from tongban_common.tokens import Kiosk
 from tongban_intake.kiosk import fields
+from tongban_intake.kiosk.assisting import Asked, SignInCounter
 from tongban_intake.kiosk.fields import Errors, Posted
 from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import Session, new_key
@@ -34,7 +35,9 @@ _FIRST: Mapping[str, list[str]] = {
 
 def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     """GET and POST /kiosk/items/{code}."""
-    routes = APIRouter(prefix="/kiosk/items", include_in_schema=False)
+    routes = APIRouter(
+        prefix="/kiosk/items", include_in_schema=False, route_class=session.route_class()
+    )
     desk = _Desk(services, pages, session)
 
     @routes.get("/{code}")
@@ -42,6 +45,8 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
         kiosk = session.kiosk(request)
         item = desk.item(code)
         posted = fields.example_of(item) if example else _first(item)
+        if kiosk.assistant is not None:
+            posted = {**posted, "assisted": ["1"]}
         return desk.form(kiosk, item, new_key(), posted, {})
 
     @routes.post("/{code}")
@@ -53,6 +58,10 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
         match posted.get("step", [""])[0]:
             case "edit":
                 return desk.form(kiosk, item, key, posted, {})
+            case "sign_in":
+                return desk.sign_in(kiosk, item, key, posted)
+            case "signed":
+                return await desk.signed_in(request, kiosk, item, key, posted)
             case "submit":
                 return await desk.submit(kiosk, item, key, posted)
             case _:
@@ -71,6 +80,7 @@ class _Desk:
         self._services = services
         self._pages = pages
         self._session = session
+        self._counter = SignInCounter(services, pages, session)
 
     def item(self, code: str) -> Item:
         item = self._services.offers.get(code)
@@ -90,6 +100,7 @@ class _Desk:
             proof=self._session.proof(kiosk, key),
             posted=posted,
             errors=errors,
+            must_sign_in=self._services.settings.assisted_sign_in,
             **_sections(item, posted, errors),
         )
 
@@ -99,7 +110,7 @@ class _Desk:
         """Everything once more, to confirm; the form again where something is wrong."""
         try:
             self._services.checker.check(
-                fields.read_submission(item, posted),
+                _body(kiosk, item, posted),
                 today=self._services.clock.now().date(),
                 signed_in=kiosk.assistant,
             )
@@ -112,20 +123,31 @@ class _Desk:
             key=key,
             proof=self._session.proof(kiosk, key),
             posted=posted,
-            carried=[
-                (name, value)
-                for name, values in posted.items()
-                if name.startswith(_CARRIED)
-                for value in values
-            ],
+            carried=_carried(posted),
             notice=notice,
             **_sections(item, posted, {}),
         )
 
+    def sign_in(self, kiosk: Kiosk, item: Item, key: str, posted: Posted) -> Response:
+        """The sign-in, with all that was typed going along."""
+        return self._counter.page(_asked(kiosk, item, key, posted))
+
+    async def signed_in(
+        self, request: Request, kiosk: Kiosk, item: Item, key: str, posted: Posted
+    ) -> Response:
+        """Back at the form, with who assists; the sign-in again where it was refused."""
+        grant = await self._counter.sign_in(_asked(kiosk, item, key, posted), posted)
+        if isinstance(grant, Response):
+            return grant
+        both = self._services.auth.token(grant.token)
+        response = self.form(both, item, key, {**posted, "assisted": ["1"]}, {})
+        self._session.sign_in(request, response, grant)
+        return response
+
     async def submit(self, kiosk: Kiosk, item: Item, key: str, posted: Posted) -> Response:
-        body = fields.read_submission(item, posted)
+        body = _body(kiosk, item, posted)
         try:
-            request_id = await self._services.acceptor.accept(kiosk, key, body)
+            request_id, _ = await self._services.acceptor.accept(kiosk, key, body)
         except Problem as problem:
             if problem.kind is Kind.INVALID:
                 return self.form(kiosk, item, key, posted, _by_pointer(problem))
@@ -137,6 +159,27 @@ class _Desk:
                 return self.read_over(kiosk, item, key, posted, notice)
             raise
         return RedirectResponse(f"/kiosk/requests/{request_id}", status_code=303)
+
+
+def _asked(kiosk: Kiosk, item: Item, key: str, posted: Posted) -> Asked:
+    return Asked(kiosk, f"/kiosk/items/{item.code}", key, _carried(posted))
+
+
+def _carried(posted: Posted) -> list[tuple[str, str]]:
+    return [
+        (name, value)
+        for name, values in posted.items()
+        if name.startswith(_CARRIED)
+        for value in values
+    ]
+
+
+def _body(kiosk: Kiosk, item: Item, posted: Posted) -> dict[str, Any]:
+    """What would be sent: who has signed in assists, whatever was typed before."""
+    body = fields.read_submission(item, posted)
+    if kiosk.assistant is not None and body["channel"] == "assisted":
+        body["assistant"] = kiosk.assistant
+    return body
 
 
 def _sections(item: Item, posted: Posted, errors: Errors) -> dict[str, Any]:

@@ -22,7 +22,7 @@ _PAGE_SIZE = 12
 
 def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     """/kiosk, /kiosk/login, /kiosk/items and the static files."""
-    routes = APIRouter(prefix="/kiosk", include_in_schema=False)
+    routes = APIRouter(prefix="/kiosk", include_in_schema=False, route_class=session.route_class())
     offers = services.offers
 
     @routes.get("/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import APIRouter
@@ -9,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from tongban_common.domain.status import Status
+from tongban_common.events.models import SubmissionNote
 from tongban_common.observability import request_context
 from tongban_common.store import StoreUnavailable
 from tongban_common.tokens import Kiosk
@@ -23,6 +25,7 @@ from tongban_intake.problems import Kind, Problem, invalid
 from tongban_intake.readmodel import view
 from tongban_intake.readmodel.record import RequestRecord
 from tongban_intake.services import Services
+from tongban_intake.submission import notes
 
 _GRADES = {5: "非常满意", 4: "满意", 3: "基本满意", 2: "不满意", 1: "非常不满意"}
 _STEPS: tuple[tuple[str, set[Status]], ...] = (
@@ -35,7 +38,11 @@ _STEPS: tuple[tuple[str, set[Status]], ...] = (
 
 def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     """/kiosk/requests/{id} and what is below it."""
-    routes = APIRouter(prefix="/kiosk/requests/{request_id}", include_in_schema=False)
+    routes = APIRouter(
+        prefix="/kiosk/requests/{request_id}",
+        include_in_schema=False,
+        route_class=session.route_class(),
+    )
     counter = _Counter(services, pages, session)
 
     def own(request: Request, request_id: str) -> Kiosk:
@@ -83,9 +90,10 @@ class _Counter:
             record, readable = None, False
         key = new_key()
         if record is None:
-            body = view.not_projected(request_id, self._services.recent.get(request_id))
+            seen = self._services.recent.get(request_id)
+            body, told = view.not_projected(request_id, seen, "zh"), seen.notes if seen else ()
         else:
-            body = view.full(record, self._services.keys)
+            body, told = view.full(record, self._services.keys, "zh"), tuple(record.notes)
         item = self._services.offers.get(body["item_code"]) if body["item_code"] else None
         status = Status(body["status"])
         return self._pages.page(
@@ -96,6 +104,7 @@ class _Counter:
             item=item,
             title=body["item_name"] or (item.name if item else "您的办件"),
             steps=_steps(record, status),
+            notes=_notes(told),
             newest=body["timeline"][-1]["seq"] if body["timeline"] else 0,
             grades=_GRADES,
             key=key,
@@ -156,6 +165,16 @@ class _Counter:
         if not form:
             raise invalid("/form", "请填写需要补充的内容", "Fill in what is asked for")
         return form
+
+
+def _notes(told: Iterable[SubmissionNote]) -> list[tuple[str, str | None]]:
+    """What was told when it was accepted, each with where it leads."""
+    return [
+        (words, other and f"/kiosk/requests/{other}")
+        for note in told
+        for other in [note.other_request_id]
+        for words in notes.words([note], "zh")
+    ]
 
 
 def _supplement_fields(item: Any, status: Status) -> list[fields.Field]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
@@ -10,6 +11,7 @@ import jinja2
 from starlette.responses import Response
 
 from tongban_common.domain.status import PrintStatus, Status
+from tongban_common.tokens import Kiosk
 from tongban_intake.problems import Problem
 from tongban_intake.states import PRINT, STATUS
 
@@ -63,7 +65,13 @@ class StaticFiles:
 class Pages:
     """Renders templates."""
 
-    def __init__(self, *, idle_seconds: int) -> None:
+    def __init__(
+        self,
+        *,
+        idle_seconds: int,
+        assistant_idle_seconds: int,
+        sign_out_proof: Callable[[Kiosk], str],
+    ) -> None:
         self.static = StaticFiles()
         self._templates = jinja2.Environment(
             loader=jinja2.PackageLoader("tongban_intake.kiosk"),
@@ -81,6 +89,8 @@ class Pages:
         self._templates.globals |= {
             "static": self.static.urls,
             "idle_seconds": idle_seconds,
+            "assistant_idle_seconds": assistant_idle_seconds,
+            "sign_out_proof": sign_out_proof,
             "zones": ZONES,
             "zone_words": ZONE_WORDS,
             "domains": DOMAINS,

@@ -6,11 +6,17 @@ import hashlib
 import hmac
 import time
 import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
 from urllib.parse import parse_qs
 
+from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tongban_common import tokens
+from tongban_common.enrolment.trading import Grant
 from tongban_common.tokens import Kiosk
 from tongban_intake.http.auth import COOKIE
 from tongban_intake.http.body import read_bytes
@@ -18,6 +24,9 @@ from tongban_intake.problems import Kind, Problem
 from tongban_intake.services import Services
 from tongban_intake.text import Text
 
+ASSISTANT_COOKIE = "tongban_assistant"
+SIGN_OUT = "sign-out"
+"""The key of the form that signs a lobby manager out: it is one that anyone may send again."""
 _MOST_FIELDS = 300
 
 
@@ -29,16 +38,21 @@ def new_key() -> str:
 class Session:
     """Cookies and form proofs, for all pages.
 
-    The cookie is SameSite=Strict; beside it every form carries a keyed digest of kiosk and key that
-    another site cannot make (cross-site request forgery).
+    A lobby manager's sign-in has a cookie of its own beside the kiosk's, which holds the token of
+    both and, signed, when a page was last asked for by hand: after `assistant_idle_seconds` it
+    counts no more, whatever the browser keeps.
+
+    The cookies are SameSite=Strict; beside them every form carries a keyed digest of kiosk and key
+    that another site cannot make (cross-site request forgery).
     """
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, *, now: Callable[[], float] = time.time) -> None:
         self._services = services
+        self._now = now
         self._secret = services.settings.token_secret.get_secret_value().encode()
 
     def kiosk(self, request: Request) -> Kiosk:
-        """The kiosk that has logged in.
+        """The kiosk that has logged in, with the lobby manager who has signed in there.
 
         Raises:
             Problem: 401, none has.
@@ -48,7 +62,12 @@ class Session:
             raise Problem(
                 Kind.UNAUTHENTICATED, Text("终端登录已过期，请联系大堂经理", "Log the kiosk in")
             )
-        return kiosk
+        found = self._signed_in(request, kiosk)
+        if found is None:
+            return kiosk
+        token, both = found
+        request.state.assisting = token, both.expires
+        return both
 
     def log_in(self, response: Response, token: str, kiosk: Kiosk, *, secure: bool) -> None:
         """Have the browser keep the token, out of reach of scripts."""
@@ -61,6 +80,83 @@ class Session:
             samesite="strict",
             secure=secure,
         )
+
+    # --- who assists
+
+    def sign_in(self, request: Request, response: Response, grant: Grant) -> None:
+        """Have the browser keep the token of kiosk and lobby manager."""
+        self._keep(request, response, grant.token, grant.expires_in)
+
+    def sign_out(self, request: Request, response: Response, kiosk: Kiosk) -> None:
+        """Only the kiosk is logged in from here on."""
+        response.delete_cookie(ASSISTANT_COOKIE, path="/kiosk")
+        secure = request.url.scheme == "https"
+        own = self._services.auth.cookie(request)
+        if own is not None and own.assistant is not None:  # its very login was of both
+            alone = replace(kiosk, assistant=None, assistant_epoch=0)
+            self.log_in(response, tokens.seal(self._secret.decode(), alone), alone, secure=secure)
+
+    def route_class(self) -> type[APIRoute]:
+        """Routes that count as use: each page that a person asks for keeps a sign-in alive. What a
+        page fetches by itself (parts, events, documents) does not."""
+        renew = self.renew
+
+        class Used(APIRoute):
+            def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+                handle: Any = super().get_route_handler()
+
+                async def handler(request: Request) -> Response:
+                    response: Response = await handle(request)
+                    renew(request, response)
+                    return response
+
+                return handler
+
+        return Used
+
+    def renew(self, request: Request, response: Response) -> None:
+        """Note in the answer that the page is in use, where somebody is signed in."""
+        assisting: tuple[str, int] | None = getattr(request.state, "assisting", None)
+        by_hand = response.media_type == "text/html" and "part" not in request.query_params
+        if assisting is None or not (by_hand or response.status_code == 303):
+            return
+        if any(ASSISTANT_COOKIE in each for each in response.headers.getlist("set-cookie")):
+            return  # it has just been signed out, or in
+        token, expires = assisting
+        self._keep(request, response, token, expires - int(self._now()))
+
+    def _keep(self, request: Request, response: Response, token: str, left: int) -> None:
+        used = str(int(self._now()))
+        response.set_cookie(
+            ASSISTANT_COOKIE,
+            f"{used}.{self._used_proof(used, token)}.{token}",
+            max_age=max(0, min(left, self._services.settings.assistant_idle_seconds)),
+            path="/kiosk",
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+
+    def _used_proof(self, used: str, token: str) -> str:
+        return hmac.new(
+            self._secret, f"used\x1f{used}\x1f{token}".encode(), hashlib.sha256
+        ).hexdigest()
+
+    def _signed_in(self, request: Request, kiosk: Kiosk) -> tuple[str, Kiosk] | None:
+        used, _, rest = request.cookies.get(ASSISTANT_COOKIE, "").partition(".")
+        proof, _, token = rest.partition(".")
+        if not hmac.compare_digest(proof.encode(), self._used_proof(used, token).encode()):
+            return None
+        if int(used) + self._services.settings.assistant_idle_seconds <= self._now():
+            return None
+        try:
+            both = self._services.auth.token(token)
+        except Problem:  # out of date, or one of the two was revoked
+            return None
+        same = (both.kiosk_id, both.branch_id) == (kiosk.kiosk_id, kiosk.branch_id)
+        return (token, both) if same else None
+
+    # --- forms
 
     def proof(self, kiosk: Kiosk, key: str) -> str:
         """What a form carries beside its key."""

@@ -3,6 +3,8 @@ fields that its own key names (a number within the request, an order, a message)
 replay, in any order, ends in the same document.
 
     _id           request id
+    applying      what `applying_key` makes of item and applicant while it is open; then CLOSED
+    notes         what was told when it was accepted, where something was
     item, origin, applicant, submitted_at, print, body_digest, sealed    of the submission
     timeline      number -> {seq, at, status, by, reason?, note?, expected_by?}
     documents     document id -> {title, pages, sha256}
@@ -32,12 +34,16 @@ from tongban_common.events.models import (
     PrintOrdered,
     PrintReported,
     RequestStatus,
+    SubmissionNote,
     SupplementHanded,
     WithdrawalAsked,
 )
 from tongban_intake.verification import file_code, sheet_code
 
 Fields = dict[str, Any]
+
+CLOSED = "~"
+"""Sorts after every key, so that the greatest of what was ever set is the truth, in any order."""
 
 
 @dataclass(slots=True)
@@ -46,6 +52,7 @@ class Change:
 
     fields: Fields = field(default_factory=dict)
     codes: set[str] = field(default_factory=set)
+    applying: str = ""
 
     def update(self) -> dict[str, Any]:
         """As an update of MongoDB, for an upsert."""
@@ -54,6 +61,8 @@ class Change:
             update["$set"] = self.fields
         if self.codes:
             update["$addToSet"] = {"codes": {"$each": sorted(self.codes)}}
+        if self.applying:
+            update["$max"] = {"applying": self.applying}
         return update
 
 
@@ -70,6 +79,7 @@ def _apply(change: Change, event: Event[Body]) -> None:
     match event.body:
         case RequestStatus() as body:
             change.fields.update(_status(body))
+            change.applying = max(change.applying, _applying(body))
         case PrintReported() as body:
             change.fields.update(_report(body))
             if body.document is not None:
@@ -99,9 +109,26 @@ def name(text: str) -> str:
     return quote(text, safe="~:@+ ").replace(".", "%2E")
 
 
+def applying_key(item_code: str, pseudonym: str) -> str:
+    """What all requests of one applicant for one item have in common."""
+    return f"{item_code}:{pseudonym}"
+
+
+def _applying(body: RequestStatus) -> str:
+    """Set by the first entry and taken away by the final one; the others need not say it."""
+    if body.status.final and not body.note:
+        return CLOSED
+    return applying_key(body.item.code, body.applicant.pseudonym) if body.seq == 1 else ""
+
+
 def numbered(seq: int) -> str:
     """A number as a field's name that sorts like the number."""
     return f"{seq:06d}"
+
+
+def notes(told: Iterable[SubmissionNote]) -> list[Fields]:
+    """Notes as they are stored."""
+    return [note.model_dump(mode="json", exclude_none=True) for note in told]
 
 
 def entry(body: RequestStatus) -> Fields:
@@ -122,7 +149,9 @@ def entry(body: RequestStatus) -> Fields:
 
 
 def _status(body: RequestStatus) -> Fields:
+    told = {} if body.notes is None else {"notes": notes(body.notes)}
     return {
+        **told,
         "item": body.item.model_dump(),
         "origin": body.origin.model_dump(),
         "applicant": body.applicant.model_dump(),

@@ -36,6 +36,7 @@ SOURCES = (
 _DUPLICATE_KEY = 11000
 _INDEXES = [
     {"key": {"codes": 1}, "name": "codes", "sparse": True},
+    {"key": {"applying": 1}, "name": "applying", "sparse": True},
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from tongban_common.domain.status import PrintStatus, Status
-from tongban_common.events.models import ItemSnapshot, Origin, Sealed
+from tongban_common.events.models import ItemSnapshot, Origin, Sealed, SubmissionNote
 from tongban_intake.readmodel.projection import name
 
 Line = dict[str, Any]
@@ -71,6 +71,11 @@ class RequestRecord:
     def origin(self) -> Origin:
         """Who handed it in, where and how."""
         return Origin.model_validate(self._document["origin"])
+
+    @property
+    def notes(self) -> list[SubmissionNote]:
+        """What was told when it was accepted."""
+        return [SubmissionNote.model_validate(each) for each in self._document.get("notes", ())]
 
     @property
     def applicant_type(self) -> str:

@@ -9,14 +9,16 @@ import structlog
 from tongban_common.domain.status import Status
 from tongban_common.envelope import KeyRing, Unreadable
 from tongban_intake.readmodel.record import Order, RequestRecord
+from tongban_intake.submission.notes import words
 from tongban_intake.submission.recent import Seen
+from tongban_intake.text import Language
 
 log = structlog.get_logger(__name__)
 
 Body = dict[str, Any]
 
 
-def full(record: RequestRecord, keys: KeyRing) -> Body:
+def full(record: RequestRecord, keys: KeyRing, language: Language) -> Body:
     """All that is known of a request. The result is opened for the branch that may read it."""
     item, last = record.item, record.last
     body: Body = {
@@ -29,6 +31,7 @@ def full(record: RequestRecord, keys: KeyRing) -> Body:
         "status": record.status.value,
         "submitted_at": record.submitted_at,
         "updated_at": record.timeline[-1]["at"],
+        "notes": words(record.notes, language),
         "timeline": record.timeline,
         "documents": documents(record),
         "print": record.print,
@@ -47,7 +50,7 @@ def full(record: RequestRecord, keys: KeyRing) -> Body:
     return body
 
 
-def not_projected(request_id: str, seen: Seen | None) -> Body:
+def not_projected(request_id: str, seen: Seen | None, language: Language) -> Body:
     """A request that was accepted and is not in the read model yet, or while the store is down."""
     submitted_at = seen.submitted_at if seen else None
     return {
@@ -58,6 +61,7 @@ def not_projected(request_id: str, seen: Seen | None) -> Body:
         "status": Status.SUBMITTED.value,
         "submitted_at": submitted_at,
         "updated_at": submitted_at,
+        "notes": words(seen.notes, language) if seen else [],
         "timeline": [],
         "documents": [],
         "print_orders": [],

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
 from tongban_common import faultpoints, topics
 from tongban_common.catalogue import Item
+from tongban_common.catalogue.holidays import Holidays
 from tongban_common.clock import BusinessClock
 from tongban_common.domain import identity, ids
 from tongban_common.envelope import KeyRing
@@ -18,6 +20,7 @@ from tongban_common.events.models import (
     ItemSnapshot,
     Origin,
     RequestSubmitted,
+    SubmissionNote,
 )
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import KafkaUnavailable
@@ -26,23 +29,30 @@ from tongban_common.tokens import Kiosk
 from tongban_intake.http.body import canonical
 from tongban_intake.http.limits import Slots
 from tongban_intake.problems import Kind, Problem
-from tongban_intake.submission import assistance
+from tongban_intake.readmodel.lookup import Known, Question
+from tongban_intake.submission import assistance, notes
 from tongban_intake.submission.checks import Checker
 from tongban_intake.submission.models import Company, Submission
-from tongban_intake.submission.recent import Recent, Seen
-from tongban_intake.text import Text
+from tongban_intake.submission.recent import Lately, LatelyAccepted, Recent, Seen
+from tongban_intake.text import Language, Text
 
 _LEAST_DAYS = 7
 _DAYS_PER_LEGAL_DAY = 3
 """Calendar days a working day of the legal limit: weekends, a holiday week, and patience."""
 
 
-class Digests(Protocol):
-    """What the read model knows of a request's body."""
+class Answers(Protocol):
+    """What the read model knows."""
 
-    async def digest(self, request_id: str) -> str | None:
-        """The digest of the body that was accepted under this id; None where it is not known, or
-        where the store does not say in time."""
+    async def ask(self, question: Question) -> Known:
+        """What it knows of a submission; nothing where the store does not say in time."""
+
+
+class Accepted(NamedTuple):
+    """A request that Kafka has, and what is to be told beside."""
+
+    request_id: str
+    notes: tuple[SubmissionNote, ...] = ()
 
 
 class Acceptor:
@@ -58,7 +68,8 @@ class Acceptor:
         id_secret: str,
         checker: Checker,
         recent: Recent,
-        digests: Digests,
+        store: Answers,
+        holidays: Holidays,
         keys: KeyRing,
         publisher: EventPublisher,
         clock: BusinessClock,
@@ -71,7 +82,9 @@ class Acceptor:
         self._sign_in = sign_in
         self._checker = checker
         self._recent = recent
-        self._digests = digests
+        self._store = store
+        self._holidays = holidays
+        self._lately = LatelyAccepted()
         self._keys = keys
         self._publisher = publisher
         self._clock = clock
@@ -83,8 +96,8 @@ class Acceptor:
         """Submissions that are being worked on now."""
         return self._slots.taken
 
-    async def accept(self, kiosk: Kiosk, key: str, body: dict[str, Any]) -> str:
-        """Return the request's id once Kafka has it on all in-sync replicas.
+    async def accept(self, kiosk: Kiosk, key: str, body: dict[str, Any]) -> Accepted:
+        """Return once Kafka has the request on all in-sync replicas.
 
         Raises:
             Problem: 400, 403, 404, 422; 503 where Kafka does not acknowledge, or too many wait.
@@ -94,8 +107,10 @@ class Acceptor:
         )
         digest = ids.body_digest(self._secret, canonical(body))
         with request_context(request_id), self._slots.one():
-            if await self._known(request_id, digest):
-                return request_id
+            applying = notes.applying(self._pseudonym_secret, body)
+            seen, known = await self._known(request_id, digest, applying)
+            if seen is not None:
+                return Accepted(request_id, seen.notes)
             now = self._clock.now()
             submission, item = self._checker.check(
                 body, today=now.date(), signed_in=kiosk.assistant
@@ -108,21 +123,27 @@ class Acceptor:
                 submission=submission,
                 item=item,
                 now=now,
+                other=known.other,
             )
             await self._publish(event, now)
-        return request_id
+            if applying is not None:
+                self._lately.put(applying, Lately(request_id, kiosk.branch_id))
+        return Accepted(request_id, tuple(event.notes or ()))
 
-    async def _known(self, request_id: str, digest: str) -> bool:
-        seen = await self._settled(request_id)
+    async def _known(
+        self, request_id: str, digest: str, applying: str | None
+    ) -> tuple[Seen | None, Known]:
+        """What was accepted under this id, None where nothing was, and what else is known."""
+        seen, known = await self._settled(request_id), Known()
         if seen is None:
-            kept = await self._digests.digest(request_id)
-            if kept is not None:
-                self._recent.put(request_id, Seen(kept))
+            lately = None if applying is None else self._lately.get(applying)
+            known = await self._store.ask(Question(request_id, applying, lately))
+            if known.digest is not None:
+                told = tuple(SubmissionNote.model_validate(each) for each in known.notes)
+                self._recent.put(request_id, Seen(known.digest, notes=told))
             # While the store was asked, another call may have begun.
             seen = await self._settled(request_id)
-        if seen is None:
-            return False
-        if seen.digest != digest:
+        if seen is not None and seen.digest != digest:
             raise Problem(
                 Kind.KEY_REUSED,
                 Text(
@@ -130,7 +151,7 @@ class Acceptor:
                     "This Idempotency-Key came with another body before; use a new one",
                 ),
             )
-        return True
+        return seen, known
 
     async def _settled(self, request_id: str) -> Seen | None:
         """What is known once no other call is accepting this request."""
@@ -156,7 +177,12 @@ class Acceptor:
                 at=now,
             )
             faultpoints.reached("intake.after_publish")
-            seen = Seen(event.body_digest, event.item.code, event.submitted_at.isoformat())
+            seen = Seen(
+                event.body_digest,
+                event.item.code,
+                event.submitted_at.isoformat(),
+                tuple(event.notes or ()),
+            )
             self.accepted += 1
         except KafkaUnavailable:
             raise kafka_unavailable() from None
@@ -172,6 +198,7 @@ class Acceptor:
         submission: Submission,
         item: Item,
         now: datetime,
+        other: Lately | None,
     ) -> RequestSubmitted:
         days = max(_LEAST_DAYS, item.limits.legal_working_days * _DAYS_PER_LEGAL_DAY)
         applicant = submission.applicant.model_dump(exclude_none=True)
@@ -191,8 +218,18 @@ class Acceptor:
             submitted_at=now,
             deadline=now + timedelta(days=days),
             body_digest=digest,
+            notes=self._notes(item, now, other, kiosk) or None,
             sealed=self._keys.seal(request_id, {"applicant": applicant, "form": submission.form}),
         )
+
+    def _notes(
+        self, item: Item, now: datetime, other: Lately | None, kiosk: Kiosk
+    ) -> list[SubmissionNote]:
+        closed = notes.outside_hours(item, now, self._holidays)
+        found = [] if closed is None else [closed]
+        if other is not None:
+            found.append(notes.duplicate(other, branch_id=kiosk.branch_id))
+        return found
 
     def _facts(self, submission: Submission, now: datetime) -> ApplicantFacts:
         """What analysts may know: of a person by the ID number, of a company by its code."""
@@ -227,15 +264,15 @@ def snapshot(item: Item) -> ItemSnapshot:
     )
 
 
-def receipt(request_id: str) -> bytes:
-    """The body of the 202: a function of the id alone, so that a repeat gets it byte by byte."""
+def receipt(request_id: str, told: Sequence[SubmissionNote], language: Language) -> bytes:
+    """The body of the 202. A repeat gets it byte by byte, where the first is known (ADR 0014)."""
     return orjson.dumps(
         {
             "request_id": request_id,
             "status": "submitted",
             "status_url": f"/v1/requests/{request_id}",
             "events_url": f"/v1/requests/{request_id}/events",
-            "notes": [],
+            "notes": notes.words(told, language),
         }
     )
 

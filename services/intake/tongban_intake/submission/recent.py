@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from tongban_common.events.models import SubmissionNote
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +18,48 @@ class Seen:
     digest: str
     item_code: str | None = None
     submitted_at: str | None = None
+    notes: tuple[SubmissionNote, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """A request, and where it was handed in."""
+
+    request_id: str
+    branch_id: str
+
+
+class LatelyAccepted:
+    """What each applicant handed in last for each item, for as long as the read model may not know
+    of it: the status that tells it comes back through the router."""
+
+    def __init__(
+        self,
+        *,
+        seconds: float = 30.0,
+        size: int = 10_000,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._seconds = seconds
+        self._size = size
+        self._monotonic = monotonic
+        self._last: OrderedDict[str, tuple[float, Lately]] = OrderedDict()
+
+    def put(self, applying: str, request: Lately) -> None:
+        """Kafka has this request; `applying` is as `projection.applying_key` makes it."""
+        now = self._monotonic()
+        self._last.pop(applying, None)
+        self._last[applying] = now, request
+        while self._last:
+            accepted_at, _ = next(iter(self._last.values()))
+            if len(self._last) <= self._size and accepted_at + self._seconds > now:
+                break
+            self._last.popitem(last=False)
+
+    def get(self, applying: str) -> Lately | None:
+        """The newest, None where none is that new."""
+        accepted_at, request = self._last.get(applying, (float("-inf"), None))
+        return request if accepted_at + self._seconds > self._monotonic() else None
 
 
 class Recent:

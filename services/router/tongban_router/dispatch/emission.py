@@ -59,6 +59,7 @@ def _status(state: RequestState, entry: Entry) -> Event[Body]:
         submitted_at=request.submitted_at,
         print=request.print,
         body_digest=request.body_digest,
+        notes=request.notes if entry.seq == 1 else None,
         sealed=request.sealed,
     )
     event_id = derived_id("status", request.request_id, entry.seq)

@@ -1,0 +1,132 @@
+"""A lobby manager's sign-in at the kiosk's page: how long it lasts, and for whom."""
+
+from __future__ import annotations
+
+import time
+from http.cookies import SimpleCookie
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tongban_common import tokens
+from tongban_common.enrolment.trading import Grant
+from tongban_common.tokens import Kiosk
+from tongban_intake.http.auth import COOKIE, Authenticator
+from tongban_intake.kiosk.session import ASSISTANT_COOKIE, Session
+
+SECRET = "s" * 32
+IDLE = 180
+KIOSK = Kiosk("k-1", "b-1", "local", int(time.time()) + 86_400)
+BOTH = Kiosk("k-1", "b-1", "local", int(time.time()) + 900, assistant="lm-1", assistant_epoch=1)
+
+
+class Page:
+    """A session whose clock is moved by hand, and the cookies of one browser."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+        self.standing = True
+        enrolled: Any = SimpleNamespace(
+            standing=lambda kiosk: self.standing or kiosk.assistant is None,
+            must_stand=self._must_stand,
+        )
+        settings = SimpleNamespace(
+            token_secret=SimpleNamespace(get_secret_value=lambda: SECRET),
+            assistant_idle_seconds=IDLE,
+        )
+        services: Any = SimpleNamespace(settings=settings, auth=Authenticator(SECRET, enrolled))
+        self.session = Session(services, now=lambda: self.now)
+        self.cookies = {COOKIE: tokens.seal(SECRET, KIOSK)}
+
+    def _must_stand(self, kiosk: Kiosk) -> Kiosk:
+        if not self.standing:
+            raise tokens.InvalidToken
+        return kiosk
+
+    def request(self, query: str = "") -> Request:
+        cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        return Request({
+            "type": "http", "method": "GET", "path": "/kiosk", "scheme": "http",
+            "query_string": query.encode(), "headers": [(b"cookie", cookie.encode())],
+            "server": ("h", 80),
+        })  # fmt: skip
+
+    def take(self, response: Response) -> None:
+        """Keep the cookies of an answer."""
+        for each in response.headers.getlist("set-cookie"):
+            for name, morsel in SimpleCookie(each).items():
+                self.cookies[name] = morsel.value
+
+    def sign_in(self) -> None:
+        response = Response(media_type="text/html")
+        grant = Grant(tokens.seal(SECRET, BOTH), 900)
+        self.session.sign_in(self.request(), response, grant)
+        self.take(response)
+
+    def visit(self, query: str = "", media_type: str = "text/html") -> str | None:
+        """Ask for a page; who assists."""
+        request = self.request(query)
+        kiosk = self.session.kiosk(request)
+        response = Response(media_type=media_type)
+        self.session.renew(request, response)
+        self.take(response)
+        return kiosk.assistant
+
+
+@pytest.fixture
+def page() -> Page:
+    made = Page()
+    made.sign_in()
+    return made
+
+
+def test_use_keeps_it_and_idleness_ends_it(page: Page) -> None:
+    for _ in range(4):
+        page.now += IDLE - 1
+        assert page.visit() == "lm-1"
+    page.now += IDLE
+    assert page.visit() is None
+
+
+def test_what_a_page_fetches_by_itself_is_no_use(page: Page) -> None:
+    page.now += IDLE - 1
+    assert page.visit("part=1") == "lm-1"
+    assert page.visit(media_type="text/event-stream") == "lm-1"
+    page.now += 1
+    assert page.visit() is None
+
+
+def test_the_moment_of_use_cannot_be_altered(page: Page) -> None:
+    used, _, rest = page.cookies[ASSISTANT_COOKIE].partition(".")
+    page.now += IDLE
+    page.cookies[ASSISTANT_COOKIE] = f"{int(used) + IDLE}.{rest}"
+    assert page.visit() is None
+    for nonsense in ("", ".", "x.y.z", f"{used}.{rest[1:]}", "1.é.z"):
+        page.cookies[ASSISTANT_COOKIE] = nonsense
+        assert page.visit() is None
+
+
+def test_another_kiosk_does_not_inherit_it(page: Page) -> None:
+    other = Kiosk("k-2", "b-1", "local", KIOSK.expires)
+    page.cookies[COOKIE] = tokens.seal(SECRET, other)
+    assert page.visit() is None
+
+
+def test_signed_out_is_signed_out(page: Page) -> None:
+    response = Response()
+    page.session.sign_out(page.request(), response, BOTH)
+    page.take(response)
+    assert page.visit() is None
+    assert page.session.kiosk(page.request()).kiosk_id == "k-1"
+
+
+def test_a_login_with_a_token_of_both_can_be_signed_out_of(page: Page) -> None:
+    page.cookies = {COOKIE: tokens.seal(SECRET, BOTH)}
+    assert page.visit() == "lm-1"
+    response = Response()
+    page.session.sign_out(page.request(), response, BOTH)
+    page.take(response)
+    assert page.visit() is None
