@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 _REST_AFTER_FAILURE = 1.0
 """Seconds for which a store that did not answer is not asked again."""
 _MOST_AT_ONCE = 200
-_APART = 0.01
+_APART = 0.02
 
 
 @dataclass(frozen=True, slots=True)
