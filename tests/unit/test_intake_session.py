@@ -20,7 +20,7 @@ from tongban_intake.kiosk.session import ASSISTANT_COOKIE, Session
 SECRET = "s" * 32
 IDLE = 180
 KIOSK = Kiosk("k-1", "b-1", "local", int(time.time()) + 86_400)
-BOTH = Kiosk("k-1", "b-1", "local", int(time.time()) + 900, assistant="lm-1", assistant_epoch=1)
+BOTH = Kiosk("k-1", "b-1", "local", int(time.time()) + 86_400, assistant="lm-1", assistant_epoch=1)
 
 
 class Page:

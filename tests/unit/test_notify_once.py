@@ -51,10 +51,14 @@ class World:
         if not (honours and self.delivered[provider]):
             self.delivered[provider] += 1
 
-    def claim(self) -> Guard:
-        if self.guard is None:
-            self.guard = Guard(reference="m", state=State.CLAIMED)
-        return self.guard
+    def claim(self, provider: str | None) -> tuple[Guard, bool]:
+        if self.guard is not None:
+            return self.guard, False
+        self.guard = Guard(reference="m", state=State.CLAIMED)
+        if provider is not None:
+            fields = {"state": State.SENDING, "provider": provider, "since": self.wall}
+            self.guard = self.guard.model_copy(update=fields)
+        return self.guard, True
 
     def write(self, guard: Guard, **fields: Any) -> Guard:
         assert self.guard is not None
@@ -76,8 +80,11 @@ class ModelGuards:
     async def _ask(self, effect: Any) -> Guard:
         return cast(Guard, await self._world.wire.send(effect, StoreUnavailable("down")))
 
-    async def claim(self, _: Message) -> Guard:
-        return await self._ask(self._world.claim)
+    async def claim(self, _: Message, provider: str | None) -> tuple[Guard, bool]:
+        found = await self._world.wire.send(
+            lambda: self._world.claim(provider), StoreUnavailable("down")
+        )
+        return cast(tuple[Guard, bool], found)
 
     async def sending(self, guard: Guard, provider: str) -> Guard:
         fields = {"state": State.SENDING, "provider": provider, "since": self._world.wall}
