@@ -52,7 +52,7 @@ SWEEPS = {
     "soap": ("connectors", SOAP),
 }
 """Which service dies, and whose requests are under way meanwhile."""
-QUICK = ("router", "rest", "callbacks")
+QUICK = ("router", "callbacks")
 """What every run sweeps; the other protocols meet the same points in the long one."""
 
 

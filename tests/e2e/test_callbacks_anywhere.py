@@ -16,6 +16,7 @@ from tongban_common.domain.status import CallKind, OutcomeKind
 from tongban_devstack.embedded import EmbeddedKafka
 from tongban_devstack.ports import free_port
 
+pytestmark = pytest.mark.long
 PROVINCES = ("140000", "150000", "210000")
 """One of each manner, all with receipts and callbacks; spoken to by the process `connectors`."""
 DOOR = "door"

@@ -61,6 +61,7 @@ async def test_accepted_means_that_kafka_has_it_sealed(intake: Replica, stack: S
     assert keys.open(request_id, submitted.sealed, "form") == body["form"]
 
 
+@pytest.mark.long
 async def test_every_item_takes_its_own_examples(intake: Replica, stack: Stack) -> None:
     for item in stack.catalogue:
         answer = await intake.submit(stack.body(item), f"example-{item.code}")
