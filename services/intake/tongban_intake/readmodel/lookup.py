@@ -10,13 +10,11 @@ import structlog
 
 from tongban_common.store import StoreUnavailable
 from tongban_intake.readmodel.projection import CLOSED
-from tongban_intake.readmodel.reader import Fields, ReadModel
+from tongban_intake.readmodel.reader import REST_AFTER_FAILURE, Fields, ReadModel
 from tongban_intake.submission.recent import Lately
 
 log = structlog.get_logger(__name__)
 
-_REST_AFTER_FAILURE = 1.0
-"""Seconds for which a store that did not answer is not asked again."""
 _MOST_AT_ONCE = 200
 _APART = 0.02
 
@@ -92,8 +90,8 @@ class Lookup:
             if time.monotonic() >= self._rest_until:
                 found = await self._find([question for question, _ in batch])
         except StoreUnavailable:
-            log.warning("store_not_asked_for_submissions", seconds=_REST_AFTER_FAILURE)
-            self._rest_until = time.monotonic() + _REST_AFTER_FAILURE
+            log.warning("store_not_asked_for_submissions", seconds=REST_AFTER_FAILURE)
+            self._rest_until = time.monotonic() + REST_AFTER_FAILURE
         finally:
             # Even when something unforeseen is raised: what is not known goes to the router.
             for question, future in batch:

@@ -14,7 +14,7 @@ from tongban_intake.readmodel.record import RequestRecord
 Fields = dict[str, Any]
 Found = TypeVar("Found")
 
-_REST_AFTER_FAILURE = 1.0
+REST_AFTER_FAILURE = 1.0
 """Seconds for which a store that did not answer is not asked again."""
 _OF_ACCEPTED = {"body_digest": 1, "notes": 1, "applying": 1, "origin.branch_id": 1}
 _MOST_OPEN = 10
@@ -88,7 +88,7 @@ class ReadModel:
         try:
             document = await _within(self._seconds, self._requests.find_one(query))
         except StoreUnavailable:
-            self._rest_until = time.monotonic() + _REST_AFTER_FAILURE
+            self._rest_until = time.monotonic() + REST_AFTER_FAILURE
             raise
         return None if document is None else RequestRecord(document)
 
