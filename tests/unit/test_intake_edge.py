@@ -161,8 +161,8 @@ def test_kiosks_that_rest_are_forgotten() -> None:
 def test_slots_are_given_back_after_failures() -> None:
     slots = Slots(1)
     for _ in range(3):
-        with pytest.raises(RuntimeError), slots.one():
-            with pytest.raises(Problem) as full, slots.one():
+        with pytest.raises(RuntimeError), slots:
+            with pytest.raises(Problem) as full, slots:
                 pass
             assert full.value.kind is Kind.UNAVAILABLE
             raise RuntimeError

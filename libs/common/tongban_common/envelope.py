@@ -52,9 +52,9 @@ def _seal(cipher: AESGCM, plain: bytes, bound_to: str) -> bytes:
     return nonce + cipher.encrypt(nonce, plain, bound_to.encode())
 
 
-def _open(key: bytes, box: bytes, bound_to: str) -> bytes:
+def _open(cipher: AESGCM, box: bytes, bound_to: str) -> bytes:
     try:
-        return AESGCM(key).decrypt(box[:_NONCE], box[_NONCE:], bound_to.encode())
+        return cipher.decrypt(box[:_NONCE], box[_NONCE:], bound_to.encode())
     except (InvalidTag, ValueError) as error:
         raise Unreadable(f"{bound_to}: not what was sealed, or under another key") from error
 
@@ -97,6 +97,7 @@ class KeyRing:
     def adopt(self, ring: Ring) -> None:
         """Use this ring from now on."""
         self._ring = ring
+        self._wrapping = {kid: AESGCM(key.secret) for kid, key in ring.keys.items()}
         begins = [(key.active_from, kid) for kid, key in ring.keys.items() if key.active_from]
         self._turns = sorted((at.timestamp(), kid) for at, kid in begins)
 
@@ -112,10 +113,9 @@ class KeyRing:
 
     def seal(self, request_id: str, parts: dict[str, Any]) -> Sealed:
         """A new envelope with a data key of its own."""
-        ring = self._ring
         kid = self._active()
         data_key = AESGCM.generate_key(256)
-        wrapped = _seal(AESGCM(ring.keys[kid].secret), data_key, f"{request_id}/key")
+        wrapped = _seal(self._wrapping[kid], data_key, f"{request_id}/key")
         return Sealed(kid=kid, key=_encode(wrapped), parts=self._boxes(data_key, request_id, parts))
 
     def add(self, request_id: str, sealed: Sealed, parts: dict[str, Any]) -> Sealed:
@@ -136,7 +136,8 @@ class KeyRing:
         key = self._data_key(request_id, sealed)
         if part not in sealed.parts:
             raise Unreadable(f"{request_id}: no part {part!r} in the envelope")
-        return orjson.loads(_open(key, _decode(sealed.parts[part]), f"{request_id}/{part}"))
+        box = _decode(sealed.parts[part])
+        return orjson.loads(_open(AESGCM(key), box, f"{request_id}/{part}"))
 
     def seal_bytes(self, request_id: str, sealed: Sealed, name: str, plain: bytes) -> bytes:
         """Encrypt a document under the request's data key; for the store, not for a topic."""
@@ -148,16 +149,15 @@ class KeyRing:
         Raises:
             Unreadable: as `open`.
         """
-        return _open(self._data_key(request_id, sealed), box, f"{request_id}/{name}")
+        return _open(AESGCM(self._data_key(request_id, sealed)), box, f"{request_id}/{name}")
 
     def _data_key(self, request_id: str, sealed: Sealed) -> bytes:
-        ring = self._ring
-        wrapping = ring.keys.get(sealed.kid)
-        if wrapping is None and sealed.kid in ring.destroyed:
+        wrapping = self._wrapping.get(sealed.kid)
+        if wrapping is None and sealed.kid in self._ring.destroyed:
             raise Destroyed(f"{request_id}: key {sealed.kid!r} was destroyed")
         if wrapping is None:
             raise KeyMissing(f"{request_id}: key {sealed.kid!r} is not on the key ring")
-        return _open(wrapping.secret, _decode(sealed.key), f"{request_id}/key")
+        return _open(wrapping, _decode(sealed.key), f"{request_id}/key")
 
     @staticmethod
     def _boxes(key: bytes, request_id: str, parts: dict[str, Any]) -> dict[str, str]:

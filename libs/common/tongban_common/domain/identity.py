@@ -8,6 +8,7 @@ number that passes is well-formed, not issued. Nothing here raises on bad input 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import NamedTuple
@@ -210,6 +211,8 @@ AGE_BANDS = (
     (75, "60-74"),
 )
 """Upper bound (exclusive, years) and name; above the last it is `75+`."""
+_BAND_BOUNDS = [bound for bound, _ in AGE_BANDS]
+_BAND_NAMES = [*(name for _, name in AGE_BANDS), "75+"]
 
 
 def age_band(id_number: str, today: date) -> str:
@@ -222,7 +225,7 @@ def age_band(id_number: str, today: date) -> str:
     if birth is None or birth > today:
         return "unknown"
     age = today.year - birth.year - ((today.month, today.day) < (birth.month, birth.day))
-    return next((name for bound, name in AGE_BANDS if age < bound), "75+")
+    return _BAND_NAMES[bisect_right(_BAND_BOUNDS, age)]
 
 
 def mask_name(name: str) -> str:

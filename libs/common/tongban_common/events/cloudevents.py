@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from tongban_common.events.models import MODELS, Body
 
@@ -61,7 +62,7 @@ def encode(event: Event[Body]) -> tuple[bytes, Headers]:
         headers.append(("ce_repeat", b"true"))
     if event.traceparent:
         headers.append(("traceparent", event.traceparent.encode()))
-    return event.body.model_dump_json(exclude_none=True).encode(), headers
+    return to_json(event.body, exclude_none=True), headers
 
 
 def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event[Body]:

@@ -80,6 +80,8 @@ class WorkerConfig:
         fetch_min_bytes: how much the broker waits for meanwhile. A worker that nobody waits for
             should let it wait for many: every answer costs this process and the broker the same,
             with one record or with a hundred.
+        fetch_apart: seconds from one fetch that brought records to the next, in which more may come
+            that then come together. The first after a pause is not held up.
         handler_timeout: a handler is cancelled after it and retried; None leaves it to the handler.
         transient_errors: exception types, besides `Retry` and Kafka's own, that are retried for
             ever (a store that is down, for instance).
@@ -102,6 +104,7 @@ class WorkerConfig:
     stuck_after: float = 60.0
     fetch_wait: float = 0.5
     fetch_min_bytes: int = 1
+    fetch_apart: float = 0.005
     partition_fetch_bytes: int = 1024 * 1024
     handler_timeout: float | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)

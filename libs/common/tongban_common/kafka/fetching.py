@@ -21,6 +21,7 @@ from tongban_common.kafka.errors import ConsumerFailed
 from tongban_common.kafka.flow import Flow
 from tongban_common.kafka.lease import Lease
 from tongban_common.kafka.membership import check_background
+from tongban_common.kafka.pace import Pace
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +62,7 @@ class Fetching:
         self._consumer = consumer
         self._stopping = stopping
         self._turned = turned
+        self._pace = Pace(config.fetch_apart)
         self._backlog = False
         """The last turn took all that there was room for, so there may be more."""
 
@@ -74,6 +76,7 @@ class Fetching:
         while not self._stopping.is_set():
             self._turned()
             self._check()
+            await self._pace.wait()
             try:
                 if flow.draining or not flow.partitions:
                     flow.changed.clear()
@@ -130,6 +133,8 @@ class Fetching:
         self._backlog = count >= room // 2
         if count:
             flow.executor.kick()
+        if not self._backlog:
+            self._pace.given(count)
         await asyncio.sleep(0)
 
     async def _shares(self, wanted: Sequence[Any], room: int) -> dict[Any, list[Any]]:

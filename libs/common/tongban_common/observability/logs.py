@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar
+from typing import Any
 
 import orjson
 import structlog
+
+_REQUEST: ContextVar[Mapping[str, str]] = ContextVar("tongban_request", default={})  # noqa: B039
+
+
+def _add_request(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    for name, value in _REQUEST.get().items():
+        event.setdefault(name, value)
+    return event
 
 
 def configure_logging(service: str, *, instance: str, level: str = "INFO") -> None:
@@ -17,6 +30,7 @@ def configure_logging(service: str, *, instance: str, level: str = "INFO") -> No
     could be trusted to find them afterwards.
     """
     shared: list[structlog.typing.Processor] = [
+        _add_request,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=False, key="at"),
@@ -49,19 +63,21 @@ def configure_logging(service: str, *, instance: str, level: str = "INFO") -> No
 
 
 class request_context:
-    """Within, every log line of this task carries `request_id` (and `more`).
+    """Within, every log line of this task carries `request_id` (and `more`), and what an outer one
+    gave.
 
-    A class, because it surrounds every event and every submission: a generator costs as much again
-    as what it does.
+    It surrounds every event and every submission, of which few log anything: one variable that
+    holds them all is set and put back, where structlog's own has one for each name.
     """
 
-    __slots__ = ("_names", "_tokens")
+    __slots__ = ("_names", "_token")
 
     def __init__(self, request_id: str, **more: str) -> None:
         self._names = {"request_id": request_id, **more}
 
     def __enter__(self) -> None:
-        self._tokens = structlog.contextvars.bind_contextvars(**self._names)
+        outer = _REQUEST.get()
+        self._token = _REQUEST.set({**outer, **self._names} if outer else self._names)
 
     def __exit__(self, *_: object) -> None:
-        structlog.contextvars.reset_contextvars(**self._tokens)
+        _REQUEST.reset(self._token)

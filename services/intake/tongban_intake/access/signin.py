@@ -94,7 +94,7 @@ class SignIn:
         self._tries.check(assistant_id)
         record = self._enrolled.assistant(assistant_id)
         kept = self._nobody if record is None or record.pin is None else record.pin
-        with self._slots.one():
+        with self._slots:
             self._tries.begin(assistant_id)
             fits = PIN.fullmatch(pin) is not None and await asyncio.get_running_loop(
             ).run_in_executor(self._threads, pin_fits, self._secret, kept, pin)  # fmt: skip

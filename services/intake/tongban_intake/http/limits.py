@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from tongban_intake.problems import Kind, Problem
 from tongban_intake.text import Text
@@ -48,14 +47,14 @@ class KioskRates:
 
 
 class Slots:
-    """At most so many at once; the next one is told to come back instead of filling memory."""
+    """At most so many at once; the next one is told to come back instead of filling memory.
+    `with slots:` holds a place, and may be entered by many at a time."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self.taken = 0
 
-    @contextmanager
-    def one(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Hold a place.
 
         Raises:
@@ -66,7 +65,6 @@ class Slots:
                 Kind.UNAVAILABLE, Text("当前办理人数较多", "Busy: too many at once"), retry_after=1
             )
         self.taken += 1
-        try:
-            yield
-        finally:
-            self.taken -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self.taken -= 1

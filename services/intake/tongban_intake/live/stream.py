@@ -47,7 +47,7 @@ class EventStreams:
 
     def check_room(self) -> None:
         """Raises Problem 503 when all places are taken; to be asked before the answer begins."""
-        with self._slots.one():
+        with self._slots:
             return
 
     async def open(
@@ -60,7 +60,7 @@ class EventStreams:
         once. With the store down it begins with what is live.
         """
         with (
-            self._slots.one(),
+            self._slots,
             self._hub.watch(request_id, kiosk_id=kiosk_id) as subscription,
         ):
             if not may_watch():  # revoked between the answer's head and here

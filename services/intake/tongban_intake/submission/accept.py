@@ -106,7 +106,7 @@ class Acceptor:
             self._secret, kiosk_id=kiosk.kiosk_id, branch_id=kiosk.branch_id, key=key
         )
         digest = ids.body_digest(self._secret, canonical(body))
-        with request_context(request_id), self._slots.one():
+        with request_context(request_id), self._slots:
             applying = notes.applying(self._pseudonym_secret, body)
             seen, known = await self._known(request_id, digest, applying)
             if seen is not None:

@@ -29,6 +29,7 @@ from tongban_common.domain.ids import Issued, derived_id, issued
 from tongban_common.events.models import ProvinceNotice
 from tongban_common.events.publisher import EventPublisher, RawProducer
 from tongban_common.kafka import KafkaUnavailable
+from tongban_common.observability import request_context
 from tongban_router.connectors.senders import Sender
 from tongban_router.connectors.signing import (
     SignatureError,
@@ -154,9 +155,7 @@ class CallbackEndpoint:
         # Whose branch it was is of no interest: that intake issued it is.
         if issued(self._id_secret, callback.request_id, branch_id="") is Issued.NEVER:
             raise _Refused(404, "unknown")
-        with structlog.contextvars.bound_contextvars(
-            request_id=callback.request_id, province=province
-        ):
+        with request_context(callback.request_id, province=province):
             await self._publish(province, callback)
 
     async def _publish(self, province: str, callback: Callback) -> None:

@@ -30,6 +30,7 @@ from tongban_common.envelope import Destroyed, KeyRing
 from tongban_common.events import Event, MalformedEvent, decode
 from tongban_common.events.models import DocumentRef, ProvinceCall
 from tongban_common.kafka import Cause, Poison, Record, Retry
+from tongban_common.observability import request_context
 from tongban_common.store import StoreUnavailable
 from tongban_router.connectors import refusals, texts
 from tongban_router.connectors.answers import about, is_done, withdrawn
@@ -118,9 +119,7 @@ class Connector:
         event = self._read(record)
         call = event.body
         work = self._books.work(call.call_id, call.request_id, record.assigned_at)
-        with structlog.contextvars.bound_contextvars(
-            request_id=call.request_id, province=self.province, call=call.call
-        ):
+        with request_context(call.request_id, province=self.province, call=call.call):
             try:
                 answer = await self._carry_out(record, event, work)
                 if answer is None:

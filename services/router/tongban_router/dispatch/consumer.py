@@ -18,6 +18,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, T
 from faust.types import TP, Message
 
 from tongban_common import topics
+from tongban_common.kafka.pace import Pace
 from tongban_router.dispatch.order import NextOffsets, Verdict
 
 log = structlog.get_logger()
@@ -30,6 +31,11 @@ SOURCES = (
 )
 """What the router's agent reads. The changelog is read too, by the table's recovery alone."""
 
+
+_APART = 0.005
+"""Seconds between fetches that bring records: each names and looks through 48 partitions."""
+_BACKLOG = 100
+"""Where so many come at once there are more, and no reason to wait."""
 
 Offsets = Mapping[TP, int]
 
@@ -71,6 +77,7 @@ class RewindingConsumer(Consumer):
         super().__init__(*args, **kwargs)
         self._order: NextOffsets[TP] = NextOffsets()
         self._resumed = False
+        self._pace = Pace(_APART)
         self._on_sought: Callable[[Offsets], None] = cast(Any, self.app).on_sought
         self._on_hole: Callable[[TP, int, int], None] = cast(Any, self.app).on_hole
 
@@ -105,9 +112,13 @@ class RewindingConsumer(Consumer):
         if self._resumed and self.flow_active:
             self._resumed = False
             await self._thread.go_to(self._order.positions())
+        await self._pace.wait()
+        count = 0
         async for tp, message in super().getmany(timeout):
+            count += 1
             if tp.topic not in SOURCES or await self._is_next(tp, message.offset):
                 yield tp, message
+        self._pace.given(count if count < _BACKLOG else 0)
 
     async def _is_next(self, tp: TP, offset: int) -> bool:
         verdict = self._order.judge(tp, offset)
