@@ -7,7 +7,7 @@ from aiokafka.partitioner import murmur2 as reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongban_common.kafka.partitioner import murmur2, partition_of
+from tongban_common.kafka.partitioner import choose, murmur2, partition_of
 
 
 @given(st.binary(max_size=200))
@@ -19,6 +19,9 @@ def test_hash_is_aiokafkas(key: bytes) -> None:
 def test_partition_is_aiokafkas(key: bytes, count: int) -> None:
     partitions = list(range(count))
     assert partition_of(key, count) == DefaultPartitioner()(key, partitions, partitions)
+    assert choose(key, partitions, partitions[:1]) == partition_of(key, count)
+    assert choose(None, partitions, partitions[-1:]) == partitions[-1]
+    assert choose(None, partitions, []) in partitions
 
 
 def test_hash_is_javas() -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tongban_common.kafka.partitioner import partition_of
-
 RawHeaders = list[tuple[str, bytes]]
 
 
@@ -26,7 +24,7 @@ def take(
     Raises:
         aiokafka.errors.KafkaError: as its `send`.
     """
-    coroutine = client.send(topic, value, key, partition_for(client, topic, key), headers=headers)
+    coroutine = client.send(topic, value, key, headers=headers)
     try:
         coroutine.send(None)
     except StopIteration as returned:
@@ -40,16 +38,8 @@ async def wait_taken(
     client: Any, topic: str, key: bytes | None, value: bytes | None, headers: RawHeaders
 ) -> asyncio.Future[Any]:
     """Have the client take a record when it can."""
-    future: asyncio.Future[Any] = await client.send(
-        topic, value, key, partition_for(client, topic, key), headers=headers
-    )
+    future: asyncio.Future[Any] = await client.send(topic, value, key, headers=headers)
     return future
-
-
-def partition_for(client: Any, topic: str, key: bytes | None) -> int | None:
-    """None leaves it to aiokafka: no key, or the topic is not known yet."""
-    partitions = client.client.cluster.partitions_for_topic(topic)
-    return partition_of(key, len(partitions)) if partitions and key is not None else None
 
 
 def fail(future: asyncio.Future[Any], error: Exception) -> bool:

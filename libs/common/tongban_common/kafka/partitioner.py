@@ -7,7 +7,9 @@ one big integer with 64 bits a word. A test compares the two.
 
 from __future__ import annotations
 
+import random
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 
 _SEED = 0x9747B28C
@@ -46,3 +48,11 @@ def murmur2(key: bytes) -> int:
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition of a key in a topic with that many of them."""
     return (murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def choose(key: bytes | None, partitions: Sequence[int], available: Sequence[int]) -> int:
+    """The same in the shape in which aiokafka's and Faust's producers take a partitioner. Without
+    a key, any partition that has a leader."""
+    if key is None:
+        return random.choice(available or partitions)
+    return partitions[partition_of(key, len(partitions))]

@@ -19,6 +19,7 @@ from tongban_common.kafka.delivery import RawHeaders
 from tongban_common.kafka.errors import KafkaUnavailable, is_transient
 from tongban_common.kafka.metrics import ProducerCollector, collector_of
 from tongban_common.kafka.outbox import Outbox, Waiting
+from tongban_common.kafka.partitioner import choose
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +73,7 @@ class EventProducer:
             "enable_idempotence": True,
             "acks": "all",
             "linger_ms": linger_ms,
+            "partitioner": choose,
             "max_batch_size": max_batch_size,
             "compression_type": compression,
             "request_timeout_ms": round(max(delivery_timeout, 1.0) * 1000),

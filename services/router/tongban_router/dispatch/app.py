@@ -11,6 +11,7 @@ no state and sends again, and a record that a predecessor may have read is answe
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, cast
@@ -26,6 +27,7 @@ from tongban_common.domain.ids import derived_id
 from tongban_common.events import Event, MalformedEvent, decode, encode
 from tongban_common.events.models import RequestSubmitted, TimerDue
 from tongban_common.kafka.errors import DeadLetterLimitReached
+from tongban_common.kafka.partitioner import choose
 from tongban_router.dispatch.aside import ATTEMPTS, Aside, header_pairs
 from tongban_router.dispatch.consumer import SOURCES, RewindingTransport, transport_of
 from tongban_router.dispatch.continuity import Continuity
@@ -106,6 +108,7 @@ class Dispatcher:
             broker_commit_interval=0.5,
             consumer_auto_offset_reset="earliest",
             producer_linger_ms=1,
+            producer_partitioner=choose,
             producer_request_timeout=60.0,
             stream_wait_empty=False,
             # Topics come from the registry, with their partitions and retention.
@@ -153,8 +156,9 @@ class Dispatcher:
         message = event.message
         partition = (message.topic, message.partition)
         self._continuity.follow(partition, message.offset)
-        with _SECONDS.time():
-            result, fault = await self._attempt(event, partition)
+        began = time.perf_counter()
+        result, fault = await self._attempt(event, partition)
+        _SECONDS.observe(time.perf_counter() - began)
         if fault is not None:
             await self._put_aside(message, fault)
         else:

@@ -126,7 +126,7 @@ class Lifecycle:
     def _input(self, state: RequestState, event_id: str, body: Input, now: datetime) -> Decision:
         if isinstance(body, RequestSubmitted) and body.body_digest == state.request.body_digest:
             return _again(state)
-        turn = _Turn(state.model_copy(deep=True))
+        turn = _Turn(state.to_change())
         self._dispatch(turn, event_id, body, now)
         return turn.decision()
 
@@ -144,7 +144,7 @@ class Lifecycle:
             origin = fault.submission.origin
             turn.enter(Status.SUBMITTED, at=fault.submission.submitted_at, by=origin.kiosk_id)
         else:
-            turn = _Turn(state.model_copy(deep=True))
+            turn = _Turn(state.to_change())
         if event_id not in turn.state.seen and not turn.state.status.final:
             turn.state.remember(event_id)
             operators.hold(turn, now)
@@ -181,7 +181,7 @@ class Lifecycle:
             return Decision(state)
         if event_id in state.notices:
             return _again(state)
-        turn = _Turn(state.model_copy(deep=True))
+        turn = _Turn(state.to_change())
         notices.apply(turn, event_id, notice, now)
         return turn.decision()
 
@@ -193,7 +193,7 @@ class Lifecycle:
             return _again(state) if maybe_seen else Decision(state)
         if state.finished_at is not None or state.submitted is None:
             return Decision(None)
-        turn = _Turn(state.model_copy(deep=True))
+        turn = _Turn(state.to_change())
         if not turn.state.closing and turn.state.request.deadline <= now:
             _close(turn, now)
         elif turn.state.next_poll is not None and turn.state.next_poll <= now:

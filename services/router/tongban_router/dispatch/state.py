@@ -71,6 +71,8 @@ class Entry(BaseModel):
 class Call(BaseModel):
     """A call to the province that has not been answered yet."""
 
+    model_config = ConfigDict(frozen=True)
+
     kind: CallKind
     call_id: str
     not_after: AwareDatetime
@@ -95,6 +97,8 @@ class EarlyInput(BaseModel):
     That happens when the router died after a call had gone out and before its table was written:
     the province's answer may then be read before the submission is read again.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     event_id: str
     type: str
@@ -143,6 +147,12 @@ class RequestState(BaseModel):
         """The submission. Only to be asked for where there is one."""
         assert self.submitted is not None  # noqa: S101 - early states never get here
         return self.submitted
+
+    def to_change(self) -> RequestState:
+        """A copy whose lists are its own. What is in them is frozen, so that nothing deeper needs
+        copying, which takes ten times as long."""
+        lists = {name: [*value] for name, value in self if isinstance(value, list)}
+        return self.model_copy(update=lists)
 
     def outstanding(self, call_id: str) -> Call | None:
         """The unanswered call of that id."""
