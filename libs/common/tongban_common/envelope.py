@@ -100,11 +100,15 @@ class KeyRing:
         self._wrapping = {kid: AESGCM(key.secret) for kid, key in ring.keys.items()}
         begins = [(key.active_from, kid) for kid, key in ring.keys.items() if key.active_from]
         self._turns = sorted((at.timestamp(), kid) for at, kid in begins)
+        self._first = self._turns[0][1]
 
     def _active(self) -> str:
         """As `Ring.active`, for every request that is sealed."""
         now = time.time()
-        return next((kid for at, kid in reversed(self._turns) if at <= now), self._turns[0][1])
+        for at, kid in reversed(self._turns):
+            if at <= now:
+                return kid
+        return self._first
 
     def destroyed(self, sealed: Sealed) -> bool:
         """Whether what is in this envelope was destroyed with its key."""

@@ -44,7 +44,7 @@ class Issued(Enum):
 
 def _mac(secret: str, size: int, *parts: bytes) -> bytes:
     # Lengths keep ("ab", "c") and ("a", "bc") apart.
-    message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    message = b"".join([len(part).to_bytes(4, "big") + part for part in parts])
     return hmac.digest(secret.encode(), message, "sha256")[:size]
 
 

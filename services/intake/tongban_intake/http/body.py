@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
 from tongban_common.domain.ids import IDEMPOTENCY_KEY
+from tongban_intake.http.patience import within
 from tongban_intake.problems import Kind, Problem
 from tongban_intake.text import Text
 
@@ -36,22 +36,25 @@ async def read_bytes(request: Request, *, limit: int, seconds: float) -> bytes:
     announced = request.headers.get("content-length", "0")
     if not announced.isdigit() or int(announced) > limit:
         raise _too_large(limit)
-    body = bytearray()
     try:
-        async with asyncio.timeout(seconds):
-            more = True
-            while more:
-                message = await request.receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
-                body += message.get("body", b"")
-                more = message.get("more_body", False)
-                if len(body) > limit:
-                    raise _too_large(limit)
+        return await within(seconds, _received(request, limit))
     except TimeoutError:
         raise Problem(Kind.SLOW, headers={"Connection": "close"}) from None
     except ClientDisconnect:
         raise Problem(Kind.MALFORMED, Text("连接中断", "The connection broke off")) from None
+
+
+async def _received(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > limit:
+            raise _too_large(limit)
     return bytes(body)
 
 

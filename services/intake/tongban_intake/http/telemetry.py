@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -12,6 +11,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tongban_intake.http.patience import within
 
 log = structlog.get_logger(__name__)
 
@@ -117,8 +118,7 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = _with_security(message["headers"])
-            async with asyncio.timeout(self._send_seconds):
-                await send(message)
+            await within(self._send_seconds, send(message))
 
         self._metrics.in_flight += 1
         try:
