@@ -99,15 +99,25 @@ def _progress(total: int) -> Iterator[Callable[[int, int], None]]:
         yield report
 
 
+_SHOWN_AS = {
+    "asked": "submitted",
+    "answers": "answers by status",
+    "ended_as": "ended as",
+    "unfinished": "not ended in time",
+    "accepted_ms": "ms to the answer",
+    "finished_ms": "ms to the end",
+}
+
+
 def _tell(result: LoadResult, *, as_json: bool) -> None:
     report = result.report()
     if as_json:
         print(json.dumps(report))
         return
-    table = Table("", "")
+    table = Table(show_header=False)
     for name, value in report.items():
         shown = value
         if isinstance(value, dict):
             shown = "  ".join(f"{key} {part}" for key, part in value.items())
-        table.add_row(name, str(shown))
+        table.add_row(_SHOWN_AS[name], str(shown))
     Console().print(table)
