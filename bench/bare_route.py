@@ -1,18 +1,36 @@
-"""What `bench.intake` compares with: a FastAPI route that sends a body to Kafka, no more."""
+"""What `bench.intake` compares with: a FastAPI route that reads a body and sends a record to Kafka,
+no more. Every record is a copy of one that intake wrote, so that both send the same."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import uvicorn
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from fastapi import FastAPI, Request
 
 
-def app(kafka: str, topic: str) -> FastAPI:
+async def keep_sample(kafka: str, topic: str, file: Path) -> None:
+    """Write the first record of a topic down for `app`."""
+    async with AIOKafkaConsumer(
+        topic, bootstrap_servers=kafka, auto_offset_reset="earliest"
+    ) as consumer:
+        record = await consumer.getone()
+    headers = [(name, value.decode()) for name, value in record.headers]
+    text = json.dumps({"value": record.value.decode(), "headers": headers})
+    await asyncio.to_thread(file.write_text, text)
+
+
+def app(kafka: str, topic: str, sample: Path) -> FastAPI:
     """One route. The producer is as safe as intake's: idempotent, all in-sync replicas."""
+    written = json.loads(sample.read_text())
+    value = written["value"].encode()
+    headers = [(name, text.encode()) for name, text in written["headers"]]
     producers: list[AIOKafkaProducer] = []
 
     @asynccontextmanager
@@ -28,9 +46,9 @@ def app(kafka: str, topic: str) -> FastAPI:
 
     @made.post("/v1/requests", status_code=202)
     async def submit(request: Request) -> dict[str, str]:
-        body = await request.body()
+        await request.body()
         key = request.headers["idempotency-key"].encode()
-        await producers[0].send_and_wait(topic, body, key)
+        await producers[0].send_and_wait(topic, value, key, headers=headers)
         return {"status": "submitted"}
 
     @made.get("/readyz")
@@ -41,9 +59,9 @@ def app(kafka: str, topic: str) -> FastAPI:
 
 
 if __name__ == "__main__":
-    _, port, bootstrap, target = sys.argv
+    _, port, bootstrap, target, kept = sys.argv
     uvicorn.run(
-        app(bootstrap, target),
+        app(bootstrap, target, Path(kept)),
         port=int(port),
         loop="uvloop",
         http="httptools",

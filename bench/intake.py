@@ -26,6 +26,7 @@ import aiohttp
 import psutil
 from aiokafka import AIOKafkaConsumer
 
+from bench.bare_route import keep_sample
 from bench.plain_topic import PlainTopic
 from tongban_common import tokens, topics
 from tongban_common.catalogue import Catalogue, load
@@ -233,12 +234,14 @@ async def measure(
             "TONGBAN_INSTANCE": "bench",
         }
         program = str(Path(sys.executable).with_name("tongban-intake"))
-        route = ("-m", "bench.bare_route", str(bare_port), kafka, "bench.bare")
-        async with (
-            running(program, env=environment, port=port) as intake,
-            running(*route, env={}, port=bare_port) as bare,
-        ):
+        sample = scratch / "sample.json"
+        route = ("-m", "bench.bare_route", str(bare_port), kafka, "bench.bare", str(sample))
+        async with contextlib.AsyncExitStack() as servers:
             sent = bodies(catalogue)
+            intake = await servers.enter_async_context(running(program, env=environment, port=port))
+            await load_on(intake, sent, 1, 1)
+            await keep_sample(kafka, topics.REQUESTS_SUBMITTED, sample)
+            bare = await servers.enter_async_context(running(*route, env={}, port=bare_port))
             for server in (intake, bare):  # warm-up: code, caches and the broker's compiler
                 await load_on(server, sent, max(500, requests // 3), at_once)
                 server.rates.clear()
