@@ -199,7 +199,7 @@ async def test_what_nobody_foresaw_leaves_nobody_waiting() -> None:
     lookup, readable = asking()
     begun, go_on = asyncio.Event(), asyncio.Event()
 
-    async def fails(request_ids: list[str], *, seconds: float) -> list[dict[str, Any]]:
+    async def fails(*_: Any, **__: Any) -> list[dict[str, Any]]:
         begun.set()
         await go_on.wait()
         raise LookupError

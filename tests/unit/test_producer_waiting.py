@@ -31,9 +31,7 @@ class Full:
     async def close(self) -> None:
         pass
 
-    async def send(
-        self, _topic: str, value: bytes, _key: bytes, headers: Any
-    ) -> asyncio.Future[Any]:
+    async def send(self, _topic: str, value: bytes, *_: Any, **__: Any) -> asyncio.Future[Any]:
         await self.room.wait()
         self.taken.append(value)
         return asyncio.get_running_loop().create_future()
