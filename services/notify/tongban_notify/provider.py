@@ -109,12 +109,14 @@ class Provider:
                 headers=self._headers,
                 timeout=self._timeout,
             ) as reply:
+                status = reply.status
                 answer = await _json(reply)
-                if reply.status != 200 or not isinstance(answer, dict):
-                    raise Unclear(f"HTTP {reply.status}")
         except (aiohttp.ClientError, TimeoutError) as error:
             self._failed()
             raise Unclear(type(error).__name__) from error
+        if status != 200 or not isinstance(answer, dict):
+            self._failed()
+            raise Unclear(f"HTTP {status}")
         self._answered()
         messages = answer.get("messages")
         if not isinstance(messages, list):
