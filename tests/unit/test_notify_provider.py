@@ -33,3 +33,21 @@ async def test_a_provider_that_only_answers_with_faults_rests_between_questions(
         provider._rests_until = 0.0  # it has rested
         assert [await provider.usable() for _ in range(5)] == [False] * 5
     assert asked == ["POST", "POST", "GET"]
+
+
+async def test_a_redirection_is_no_clear_answer_and_takes_no_message_elsewhere() -> None:
+    """Followed to where nobody listens, it would count as never sent, and another provider would
+    send what this one may have taken."""
+
+    async def elsewhere(_: web.Request) -> web.Response:
+        raise web.HTTPSeeOther("http://127.0.0.1:9/")
+
+    app = web.Application()
+    app.add_routes([web.route("*", "/v1/messages", elsewhere)])
+    async with TestServer(app) as server, ClientSession() as session:
+        url = str(server.make_url("/v1/messages"))
+        provider = Provider("p", url, session, key="k", honours_reference=False, timeout=20)
+        with pytest.raises(Unclear, match="303"):
+            await provider.send(MESSAGE)
+        with pytest.raises(Unclear, match="303"):
+            await provider.knows("m")

@@ -76,7 +76,12 @@ class Provider:
         }
         try:
             async with self._session.post(
-                self._url, json=body, headers=self._headers, timeout=self._timeout
+                self._url,
+                json=body,
+                headers=self._headers,
+                timeout=self._timeout,
+                # What becomes of a message elsewhere says nothing of what was taken here.
+                allow_redirects=False,
             ) as reply:
                 status = reply.status
                 answer = await _json(reply)
@@ -108,6 +113,7 @@ class Provider:
                 params={"reference": reference},
                 headers=self._headers,
                 timeout=self._timeout,
+                allow_redirects=False,
             ) as reply:
                 status = reply.status
                 answer = await _json(reply)
