@@ -1,4 +1,5 @@
-"""Records that are done when a future resolves, over the giving up of their partition."""
+"""The worker's book of records without a broker: futures that records wait for, over the giving up
+of their partition, and what is told of it."""
 
 from __future__ import annotations
 
@@ -11,9 +12,11 @@ from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from tongban_common.kafka import Record, WorkerConfig
+from tongban_common.kafka.commits import Committer
 from tongban_common.kafka.flow import Flow
 from tongban_common.kafka.lanes import Inline, Lanes
 from tongban_common.kafka.lease import Lease
+from tongban_common.kafka.vitals import Vitals
 
 TP = TopicPartition("t", 0)
 
@@ -109,3 +112,21 @@ async def test_a_handler_that_outlives_its_partition_leaves_nothing_under_way() 
         await asyncio.sleep(0)
         assert book.flow.under_way == 0
         assert await book.give_up()
+
+
+async def test_a_partition_that_had_nothing_to_do_was_not_stalled() -> None:
+    book = Book()
+    book.flow.executor = Inline(book.flow, unexpected, lambda _: asyncio.Future())
+    vitals = Vitals(
+        WorkerConfig(bootstrap="", group="g"),
+        book.flow,
+        book.lease,
+        Committer(book.flow, timeout=1),
+    )
+    book.assign()
+    book.flow.partitions[TP].moved_at -= 3600  # the last record was an hour ago
+    book.fetch()
+    assert vitals.progress().in_flight == 1
+    assert vitals.progress().stalled < 60
+    book.flow.partitions[TP].moved_at -= 3600  # and this one has waited for an hour
+    assert vitals.progress().stalled > 3000
