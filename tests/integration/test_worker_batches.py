@@ -6,6 +6,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 
+import pytest
+
 from tests.integration.kafka_kit import (
     committed,
     ends,
@@ -20,6 +22,8 @@ from tests.integration.kafka_kit import (
 from tongban_common.kafka import (
     BatchConfig,
     BatchWorker,
+    DeadLetterLimit,
+    DeadLetterLimitReached,
     EventProducer,
     Poison,
     Record,
@@ -155,3 +159,30 @@ async def test_stop_does_not_wait_for_a_batch_that_waits_to_be_repeated(kafka: s
         worker.stop()
         await asyncio.wait_for(task, 5)
     assert await committed(place) in ({}, {0: 0})
+
+
+async def test_nothing_behind_the_record_that_reached_the_limit_is_handled(kafka: str) -> None:
+    """Neither the rest of its batch nor the next batch of its partition: they are in order."""
+    place = await make_place(kafka, partitions=1)
+    done: list[int] = []
+
+    async def handle(records: Sequence[Record]) -> None:
+        numbers = [number_of(record) for record in records]
+        if 10 in numbers:
+            raise Poison("not a document")
+        done.extend(numbers)
+
+    async with EventProducer(kafka) as producer:
+        await produce(producer, place.topic, [("k", n) for n in range(60)])
+        worker = BatchWorker(
+            place.config(dead_letter_limit=DeadLetterLimit(max_count=0), fetch_wait=3.0),
+            [place.topic],
+            handle,
+            producer=producer,
+            batch=BatchConfig(size=20, linger=0.02),
+            registry=registry(),
+        )
+        with pytest.raises(DeadLetterLimitReached):
+            await asyncio.wait_for(worker.run(), 45)
+    assert done == list(range(10))
+    assert await committed(place) == {0: 10}

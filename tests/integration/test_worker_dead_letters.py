@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from tests.integration.kafka_kit import (
     committed,
@@ -219,3 +220,35 @@ async def test_dead_letters_wait_for_kafka(kafka: str) -> None:
             await eventually(lambda: worker.progress().in_flight == 0)
     assert attempts == {0: 1}
     assert await committed(place) == {0: 1}
+
+
+async def test_a_record_too_large_for_its_story_goes_aside_without_its_value(kafka: str) -> None:
+    """The largest that a broker takes, with the headers of a dead letter, it takes no more."""
+    place = await make_place(kafka, partitions=1)
+    handled: list[int] = []
+    size = 1_048_400
+
+    async def handle(record: Record) -> None:
+        if record.value is None or len(record.value) == size:
+            raise Poison("no event")
+        handled.append(number_of(record))
+
+    raw = AIOKafkaProducer(bootstrap_servers=kafka, max_request_size=2 * size)
+    await raw.start()
+    try:
+        await raw.send_and_wait(place.topic, b"x" * size, key=b"k", headers=[("ce_id", b"1")])
+    finally:
+        await raw.stop()
+    async with EventProducer(kafka) as producer:
+        await produce(producer, place.topic, [("k", 7)])
+        worker = Worker(
+            place.config(retry=QUICK), [place.topic], handle, producer=producer, registry=registry()
+        )
+        async with running(worker):
+            await eventually(lambda: handled == [7])
+    [dead] = await read_all(kafka, place.dead_letters)
+    told = dict(dead.headers)
+    assert (dead.key, dead.value) == (b"k", b"")
+    assert (told["dlt_value_bytes"], told["dlt_offset"]) == (b"%d" % size, b"0")
+    assert told["ce_id"] == b"1"
+    assert await committed(place) == await ends(place)

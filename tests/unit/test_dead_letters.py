@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tongban_common.kafka import Cause, DeadLetterLimit, Poison, Record, RetryPolicy
-from tongban_common.kafka.dead_letters import LimitWindow, dead_letter_headers
+from tongban_common.kafka.dead_letters import (
+    LimitWindow,
+    dead_letter_forms,
+    dead_letter_headers,
+)
+from tongban_common.operators.dead_letters import read_letter
 
 SECRET = "张三 310101199001011234"
 
@@ -44,6 +49,20 @@ def test_poison_tells_its_cause_and_what_was_behind_it() -> None:
     except Poison as poison:
         cause = Cause.of(poison, _record(), time.time())
     assert (cause.reason, cause.exception) == ("not a known item", "builtins.KeyError")
+
+
+def test_what_is_too_large_is_put_aside_with_less_and_less_of_it() -> None:
+    record = _record(value=b"x" * 500, headers=(("ce_id", b"1"), ("large", b"y" * 500)))
+    whole, without_value, bare = dead_letter_forms("g", record, _cause(Poison("no event")))
+    assert whole[:2] == (b"k", record.value)
+    assert without_value[:2] == (b"k", b"")
+    assert without_value[2] == [*whole[2], ("dlt_value_bytes", b"500")]
+    assert bare[:2] == (None, b"")
+    assert all(name.startswith("dlt_") for name, _ in bare[2])
+    letter = read_letter(record._replace(key=bare[0], value=bare[1], headers=tuple(bare[2])))
+    assert letter.place == "t/3@42"
+    assert letter.fault is not None
+    assert "500 bytes" in letter.fault
 
 
 def test_headers_keep_the_originals_and_say_whence() -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tongban_common.domain.status import PrintStatus, Status
 from tongban_intake.followups import rules
+from tongban_intake.followups.commands import Followups
 from tongban_intake.followups.models import Print
 from tongban_intake.problems import Kind, Problem
 from tongban_intake.readmodel.record import RequestRecord
 from tongban_intake.states import STATUS
+from tongban_intake.submission.checks import Checker
 
 FINAL = {status for status in Status if status.final}
 ALLOWED: dict[str, set[Status]] = {
@@ -90,3 +93,37 @@ def test_of_several_documents_one_has_to_be_named() -> None:
             rules.document_to_print(several, wanted, kiosk_id="k-1")
         assert refused.value.errors[0].pointer == "/document_id"
     assert rules.document_to_print(several, Print(document_id="d-2"), kiosk_id="k-1") == "d-2"
+
+
+@pytest.mark.parametrize(
+    ("form", "wrong"),
+    [
+        ({"月/份": "2026-03"}, []),
+        ({"月/份": "March"}, ["/form/月~1份"]),
+        ({"备注": "见附件"}, []),
+        ({}, []),
+    ],
+)
+def test_of_a_supplement_each_field_is_checked_and_not_what_the_whole_form_needs(
+    form: dict[str, Any], wrong: list[str]
+) -> None:
+    """It is a part of a form: what is missing in it was handed in before."""
+    schema = {
+        "properties": {"月/份": {"type": "string", "pattern": "^2026-"}, "户号": {}},
+        "required": ["户号"],
+        "minProperties": 2,
+    }
+    item = SimpleNamespace(code="c", version=1, form=schema)
+    offers: Any = SimpleNamespace(get=lambda _: item)
+    nothing: Any = None
+    followups = Followups(
+        id_secret="s", read_model=nothing, copies=nothing, offers=offers, checker=Checker(offers),
+        keys=nothing, publisher=nothing, clock=nothing,
+    )  # fmt: skip
+    record: Any = SimpleNamespace(item=item)
+    try:
+        followups._check_fields(record, form)
+    except Problem as problem:
+        assert [error.pointer for error in problem.errors] == wrong
+    else:
+        assert wrong == []

@@ -193,3 +193,22 @@ async def test_a_store_that_is_down_says_nothing_and_is_left_alone() -> None:
     asked = len(readable.calls)
     assert await lookup.ask(question) == NOTHING
     assert len(readable.calls) == asked
+
+
+async def test_what_nobody_foresaw_leaves_nobody_waiting() -> None:
+    lookup, readable = asking()
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def fails(*_: Any, **__: Any) -> list[dict[str, Any]]:
+        begun.set()
+        await go_on.wait()
+        raise LookupError
+
+    readable.accepted = fails  # type: ignore[method-assign]
+    first = asyncio.create_task(lookup.ask(Question("r-1")))
+    await begun.wait()
+    second = asyncio.create_task(lookup.ask(Question("r-2")))
+    await asyncio.sleep(0)  # it has asked, while the first is being answered
+    go_on.set()
+    async with asyncio.timeout(20):
+        assert await asyncio.gather(first, second) == [NOTHING, NOTHING]

@@ -6,11 +6,13 @@ import asyncio
 import json
 import stat
 import threading
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from tongban_common.envelope import Destroyed, KeyMissing, KeyRing, Unreadable
 from tongban_common.keyring import Ring, RingError
@@ -165,6 +167,25 @@ async def test_a_process_follows_its_file_and_keeps_what_it_has_when_that_breaks
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
+
+
+async def test_a_file_that_was_gone_for_a_moment_is_not_told_of_for_ever(tmp_path: Path) -> None:
+    path, away = tmp_path / "ring.json", tmp_path / "away.json"
+    write(path, OLD)
+    running = asyncio.create_task(KeyRingFile(f"@{path}", every_s=0.001).run())
+
+    async def until_told(unusable: bool) -> None:
+        deadline = time.monotonic() + 20
+        while REGISTRY.get_sample_value("tongban_keyring_unusable") != unusable:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.001)
+
+    path.rename(away)
+    await until_told(True)
+    away.rename(path)  # the same file, not a changed one
+    await until_told(False)
+    running.cancel()
+    await asyncio.wait([running])
 
 
 def test_no_ring_to_begin_with_is_an_error(tmp_path: Path) -> None:

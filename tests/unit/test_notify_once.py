@@ -3,6 +3,7 @@ two providers deliver it."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -238,3 +239,34 @@ def test_a_message_is_delivered_once_or_refused_by_all(honouring: bool) -> None:
             assert +world.delivered == Counter({world.guard.provider: 1})
 
     search()
+
+
+async def test_who_refused_and_is_not_configured_any_more_does_not_count() -> None:
+    """Providers are told by their names, not by how many have refused."""
+    refused = {"reference": "m", "state": State.CLAIMED, "refused_by": ["gone"]}
+
+    class Resting(ModelProvider):
+        async def usable(self) -> bool:
+            return False
+
+    def work(world: World) -> Delivery:
+        provider = Resting(world, "first", honours=False)
+        return Delivery(
+            cast(Guards, ModelGuards(world)),
+            cast(list[Provider], [provider]),
+            clock=BusinessClock.real(),
+            settle=timedelta(seconds=SETTLE),
+        )
+
+    async def ended(world: World) -> Guard:
+        delivering = asyncio.create_task(work(world).deliver(MESSAGE))
+        while not delivering.done():
+            await asyncio.sleep(0)
+            for parcel in world.wire.pending:
+                parcel.arrive(answered=True)
+        return delivering.result()[0]
+
+    with pytest.raises(Retry):  # "first" has not been asked
+        await ended(World(guard=Guard(**refused)))
+    both = World(guard=Guard(**{**refused, "refused_by": ["gone", "first"]}))
+    assert (await ended(both)).state is State.REFUSED

@@ -150,9 +150,8 @@ class ModelStore:
         await Turn()
 
 
-async def process(world: World, epoch: int) -> None:
-    """What a process does with one order, as `Spooler` does it."""
-    model = cast(Any, ModelStore(world))
+def means_of(world: World) -> tuple[ModelStore, Means]:
+    model = ModelStore(world)
     means = Means(
         spool=cast(Spool, model),
         documents=cast(DocumentStore, model),
@@ -161,6 +160,12 @@ async def process(world: World, epoch: int) -> None:
         limit=timedelta(days=7),
         stopping=cast(Stopping, model),
     )
+    return model, means
+
+
+async def process(world: World, epoch: int) -> None:
+    """What a process does with one order, as `Spooler` does it."""
+    model, means = means_of(world)
     printer = cast(Printer, ModelPrinter(world))
     while True:
         try:
@@ -173,8 +178,8 @@ async def process(world: World, epoch: int) -> None:
         return
 
 
-def fresh_world() -> World:
-    now = datetime.now(CHINA)
+def fresh_world(*, age: timedelta = timedelta()) -> World:
+    now = datetime.now(CHINA) - age
     return World(
         new_order(
             order_id="o",
@@ -308,3 +313,34 @@ def test_nothing_gets_in_the_way_most_days() -> None:
         world.print()
     assert (world.sheets, world.made) == (1, 1)
     assert world.order.status is PrintStatus.PRINTED
+
+
+def test_a_printer_that_never_comes_back_is_a_question_in_the_end() -> None:
+    """Its job may be on paper, so it cannot expire; and the orders behind it must get on."""
+    world = fresh_world(age=timedelta(days=8))
+    job = PrinterJob(printer="p", job_id=1)
+    world.order = world.order.model_copy(update={"job": job})
+    _, means = means_of(world)
+    run = PrintRun(
+        means, cast(Printer, ModelPrinter(world)), world.order, epoch=1, may_have_orphan=False
+    )
+
+    async def work_off() -> None:
+        while run.order.worked_on:
+            await run.step()
+
+    working = work_off()
+    turns = 0
+    try:
+        while advance(working):
+            turns += 1
+            assert turns < 1000, f"no end: {world.order}"
+            for parcel in world.wire.pending:
+                if isinstance(parcel.trouble, PrinterTrouble):
+                    world.wire.lose(parcel)
+                else:
+                    parcel.arrive(answered=True)
+    finally:
+        working.close()
+    assert world.order.status is PrintStatus.NEEDS_CONFIRMATION
+    assert world.order.job == job

@@ -121,7 +121,7 @@ class Delivery:
             guard = await self._send(guard, provider, message)
             if guard.state is not State.CLAIMED or provider.name in guard.refused_by:
                 return guard
-        if len(guard.refused_by) == len(self._providers):
+        if all(name in guard.refused_by for name in self._providers):
             return await self._over(guard, State.REFUSED, _REFUSED)
         raise Retry("no provider takes messages now", after=_NO_PROVIDER)
 

@@ -76,7 +76,12 @@ class Provider:
         }
         try:
             async with self._session.post(
-                self._url, json=body, headers=self._headers, timeout=self._timeout
+                self._url,
+                json=body,
+                headers=self._headers,
+                timeout=self._timeout,
+                # What becomes of a message elsewhere says nothing of what was taken here.
+                allow_redirects=False,
             ) as reply:
                 status = reply.status
                 answer = await _json(reply)
@@ -108,13 +113,16 @@ class Provider:
                 params={"reference": reference},
                 headers=self._headers,
                 timeout=self._timeout,
+                allow_redirects=False,
             ) as reply:
+                status = reply.status
                 answer = await _json(reply)
-                if reply.status != 200 or not isinstance(answer, dict):
-                    raise Unclear(f"HTTP {reply.status}")
         except (aiohttp.ClientError, TimeoutError) as error:
             self._failed()
             raise Unclear(type(error).__name__) from error
+        if status != 200 or not isinstance(answer, dict):
+            self._failed()
+            raise Unclear(f"HTTP {status}")
         self._answered()
         messages = answer.get("messages")
         if not isinstance(messages, list):

@@ -184,7 +184,8 @@ class Printer:
             if status >= IppStatus.ERROR_INTERNAL:
                 raise PrinterTrouble(REFUSES) from error
             raise Refused(status) from error
-        except (TimeoutError, aiohttp.ClientError) as error:
+        except (TimeoutError, aiohttp.ClientError, UnicodeDecodeError) as error:
+            # pyipp takes every page of an error for UTF-8.
             raise PrinterTrouble(OFFLINE) from error
         return answer
 

@@ -7,7 +7,8 @@ Three rules make it so:
     or a death, the job is asked; one that still waits for its document is cancelled, because the
     document may be on its way, and looked at again.
  3. The order's job is replaced only when the printer has said that not a sheet of it is or will be
-    out. A job that the printer does not know is a question to the lobby manager.
+    out. A job that the printer does not know is a question to the lobby manager; so is one whose
+    printer does not answer any more when nobody waits for the sheet.
 """
 
 from __future__ import annotations
@@ -40,8 +41,12 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.2, 2.0
 """Seconds between tries while the printer is in trouble: it goes on soon after it is mended."""
 _TOLD_AT = 2
 """Troubles in a row before people are told; one lost connection is nobody's concern."""
+_ASKED_AT = 5
+"""Operations in a row without an answer, about a job nobody waits for any more, before a person is
+asked what has become of it."""
 
 _LOST = "打印机已无此打印任务，无法确认是否出纸，请大堂经理核对后确认"
+_SILENT = "打印机无法连接，无法确认是否出纸，请大堂经理核对后确认"
 _INTERRUPTED = "打印中断，已出纸约{sheets}页，请大堂经理核对后确认"
 _UNREADABLE = "文件已无法读取，不能打印"
 _DESTROYED = "个人信息已按期销毁，不能打印"
@@ -80,6 +85,7 @@ class PrintRun:
         self._may_have_orphan = may_have_orphan
         self._pause = _FIRST_LOOK
         self._troubles = 0
+        self._unanswered = 0
 
     async def step(self) -> None:
         """Take the order one step further, and pause as long as is fit.
@@ -95,10 +101,18 @@ class PrintRun:
                 await self._follow(self.order.job)
         except PrinterTrouble as trouble:
             metrics.TROUBLES.inc()
-            await self._wait(trouble.reason)
+            self._unanswered += 1
+            if self.order.job and self._is_too_old and self._unanswered >= _ASKED_AT:
+                # It may be on paper, so it cannot expire; and those behind it must get on.
+                await self._report(PrintStatus.NEEDS_CONFIRMATION, _SILENT)
+            else:
+                await self._wait(trouble.reason)
         except Refused as refused:
+            self._unanswered = 0
             self._log.warning("printer_refuses", status=refused.status)
             await self._wait(REFUSES)
+        else:
+            self._unanswered = 0
 
     # --- an order without a job
 

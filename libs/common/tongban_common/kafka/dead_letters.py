@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Protocol
@@ -16,6 +16,10 @@ from tongban_common.kafka.record import Record
 
 PREFIX = "dlt_"
 """Of the headers that the worker adds to the original ones."""
+VALUE_BYTES = f"{PREFIX}value_bytes"
+"""Header of a dead letter without its value: how large that was."""
+DeadLetter = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
+"""Key, value, headers."""
 
 
 class Sink(Protocol):
@@ -88,6 +92,18 @@ def dead_letter_headers(group: str, record: Record, cause: Cause) -> list[tuple[
     }
     kept = [header for header in record.headers if not header[0].startswith(PREFIX)]
     return kept + [(PREFIX + name, value.encode()) for name, value in added.items()]
+
+
+def dead_letter_forms(group: str, record: Record, cause: Cause) -> Iterator[DeadLetter]:
+    """The dead letter, and what to write instead where it is too large: a record may be as large as
+    a broker takes, and then there is no room for why it came here. Without its value, and at last
+    with nothing of its own, it tells where to read it.
+    """
+    headers = dead_letter_headers(group, record, cause)
+    yield record.key, dead_letter_value(record), headers
+    size = (VALUE_BYTES, b"%d" % len(record.value or b""))
+    yield record.key, b"", [*headers, size]
+    yield None, b"", [*dead_letter_headers(group, record._replace(headers=()), cause), size]
 
 
 class LimitWindow:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from tongban_common import faultpoints
 from tongban_common.kafka.config import WorkerConfig
@@ -17,8 +18,7 @@ from tongban_common.kafka.dead_letters import (
     Cause,
     LimitWindow,
     Sink,
-    dead_letter_headers,
-    dead_letter_value,
+    dead_letter_forms,
 )
 from tongban_common.kafka.errors import (
     DeadLetterLimitReached,
@@ -155,12 +155,16 @@ class Failures:
 
     async def _write(self, record: Record, cause: Cause) -> None:
         faultpoints.reached("worker.before_dead_letter")
-        await self._sink.send(
-            self._config.dead_letter_topic,
-            key=record.key,
-            value=dead_letter_value(record),
-            headers=dead_letter_headers(self._config.group, record, cause),
-        )
+        topic = self._config.dead_letter_topic
+        for key, value, headers in dead_letter_forms(self._config.group, record, cause):
+            try:
+                await self._sink.send(topic, key=key, value=value, headers=headers)
+            except (MessageSizeTooLargeError, RecordListTooLargeError):
+                log.error("dead_letter_too_large", place=record.place)
+            else:
+                break
+        else:
+            raise RuntimeError("a dead letter without anything of its record is too large")
         faultpoints.reached("worker.after_dead_letter")
 
     async def _until_done(self, record: Record, step: Callable[[], Awaitable[None]]) -> bool:

@@ -91,6 +91,8 @@ class Flow:
         if missing:
             self._missed(partition, raws[0].offset, missing)
         count = len(raws)
+        if partition.held == 0:
+            partition.moved_at = time.monotonic()
         partition.held += count
         self.held += count
         values = sum([len(raw.value) for raw in raws if raw.value])

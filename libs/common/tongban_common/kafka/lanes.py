@@ -113,14 +113,18 @@ class Followed:
             raise HandlerFault(
                 f"a handler returned {type(result).__name__}; None or a future was expected"
             )
+        if partition.revoked:  # by a handler that outlived its cancellation
+            return
         self._flow.under_way += 1
         self._entries.append((partition, record, began, result))
         if self._watched is None:
             self._watch()
 
     def clear(self) -> None:
-        """Follow nothing more."""
+        """Follow nothing more. What was watched may never resolve: what comes later must not wait
+        for it to be looked at."""
         self._entries.clear()
+        self._watched = None
 
     def _watch(self) -> None:
         oldest = self._entries[0][3]

@@ -125,7 +125,8 @@ class Partition:
         self.held = 0
         self.committed: int | None = None
         self.moved_at = assigned_at
-        """`time.monotonic()` when a longer prefix was last committed."""
+        """`time.monotonic()` when a longer prefix was last committed, or when records came to a
+        partition that had none."""
         self.first_failures: dict[int, float] = {}
         """Unix time of the first failure, by offset, of records that are being retried."""
         self.timers: dict[int, Wait] = {}

@@ -227,7 +227,12 @@ class EventProducer:
         try:
             while client is self._client and (item := outbox.next_waiting(topic)) is not None:
                 try:
-                    inner = await delivery.wait_taken(client, *item.arguments)
+                    async with asyncio.timeout_at(item.deadline):
+                        inner = await delivery.wait_taken(client, *item.arguments)
+                except TimeoutError:
+                    # The client must not take later what is reported as failed now.
+                    outbox.expire_waiting(item.deadline)
+                    continue
                 except KafkaError as error:
                     if is_transient(error):
                         # Its deadline says when to give up: no leader yet, no such topic yet.
@@ -240,7 +245,12 @@ class EventProducer:
                     delivery.fail(item.future, error)
                     continue
                 inner.add_done_callback(partial(delivery.copy, item.future))
-                if outbox.next_waiting(topic) is item:
+                if client is not self._client:
+                    # It may still go out or not; the next client is not to answer for it.
+                    outbox.failed += delivery.fail(
+                        item.future, KafkaUnavailable(f"{topic}: the client was given up meanwhile")
+                    )
+                elif outbox.next_waiting(topic) is item:
                     outbox.leave(topic)
                     outbox.take(item.deadline, item.future, item.size)
         finally:

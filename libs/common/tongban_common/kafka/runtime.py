@@ -112,8 +112,10 @@ class Runtime:
         self._flow.changed.set()
 
     def _stop_with(self, error: Exception) -> None:
-        """Stop in good order, and have `run` raise this."""
+        """Stop in good order, and have `run` raise this. What runs goes on; nothing begins behind
+        the record that stopped us, though the fetching loop may turn only in a while."""
         self._failure = self._failure or error
+        self._flow.draining = True
         log.critical("worker_stops", group=self.group, error=str(error))
         self.stop()
 

@@ -64,6 +64,7 @@ class KeyRingFile:
     async def _look(self, path: Path) -> None:
         try:
             if await asyncio.to_thread(mark_of, path) == self._mark:
+                self._tell_usable()  # it may have been out of reach
                 return
             self._mark, ring = await asyncio.to_thread(_read, path)
         except (OSError, RingError) as error:
@@ -75,9 +76,12 @@ class KeyRingFile:
             return
         self.keys.adopt(ring)
         CHANGES.inc()
+        self._tell_usable()
+        log.info("keyring_changed", keys=sorted(ring.keys), destroyed=sorted(ring.destroyed))
+
+    def _tell_usable(self) -> None:
         self._usable = True
         UNUSABLE.set(0)
-        log.info("keyring_changed", keys=sorted(ring.keys), destroyed=sorted(ring.destroyed))
 
 
 def key_ring(settings: CommonSettings) -> KeyRingFile:

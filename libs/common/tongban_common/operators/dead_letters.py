@@ -11,7 +11,7 @@ from tongban_common import topics
 from tongban_common.control.dead_letters import DeadLetterSettled
 from tongban_common.domain.ids import REQUEST_ID
 from tongban_common.events import Body, Event, MalformedEvent, decode
-from tongban_common.kafka.dead_letters import PREFIX
+from tongban_common.kafka.dead_letters import PREFIX, VALUE_BYTES
 from tongban_common.kafka.record import Record
 from tongban_common.kafka.snapshot import OnProgress, Place, Snapshot
 
@@ -138,6 +138,11 @@ class Selection:
 
 def read_letter(record: Record, settled: DeadLetterSettled | None = None) -> DeadLetter:
     """What a record of a dead-letter topic is."""
+    if (size := record.header(VALUE_BYTES)) is not None:
+        fault = (
+            f"too large to be put aside with its value of {size.decode('ascii', 'replace')} bytes"
+        )
+        return DeadLetter(record, None, fault, settled)
     try:
         event = decode(record.value, record.headers)
     except MalformedEvent as error:

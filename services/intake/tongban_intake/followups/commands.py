@@ -224,7 +224,7 @@ class Followups:
         errors = [
             FieldError(error.pointer, error.message)
             for error in self._checker.form_errors(item, form)
-            if error.pointer.split("/")[2] in form and error.pointer.split("/")[2] in known
+            if (field := _field(error.pointer)) in form and field in known
         ]
         if errors:
             raise Problem(Kind.INVALID, errors=errors)
@@ -244,3 +244,9 @@ class Followups:
             if name:
                 text = text.replace(name, "＊")
         return text
+
+
+def _field(pointer: str) -> str | None:
+    """The field of a form that /form/FIELD/... points into (RFC 6901); None for the whole form."""
+    _, _, *steps = pointer.split("/")
+    return steps[0].replace("~1", "/").replace("~0", "~") if steps else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from tongban_common.store import StoreUnavailable
+from tongban_intake.http.telemetry import kind_and_place
 from tongban_intake.readmodel.projection import CLOSED
 from tongban_intake.readmodel.reader import REST_AFTER_FAILURE, Fields, ReadModel
 from tongban_intake.submission.recent import Lately
@@ -92,8 +93,12 @@ class Lookup:
         except StoreUnavailable:
             log.warning("store_not_asked_for_submissions", seconds=REST_AFTER_FAILURE)
             self._rest_until = time.monotonic() + REST_AFTER_FAILURE
+        except Exception as error:
+            # Unforeseen: those who ask meanwhile must not wait for a task that has ended.
+            log.error("store_could_not_be_asked", **kind_and_place(error))
+            self._rest_until = time.monotonic() + REST_AFTER_FAILURE
         finally:
-            # Even when something unforeseen is raised: what is not known goes to the router.
+            # What is not known goes to the router.
             for question, future in batch:
                 if not future.done():  # whoever asked may have gone
                     future.set_result(NOTHING if found is None else found.of(question))

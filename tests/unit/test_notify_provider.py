@@ -1,0 +1,53 @@
+"""When a provider is spared."""
+
+from __future__ import annotations
+
+import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+
+from tongban_notify.messages import Message, Template
+from tongban_notify.provider import Provider, Unclear
+
+MESSAGE = Message("m", "r", Template.COMPLETED, "13800138000", "您好")
+
+
+async def test_a_provider_that_only_answers_with_faults_rests_between_questions() -> None:
+    """A question that came to nothing is a failure as well, whatever status it came with."""
+    asked: list[str] = []
+
+    async def fault(request: web.Request) -> web.Response:
+        asked.append(request.method)
+        return web.Response(status=500)
+
+    app = web.Application()
+    app.add_routes([web.route("*", "/v1/messages", fault)])
+    async with TestServer(app) as server, ClientSession() as session:
+        url = str(server.make_url("/v1/messages"))
+        provider = Provider("p", url, session, key="k", honours_reference=False, timeout=20)
+        for _ in range(2):
+            with pytest.raises(Unclear):
+                await provider.send(MESSAGE)
+        assert not await provider.usable()
+        assert asked == ["POST", "POST"]
+        provider._rests_until = 0.0  # it has rested
+        assert [await provider.usable() for _ in range(5)] == [False] * 5
+    assert asked == ["POST", "POST", "GET"]
+
+
+async def test_a_redirection_is_no_clear_answer_and_takes_no_message_elsewhere() -> None:
+    """Followed to where nobody listens, it would count as never sent, and another provider would
+    send what this one may have taken."""
+
+    async def elsewhere(_: web.Request) -> web.Response:
+        raise web.HTTPSeeOther("http://127.0.0.1:9/")
+
+    app = web.Application()
+    app.add_routes([web.route("*", "/v1/messages", elsewhere)])
+    async with TestServer(app) as server, ClientSession() as session:
+        url = str(server.make_url("/v1/messages"))
+        provider = Provider("p", url, session, key="k", honours_reference=False, timeout=20)
+        with pytest.raises(Unclear, match="303"):
+            await provider.send(MESSAGE)
+        with pytest.raises(Unclear, match="303"):
+            await provider.knows("m")
