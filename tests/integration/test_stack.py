@@ -37,8 +37,9 @@ class Up:
         return [child.pid for child in psutil.Process(self.process.pid).children(recursive=True)]
 
 
-async def run(*arguments: str) -> asyncio.subprocess.Process:
+async def run(*arguments: str, **more: str) -> asyncio.subprocess.Process:
     given = {name: value for name, value in os.environ.items() if not name.startswith("TONGBAN_")}
+    given |= more
     return await asyncio.create_subprocess_exec(
         str(TONGBAN), *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env=given,
@@ -173,3 +174,24 @@ async def test_a_stop_while_starting_leaves_nothing(tmp_path: Path) -> None:
     assert out == b""
     assert children
     assert all(map(gone, children))
+
+
+@pytest.mark.parametrize(
+    ("below", "store", "code", "why"),
+    [
+        ("", "mongodb://name:word@127.0.0.1:9", 69, b"TONGBAN_STORE, 127.0.0.1:9, does not answer"),
+        ("file", "", 2, b"--data"),
+    ],
+)
+async def test_what_it_cannot_start_with_is_said(
+    tmp_path: Path, below: str, store: str, code: int, why: bytes
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    data = tmp_path / (below or "data")
+    more = {"TONGBAN_STORE": store} if store else {}
+    process = await run("up", "--data", str(data), "--no-services", **more)
+    out, said = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == code
+    assert out == b""
+    assert why in said
+    assert b"Traceback" not in said

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.errors import IncompatibleBrokerVersion
 from prometheus_client import generate_latest
 
 from tests.integration.kafka_kit import (
@@ -119,6 +120,32 @@ async def test_a_client_that_died_inside_ends_the_worker(kafka: str) -> None:
             with pytest.raises(ConsumerFailed, match="task of the Kafka client"):
                 await asyncio.wait_for(task, 15)
             assert not worker.healthy()
+
+
+async def test_a_heartbeat_that_died_ends_the_worker(kafka: str) -> None:
+    """aiokafka starts another only when it joins again, which only a heartbeat would tell it to."""
+    place = await make_place(kafka)
+    async with EventProducer(kafka) as producer:
+        worker = Worker(
+            place.config(fetch_wait=0.1),
+            [place.topic],
+            _nothing,
+            producer=producer,
+            registry=registry(),
+        )
+        task = asyncio.create_task(worker.run())
+        await eventually(lambda: worker.progress().assigned == 4)
+        coordinator = worker._vitals.consumer._coordinator
+
+        async def fail() -> None:
+            raise IncompatibleBrokerVersion("FindCoordinatorRequest")
+
+        beating, coordinator._heartbeat_task = coordinator._heartbeat_task, None
+        beating.cancel()
+        coordinator._heartbeat_task = asyncio.create_task(fail())
+        with pytest.raises(ConsumerFailed, match="heartbeat task"):
+            await asyncio.wait_for(task, 15)
+        assert not worker.healthy()
 
 
 async def test_a_loop_that_is_stuck_is_seen(kafka: str) -> None:

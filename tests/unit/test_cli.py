@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -77,6 +79,35 @@ def test_who_asks_wrongly_is_told_what_is_right(arguments: str, right: str) -> N
     assert answer.exit_code == 2
     assert answer.stdout == ""
     assert right in re.sub(r"\s+", " ", answer.stderr)
+
+
+def test_without_a_catalogue_there_is_no_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TONGBAN_CATALOGUE", raising=False)
+    answer = CliRunner().invoke(application(), ["load", "--rate", "5", "--seconds", "2"])
+    assert answer.exit_code == 2
+    assert "name one by TONGBAN_CATALOGUE" in answer.stderr
+
+
+def test_a_key_for_a_kiosk_that_is_refused_does_not_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_: object, changes: dict[str, Callable[[None], object]]) -> None:
+        for make in changes.values():
+            make(None)
+
+    monkeypatch.setattr("tongban_common.enrolment.register.Register.change", refuse)
+    key = tmp_path / "key.pem"
+    enrol = ["kiosk", "enrol", "k-7", "--generate", "--out", str(key)]
+    answer = CliRunner().invoke(application(), enrol)
+    assert answer.exit_code == 1
+    assert "at which branch" in answer.stderr
+    assert not key.exists()
+    key.write_text("another's")
+    assert CliRunner().invoke(application(), enrol).exit_code == 1
+    assert key.read_text() == "another's"
 
 
 def test_topics_list_for_programs() -> None:

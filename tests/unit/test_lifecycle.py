@@ -95,6 +95,26 @@ def test_a_repeated_submission_changes_nothing_and_sends_everything_again() -> N
     assert all(("ce_repeat", b"true") in headers for *_, headers in outgoing(again))
 
 
+def test_what_is_sent_again_after_completion_is_what_was_sent_before() -> None:
+    first = LIFE.apply(None, "e-1", submitted(), now=START)
+    state, call_id = must(first), first.calls[0].call_id
+    result = Sealed(kid="k", key="x", parts={"result": "r"})
+    ending = after(state, "o-1", outcome(OutcomeKind.COMPLETED, call_id, sealed=result))
+    kept = RequestState.model_validate_json(must(ending).model_dump_json(exclude_defaults=True))
+    sent = [[*outgoing(first)][:2], [*outgoing(ending)]]
+    again = outgoing(after(kept, "e-1", submitted()))
+    assert [record[:3] for record in again] == [record[:3] for part in sent for record in part]
+
+
+def test_the_history_never_goes_back_in_time() -> None:
+    state, call_id = begun()
+    asked = WithdrawalAsked(request_id="r-1", command_id="w", by="k", at=START)
+    later = must(after(state, "w-1", asked, START + timedelta(milliseconds=6)))
+    ended = must(after(later, "o-1", outcome(OutcomeKind.COMPLETED, call_id)))
+    assert [entry.at for entry in ended.history] == sorted(entry.at for entry in ended.history)
+    assert ended.finished_at == ended.history[-1].at
+
+
 def test_another_body_under_the_same_id_is_noted_and_ignored() -> None:
     state, _ = begun()
     decision = after(state, "e-2", submitted("other"))

@@ -23,6 +23,7 @@ def test_a_wrong_variable_is_named_with_what_would_be_right(
 ) -> None:
     monkeypatch.setenv("TONGBAN_CLOCK", "tomorrow")
     monkeypatch.setenv("TONGBAN_PROFILE", "wild")
+    monkeypatch.setenv("TONGBAN_STORE", "127.0.0.1:27017")
     with pytest.raises(SystemExit) as ended:
         load(CommonSettings)
     assert ended.value.code == EX_CONFIG
@@ -30,3 +31,4 @@ def test_a_wrong_variable_is_named_with_what_would_be_right(
     assert "TONGBAN_CLOCK: " in said
     assert "2026-03-02T09:00:00+08:00@60" in said
     assert "TONGBAN_PROFILE: " in said
+    assert "mongodb" in said.partition("TONGBAN_STORE: ")[2]

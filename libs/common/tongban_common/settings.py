@@ -31,7 +31,11 @@ class CommonSettings(BaseSettings):
     )
 
     kafka: str = Field("127.0.0.1:9092", description="bootstrap address, HOST:PORT[,HOST:PORT]")
-    store: str = Field("mongodb://127.0.0.1:27017", description="MongoDB URL")
+    store: str = Field(
+        "mongodb://127.0.0.1:27017",
+        pattern=r"^(mongodb(\+srv)?://.+)?$",
+        description="MongoDB URL; empty for a process that needs none",
+    )
     store_name: str = Field("tongban", description="database name in the store")
     http_host: str = "127.0.0.1"
     http_port: int = Field(0, ge=0, le=65535, description="0 takes a free port")

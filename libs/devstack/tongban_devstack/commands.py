@@ -22,6 +22,7 @@ from tongban_common.clock import BusinessClock
 from tongban_common.enrolment.trading import TokenRefused
 from tongban_common.kafka import KafkaUnavailable, PartitionMismatch
 from tongban_common.observability import configure_logging
+from tongban_common.store import StoreUnavailable
 from tongban_devstack.embedded import JarsUnavailable, StartFailed
 from tongban_devstack.files import InUse
 from tongban_devstack.stack import SERVICES, STEPS, Stack, StackOptions
@@ -33,6 +34,7 @@ _EXIT_CODES: dict[type[Exception], int] = {
     JarsUnavailable: EX_UNAVAILABLE,
     KafkaUnavailable: EX_UNAVAILABLE,
     KafkaError: EX_UNAVAILABLE,
+    StoreUnavailable: EX_UNAVAILABLE,
     PartitionMismatch: EX_SOFTWARE,
     StartFailed: EX_SOFTWARE,
     TokenRefused: EX_SOFTWARE,
@@ -65,6 +67,10 @@ def up(
         business = BusinessClock.parse(clock) if clock else None
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--clock") from error
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"{data}: {error.strerror}", param_hint="--data") from error
     options = StackOptions(
         data=data,
         profile=profile,

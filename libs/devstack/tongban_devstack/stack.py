@@ -17,6 +17,7 @@ from tongban_common.catalogue.loader import load as load_catalogue
 from tongban_common.catalogue.publish import publish
 from tongban_common.clock import BusinessClock
 from tongban_common.kafka import apply_topics
+from tongban_common.store import Store, StoreUnavailable
 from tongban_common.topics import TOPICS
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedServer, EmbeddedStore
 from tongban_devstack.files import exclusive
@@ -65,6 +66,7 @@ class Stack:
         JarsUnavailable: there is no broker to run; the text names the way round.
         StartFailed: a process did not become ready, with the end of its log; or no catalogue.
         KafkaUnavailable: the broker that TONGBAN_KAFKA names does not answer.
+        StoreUnavailable: the store that TONGBAN_STORE names does not answer.
     """
 
     def __init__(self, options: StackOptions) -> None:
@@ -153,6 +155,8 @@ class Stack:
             )
             await self._start_server(store)
             self.store = store.address
+        else:
+            await _reach_store(self.store)
         self._options.report("store")
 
     async def _start_server(self, server: EmbeddedServer) -> None:
@@ -256,6 +260,18 @@ class Stack:
         """Send a signal to a process, or to all replicas of a service."""
         for each in self.replicas(name) or [name]:
             self.supervisor.kill(each, number)
+
+
+async def _reach_store(url: str) -> None:
+    """Services wait for a store that is away; a stack that begins without one is not all up."""
+    store = Store(url, "readiness", timeout_ms=5000)
+    try:
+        await store.ping()
+    except StoreUnavailable as error:
+        where = url.rpartition("@")[2]  # without the password
+        raise StoreUnavailable(f"TONGBAN_STORE, {where}, does not answer") from error
+    finally:
+        store.close()
 
 
 def _catalogue_directory() -> Path:

@@ -81,9 +81,14 @@ def enrol(
             now=added.added_at,
         )
 
-    changed = carry_out(
-        kiosk_register(settings.kafka).change({kiosk_id: change}), f"enrolling {kiosk_id}"
-    )
+    try:
+        changed = carry_out(
+            kiosk_register(settings.kafka).change({kiosk_id: change}), f"enrolling {kiosk_id}"
+        )
+    except typer.Exit as ended:
+        if generate and ended.exit_code == 1:
+            private.unlink()  # refused: it opens nothing, and would stand in the next try's way
+        raise
     record = changed[kiosk_id]
     if as_json:
         made = {"private_key": str(private)} if generate else {}

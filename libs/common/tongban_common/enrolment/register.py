@@ -97,8 +97,8 @@ class Register(Generic[RecordT]):
             transaction_timeout_ms=_TRANSACTION_MS,
             enable_idempotence=True,
         )
-        await producer.start()
         try:
+            await producer.start()  # what is closed although it never started says nothing
             known = await self.all()
             wanted = {key: make(known.get(key)) for key, make in changes.items()}
             fresh = {key: record for key, record in wanted.items() if record != known.get(key)}

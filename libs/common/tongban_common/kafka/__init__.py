@@ -18,6 +18,7 @@ from tongban_common.kafka.errors import (
     Poison,
     Retry,
 )
+from tongban_common.kafka.handshake import insist_on_versions
 from tongban_common.kafka.producer import EventProducer
 from tongban_common.kafka.record import Record
 from tongban_common.kafka.tail import BroadcastTail
@@ -47,3 +48,5 @@ __all__ = [
     "WorkerConfig",
     "apply_topics",
 ]
+
+insist_on_versions()

@@ -131,6 +131,13 @@ def check_background(consumer: Any) -> None:
         if task is not None and task.done() and not consumer._closed:
             error = None if task.cancelled() else task.exception()
             raise ConsumerFailed(f"the {name} task of the Kafka client ended: {error!r}") from error
+    heartbeat = getattr(consumer._coordinator, "_heartbeat_task", None)
+    if heartbeat is None or not heartbeat.done() or heartbeat.cancelled() or consumer._closed:
+        return
+    # It ends without an error before a rejoin, which starts another. After an error there is none:
+    # only a heartbeat would hear that one is due.
+    if (error := heartbeat.exception()) is not None:
+        raise ConsumerFailed(f"the heartbeat task of the Kafka client ended: {error!r}") from error
 
 
 async def records_since(consumer: Any, topic: str, unix_ms: int) -> int:

@@ -11,6 +11,8 @@ from typing import Any
 import orjson
 import structlog
 
+from tongban_common.observability.repeats import Repeats
+
 _REQUEST: ContextVar[Mapping[str, str]] = ContextVar("tongban_request", default={})  # noqa: B039
 
 
@@ -25,7 +27,8 @@ def _add_request(
 def configure_logging(service: str, *, instance: str, level: str = "INFO") -> None:
     """Send structlog and the standard library's logging to stderr as JSON lines.
 
-    Every line carries `service` and `instance`, and inside `request_context` also `request_id`.
+    Every line carries `at` (RFC 3339, UTC), `service` and `instance`, and inside `request_context`
+    also `request_id`. What the Kafka client repeats is written once in ten seconds (`Repeats`).
     Values that name or number a person must never be passed to a logger: there is no filter that
     could be trusted to find them afterwards.
     """
@@ -33,7 +36,7 @@ def configure_logging(service: str, *, instance: str, level: str = "INFO") -> No
         _add_request,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=False, key="at"),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         structlog.processors.format_exc_info,
     ]
     structlog.configure(
@@ -43,6 +46,7 @@ def configure_logging(service: str, *, instance: str, level: str = "INFO") -> No
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Repeats("aiokafka"))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from tongban_common.catalogue import CatalogueError
 from tongban_common.catalogue.loader import load as load_catalogue
 from tongban_common.catalogue.models import Item
 from tongban_common.observability import configure_logging
@@ -47,9 +48,14 @@ def load(  # noqa: PLR0917 - typer makes options of them
     given = [each for each in (intake, token, kafka) if each]
     if given and len(given) < 3:
         raise typer.BadParameter("--intake, --token and --kafka go together")
+    try:
+        catalogue = load_catalogue()
+    except (FileNotFoundError, CatalogueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
     items = [
         item
-        for item in load_catalogue()
+        for item in catalogue
         if (not province or item.province in province) and (not prints or item.printable)
     ]
     if not items:

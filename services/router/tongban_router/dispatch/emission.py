@@ -4,11 +4,12 @@ sent again is the event that was sent before."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from tongban_common import topics
 from tongban_common.domain.ids import derived_id
 from tongban_common.events import Body, Event, encode
-from tongban_common.events.models import ProvinceCall, RequestCompleted, RequestStatus
+from tongban_common.events.models import ProvinceCall, RequestCompleted, RequestStatus, Sealed
 from tongban_router.dispatch.lifecycle import Decision
 from tongban_router.dispatch.state import Call, Entry, RequestState
 
@@ -60,10 +61,18 @@ def _status(state: RequestState, entry: Entry) -> Event[Body]:
         print=request.print,
         body_digest=request.body_digest,
         notes=request.notes if entry.seq == 1 else None,
-        sealed=request.sealed,
+        sealed=_as_it_was(request.sealed, entry.parts),
     )
     event_id = derived_id("status", request.request_id, entry.seq)
     return Event(id=event_id, source=SOURCE, body=body, time=entry.at)
+
+
+def _as_it_was(sealed: Sealed, parts: int | None) -> Sealed:
+    """The envelope without what has come into it since: an event that is sent again after its
+    request's completion does not carry the result."""
+    if parts is None or parts == len(sealed.parts):
+        return sealed
+    return sealed.model_copy(update={"parts": dict(islice(sealed.parts.items(), parts))})
 
 
 def _completed(state: RequestState) -> Event[Body]:

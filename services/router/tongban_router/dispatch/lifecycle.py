@@ -228,17 +228,23 @@ class _Turn:
         expected_by: datetime | None = None,
         note: bool = False,
     ) -> None:
-        """Move to a status, or (with `note`) remark on the one that holds."""
+        """Move to a status, or (with `note`) remark on the one that holds.
+
+        The history never goes back in time, though its moments come from several clocks and a
+        province's word may be read after what was decided later than it.
+        """
+        history = self.state.history
         entry = Entry(
-            seq=len(self.state.history) + 1,
+            seq=len(history) + 1,
             status=status,
-            at=at,
+            at=max(at, history[-1].at) if history else at,
             by=by,
             reason=reason,
             expected_by=expected_by,
             note=note,
+            parts=len(self.state.request.sealed.parts),
         )
-        self.state.history.append(entry)
+        history.append(entry)
         self._entries.append(entry)
 
     def note(self, reason: str, *, at: datetime, by: str) -> None:
@@ -249,7 +255,7 @@ class _Turn:
     def finish(self, status: Status, *, at: datetime, by: str, reason: str | None) -> None:
         """Reach a final state; no call is open any more."""
         self.enter(status, at=at, by=by, reason=reason)
-        self.state.finished_at = at
+        self.state.finished_at = self.state.history[-1].at
         self.state.calls = []
         self.state.next_poll = None
         self.state.news = None

@@ -47,6 +47,7 @@ def serve(
     worker = faust.Worker(
         app, loglevel=None, quiet=True, redirect_stdouts=False, override_logging=False
     )
+    worker.spinner = None  # it writes terminal codes into the first line of a log file
     worker.execute_from_commandline()
 
 

@@ -66,6 +66,9 @@ class Entry(BaseModel):
     reason: str | None = None
     note: bool = False
     expected_by: AwareDatetime | None = None
+    parts: int | None = None
+    """How many parts the sealed envelope had then; they are kept in the order in which they came.
+    None, from before this was kept: all that it has now."""
 
 
 class Call(BaseModel):
