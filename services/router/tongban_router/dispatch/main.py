@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ import faust
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_router.dispatch.app import Dispatcher
+from tongban_router.dispatch.broker import reached
 from tongban_router.dispatch.settings import RouterSettings
 
 
@@ -28,6 +30,7 @@ def serve(
     settings.data.mkdir(parents=True, exist_ok=True)
     dispatcher = make(settings)
     app = dispatcher.app
+    _wait_for_broker(settings, dispatcher)
     health = HealthServer(
         host=settings.http_host,
         port=settings.http_port,
@@ -49,6 +52,25 @@ def serve(
     )
     worker.spinner = None  # it writes terminal codes into the first line of a log file
     worker.execute_from_commandline()
+
+
+def _wait_for_broker(settings: RouterSettings, dispatcher: Dispatcher) -> None:
+    """Answers probes meanwhile. In a loop of its own: Faust takes the one of the thread."""
+
+    async def wait() -> None:
+        async with HealthServer(
+            host=settings.http_host,
+            port=settings.http_port,
+            live={},
+            ready={"broker": lambda: f"no broker answers at {settings.kafka}"},
+        ):
+            await reached(settings.kafka, dispatcher.progress.trying)
+
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(wait())
+    finally:
+        loop.close()
 
 
 if __name__ == "__main__":
