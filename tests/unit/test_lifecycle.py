@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tongban_common.clock import CHINA
+from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import FINAL, CallKind, OutcomeKind, Status
 from tongban_common.events.models import (
     ApplicantFacts,
@@ -68,6 +69,13 @@ def begun() -> tuple[RequestState, str]:
 
 def after(state: RequestState, event_id: str, body: Any, now: datetime = START) -> Decision:
     return LIFE.apply(state, event_id, body, now=now)
+
+
+def says(state: RequestState, kind: OutcomeKind) -> Decision:
+    """The newest call is answered, under the id that connectors derive from the call's."""
+    call = state.calls[-1]
+    event_id = derived_id(call.call_id, "answer")
+    return after(state, event_id, outcome(kind, call.call_id, call.kind))
 
 
 def must(decision: Decision) -> RequestState:
@@ -168,6 +176,29 @@ def test_a_withdrawal_waits_for_the_province_and_loses_to_completion() -> None:
     assert must(done).status is Status.COMPLETED
     word = outcome(OutcomeKind.WITHDRAWN, asked.calls[0].call_id, CallKind.WITHDRAW)
     assert must(after(must(done), "o-2", word)).status is Status.COMPLETED
+
+
+def test_a_province_that_could_not_take_it_back_is_heard_when_it_is_asked_once_more() -> None:
+    state = must(says(begun()[0], OutcomeKind.ACCEPTED))
+    for number in (1, 2):
+        command = WithdrawalAsked(request_id="r-1", command_id=f"w{number}", at=START, by="k")
+        state = must(after(state, f"w-{number}", command))
+        assert [call.kind for call in state.calls] == [CallKind.WITHDRAW]
+        answer = OutcomeKind.ACCEPTED if number == 1 else OutcomeKind.WITHDRAWN
+        state = must(says(state, answer))
+    assert state.status is Status.WITHDRAWN
+
+
+def test_an_operator_whom_a_province_did_not_follow_may_try_once_more() -> None:
+    state, _ = begun()
+    for number in (1, 2):
+        state = must(after(state, f"f-{number}", FaultNoted("r-1", midway=False)))
+        fail = operator("fail").model_copy(update={"command_id": f"d{number}"})
+        state = must(after(state, f"d-{number}", fail))
+        assert [call.kind for call in state.calls] == [CallKind.SUBMIT, CallKind.WITHDRAW]
+        answer = OutcomeKind.ACCEPTED if number == 1 else OutcomeKind.WITHDRAWN
+        state = must(says(state, answer))
+    assert state.status is Status.FAILED
 
 
 def test_held_goes_on_or_fails_by_an_operators_decision() -> None:

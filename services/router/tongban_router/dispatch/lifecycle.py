@@ -336,9 +336,14 @@ def _withdraw(turn: _Turn, command: WithdrawalAsked, now: datetime) -> None:
         turn.note(texts.WITHDRAWAL_TOO_LATE, at=now, by="router")
         return
     turn.note(texts.WITHDRAWAL_ASKED, at=now, by=command.by)
-    call_id = derived_id("call", turn.request_id, "withdraw")
-    if turn.state.outstanding(call_id) is None:
-        turn.call(CallKind.WITHDRAW, call_id, now)
+    if any(call.kind is CallKind.WITHDRAW and not call.closing for call in turn.state.calls):
+        return  # its answer is the answer to this one, too
+    # The command is in the id: a province that could not take it back may be asked once more.
+    turn.call(
+        CallKind.WITHDRAW,
+        derived_id("call", turn.request_id, "withdraw", command.command_id),
+        now,
+    )
 
 
 def _close(turn: _Turn, now: datetime) -> None:

@@ -136,6 +136,7 @@ class RequestState(BaseModel):
     early: list[EarlyInput] = []
     notices: list[str] = Field([], description="ids of the notices heard, newest last")
     news: str | None = Field(None, description="id of a notice that is to be followed by a look-up")
+    looks: int = Field(0, description="such look-ups so far; numbers their calls")
 
     @property
     def status(self) -> Status:
