@@ -33,6 +33,7 @@ from tongban_router.dispatch.consumer import SOURCES, RewindingTransport, transp
 from tongban_router.dispatch.continuity import Continuity
 from tongban_router.dispatch.emission import SOURCE, outgoing
 from tongban_router.dispatch.lifecycle import Decision, Lifecycle
+from tongban_router.dispatch.predecessors import Predecessors
 from tongban_router.dispatch.producer import FlushingProducer, LostRecordSensor, die
 from tongban_router.dispatch.progress import Partition, Progress
 from tongban_router.dispatch.settings import RouterSettings
@@ -79,7 +80,7 @@ class Dispatcher:
         self._lifecycle = Lifecycle(self._rules)
         self._aside = Aside(settings.kafka, self._emit)
         self._due = DueIndex(resend_after=timedelta(seconds=15 * self._clock.speed))
-        self._ends: dict[Partition, int] = {}
+        self._predecessors = Predecessors()
         self._continuity = Continuity()
         self._watching: set[asyncio.Task[None]] = set()
         self.progress = Progress(settings.stall_s)
@@ -204,7 +205,10 @@ class Dispatcher:
             incoming.id,
             body,
             now=self._clock.now(),
-            maybe_seen=again or message.offset < self._ends.get(partition, message.offset + 1),
+            # An operator's replay may come after its request has ended and been forgotten.
+            maybe_seen=again
+            or incoming.repeat
+            or self._predecessors.may_have_read(partition, message.offset),
         )
         await self._carry_out(key, state, decision)
         return "repeat" if decision.repeat else "new"
@@ -326,30 +330,27 @@ class Dispatcher:
     async def _assigned(self, _: Any, *args: Any, **__: Any) -> None:
         assigned: set[TP] = args[0]
         ours = frozenset((tp.topic, tp.partition) for tp in assigned if tp.topic in SOURCES)
-        fresh = ours - self.progress.assigned
-        for partition in fresh:
-            # Until the end offset is known, whatever comes may have been seen.
-            self._ends[partition] = 2**62
+        assignment = self._predecessors.assign(ours)
         self.progress.assign(ours)
-        if fresh:
-            task = asyncio.create_task(self._learn_ends(fresh), name="learn-ends")
+        if ours:
+            task = asyncio.create_task(self._learn_ends(assignment, ours), name="learn-ends")
             self._watching.add(task)
             task.add_done_callback(self._watching.discard)
 
     async def _revoked(self, _: Any, *args: Any, **__: Any) -> None:
         log.info("router.revoked", partitions=len(args[0]))
 
-    async def _learn_ends(self, partitions: frozenset[Partition]) -> None:
+    async def _learn_ends(self, assignment: int, partitions: frozenset[Partition]) -> None:
         """A record below the end offset of this moment may have been read by a predecessor."""
-        while partitions <= self.progress.assigned:
+        while assignment == self._predecessors.assignment:
             try:
                 ends = await self.app.consumer.highwaters(*(TP(*p) for p in partitions))
             except Exception as error:
                 log.warning("router.ends_unknown", error=repr(error))
                 await asyncio.sleep(0.5)
                 continue
-            for tp, end in ends.items():
-                self._ends[tp.topic, tp.partition] = end or 0
+            known = {(tp.topic, tp.partition): end or 0 for tp, end in ends.items()}
+            self._predecessors.learn(assignment, known)
             return
 
     def _committed(self) -> Mapping[TP, int | None]:
