@@ -279,6 +279,15 @@ async def test_what_may_have_been_sent_by_others_is_asked_about(told: dict[str, 
     assert bench.gateway.calls == ["look_up"]
 
 
+async def test_a_call_that_was_answered_here_is_a_repeat_whether_it_is_marked_or_not() -> None:
+    """A router that was frozen comes back, and sends what another has sent in its place."""
+    bench = Bench(Scripted())
+    for _ in range(2):
+        assert await bench.work(bench.record()) == "done"
+    assert bench.gateway.calls == ["submit", "look_up"]
+    assert [told for told, _ in bench.told] == ["completed", "completed"]
+
+
 async def test_a_withdrawal_knows_of_the_unclear_submission_before_it() -> None:
     """Also where that was given up: "unknown" may turn into an effect a moment later."""
     late = time.time() + 0.2
