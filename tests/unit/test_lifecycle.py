@@ -154,6 +154,17 @@ def test_a_connector_that_said_until_when_it_waits_is_not_asked_again_before() -
     assert next_due(state, RULES) == START + RULES.ask_again, "how long is not known any more"
 
 
+def test_a_province_that_fails_now_so_and_now_so_does_not_fill_the_history() -> None:
+    state, call_id = begun()
+    for number in range(200):
+        reason = ("忙", "断")[number % 2]
+        waits = outcome(OutcomeKind.WAITING, call_id, cause="down", reason=reason)
+        state = must(after(state, f"o-{number}", waits))
+    assert state.status is Status.WAITING_FOR_PROVINCE
+    assert len(state.history) < 20
+    assert must(says(state, OutcomeKind.ACCEPTED)).status is Status.ACCEPTED
+
+
 def test_time_is_up_only_by_the_connectors_word() -> None:
     state, call_id = begun()
     state = must(after(state, "o-1", outcome(OutcomeKind.NEEDS_SUPPLEMENT, call_id)))

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _BEFORE_PROVINCE = frozenset({Status.SUBMITTED, Status.ROUTED, Status.WAITING_FOR_PROVINCE})
 _BY = "province"
+_MOST_WAITS = 16
+"""Entries in a row that tell of waiting. A province that is down and throttles by turns, all night,
+must not fill a request's history: all of it is written again with every step."""
 
 
 def apply(turn: Turn, outcome: ProvinceOutcome, *, rules: Rules, now: datetime) -> bool:
@@ -64,6 +67,9 @@ def _waiting(turn: Turn, outcome: ProvinceOutcome, call: Call | None) -> None:
         return
     newest = turn.state.history[-1]
     if newest.status is Status.WAITING_FOR_PROVINCE and newest.reason == reason:
+        return
+    latest = turn.state.history[-_MOST_WAITS:]
+    if [entry.status for entry in latest] == [Status.WAITING_FOR_PROVINCE] * _MOST_WAITS:
         return
     turn.enter(
         Status.WAITING_FOR_PROVINCE,
