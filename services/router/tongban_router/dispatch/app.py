@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from tongban_common import faultpoints, topics
 from tongban_common.domain.ids import derived_id
+from tongban_common.envelope import MOST_SEALED
 from tongban_common.events import Event, MalformedEvent, decode, encode
 from tongban_common.events.models import RequestSubmitted, TimerDue
 from tongban_common.kafka.errors import DeadLetterLimitReached
@@ -52,6 +53,9 @@ _FAULTS = Counter("tongban_router_faults_total", "Faults of our own", ["place"])
 _OPEN = Gauge(
     "tongban_router_due_requests", "Requests with a moment at which the timer looks at them"
 )
+MOST_KEPT = MOST_SEALED + 50_000
+"""Bytes of a state that an input may bring about. What the broker does not take can neither be kept
+nor be told: the process would end at it, and whoever comes next as well."""
 
 
 class RouterApp(faust.App):
@@ -111,6 +115,8 @@ class Dispatcher:
             producer_linger_ms=1,
             producer_partitioner=choose,
             producer_request_timeout=60.0,
+            # The broker's own: whatever could be written can be put aside.
+            producer_max_request_size=1_048_576,
             stream_wait_empty=False,
             # Topics come from the registry, with their partitions and retention.
             topic_allow_declare=False,
@@ -232,7 +238,10 @@ class Dispatcher:
         # Also what is not new, where it is answered with repeats: a predecessor on this disk may
         # have died between writing it here and to the changelog, where others look for it.
         if state is not before or decision.repeat:
-            self.table[key] = state.model_dump_json(exclude_defaults=True).encode()
+            kept = state.model_dump_json(exclude_defaults=True).encode()
+            if state is not before and len(kept) > MOST_KEPT:
+                raise MalformedEvent("with it the request is larger than a record may be")
+            self.table[key] = kept
         self._due.set(key, next_due(state, self._rules))
 
     # -- what cannot be applied -----------------------------------------------------------------
