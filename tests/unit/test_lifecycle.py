@@ -200,6 +200,29 @@ def test_a_province_that_could_not_take_it_back_is_heard_when_it_is_asked_once_m
     assert state.status is Status.WITHDRAWN
 
 
+def test_what_is_being_taken_back_is_not_submitted_once_more_behind_that() -> None:
+    """The connector has told both calls that it never will be, and would not know any more."""
+    state, call_id = begun()
+    command = WithdrawalAsked(request_id="r-1", command_id="w", at=START, by="k")
+    asked = after(state, "w-1", command)
+    state, withdrawal = must(asked), asked.calls[0].call_id
+    silent = START + 2 * RULES.ask_again
+    resumed = operator("resume")
+    for event_id, body in (
+        ("e-1", submitted()),
+        ("t-1", TimerDue(request_id="r-1", due=silent)),
+        ("d-1", resumed),
+    ):
+        decision = after(state, event_id, body, silent)
+        assert [call.call_id for call in decision.calls] == [withdrawal]
+        due = next_due(must(decision), RULES)
+        assert due is not None
+        assert due > silent or event_id == "e-1"
+    # A province that has it and keeps it is asked about the submission again.
+    kept = must(says(state, OutcomeKind.ACCEPTED))
+    assert [call.call_id for call in after(kept, "e-1", submitted()).calls] == [call_id]
+
+
 def test_an_operator_whom_a_province_did_not_follow_may_try_once_more() -> None:
     state, _ = begun()
     for number in (1, 2):

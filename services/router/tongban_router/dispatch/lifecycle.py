@@ -275,11 +275,13 @@ class _Turn:
 
     def ask_again(self, now: datetime, rules: Rules) -> None:
         """Send the calls again that have been silent for too long."""
+        asked = []
         for index, call in enumerate(self.state.calls):
             if call.ask_again_at(rules) <= now:
                 again = call.model_copy(update={"asked_at": now, "asked": call.asked + 1})
                 self.state.calls[index] = again
-                self._calls.append(again)
+                asked.append(again)
+        self._calls += self.state.may_go_again(asked)
         self._repeat = True
 
     def resume(self, now: datetime) -> None:
@@ -288,7 +290,7 @@ class _Turn:
             call.model_copy(update={"asked_at": now, "asked": call.asked + 1, "dead": False})
             for call in self.state.calls
         ]
-        self._calls.extend(self.state.calls)
+        self._calls += self.state.may_go_again(self.state.calls)
         self._repeat = True
 
     def decision(self) -> Decision:
@@ -308,7 +310,7 @@ def _again(state: RequestState) -> Decision:
     return Decision(
         state,
         list(state.history),
-        list(state.calls),
+        state.may_go_again(state.calls),
         completed=state.status is Status.COMPLETED,
         repeat=True,
     )

@@ -159,6 +159,13 @@ class RequestState(BaseModel):
         """The unanswered call of that id."""
         return next((call for call in self.calls if call.call_id == call_id), None)
 
+    def may_go_again(self, calls: list[Call]) -> list[Call]:
+        """Those of the open calls that may be sent once more: not a submission that is being taken
+        back. Behind the withdrawal it would be new to a province that never had it, and be carried
+        out after the connector has said that it never will be."""
+        taken_back = any(c.kind is CallKind.WITHDRAW and not c.closing for c in self.calls)
+        return [c for c in calls if c.kind is not CallKind.SUBMIT or not taken_back]
+
     def hear(self, event_id: str) -> None:
         """Note that this notice has been heard."""
         self.notices.append(event_id)
