@@ -200,6 +200,14 @@ def test_a_province_that_could_not_take_it_back_is_heard_when_it_is_asked_once_m
     assert state.status is Status.WITHDRAWN
 
 
+def test_what_an_operator_could_not_end_ends_by_who_ends_it() -> None:
+    state = must(after(begun()[0], "f-1", FaultNoted("r-1", midway=False)))
+    state = must(says(must(after(state, "d-1", operator("fail"))), OutcomeKind.ACCEPTED))
+    command = WithdrawalAsked(request_id="r-1", command_id="w", at=START, by="k")
+    state = must(says(must(after(state, "w-1", command)), OutcomeKind.WITHDRAWN))
+    assert state.status is Status.WITHDRAWN
+
+
 def test_what_is_being_taken_back_is_not_submitted_once_more_behind_that() -> None:
     """The connector has told both calls that it never will be, and would not know any more."""
     state, call_id = begun()
@@ -314,6 +322,14 @@ def test_a_submission_that_was_put_aside_is_routed_when_a_person_says_so() -> No
     assert [call.kind for call in resumed.calls] == [CallKind.SUBMIT, CallKind.WITHDRAW]
     assert resumed.repeat
     assert LIFE.apply(None, "f-1", FaultNoted("r-1"), now=START).state is None
+
+
+def test_what_an_operator_could_not_end_ends_by_who_ends_it() -> None:
+    state = must(after(begun()[0], "f-1", FaultNoted("r-1", midway=False)))
+    state = must(says(must(after(state, "d-1", operator("fail"))), OutcomeKind.ACCEPTED))
+    command = WithdrawalAsked(request_id="r-1", command_id="w", at=START, by="k")
+    state = must(says(must(after(state, "w-1", command)), OutcomeKind.WITHDRAWN))
+    assert state.status is Status.WITHDRAWN
 
 
 def test_what_is_being_taken_back_is_not_submitted_first() -> None:

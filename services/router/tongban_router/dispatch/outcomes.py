@@ -37,6 +37,8 @@ def apply(turn: Turn, outcome: ProvinceOutcome, *, rules: Rules, now: datetime) 
             _held(turn, outcome)
         case _:
             _answered(turn, call)
+            if call is not None and call.kind is CallKind.WITHDRAW:
+                _kept(turn, outcome)
             if not _overtaken(turn, outcome):
                 _final_or_next(turn, outcome, call, rules, now)
             notices.follow_up(turn, now)
@@ -54,6 +56,13 @@ def _overtaken(turn: Turn, outcome: ProvinceOutcome) -> bool:
 def _answered(turn: Turn, call: Call | None) -> None:
     if call is not None:
         turn.state.calls = [open_ for open_ in turn.state.calls if open_ is not call]
+
+
+def _kept(turn: Turn, outcome: ProvinceOutcome) -> None:
+    """Where the province did not let go, what an operator had decided is over: however the request
+    ends later, it was not by that."""
+    if outcome.outcome is not OutcomeKind.WITHDRAWN:
+        turn.state.failing = None
 
 
 def _waiting(turn: Turn, outcome: ProvinceOutcome, call: Call | None) -> None:
