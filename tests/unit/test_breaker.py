@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tongban_common.clock import BusinessClock
 from tongban_router.connectors.breaker import Breaker, Circuit
+from tongban_router.connectors.gate import Gate
 
 
 class Clock:
@@ -95,3 +97,20 @@ def test_a_probe_that_comes_to_nothing_makes_room_for_another(clock: Clock) -> N
     assert breaker.remaining_s() > 0, "the other is under way"
     breaker.succeeded(another)
     assert breaker.state is Circuit.CLOSED
+
+
+@pytest.mark.parametrize("effect", [True, False])
+def test_a_gateway_that_is_closed_for_days_is_asked_again_after_one(
+    clock: Clock, effect: bool
+) -> None:
+    """It may have been mistaken, whatever it was asked."""
+    days = 86_400.0
+    gate = Gate("110000", clock=BusinessClock.real(), breaker=Breaker(now=clock))
+    gate.enter(effect=effect).told("closed", 14 * days)
+    if effect:
+        assert gate._ask_again_at is not None
+        assert gate._ask_again_at <= gate._in(days)
+        return
+    assert gate.closure(effect=False) is not None
+    clock.now += days
+    assert gate.closure(effect=False) is None

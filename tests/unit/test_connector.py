@@ -10,7 +10,7 @@ from datetime import time as clock_time
 
 import pytest
 
-from tests.unit.connector_kit import Bench, Keeper, Scripted, answer, eventually
+from tests.unit.connector_kit import RESULT, Bench, Keeper, Scripted, answer, eventually
 from tongban_common.catalogue.holidays import Holidays
 from tongban_common.catalogue.models import ServiceHours, ServiceWindow
 from tongban_common.clock import CHINA, BusinessClock
@@ -28,6 +28,7 @@ from tongban_router.connectors.gateway import (
     Later,
     OfferedDocument,
     Refused,
+    Table,
     Unclear,
     Unknown,
     Unrecognised,
@@ -279,6 +280,15 @@ async def test_what_may_have_been_sent_by_others_is_asked_about(told: dict[str, 
     assert bench.gateway.calls == ["look_up"]
 
 
+async def test_a_call_that_was_answered_here_is_a_repeat_whether_it_is_marked_or_not() -> None:
+    """A router that was frozen comes back, and sends what another has sent in its place."""
+    bench = Bench(Scripted())
+    for _ in range(2):
+        assert await bench.work(bench.record()) == "done"
+    assert bench.gateway.calls == ["submit", "look_up"]
+    assert [told for told, _ in bench.told] == ["completed", "completed"]
+
+
 async def test_a_withdrawal_knows_of_the_unclear_submission_before_it() -> None:
     """Also where that was given up: "unknown" may turn into an effect a moment later."""
     late = time.time() + 0.2
@@ -438,6 +448,15 @@ async def test_an_answer_that_is_none_is_not_believed(said: object) -> None:
 
 
 # --- documents
+
+
+async def test_a_result_that_fits_into_no_event_ends_with_a_person() -> None:
+    """It is within all bounds of its protocol: SOAP may say 1 MiB."""
+    table = Table(columns=["栏"] * 20, rows=[["字" * 200] * 20 for _ in range(60)])
+    large = answer("r-1").model_copy(update={"result": RESULT.model_copy(update={"table": table})})
+    bench = Bench(Scripted(submit=[large]))
+    assert await bench.work(bench.record()) == "a result larger than an event may be"
+    assert bench.told == []
 
 
 async def test_a_document_is_kept_before_its_reference_is_told() -> None:

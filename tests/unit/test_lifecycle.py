@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tongban_common.clock import CHINA
+from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import FINAL, CallKind, OutcomeKind, Status
 from tongban_common.events.models import (
     ApplicantFacts,
@@ -68,6 +69,13 @@ def begun() -> tuple[RequestState, str]:
 
 def after(state: RequestState, event_id: str, body: Any, now: datetime = START) -> Decision:
     return LIFE.apply(state, event_id, body, now=now)
+
+
+def says(state: RequestState, kind: OutcomeKind) -> Decision:
+    """The newest call is answered, under the id that connectors derive from the call's."""
+    call = state.calls[-1]
+    event_id = derived_id(call.call_id, "answer")
+    return after(state, event_id, outcome(kind, call.call_id, call.kind))
 
 
 def must(decision: Decision) -> RequestState:
@@ -164,6 +172,17 @@ def test_a_connector_that_said_until_when_it_waits_is_not_asked_again_before() -
     down = outcome(OutcomeKind.WAITING, call_id, cause="down")
     state = must(after(state, "e-3", down))
     assert next_due(state, RULES) == START + RULES.ask_again, "how long is not known any more"
+
+
+def test_a_province_that_fails_now_so_and_now_so_does_not_fill_the_history() -> None:
+    state, call_id = begun()
+    for number in range(200):
+        reason = ("忙", "断")[number % 2]
+        waits = outcome(OutcomeKind.WAITING, call_id, cause="down", reason=reason)
+        state = must(after(state, f"o-{number}", waits))
+    assert state.status is Status.WAITING_FOR_PROVINCE
+    assert len(state.history) < 20
+    assert must(says(state, OutcomeKind.ACCEPTED)).status is Status.ACCEPTED
 
 
 def test_time_is_up_only_by_the_connectors_word() -> None:
@@ -269,14 +288,6 @@ def test_a_submission_that_was_put_aside_is_routed_when_a_person_says_so() -> No
     assert [call.kind for call in resumed.calls] == [CallKind.SUBMIT, CallKind.WITHDRAW]
     assert resumed.repeat
     assert LIFE.apply(None, "f-1", FaultNoted("r-1"), now=START).state is None
-
-
-def test_what_is_being_taken_back_is_not_submitted_first() -> None:
-    held = must(LIFE.apply(None, "f-1", FaultNoted("r-1", submitted()), now=START))
-    withdrawal = WithdrawalAsked(request_id="r-1", command_id="w", at=START, by="k")
-    asked = must(after(held, "w-1", withdrawal))
-    resumed = after(asked, "d-1", operator("resume"))
-    assert [call.kind for call in resumed.calls] == [CallKind.WITHDRAW]
 
 
 def test_what_a_predecessor_may_have_read_is_answered_with_repeats() -> None:

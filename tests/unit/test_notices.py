@@ -9,7 +9,17 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.test_lifecycle import LIFE, RULES, START, after, begun, must, outcome, submitted
+from tests.unit.test_lifecycle import (
+    LIFE,
+    RULES,
+    START,
+    after,
+    begun,
+    must,
+    outcome,
+    says,
+    submitted,
+)
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import CallKind, OutcomeKind, Status
 from tongban_common.events.models import (
@@ -95,6 +105,16 @@ def test_notices_do_not_slow_polling_down() -> None:
         state = must(after(must(asked), f"p-{number}", poll))
     assert state.next_poll == START + RULES.first_poll
     assert len(state.notices) == 8, "and what is kept of them is bounded"
+
+
+def test_a_notice_that_was_forgotten_and_comes_again_is_a_new_question() -> None:
+    """Its answer would otherwise bear the id of the one that was given before, and be no news."""
+    state = accepted()
+    for number in range(9):
+        state = must(says(must(after(state, f"n-{number}", notice(number))), OutcomeKind.ACCEPTED))
+    assert "n-0" not in state.notices
+    asked = must(after(state, "n-0", notice(0)))
+    assert must(says(asked, OutcomeKind.COMPLETED)).status is Status.COMPLETED
 
 
 def test_a_notice_from_another_province_or_of_an_unknown_request_is_nothing() -> None:

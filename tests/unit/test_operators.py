@@ -25,7 +25,7 @@ from tongban_common.operators.dead_letters import (
     place_of,
     read_letter,
 )
-from tongban_common.operators.replays import Operator, plan
+from tongban_common.operators.replays import Operator, of_decision, plan
 from tongban_common.operators.showing import hexdump, told_whole
 from tongban_common.operators.trace import describe
 
@@ -106,6 +106,19 @@ def test_what_cannot_be_read_is_not_replayed() -> None:
         "no request id can be read from it",
         "it cannot be decoded and would come back",
     ]
+
+
+def test_what_others_could_not_read_of_the_same_record_is_dealt_with_beside() -> None:
+    """The router and the read model both read commands: one decision about the request is all."""
+    held = dead("tongban-router", "requests.commands", None)
+    beside = dead("readmodel", "requests.commands", None, offset=5)
+    another = dead("readmodel", "print.orders", None, offset=6)
+    (replay,), refused = plan([beside, held, another], LI)
+    assert replay.letters == [held, beside]
+    assert len(replay.records) == 1
+    assert [no.letter for no in refused] == [another]
+    assert of_decision([beside, held, another]) == [beside, held]
+    assert of_decision([beside]) == []
 
 
 def test_a_replay_has_the_same_id_until_it_was_settled() -> None:

@@ -46,6 +46,19 @@ def test_lag_without_progress_is_death_and_no_lag_is_not(clock: Clock) -> None:
     assert progress.stalled() is None
 
 
+def test_what_another_has_done_meanwhile_is_not_waited_for(clock: Clock) -> None:
+    """We were thought dead; the partition came back with no assignment without it."""
+    progress = Progress(10)
+    progress.assign(frozenset({PLACE}))
+    progress.handled(PLACE, 10)
+    progress.assign(frozenset({PLACE}))
+    for _ in range(30):
+        clock.now += 2
+        progress.trying()
+        progress.look({PLACE: 20}, {PLACE: 20})
+    assert progress.stalled() is None
+
+
 def test_a_slow_one_lives(clock: Clock) -> None:
     progress = Progress(10)
     progress.assign(frozenset({PLACE}))

@@ -23,6 +23,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tongban_common.events.models import Sealed
 from tongban_common.keyring.ring import Ring, WrappingKey
 
+MOST_SEALED = 900_000
+"""Characters that all parts of an envelope may have together. Kafka takes records up to 1 MiB, and
+around the envelope stands the rest of an event, or of what the router keeps of a request."""
 _NONCE = 12
 
 

@@ -21,7 +21,7 @@ from tongban_common.domain.status import Status
 from tongban_common.kafka import EventProducer
 from tongban_common.kafka.snapshot import Snapshot
 from tongban_common.operators.dead_letters import Selection, known_groups, read_dead_letters
-from tongban_common.operators.replays import RESUMED, Operator, decision, moves_request
+from tongban_common.operators.replays import RESUMED, Operator, decision, of_decision
 from tongban_common.operators.settling import send_all, settle
 from tongban_common.operators.trace import Trace, trace
 from tongban_common.settings import CommonSettings, load
@@ -109,11 +109,9 @@ def _decide(
             ) as producer,
         ):
             selection = Selection(request=request_id)
-            letters = [
-                letter
-                for letter in await read_dead_letters(snapshot, selection, groups=known_groups())
-                if moves_request(letter)
-            ]
+            letters = of_decision(
+                await read_dead_letters(snapshot, selection, groups=known_groups())
+            )
             # Drawn: each decision of a person is one of its own.
             name = str(uuid.uuid4())
             await send_all(producer, [decision(request_id, what, operator, name)])

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
+
+from tongban_common.control.records import StateRecord
 
 TELL_S = 20.0
 """Seconds (wall clock) after which a process tells what has not changed."""
@@ -24,10 +26,8 @@ class CircuitState(StrEnum):
     """No call goes through."""
 
 
-class ConnectorState(BaseModel):
+class ConnectorState(StateRecord):
     """One process and one province. Times are business time (see `tongban_common.clock`)."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
 
     province: str
     instance: str
@@ -46,16 +46,3 @@ class ConnectorState(BaseModel):
     def key(self) -> str:
         """The record's key."""
         return f"{self.province}/{self.instance}"
-
-    def to_record(self) -> tuple[bytes, bytes]:
-        """Key and value."""
-        return self.key.encode(), self.model_dump_json(exclude_none=True).encode()
-
-    @classmethod
-    def from_record(cls, value: bytes) -> ConnectorState:
-        """Read a record's value.
-
-        Raises:
-            ValidationError: it is none.
-        """
-        return cls.model_validate_json(value)

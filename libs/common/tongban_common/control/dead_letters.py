@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
+
+from tongban_common.control.records import StateRecord
 
 
 class Settlement(StrEnum):
@@ -17,10 +19,8 @@ class Settlement(StrEnum):
     """Its request was ended by an operator."""
 
 
-class DeadLetterSettled(BaseModel):
+class DeadLetterSettled(StateRecord):
     """The newest thing that was done about one dead letter. No record: it waits for an operator."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
 
     id: str
     settlement: Settlement
@@ -30,15 +30,7 @@ class DeadLetterSettled(BaseModel):
     times: int = 1
     """How often it has been settled; a second replay is another one and so has another event id."""
 
-    def to_record(self) -> tuple[bytes, bytes]:
-        """Key and value."""
-        return self.id.encode(), self.model_dump_json().encode()
-
-    @classmethod
-    def from_record(cls, value: bytes) -> DeadLetterSettled:
-        """Read a record's value.
-
-        Raises:
-            ValidationError: it is none.
-        """
-        return cls.model_validate_json(value)
+    @property
+    def key(self) -> str:
+        """The record's key."""
+        return self.id

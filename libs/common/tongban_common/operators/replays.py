@@ -9,7 +9,7 @@ of other consumers go to that consumer alone, marked as repeats.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -74,10 +74,12 @@ class Operator:
 def plan(
     letters: Iterable[DeadLetter], operator: Operator
 ) -> tuple[list[Replay], list[NotReplayable]]:
-    """What replaying these means; those of one held request are replayed as one."""
+    """What replaying these means; those of one held request are replayed as one, and with them what
+    others could not decode of the same records."""
     replays: list[Replay] = []
     refused: list[NotReplayable] = []
     of_request: dict[str, Replay] = {}
+    with_others: dict[str, list[DeadLetter]] = {}
     for letter in letters:
         if moves_request(letter):
             request_id = letter.request_id
@@ -90,8 +92,7 @@ def plan(
                 replays.append(replay)
             replay.letters.append(letter)
         elif letter.event is None:
-            why = f"it cannot be decoded and would come back ({letter.fault})"
-            refused.append(NotReplayable(letter, why))
+            with_others.setdefault(letter.place, []).append(letter)
         elif letter.group not in topics.REPLAY_GROUPS:
             refused.append(NotReplayable(letter, f"no topic for replays to group {letter.group}"))
         else:
@@ -99,7 +100,23 @@ def plan(
             replays.append(Replay([letter], [Way.AGAIN], [again]))
     for request_id, replay in of_request.items():
         _resume(replay, request_id, operator)
+        for place in dict.fromkeys(letter.place for letter in replay.letters):
+            replay.letters += with_others.pop(place, [])
+    for letter in (letter for rest in with_others.values() for letter in rest):
+        why = f"it cannot be decoded and would come back ({letter.fault})"
+        refused.append(NotReplayable(letter, why))
     return replays, refused
+
+
+def of_decision(letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+    """Those that a decision about their request deals with: for which it is held, and what others
+    could not decode of the very same records. Nothing else will ever come of these."""
+    places = {letter.place for letter in letters if moves_request(letter)}
+    return [
+        letter
+        for letter in letters
+        if moves_request(letter) or (letter.event is None and letter.place in places)
+    ]
 
 
 def moves_request(letter: DeadLetter) -> bool:

@@ -1,12 +1,13 @@
 """What a connector remembers of records that are under way, for as long as it holds them.
 
-Nothing here outlives the assignment of the partitions: what a successor has to know, it learns
-from the gateway (see `Record.maybe_seen`).
+Nothing here that a decision rests on outlives the assignment of the partitions: what a successor
+has to know, it learns from the gateway (see `Record.maybe_seen`).
 """
 
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 
@@ -35,6 +36,10 @@ class Doubt:
     """`time.monotonic()` of the same moment."""
 
 
+_ENDED = 4096
+"""Calls that are remembered as answered or put aside: some minutes of a province's."""
+
+
 @dataclass(slots=True)
 class Books:
     """Doubts are kept by request and not by call: a withdrawal must know of the submission before
@@ -42,6 +47,7 @@ class Books:
 
     _works: dict[str, Work] = field(default_factory=dict)
     _doubts: dict[str, Doubt] = field(default_factory=dict)
+    _ended: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _assigned_at: float = 0.0
 
     def work(self, call_id: str, request_id: str, assigned_at: float) -> Work:
@@ -72,13 +78,24 @@ class Books:
 
     def done(self, call_id: str, request_id: str) -> None:
         """The call is answered."""
-        self._works.pop(call_id, None)
+        self._end(call_id)
         self._doubts.pop(request_id, None)
+
+    def _end(self, call_id: str) -> None:
+        self._works.pop(call_id, None)
+        self._ended[call_id] = None
+        if len(self._ended) > _ENDED:
+            self._ended.popitem(last=False)
+
+    def ended(self, call_id: str) -> bool:
+        """Whether the call came to its end here lately. If it comes again it is a repeat, even if
+        it is not marked as one: a router that was frozen and thought dead does not know of it."""
+        return call_id in self._ended
 
     def given_up(self, call_id: str) -> None:
         """The call was put aside. A doubt that may still turn out either way stays for the next
         call of the request; older ones that nobody asked about go."""
-        self._works.pop(call_id, None)
+        self._end(call_id)
         now = time.monotonic()
         active = {work.request_id for work in self._works.values()}
         for request_id, doubt in list(self._doubts.items()):

@@ -4,7 +4,7 @@ Before anything is sent the question is whether it may have been sent before:
 
 - by this process, when an earlier attempt ended unclear;
 - by a predecessor, when the record was there already when the partition was assigned;
-- through another record, when the event is marked as a repeat.
+- through another record, when the event is marked as a repeat, or came to its end here before.
 
 Then the gateway is asked first. What it knows counts as done. "Unknown" is believed only after
 every send that may still be under way has run out at the gateway too (each carries the moment after
@@ -195,7 +195,8 @@ class Connector:
             return True
         if self._books.doubt(call.request_id) is not None:
             return True
-        return (record.maybe_seen or event.repeat) and not work.cleared
+        repeat = event.repeat or self._books.ended(call.call_id)
+        return (record.maybe_seen or repeat) and not work.cleared
 
     def _withdrawn_meanwhile(self, record: Record) -> bool:
         """Whether the applicant has taken back what has waited here and was never sent."""

@@ -227,7 +227,7 @@ class Permit:
             self._breaker.succeeded(self._call)
             self._gate.close_effects(seconds)
             return
-        self._breaker.told(cause, seconds)
+        self._breaker.told(cause, min(seconds, _ASK_AGAIN_S))
         self._gate.recheck()
 
     def abandoned(self) -> None:

@@ -9,10 +9,10 @@ from tongban_common import faultpoints, topics
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import OutcomeKind
-from tongban_common.envelope import Destroyed, KeyRing
+from tongban_common.envelope import MOST_SEALED, Destroyed, KeyRing
 from tongban_common.events.models import DocumentRef, ProvinceCall, ProvinceOutcome, Sealed
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import Record
+from tongban_common.kafka import Poison, Record
 from tongban_router.connectors import texts
 from tongban_router.connectors.gateway import Answer, GatewayState, Result
 from tongban_router.connectors.opening import keyed
@@ -64,7 +64,12 @@ class Reporter:
 
     def _sealed(self, call: ProvinceCall, result: Result) -> Sealed | None:
         """The result in the request's envelope; None where the key of that was destroyed
-        meanwhile: then the request ends without it."""
+        meanwhile: then the request ends without it.
+
+        Raises:
+            Poison: with all that the request has brought it would fit into no event. It would
+                stop the router, and with it every province.
+        """
         try:
             with keyed():
                 whole = self._keys.add(
@@ -72,6 +77,8 @@ class Reporter:
                 )
         except Destroyed:
             return None
+        if sum(map(len, whole.parts.values())) > MOST_SEALED:
+            raise Poison("a result larger than an event may be")
         return whole.model_copy(update={"parts": {"result": whole.parts["result"]}})
 
     async def not_sent(self, call: ProvinceCall, reason: str | None = None) -> None:

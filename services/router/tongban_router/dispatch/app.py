@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from tongban_common import faultpoints, topics
 from tongban_common.domain.ids import derived_id
+from tongban_common.envelope import MOST_SEALED
 from tongban_common.events import Event, MalformedEvent, decode, encode
 from tongban_common.events.models import RequestSubmitted, TimerDue
 from tongban_common.kafka.errors import DeadLetterLimitReached
@@ -33,6 +34,7 @@ from tongban_router.dispatch.consumer import SOURCES, RewindingTransport, transp
 from tongban_router.dispatch.continuity import Continuity
 from tongban_router.dispatch.emission import SOURCE, outgoing
 from tongban_router.dispatch.lifecycle import Decision, Lifecycle
+from tongban_router.dispatch.predecessors import Predecessors
 from tongban_router.dispatch.producer import FlushingProducer, LostRecordSensor, die
 from tongban_router.dispatch.progress import Partition, Progress
 from tongban_router.dispatch.settings import RouterSettings
@@ -51,6 +53,9 @@ _FAULTS = Counter("tongban_router_faults_total", "Faults of our own", ["place"])
 _OPEN = Gauge(
     "tongban_router_due_requests", "Requests with a moment at which the timer looks at them"
 )
+MOST_KEPT = MOST_SEALED + 50_000
+"""Bytes of a state that an input may bring about. What the broker does not take can neither be kept
+nor be told: the process would end at it, and whoever comes next as well."""
 
 
 class RouterApp(faust.App):
@@ -79,7 +84,7 @@ class Dispatcher:
         self._lifecycle = Lifecycle(self._rules)
         self._aside = Aside(settings.kafka, self._emit)
         self._due = DueIndex(resend_after=timedelta(seconds=15 * self._clock.speed))
-        self._ends: dict[Partition, int] = {}
+        self._predecessors = Predecessors()
         self._continuity = Continuity()
         self._watching: set[asyncio.Task[None]] = set()
         self.progress = Progress(settings.stall_s)
@@ -110,6 +115,8 @@ class Dispatcher:
             producer_linger_ms=1,
             producer_partitioner=choose,
             producer_request_timeout=60.0,
+            # The broker's own: whatever could be written can be put aside.
+            producer_max_request_size=1_048_576,
             stream_wait_empty=False,
             # Topics come from the registry, with their partitions and retention.
             topic_allow_declare=False,
@@ -204,7 +211,10 @@ class Dispatcher:
             incoming.id,
             body,
             now=self._clock.now(),
-            maybe_seen=again or message.offset < self._ends.get(partition, message.offset + 1),
+            # An operator's replay may come after its request has ended and been forgotten.
+            maybe_seen=again
+            or incoming.repeat
+            or self._predecessors.may_have_read(partition, message.offset),
         )
         await self._carry_out(key, state, decision)
         return "repeat" if decision.repeat else "new"
@@ -228,7 +238,10 @@ class Dispatcher:
         # Also what is not new, where it is answered with repeats: a predecessor on this disk may
         # have died between writing it here and to the changelog, where others look for it.
         if state is not before or decision.repeat:
-            self.table[key] = state.model_dump_json(exclude_defaults=True).encode()
+            kept = state.model_dump_json(exclude_defaults=True).encode()
+            if state is not before and len(kept) > MOST_KEPT:
+                raise MalformedEvent("with it the request is larger than a record may be")
+            self.table[key] = kept
         self._due.set(key, next_due(state, self._rules))
 
     # -- what cannot be applied -----------------------------------------------------------------
@@ -326,30 +339,27 @@ class Dispatcher:
     async def _assigned(self, _: Any, *args: Any, **__: Any) -> None:
         assigned: set[TP] = args[0]
         ours = frozenset((tp.topic, tp.partition) for tp in assigned if tp.topic in SOURCES)
-        fresh = ours - self.progress.assigned
-        for partition in fresh:
-            # Until the end offset is known, whatever comes may have been seen.
-            self._ends[partition] = 2**62
+        assignment = self._predecessors.assign(ours)
         self.progress.assign(ours)
-        if fresh:
-            task = asyncio.create_task(self._learn_ends(fresh), name="learn-ends")
+        if ours:
+            task = asyncio.create_task(self._learn_ends(assignment, ours), name="learn-ends")
             self._watching.add(task)
             task.add_done_callback(self._watching.discard)
 
     async def _revoked(self, _: Any, *args: Any, **__: Any) -> None:
         log.info("router.revoked", partitions=len(args[0]))
 
-    async def _learn_ends(self, partitions: frozenset[Partition]) -> None:
+    async def _learn_ends(self, assignment: int, partitions: frozenset[Partition]) -> None:
         """A record below the end offset of this moment may have been read by a predecessor."""
-        while partitions <= self.progress.assigned:
+        while assignment == self._predecessors.assignment:
             try:
                 ends = await self.app.consumer.highwaters(*(TP(*p) for p in partitions))
             except Exception as error:
                 log.warning("router.ends_unknown", error=repr(error))
                 await asyncio.sleep(0.5)
                 continue
-            for tp, end in ends.items():
-                self._ends[tp.topic, tp.partition] = end or 0
+            known = {(tp.topic, tp.partition): end or 0 for tp, end in ends.items()}
+            self._predecessors.learn(assignment, known)
             return
 
     def _committed(self) -> Mapping[TP, int | None]:

@@ -45,6 +45,9 @@ class Aside:
         self._emit = emit
         self._limit = DeadLetterLimit()
         self._window = LimitWindow(self._limit)
+        self._known = asyncio.Event()
+        """Set once it is known what earlier lives put aside. Faust starts tasks when it lets
+        records flow, so that the first of a flood are here before that."""
         self.applied = 0
         """Records that were applied; to be counted up by the dispatcher."""
 
@@ -60,14 +63,16 @@ class Aside:
                 await asyncio.sleep(1.0)
                 continue
             self._window.seed(count, time.monotonic())
+            self._known.set()
             return
 
     async def put(self, message: Any, fault: Exception) -> None:
-        """Put a record (Faust's message) aside with its cause.
+        """Put a record (Faust's message) aside with its cause, once `remember` has counted.
 
         Raises:
             DeadLetterLimitReached: it would be one too many.
         """
+        await self._known.wait()
         faultpoints.reached("router.before_dead_letter")
         now = time.monotonic()
         self._window.observe_total(self.applied, now)

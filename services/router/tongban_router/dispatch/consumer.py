@@ -109,10 +109,10 @@ class RewindingConsumer(Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """Faust's, without what is not next."""
+        await self._pace.wait()  # first: the flow may stand still and be resumed meanwhile
         if self._resumed and self.flow_active:
             self._resumed = False
             await self._thread.go_to(self._order.positions())
-        await self._pace.wait()
         count = 0
         async for tp, message in super().getmany(timeout):
             count += 1

@@ -281,11 +281,13 @@ class _Turn:
 
     def ask_again(self, now: datetime, rules: Rules) -> None:
         """Send the calls again that have been silent for too long."""
+        asked = []
         for index, call in enumerate(self.state.calls):
             if call.ask_again_at(rules) <= now:
                 again = call.model_copy(update={"asked_at": now, "asked": call.asked + 1})
                 self.state.calls[index] = again
-                self._calls.append(again)
+                asked.append(again)
+        self._calls += self.state.may_go_again(asked)
         self._repeat = True
 
     def resume(self, now: datetime) -> None:
@@ -294,7 +296,7 @@ class _Turn:
             call.model_copy(update={"asked_at": now, "asked": call.asked + 1, "dead": False})
             for call in self.state.calls
         ]
-        self._calls.extend(self.state.calls)
+        self._calls += self.state.may_go_again(self.state.calls)
         self._repeat = True
 
     def decision(self) -> Decision:
@@ -314,7 +316,7 @@ def _again(state: RequestState) -> Decision:
     return Decision(
         state,
         list(state.history),
-        list(state.calls),
+        state.may_go_again(state.calls),
         completed=state.status is Status.COMPLETED,
         repeat=True,
     )
@@ -342,9 +344,14 @@ def _withdraw(turn: _Turn, command: WithdrawalAsked, now: datetime) -> None:
         turn.note(texts.WITHDRAWAL_TOO_LATE, at=now, by="router")
         return
     turn.note(texts.WITHDRAWAL_ASKED, at=now, by=command.by)
-    call_id = derived_id("call", turn.request_id, "withdraw")
-    if turn.state.outstanding(call_id) is None:
-        turn.call(CallKind.WITHDRAW, call_id, now)
+    if any(call.kind is CallKind.WITHDRAW and not call.closing for call in turn.state.calls):
+        return  # its answer is the answer to this one, too
+    # The command is in the id: a province that could not take it back may be asked once more.
+    turn.call(
+        CallKind.WITHDRAW,
+        derived_id("call", turn.request_id, "withdraw", command.command_id),
+        now,
+    )
 
 
 def _close(turn: _Turn, now: datetime) -> None:

@@ -41,6 +41,9 @@ def follow_up(turn: Turn, now: datetime) -> None:
         return
     if any(call.kind is not CallKind.WITHDRAW for call in state.calls):
         return
-    call_id = derived_id("call", turn.request_id, "poll", state.news)
+    # Numbered: a notice that was forgotten and comes again is a new question, and its answer must
+    # not look like the one that was given before.
+    state.looks += 1
+    call_id = derived_id("call", turn.request_id, "poll", state.news, state.looks)
     state.news = None
     turn.poll(call_id, now)

@@ -48,9 +48,13 @@ def _fail(turn: Turn, decision: OperatorDecision, now: datetime) -> None:
         return
     turn.state.failing = decision.reason
     turn.note(texts.FAILING, at=now, by=BY)
-    call_id = derived_id("call", turn.request_id, "failing")
-    if turn.state.outstanding(call_id) is None:
-        turn.call(CallKind.WITHDRAW, call_id, now)
+    if any(call.kind is CallKind.WITHDRAW and not call.dead for call in turn.state.calls):
+        return
+    turn.call(
+        CallKind.WITHDRAW,
+        derived_id("call", turn.request_id, "failing", decision.command_id),
+        now,
+    )
 
 
 def _resume(turn: Turn, decision: OperatorDecision, now: datetime) -> None:

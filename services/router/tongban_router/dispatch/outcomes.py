@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _BEFORE_PROVINCE = frozenset({Status.SUBMITTED, Status.ROUTED, Status.WAITING_FOR_PROVINCE})
 _BY = "province"
+_MOST_WAITS = 16
+"""Entries in a row that tell of waiting. A province that is down and throttles by turns, all night,
+must not fill a request's history: all of it is written again with every step."""
 
 
 def apply(turn: Turn, outcome: ProvinceOutcome, *, rules: Rules, now: datetime) -> bool:
@@ -34,6 +37,8 @@ def apply(turn: Turn, outcome: ProvinceOutcome, *, rules: Rules, now: datetime) 
             _held(turn, outcome)
         case _:
             _answered(turn, call)
+            if call is not None and call.kind is CallKind.WITHDRAW:
+                _kept(turn, outcome)
             if not _overtaken(turn, outcome):
                 _final_or_next(turn, outcome, call, rules, now)
             notices.follow_up(turn, now)
@@ -53,6 +58,13 @@ def _answered(turn: Turn, call: Call | None) -> None:
         turn.state.calls = [open_ for open_ in turn.state.calls if open_ is not call]
 
 
+def _kept(turn: Turn, outcome: ProvinceOutcome) -> None:
+    """Where the province did not let go, what an operator had decided is over: however the request
+    ends later, it was not by that."""
+    if outcome.outcome is not OutcomeKind.WITHDRAWN:
+        turn.state.failing = None
+
+
 def _waiting(turn: Turn, outcome: ProvinceOutcome, call: Call | None) -> None:
     turn.state.calls = [
         open_.model_copy(update={"waits_until": outcome.until}) if open_ is call else open_
@@ -64,6 +76,9 @@ def _waiting(turn: Turn, outcome: ProvinceOutcome, call: Call | None) -> None:
         return
     newest = turn.state.history[-1]
     if newest.status is Status.WAITING_FOR_PROVINCE and newest.reason == reason:
+        return
+    latest = turn.state.history[-_MOST_WAITS:]
+    if [entry.status for entry in latest] == [Status.WAITING_FOR_PROVINCE] * _MOST_WAITS:
         return
     turn.enter(
         Status.WAITING_FOR_PROVINCE,

@@ -47,7 +47,9 @@ class Progress:
         now = self._looked_at = time.monotonic()
         self._behind.clear()
         for partition in self.assigned:
-            done = self._handled.get(partition, committed.get(partition, 0) - 1) + 1
+            # What is committed counts as well: where we were thought dead another has gone on with
+            # the partition, and what it did will not come here any more.
+            done = max(self._handled.get(partition, -1) + 1, committed.get(partition, 0))
             if ends.get(partition, 0) > done:
                 self._behind.add(partition)
             else:

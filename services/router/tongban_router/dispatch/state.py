@@ -139,6 +139,7 @@ class RequestState(BaseModel):
     early: list[EarlyInput] = []
     notices: list[str] = Field([], description="ids of the notices heard, newest last")
     news: str | None = Field(None, description="id of a notice that is to be followed by a look-up")
+    looks: int = Field(0, description="such look-ups so far; numbers their calls")
 
     @property
     def status(self) -> Status:
@@ -160,6 +161,13 @@ class RequestState(BaseModel):
     def outstanding(self, call_id: str) -> Call | None:
         """The unanswered call of that id."""
         return next((call for call in self.calls if call.call_id == call_id), None)
+
+    def may_go_again(self, calls: list[Call]) -> list[Call]:
+        """Those of the open calls that may be sent once more: not a submission that is being taken
+        back. Behind the withdrawal it would be new to a province that never had it, and be carried
+        out after the connector has said that it never will be."""
+        taken_back = any(c.kind is CallKind.WITHDRAW and not c.closing for c in self.calls)
+        return [c for c in calls if c.kind is not CallKind.SUBMIT or not taken_back]
 
     def hear(self, event_id: str) -> None:
         """Note that this notice has been heard."""

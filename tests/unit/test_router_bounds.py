@@ -1,0 +1,97 @@
+"""What the broker would not take must not end the router: it is put aside as poison is. And how
+much may be put aside is not begun anew with each life."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.unit.test_lifecycle import START, begun, outcome
+from tongban_common.domain.status import OutcomeKind, Status
+from tongban_common.events import Event, MalformedEvent, encode
+from tongban_common.events.models import Sealed
+from tongban_common.kafka.config import DeadLetterLimit
+from tongban_common.kafka.errors import DeadLetterLimitReached
+from tongban_router.dispatch import aside as module
+from tongban_router.dispatch.app import MOST_KEPT, Dispatcher
+from tongban_router.dispatch.settings import RouterSettings
+from tongban_router.dispatch.state import RequestState
+
+TAKEN = 1_048_576
+"""Bytes of a record that Kafka takes."""
+
+
+@pytest.mark.parametrize(("size", "status"), [(900_000, "completed"), (1_000_000, "held")])
+async def test_an_outcome_that_fits_into_no_record_of_ours_holds_its_request(
+    tmp_path: Path, size: int, status: str
+) -> None:
+    sent: list[str] = []
+
+    async def emit(topic: str, _key: Any, value: bytes, _headers: Any) -> None:
+        assert len(value) < TAKEN
+        sent.append(topic)
+
+    dispatcher = Dispatcher(RouterSettings(data=tmp_path))
+    dispatcher._emit = dispatcher._aside._emit = emit  # type: ignore[method-assign]
+    dispatcher._aside._known.set()
+    state, call_id = begun()
+    dispatcher.table = {b"r-1": state.model_dump_json(exclude_defaults=True).encode()}
+    result = Sealed(kid="k", key="x", parts={"result": "r" * size})
+    body = outcome(OutcomeKind.COMPLETED, call_id, sealed=result)
+    value, headers = encode(Event("o-1", "test", body, START))
+    assert len(value) < TAKEN
+    message = SimpleNamespace(
+        topic="requests.outcomes", partition=0, offset=0, timestamp=None,
+        key=b"r-1", value=value, headers=headers,
+    )  # fmt: skip
+    await dispatcher._handle(SimpleNamespace(message=message))
+    kept = dispatcher.table[b"r-1"]
+    assert len(kept) <= MOST_KEPT
+    assert RequestState.model_validate_json(kept).status is Status(status)
+    assert ("tongban-router.dlt" in sent) == (status == "held")
+
+
+async def test_nothing_is_put_aside_before_earlier_lives_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A router that a flood has ended starts again, and is before the flood at once."""
+    counted = asyncio.Event()
+    sent: list[Any] = []
+
+    class Topic:
+        def __init__(self, _kafka: str) -> None: ...
+
+        async def __aenter__(self) -> Topic:
+            return self
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+        async def count_since(self, _topic: str, _since_ms: int) -> int:
+            await counted.wait()
+            return DeadLetterLimit().max_count
+
+    async def emit(*record: Any) -> None:
+        sent.append(record)
+
+    monkeypatch.setattr(module, "Snapshot", Topic)
+    aside = module.Aside("kafka", emit)
+    message = SimpleNamespace(
+        topic="t", partition=0, offset=0, timestamp=None, key=b"k", value=b"v", headers=[]
+    )
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(aside.remember())
+        putting = tasks.create_task(_flooded(aside.put(message, MalformedEvent("no event"))))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not putting.done()
+        counted.set()
+    assert sent == []
+
+
+async def _flooded(putting: Any) -> None:
+    with pytest.raises(DeadLetterLimitReached):
+        await putting
