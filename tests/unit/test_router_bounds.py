@@ -95,3 +95,23 @@ async def test_nothing_is_put_aside_before_earlier_lives_are_counted(
 async def _flooded(putting: Any) -> None:
     with pytest.raises(DeadLetterLimitReached):
         await putting
+
+
+async def test_a_poison_record_as_large_as_a_broker_takes_is_put_aside_without_its_value() -> None:
+    put: list[tuple[bytes | None, bytes | None, dict[str, bytes]]] = []
+
+    async def emit(_topic: str, key: Any, value: Any, headers: Any) -> None:
+        put.append((key, value, dict(headers)))
+
+    aside = module.Aside("kafka", emit)
+    aside._known.set()
+    for size in (1_000, 1_048_000):
+        message = SimpleNamespace(
+            topic="requests.outcomes", partition=0, offset=0, timestamp=None,
+            key=b"r-1", value=b"x" * size, headers=[],
+        )  # fmt: skip
+        await aside.put(message, MalformedEvent("no event"))
+    (_, whole, _), (key, value, headers) = put
+    assert whole == b"x" * 1_000
+    assert (key, value, headers["dlt_value_bytes"]) == (b"r-1", b"", b"1048000")
+    assert sum(len(name) + len(text) for name, text in headers.items()) < TAKEN

@@ -14,9 +14,9 @@ from tongban_common.events import MalformedEvent
 from tongban_common.kafka.config import DeadLetterLimit
 from tongban_common.kafka.dead_letters import (
     Cause,
+    DeadLetter,
     LimitWindow,
-    dead_letter_headers,
-    dead_letter_value,
+    dead_letter_forms,
 )
 from tongban_common.kafka.errors import DeadLetterLimitReached, KafkaUnavailable, Poison
 from tongban_common.kafka.record import Record
@@ -29,6 +29,8 @@ again what that may not have sent."""
 Emit = Callable[
     [str, bytes | None, bytes | None, list[tuple[str, bytes]]], Awaitable[None]
 ]  # fmt: skip
+_LARGEST, _FRAME = 1_040_000, 10
+"""Bytes of a dead letter, below the broker's 1 MiB; bytes around each header, at most."""
 _TOPIC = topics.dead_letter(topics.ROUTER_APP)
 
 
@@ -92,8 +94,15 @@ class Aside:
             attempt=1 if malformed else ATTEMPTS,
         )
         cause = Cause.of(_poison(fault) if malformed else fault, record, time.time())
-        headers = dead_letter_headers(topics.ROUTER_APP, record, cause)
-        await self._emit(_TOPIC, message.key, dead_letter_value(record), headers)
+        forms = dead_letter_forms(topics.ROUTER_APP, record, cause)
+        # What the broker refused would end the process, and whoever came next.
+        await self._emit(_TOPIC, *next(form for form in forms if _size(form) <= _LARGEST))
+
+
+def _size(letter: DeadLetter) -> int:
+    key, value, headers = letter
+    own = sum(len(name) + len(text) + _FRAME for name, text in headers)
+    return len(key or b"") + len(value or b"") + own
 
 
 def _poison(error: Exception) -> Poison:
