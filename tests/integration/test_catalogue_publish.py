@@ -11,8 +11,9 @@ import pytest
 from tests.integration.kafka_kit import Topic, eventually
 from tongban_common.catalogue import Item
 from tongban_common.catalogue.loader import load_items
-from tongban_common.catalogue.publish import publish_changes, read_offered
+from tongban_common.catalogue.publish import publish_changes
 from tongban_common.kafka import CompactedView, KafkaUnavailable, apply_topics
+from tongban_common.kafka.snapshot import read_newest
 
 CATALOGUE = Path(__file__).parents[2] / "catalogue"
 
@@ -46,9 +47,9 @@ async def test_only_changes_are_written_and_replicas_see_them(kafka: str, topic:
     finally:
         reading.cancel()
         await asyncio.wait([reading])
-    assert await read_offered(kafka, topic=topic) == dict(replica.values)
+    assert await read_newest(kafka, topic, Item.from_record) == dict(replica.values)
 
 
 async def test_a_topic_that_is_not_there_is_an_error_in_time(kafka: str) -> None:
-    with pytest.raises(KafkaUnavailable, match="could not be read"):
-        await read_offered(kafka, topic="catalogue.nowhere", timeout_s=1.0)
+    with pytest.raises(KafkaUnavailable, match="there is no topic"):
+        await read_newest(kafka, "catalogue.nowhere", Item.from_record)

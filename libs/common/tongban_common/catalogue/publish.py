@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tongban_common.catalogue.models import Item
-from tongban_common.kafka import CompactedView, EventProducer, KafkaUnavailable
+from tongban_common.kafka import EventProducer
+from tongban_common.kafka.snapshot import read_newest
 from tongban_common.topics import CATALOGUE_ITEMS
 
 _HEADERS = [("content-type", b"application/json")]
@@ -61,29 +62,6 @@ def compare(
     return changes
 
 
-async def read_offered(
-    bootstrap: str, *, topic: str = CATALOGUE_ITEMS, timeout_s: float = 30.0
-) -> dict[str, Item]:
-    """The items that are on the topic now, by code.
-
-    Raises:
-        KafkaUnavailable: the topic is not there, or could not be read to its end in time.
-    """
-    view = CompactedView(bootstrap, topic, Item.from_record)
-    reading = asyncio.create_task(view.run())
-    try:
-        async with asyncio.timeout(timeout_s):
-            await view.wait_ready()
-    except TimeoutError:
-        raise KafkaUnavailable(
-            f"{topic} at {bootstrap} could not be read in {timeout_s:g} s"
-        ) from None
-    finally:
-        reading.cancel()
-        await asyncio.wait([reading])
-    return dict(view.values)
-
-
 async def publish_changes(
     bootstrap: str,
     wanted: Iterable[Item],
@@ -99,7 +77,7 @@ async def publish_changes(
     Raises:
         KafkaUnavailable: not everything was read or acknowledged in time; publish again.
     """
-    offered = await read_offered(bootstrap, topic=topic, timeout_s=timeout_s)
+    offered = await read_newest(bootstrap, topic, Item.from_record)
     changes = compare(offered, wanted, withdraw=withdraw)
     records = {item.code: item for item in (*changes.new, *changes.changed)}
     await _write(bootstrap, topic, {**records, **dict.fromkeys(changes.withdrawn)}, timeout_s)

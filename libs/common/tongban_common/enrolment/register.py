@@ -20,7 +20,8 @@ from pydantic import BaseModel
 
 from tongban_common.enrolment.assistants import AssistantRecord
 from tongban_common.enrolment.kiosks import KioskRecord
-from tongban_common.kafka import CompactedView, KafkaUnavailable
+from tongban_common.kafka import KafkaUnavailable
+from tongban_common.kafka.snapshot import read_newest
 from tongban_common.topics import CONTROL_ASSISTANTS, CONTROL_KIOSKS
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
@@ -47,23 +48,10 @@ class Register(Generic[RecordT]):
         """Every record, by id.
 
         Raises:
-            KafkaUnavailable: the topic is not there, or could not be read to its end in time.
+            KafkaUnavailable: the broker does not answer, or the topic is not there.
         """
-        view: CompactedView[RecordT] = CompactedView(
-            self._bootstrap, self._topic, self._model.model_validate_json, client=READ_COMMITTED
-        )
-        reading = asyncio.create_task(view.run())
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await view.wait_ready()
-        except TimeoutError:
-            raise KafkaUnavailable(
-                f"{self._topic} at {self._bootstrap} could not be read in {self._timeout_s:g} s"
-            ) from None
-        finally:
-            reading.cancel()
-            await asyncio.wait([reading])
-        return dict(view.values)
+        decode = self._model.model_validate_json
+        return await read_newest(self._bootstrap, self._topic, decode, client=READ_COMMITTED)
 
     async def change(
         self, changes: Mapping[str, Callable[[RecordT | None], RecordT]]

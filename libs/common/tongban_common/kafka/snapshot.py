@@ -198,6 +198,24 @@ class Snapshot:
         )
 
 
+async def read_newest(
+    bootstrap: str,
+    topic: str,
+    decode: Callable[[bytes], Value],
+    *,
+    client: Mapping[str, Any] | None = None,
+) -> dict[str, Value]:
+    """`Snapshot.newest` of one topic, over a connection of its own.
+
+    Raises:
+        KafkaUnavailable: the broker does not answer, or has no such topic.
+    """
+    async with Snapshot(bootstrap, client=client) as snapshot:
+        if not snapshot.exists(topic):
+            raise KafkaUnavailable(f"{bootstrap}: there is no topic {topic}")
+        return await snapshot.newest(topic, decode)
+
+
 def _record(raw: Any) -> Record:
     return Record(
         raw.topic, raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, raw.headers,
