@@ -143,7 +143,7 @@ class Lobby:
         secret = stack_secrets(self.stack.data)["TONGBAN_ID_SECRET"]
         now = datetime.fromisoformat(STARTS)
         for attempt in range(100_000):
-            key = f"lobby-{wanted}-{number}-{attempt:06d}"
+            key = f"lobby-{item.code}-{wanted}-{number}-{attempt:06d}"
             request_id = ids.request_id(secret, kiosk_id=KIOSK, branch_id=BRANCH, key=key)
             made = plan("demo", load_provinces()[item.province], request_id, item.kind.value, now)
             if _fate(made, made.decided_at - now) == wanted:
