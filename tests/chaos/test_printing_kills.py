@@ -149,6 +149,7 @@ async def die_at(place: Outside, points: Iterable[str], *, lossy: float = 0) -> 
     assert await place.end(place.running[-1]) == 0
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 async def test_dying_once_at_every_point_prints_every_order_once(place: Outside) -> None:
     await die_at(place, POINTS)

@@ -52,8 +52,6 @@ SWEEPS = {
     "soap": ("connectors", SOAP),
 }
 """Which service dies, and whose requests are under way meanwhile."""
-QUICK = ("router", "callbacks")
-"""What every run sweeps; the other protocols meet the same points in the long one."""
 
 
 @pytest.fixture(scope="module")
@@ -104,11 +102,9 @@ async def die_at(chain: Chain, sweep: str, points: list[str], *, drop: float) ->
             assert len(outcome.documents) == (outcome.province in MAKE_DOCUMENTS)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize(
-    "sweep",
-    [pytest.param(each, marks=[] if each in QUICK else [pytest.mark.long]) for each in POINTS],
-)
+@pytest.mark.parametrize("sweep", POINTS)
 async def test_dying_once_at_every_point_acts_once(chain: Chain, sweep: str) -> None:
     # A cut answer now and then, so that there is something to look up.
     await die_at(chain, sweep, POINTS[sweep], drop=0.2)
