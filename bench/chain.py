@@ -48,8 +48,9 @@ RATES = (12.5, 25.0, 50.0, 100.0, RATE)
 BEHIND_MS = 1000.0
 """Whoever takes longer than this in the middle has begun to queue."""
 GOAL_MS = {"p50": 50.0, "p99": 150.0}
-CPU_LIMIT_MS = 3.0
-"""DESIGN section 10."""
+HELD_RATE = 25.0
+"""At which the goal is held to on a small machine, and CPU is told and not judged (ADR 0016)."""
+CPU_GOAL_MS = 3.0
 SECONDS = 12.0
 ROUNDS = 3
 SLOW, DOWN = "440000", "520000"
@@ -144,13 +145,12 @@ async def latency(stack: Stack) -> dict[str, Any]:
             if found[-1]["whole_ms"]["p50"] > BEHIND_MS:
                 break
             await kiosks.run(rate=5, seconds=3)
-    at_goal = next((each for each in found if each["rate"] == RATE), None)
+    held = next((each for each in found if each["rate"] == HELD_RATE), None)
     return {
         "rates": found,
-        "goal": {"rate": RATE, **GOAL_MS, "cpu_ms": CPU_LIMIT_MS},
-        "ok": at_goal is not None
-        and all(at_goal["whole_ms"][q] <= limit for q, limit in GOAL_MS.items())
-        and at_goal["cpu_ms_per_request"]["together"] <= CPU_LIMIT_MS,
+        "goal": {"rate": HELD_RATE, **GOAL_MS, "cpu_ms_at_200_a_second": CPU_GOAL_MS},
+        "ok": held is not None
+        and all(held["whole_ms"][q] <= limit for q, limit in GOAL_MS.items()),
     }
 
 
