@@ -34,7 +34,7 @@ SOURCES = (
 
 _APART = 0.005
 """Seconds between fetches that bring records: each names and looks through 48 partitions."""
-_BACKLOG = 100
+_BACKLOG = 20
 """Where so many come at once there are more, and no reason to wait."""
 
 Offsets = Mapping[TP, int]
