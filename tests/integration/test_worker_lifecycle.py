@@ -13,6 +13,7 @@ from aiokafka.errors import IncompatibleBrokerVersion
 from prometheus_client import generate_latest
 
 from tests.integration.kafka_kit import (
+    Place,
     committed,
     eventually,
     make_place,
@@ -101,20 +102,26 @@ async def test_records_from_before_the_assignment_may_have_been_seen(kafka: str)
     assert all(0 <= age < 20 for age in ages)
 
 
+async def _at_work(place: Place, producer: EventProducer) -> tuple[Worker, asyncio.Task[None]]:
+    """A worker with nothing to do that has all four partitions, and its run."""
+    worker = Worker(
+        place.config(fetch_wait=0.1),
+        [place.topic],
+        _nothing,
+        producer=producer,
+        registry=registry(),
+    )
+    task = asyncio.create_task(worker.run())
+    await eventually(lambda: worker.progress().assigned == 4)
+    return worker, task
+
+
 async def test_a_client_that_died_inside_ends_the_worker(kafka: str) -> None:
     """aiokafka would be silent for ever when its fetcher is gone."""
     place = await make_place(kafka)
     for part in ("_fetcher._fetch_task", "_coordinator._coordination_task"):
         async with EventProducer(kafka) as producer:
-            worker = Worker(
-                place.config(fetch_wait=0.1),
-                [place.topic],
-                _nothing,
-                producer=producer,
-                registry=registry(),
-            )
-            task = asyncio.create_task(worker.run())
-            await eventually(lambda w=worker: w.progress().assigned == 4)
+            worker, task = await _at_work(place, producer)
             holder, name = part.split(".")
             getattr(getattr(worker._vitals.consumer, holder), name).cancel()
             with pytest.raises(ConsumerFailed, match="task of the Kafka client"):
@@ -126,15 +133,7 @@ async def test_a_heartbeat_that_died_ends_the_worker(kafka: str) -> None:
     """aiokafka starts another only when it joins again, which only a heartbeat would tell it to."""
     place = await make_place(kafka)
     async with EventProducer(kafka) as producer:
-        worker = Worker(
-            place.config(fetch_wait=0.1),
-            [place.topic],
-            _nothing,
-            producer=producer,
-            registry=registry(),
-        )
-        task = asyncio.create_task(worker.run())
-        await eventually(lambda: worker.progress().assigned == 4)
+        worker, task = await _at_work(place, producer)
         coordinator = worker._vitals.consumer._coordinator
 
         async def fail() -> None:
