@@ -3,28 +3,34 @@
 A request id says by itself that intake issued it and to which branch: any replica can tell without
 asking the store (promise 1), and nobody else can make one up.
 
-    body   10 bytes  HMAC(secret, "request", kiosk, key)       which submission this is
-    issued  4 bytes  HMAC(secret, "issued", body)              that we issued it
-    branch  4 bytes  HMAC(secret, "branch", body, branch)      to which branch
+    body   10 bytes  MAC(secret, "request", kiosk, key)       which submission this is
+    issued  4 bytes  MAC(secret, "issued", body)              that we issued it
+    branch  4 bytes  MAC(secret, "branch", body, branch)      to which branch
 
 written as 29 characters of Crockford's base32 in lower case after `r-`. Changing the secret makes
-known ids unknown, so it is kept as long as requests are.
+known ids unknown, so it is kept as long as requests are. The MAC is BLAKE2b with its key (RFC 7693,
+2.9), one purpose told from another by its personalization: it is made for this, and takes a third
+of the time of HMAC-SHA256, of which every submission needs five.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 import uuid
-from base64 import b32decode, b32encode
 from enum import Enum
+from functools import lru_cache
+from hmac import compare_digest
 
 _BODY, _TAG = 10, 4
-_STANDARD = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_BYTES = _BODY + 2 * _TAG
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
-_TO_CROCKFORD = str.maketrans(_STANDARD, _CROCKFORD)
-_FROM_CROCKFORD = str.maketrans(_CROCKFORD, _STANDARD)
+_PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
+"""Ten bits as they are written."""
+_SPARE, _PLACES = 6, range(140, -1, -10)
+"""Bits that fifteen pairs have beyond those of the id, and where each pair stands."""
+_FROM_CROCKFORD = str.maketrans(_CROCKFORD, "0123456789abcdefghijklmnopqrstuv")
+"""To the digits that `int` reads."""
 REQUEST_ID = re.compile(r"r-[0-9a-hjkmnp-tv-z]{29}")
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{8,128}")
 """8 to 128 visible ASCII characters."""
@@ -42,10 +48,21 @@ class Issued(Enum):
     NEVER = "never issued"
 
 
-def _mac(secret: str, size: int, *parts: bytes) -> bytes:
-    # Lengths keep ("ab", "c") and ("a", "bc") apart.
-    message = b"".join([len(part).to_bytes(4, "big") + part for part in parts])
-    return hmac.digest(secret.encode(), message, "sha256")[:size]
+@lru_cache(maxsize=64)
+def _keyed(secret: str, purpose: bytes, size: int) -> hashlib.blake2b:
+    """What is copied for each digest: taking the key in takes as long as the digest itself."""
+    key = secret.encode()
+    if len(key) > hashlib.blake2b.MAX_KEY_SIZE:
+        key = hashlib.blake2b(key).digest()
+    return hashlib.blake2b(digest_size=size, key=key, person=purpose)
+
+
+def _mac(secret: str, size: int, purpose: bytes, *parts: bytes) -> bytes:
+    digest = _keyed(secret, purpose, size).copy()
+    for part in parts:
+        # Lengths keep ("ab", "c") and ("a", "bc") apart.
+        digest.update(len(part).to_bytes(4, "big") + part)
+    return digest.digest()
 
 
 def request_id(secret: str, *, kiosk_id: str, branch_id: str, key: str) -> str:
@@ -53,22 +70,23 @@ def request_id(secret: str, *, kiosk_id: str, branch_id: str, key: str) -> str:
     body = _mac(secret, _BODY, b"request", kiosk_id.encode(), key.encode())
     issued = _mac(secret, _TAG, b"issued", body)
     branch = _mac(secret, _TAG, b"branch", body, branch_id.encode())
-    text = b32encode(body + issued + branch).decode().rstrip("=")
-    return "r-" + text.translate(_TO_CROCKFORD)
+    bits = int.from_bytes(body + issued + branch, "big") << _SPARE
+    return "r-" + "".join([_PAIRS[bits >> place & 1023] for place in _PLACES])[:-1]
 
 
 def issued(secret: str, request: str, *, branch_id: str) -> Issued:
     """Whether intake issued this id, and whether to this branch. Never raises."""
     if not REQUEST_ID.fullmatch(request):
         return Issued.NEVER
-    if _CROCKFORD.index(request[-1]) & 1:  # 145 bits hold 144: one way of writing an id only
+    bits = int(request[2:].translate(_FROM_CROCKFORD), 32)
+    if bits & 1:  # 145 bits hold 144: one way of writing an id only
         return Issued.NEVER
-    raw = b32decode(request[2:].translate(_FROM_CROCKFORD) + "===")
+    raw = (bits >> 1).to_bytes(_BYTES, "big")
     body, tag, branch = raw[:_BODY], raw[_BODY : _BODY + _TAG], raw[_BODY + _TAG :]
-    if not hmac.compare_digest(tag, _mac(secret, _TAG, b"issued", body)):
+    if not compare_digest(tag, _mac(secret, _TAG, b"issued", body)):
         return Issued.NEVER
     here = _mac(secret, _TAG, b"branch", body, branch_id.encode())
-    return Issued.HERE if hmac.compare_digest(branch, here) else Issued.ELSEWHERE
+    return Issued.HERE if compare_digest(branch, here) else Issued.ELSEWHERE
 
 
 def derived_id(*parts: str | int) -> str:
