@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
+from binascii import b2a_base64
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ MOST_SEALED = 900_000
 """Characters that all parts of an envelope may have together. Kafka takes records up to 1 MiB, and
 around the envelope stands the rest of an event, or of what the router keeps of a request."""
 _NONCE = 12
+_DATA_KEY = 32
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class Unreadable(Exception):
@@ -43,7 +46,7 @@ class KeyMissing(Unreadable):
 
 
 def _encode(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).decode().rstrip("=")
+    return b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode()
 
 
 def _decode(text: str) -> bytes:
@@ -121,7 +124,7 @@ class KeyRing:
     def seal(self, request_id: str, parts: dict[str, Any]) -> Sealed:
         """A new envelope with a data key of its own."""
         kid = self._active()
-        data_key = AESGCM.generate_key(256)
+        data_key = os.urandom(_DATA_KEY)
         wrapped = _seal(self._wrapping[kid], data_key, f"{request_id}/key")
         return Sealed(kid=kid, key=_encode(wrapped), parts=self._boxes(data_key, request_id, parts))
 

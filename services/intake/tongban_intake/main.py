@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from tongban_common import process
+from tongban_common.catalogue import Item
 from tongban_common.catalogue.holidays import Holidays, load_holidays
 from tongban_common.envelope import KeyRing
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import BroadcastTail, EventProducer
+from tongban_common.kafka import BroadcastTail, CompactedView, EventProducer
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import configure_logging
 from tongban_common.settings import load
@@ -59,6 +60,7 @@ class Intake:
     def __init__(self, settings: IntakeSettings) -> None:
         self._settings = settings
         self._stopping = asyncio.Event()
+        self._settled = asyncio.Event()
         self._failed = False
 
     async def run(self) -> int:
@@ -101,6 +103,7 @@ class Intake:
                     "enrolled": services.enrolled.readiness,
                     "assertions": services.claims.readiness,
                     "events": lambda: None if tail.listening else "not listening yet",
+                    "heap": lambda: None if self._settled.is_set() else "not settled yet",
                     "serving": lambda: "stopping" if self._stopping.is_set() else None,
                 },
             ),
@@ -121,6 +124,7 @@ class Intake:
                         lambda: follow(services.claims, uses.run(), uses.wait_listening()),
                     )
                 ),
+                tasks.create_task(self._settle(items, services.enrolled)),
                 tasks.create_task(self._watch("kiosks", services.enrolled.kiosks.run)),
                 tasks.create_task(self._watch("assistants", services.enrolled.assistants.run)),
             ]
@@ -136,6 +140,13 @@ class Intake:
             for reader in readers:
                 reader.cancel()
             services.sign_in.close()
+
+    async def _settle(self, items: CompactedView[Item], enrolled: Enrolled) -> None:
+        """Once what stays has been read, and before anybody is sent here."""
+        for view in (items, enrolled.kiosks, enrolled.assistants):
+            await view.wait_ready()
+        process.settle_heap()
+        self._settled.set()
 
     async def _watch(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """A part that ends by itself ends the process, after what is in flight."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from types import SimpleNamespace
+from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,6 +18,27 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tongban_intake.problems import Kind, Problem, language_of
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+class _Headers(Headers):
+    """In a dict. Starlette's walk the whole list for each name, and a submission asks for five."""
+
+    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
+        super().__init__(raw=raw)
+        self._values = dict(reversed(raw))  # of a name that comes twice the first counts, as there
+
+    def __getitem__(self, key: str) -> str:
+        return self._values[key.lower().encode("latin-1")].decode("latin-1")
+
+    def get(self, key: str, default: Any = None) -> Any:
+        value = self._values.get(key.lower().encode("latin-1"))
+        return default if value is None else value.decode("latin-1")
+
+
+class _Request(Request):
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(scope, receive, send)
+        self._headers = _Headers(scope["headers"])
 
 
 class Direct:
@@ -38,7 +61,7 @@ class Direct:
             await self._app(scope, receive, send)
             return
         scope["route"] = self._routes[scope["path"]]
-        request = Request(scope, receive, send)
+        request = _Request(scope, receive, send)
         try:
             response = await handler(request)
         except Problem as problem:

@@ -21,32 +21,38 @@ def _protocol(head_seconds: float) -> type[HttpToolsProtocol]:
         trickles in, so that a handful of clients could hold all connections (slowloris).
         """
 
-        _head_timer: asyncio.TimerHandle | None = None
+        _since: float | None = None
+        """Of the loop's clock, when a head began to be awaited; None: none is."""
+        _timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self._await_head()
+            self._since = self.loop.time()
+            self._timer = self.loop.call_later(head_seconds, self._look)
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
-            self._await_head()
+            self._since = self.loop.time()
 
         def on_headers_complete(self) -> None:
-            self._head_is_here()
+            self._since = None
             super().on_headers_complete()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._head_is_here()
+            if self._timer is not None:
+                self._timer.cancel()
             super().connection_lost(exc)
 
-        def _await_head(self) -> None:
-            if self._head_timer is None:
-                self._head_timer = self.loop.call_later(head_seconds, self.transport.close)
-
-        def _head_is_here(self) -> None:
-            if self._head_timer is not None:
-                self._head_timer.cancel()
-                self._head_timer = None
+        def _look(self) -> None:
+            """One timer for the life of a connection: setting one for each request costs more than
+            it is worth where almost every head comes whole."""
+            left = head_seconds
+            if self._since is not None:
+                left = self._since + head_seconds - self.loop.time()
+            if left > 0:
+                self._timer = self.loop.call_later(left, self._look)
+            else:
+                self.transport.close()
 
     return Impatient
 

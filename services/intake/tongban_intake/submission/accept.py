@@ -29,7 +29,7 @@ from tongban_common.tokens import Kiosk
 from tongban_intake.http.body import canonical
 from tongban_intake.http.limits import Slots
 from tongban_intake.problems import Kind, Problem
-from tongban_intake.readmodel.lookup import Known, Question
+from tongban_intake.readmodel.lookup import NOTHING, Known, Question
 from tongban_intake.submission import assistance, notes
 from tongban_intake.submission.checks import Checker
 from tongban_intake.submission.models import Company, Submission
@@ -85,6 +85,7 @@ class Acceptor:
         self._store = store
         self._holidays = holidays
         self._lately = LatelyAccepted()
+        self._snapshots: dict[str, tuple[Item, ItemSnapshot]] = {}
         self._keys = keys
         self._publisher = publisher
         self._clock = clock
@@ -134,7 +135,7 @@ class Acceptor:
         self, request_id: str, digest: str, applying: str | None
     ) -> tuple[Seen | None, Known]:
         """What was accepted under this id, None where nothing was, and what else is known."""
-        seen, known = await self._settled(request_id), Known()
+        seen, known = await self._settled(request_id), NOTHING
         if seen is None:
             lately = None if applying is None else self._lately.get(applying)
             known = await self._store.ask(Question(request_id, applying, lately))
@@ -205,7 +206,7 @@ class Acceptor:
         assistant, proved = assistance.who(submission, kiosk)
         return RequestSubmitted(
             request_id=request_id,
-            item=snapshot(item),
+            item=self._snapshot(item),
             origin=Origin(
                 kiosk_id=kiosk.kiosk_id,
                 branch_id=kiosk.branch_id,
@@ -221,6 +222,14 @@ class Acceptor:
             notes=self._notes(item, now, other, kiosk) or None,
             sealed=self._keys.seal(request_id, {"applicant": applicant, "form": submission.form}),
         )
+
+    def _snapshot(self, item: Item) -> ItemSnapshot:
+        """One for each version of an item, however often it is handed in."""
+        of, kept = self._snapshots.get(item.code, (None, None))
+        if kept is None or of is not item:
+            kept = snapshot(item)
+            self._snapshots[item.code] = item, kept
+        return kept
 
     def _notes(
         self, item: Item, now: datetime, other: Lately | None, kiosk: Kiosk

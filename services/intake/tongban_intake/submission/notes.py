@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from tongban_common.catalogue import Item
@@ -94,6 +95,7 @@ def _text(note: SubmissionNote) -> Text | None:
             return None
 
 
+@lru_cache(maxsize=256)
 def _moment(at: datetime) -> tuple[str, str]:
     zh = f"{at.month}月{at.day}日（星期{_DAYS_ZH[at.weekday()]}）{at:%H:%M}"
     return zh, f"{at:%A}, {at.day} {at:%B} at {at:%H:%M}"

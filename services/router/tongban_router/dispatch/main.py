@@ -9,6 +9,7 @@ from collections.abc import Callable
 import faust
 
 from tongban_common.observability import HealthServer, configure_logging
+from tongban_common.process import settle_heap
 from tongban_common.settings import load
 from tongban_router.dispatch.app import Dispatcher
 from tongban_router.dispatch.broker import reached
@@ -50,6 +51,7 @@ def serve(
     worker = faust.Worker(
         app, loglevel=None, quiet=True, redirect_stdouts=False, override_logging=False
     )
+    settle_heap()
     worker.spinner = None  # it writes terminal codes into the first line of a log file
     worker.execute_from_commandline()
 
