@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from tongban_common import tokens
 from tongban_common.clock import BusinessClock
-from tongban_common.domain.ids import REQUEST_ID, Issued, derived_id, issued, request_id
+from tongban_common.domain.ids import (
+    REQUEST_ID,
+    Issued,
+    body_digest,
+    derived_id,
+    issued,
+    pseudonym,
+    request_id,
+)
 from tongban_common.envelope import KeyRing, Unreadable
 
 NAMES = st.text(min_size=1, max_size=20)
@@ -43,6 +51,22 @@ def test_a_changed_letter_is_noticed(place: int, letter: str) -> None:
     changed = made[:place] + letter + made[place + 1 :]
     if changed != made:
         assert issued("s", changed, branch_id="b") is not Issued.HERE
+
+
+def test_ids_and_digests_are_what_they_were_for_whoever_kept_them() -> None:
+    """A change of these would make a repeat a new request, and known ids unknown."""
+    made = {"kiosk_id": "k-1", "branch_id": "b-1", "key": "key-12345"}
+    assert request_id("secret", **made) == "r-1nk7vwjm5t514gaxh9r62zb5errrj"
+    longer_than_a_key_may_be = "s" * 100
+    assert request_id(longer_than_a_key_may_be, **made) == "r-jtzfhkegdbvgqng35edq4s0m9bxp4"
+    assert body_digest("secret", b"{}") == "b4373e5a9cb229f7cbb8954553a2c04f"
+    assert pseudonym("secret", kind="uscc", number="1") == "f5c10b333f109ce4e6e85076"
+
+
+def test_secrets_that_begin_alike_and_parts_that_run_together_differ() -> None:
+    made = {"kiosk_id": "k", "branch_id": "b", "key": "12345678"}
+    assert request_id("s" * 100, **made) != request_id("s" * 101, **made)
+    assert pseudonym("s", kind="ab", number="c") != pseudonym("s", kind="a", number="bc")
 
 
 def test_parts_of_a_derived_id_do_not_run_together() -> None:

@@ -107,11 +107,17 @@ async def test_probes_and_metrics(intake: Replica, stack: Stack) -> None:
 
 
 async def test_security_headers(intake: Replica) -> None:
-    for path in ("/v1/catalogue/summary", "/nonsense", "/kiosk"):
+    for path, is_shown in (
+        ("/v1/catalogue/summary", False),
+        ("/nonsense", False),
+        ("/kiosk", True),
+    ):
         headers = (await intake.call("GET", path)).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
         assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert ("script-src 'self'" in headers["Content-Security-Policy"]) is is_shown
+        assert headers.get("Referrer-Policy") == ("no-referrer" if is_shown else None)
         assert "Server" not in headers
 
 

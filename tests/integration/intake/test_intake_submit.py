@@ -263,6 +263,24 @@ async def test_a_head_that_trickles_is_cut_off(stack: Stack) -> None:
             writer.close()
 
 
+async def test_a_later_head_on_a_connection_that_trickles_is_cut_off(stack: Stack) -> None:
+    async with stack.replica(TONGBAN_HEADER_SECONDS="0.3") as intake:
+        host, port = intake.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        for _ in range(3):
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            async with asyncio.timeout(5):
+                head = await reader.readuntil(b"\r\n\r\n")
+                assert head.startswith(b"HTTP/1.1 200")
+                await reader.readuntil(b"}}")
+        writer.write(b"GET /livez HTTP/1.1\r\nHost:")
+        began = time.monotonic()
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        assert time.monotonic() - began >= 0.2
+        writer.close()
+
+
 async def test_unknown_paths_and_methods_are_problems_too(intake: Replica) -> None:
     await problem(await intake.call("GET", "/v1/nonsense"), 404)
     await problem(await intake.call("DELETE", "/v1/requests"), 405)

@@ -16,18 +16,25 @@ from tongban_intake.http.patience import within
 
 log = structlog.get_logger(__name__)
 
-_HEADERS = (
+_EVERY = (
     (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_DATA = (*_EVERY, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"))
+"""What nobody shows needs no more (OWASP, REST Security: what protects pages is of no use here)."""
+_SHOWN = (
+    *_EVERY,
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"SAMEORIGIN"),
     (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        b"connect-src 'self'; frame-src 'self'; object-src 'self'; form-action 'self'; "
+        b"base-uri 'none'; frame-ancestors 'self'",
+    ),
 )
-_POLICY = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    b"connect-src 'self'; frame-src 'self'; object-src 'self'; form-action 'self'; "
-    b"base-uri 'none'; frame-ancestors 'self'"
-)
+_DATA_TYPES = (b"application/json", b"application/problem+json", b"text/event-stream")
 _CACHE = (b"cache-control", b"no-store")
 _UNROUTED = "unrouted"
 
@@ -141,10 +148,11 @@ def kind_and_place(error: BaseException) -> dict[str, str]:
 
 
 def _with_security(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    given = {name for name, _ in headers}
-    added = list(_HEADERS)
-    if b"cache-control" not in given:
-        added.append(_CACHE)
-    if b"content-security-policy" not in given:
-        added.append((b"content-security-policy", _POLICY))
-    return [*headers, *added]
+    given = dict(headers)
+    media_type = given.get(b"content-type", b"").partition(b";")[0]
+    added = _DATA if media_type in _DATA_TYPES else _SHOWN
+    if b"content-security-policy" in given:
+        added = added[:-1]
+    if b"cache-control" in given:
+        return [*headers, *added]
+    return [*headers, *added, _CACHE]
