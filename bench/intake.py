@@ -2,9 +2,9 @@
 
 One process of each, on one broker, in turns: requests accepted a second and CPU a request, as the
 median of the rounds' ratios. Everything of intake is on: tokens, rate limits, validation, the look
-for a repeat in the store, sealing, the read model. So many are under way that neither server waits for
-its clients: intake asks the store for all who came within 20 ms. Then 2,000 streams are opened on
-requests that have a history. Run `python -m bench.intake`.
+for a repeat in the store, sealing, the read model. So many are under way that neither server waits
+for its clients: intake asks the store for all who came within 20 ms. Then 2,000 streams are opened
+on requests that have a history. Run `python -m bench.intake`.
 """
 
 from __future__ import annotations
