@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -150,7 +150,7 @@ def kind_and_place(error: BaseException) -> dict[str, str]:
 def _with_security(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     given = dict(headers)
     media_type = given.get(b"content-type", b"").partition(b";")[0]
-    added = _DATA if media_type in _DATA_TYPES else _SHOWN
+    added: Sequence[tuple[bytes, bytes]] = _DATA if media_type in _DATA_TYPES else _SHOWN
     if b"content-security-policy" in given:
         added = added[:-1]
     if b"cache-control" in given:
