@@ -1,0 +1,129 @@
+"""A person at the kiosk, in a real browser: by touch, slowly, and walking away."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from tests.browser.conftest import PATIENCE_MS, SCREEN, at_the_kiosk
+from tests.integration.intake.conftest import Replica, Stack
+from tongban_common.domain.status import PrintStatus, Status
+from tongban_common.events.models import DocumentRef
+
+_ID = re.compile(r"r-[0-9a-z]{29}")
+
+
+async def find(page: Page, words: str) -> None:
+    """Search from the home page and open the first that is found."""
+    await page.get_by_role("searchbox").fill(words)
+    await page.get_by_role("button", name="搜索").tap()
+    await page.locator(".row").first.tap()
+
+
+async def fill_in(page: Page) -> None:
+    """The item's form with its example, up to the page where all is looked over."""
+    await page.get_by_role("link", name="填入示例").tap()
+    await page.get_by_role("button", name="下一步").tap()
+    await expect(page.get_by_role("heading", name="请核对一遍")).to_be_visible()
+
+
+async def hand_in(page: Page) -> str:
+    """Confirm; the request's id, as the page shows it."""
+    await page.get_by_role("button", name="确认提交").tap()
+    shown = page.locator(".number")
+    await expect(shown).to_have_text(_ID)
+    return (await shown.text_content()) or ""
+
+
+async def test_an_item_is_found_by_initials_handed_in_and_watched_to_its_end(
+    page: Page, stack: Stack
+) -> None:
+    await find(page, "sbkgs")
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("社保卡")
+    await fill_in(page)
+    request = await stack.submitted(await hand_in(page))
+    state = page.locator("section.state strong")
+    await expect(state).to_have_text("已提交")
+    # Nothing is touched from here on: the page follows by itself.
+    await stack.tell(request, Status.SUBMITTED, Status.ROUTED)
+    await expect(state).to_have_text("办理中")
+    await stack.tell(request, Status.COMPLETED, seq=3)
+    await expect(page.get_by_text("您的事已经办好了")).to_be_visible()
+    await page.get_by_text("非常满意").tap()
+    await page.get_by_role("button", name="提交评价").tap()
+    await expect(page.get_by_text("感谢您的评价：非常满意")).to_be_visible()
+
+
+async def test_two_taps_in_haste_hand_in_once(page: Page, stack: Stack) -> None:
+    await find(page, "sbkgs")
+    await fill_in(page)
+    asked: list[str] = []
+    page.on("request", lambda sent: asked.append(sent.method) if sent.method == "POST" else None)
+    await page.get_by_role("button", name="确认提交").dblclick()
+    await expect(page.locator(".number")).to_have_text(_ID)
+    assert asked == ["POST"]
+    await stack.submitted((await page.locator(".number").text_content()) or "")
+
+
+async def test_what_is_wrong_is_told_where_it_is_and_nothing_typed_is_lost(page: Page) -> None:
+    await find(page, "sbkgs")
+    await page.get_by_role("link", name="填入示例").tap()
+    number = page.locator("#f-applicant-id_number, [name='applicant.id_number']").first
+    right = await number.input_value()
+    await number.fill(right[:-1] + ("0" if right[-1] != "0" else "1"))
+    await page.get_by_role("button", name="下一步").tap()
+    await expect(page.get_by_role("alert")).to_contain_text("1 处需要修改")
+    await expect(page.locator(".field.bad")).to_contain_text("校验位")
+    await expect(number).to_be_focused()
+    assert (await number.input_value())[:-1] == right[:-1]
+    await number.fill(right)
+    await page.get_by_role("button", name="下一步").tap()
+    await expect(page.get_by_role("heading", name="请核对一遍")).to_be_visible()
+
+
+async def test_whoever_walks_away_leaves_nothing_behind(
+    chromium: Browser, context: BrowserContext, stack: Stack
+) -> None:
+    async with stack.replica(TONGBAN_IDLE_SECONDS="3") as replica:
+        page = await at_the_kiosk(context, replica)
+        await find(page, "sbkgs")
+        await fill_in(page)
+        name = await page.locator("dl.review dd").first.text_content()
+        assert name
+        # A warning that counts down first, and who is still there stays.
+        await expect(page.get_by_text("您还在吗？")).to_be_visible()
+        await page.get_by_role("button", name="我还在").tap()
+        await expect(page.get_by_text("您还在吗？")).to_be_hidden()
+        await page.wait_for_url(f"{replica.url}/kiosk")
+        await page.go_back()
+        await expect(page.get_by_role("heading", name="请核对一遍")).to_have_count(0)
+        assert name not in await page.content()
+        kept = "JSON.stringify([Object.values(localStorage), Object.values(sessionStorage)])"
+        assert await page.evaluate(kept) == "[[],[]]"
+
+
+async def test_all_is_done_without_scripts_as_well(
+    chromium: Browser, intake: Replica, stack: Stack
+) -> None:
+    context = await chromium.new_context(
+        viewport=SCREEN, java_script_enabled=False, has_touch=True
+    )
+    page = await at_the_kiosk(context, intake)
+    await find(page, "sbkgs")
+    await fill_in(page)
+    await stack.submitted(await hand_in(page))
+    await context.close()
+
+
+async def test_a_sheet_is_told_of_and_can_be_had_again(page: Page, stack: Stack) -> None:
+    await page.goto(f"{page.url.rstrip('/')}/items/{stack.printable.code}")
+    await fill_in(page)
+    request = await stack.submitted(await hand_in(page))
+    document = DocumentRef(document_id="d-1", title="证明", pages=1, sha256="ab" * 32)
+    await stack.tell(request, Status.SUBMITTED, Status.ROUTED)
+    await stack.tell(request, Status.COMPLETED, seq=3, documents=[document])
+    await stack.report_print(request, document, PrintStatus.PRINTED)
+    await expect(page.locator("section.sheets strong")).to_have_text(re.compile("打印"))
+    await expect(page.get_by_role("button", name="再打印一份")).to_be_visible()
