@@ -16,8 +16,8 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tongban_common.cli.exit_codes import EX_UNAVAILABLE
 from tongban_common.clock import CHINA
+from tongban_common.exit_codes import EX_UNAVAILABLE
 from tongban_common.kafka import KafkaUnavailable
 from tongban_common.settings import CommonSettings, load
 

@@ -11,9 +11,9 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from tongban_common.cli.exit_codes import EX_UNAVAILABLE
 from tongban_common.enrolment import EnrolmentError
 from tongban_common.enrolment.keyfiles import BadKey
+from tongban_common.exit_codes import EX_UNAVAILABLE
 from tongban_common.kafka import KafkaUnavailable
 
 Json = Annotated[bool, typer.Option("--json", help="for programs")]

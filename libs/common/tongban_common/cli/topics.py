@@ -12,8 +12,8 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
-from tongban_common.cli.exit_codes import EX_UNAVAILABLE
 from tongban_common.cli.group import Commands
+from tongban_common.exit_codes import EX_UNAVAILABLE
 from tongban_common.kafka import PartitionMismatch, apply_topics
 from tongban_common.settings import CommonSettings, load
 from tongban_common.topics import TOPICS
