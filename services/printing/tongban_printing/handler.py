@@ -114,6 +114,8 @@ class PrintingHandler:
             return
         document_id = derived_id("document", body.request_id, 0)
         order = order_id(body.request_id, document_id, 1)
+        if await self._spool.find(order) is not None:
+            return  # taken in while the key was there; it tells itself what becomes of it
         await self._publisher.publish(
             topics.DOCUMENTS_PRINTED,
             PrintReported(
@@ -128,7 +130,8 @@ class PrintingHandler:
                 at=body.completed_at,
                 reason=_DESTROYED,
             ),
-            event_id=derived_id("print-reported", order, 1),
+            # Not that of an order's first report, which says that it is queued.
+            event_id=derived_id("print-reported", order, "destroyed"),
             at=body.completed_at,
             repeat=repeat,
         )
