@@ -25,7 +25,7 @@ from tongban_printing.spool import Overtaken, Spool
 from tongban_printing.stopping import Stopping
 
 REF = DocumentRef(document_id="d", title="证明", pages=3, sha256="0")
-NOT_POSSIBLE, NOT_FOUND = 0x0404, 0x0406
+NOT_AUTHORIZED, NOT_POSSIBLE, NOT_FOUND = 0x0403, 0x0404, 0x0406
 
 
 @dataclass
@@ -43,6 +43,8 @@ class World:
     made: int = 0
     sheets: int = 0
     epoch: int = 0
+    cancelled: int = 0
+    look_refused: bool = False
     wire: Wire = field(default_factory=Wire)
 
     # --- what arrives
@@ -104,6 +106,8 @@ class ModelPrinter:
 
     async def look_at(self, job: PrinterJob, _: str) -> JobView:
         def look() -> JobView:
+            if self._world.look_refused:
+                raise Refused(NOT_AUTHORIZED)
             found = self._world.jobs.get(job.job_id)
             return UNKNOWN_JOB if found is None else JobView(found.state)
 
@@ -320,27 +324,66 @@ def test_a_printer_that_never_comes_back_is_a_question_in_the_end() -> None:
     world = fresh_world(age=timedelta(days=8))
     job = PrinterJob(printer="p", job_id=1)
     world.order = world.order.model_copy(update={"job": job})
+    work_off(world, printer_answers=False)
+    assert world.order.status is PrintStatus.NEEDS_CONFIRMATION
+    assert world.order.job == job
+
+
+@pytest.mark.parametrize(
+    "state", [Finding.WITHOUT_DOCUMENT, Finding.UNDER_WAY, Finding.STOPPED, None]
+)
+def test_a_job_that_never_ends_is_a_question_in_the_end(state: Finding | None) -> None:
+    """Held at the printer, or still stopped after its cancelling; None: nothing is said of it."""
+
+    class Endless(World):
+        def cancel(self, job_id: int) -> None:
+            assert job_id in self.jobs
+            self.cancelled += 1
+
+    world = Endless(fresh_world(age=timedelta(days=8)).order)
+    job = world.create("j")
+    world.order = world.order.model_copy(update={"job": job})
+    if state is not None:
+        world.jobs[job.job_id].state = state
+    else:
+        world.look_refused = True
+    work_off(world)
+    assert world.order.status is PrintStatus.NEEDS_CONFIRMATION
+    assert (world.order.job, world.made) == (job, 1)
+    assert world.cancelled <= 20
+
+
+def test_a_job_nobody_waits_for_is_ended_and_its_order_expires() -> None:
+    world = fresh_world(age=timedelta(days=8))
+    job = world.create("j")
+    world.jobs[job.job_id].state = Finding.UNDER_WAY
+    world.order = world.order.model_copy(update={"job": job})
+    work_off(world)
+    assert world.order.status is PrintStatus.EXPIRED
+    assert world.jobs[job.job_id].state is Finding.NOTHING_PRINTED
+
+
+def work_off(world: World, *, printer_answers: bool = True) -> None:
+    """One process, the order as it stands, and nothing lost but what a silent printer is asked."""
     _, means = means_of(world)
     run = PrintRun(
         means, cast(Printer, ModelPrinter(world)), world.order, epoch=1, may_have_orphan=False
     )
 
-    async def work_off() -> None:
+    async def steps() -> None:
         while run.order.worked_on:
             await run.step()
 
-    working = work_off()
+    working = steps()
     turns = 0
     try:
         while advance(working):
             turns += 1
             assert turns < 1000, f"no end: {world.order}"
             for parcel in world.wire.pending:
-                if isinstance(parcel.trouble, PrinterTrouble):
+                if isinstance(parcel.trouble, PrinterTrouble) and not printer_answers:
                     world.wire.lose(parcel)
                 else:
                     parcel.arrive(answered=True)
     finally:
         working.close()
-    assert world.order.status is PrintStatus.NEEDS_CONFIRMATION
-    assert world.order.job == job
