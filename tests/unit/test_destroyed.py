@@ -107,8 +107,8 @@ def printing(keys: KeyRing, sent: Sent, *orders: str) -> PrintingHandler:
     nothing = cast(Any, None)
     maker = DocumentMaker(renderer=nothing, documents=nothing, keys=keys)
     return PrintingHandler(
-        maker=maker, printables=nothing, spool=cast(Any, Spooled(*orders)), spooler=nothing,
-        outbox=nothing, publisher=EventPublisher(sent, "printing"),
+        maker=maker, printables=nothing, spool=cast(Any, Spooled(*orders)), documents=nothing,
+        spooler=nothing, outbox=nothing, publisher=EventPublisher(sent, "printing"),
     )  # fmt: skip
 
 
