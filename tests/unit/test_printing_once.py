@@ -16,6 +16,7 @@ from tongban_common.clock import CHINA, BusinessClock
 from tongban_common.domain.status import PrintStatus
 from tongban_common.events.models import DocumentRef
 from tongban_common.store import DocumentStore, StoredDocument, StoreUnavailable
+from tongban_printing import printrun
 from tongban_printing.jobs import UNKNOWN_JOB, Finding, JobView
 from tongban_printing.orders import Change, Order, PrinterJob, new_order
 from tongban_printing.outbox import Outbox
@@ -26,6 +27,7 @@ from tongban_printing.stopping import Stopping
 
 REF = DocumentRef(document_id="d", title="证明", pages=3, sha256="0")
 NOT_AUTHORIZED, NOT_POSSIBLE, NOT_FOUND = 0x0403, 0x0404, 0x0406
+FORMAT_NOT_SUPPORTED = 0x040A
 
 
 @dataclass
@@ -44,6 +46,7 @@ class World:
     sheets: int = 0
     epoch: int = 0
     cancelled: int = 0
+    slept: float = 0
     look_refused: bool = False
     wire: Wire = field(default_factory=Wire)
 
@@ -150,7 +153,8 @@ class ModelStore:
     def offer(self, _: Order) -> None:
         pass
 
-    async def sleep(self, _: float) -> None:
+    async def sleep(self, seconds: float) -> None:
+        self._world.slept += seconds
         await Turn()
 
 
@@ -361,6 +365,28 @@ def test_a_job_nobody_waits_for_is_ended_and_its_order_expires() -> None:
     work_off(world)
     assert world.order.status is PrintStatus.EXPIRED
     assert world.jobs[job.job_id].state is Finding.NOTHING_PRINTED
+
+
+@pytest.mark.parametrize("trouble", ["refuses the document", "aborts the job", "forgets the job"])
+def test_what_a_printer_cannot_print_does_not_keep_it_busy_for_ever(
+    trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(printrun, "_JOBS_AT_MOST", 12)
+
+    class Unable(World):
+        def take_document(self, job_id: int) -> None:
+            if trouble == "refuses the document":
+                raise Refused(FORMAT_NOT_SUPPORTED)
+            if trouble == "forgets the job":
+                del self.jobs[job_id]
+            super().take_document(job_id)
+            self.jobs[job_id].state = Finding.NOTHING_PRINTED
+
+    world = Unable(fresh_world().order)
+    work_off(world)
+    assert world.order.status is PrintStatus.CANCELLED
+    assert (world.sheets, world.made) == (0, 12)
+    assert world.slept > 5
 
 
 def work_off(world: World, *, printer_answers: bool = True) -> None:

@@ -46,10 +46,14 @@ _ASKED_AT = 5
 asked what has become of it."""
 _CANCELLED_AT_MOST = 20
 """Times, over some nine seconds, that the end of such a job is asked for before a person is."""
+_JOBS_AT_MOST = 300
+"""Jobs in a row of which not a sheet came out, over some ten minutes, before the order is given up:
+what a printer cannot print must not hold up all that is behind it."""
 
 _LOST = "打印机已无此打印任务，无法确认是否出纸，请大堂经理核对后确认"
 _SILENT = "打印机无法连接，无法确认是否出纸，请大堂经理核对后确认"
 _ENDLESS = "打印机未能结束此打印任务，无法确认是否出纸，请大堂经理核对后确认"
+_UNPRINTABLE = "打印机多次未能打印此文件，任务已取消，可在其他一体机补打"
 _INTERRUPTED = "打印中断，已出纸约{sheets}页，请大堂经理核对后确认"
 _UNREADABLE = "文件已无法读取，不能打印"
 _DESTROYED = "个人信息已按期销毁，不能打印"
@@ -90,6 +94,7 @@ class PrintRun:
         self._troubles = 0
         self._unanswered = 0
         self._cancelled = 0
+        self._fruitless = 0
 
     async def step(self) -> None:
         """Take the order one step further, and pause as long as is fit.
@@ -172,7 +177,7 @@ class PrintRun:
             self._log.warning("document_refused", status=refused.status)
             if refused.unknown_job:
                 # It forgot the job before the only document that was ever sent to it came.
-                await self._save(taken_from_printer())
+                await self._begin_anew()
         faultpoints.reached("printing.after_send_document")
 
     # --- an order with a job
@@ -184,7 +189,7 @@ class PrintRun:
             case Finding.UNDER_WAY | Finding.STOPPED | Finding.WITHOUT_DOCUMENT if self._is_too_old:
                 await self._give_up(job)
             case Finding.UNDER_WAY:
-                self._troubles = 0
+                self._troubles = self._fruitless
                 await self._until_next_look()
             case Finding.STOPPED:
                 await self._wait(await self._printer.why_stopped())
@@ -192,7 +197,7 @@ class PrintRun:
                 await self._cancel(job)
                 await self._until_next_look()
             case Finding.NOTHING_PRINTED:
-                await self._save(taken_from_printer())
+                await self._begin_anew()
             case Finding.PRINTED:
                 await self._report(PrintStatus.PRINTED)
                 metrics.SHEETS.inc(self.order.document.pages)
@@ -203,6 +208,17 @@ class PrintRun:
                 await self._report(PrintStatus.NEEDS_CONFIRMATION, reason)
             case Finding.UNKNOWN:
                 await self._report(PrintStatus.NEEDS_CONFIRMATION, _LOST)
+
+    async def _begin_anew(self) -> None:
+        """Not a sheet of its job is or will be out, so it may have another: at once, as long as
+        that does not happen again and again."""
+        self._fruitless += 1
+        if self._fruitless >= _JOBS_AT_MOST:
+            await self._report(PrintStatus.CANCELLED, _UNPRINTABLE)
+            return
+        await self._save(taken_from_printer())
+        if self._fruitless > 1:
+            await self._wait(REFUSES)
 
     async def _give_up(self, job: PrinterJob) -> None:
         """Nobody waits for the sheet any more. If nothing was printed, it expires in `_begin`."""
