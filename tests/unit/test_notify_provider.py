@@ -104,3 +104,31 @@ async def test_a_conflict_is_unclear() -> None:
         provider = Provider("p", url, session, key="k", honours_reference=False, timeout=20)
         with pytest.raises(Unclear, match="409"):
             await provider.send(MESSAGE)
+
+
+@pytest.mark.parametrize(
+    ("messages", "known"),
+    [
+        ([], False),
+        ([{"reference": "m"}, {"reference": "m"}], True),
+        # Whoever passes over what was asked for would have every message taken for sent.
+        ([{"reference": "another"}], None),
+        ([{"message_id": "1"}], None),
+        (["m"], None),
+        ({}, None),
+    ],
+)
+async def test_an_answer_about_other_messages_is_none(messages: Any, known: bool | None) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"messages": messages})
+
+    app = web.Application()
+    app.add_routes([web.get("/v1/messages", answer)])
+    async with TestServer(app) as server, ClientSession() as session:
+        url = str(server.make_url("/v1/messages"))
+        provider = Provider("p", url, session, key="k", honours_reference=False, timeout=20)
+        if known is None:
+            with pytest.raises(Unclear):
+                await provider.knows("m")
+        else:
+            assert await provider.knows("m") is known

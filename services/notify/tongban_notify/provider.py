@@ -147,7 +147,11 @@ class Provider:
         messages = answer.get("messages")
         if not isinstance(messages, list):
             raise Unclear("an answer without messages")
-        return any(isinstance(each, dict) for each in messages)
+        found = [each.get("reference") for each in messages if isinstance(each, dict)]
+        if any(one != reference for one in found) or len(found) < len(messages):
+            # Of another message, or of who knows which: neither a yes nor a no about this one.
+            raise Unclear("an answer about other messages")
+        return bool(found)
 
     async def usable(self) -> bool:
         """Whether a message may be risked with it. After failures it is asked first about a
