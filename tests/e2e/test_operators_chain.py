@@ -19,10 +19,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from tests.e2e.chain_kit import BIN, CLOCK, Chain, chain_on, until
 from tests.integration.kafka_kit import read_all
 from tongban_common import faultpoints, topics
-from tongban_common.cli.exit_codes import EX_TEMPFAIL
 from tongban_common.control.provinces import ProvinceControl
 from tongban_common.domain import ids
 from tongban_common.events import decode
+from tongban_common.exit_codes import EX_TEMPFAIL
 from tongban_common.kafka import EventProducer
 from tongban_common.kafka.snapshot import Snapshot
 from tongban_common.operators.dead_letters import (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tongban_common.cli.exit_codes import EX_CONFIG
+from tongban_common.exit_codes import EX_CONFIG
 
 BIN = Path(sys.executable).parent
 CATALOGUE = Path(__file__).parents[2] / "catalogue"

@@ -6,16 +6,28 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import pytest
 
-from tests.integration.outside_kit import CLOCK, fresh_id, until
+from tests.integration.outside_kit import (
+    CLOCK,
+    KEYS,
+    completed,
+    fresh_id,
+    reprint,
+    until,
+)
 from tongban_common.domain.status import PrintStatus
-from tongban_common.events.models import DocumentRef
-from tongban_common.store import Store, StoreUnavailable
+from tongban_common.events import Event, encode
+from tongban_common.events.models import DocumentRef, PrintOrdered
+from tongban_common.kafka import Record, Retry
+from tongban_common.store import DocumentStore, Store, StoreUnavailable
 from tongban_devstack.ports import free_port
+from tongban_printing.handler import PrintingHandler
 from tongban_printing.leases import KioskLeases
 from tongban_printing.orders import Order, PrinterJob, new_order, reported, sent_to
+from tongban_printing.printables import KEPT_SECONDS, Printable, Printables
 from tongban_printing.spool import Overtaken, Spool
 
 
@@ -156,3 +168,57 @@ async def test_a_store_that_is_away_says_so() -> None:
     with pytest.raises(StoreUnavailable):
         await KioskLeases(away, owner="one", seconds=10).hold("k-1")
     away.close()
+
+
+async def test_what_may_be_printed_is_kept_for_a_time_that_no_repeat_prolongs(
+    database: Store,
+) -> None:
+    printables = Printables(database)
+    await printables.prepare()
+    await printables.prepare()
+    records = database.collection("printables")
+    indexes = await records.index_information()
+    assert indexes["kept"]["key"] == [("kept_at", 1)]
+    assert indexes["kept"]["expireAfterSeconds"] == KEPT_SECONDS
+    ref = DocumentRef(document_id="d", title="证明", pages=1, sha256="0")
+    printable = Printable(request_id=fresh_id(), branch_id="b-1", documents=[ref])
+    await printables.remember(printable)
+    [first] = [record async for record in records.find({})]
+    await printables.remember(printable)
+    assert [record async for record in records.find({})] == [first]
+    assert await printables.find(printable.request_id) == printable
+
+
+async def test_a_reprint_of_long_ago_needs_its_document_alone(
+    database: Store, spool: Spool
+) -> None:
+    documents = DocumentStore(database, KEYS)
+    nothing = cast(Any, None)
+    handler = PrintingHandler(
+        maker=nothing, printables=Printables(database), documents=documents, spool=spool,
+        spooler=cast(Any, Called()), outbox=cast(Any, Called()), publisher=nothing,
+    )  # fmt: skip
+    body = completed(fresh_id())
+    ref = DocumentRef(document_id=uuid.uuid4().hex, title="证明", pages=1, sha256="0")
+    wanted = reprint(body.request_id, document_id=ref.document_id)
+    wanted = wanted.model_copy(update={"branch_id": "b-7"})
+    with pytest.raises(Retry):  # not completed yet, as far as can be seen here
+        await handler.handle(_record(wanted))
+    await documents.put(body.request_id, ref, b"%PDF", body.sealed, at=CLOCK.now())
+    await handler.handle(_record(wanted))
+    taken = await spool.find(wanted.order_id)
+    assert taken is not None
+    assert (taken.document, taken.branch_id, taken.copy_number) == (ref, "b-7", 2)
+
+
+class Called:
+    """Spooler and outbox, which are told of an order."""
+
+    def call(self, _: str) -> None: ...
+
+    def offer(self, _: Order) -> None: ...
+
+
+def _record(body: PrintOrdered) -> Record:
+    value, headers = encode(Event(id="e", source="s", body=body, time=CLOCK.now()))
+    return Record("t", 0, 0, 0, body.request_id.encode(), value, headers, False, 0.0)

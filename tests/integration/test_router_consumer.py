@@ -9,10 +9,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.integration.kafka_kit import make_place, produce
+from tongban_common.exit_codes import EX_TEMPFAIL
 from tongban_common.kafka import EventProducer
 from tongban_router.dispatch import consumer as router_consumer
 from tongban_router.dispatch.continuity import Continuity
-from tongban_router.dispatch.producer import EX_TEMPFAIL
 
 
 class Thread(router_consumer.RewindingThread):

@@ -98,6 +98,10 @@ def test_a_key_for_a_kiosk_that_is_refused_does_not_stay(
         for make in changes.values():
             make(None)
 
+    async def there(_: str) -> None:
+        pass
+
+    monkeypatch.setattr("tongban_common.cli.console.reach", there)
     monkeypatch.setattr("tongban_common.enrolment.register.Register.change", refuse)
     key = tmp_path / "key.pem"
     enrol = ["kiosk", "enrol", "k-7", "--generate", "--out", str(key)]
@@ -123,7 +127,11 @@ def test_topics_list_for_programs() -> None:
     [
         "topics apply",
         "province list",
+        "province pause 510000",
         "province resume 510000",
+        "kiosk list",
+        "kiosk revoke k-1",
+        "assistant list",
         "dlt list",
         "dlt replay --all",
         f"trace r-{'0' * 29}",
@@ -134,7 +142,7 @@ def test_that_the_broker_is_away_is_told(arguments: str, monkeypatch: pytest.Mon
     answer = CliRunner().invoke(application(), arguments.split())
     assert answer.exit_code == 69
     assert answer.stdout == ""
-    assert answer.stderr.startswith("127.0.0.1:1: ")
+    assert answer.stderr == "127.0.0.1:1: no broker answers\n"
 
 
 def test_topics_apply_twice_changes_nothing(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.connector_kit import Keeper, Scripted, answer
 from tongban_common.clock import BusinessClock
+from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import CallKind, OutcomeKind, PrintStatus, Status
 from tongban_common.envelope import Destroyed, KeyRing
 from tongban_common.events import Body, Event, decode, encode
@@ -31,6 +32,7 @@ from tongban_common.keyring import Ring
 from tongban_notify.handler import NotifyHandler
 from tongban_printing.documents import DocumentMaker
 from tongban_printing.handler import PrintingHandler
+from tongban_printing.orders import Unsent, order_id
 from tongban_router.connectors.breaker import Breaker
 from tongban_router.connectors.connector import Connector
 from tongban_router.connectors.gate import Gate
@@ -56,10 +58,13 @@ class Sent:
 
     def __init__(self) -> None:
         self.bodies: list[Any] = []
+        self.ids: list[str] = []
 
     async def send(self, _: str, *, key: Any, value: Any, headers: Any) -> None:
         assert key == b"r-1"
-        self.bodies.append(decode(value, headers).body)
+        event = decode(value, headers)
+        self.bodies.append(event.body)
+        self.ids.append(event.id)
 
 
 def record(body: Body) -> Record:
@@ -88,12 +93,22 @@ def notify(keys: KeyRing, sent: Sent) -> NotifyHandler:
     )
 
 
-def printing(keys: KeyRing, sent: Sent) -> PrintingHandler:
+class Spooled:
+    """The orders that the spool has."""
+
+    def __init__(self, *ids: str) -> None:
+        self._ids = ids
+
+    async def find(self, order: str) -> Any:
+        return order if order in self._ids else None
+
+
+def printing(keys: KeyRing, sent: Sent, *orders: str) -> PrintingHandler:
     nothing = cast(Any, None)
     maker = DocumentMaker(renderer=nothing, documents=nothing, keys=keys)
     return PrintingHandler(
-        maker=maker, printables=nothing, spool=nothing, spooler=nothing, outbox=nothing,
-        publisher=EventPublisher(sent, "printing"),
+        maker=maker, printables=nothing, spool=cast(Any, Spooled(*orders)), documents=nothing,
+        spooler=nothing, outbox=nothing, publisher=EventPublisher(sent, "printing"),
     )  # fmt: skip
 
 
@@ -140,6 +155,16 @@ async def test_a_sheet_that_cannot_be_made_any_more_is_cancelled() -> None:
     assert isinstance(told, PrintReported)
     assert (told.status, told.document) == (PrintStatus.CANCELLED, None)
     assert "销毁" in (told.reason or "")
+    # Another event than "queued" of the order that would have been.
+    assert sent.ids != [Unsent(report=told, since=NOW).event_id]
+
+
+async def test_an_order_that_was_taken_in_tells_itself_what_becomes_of_it() -> None:
+    """It was queued under the id of its first report, and may be on paper by now."""
+    sent = Sent()
+    order = order_id("r-1", derived_id("document", "r-1", 0), 1)
+    await printing(KeyRing.of(GONE), sent, order).handle(record(completed(OLD)))
+    assert sent.bodies == []
 
 
 async def test_what_was_not_sent_never_will_be() -> None:

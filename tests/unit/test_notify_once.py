@@ -20,7 +20,7 @@ from tongban_common.clock import BusinessClock
 from tongban_common.kafka import Retry
 from tongban_common.store import StoreUnavailable
 from tongban_notify import delivery
-from tongban_notify.delivery import Delivery
+from tongban_notify.delivery import Delivery, Stranded
 from tongban_notify.guards import Guard, Guards, Overtaken, State
 from tongban_notify.messages import Message, Template
 from tongban_notify.provider import NotSent, Provider, Unclear
@@ -270,3 +270,31 @@ async def test_who_refused_and_is_not_configured_any_more_does_not_count() -> No
         await ended(World(guard=Guard(**refused)))
     both = World(guard=Guard(**{**refused, "refused_by": ["gone", "first"]}))
     assert (await ended(both)).state is State.REFUSED
+
+
+async def test_what_may_be_with_a_provider_that_is_gone_is_a_question_to_an_operator() -> None:
+    """Nobody can say whether it was sent: it neither waits for ever nor goes to another one."""
+    guard = Guard(reference="m", state=State.SENDING, provider="gone", since=EPOCH)
+    world = World(guard=guard)
+
+    async def delivered_by(*names: str) -> Guard:
+        work = Delivery(
+            cast(Guards, ModelGuards(world)),
+            cast(list[Provider], [ModelProvider(world, n, honours=False) for n in names]),
+            clock=BusinessClock.real(),
+            settle=timedelta(seconds=SETTLE),
+        )
+        delivering = asyncio.create_task(work.deliver(MESSAGE))
+        while not delivering.done():
+            await asyncio.sleep(0)
+            for parcel in world.wire.pending:
+                parcel.arrive(answered=True)
+        return delivering.result()[0]
+
+    with pytest.raises(Stranded, match="gone"):
+        await delivered_by("first")
+    assert (world.guard, world.delivered) == (guard, Counter())
+    # Put back and replayed, it is asked as ever.
+    world.delivered["gone"] = 1
+    assert (await delivered_by("first", "gone")).state is State.SENT
+    world.check()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
 from tongban_notify.messages import Message, Template
-from tongban_notify.provider import Provider, Unclear
+from tongban_notify.provider import NotSent, Provider, Unclear
 
 MESSAGE = Message("m", "r", Template.COMPLETED, "13800138000", "您好")
 
@@ -51,3 +53,82 @@ async def test_a_redirection_is_no_clear_answer_and_takes_no_message_elsewhere()
             await provider.send(MESSAGE)
         with pytest.raises(Unclear, match="303"):
             await provider.knows("m")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "final", "spared"),
+    [
+        (400, {"code": "invalid_number"}, True, False),
+        (403, {"code": "content_rejected"}, True, False),
+        (422, None, True, False),
+        # About the provider or our settings: every message would be lost to them.
+        (401, {"code": "unauthorized"}, False, True),
+        (403, None, False, True),
+        (404, {"code": "no_such_provider"}, False, True),
+        (405, None, False, True),
+        (400, None, False, True),
+        # About this call alone.
+        (429, {"code": "throttled"}, False, False),
+    ],
+)
+async def test_only_a_refusal_of_the_message_is_final(
+    status: int, body: Any, final: bool, spared: bool
+) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        if body is None:
+            return web.Response(status=status, text="no")
+        return web.json_response(body, status=status)
+
+    app = web.Application()
+    app.add_routes([web.route("*", "/v1/messages", refuse)])
+    async with TestServer(app) as server, ClientSession() as session:
+        url = str(server.make_url("/v1/messages"))
+        provider = Provider("p", url, session, key="k", honours_reference=False, timeout=20)
+        for _ in range(2):
+            with pytest.raises(NotSent) as refused:
+                await provider.send(MESSAGE)
+            assert refused.value.final is final
+        assert await provider.usable() is not spared
+
+
+async def test_a_conflict_is_unclear() -> None:
+    """It may well mean that it has the message."""
+
+    async def conflict(_: web.Request) -> web.Response:
+        return web.json_response({"code": "duplicate_reference"}, status=409)
+
+    app = web.Application()
+    app.add_routes([web.post("/v1/messages", conflict)])
+    async with TestServer(app) as server, ClientSession() as session:
+        url = str(server.make_url("/v1/messages"))
+        provider = Provider("p", url, session, key="k", honours_reference=False, timeout=20)
+        with pytest.raises(Unclear, match="409"):
+            await provider.send(MESSAGE)
+
+
+@pytest.mark.parametrize(
+    ("messages", "known"),
+    [
+        ([], False),
+        ([{"reference": "m"}, {"reference": "m"}], True),
+        # Whoever passes over what was asked for would have every message taken for sent.
+        ([{"reference": "another"}], None),
+        ([{"message_id": "1"}], None),
+        (["m"], None),
+        ({}, None),
+    ],
+)
+async def test_an_answer_about_other_messages_is_none(messages: Any, known: bool | None) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"messages": messages})
+
+    app = web.Application()
+    app.add_routes([web.get("/v1/messages", answer)])
+    async with TestServer(app) as server, ClientSession() as session:
+        url = str(server.make_url("/v1/messages"))
+        provider = Provider("p", url, session, key="k", honours_reference=False, timeout=20)
+        if known is None:
+            with pytest.raises(Unclear):
+                await provider.knows("m")
+        else:
+            assert await provider.knows("m") is known

@@ -16,6 +16,7 @@ from tongban_common.clock import CHINA, BusinessClock
 from tongban_common.domain.status import PrintStatus
 from tongban_common.events.models import DocumentRef
 from tongban_common.store import DocumentStore, StoredDocument, StoreUnavailable
+from tongban_printing import printrun
 from tongban_printing.jobs import UNKNOWN_JOB, Finding, JobView
 from tongban_printing.orders import Change, Order, PrinterJob, new_order
 from tongban_printing.outbox import Outbox
@@ -25,7 +26,8 @@ from tongban_printing.spool import Overtaken, Spool
 from tongban_printing.stopping import Stopping
 
 REF = DocumentRef(document_id="d", title="证明", pages=3, sha256="0")
-NOT_POSSIBLE, NOT_FOUND = 0x0404, 0x0406
+NOT_AUTHORIZED, NOT_POSSIBLE, NOT_FOUND = 0x0403, 0x0404, 0x0406
+FORMAT_NOT_SUPPORTED = 0x040A
 
 
 @dataclass
@@ -43,6 +45,9 @@ class World:
     made: int = 0
     sheets: int = 0
     epoch: int = 0
+    cancelled: int = 0
+    slept: float = 0
+    look_refused: bool = False
     wire: Wire = field(default_factory=Wire)
 
     # --- what arrives
@@ -104,6 +109,8 @@ class ModelPrinter:
 
     async def look_at(self, job: PrinterJob, _: str) -> JobView:
         def look() -> JobView:
+            if self._world.look_refused:
+                raise Refused(NOT_AUTHORIZED)
             found = self._world.jobs.get(job.job_id)
             return UNKNOWN_JOB if found is None else JobView(found.state)
 
@@ -146,7 +153,8 @@ class ModelStore:
     def offer(self, _: Order) -> None:
         pass
 
-    async def sleep(self, _: float) -> None:
+    async def sleep(self, seconds: float) -> None:
+        self._world.slept += seconds
         await Turn()
 
 
@@ -320,27 +328,88 @@ def test_a_printer_that_never_comes_back_is_a_question_in_the_end() -> None:
     world = fresh_world(age=timedelta(days=8))
     job = PrinterJob(printer="p", job_id=1)
     world.order = world.order.model_copy(update={"job": job})
+    work_off(world, printer_answers=False)
+    assert world.order.status is PrintStatus.NEEDS_CONFIRMATION
+    assert world.order.job == job
+
+
+@pytest.mark.parametrize(
+    "state", [Finding.WITHOUT_DOCUMENT, Finding.UNDER_WAY, Finding.STOPPED, None]
+)
+def test_a_job_that_never_ends_is_a_question_in_the_end(state: Finding | None) -> None:
+    """Held at the printer, or still stopped after its cancelling; None: nothing is said of it."""
+
+    class Endless(World):
+        def cancel(self, job_id: int) -> None:
+            assert job_id in self.jobs
+            self.cancelled += 1
+
+    world = Endless(fresh_world(age=timedelta(days=8)).order)
+    job = world.create("j")
+    world.order = world.order.model_copy(update={"job": job})
+    if state is not None:
+        world.jobs[job.job_id].state = state
+    else:
+        world.look_refused = True
+    work_off(world)
+    assert world.order.status is PrintStatus.NEEDS_CONFIRMATION
+    assert (world.order.job, world.made) == (job, 1)
+    assert world.cancelled <= 20
+
+
+def test_a_job_nobody_waits_for_is_ended_and_its_order_expires() -> None:
+    world = fresh_world(age=timedelta(days=8))
+    job = world.create("j")
+    world.jobs[job.job_id].state = Finding.UNDER_WAY
+    world.order = world.order.model_copy(update={"job": job})
+    work_off(world)
+    assert world.order.status is PrintStatus.EXPIRED
+    assert world.jobs[job.job_id].state is Finding.NOTHING_PRINTED
+
+
+@pytest.mark.parametrize("trouble", ["refuses the document", "aborts the job", "forgets the job"])
+def test_what_a_printer_cannot_print_does_not_keep_it_busy_for_ever(
+    trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(printrun, "_JOBS_AT_MOST", 12)
+
+    class Unable(World):
+        def take_document(self, job_id: int) -> None:
+            if trouble == "refuses the document":
+                raise Refused(FORMAT_NOT_SUPPORTED)
+            if trouble == "forgets the job":
+                del self.jobs[job_id]
+            super().take_document(job_id)
+            self.jobs[job_id].state = Finding.NOTHING_PRINTED
+
+    world = Unable(fresh_world().order)
+    work_off(world)
+    assert world.order.status is PrintStatus.CANCELLED
+    assert (world.sheets, world.made) == (0, 12)
+    assert world.slept > 5
+
+
+def work_off(world: World, *, printer_answers: bool = True) -> None:
+    """One process, the order as it stands, and nothing lost but what a silent printer is asked."""
     _, means = means_of(world)
     run = PrintRun(
         means, cast(Printer, ModelPrinter(world)), world.order, epoch=1, may_have_orphan=False
     )
 
-    async def work_off() -> None:
+    async def steps() -> None:
         while run.order.worked_on:
             await run.step()
 
-    working = work_off()
+    working = steps()
     turns = 0
     try:
         while advance(working):
             turns += 1
             assert turns < 1000, f"no end: {world.order}"
             for parcel in world.wire.pending:
-                if isinstance(parcel.trouble, PrinterTrouble):
+                if isinstance(parcel.trouble, PrinterTrouble) and not printer_answers:
                     world.wire.lose(parcel)
                 else:
                     parcel.arrive(answered=True)
     finally:
         working.close()
-    assert world.order.status is PrintStatus.NEEDS_CONFIRMATION
-    assert world.order.job == job

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from tongban_common.clock import BusinessClock
-from tongban_common.settings import EX_CONFIG, CommonSettings, load
+from tongban_common.exit_codes import EX_CONFIG
+from tongban_common.settings import CommonSettings, load
 
 
 def test_the_clock_is_read_as_the_contract_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,9 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tongban_common.clock import BusinessClock
+from tongban_common.exit_codes import EX_CONFIG
 
 DEVELOPMENT_SECRET = "tongban-development-only"  # noqa: S105 - refused in production by `production`
-EX_CONFIG = 78
-"""Exit code for a bad configuration (sysexits.h EX_CONFIG)."""
 
 
 def _clock(value: Any) -> BusinessClock:

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tongban_common.catalogue import CatalogueError
-from tongban_common.cli.exit_codes import EX_SOFTWARE, EX_TEMPFAIL, EX_UNAVAILABLE
 from tongban_common.clock import BusinessClock
 from tongban_common.enrolment.trading import TokenRefused
+from tongban_common.exit_codes import EX_SOFTWARE, EX_TEMPFAIL, EX_UNAVAILABLE
 from tongban_common.kafka import KafkaUnavailable, PartitionMismatch
 from tongban_common.observability import configure_logging
 from tongban_common.store import StoreUnavailable

@@ -42,6 +42,15 @@ _REASONS = {WRONG_NUMBER: "手机号码无效"}
 _REFUSED = "短信服务商拒绝发送"
 
 
+class Stranded(Exception):
+    """The message may be with a provider that is not configured (any more): whether it was sent
+    nobody can be asked, and another provider might send it twice."""
+
+    def __init__(self, provider: str) -> None:
+        super().__init__(provider)
+        self.provider = provider
+
+
 class Delivery:
     """Takes messages to their end.
 
@@ -70,6 +79,7 @@ class Delivery:
 
         Raises:
             Retry: nothing can be done now, or nobody can tell yet.
+            Stranded: an operator has to see to it; nothing is changed until then.
             StoreUnavailable: nothing is sent without a guard.
         """
         first = await self._first_usable()
@@ -100,9 +110,11 @@ class Delivery:
 
     async def _ask(self, guard: Guard, message: Message) -> Guard:
         """The guard after the provider was asked that may have it."""
-        provider = self._providers.get(guard.provider or "")
+        name = guard.provider or ""
+        provider = self._providers.get(name)
         if provider is None or guard.since is None:
-            raise Retry(f"provider {guard.provider!r} is not configured any more", after=60)
+            metrics.MESSAGES.labels(name, "stranded").inc()
+            raise Stranded(name)
         faultpoints.reached("notify.before_look_up")
         if await provider.knows(guard.reference):
             metrics.MESSAGES.labels(provider.name, "found").inc()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import ValidationError
@@ -18,7 +19,7 @@ from tongban_common.events.models import (
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import Poison, Record, Retry
 from tongban_common.observability import request_context
-from tongban_notify.delivery import Delivery
+from tongban_notify.delivery import Delivery, Stranded
 from tongban_notify.guards import Guard, State
 from tongban_notify.messages import (
     OF_STATUS,
@@ -31,6 +32,7 @@ from tongban_notify.messages import (
 )
 
 DESTROYED = "个人信息已按期销毁，未发送"
+STRANDED = "短信服务商已停用，无法确认是否已发送"
 KEY_PAUSE_S = 2.0
 """Until the key ring is looked at again for a key that has not come yet."""
 
@@ -83,13 +85,13 @@ class NotifyHandler:
         except Destroyed:
             await self._nobody_to_tell(body, template, repeat=repeat)
         else:
-            await self._tell(message, repeat=repeat)
+            await self._tell(message, at=_time_of(body), repeat=repeat)
 
     async def _nobody_to_tell(
         self, body: RequestCompleted | RequestStatus, template: Template, *, repeat: bool
     ) -> None:
         """The number went with its key: on record as not sent, and nothing for an operator."""
-        at = body.completed_at if isinstance(body, RequestCompleted) else body.at
+        at = _time_of(body)
         name = derived_id("message", body.request_id, template, "destroyed")
         await self._publisher.publish(
             topics.NOTIFICATIONS_SENT,
@@ -150,11 +152,37 @@ class NotifyHandler:
         )
         return Message(name, request_id, template, contact.number, text)
 
-    async def _tell(self, message: Message, *, repeat: bool) -> None:
-        guard, seen = await self._delivery.deliver(message)
+    async def _tell(self, message: Message, *, at: datetime, repeat: bool) -> None:
+        try:
+            guard, seen = await self._delivery.deliver(message)
+        except Stranded as stranded:
+            await self._held(message, stranded.provider, at=at, repeat=repeat)
+            raise Poison(
+                f"the message may be with provider {stranded.provider!r}, which is not configured: "
+                "put it back into TONGBAN_SMS_PROVIDERS, as the last, and replay"
+            ) from None
         faultpoints.reached("notify.before_report")
         await self._report(message, guard, repeat=repeat or seen)
         faultpoints.reached("notify.after_report")
+
+    async def _held(self, message: Message, provider: str, *, at: datetime, repeat: bool) -> None:
+        """An operator is to decide. What comes of it is another event, so this has another id."""
+        await self._publisher.publish(
+            topics.NOTIFICATIONS_SENT,
+            NotificationReported(
+                request_id=message.request_id,
+                reference=message.reference,
+                template=message.template,
+                channel="sms",
+                status="held",
+                provider=provider,
+                at=at,
+                reason=STRANDED,
+            ),
+            event_id=derived_id("notification-reported", message.reference, "held"),
+            at=at,
+            repeat=repeat,
+        )
 
     async def _report(self, message: Message, guard: Guard, *, repeat: bool) -> None:
         status: Literal["sent", "refused"] = "sent" if guard.state is State.SENT else "refused"
@@ -175,3 +203,8 @@ class NotifyHandler:
             at=guard.at,
             repeat=repeat,
         )
+
+
+def _time_of(body: RequestCompleted | RequestStatus) -> datetime:
+    """Business time of what people are told; the same in every repeat."""
+    return body.completed_at if isinstance(body, RequestCompleted) else body.at

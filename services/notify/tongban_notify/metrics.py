@@ -6,7 +6,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 MESSAGES = Counter(
     "tongban_notify_messages_total",
-    "Attempts by what came of them: sent, found, refused, not_sent, unclear",
+    "Attempts by what came of them: sent, found, refused, not_sent, unclear, stranded",
     ["provider", "outcome"],
 )
 SECONDS = Histogram(

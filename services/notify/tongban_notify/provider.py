@@ -6,17 +6,28 @@ import time
 from typing import Any
 
 import aiohttp
+import structlog
 
 from tongban_notify import metrics
 from tongban_notify.messages import Message
+
+log = structlog.get_logger()
 
 _OPENS_AT = 2
 """Calls in a row that came to nothing before the provider is spared."""
 _FIRST_REST, _LONGEST_REST = 1.0, 15.0
 """Seconds before a provider that failed is asked whether it is there again."""
-_TEMPORARY = frozenset({401, 408, 425, 429})
-"""A wrong key, a time-out before the request was read, too many calls: about the call and not
-about the message."""
+_OF_THE_MESSAGE = frozenset({413, 422})
+"""Refusals of this very message."""
+_WITH_A_CODE = frozenset({400, 403})
+"""The same where a code says why, as the providers' contract has it. Without one it may be any
+proxy's word on how it was called."""
+_NOT_NOW = frozenset({408, 425, 429})
+"""A time-out before the request was read, too many calls: about this call alone. Any other 4xx (a
+revoked key, a wrong address) is about the provider or our settings: nothing was sent, and it would
+be the same for every message."""
+_CONFLICT = 409
+"""Commonly "I have one of that reference", so nothing that another provider may go by."""
 
 
 class NotSent(Exception):
@@ -93,13 +104,22 @@ class Provider:
             raise Unclear(type(error).__name__) from error
         if 200 <= status < 300:
             self._answered()
-        elif 400 <= status < 500:
-            self._answered()
+        elif 400 <= status < 500 and status != _CONFLICT:
             code = answer.get("code") if isinstance(answer, dict) else None
-            raise NotSent(str(code or status)[:40], final=status not in _TEMPORARY)
+            raise self._refusal(status, code)
         else:
             self._failed()
             raise Unclear(f"HTTP {status}")
+
+    def _refusal(self, status: int, code: Any) -> NotSent:
+        told = str(code or status)[:40]
+        final = status in _OF_THE_MESSAGE or (status in _WITH_A_CODE and bool(code))
+        if final or status in _NOT_NOW:
+            self._answered()
+        else:
+            log.error("provider_turns_us_away", provider=self.name, status=status, code=told)
+            self._failed()
+        return NotSent(told, final=final)
 
     async def knows(self, reference: str) -> bool:
         """Whether it has sent, or is about to send, a message of that reference.
@@ -127,7 +147,11 @@ class Provider:
         messages = answer.get("messages")
         if not isinstance(messages, list):
             raise Unclear("an answer without messages")
-        return any(isinstance(each, dict) for each in messages)
+        found = [each.get("reference") for each in messages if isinstance(each, dict)]
+        if any(one != reference for one in found) or len(found) < len(messages):
+            # Of another message, or of who knows which: neither a yes nor a no about this one.
+            raise Unclear("an answer about other messages")
+        return bool(found)
 
     async def usable(self) -> bool:
         """Whether a message may be risked with it. After failures it is asked first about a

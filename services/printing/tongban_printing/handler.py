@@ -22,6 +22,7 @@ from tongban_common.events.models import (
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import Poison, Record, Retry
 from tongban_common.observability import request_context
+from tongban_common.store import DocumentStore
 from tongban_printing.documents import DocumentMaker
 from tongban_printing.orders import Order, new_order, order_id
 from tongban_printing.outbox import Outbox
@@ -44,6 +45,7 @@ class PrintingHandler:
         *,
         maker: DocumentMaker,
         printables: Printables,
+        documents: DocumentStore,
         spool: Spool,
         spooler: Spooler,
         outbox: Outbox,
@@ -51,6 +53,7 @@ class PrintingHandler:
     ) -> None:
         self._maker = maker
         self._printables = printables
+        self._documents = documents
         self._spool = spool
         self._spooler = spooler
         self._outbox = outbox
@@ -114,6 +117,8 @@ class PrintingHandler:
             return
         document_id = derived_id("document", body.request_id, 0)
         order = order_id(body.request_id, document_id, 1)
+        if await self._spool.find(order) is not None:
+            return  # taken in while the key was there; it tells itself what becomes of it
         await self._publisher.publish(
             topics.DOCUMENTS_PRINTED,
             PrintReported(
@@ -128,7 +133,8 @@ class PrintingHandler:
                 at=body.completed_at,
                 reason=_DESTROYED,
             ),
-            event_id=derived_id("print-reported", order, 1),
+            # Not that of an order's first report, which says that it is queued.
+            event_id=derived_id("print-reported", order, "destroyed"),
             at=body.completed_at,
             repeat=repeat,
         )
@@ -143,7 +149,7 @@ class PrintingHandler:
         )
 
     async def _ordered(self, body: PrintOrdered, *, attempt: int) -> None:
-        printable = await self._printables.find(body.request_id)
+        printable = await self._printables.find(body.request_id) or await self._of_old(body)
         if printable is None:
             if attempt >= _COMPLETION_ATTEMPTS:
                 raise Poison("no completed request with documents is known by that id")
@@ -160,6 +166,16 @@ class PrintingHandler:
                 spooled_at=datetime.now(UTC),
             )
         )
+
+    async def _of_old(self, body: PrintOrdered) -> Printable | None:
+        """What is ordered of a request that was completed too long ago to be remembered; its branch
+        is the kiosk's, because at no other is its document to be seen."""
+        if body.document_id is None or body.branch_id is None:
+            return None
+        ref = await self._documents.ref(body.request_id, body.document_id)
+        if ref is None:
+            return None
+        return Printable(request_id=body.request_id, branch_id=body.branch_id, documents=[ref])
 
     async def _take_in(self, order: Order) -> None:
         faultpoints.reached("printing.before_spool")

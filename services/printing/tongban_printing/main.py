@@ -51,6 +51,7 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
         keys = ring.keys
         documents = DocumentStore(store, keys)
         spool = Spool(store)
+        printables = Printables(store)
         outbox = Outbox(spool, publisher)
         means = Means(spool, documents, outbox, settings.clock, settings.order_limit, stopping)
         leases = KioskLeases(store, owner=settings.instance, seconds=settings.lease_seconds)
@@ -59,7 +60,8 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
         )
         handler = PrintingHandler(
             maker=DocumentMaker(renderer=renderer, documents=documents, keys=keys),
-            printables=Printables(store),
+            printables=printables,
+            documents=documents,
             spool=spool,
             spooler=spooler,
             outbox=outbox,
@@ -93,15 +95,16 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
             following = tasks.create_task(ring.run())
             working = tasks.create_task(_work(worker, spooler, outbox, stopping))
             working.add_done_callback(lambda _: following.cancel())
-            tasks.create_task(_prepare(spool, stopping))
+            tasks.create_task(_prepare(spool, printables, stopping))
             tasks.create_task(outbox.run())
 
 
-async def _prepare(spool: Spool, stopping: Stopping) -> None:
+async def _prepare(spool: Spool, printables: Printables, stopping: Stopping) -> None:
     """Make the indexes, as soon as there is a store."""
     while not stopping.is_set:
         try:
             await spool.prepare()
+            await printables.prepare()
         except StoreUnavailable as error:
             log.warning("waiting_for_store", error=str(error))
             await stopping.sleep(1.0)

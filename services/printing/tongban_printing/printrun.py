@@ -7,8 +7,8 @@ Three rules make it so:
     or a death, the job is asked; one that still waits for its document is cancelled, because the
     document may be on its way, and looked at again.
  3. The order's job is replaced only when the printer has said that not a sheet of it is or will be
-    out. A job that the printer does not know is a question to the lobby manager; so is one whose
-    printer does not answer any more when nobody waits for the sheet.
+    out. A job that the printer does not know is a question to the lobby manager; so is one that
+    its printer does not end, or does not speak of any more, when nobody waits for the sheet.
 """
 
 from __future__ import annotations
@@ -42,11 +42,18 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.2, 2.0
 _TOLD_AT = 2
 """Troubles in a row before people are told; one lost connection is nobody's concern."""
 _ASKED_AT = 5
-"""Operations in a row without an answer, about a job nobody waits for any more, before a person is
+"""Operations in a row without a word about a job nobody waits for any more, before a person is
 asked what has become of it."""
+_CANCELLED_AT_MOST = 20
+"""Times, over some nine seconds, that the end of such a job is asked for before a person is."""
+_JOBS_AT_MOST = 300
+"""Jobs in a row of which not a sheet came out, over some ten minutes, before the order is given up:
+what a printer cannot print must not hold up all that is behind it."""
 
 _LOST = "打印机已无此打印任务，无法确认是否出纸，请大堂经理核对后确认"
 _SILENT = "打印机无法连接，无法确认是否出纸，请大堂经理核对后确认"
+_ENDLESS = "打印机未能结束此打印任务，无法确认是否出纸，请大堂经理核对后确认"
+_UNPRINTABLE = "打印机多次未能打印此文件，任务已取消，可在其他一体机补打"
 _INTERRUPTED = "打印中断，已出纸约{sheets}页，请大堂经理核对后确认"
 _UNREADABLE = "文件已无法读取，不能打印"
 _DESTROYED = "个人信息已按期销毁，不能打印"
@@ -86,6 +93,8 @@ class PrintRun:
         self._pause = _FIRST_LOOK
         self._troubles = 0
         self._unanswered = 0
+        self._cancelled = 0
+        self._fruitless = 0
 
     async def step(self) -> None:
         """Take the order one step further, and pause as long as is fit.
@@ -101,18 +110,21 @@ class PrintRun:
                 await self._follow(self.order.job)
         except PrinterTrouble as trouble:
             metrics.TROUBLES.inc()
-            self._unanswered += 1
-            if self.order.job and self._is_too_old and self._unanswered >= _ASKED_AT:
-                # It may be on paper, so it cannot expire; and those behind it must get on.
-                await self._report(PrintStatus.NEEDS_CONFIRMATION, _SILENT)
-            else:
-                await self._wait(trouble.reason)
+            await self._no_word(trouble.reason, _SILENT)
         except Refused as refused:
-            self._unanswered = 0
             self._log.warning("printer_refuses", status=refused.status)
-            await self._wait(REFUSES)
+            await self._no_word(REFUSES, _ENDLESS)
         else:
             self._unanswered = 0
+
+    async def _no_word(self, trouble: str, question: str) -> None:
+        """Wait for the printer to be mended; or ask, where nobody waits for the sheet."""
+        self._unanswered += 1
+        if self.order.job and self._is_too_old and self._unanswered >= _ASKED_AT:
+            # It may be on paper, so it cannot expire; and those behind it must get on.
+            await self._report(PrintStatus.NEEDS_CONFIRMATION, question)
+        else:
+            await self._wait(trouble)
 
     # --- an order without a job
 
@@ -165,7 +177,7 @@ class PrintRun:
             self._log.warning("document_refused", status=refused.status)
             if refused.unknown_job:
                 # It forgot the job before the only document that was ever sent to it came.
-                await self._save(taken_from_printer())
+                await self._begin_anew()
         faultpoints.reached("printing.after_send_document")
 
     # --- an order with a job
@@ -174,19 +186,18 @@ class PrintRun:
         view = await self._printer.look_at(job, self.order.job_name)
         faultpoints.reached("printing.after_look")
         match view.finding:
+            case Finding.UNDER_WAY | Finding.STOPPED | Finding.WITHOUT_DOCUMENT if self._is_too_old:
+                await self._give_up(job)
             case Finding.UNDER_WAY:
-                self._troubles = 0
-                await self._means.stopping.sleep(self._pause)
-                self._pause = min(self._pause * _NEXT_LOOK, _SLOWEST_LOOK)
-            case Finding.STOPPED if self._is_too_old:
-                await self._cancel(job)  # if nothing was printed, it expires in `_begin`
+                self._troubles = self._fruitless
+                await self._until_next_look()
             case Finding.STOPPED:
                 await self._wait(await self._printer.why_stopped())
             case Finding.WITHOUT_DOCUMENT:
                 await self._cancel(job)
-                await self._means.stopping.sleep(_FIRST_LOOK)
+                await self._until_next_look()
             case Finding.NOTHING_PRINTED:
-                await self._save(taken_from_printer())
+                await self._begin_anew()
             case Finding.PRINTED:
                 await self._report(PrintStatus.PRINTED)
                 metrics.SHEETS.inc(self.order.document.pages)
@@ -197,6 +208,30 @@ class PrintRun:
                 await self._report(PrintStatus.NEEDS_CONFIRMATION, reason)
             case Finding.UNKNOWN:
                 await self._report(PrintStatus.NEEDS_CONFIRMATION, _LOST)
+
+    async def _begin_anew(self) -> None:
+        """Not a sheet of its job is or will be out, so it may have another: at once, as long as
+        that does not happen again and again."""
+        self._fruitless += 1
+        if self._fruitless >= _JOBS_AT_MOST:
+            await self._report(PrintStatus.CANCELLED, _UNPRINTABLE)
+            return
+        await self._save(taken_from_printer())
+        if self._fruitless > 1:
+            await self._wait(REFUSES)
+
+    async def _give_up(self, job: PrinterJob) -> None:
+        """Nobody waits for the sheet any more. If nothing was printed, it expires in `_begin`."""
+        if self._cancelled >= _CANCELLED_AT_MOST:
+            await self._report(PrintStatus.NEEDS_CONFIRMATION, _ENDLESS)
+            return
+        self._cancelled += 1
+        await self._cancel(job)
+        await self._until_next_look()
+
+    async def _until_next_look(self) -> None:
+        await self._means.stopping.sleep(self._pause)
+        self._pause = min(self._pause * _NEXT_LOOK, _SLOWEST_LOOK)
 
     async def _cancel(self, job: PrinterJob) -> None:
         faultpoints.reached("printing.before_cancel_job")

@@ -18,6 +18,7 @@ from tongban_common.catalogue.loader import find_directory, load_items
 from tongban_common.catalogue.models import Zone
 from tongban_common.catalogue.publish import Changes, publish_changes
 from tongban_common.catalogue.yamlfile import CatalogueError
+from tongban_common.cli.console import reaching
 from tongban_common.cli.group import Commands
 from tongban_common.kafka import KafkaUnavailable
 from tongban_common.settings import CommonSettings, load
@@ -85,7 +86,9 @@ def publish_(
     try:
         items = load_items(directory, file)
         with _status(f"publishing at {settings.kafka}"):
-            changes = asyncio.run(publish_changes(settings.kafka, items, withdraw=withdraw))
+            changes = asyncio.run(
+                reaching(publish_changes(settings.kafka, items, withdraw=withdraw))
+            )
     except CatalogueError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error

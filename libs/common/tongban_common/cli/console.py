@@ -16,9 +16,10 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tongban_common.cli.exit_codes import EX_UNAVAILABLE
 from tongban_common.clock import CHINA
+from tongban_common.exit_codes import EX_UNAVAILABLE
 from tongban_common.kafka import KafkaUnavailable
+from tongban_common.kafka.reach import reach
 from tongban_common.settings import CommonSettings, load
 
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
@@ -34,11 +35,25 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def run(work: Coroutine[Any, Any, Result]) -> Result:
     """Await it; a broker that is away ends the command with 69 and one line."""
     try:
-        return asyncio.run(work)
+        return asyncio.run(reaching(work))
     except (KafkaUnavailable, KafkaError) as error:
         kafka = load(CommonSettings).kafka
         told = str(error)
         raise stop(told if kafka in told else f"{kafka}: {told}", EX_UNAVAILABLE) from error
+
+
+async def reaching(work: Coroutine[Any, Any, Result]) -> Result:
+    """Await it if the broker that TONGBAN_KAFKA names answers.
+
+    Raises:
+        KafkaUnavailable: it does not; told after `PATIENCE_S` at the latest.
+    """
+    try:
+        await reach(load(CommonSettings).kafka)
+    except BaseException:
+        work.close()
+        raise
+    return await work
 
 
 def tables() -> Console:

@@ -13,10 +13,10 @@ from rich.table import Column, Table
 
 from tongban_common.cli.choosing import choosing, described, selected
 from tongban_common.cli.console import By, Json, login_name, progress, run, stop, tables
-from tongban_common.cli.exit_codes import EX_NOINPUT
 from tongban_common.cli.group import Commands
 from tongban_common.clock import CHINA
 from tongban_common.control.dead_letters import Settlement
+from tongban_common.exit_codes import EX_NOINPUT
 from tongban_common.kafka import EventProducer
 from tongban_common.kafka.snapshot import Snapshot
 from tongban_common.operators.dead_letters import (

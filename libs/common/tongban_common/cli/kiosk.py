@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from rich.console import Console
 from rich.table import Table
 
-from tongban_common.cli.exit_codes import EX_UNAVAILABLE
 from tongban_common.cli.group import Commands
 from tongban_common.cli.registers import Json, carry_out, now
 from tongban_common.enrolment import kiosk_register
@@ -28,6 +27,7 @@ from tongban_common.enrolment.keyfiles import (
 )
 from tongban_common.enrolment.kiosks import KioskKey, KioskRecord, enrolled, revoked
 from tongban_common.enrolment.trading import Grant, TokenRefused, trade
+from tongban_common.exit_codes import EX_UNAVAILABLE
 from tongban_common.settings import CommonSettings, load
 
 kiosk = typer.Typer(cls=Commands, no_args_is_help=True)

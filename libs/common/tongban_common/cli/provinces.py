@@ -23,9 +23,9 @@ from tongban_common.cli.console import (
     stop,
     tables,
 )
-from tongban_common.cli.exit_codes import EX_CONFIG
 from tongban_common.cli.group import Commands
 from tongban_common.control.provinces import ProvinceControl
+from tongban_common.exit_codes import EX_CONFIG
 from tongban_common.kafka.snapshot import Snapshot
 from tongban_common.operators.provinces import ProvinceStanding, read_controls, say, standings
 from tongban_common.settings import CommonSettings, load

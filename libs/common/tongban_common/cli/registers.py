@@ -11,9 +11,10 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from tongban_common.cli.exit_codes import EX_UNAVAILABLE
+from tongban_common.cli.console import reaching
 from tongban_common.enrolment import EnrolmentError
 from tongban_common.enrolment.keyfiles import BadKey
+from tongban_common.exit_codes import EX_UNAVAILABLE
 from tongban_common.kafka import KafkaUnavailable
 
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
@@ -32,7 +33,7 @@ def carry_out(work: Coroutine[Any, Any, Done], doing: str) -> Done:
     """
     try:
         with Console(stderr=True).status(f"{doing} ..."):
-            return asyncio.run(work)
+            return asyncio.run(reaching(work))
     except KafkaUnavailable as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(EX_UNAVAILABLE) from error

@@ -12,12 +12,12 @@ import typer
 from rich.table import Column, Table
 
 from tongban_common.cli.console import By, Json, login_name, progress, run, stop, tables
-from tongban_common.cli.exit_codes import EX_NOINPUT
 from tongban_common.cli.group import Commands
 from tongban_common.clock import CHINA
 from tongban_common.control.dead_letters import Settlement
 from tongban_common.domain.ids import REQUEST_ID
 from tongban_common.domain.status import Status
+from tongban_common.exit_codes import EX_NOINPUT
 from tongban_common.kafka import EventProducer
 from tongban_common.kafka.snapshot import Snapshot
 from tongban_common.operators.dead_letters import Selection, known_groups, read_dead_letters

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
-from tongban_common.cli.exit_codes import EX_UNAVAILABLE
+from tongban_common.cli.console import run
 from tongban_common.cli.group import Commands
 from tongban_common.kafka import PartitionMismatch, apply_topics
 from tongban_common.settings import CommonSettings, load
@@ -47,13 +45,10 @@ def apply(as_json: Json = False) -> None:
     settings = load(CommonSettings)
     try:
         with Console(stderr=True).status(f"applying {len(TOPICS)} topics to {settings.kafka}"):
-            applied = asyncio.run(apply_topics(settings.kafka, TOPICS.values()))
+            applied = run(apply_topics(settings.kafka, TOPICS.values()))
     except PartitionMismatch as mismatch:
         typer.echo(str(mismatch), err=True)
         raise typer.Exit(1) from mismatch
-    except KafkaError as error:
-        typer.echo(f"{settings.kafka}: {error}", err=True)
-        raise typer.Exit(EX_UNAVAILABLE) from error
     if as_json:
         print(json.dumps(asdict(applied)))
         return

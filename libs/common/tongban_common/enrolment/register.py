@@ -30,19 +30,19 @@ READ_COMMITTED: Mapping[str, Any] = {"isolation_level": "read_committed"}
 _HEADERS = [("content-type", b"application/json")]
 _TRANSACTION_MS = 15_000
 _ATTEMPTS = 8
+_CHANGE_S = 60.0
+"""For one change with all its attempts: a transaction that died open holds readers up for as long
+as it may last."""
 
 
 class Register(Generic[RecordT]):
     """One topic of records by id, for operators' commands. Each call opens and closes its own
     connections."""
 
-    def __init__(
-        self, bootstrap: str, topic: str, model: type[RecordT], *, timeout_s: float = 30.0
-    ) -> None:
+    def __init__(self, bootstrap: str, topic: str, model: type[RecordT]) -> None:
         self._bootstrap = bootstrap
         self._topic = topic
         self._model = model
-        self._timeout_s = timeout_s
 
     async def all(self) -> dict[str, RecordT]:
         """Every record, by id.
@@ -65,7 +65,7 @@ class Register(Generic[RecordT]):
             KafkaUnavailable: not written in time, or not known to be; the change may be repeated.
         """
         try:
-            async with asyncio.timeout(self._timeout_s * 2):
+            async with asyncio.timeout(_CHANGE_S):
                 for _ in range(_ATTEMPTS):
                     try:
                         return await self._change(changes)

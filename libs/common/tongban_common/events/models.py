@@ -252,6 +252,7 @@ class PrintOrdered(Body):
     order_id: str
     document_id: str | None = Field(None, description="None: the request's only document")
     kiosk_id: str
+    branch_id: str | None = Field(None, description="where the kiosk stands")
     copy_number: int = Field(description="the first print is 1, so a reprint starts at 2")
     at: AwareDatetime
     by: str

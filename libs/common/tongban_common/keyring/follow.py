@@ -12,9 +12,10 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from tongban_common.envelope import KeyRing
+from tongban_common.exit_codes import EX_CONFIG
 from tongban_common.keyring.file import Mark, mark_of
 from tongban_common.keyring.ring import Ring, RingError
-from tongban_common.settings import EX_CONFIG, CommonSettings
+from tongban_common.settings import CommonSettings
 
 log = structlog.get_logger(__name__)
 

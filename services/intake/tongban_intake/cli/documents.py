@@ -13,8 +13,8 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from tongban_common.cli.exit_codes import EX_NOINPUT, EX_UNAVAILABLE
 from tongban_common.cli.group import Commands
+from tongban_common.exit_codes import EX_NOINPUT, EX_UNAVAILABLE
 from tongban_intake.api.schemas import Verified
 from tongban_intake.verification import file_code
 

@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tongban_common.cli.exit_codes import EX_UNAVAILABLE
 from tongban_common.cli.group import Commands
+from tongban_common.exit_codes import EX_UNAVAILABLE
 from tongban_common.keyring import Ring, RingError
 from tongban_common.keyring.file import change
 from tongban_common.settings import CommonSettings, load

@@ -159,6 +159,7 @@ class Followups:
             order_id=asked.command_id,
             document_id=document_id,
             kiosk_id=asked.kiosk.kiosk_id,
+            branch_id=asked.kiosk.branch_id,
             copy_number=number,
             at=now,
             by=asked.kiosk.kiosk_id,

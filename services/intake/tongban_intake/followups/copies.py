@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from tongban_common.store import DuplicateKey, Store, store_errors
 
 _COLLECTION = "print_copies"
+KEPT_SECONDS = 90 * 24 * 3600
+"""Of a reservation: three times as long as its order's reports stand on a topic from which a read
+model without it could be made anew, and longer than an order is repeated. Later the read model
+alone knows the order and its number."""
 
 
 class CopyNumbers:
@@ -27,6 +33,9 @@ class CopyNumbers:
         with store_errors():
             if not self._prepared:
                 await self._copies.create_index("order_id", unique=True, name="order")
+                await self._copies.create_index(
+                    "kept_at", name="kept", expireAfterSeconds=KEPT_SECONDS
+                )
                 self._prepared = True
             while True:
                 kept = await self._copies.find_one({"order_id": order_id})
@@ -39,6 +48,7 @@ class CopyNumbers:
                             "_id": f"{request_id}/{document_id}/{above}",
                             "order_id": order_id,
                             "copy": above,
+                            "kept_at": datetime.now(UTC),
                         }
                     )
                 except DuplicateKey:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from tongban_common.catalogue.catalogue import Catalogue
 from tongban_common.catalogue.loader import load as load_catalogue
 from tongban_common.catalogue.yamlfile import CatalogueError
-from tongban_common.cli.exit_codes import EX_CONFIG, EX_UNAVAILABLE
+from tongban_common.exit_codes import EX_CONFIG, EX_UNAVAILABLE
 from tongban_router.conformance.checks import Check, selected
 from tongban_router.conformance.listener import PortTaken
 from tongban_router.conformance.options import Options, examples

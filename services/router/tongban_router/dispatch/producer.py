@@ -24,13 +24,14 @@ import structlog
 from faust.transport.drivers.aiokafka import Producer as AiokafkaProducer
 from faust.transport.producer import ProducerBuffer
 
+from tongban_common.exit_codes import EX_TEMPFAIL
+
 log = structlog.get_logger()
-EX_TEMPFAIL = 75
-"""Exit code "try again" (sysexits.h): the supervisor restarts the process."""
 
 
 def die(event: str, error: BaseException, topic: str) -> NoReturn:
-    """End the process now, before an offset is committed past what could not be done."""
+    """End the process now, before an offset is committed past what could not be done. Its
+    supervisor starts it again."""
     log.critical(event, topic=topic, error=repr(error))
     os._exit(EX_TEMPFAIL)
 

@@ -1,6 +1,8 @@
-"""Exit codes of the command line (sysexits.h), for scripts that tell one failure from another.
+"""Exit codes of processes and commands (sysexits.h), for supervisors and for scripts that tell one
+failure from another.
 
-0 is done, 1 is a "no" that was asked for (a check that failed), 2 is a wrong command or option.
+Of a command: 0 is done, 1 is a "no" that was asked for (a check that failed), 2 is a wrong command
+or option.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ EX_UNAVAILABLE = 69
 EX_SOFTWARE = 70
 """A process that should run does not."""
 EX_TEMPFAIL = 75
-"""Not now: another has what is wanted."""
+"""Not now, but later or started afresh: another has what is wanted, or what a process holds can no
+longer be trusted."""
 EX_CONFIG = 78
 """A `TONGBAN_*` variable is wrong; see `tongban_common.settings`."""

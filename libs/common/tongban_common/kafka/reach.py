@@ -1,0 +1,48 @@
+"""Whether a broker answers at all, told soon: for commands, whose caller waits."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from tongban_common.kafka.errors import KafkaUnavailable
+
+PATIENCE_S = 3.0
+
+
+async def reach(bootstrap: str, *, within: float = PATIENCE_S) -> None:
+    """Return once one of the brokers that `bootstrap` names answers.
+
+    Clients try them one after the other, and are as patient with each as a busy one needs; here
+    all are asked at once.
+
+    Raises:
+        KafkaUnavailable: none did within so many seconds, or all refused.
+    """
+    asking = [asyncio.create_task(_answers(host)) for host in bootstrap.split(",")]
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                for answered in asyncio.as_completed(asking):
+                    if await answered:
+                        return
+    finally:
+        for task in asking:
+            task.cancel()
+        await asyncio.wait(asking)
+    raise KafkaUnavailable(f"{bootstrap}: no broker answers")
+
+
+async def _answers(host: str) -> bool:
+    client = AIOKafkaClient(bootstrap_servers=host, client_id="tongban-operator")
+    try:
+        await client.bootstrap()
+    except (KafkaError, OSError):
+        return False
+    else:
+        return True
+    finally:
+        await client.close()

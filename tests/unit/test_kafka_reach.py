@@ -1,0 +1,44 @@
+"""Whoever runs a command is told soon that no broker answers, also by one that is silent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tongban_common.kafka import KafkaUnavailable
+from tongban_common.kafka.reach import reach
+
+REFUSING = "127.0.0.1:1"
+
+
+@pytest.fixture
+async def silent() -> AsyncIterator[str]:
+    """Where connections are taken and nothing is ever said."""
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    yield f"{host}:{port}"
+    server.close()
+
+
+async def test_a_broker_that_is_silent_does_not_answer(silent: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(KafkaUnavailable, match=f"{silent}.*: no broker answers"):
+        await reach(f"{silent},{REFUSING}", within=0.2)
+    assert time.monotonic() - began < 5  # a client's own patience is 40 s
+
+
+async def test_those_who_refuse_are_not_waited_for() -> None:
+    with pytest.raises(KafkaUnavailable):
+        await reach(REFUSING, within=600)
+
+
+async def test_one_of_several_is_enough(kafka: str, silent: str) -> None:
+    await reach(f"{silent},{REFUSING},{kafka}", within=60)
