@@ -40,7 +40,11 @@
     if (newest() < wanted) refresh(120, 25);
   });
   for (const kind of ["print", "message"]) {
-    source.addEventListener(kind, () => { refresh(350, 3); setTimeout(() => refresh(0, 3), 1500); });
+    // These have no number to wait for; a busy read model may take some seconds.
+    source.addEventListener(kind, () => {
+      refresh(350, 3);
+      for (const later of [1500, 4000, 10000]) setTimeout(() => refresh(0, 3), later);
+    });
   }
   source.addEventListener("end", () => { source.close(); refresh(300, 3); });
 })();
