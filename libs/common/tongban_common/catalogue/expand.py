@@ -191,6 +191,12 @@ def _property(use: FieldUse, index: int, province: Province, shared: Shared) -> 
     schema = {**shared.fields[use.field], **use.changes}
     if "x-values" in schema:
         values = _VALUES[schema.pop("x-values")](province, shared)
+        if chosen := schema.get("enum"):
+            values = [value for value in values if value in chosen]
+        if not values:
+            raise ReferenceProblem(
+                f"{use.field!r}: nothing to choose from in {province.short}", "fields", index
+            )
         preferred = [example for example in schema.get("examples", ()) if example in values]
         schema.update(enum=values, examples=preferred or values[:1])
     if not schema.get("examples"):
