@@ -339,6 +339,22 @@ def test_publish_refuses_what_check_refuses(app: typer.Typer, copy: Path) -> Non
         assert "insured_town" in done.stdout
 
 
+def test_publish_tells_programs_what_is_wrong(app: typer.Typer, copy: Path) -> None:
+    line = change(copy, SOCIAL, "fields: [insured_city", "fields: [insured_town")
+    done = CliRunner().invoke(app, ["catalogue", "publish", str(copy), "--json"])
+    assert done.exit_code == 1
+    assert [problem["line"] for problem in json.loads(done.stdout)["problems"]] == [line]
+
+
+def test_publish_without_a_broker_ends_as_other_commands_do(app: typer.Typer) -> None:
+    done = CliRunner().invoke(
+        app, ["catalogue", "publish", str(ORIGINAL)], env={"TONGBAN_KAFKA": "127.0.0.1:1"}
+    )
+    assert done.exit_code == 69
+    assert done.stderr.count("\n") == 1
+    assert "127.0.0.1:1" in done.stderr
+
+
 def test_publish_of_a_file_that_holds_no_items(app: typer.Typer, tmp_path: Path) -> None:
     stray = tmp_path / "stray.yaml"
     stray.write_text("a: 1\n", encoding="utf-8")

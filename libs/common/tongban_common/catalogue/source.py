@@ -129,7 +129,7 @@ class TermsFile(CatalogueModel):
     departments: dict[Slug, Department]
     materials: dict[Slug, Material]
     hours: dict[Slug, ServiceHours]
-    templates: tuple[Slug, ...]
+    templates: tuple[Slug, ...] = ()
     """What the printing service can draw a document from."""
 
 
