@@ -73,6 +73,8 @@ def test_a_province_in_the_query_narrows_it() -> None:
         assert {(item.province, item.name) for item in found} == {("340000", "社保缴费证明")}, query
     for query in ("内蒙古", "内蒙"):
         assert {item.province for item in CATALOGUE.search(query)} == {"150000"}
+    for query in ("shanxi", "shanxi社保"):  # two provinces are read alike
+        assert {item.province for item in CATALOGUE.search(query)} == {"140000", "610000"}
     assert "610000" in {item.province for item in CATALOGUE.search("Shaanxi 社保")}
     assert {item.province for item in CATALOGUE.search("社保安徽缴费")} == {"340000"}
 

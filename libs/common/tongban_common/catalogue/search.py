@@ -110,7 +110,8 @@ class SearchIndex:
 
     def __init__(self) -> None:
         self._named: dict[tuple[str, ...], _Named] = {}
-        self._provinces: dict[str, str] = {}
+        self._provinces: dict[str, set[str]] = {}
+        """Codes by each way of writing a name; `shanxi` is 山西 and 陕西."""
 
     def add(self, item: Item) -> None:
         """Make an item findable. One with the same code must have been discarded before."""
@@ -124,7 +125,7 @@ class SearchIndex:
             )
         named.items[item.code] = item
         for alias in _aliases(item):
-            self._provinces[alias] = item.province
+            self._provinces.setdefault(alias, set()).add(item.province)
 
     def discard(self, item: Item) -> None:
         """Forget an item that was added."""
@@ -176,11 +177,15 @@ class SearchIndex:
 
     def _readings(self, word: str) -> Iterator[_Reading]:
         yield _Reading(word)
-        for alias, province in self._provinces.items():
+        for alias, provinces in self._provinces.items():
             if word.startswith(alias):
-                yield _Reading(word[len(alias) :], province)
+                rest = word[len(alias) :]
             elif word.endswith(alias):
-                yield _Reading(word[: -len(alias)], province)
+                rest = word[: -len(alias)]
+            else:
+                continue
+            for province in provinces:
+                yield _Reading(rest, province)
 
     def _by_code(self, words: list[str]) -> Iterator[tuple[int, Item]]:
         if len(words) == 1 and words[0].isdigit() and len(words[0]) >= _SHORTEST_CODE:
