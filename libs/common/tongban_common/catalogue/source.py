@@ -36,8 +36,9 @@ def _can_be_used(schema: dict[str, Any]) -> dict[str, Any]:
     for key in ("title", "description", "x-title-en"):
         if not isinstance(schema.get(key, ""), str):
             raise ValueError(f"{key} must be text, in quotes where it looks like something else")
-    if not isinstance(schema.get("examples", []), list):
-        raise ValueError("examples is no list: [...]")
+    for key in ("examples", "enum"):
+        if not isinstance(schema.get(key, []), list):
+            raise ValueError(f"{key} is no list: [...]")
     if schema.get("x-values", X_VALUES[0]) not in X_VALUES:
         raise ValueError(f"x-values is one of {', '.join(X_VALUES)}, not {schema['x-values']!r}")
     for key, value in _keywords(schema):
