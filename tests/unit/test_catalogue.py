@@ -97,6 +97,55 @@ def test_hebei_leads_the_transfer_to_shanghai(catalogue: Catalogue) -> None:
     assert item.example_form["to_province"] == "上海市"
 
 
+def test_a_transfer_goes_where_the_partner_is(catalogue: Catalogue) -> None:
+    for item in catalogue:
+        target = item.form["properties"].get("to_province")
+        if item.partner and target:
+            assert target["enum"] == [catalogue.provinces[item.partner].name], item.title
+
+
+def test_in_the_delta_treatment_is_in_the_delta(catalogue: Catalogue) -> None:
+    delta = {catalogue.provinces[code].name for code in ("310000", "320000", "330000", "340000")}
+    for item in catalogue.filter(zone="yangtze_delta"):
+        treated = item.form["properties"].get("treatment_province")
+        if treated:
+            assert set(treated["enum"]) == delta - {item.province_name}
+
+
+def test_whoever_comes_for_a_company_is_told_what_to_bring(catalogue: Catalogue) -> None:
+    for item in catalogue:
+        if item.audience is not Audience.PERSON:
+            assert any("营业执照" in each.name for each in item.materials), item.title
+
+
+def test_a_company_is_not_founded_by_a_company(catalogue: Catalogue) -> None:
+    founding = [item for item in catalogue if "company_name" in item.form["properties"]]
+    assert founding
+    for item in founding:
+        assert item.audience is Audience.PERSON
+        assert not any("营业执照" in each.name for each in item.materials), item.title
+
+
+@pytest.mark.parametrize(
+    ("category", "field", "value"),
+    [
+        ("newborn_registration", "relationship", "子女"),  # no spouse
+        ("orphan_aid_application", "relationship", "孙子女"),
+        ("disability_allowance_application", "allowance_kind", "困难残疾人生活补贴"),
+        ("notary_application", "notary_kind", "学历公证"),
+        ("sh_bike_registration", "plate_kind", "电动自行车"),
+        ("sh_green_plate", "plate_kind", "小型新能源汽车"),
+        ("invoice_issue", "taxpayer_kind", "自然人"),  # who may have no invoices of their own
+    ],
+)
+def test_an_example_is_one_of_its_own_matter(
+    catalogue: Catalogue, category: str, field: str, value: str
+) -> None:
+    found = [item for item in catalogue if item.category == category]
+    assert found
+    assert {item.example_form[field] for item in found} == {value}
+
+
 def test_every_province_offers_something_and_has_a_gateway(catalogue: Catalogue) -> None:
     offered = Counter(item.province for item in catalogue.filter(zone="cross_province"))
     assert set(offered) == set(PROVINCES) == set(catalogue.provinces)

@@ -13,14 +13,16 @@ from typer.testing import CliRunner
 
 from tongban_common.catalogue import CatalogueError, find_directory, load
 from tongban_common.catalogue.checks import check
-from tongban_common.catalogue.loader import VARIABLE, load_items
+from tongban_common.catalogue.loader import VARIABLE, Sources, load_items
 from tongban_common.catalogue.publish import compare
 from tongban_common.catalogue.yamlfile import line_of, read
 from tongban_common.cli.main import application
+from tongban_printing.contents import TEMPLATES
 
 ORIGINAL = Path(__file__).parents[2] / "catalogue"
 SOCIAL = "zones/cross_province/social_security.yaml"
 LOCAL_TAX = "zones/local/tax.yaml"
+OVERRIDE = "overrides: {北京: {"
 CERTIFICATES = "zones/cross_province/certificates.yaml"
 
 
@@ -103,12 +105,61 @@ def test_what_is_committed_holds() -> None:
         # what is published
         ("published.yaml", "items: 1346", "items: 1347", "1347 items are published"),
         ("published.yaml", "province: 海南", "province: 西藏", "西藏 does not offer"),
+        ("published.yaml", "  cross_province:", "  local:", "no totals of cross_province"),
         (
             LOCAL_TAX,
             "    provinces: [上海]",
             "    provinces: [江苏]",
             "zone local has not all of these",
         ),
+        # what the shape allows and nothing could work with
+        (SOCIAL, "usage: 900", 'usage: "900"', "usage: Input should be a valid integer"),
+        (SOCIAL, "usage: 900", "usage: true", "usage: Input should be a valid integer"),
+        ("fields.yaml", "title: 险种", "title: 5", "title must be text"),
+        ("fields.yaml", 'examples: ["A12345678"]', "examples: A12345678", "examples is no list"),
+        ("fields.yaml", 'examples: ["A12345678"]', "examples: 5", "examples is no list"),
+        (SOCIAL, "enum: [上海市]", "enum: 上海市", "enum is no list"),
+        (SOCIAL, "enum: [上海市]", "enum: 5", "enum is no list"),
+        (SOCIAL, "enum: [上海市]", "enum: [河内市]", "nothing to choose from"),
+        ("fields.yaml", "    format: mobile", "    format: mobil", "format is one of"),
+        ("fields.yaml", "    x-values: cities", "    x-values: towns", "x-values is one of"),
+        ("fields.yaml", "    x-values: cities", "    x-values: [cities]", "x-values is one of"),
+        ("fields.yaml", "    enum: [遗失", '    $ref: "#/gone"\n    enum: [遗失', "leads nowhere"),
+        ("terms.yaml", 'closes: "17:00"', "closes: 17:00", "with quotes"),
+        ("terms.yaml", 'opens: "09:00"', 'opens: "09:00+08:00"', "without an offset"),
+        ("terms.yaml", "days: [1, 2, 3, 4, 5]", "days: []", "closes before it opens"),
+        ("domains.yaml", "domains:", "? [a, b]\n: 1\ndomains:", "a key must be a word"),
+        ("holidays.yaml", "to: 2026-10-07", "to: 2026-13-07", "month must be in 1..12"),
+        # what nobody could have meant
+        (SOCIAL, "usage: 900", "usage: 900\n    fee: {amount_fen: 1000}", "1000 fen are no fee"),
+        (SOCIAL, "name: 社保参保信息查询", 'name: ""', "a name is Chinese"),
+        (SOCIAL, "name: 社保参保信息查询", 'name: "社保 参保"', "a name is Chinese"),
+        (SOCIAL, "name_en: Social insurance enrolment", 'name_en: " "', "English name is empty"),
+        (SOCIAL, "provinces: [山东, 四川]", "provinces: []", "no province offers it"),
+        (SOCIAL, "template: certificate", "template: diploma", "nothing is printed from 'diploma'"),
+        (
+            SOCIAL,
+            "provinces: all",
+            f"{OVERRIDE}mode: 多地联办}}}}\n    provinces: all",
+            "go together",
+        ),
+        (
+            SOCIAL,
+            "provinces: all",
+            f"{OVERRIDE}limits: {{legal_working_days: 1, promised_working_days: 9}}}}}}\n"
+            "    provinces: all",
+            "more days are promised",
+        ),
+        (SOCIAL, "provinces: all", f"{OVERRIDE}department: tax}}}}\n    provinces: all", "than 30"),
+        (
+            SOCIAL,
+            "provinces: all",
+            f"{OVERRIDE}fields: [city, city]}}}}\n    provinces: all",
+            "'city' stands twice",
+        ),
+        ("provinces.yaml", "东城区, 西城区", "东城区, 东城区", "'东城区' stands twice"),
+        ("synonyms.yaml", "五险: [社保, 参保]", "五险: []", "stands for nothing"),
+        ("synonyms.yaml", "长三角: chang san jiao", "长三角: chang san", "for each character"),
     ],
 )  # fmt: skip
 def test_each_mistake_is_told_with_its_line(
@@ -121,6 +172,40 @@ def test_each_mistake_is_told_with_its_line(
     lines = {problem.line for problem in found if problem.file.endswith(name)}
     # A line of the change, or the category or field that it belongs to.
     assert any(line - 14 <= at <= line + 2 for at in lines), (line, lines)
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "utf-16-le"])
+def test_what_is_not_utf8_is_told_with_its_line(small: Path, encoding: str) -> None:
+    file = small / "domains.yaml"
+    before = b"# one line\n# another\n"
+    file.write_bytes(before + file.read_text(encoding="utf-8").encode(encoding))
+    (problem,) = check(small).problems
+    assert problem.line >= 3
+    assert "\n" not in problem.message
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_are_no_matter(copy: Path) -> None:
+    for name in ("provinces.yaml", "fields.yaml", SOCIAL):
+        file = copy / name
+        text = file.read_text(encoding="utf-8").replace("\n", "\r\n")
+        file.write_bytes(text.encode("utf-8-sig"))
+    assert check(copy).ok
+
+
+def test_a_file_that_would_be_passed_over_is_told(small: Path) -> None:
+    (small / SOCIAL).rename(small / "zones/cross_province/social_security.yml")
+    told = [str(problem) for problem in check(small).problems]
+    assert [line for line in told if "social_security.yml:1: is not read" in line]
+
+
+def test_holidays_are_told_where_they_are(small: Path) -> None:
+    change(small, "holidays.yaml", "2026-01-04", "2026-01-05")
+    (problem,) = [each for each in check(small).problems if "no weekend day" in each.message]
+    assert problem.file == str(small / "holidays.yaml")
+
+
+def test_what_items_are_printed_from_is_what_printing_has() -> None:
+    assert set(Sources(ORIGINAL).shared.terms.templates) == set(TEMPLATES)
 
 
 def test_a_missing_offer_is_noticed_everywhere_it_counts(copy: Path) -> None:
@@ -255,6 +340,22 @@ def test_publish_refuses_what_check_refuses(app: typer.Typer, copy: Path) -> Non
         done = CliRunner().invoke(app, ["catalogue", "publish", str(path)])
         assert done.exit_code == 1
         assert "insured_town" in done.stdout
+
+
+def test_publish_tells_programs_what_is_wrong(app: typer.Typer, copy: Path) -> None:
+    line = change(copy, SOCIAL, "fields: [insured_city", "fields: [insured_town")
+    done = CliRunner().invoke(app, ["catalogue", "publish", str(copy), "--json"])
+    assert done.exit_code == 1
+    assert [problem["line"] for problem in json.loads(done.stdout)["problems"]] == [line]
+
+
+def test_publish_without_a_broker_ends_as_other_commands_do(app: typer.Typer) -> None:
+    done = CliRunner().invoke(
+        app, ["catalogue", "publish", str(ORIGINAL)], env={"TONGBAN_KAFKA": "127.0.0.1:1"}
+    )
+    assert done.exit_code == 69
+    assert done.stderr.count("\n") == 1
+    assert "127.0.0.1:1" in done.stderr
 
 
 def test_publish_of_a_file_that_holds_no_items(app: typer.Typer, tmp_path: Path) -> None:

@@ -115,3 +115,13 @@ def test_lists_to_choose_from_have_no_hint_on_how_to_type(item: Item) -> None:
         changed = item.model_copy(update={"form": {"properties": {"day": schema}}})
         (field,) = fields.form_fields(changed, {}, {})
         assert field.hint == shown
+
+
+def test_what_leaves_no_choice_is_chosen() -> None:
+    item = next(item for item in CATALOGUE if item.category == "social_insurance_transfer")
+    shown = {field.name: field.value for field in fields.form_fields(item, {}, {})}
+    assert shown["form.from_province"] == item.province_name
+    assert shown["form.to_province"] == "上海市"
+    assert shown["form.insurance_kind"] == ""
+    asked_again = fields.form_fields(item, {}, {}, all_optional=True)
+    assert not any(field.value for field in asked_again)

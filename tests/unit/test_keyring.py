@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import stat
 import threading
 import time
@@ -33,6 +35,36 @@ def test_a_new_key_is_there_before_it_seals() -> None:
     assert ring.retired_at("a", NOW) is None
     assert ring.retired_at("a", NOW + MINUTE) == NOW + MINUTE
     assert ring.retired_at(fresh, NOW + MINUTE) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_stays_whose_it_was_when_root_changes_it(tmp_path: Path) -> None:
+    """Rotated by `sudo`, services would find a key ring that they may not read: at their next
+    start, when nobody thinks of it any more."""
+    path = tmp_path / "ring.json"
+    write(path, OLD)
+    os.chown(path, 4711, 4712)
+    change(path, lambda ring: ring.rotated(now=NOW, after=MINUTE))
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (4711, 4712, 0o600)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_another_users_file_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "ring.json"
+    write(path, OLD)
+    os.chown(path, 4711, 4712)
+    before = path.read_bytes()
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    with pytest.raises(PermissionError, match="belongs to another user") as refused:
+        change(path, lambda ring: ring.rotated(now=NOW, after=MINUTE))
+    assert refused.value.filename == str(path)
+    assert path.read_bytes() == before
+    assert {each.name for each in tmp_path.iterdir()} == {"ring.json", ".ring.json.lock"}
 
 
 def test_a_ring_comes_back_from_its_text() -> None:

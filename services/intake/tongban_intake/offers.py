@@ -83,7 +83,7 @@ class Offers:
     def view(self, bootstrap: str) -> CompactedView[Item]:
         """A reader of the topic that keeps this up to date; to be run by the caller."""
         self._view = CompactedView(
-            bootstrap, CATALOGUE_ITEMS, Item.model_validate_json, on_change=self.change
+            bootstrap, CATALOGUE_ITEMS, Item.from_record, on_change=self.change
         )
         return self._view
 

@@ -178,6 +178,19 @@ async def test_from_the_form_to_kafka_once(browser: Browser, intake: Replica, st
     assert intake.process.returncode is None
 
 
+async def test_what_was_read_over_is_what_is_submitted(browser: Browser, stack: Stack) -> None:
+    """An item can change (its fee, say) between the page that asks to confirm and the answer."""
+    path, confirmed = await fill_in(browser, stack)
+    old = [(name, "999" if name == "version" else value) for name, value in confirmed]
+    assert old != confirmed
+    asked = await browser.post(path, old)
+    page = await asked.text()
+    assert asked.status == 200
+    assert "刚有更新" in page
+    accepted = await browser.post(path, [*Form(page).fields, ("step", "submit")])
+    assert accepted.status == 303
+
+
 async def test_errors_stand_at_their_fields(browser: Browser, stack: Stack) -> None:
     path = f"/kiosk/items/{stack.printable.code}"
     form = Form(await browser.get(path))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
-from tongban_common.catalogue import code
+from tongban_common.catalogue import code, plausible
 from tongban_common.catalogue.catalogue import Catalogue, ZoneSummary
 from tongban_common.catalogue.forms import form_validator
 from tongban_common.catalogue.holidays import read_holidays
@@ -141,7 +141,7 @@ def _terms_fit(sources: Sources) -> Iterator[Problem]:
 def _hours_open(sources: Sources) -> Iterator[Problem]:
     for name, hours in sources.shared.terms.hours.items():
         for index, window in enumerate(hours.windows):
-            if window.opens >= window.closes:
+            if window.opens >= window.closes or not window.days:
                 place = ("hours", name, "windows", index)
                 yield sources.problem("terms.yaml", place, f"{name} closes before it opens")
 
@@ -159,7 +159,8 @@ def _holidays_hold(sources: Sources) -> Iterator[Problem]:
     try:
         read_holidays(sources.directory)
     except CatalogueError as error:
-        yield from error.problems
+        for problem in error.problems:
+            yield replace(problem, file=sources.shown(problem.file))
 
 
 def _fields_told(sources: Sources) -> Iterator[Problem]:
@@ -346,6 +347,7 @@ _SOURCE_RULES: tuple[Callable[[Sources], Iterator[Problem]], ...] = (
     _fields_told,
     _all_used,
     _synonyms_lead_somewhere,
+    *plausible.RULES,
 )
 _ITEM_RULES: tuple[Callable[[Sources, Catalogue], Iterator[Problem]], ...] = (
     _totals_hold,

@@ -190,11 +190,13 @@ def _property(use: FieldUse, index: int, province: Province, shared: Shared) -> 
         raise ReferenceProblem(f"{use.field!r} is not in fields.yaml", "fields", index)
     schema = {**shared.fields[use.field], **use.changes}
     if "x-values" in schema:
-        named = schema.pop("x-values")
-        if named not in _VALUES:
-            known = ", ".join(_VALUES)
-            raise ReferenceProblem(f"x-values is one of {known}, not {named!r}", "fields", index)
-        values = _VALUES[named](province, shared)
+        values = _VALUES[schema.pop("x-values")](province, shared)
+        if chosen := schema.get("enum"):
+            values = [value for value in values if value in chosen]
+        if not values:
+            raise ReferenceProblem(
+                f"{use.field!r}: nothing to choose from in {province.short}", "fields", index
+            )
         preferred = [example for example in schema.get("examples", ()) if example in values]
         schema.update(enum=values, examples=preferred or values[:1])
     if not schema.get("examples"):
@@ -211,4 +213,4 @@ _VALUES: dict[str, Callable[[Province, Shared], list[str]]] = {
     "own_province": lambda own, _: [own.name],
     "other_provinces": _other_provinces,
 }
-"""What `x-values` in `fields.yaml` fills an enumeration from."""
+"""What `x-values` in `fields.yaml` (`source.X_VALUES`) fills an enumeration from."""

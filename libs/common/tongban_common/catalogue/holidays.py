@@ -148,7 +148,7 @@ def read_holidays(directory: Path) -> HolidaysFile | None:
     except ValidationError as error:
         raise CatalogueError(
             [
-                Problem(FILE, line_of(content, each["loc"]), f"{_place(each['loc'])}{each['msg']}")
+                Problem(FILE, line_of(content, each["loc"]), _told(each["loc"], each["msg"]))
                 for each in error.errors()
             ]
         ) from error
@@ -164,5 +164,6 @@ def load_holidays(directory: Path | None = None) -> Holidays:
     return Holidays(read_holidays(find_directory(directory)))
 
 
-def _place(location: tuple[int | str, ...]) -> str:
-    return f"{'.'.join(map(str, location))}: " if location else ""
+def _told(location: tuple[int | str, ...], message: str) -> str:
+    place = f"{'.'.join(map(str, location))}: " if location else ""
+    return place + message.removeprefix("Value error, ")

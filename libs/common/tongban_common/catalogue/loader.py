@@ -111,7 +111,6 @@ class Sources:
     def __init__(self, directory: Path) -> None:
         """Raises CatalogueError when a file cannot be read or is not of its shape."""
         here = Path.cwd()
-        # As an editor that was started here opens it from the terminal.
         self._shown = directory.relative_to(here) if directory.is_relative_to(here) else directory
         self.directory = directory
         self.problems: list[Problem] = []
@@ -136,6 +135,7 @@ class Sources:
         self.provinces = provinces.with_hours()
         self.domains = domains.domains
         self.synonyms = synonyms.synonyms
+        self.readings = synonyms.readings
         self.published = published
         self.files: dict[str, CategoriesFile] = dict(files)
         self.shared = expand.Shared(
@@ -148,7 +148,7 @@ class Sources:
 
     def _typed(self, name: str, model: type[File]) -> File | None:
         """None when the file is wrong; why is in `problems` then."""
-        shown = str(self._shown / name)
+        shown = self.shown(name)
         try:
             content = self._contents[name] = read(self.directory / name, shown)
             return _typed(content, shown, model)
@@ -156,10 +156,14 @@ class Sources:
             self.problems.extend(error.problems)
         return None
 
+    def shown(self, name: str) -> str:
+        """How problems call file `name`: as an editor that was started here opens it."""
+        return str(self._shown / name)
+
     def problem(self, name: str, location: tuple[str | int, ...], message: str) -> Problem:
         """A problem at the place in file `name` to which `location` leads."""
         line = line_of(self._contents[name], location)
-        return Problem(str(self._shown / name), line, message)
+        return Problem(self.shown(name), line, message)
 
     def categories(self) -> Iterator[tuple[str, int, CategoriesFile, Category]]:
         """Every category with its file's name and its index there."""
@@ -227,4 +231,4 @@ class Sources:
 
 
 def _explain(location: tuple[str | int, ...], message: str) -> str:
-    return f"{'.'.join(map(str, location))}: {message}"
+    return f"{'.'.join(map(str, location))}: {message.removeprefix('Value error, ')}"

@@ -6,13 +6,29 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 ProvinceCode = Annotated[str, Field(pattern=r"^[1-6][0-9]0000$")]
 """GB/T 2260 code of a province, autonomous region or municipality: 310000 is Shanghai."""
 
 BasicCode = Annotated[str, Field(pattern=r"^[0-9]{10}$")]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,47}$")]
+
+
+def _written_as_text(value: Any) -> Any:
+    """YAML reads 17:00 without quotes as the number 1020, and a number counts as seconds."""
+    if isinstance(value, int | float):
+        raise ValueError('a time of day is written "09:00", with quotes')
+    return value
+
+
+def _without_offset(value: time) -> time:
+    if value.tzinfo is not None:
+        raise ValueError("a time of day is China's, without an offset")
+    return value
+
+
+TimeOfDay = Annotated[time, BeforeValidator(_written_as_text), AfterValidator(_without_offset)]
 
 
 class ItemKind(StrEnum):
@@ -74,8 +90,8 @@ class ServiceWindow(CatalogueModel):
 
     days: tuple[Annotated[int, Field(ge=1, le=7)], ...]
     """ISO week days, Monday is 1."""
-    opens: time
-    closes: time
+    opens: TimeOfDay
+    closes: TimeOfDay
     """Exclusive; 23:59:59.999999 stands for the end of the day."""
 
 
@@ -163,14 +179,14 @@ class Material(CatalogueModel):
 class Limits(CatalogueModel):
     """Time limits in working days; 0 is at once (即办)."""
 
-    legal_working_days: int = Field(ge=0)
-    promised_working_days: int = Field(ge=0)
+    legal_working_days: int = Field(ge=0, strict=True)
+    promised_working_days: int = Field(ge=0, strict=True)
 
 
 class Fee(CatalogueModel):
     """What the applicant pays, in hundredths of a yuan."""
 
-    amount_fen: int = Field(0, ge=0)
+    amount_fen: int = Field(0, ge=0, strict=True)
     text: str = "不收费"
     text_en: str = "Free of charge"
 

@@ -4,6 +4,10 @@ A query may be Chinese (社保卡), full pinyin (`shebaoka`), initials (`sbk`), 
 (`社保kgs`), an everyday word (`synonyms.yaml`), an English word or the beginning of a code; with
 the name of a province before it or after it, in Chinese or pinyin. Several words must all be found.
 
+What people and input methods put between the words (commas, brackets, signs) parts them as a space
+does. Where nothing has a phrase as it stands, what people say around a wish is left out; then its
+two halves are looked for in any order: people say 挂失社保卡, names say 社保卡挂失.
+
 Parts may be left out between words of a name: `sbkgs` finds 社保卡临时挂失. Without a dictionary of
 words, what counts is that on both sides of a gap at least two neighbouring characters are meant,
 since nearly all Chinese words have two.
@@ -22,6 +26,10 @@ from tongban_common.catalogue.models import Item
 
 LONGEST_QUERY = 40
 """Characters; what follows is not looked at."""
+_MOST_WORDS = 8
+"""Different words; those behind are not looked at."""
+_HALVED = 4, 10
+"""Characters of a phrase that is looked for in two halves; more would be a sentence."""
 _SHORTEST_ENGLISH = 3
 _SHORTEST_CODE = 6
 _KEYWORD_PENALTY = 3
@@ -31,9 +39,11 @@ _CONTIGUOUS = ((110, 90, 85), (105, 80, 75), (70, 60, 55))
 """Scores of a phrase's whole, beginning and inside; in characters, full pinyin and initials."""
 _SPREAD, _PER_GAP = 48, 6
 _TWO_LETTER_INITIALS = ("zh", "ch", "sh")
+_OTHERWISE = {"内蒙古": ("内蒙",), "陕西": ("shaanxi",)}
 _FILLERS = (
-    "我想要", "我要", "我想", "帮我", "怎么样", "怎么", "如何", "在哪里", "在哪", "哪里", "一下",
-    "办理", "办个", "申请", "查询", "打印", "的", "了", "吗",
+    "我想要", "我要", "我想", "帮我", "怎么样", "怎么办", "怎么", "如何", "在哪里", "在哪", "哪里",
+    "一下", "需要", "办理", "办个", "申请", "查询", "打印", "查", "办", "要", "想", "的", "了",
+    "吗", "呢",
 )  # fmt: skip
 """What people say around the thing they want; dropped when nothing was found with it."""
 
@@ -100,7 +110,8 @@ class SearchIndex:
 
     def __init__(self) -> None:
         self._named: dict[tuple[str, ...], _Named] = {}
-        self._provinces: dict[str, str] = {}
+        self._provinces: dict[str, set[str]] = {}
+        """Codes by each way of writing a name; `shanxi` is 山西 and 陕西."""
 
     def add(self, item: Item) -> None:
         """Make an item findable. One with the same code must have been discarded before."""
@@ -114,7 +125,7 @@ class SearchIndex:
             )
         named.items[item.code] = item
         for alias in _aliases(item):
-            self._provinces[alias] = item.province
+            self._provinces.setdefault(alias, set()).add(item.province)
 
     def discard(self, item: Item) -> None:
         """Forget an item that was added."""
@@ -129,11 +140,23 @@ class SearchIndex:
 
         An empty query finds nothing: showing everything is not this index's to decide.
         """
-        words = _normal(query[:LONGEST_QUERY]).split()
+        words = _words(query)
         found = self._all_of(words)
         if not found and (shorter := [bare for word in words if (bare := _bare(word))]) != words:
-            found = self._all_of(shorter)
+            found = self._all_of(words := shorter)
+        if not found and len(words) == 1:
+            found = self._in_halves(words[0])
         return found
+
+    def _in_halves(self, word: str) -> list[tuple[int, Item]]:
+        shortest, longest = _HALVED
+        chinese = all("\u4e00" <= letter <= "\u9fff" for letter in word)
+        if not (chinese and shortest <= len(word) <= longest):
+            return []
+        for at in range(2, len(word) - 1):
+            if found := self._all_of([word[:at], word[at:]]):
+                return found
+        return []
 
     def _all_of(self, words: list[str]) -> list[tuple[int, Item]]:
         if not words:
@@ -142,32 +165,27 @@ class SearchIndex:
         keywords: _Fits = {}
         found: list[tuple[int, Item]] = []
         for named in self._named.values():
-            scored = [
-                [(reading.province, _score(named, reading, keywords)) for reading in word]
-                for word in readings
-            ]
-            if not all(any(score for _, score in word) for word in scored):
-                continue
-            for item in named.items.values():
-                best = [
-                    max(
-                        (score for province, score in word if province in (None, item.province)),
-                        default=0,
-                    )
-                    for word in scored
-                ]
-                if all(best):
-                    found.append((sum(best) // len(best), item))
-        found += self._by_code(words)
-        return found
+            scored: list[list[tuple[str | None, int]]] = []
+            for word in readings:
+                scores = [(reading.province, _score(named, reading, keywords)) for reading in word]
+                if not any(score for _, score in scores):
+                    break
+                scored.append(scores)
+            else:
+                found += _together(named, scored)
+        return found + list(self._by_code(words))
 
     def _readings(self, word: str) -> Iterator[_Reading]:
         yield _Reading(word)
-        for alias, province in self._provinces.items():
+        for alias, provinces in self._provinces.items():
             if word.startswith(alias):
-                yield _Reading(word[len(alias) :], province)
+                rest = word[len(alias) :]
             elif word.endswith(alias):
-                yield _Reading(word[: -len(alias)], province)
+                rest = word[: -len(alias)]
+            else:
+                continue
+            for province in provinces:
+                yield _Reading(rest, province)
 
     def _by_code(self, words: list[str]) -> Iterator[tuple[int, Item]]:
         if len(words) == 1 and words[0].isdigit() and len(words[0]) >= _SHORTEST_CODE:
@@ -175,6 +193,22 @@ class SearchIndex:
                 for code, item in named.items.items():
                     if code.startswith(words[0]):
                         yield 100, item
+
+
+def _together(
+    named: _Named, scored: list[list[tuple[str | None, int]]]
+) -> Iterator[tuple[int, Item]]:
+    """The items of which every word of a query says something, with the mean of how well."""
+    for item in named.items.values():
+        best = [
+            max(
+                (score for province, score in word if province in (None, item.province)),
+                default=0,
+            )
+            for word in scored
+        ]
+        if all(best):
+            yield sum(best) // len(best), item
 
 
 def _key(item: Item) -> tuple[str, ...]:
@@ -186,6 +220,17 @@ def _normal(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
 
 
+def _words(query: str) -> list[str]:
+    """What stands between spaces and signs, each once. What has no width is not there at all; ü is
+    typed v, as pinyin keyboards have it."""
+    text = "".join(
+        letter if letter.isalnum() else " "
+        for letter in _normal(query[:LONGEST_QUERY]).replace("ü", "v")
+        if unicodedata.category(letter) != "Cf"
+    )
+    return list(dict.fromkeys(text.split()))[:_MOST_WORDS]
+
+
 def _bare(word: str) -> str:
     for filler in _FILLERS:
         word = word.replace(filler, "")
@@ -193,11 +238,13 @@ def _bare(word: str) -> str:
 
 
 def _aliases(item: Item) -> Iterator[str]:
-    """安徽省, 安徽, `anhuisheng`, `anhui`. Only 内蒙古 and 黑龙江 are longer than two."""
+    """安徽省, 安徽, `anhuisheng`, `anhui`. Only 内蒙古 and 黑龙江 are longer than two; 陕西 is also
+    written `shaanxi`, to tell it from 山西."""
     name = item.province_name
     short = name[:3] if name[:3] in ("内蒙古", "黑龙江") else name[:2]
     yield name
     yield short
+    yield from _OTHERWISE.get(short, ())
     syllables = item.pinyin.get(name, "").split()
     if len(syllables) == len(name):
         yield "".join(syllables)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from tongban_common.catalogue.forms import FORMATS
 from tongban_common.catalogue.models import (
     Audience,
     BasicCode,
@@ -23,9 +25,42 @@ from tongban_common.catalogue.models import (
     Zone,
 )
 
-FieldSchema = dict[str, Any]
+X_VALUES = ("cities", "own_province", "other_provinces")
+"""What `x-values` may say."""
+
+
+def _can_be_used(schema: dict[str, Any]) -> dict[str, Any]:
+    """What the schema's own rules allow and nothing here could work with: it is text that pages
+    show, the first example is taken, a format that nobody checks lets everything through, and a
+    reference leads out of a snippet."""
+    for key in ("title", "description", "x-title-en"):
+        if not isinstance(schema.get(key, ""), str):
+            raise ValueError(f"{key} must be text, in quotes where it looks like something else")
+    for key in ("examples", "enum"):
+        if not isinstance(schema.get(key, []), list):
+            raise ValueError(f"{key} is no list: [...]")
+    if schema.get("x-values", X_VALUES[0]) not in X_VALUES:
+        raise ValueError(f"x-values is one of {', '.join(X_VALUES)}, not {schema['x-values']!r}")
+    for key, value in _keywords(schema):
+        if key in ("$ref", "$dynamicRef"):
+            raise ValueError(f"{key} leads nowhere: fields are shared by their names")
+        if key == "format" and isinstance(value, str) and value not in FORMATS.checkers:
+            raise ValueError(f"format is one of {', '.join(sorted(FORMATS.checkers))}")
+    return schema
+
+
+def _keywords(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in schema.items():
+        yield key, value
+        if key not in ("examples", "enum", "const", "default"):
+            for inner in value if isinstance(value, list) else [value]:
+                if isinstance(inner, dict):
+                    yield from _keywords(inner)
+
+
+FieldSchema = Annotated[dict[str, Any], AfterValidator(_can_be_used)]
 """A JSON Schema snippet with `title`, `description` and `examples`; the first example is the one
-used. `x-values` (cities, own_province, other_provinces) fills `enum` from `provinces.yaml`."""
+used. `x-values` (`X_VALUES`) fills `enum` from `provinces.yaml`."""
 
 
 class GatewayHours(ServiceHours):
@@ -95,6 +130,8 @@ class TermsFile(CatalogueModel):
     departments: dict[Slug, Department]
     materials: dict[Slug, Material]
     hours: dict[Slug, ServiceHours]
+    templates: tuple[Slug, ...] = ()
+    """What the printing service can draw a document from."""
 
 
 class FieldsFile(CatalogueModel):
@@ -168,7 +205,7 @@ class Terms(CatalogueModel):
     limits: Limits | None = None
     fee: Fee | None = None
     hours: Slug | None = None
-    version: int | None = Field(None, ge=1)
+    version: int | None = Field(None, ge=1, strict=True)
 
 
 class Override(Terms):
@@ -188,7 +225,7 @@ class Category(Terms):
     name_en: str
     kind: ItemKind
     domain: str | None = None
-    usage: int = Field(0, ge=0)
+    usage: int = Field(0, ge=0, strict=True)
     fields: tuple[Annotated[FieldUse, BeforeValidator(_field_use)], ...] = ()
     document: Document | None = None
     partner: str | None = None

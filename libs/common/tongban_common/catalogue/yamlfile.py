@@ -47,6 +47,15 @@ class LocatedList(list[Any]):
 class _Loader(yaml.CSafeLoader):
     """libyaml's parser with the safe constructors, ours for what has parts."""
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """As the library does, but a date or number that cannot be says where it stands."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except ValueError as error:
+            raise yaml.constructor.ConstructorError(
+                None, None, str(error), node.start_mark
+            ) from error
+
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> LocatedDict:
     result = LocatedDict()
@@ -54,6 +63,10 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> LocatedDict:
     result.lines = {}
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, Hashable):
+            raise yaml.constructor.ConstructorError(
+                None, None, "a key must be a word or a number", key_node.start_mark
+            )
         if key in result:
             raise yaml.constructor.ConstructorError(
                 None, None, f"{key!r} stands here twice", key_node.start_mark
@@ -81,9 +94,14 @@ def read(path: Path, name: str) -> LocatedDict:
         CatalogueError: unreadable, not YAML, a key twice, or not a mapping.
     """
     try:
-        content = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - derives from CSafeLoader
+        raw = path.read_bytes()
     except OSError as error:
         raise CatalogueError([Problem(name, 1, f"cannot be read: {error.strerror}")]) from error
+    try:
+        content = yaml.load(raw, Loader=_Loader)  # noqa: S506 - derives from CSafeLoader
+    except yaml.reader.ReaderError as error:
+        line = raw.count(b"\n", 0, error.position) + 1
+        raise CatalogueError([Problem(name, line, f"not UTF-8 text: {error.reason}")]) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = mark.line + 1 if mark else 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -18,13 +17,11 @@ from tongban_common.catalogue.loader import find_directory, load_items
 from tongban_common.catalogue.models import Zone
 from tongban_common.catalogue.publish import Changes, publish_changes
 from tongban_common.catalogue.yamlfile import CatalogueError
-from tongban_common.cli.console import reaching
+from tongban_common.cli.console import Json, run
 from tongban_common.cli.group import Commands
-from tongban_common.kafka import KafkaUnavailable
 from tongban_common.settings import CommonSettings, load
 
 catalogue = typer.Typer(cls=Commands, no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="for programs")]
 NOT_FOUND = 2
 
 
@@ -39,15 +36,7 @@ def check_(
     """Prove totals, references, codes, schemas and examples; exit 1 with FILE:LINE: MESSAGE."""
     with _status("checking"):
         report = check(_directory(directory))
-    if as_json:
-        body = {
-            "ok": report.ok,
-            "problems": [asdict(problem) for problem in report.problems],
-            "summary": report.summary,
-        }
-        print(json.dumps(body, ensure_ascii=False))
-    else:
-        _show(report)
+    _show(report, as_json=as_json)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -71,7 +60,7 @@ def publish_(
 ) -> None:
     """Put what changed on catalogue.items of the broker that TONGBAN_KAFKA names.
 
-    Checked first: exit 1 with the problems, and nothing is published. Exit 3: Kafka is away.
+    Checked first: exit 1 with the problems, and nothing is published; 69: Kafka does not answer.
     """
     settings = load(CommonSettings)
     file = path if path is not None and path.is_file() else None
@@ -81,20 +70,15 @@ def publish_(
     with _status("checking"):
         report = check(directory)
     if not report.ok:
-        _show(report)
+        _show(report, as_json=as_json)
         raise typer.Exit(1)
     try:
         items = load_items(directory, file)
         with _status(f"publishing at {settings.kafka}"):
-            changes = asyncio.run(
-                reaching(publish_changes(settings.kafka, items, withdraw=withdraw))
-            )
+            changes = run(publish_changes(settings.kafka, items, withdraw=withdraw))
     except CatalogueError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
-    except KafkaUnavailable as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(3) from error
     print(json.dumps(_told(changes)) if as_json else _sentence(changes))
 
 
@@ -119,7 +103,15 @@ def _catalogue_of(file: Path) -> Path:
     raise typer.BadParameter(f"{file} belongs to no catalogue: there is no provinces.yaml above it")
 
 
-def _show(report: Report) -> None:
+def _show(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        body = {
+            "ok": report.ok,
+            "problems": [asdict(problem) for problem in report.problems],
+            "summary": report.summary,
+        }
+        print(json.dumps(body, ensure_ascii=False))
+        return
     for problem in report.problems:
         print(problem)
     if report.summary is not None:

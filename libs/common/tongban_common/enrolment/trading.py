@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -34,7 +35,7 @@ async def trade(
     """A bearer token for a kiosk, from the intake at this base URL.
 
     Raises:
-        TokenRefused: a clear no.
+        TokenRefused: a clear no, or an answer of somebody else (a proxy's page).
         aiohttp.ClientError, TimeoutError: no answer; sign and ask again.
     """
     url = intake.rstrip("/") + PATH
@@ -43,9 +44,17 @@ async def trade(
         "assertion": sign(key, kiosk_id=kiosk_id, audience=url),
     }
     async with session.post(url, data=form, headers={"Accept-Language": "en"}) as reply:
-        if reply.status != 200:
-            body = await reply.json(content_type=None) if reply.content_length else {}
-            text = body.get("detail") or body.get("title") or "no token"
-            raise TokenRefused(reply.status, f"{reply.status}: {text}")
-        body = await reply.json()
-    return Grant(body["access_token"], int(body["expires_in"]))
+        body = await _body(reply)
+    token, expires_in = body.get("access_token"), body.get("expires_in")
+    if reply.status == 200 and isinstance(token, str) and isinstance(expires_in, int):
+        return Grant(token, expires_in)
+    text = body.get("detail") or body.get("title") or f"no token in the answer of {url}"
+    raise TokenRefused(reply.status, f"{reply.status}: {text}")
+
+
+async def _body(reply: aiohttp.ClientResponse) -> dict[str, Any]:
+    try:
+        body = await reply.json(content_type=None)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}

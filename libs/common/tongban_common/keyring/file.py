@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import tempfile
@@ -45,10 +46,16 @@ def change(path: Path, make: Callable[[Ring], Ring]) -> Ring:
 
 
 def write(path: Path, ring: Ring) -> None:
-    """Put a ring into a file of mode 0600, atomically and durably."""
+    """Put a ring into a file of mode 0600, atomically and durably. It stays whose it was: the
+    processes that read it are not the operator who changes it.
+
+    Raises:
+        OSError: also when it belongs to another, and only root could leave it so.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w") as file:
+            _stays_whose_it_was(path, file.fileno())
             file.write(ring.dump())
             file.flush()
             os.fsync(file.fileno())
@@ -61,3 +68,17 @@ def write(path: Path, ring: Ring) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _stays_whose_it_was(path: Path, fresh: int) -> None:
+    try:
+        before = path.stat()
+    except FileNotFoundError:
+        return
+    if before.st_uid == os.fstat(fresh).st_uid:
+        return
+    try:
+        os.fchown(fresh, before.st_uid, before.st_gid)
+    except PermissionError as error:
+        text = "belongs to another user: change it as that one, or as root"
+        raise PermissionError(errno.EPERM, text, str(path)) from error

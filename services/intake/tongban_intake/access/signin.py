@@ -101,7 +101,8 @@ class SignIn:
         if record is None or not fits or record.branch_id != kiosk.branch_id:
             log.warning(
                 "assistant_refused",
-                assistant=assistant_id,
+                # What nobody is enrolled as may be anything, the ID number of an applicant too.
+                assistant=record.assistant_id if record else None,
                 kiosk_id=kiosk.kiosk_id,
                 # An operator's slip that nobody would find: `enrol` ran with another secret.
                 other_secret=kept.secret_id != self._nobody.secret_id,

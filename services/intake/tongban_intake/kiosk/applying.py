@@ -145,6 +145,9 @@ class _Desk:
         return response
 
     async def submit(self, kiosk: Kiosk, item: Item, key: str, posted: Posted) -> Response:
+        if posted.get("version", [""])[0] != str(item.version):
+            notice = "这个事项的内容（如费用、材料）刚有更新，请重新核对后再提交。"
+            return self.read_over(kiosk, item, key, posted, notice)
         body = _body(kiosk, item, posted)
         try:
             request_id, _ = await self._services.acceptor.accept(kiosk, key, body)

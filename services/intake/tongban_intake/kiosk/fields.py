@@ -108,6 +108,8 @@ def _field(
     options = _options(schema)
     kind = _kind(schema, len(options))
     typed = [_date(input_name, posted)] if kind in _PARTS else posted.get(input_name, ())
+    if required and kind == "radio" and len(options) == 1:
+        typed = [options[0].value]  # nothing to ask
     return Field(
         name=input_name,
         label=schema.get("title", name),

@@ -40,7 +40,7 @@ KINDS = {"query": "查询", "handle": "办理", "print": "打印"}
 
 
 class StaticFiles:
-    """The style sheet and the two scripts, held in memory under names that change with them."""
+    """The style sheet and the scripts, held in memory under names that change with them."""
 
     def __init__(self) -> None:
         self._files: dict[str, tuple[bytes, str]] = {}
