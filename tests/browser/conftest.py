@@ -7,7 +7,14 @@ import shutil
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    async_playwright,
+    expect,
+)
 
 from tests.integration.intake.conftest import Replica, intake, stack, token
 
@@ -15,7 +22,9 @@ __all__ = ["intake", "stack"]
 
 SCREEN = {"width": 1080, "height": 1920}
 """Of a kiosk that stands upright."""
-PATIENCE_MS = 20_000
+PATIENCE_MS = 30_000
+"""Also for a read model whose partitions are still those of a replica that has gone."""
+expect.set_options(timeout=PATIENCE_MS)
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import PATIENCE_MS, SCREEN, at_the_kiosk
+from tests.browser.conftest import SCREEN, at_the_kiosk
 from tests.integration.intake.conftest import Replica, Stack
 from tongban_common.domain.status import PrintStatus, Status
 from tongban_common.events.models import DocumentRef
 
 _ID = re.compile(r"r-[0-9a-z]{29}")
+KEPT = "[...Object.keys(localStorage), ...Object.keys(sessionStorage)]"
+"""What a page leaves in the browser: the number of the visit, and nothing else."""
 
 
 async def find(page: Page, words: str) -> None:
@@ -86,7 +87,7 @@ async def test_what_is_wrong_is_told_where_it_is_and_nothing_typed_is_lost(page:
 
 
 async def test_whoever_walks_away_leaves_nothing_behind(
-    chromium: Browser, context: BrowserContext, stack: Stack
+    context: BrowserContext, stack: Stack
 ) -> None:
     async with stack.replica(TONGBAN_IDLE_SECONDS="3") as replica:
         page = await at_the_kiosk(context, replica)
@@ -103,16 +104,34 @@ async def test_whoever_walks_away_leaves_nothing_behind(
         assert "欧阳走远" not in await page.content()
         typed = "[...document.querySelectorAll('input, textarea')].map(each => each.value).join()"
         assert "欧阳走远" not in await page.evaluate(typed)
-        kept = "JSON.stringify([Object.values(localStorage), Object.values(sessionStorage)])"
-        assert await page.evaluate(kept) == "[[],[]]"
+        assert await page.evaluate(KEPT) == ["visit"]
+
+
+async def test_the_way_back_does_not_lead_into_the_visit_of_the_person_before(
+    page: Page, intake: Replica
+) -> None:
+    home = f"{intake.url}/kiosk"
+    await find(page, "sbkgs")
+    await fill_in(page)
+    request_id = await hand_in(page)
+    # Within a visit there is a way back, and a part of a page is no page.
+    await page.evaluate("location.hash = '#main'")
+    await page.evaluate("history.back()")
+    await expect(page.locator(".number")).to_have_text(request_id)
+    await page.get_by_role("banner").get_by_role("link", name="返回首页").tap()
+    await expect(page).to_have_url(home)
+    for _ in range(3):
+        await page.evaluate("history.back()")
+        await expect(page.get_by_role("heading", name="您要办什么事")).to_be_visible()
+        await expect(page).to_have_url(home)
+        assert request_id not in await page.content()
+    assert await page.evaluate(KEPT) == ["visit"]
 
 
 async def test_all_is_done_without_scripts_as_well(
     chromium: Browser, intake: Replica, stack: Stack
 ) -> None:
-    context = await chromium.new_context(
-        viewport=SCREEN, java_script_enabled=False, has_touch=True
-    )
+    context = await chromium.new_context(viewport=SCREEN, java_script_enabled=False, has_touch=True)
     page = await at_the_kiosk(context, intake)
     await find(page, "sbkgs")
     await fill_in(page)

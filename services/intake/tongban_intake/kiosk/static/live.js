@@ -18,10 +18,14 @@
     live.replaceChildren(fresh.content);
   }
 
-  // The read model may be a moment behind the event that told us: ask again until it shows it.
+  // The read model may be behind the event that told us, for some seconds while replicas come and go:
+  // ask again until it shows it. An event that comes meanwhile does not make that end earlier.
+  let left = 0;
   function refresh(after, tries) {
+    left = Math.max(left, tries);
     clearTimeout(timer);
     timer = setTimeout(async () => {
+      left -= 1;
       try {
         // What a person is just filling in is not taken away.
         const busy = live.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
@@ -29,18 +33,19 @@
           const answer = await fetch(live.dataset.url + "?part=1", { credentials: "same-origin" });
           if (answer.ok) show(await answer.text());
         }
-        if ((busy || newest() < wanted) && tries > 0) refresh(400, tries - 1);
-      } catch { if (tries > 0) refresh(1500, tries - 1); }
+        if (busy || newest() < wanted) again(400);
+      } catch { again(1500); }
     }, after);
   }
+  function again(after) { if (left > 0) refresh(after, left); }
 
   const source = new EventSource(live.dataset.url + "/events");
   source.addEventListener("status", (event) => {
     wanted = Math.max(wanted, Number(event.lastEventId));
-    if (newest() < wanted) refresh(120, 25);
+    if (newest() < wanted) refresh(120, 50);
   });
   for (const kind of ["print", "message"]) {
-    // These have no number to wait for; a busy read model may take some seconds.
+    // These have no number to wait for.
     source.addEventListener(kind, () => {
       refresh(350, 3);
       for (const later of [1500, 4000, 10000]) setTimeout(() => refresh(0, 3), later);
