@@ -39,6 +39,8 @@ _ANSWERS = {
     "relative_name": "宰父淼焱",
     "birth_name": "壤驷犇毳",
     "new_name": "漆雕骉羴",
+    "child_name": "呼延鱻灥",
+    "sought_name": "拓跋飍厵",
     "deceased_name": "公良晶矗",
     "legal_representative": "钟离赑屃",
     "address": "上海市静安区彧翯路7319弄46号",

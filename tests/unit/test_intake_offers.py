@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tongban_common.catalogue import load
 from tongban_intake.offers import Offers
+from tongban_intake.submission.checks import Checker
 
 CATALOGUE = Path(__file__).parents[2] / "catalogue"
 
@@ -19,3 +20,16 @@ async def test_what_a_newer_publisher_added_hides_no_item() -> None:
     record["hours"]["holidays"] = "closed"
     view = Offers().view("127.0.0.1:1")
     assert view._decode(json.dumps(record).encode()) == item
+
+
+def test_an_item_that_was_withdrawn_and_comes_anew_is_checked_by_its_new_form() -> None:
+    """It begins at version 1 again, so that code and version are those of the old one."""
+    item = next(each for each in load(CATALOGUE) if each.form["required"])
+    checker = Checker(Offers())
+    assert not list(checker.form_errors(item, item.example_form))
+    form = {**item.form, "required": [*item.form["required"], "added"]}
+    anew = item.model_copy(update={"form": form})
+    assert [each.pointer for each in checker.form_errors(anew, item.example_form)] == [
+        "/form/added"
+    ]
+    assert not list(checker.form_errors(item, item.example_form))

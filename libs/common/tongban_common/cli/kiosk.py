@@ -88,6 +88,12 @@ def enrol(
     except typer.Exit as ended:
         if generate and ended.exit_code == 1:
             private.unlink()  # refused: it opens nothing, and would stand in the next try's way
+        elif generate:
+            typer.echo(
+                f"{private} is kept, as Kafka may have the enrolment: see `tongban kiosk list`, "
+                "and delete the file before --generate writes it anew",
+                err=True,
+            )
         raise
     record = changed[kiosk_id]
     if as_json:

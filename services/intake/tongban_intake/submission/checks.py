@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import date
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
@@ -32,14 +32,20 @@ class Items(Protocol):
         """The item as it is offered now."""
 
 
+class _Validator(NamedTuple):
+    """Of this very item: one that is withdrawn and published anew begins at version 1 again."""
+
+    item: Item
+    accepts: Callable[[Any], bool]
+    explains: Draft202012Validator
+
+
 class Checker:
     """Checks bodies against the contract and against the items that are offered now."""
 
     def __init__(self, items: Items) -> None:
         self._items = items
-        self._validators: OrderedDict[
-            tuple[str, int], tuple[Callable[[Any], bool], Draft202012Validator]
-        ] = OrderedDict()
+        self._validators: OrderedDict[str, _Validator] = OrderedDict()
 
     def check(
         self, body: dict[str, Any], *, today: date, signed_in: str | None = None
@@ -92,18 +98,19 @@ class Checker:
 
     def form_errors(self, item: Item, form: dict[str, Any]) -> Iterator[FieldError]:
         """What is wrong in a form, by JSON Pointers that begin with /form."""
-        accepts, validator = self._validator(item)
-        return iter(()) if accepts(form) else of_schema(validator.iter_errors(form), under="/form")
+        kept = self._validator(item)
+        if kept.accepts(form):
+            return iter(())
+        return of_schema(kept.explains.iter_errors(form), under="/form")
 
-    def _validator(self, item: Item) -> tuple[Callable[[Any], bool], Draft202012Validator]:
-        key = (item.code, item.version)
-        validator = self._validators.get(key)
-        if validator is None:
-            validator = form_acceptance(item.form), form_validator(item.form)
-            self._validators[key] = validator
+    def _validator(self, item: Item) -> _Validator:
+        kept = self._validators.get(item.code)
+        if kept is None or kept.item is not item:
+            kept = _Validator(item, form_acceptance(item.form), form_validator(item.form))
+            self._validators[item.code] = kept
             if len(self._validators) > _KEPT_VALIDATORS:
                 self._validators.popitem(last=False)
-        return validator
+        return kept
 
 
 def _meaning(submission: Submission, item: Item, today: date) -> Iterator[FieldError]:
