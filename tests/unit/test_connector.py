@@ -259,6 +259,27 @@ async def test_not_done_yet_is_believed_no_sooner_than_unknown(kind: CallKind) -
     assert bench.books == 0
 
 
+@pytest.mark.parametrize(
+    ("has", "sent"), [(1, ["look_up", "supplement"]), (2, ["look_up"])], ids=["the first", "both"]
+)
+async def test_a_second_supplement_is_not_taken_for_the_first(has: int, sent: list[str]) -> None:
+    """A predecessor may have died just before, or just after, handing in the second."""
+
+    def known(request_id: str) -> object:
+        return answer(
+            request_id, GatewayState.NEEDS_SUPPLEMENT, supplements=has, said_at=time.time()
+        )
+
+    gateway = Scripted(
+        look_up=[known],
+        supplement=[answer("r-1", GatewayState.ACCEPTED, supplements=2)],
+    )
+    bench = Bench(gateway, timeout_s=0.1)
+    assert await bench.work(bench.record(CallKind.SUPPLEMENT, repeat=True, number=2)) == "done"
+    assert gateway.calls[-1] == sent[-1]
+    assert gateway.calls.count("supplement") == sent.count("supplement")
+
+
 async def test_what_a_predecessor_left_may_be_done_a_moment_later() -> None:
     late = time.time() + 0.3
 

@@ -306,6 +306,24 @@ def test_an_answer_before_its_submission_waits_for_it() -> None:
     assert late.completed
 
 
+def test_each_asking_for_a_supplement_is_told_apart_and_a_repeat_is_not() -> None:
+    def asks(decision: Decision) -> list[int | None]:
+        return [e.supplements for e in decision.entries if e.status is Status.NEEDS_SUPPLEMENT]
+
+    state, _ = begun()
+    first = says(state, OutcomeKind.NEEDS_SUPPLEMENT)
+    assert asks(first) == [None]
+    handed = SupplementHanded(
+        request_id="r-1", command_id="s-1", at=START, by="k",
+        sealed=Sealed(kid="k", key="x", parts={"supplement": "s"}),
+    )  # fmt: skip
+    second = says(must(after(must(first), "c-1", handed)), OutcomeKind.NEEDS_SUPPLEMENT)
+    assert asks(second) == [1]
+    again = LIFE.apply(must(second), "e-1", submitted(), now=START)
+    assert again.repeat
+    assert asks(again) == [None, 1]
+
+
 def test_a_finished_request_is_forgotten_when_its_key_cannot_come_again() -> None:
     state, call_id = begun()
     state = must(after(state, "o-1", outcome(OutcomeKind.REJECTED, call_id, reason="不符合条件")))

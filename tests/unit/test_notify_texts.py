@@ -101,5 +101,7 @@ def test_references_tell_messages_apart_and_no_numbers() -> None:
         reference("secret", **{**given, "request_id": "r-2"}),
         reference("secret", **{**given, "template": "failed"}),
         reference("secret", **{**given, "number": "13800138001"}),
+        reference("secret", **given, time=1),
+        reference("secret", **given, time=2),
     }
-    assert len(others | {base}) == 5
+    assert len(others | {base}) == 7

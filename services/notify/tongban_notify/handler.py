@@ -120,7 +120,7 @@ class NotifyHandler:
         applicant = self._applicant(body)
         template = OF_STATUS[body.status]
         text = status_text(applicant, body.item.name, template, body.reason)
-        return self._message(body.request_id, template, applicant, text)
+        return self._message(body.request_id, template, applicant, text, time=body.supplements)
 
     def _applicant(self, body: RequestCompleted | RequestStatus) -> Applicant:
         try:
@@ -142,13 +142,23 @@ class NotifyHandler:
             raise Poison(f"applicant: {wrong}") from None
 
     def _message(
-        self, request_id: str, template: Template, applicant: Applicant, text: str
+        self,
+        request_id: str,
+        template: Template,
+        applicant: Applicant,
+        text: str,
+        *,
+        time: int | None = None,
     ) -> Message:
         contact = applicant.contact
         if contact is None:
             raise Poison("the applicant has no number to send to")
         name = reference(
-            self._secret, request_id=request_id, template=template, number=contact.number
+            self._secret,
+            request_id=request_id,
+            template=template,
+            number=contact.number,
+            time=time,
         )
         return Message(name, request_id, template, contact.number, text)
 

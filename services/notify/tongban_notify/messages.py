@@ -102,14 +102,18 @@ class Message:
     text: str
 
 
-def reference(secret: str, *, request_id: str, template: Template, number: str) -> str:
-    """Names the message of a template about a request to a recipient.
+def reference(
+    secret: str, *, request_id: str, template: Template, number: str, time: int | None = None
+) -> str:
+    """Names the message of a template about a request to a recipient. `time` tells apart those that
+    may come more than once, as asking for a supplement after one was handed in.
 
     It stands on a topic that analysts read, so the number goes in keyed: all mobile numbers there
     are could be tried in an hour.
     """
     recipient = pseudonym(secret, kind="recipient", number=number)
-    return derived_id("message", request_id, template, recipient)
+    which = () if time is None else (time,)
+    return derived_id("message", request_id, template, recipient, *which)
 
 
 def completed_text(applicant: Applicant, item: str, *, on_paper: bool) -> str:

@@ -158,6 +158,7 @@ class ProvinceCall(Body):
     closing: bool = Field(
         default=False, description="time is up: take it back rather than go on waiting"
     )
+    number: int | None = Field(None, description="of a supplement: which of the request, from 1")
     sealed: Sealed
 
 
@@ -218,6 +219,9 @@ class RequestStatus(Body):
     print: bool
     body_digest: str
     notes: list[SubmissionNote] | None = Field(None, description="of the submission, with seq 1")
+    supplements: int | None = Field(
+        None, description="of needs_supplement: how many had been handed in; absent where none had"
+    )
     sealed: Sealed
 
 

@@ -34,7 +34,9 @@ def is_done(call: ProvinceCall, known: Answer) -> bool:
         case CallKind.SUBMIT | CallKind.POLL:
             return True
         case CallKind.SUPPLEMENT:
-            return known.supplements > 0 or known.state is not GatewayState.NEEDS_SUPPLEMENT
+            # The count tells a second one from the first, which the gateway has as well.
+            enough = known.supplements >= (call.number or 1)
+            return enough or known.state is not GatewayState.NEEDS_SUPPLEMENT
         case _:
             return known.withdrawn or known.state in (
                 GatewayState.COMPLETED,

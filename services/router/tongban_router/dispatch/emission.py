@@ -61,6 +61,7 @@ def _status(state: RequestState, entry: Entry) -> Event[Body]:
         print=request.print,
         body_digest=request.body_digest,
         notes=request.notes if entry.seq == 1 else None,
+        supplements=entry.supplements,
         sealed=_as_it_was(request.sealed, entry.parts),
     )
     event_id = derived_id("status", request.request_id, entry.seq)
@@ -103,6 +104,7 @@ def _call(state: RequestState, call: Call) -> Event[Body]:
         not_after=call.not_after,
         receipt=state.receipt,
         closing=call.closing,
+        number=call.number,
         sealed=request.sealed,
     )
     return Event(id=call.call_id, source=SOURCE, body=body, time=call.asked_at)

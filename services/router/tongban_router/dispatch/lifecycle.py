@@ -234,6 +234,7 @@ class _Turn:
         province's word may be read after what was decided later than it.
         """
         history = self.state.history
+        asks = status is Status.NEEDS_SUPPLEMENT and not note
         entry = Entry(
             seq=len(history) + 1,
             status=status,
@@ -242,6 +243,7 @@ class _Turn:
             reason=reason,
             expected_by=expected_by,
             note=note,
+            supplements=(self.state.supplements or None) if asks else None,
             parts=len(self.state.request.sealed.parts),
         )
         history.append(entry)
@@ -262,7 +264,15 @@ class _Turn:
         self._calls = []
         self._completed = status is Status.COMPLETED
 
-    def call(self, kind: CallKind, call_id: str, now: datetime, *, closing: bool = False) -> None:
+    def call(
+        self,
+        kind: CallKind,
+        call_id: str,
+        now: datetime,
+        *,
+        closing: bool = False,
+        number: int | None = None,
+    ) -> None:
         """Ask the province's connector for something."""
         call = Call(
             kind=kind,
@@ -270,6 +280,7 @@ class _Turn:
             not_after=self.state.request.deadline,
             asked_at=now,
             closing=closing,
+            number=number,
         )
         self.state.calls.append(call)
         self._calls.append(call)
@@ -331,11 +342,13 @@ def _supplement(turn: _Turn, command: SupplementHanded, now: datetime) -> None:
     turn.state.submitted = turn.state.request.model_copy(
         update={"sealed": sealed.model_copy(update={"parts": parts})}
     )
+    turn.state.supplements += 1
     turn.enter(Status.ROUTED, at=now, by=command.by, reason=texts.SUPPLEMENT_HANDED)
     turn.call(
         CallKind.SUPPLEMENT,
         derived_id("call", turn.request_id, "supplement", command.command_id),
         now,
+        number=turn.state.supplements,
     )
 
 

@@ -66,6 +66,9 @@ class Entry(BaseModel):
     reason: str | None = None
     note: bool = False
     expected_by: AwareDatetime | None = None
+    supplements: int | None = None
+    """Where a supplement is asked for: how many had been handed in, None where none had. So each
+    asking is told apart, and one that comes back after a hold is the same."""
     parts: int | None = None
     """How many parts the sealed envelope had then; they are kept in the order in which they came.
     None, from before this was kept: all that it has now."""
@@ -82,6 +85,8 @@ class Call(BaseModel):
     asked_at: AwareDatetime
     asked: int = 1
     closing: bool = False
+    number: int | None = None
+    """Of a supplement: which of the request, from 1."""
     dead: bool = False
     """Its connector has given it up: nothing comes of it until an operator resumes it."""
     waits_until: AwareDatetime | None = None
@@ -127,6 +132,7 @@ class RequestState(BaseModel):
     calls: list[Call] = []
     receipt: str | None = None
     documents: list[DocumentRef] = []
+    supplements: int = 0
     polls: int = 0
     next_poll: AwareDatetime | None = None
     closing: bool = Field(default=False, description="its time is up; it is being taken back")
