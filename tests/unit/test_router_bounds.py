@@ -4,6 +4,7 @@ much may be put aside is not begun anew with each life."""
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,6 +39,8 @@ async def test_an_outcome_that_fits_into_no_record_of_ours_holds_its_request(
     dispatcher = Dispatcher(RouterSettings(data=tmp_path))
     dispatcher._emit = dispatcher._aside._emit = emit  # type: ignore[method-assign]
     dispatcher._aside._known.set()
+    dispatcher._tenure._lease.renew(time.monotonic())
+    dispatcher._tenure.begin()
     state, call_id = begun()
     dispatcher.table = {b"r-1": state.model_dump_json(exclude_defaults=True).encode()}
     result = Sealed(kid="k", key="x", parts={"result": "r" * size})

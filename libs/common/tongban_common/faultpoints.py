@@ -4,7 +4,8 @@
 the third passing of the first or the first passing of the second, whichever comes first. A place
 may also be followed by `@FILE`: the kill then happens once in the life of that file, which is
 created just before, so that the restarted process passes. With `!` at its end a passing raises
-`InjectedFault` instead of killing, `!3` this one and the next two: `router.before_table:5!3`.
+`InjectedFault` instead of killing, `!3` this one and the next two: `router.before_table:5!3`. With
+`~` at its end the process is frozen (SIGSTOP) and goes on from there when it gets SIGCONT.
 Without the variable a passing costs one comparison.
 """
 
@@ -22,9 +23,12 @@ class InjectedFault(Exception):
 
 
 class _Point:
-    def __init__(self, remaining: int, once_file: Path | None, raises: int) -> None:
+    def __init__(
+        self, remaining: int, once_file: Path | None, raises: int, *, freezes: bool = False
+    ) -> None:
         self.remaining = remaining
         self.once_file = once_file
+        self.freezes = freezes
         self.raises = raises
         """In how many passings from the one that is meant; 0 kills there."""
 
@@ -45,15 +49,17 @@ class _Point:
 def _parse(text: str) -> dict[str, _Point]:
     points: dict[str, _Point] = {}
     for entry in filter(None, (part.strip() for part in text.split(","))):
-        rest, bang, times = entry.partition("!")
+        rest, bang, times = entry.removesuffix("~").partition("!")
         place, _, file = rest.partition("@")
         name, _, count = place.partition(":")
         try:
             remaining, raises = int(count or 1), int(times or 1) if bang else 0
         except ValueError as error:
-            wanted = "NAME[:COUNT][@FILE][![TIMES]]"
+            wanted = "NAME[:COUNT][@FILE][![TIMES]|~]"
             raise ValueError(f"{_VARIABLE}: {entry!r} is not {wanted}") from error
-        points[name] = _Point(remaining, Path(file) if file else None, raises)
+        points[name] = _Point(
+            remaining, Path(file) if file else None, raises, freezes=entry.endswith("~")
+        )
     return points
 
 
@@ -61,11 +67,11 @@ _points = _parse(os.environ.get(_VARIABLE, ""))
 
 
 def reached(name: str) -> None:
-    """Mark a place; dies by SIGKILL here, or raises, if the environment says so."""
+    """Mark a place; dies by SIGKILL here, raises or freezes, if the environment says so."""
     if not _points:
         return
     point = _points.get(name)
     if point is not None and point.passes():
         if point.raises:
             raise InjectedFault(name)
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGSTOP if point.freezes else signal.SIGKILL)

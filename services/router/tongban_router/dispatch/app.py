@@ -39,6 +39,7 @@ from tongban_router.dispatch.producer import FlushingProducer, LostRecordSensor,
 from tongban_router.dispatch.progress import Partition, Progress
 from tongban_router.dispatch.settings import RouterSettings
 from tongban_router.dispatch.state import FaultNoted, OnTopics, RequestState, next_due
+from tongban_router.dispatch.tenure import Tenure
 from tongban_router.dispatch.timers import DueIndex
 
 log = structlog.get_logger()
@@ -53,6 +54,8 @@ _FAULTS = Counter("tongban_router_faults_total", "Faults of our own", ["place"])
 _OPEN = Gauge(
     "tongban_router_due_requests", "Requests with a moment at which the timer looks at them"
 )
+SESSION_S = 10.0
+"""Without a sign of life, after which the group gives a router's partitions to others."""
 MOST_KEPT = MOST_SEALED + 50_000
 """Bytes of a state that an input may bring about. What the broker does not take can neither be kept
 nor be told: the process would end at it, and whoever comes next as well."""
@@ -62,6 +65,8 @@ class RouterApp(faust.App):
     """faust.App with a producer whose flush can be believed, and a consumer that passes over
     nothing."""
 
+    tenure: Tenure
+    """Watches the consumer, and stands before all that the producer sends."""
     on_sought: Callable[[Mapping[TP, int]], None]
     """Told where each partition goes on, whenever they have been sought."""
     on_hole: Callable[[TP, int, int], None]
@@ -86,6 +91,7 @@ class Dispatcher:
         self._due = DueIndex(resend_after=timedelta(seconds=15 * self._clock.speed))
         self._predecessors = Predecessors()
         self._continuity = Continuity()
+        self._tenure = Tenure(SESSION_S)
         self._watching: set[asyncio.Task[None]] = set()
         self.progress = Progress(settings.stall_s)
         self.recovered = False
@@ -108,7 +114,7 @@ class Dispatcher:
             processing_guarantee="at_least_once",
             # A stable name: after a crash the same replica gets its partitions back at once.
             consumer_group_instance_id=settings.instance,
-            broker_session_timeout=10.0,
+            broker_session_timeout=SESSION_S,
             broker_heartbeat_interval=2.0,
             broker_commit_interval=0.5,
             consumer_auto_offset_reset="earliest",
@@ -128,6 +134,7 @@ class Dispatcher:
 
     def _register(self) -> None:
         app = self.app
+        app.tenure = self._tenure
         app.on_sought = self._sought
         app.on_hole = lambda tp, first, found: self._continuity.allow(
             (tp.topic, tp.partition), first, found
@@ -162,6 +169,7 @@ class Dispatcher:
         """Deal with one record; only cancellation leaves it."""
         message = event.message
         partition = (message.topic, message.partition)
+        await self._tenure.confirm(message.topic)
         self._continuity.follow(partition, message.offset)
         began = time.perf_counter()
         result, fault = await self._attempt(event, partition)
@@ -340,6 +348,7 @@ class Dispatcher:
         assigned: set[TP] = args[0]
         ours = frozenset((tp.topic, tp.partition) for tp in assigned if tp.topic in SOURCES)
         assignment = self._predecessors.assign(ours)
+        self._tenure.begin()
         self.progress.assign(ours)
         if ours:
             task = asyncio.create_task(self._learn_ends(assignment, ours), name="learn-ends")

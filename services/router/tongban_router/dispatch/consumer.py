@@ -43,6 +43,11 @@ Offsets = Mapping[TP, int]
 class RewindingThread(AIOKafkaConsumerThread):
     """The thread that talks to the broker."""
 
+    async def on_start(self) -> None:
+        """Faust's; and how long we are a member is known from here on."""
+        await super().on_start()
+        cast(Any, self.app).tenure.watch(self._consumer)
+
     async def targets(self) -> tuple[Offsets, Offsets]:
         """Committed offsets of all our partitions, and where each has to be sought: to that, or a
         source without one to its beginning."""

@@ -72,6 +72,11 @@ class FlushingProducer(AiokafkaProducer):
     def _settings_extra(self) -> dict[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
 
+    async def on_start(self) -> None:
+        """Faust's; and nothing is sent by a process that may have been replaced."""
+        await super().on_start()
+        cast(Any, self.app).tenure.fence(self._producer)
+
     async def emit(
         self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
     ) -> None:
