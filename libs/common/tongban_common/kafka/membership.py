@@ -110,6 +110,25 @@ def watch_lease(consumer: Any, lease: Lease) -> None:
     coordinator._send_req = send_and_renew
 
 
+def hear_commits(consumer: Any) -> None:
+    """Have the error of a commit that nobody waits for any more be heard here: aiokafka shields it
+    from the time-out of whoever asked, and asyncio would write a traceback about it to the log,
+    where the time-out is told already. Call once the coordinator exists."""
+    coordinator = consumer._coordinator
+    commit = coordinator._do_commit_offsets
+
+    def heard(task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            task.exception()
+
+    def begun(*arguments: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.ensure_future(commit(*arguments))
+        task.add_done_callback(heard)
+        return task
+
+    coordinator._do_commit_offsets = begun
+
+
 def _errors(response: Any) -> set[type[Exception]]:
     if hasattr(response, "topics"):
         codes = [code for _, partitions in response.topics for _, code in partitions]

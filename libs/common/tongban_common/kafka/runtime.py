@@ -24,6 +24,7 @@ from tongban_common.kafka.lease import Lease
 from tongban_common.kafka.membership import (
     Listener,
     close_consumer,
+    hear_commits,
     make_consumer,
     records_since,
     watch_lease,
@@ -155,6 +156,7 @@ class Runtime:
                     await consumer.start()
                     await self._look_around(consumer)
                 watch_lease(consumer, self._lease)
+                hear_commits(consumer)
                 listener = Listener(
                     partial(self._revoked, consumer), self._assigned, self._stop_with
                 )

@@ -1,0 +1,42 @@
+"""A commit that its asker has given up."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import UnknownMemberIdError
+
+from tongban_common.kafka.membership import hear_commits
+
+
+class Coordinator:
+    """As aiokafka's: what is asked of the broker goes on when the asker is cancelled."""
+
+    async def commit_offsets(self, offsets: dict[str, int]) -> None:
+        await asyncio.shield(self._do_commit_offsets(None, offsets))
+
+    async def _do_commit_offsets(self, _: object, offsets: dict[str, int]) -> None:
+        await asyncio.sleep(0.02)
+        if offsets:
+            raise UnknownMemberIdError
+
+
+async def test_its_error_is_heard_and_one_that_is_waited_for_is_raised() -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    coordinator = Coordinator()
+    hear_commits(SimpleNamespace(_coordinator=coordinator))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.001):
+            await coordinator.commit_offsets({"t": 1})
+    with pytest.raises(UnknownMemberIdError):
+        await coordinator.commit_offsets({"t": 1})
+    await coordinator.commit_offsets({})
+    gc.collect()
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().set_exception_handler(None)
+    assert told == []
