@@ -51,11 +51,19 @@ async def test_a_frozen_router_repeats_nothing_unmarked(tmp_path: Path, place: s
             await chain.ready(name)
         frozen = chain.children["router"]
         requests = [await chain.submit(n, PROVINCE, key="z-") for n in range(COUNT)]
-        await until(
-            lambda: all(chain.completed[request] for request in requests),
-            "the other router to take over",
-            120,
-        )
+
+        def taken_over() -> bool:
+            # Where Faust passes records over in a rebalance a router ends itself; a supervisor
+            # starts it again.
+            if not chain.children["router-b"].alive:
+                chain.start("router-b")
+            return all(chain.completed[request] for request in requests)
+
+        try:
+            await until(taken_over, "the other router to take over", 120)
+        except BaseException:
+            frozen.send_signal(signal.SIGKILL)  # it would hear nothing else
+            raise
 
         def recovered() -> int:
             return (tmp_path / "router.log").read_text().count("router.recovered")

@@ -10,6 +10,7 @@ from tongban_common.kafka.config import (
     RetryPolicy,
     WorkerConfig,
 )
+from tongban_common.kafka.connections import mend_connections
 from tongban_common.kafka.dead_letters import Cause
 from tongban_common.kafka.errors import (
     ConsumerFailed,
@@ -18,7 +19,6 @@ from tongban_common.kafka.errors import (
     Poison,
     Retry,
 )
-from tongban_common.kafka.handshake import insist_on_versions
 from tongban_common.kafka.producer import EventProducer
 from tongban_common.kafka.record import Record
 from tongban_common.kafka.tail import BroadcastTail
@@ -49,4 +49,4 @@ __all__ = [
     "apply_topics",
 ]
 
-insist_on_versions()
+mend_connections()

@@ -146,6 +146,7 @@ def check_background(consumer: Any) -> None:
     for name, task in (
         ("fetcher", consumer._fetcher._fetch_task),
         ("coordination", getattr(consumer._coordinator, "_coordination_task", None)),
+        ("metadata", getattr(consumer._client, "_sync_task", None)),
     ):
         if task is not None and task.done() and not consumer._closed:
             error = None if task.cancelled() else task.exception()

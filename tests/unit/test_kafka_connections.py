@@ -6,9 +6,11 @@ import asyncio
 import struct
 
 import pytest
+import uvloop
 from aiokafka.client import AIOKafkaClient
-from aiokafka.conn import create_conn
+from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.admin import ApiVersionRequest
 
 import tongban_common.kafka  # noqa: F401 - importing it is what is tested
 
@@ -39,3 +41,28 @@ async def test_a_broker_without_versions_is_one_that_cannot_be_reached() -> None
         with pytest.raises(KafkaConnectionError, match="Unable to bootstrap"):
             await client.bootstrap()
         await client.close()
+
+
+async def listening(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+def test_a_transport_that_uvloop_has_closed_is_a_broken_connection() -> None:
+    """Not a RuntimeError, of which aiokafka's own tasks die."""
+
+    async def write_to_closed() -> None:
+        server = await asyncio.start_server(listening, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        connection = AIOKafkaConnection("127.0.0.1", port)
+        connection._reader, connection._writer = await asyncio.open_connection("127.0.0.1", port)
+        connection._read_task = connection._create_reader_task()
+        connection._writer.transport.abort()
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="closed"):
+            connection._writer.write(b"as aiokafka does")
+        with pytest.raises(KafkaConnectionError, match="closed"):
+            connection.send(ApiVersionRequest())
+        assert not connection.connected()
+        server.close()
+
+    uvloop.run(write_to_closed())
