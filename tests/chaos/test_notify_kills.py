@@ -117,6 +117,7 @@ async def die_at(place: Outside, points: Sequence[str], *, providers: str, lossy
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.long
 async def test_dying_once_at_every_point_sends_every_message_once(place: Outside) -> None:
     """The first provider would send a repeated reference twice."""
     await die_at(place, POINTS, providers="borealis,aurora", lossy=0)
