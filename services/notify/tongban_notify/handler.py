@@ -93,8 +93,7 @@ class NotifyHandler:
         """The number went with its key: on record as not sent, and nothing for an operator."""
         at = _time_of(body)
         name = derived_id("message", body.request_id, template, "destroyed")
-        await self._publisher.publish(
-            topics.NOTIFICATIONS_SENT,
+        await self._say(
             NotificationReported(
                 request_id=body.request_id,
                 reference=name,
@@ -105,8 +104,6 @@ class NotifyHandler:
                 at=at,
                 reason=DESTROYED,
             ),
-            event_id=derived_id("notification-reported", name),
-            at=at,
             repeat=repeat,
         )
 
@@ -177,8 +174,7 @@ class NotifyHandler:
 
     async def _held(self, message: Message, provider: str, *, at: datetime, repeat: bool) -> None:
         """An operator is to decide. What comes of it is another event, so this has another id."""
-        await self._publisher.publish(
-            topics.NOTIFICATIONS_SENT,
+        await self._say(
             NotificationReported(
                 request_id=message.request_id,
                 reference=message.reference,
@@ -189,16 +185,14 @@ class NotifyHandler:
                 at=at,
                 reason=STRANDED,
             ),
-            event_id=derived_id("notification-reported", message.reference, "held"),
-            at=at,
+            "held",
             repeat=repeat,
         )
 
     async def _report(self, message: Message, guard: Guard, *, repeat: bool) -> None:
         status: Literal["sent", "refused"] = "sent" if guard.state is State.SENT else "refused"
         assert guard.at is not None  # noqa: S101 - what is over has its time
-        await self._publisher.publish(
-            topics.NOTIFICATIONS_SENT,
+        await self._say(
             NotificationReported(
                 request_id=message.request_id,
                 reference=guard.reference,
@@ -209,8 +203,16 @@ class NotifyHandler:
                 at=guard.at,
                 reason=guard.reason,
             ),
-            event_id=derived_id("notification-reported", guard.reference),
-            at=guard.at,
+            repeat=repeat,
+        )
+
+    async def _say(self, report: NotificationReported, *which: str, repeat: bool) -> None:
+        """`which` tells a report from another one about the same message."""
+        await self._publisher.publish(
+            topics.NOTIFICATIONS_SENT,
+            report,
+            event_id=derived_id("notification-reported", report.reference, *which),
+            at=report.at,
             repeat=repeat,
         )
 

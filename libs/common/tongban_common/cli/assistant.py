@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tongban_common.cli.console import Json
 from tongban_common.cli.group import Commands
-from tongban_common.cli.registers import Json, carry_out, now
+from tongban_common.cli.registers import carry_out, now
 from tongban_common.enrolment import EnrolmentError, assistant_register
 from tongban_common.enrolment.assistants import enrolled, hash_pin, revoked
 from tongban_common.settings import CommonSettings, load

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from rich.console import Console
 from rich.table import Table
 
+from tongban_common.cli.console import Json
 from tongban_common.cli.group import Commands
-from tongban_common.cli.registers import Json, carry_out, now
+from tongban_common.cli.registers import carry_out, now
 from tongban_common.enrolment import kiosk_register
 from tongban_common.enrolment.keyfiles import (
     BadKey,

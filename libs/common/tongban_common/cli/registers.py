@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import typer
 from pydantic import ValidationError
@@ -17,7 +17,6 @@ from tongban_common.enrolment.keyfiles import BadKey
 from tongban_common.exit_codes import EX_UNAVAILABLE
 from tongban_common.kafka import KafkaUnavailable
 
-Json = Annotated[bool, typer.Option("--json", help="for programs")]
 Done = TypeVar("Done")
 
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from tongban_common.cli.console import run
+from tongban_common.cli.console import Json, run
 from tongban_common.cli.group import Commands
 from tongban_common.kafka import PartitionMismatch, apply_topics
 from tongban_common.settings import CommonSettings, load
 from tongban_common.topics import TOPICS
 
 topics = typer.Typer(cls=Commands, no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="for programs")]
 _DAY_MS = 86_400_000
 
 

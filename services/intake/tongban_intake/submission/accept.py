@@ -33,6 +33,7 @@ from tongban_intake.readmodel.lookup import NOTHING, Known, Question
 from tongban_intake.submission import assistance, notes
 from tongban_intake.submission.checks import Checker
 from tongban_intake.submission.models import Company, Submission
+from tongban_intake.submission.per_item import PerItem
 from tongban_intake.submission.recent import Lately, LatelyAccepted, Recent, Seen
 from tongban_intake.text import Language, Text
 
@@ -85,7 +86,7 @@ class Acceptor:
         self._store = store
         self._holidays = holidays
         self._lately = LatelyAccepted()
-        self._snapshots: dict[str, tuple[Item, ItemSnapshot]] = {}
+        self._snapshots = PerItem(snapshot)
         self._keys = keys
         self._publisher = publisher
         self._clock = clock
@@ -206,7 +207,7 @@ class Acceptor:
         assistant, proved = assistance.who(submission, kiosk)
         return RequestSubmitted(
             request_id=request_id,
-            item=self._snapshot(item),
+            item=self._snapshots.of(item),
             origin=Origin(
                 kiosk_id=kiosk.kiosk_id,
                 branch_id=kiosk.branch_id,
@@ -222,14 +223,6 @@ class Acceptor:
             notes=self._notes(item, now, other, kiosk) or None,
             sealed=self._keys.seal(request_id, {"applicant": applicant, "form": submission.form}),
         )
-
-    def _snapshot(self, item: Item) -> ItemSnapshot:
-        """One for each version of an item, however often it is handed in."""
-        of, kept = self._snapshots.get(item.code, (None, None))
-        if kept is None or of is not item:
-            kept = snapshot(item)
-            self._snapshots[item.code] = item, kept
-        return kept
 
     def _notes(
         self, item: Item, now: datetime, other: Lately | None, kiosk: Kiosk

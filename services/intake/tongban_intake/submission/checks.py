@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any, NamedTuple, Protocol
@@ -15,10 +14,9 @@ from tongban_common.domain import identity
 from tongban_intake.problems import FieldError, Kind, Problem
 from tongban_intake.submission import assistance
 from tongban_intake.submission.models import Company, Submission
+from tongban_intake.submission.per_item import PerItem
 from tongban_intake.submission.wording import of_model, of_schema
 from tongban_intake.text import Text
-
-_KEPT_VALIDATORS = 4000
 
 
 class Items(Protocol):
@@ -33,11 +31,12 @@ class Items(Protocol):
 
 
 class _Validator(NamedTuple):
-    """Of this very item: one that is withdrawn and published anew begins at version 1 again."""
-
-    item: Item
     accepts: Callable[[Any], bool]
     explains: Draft202012Validator
+
+    @classmethod
+    def of(cls, item: Item) -> _Validator:
+        return cls(form_acceptance(item.form), form_validator(item.form))
 
 
 class Checker:
@@ -45,7 +44,7 @@ class Checker:
 
     def __init__(self, items: Items) -> None:
         self._items = items
-        self._validators: OrderedDict[str, _Validator] = OrderedDict()
+        self._validators = PerItem(_Validator.of)
 
     def check(
         self, body: dict[str, Any], *, today: date, signed_in: str | None = None
@@ -98,19 +97,10 @@ class Checker:
 
     def form_errors(self, item: Item, form: dict[str, Any]) -> Iterator[FieldError]:
         """What is wrong in a form, by JSON Pointers that begin with /form."""
-        kept = self._validator(item)
+        kept = self._validators.of(item)
         if kept.accepts(form):
             return iter(())
         return of_schema(kept.explains.iter_errors(form), under="/form")
-
-    def _validator(self, item: Item) -> _Validator:
-        kept = self._validators.get(item.code)
-        if kept is None or kept.item is not item:
-            kept = _Validator(item, form_acceptance(item.form), form_validator(item.form))
-            self._validators[item.code] = kept
-            if len(self._validators) > _KEPT_VALIDATORS:
-                self._validators.popitem(last=False)
-        return kept
 
 
 def _meaning(submission: Submission, item: Item, today: date) -> Iterator[FieldError]:
