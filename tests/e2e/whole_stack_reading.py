@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import bson
-import rocksdb
+import rocksdict
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from motor.motor_asyncio import AsyncIOMotorClient
@@ -104,8 +104,13 @@ def tables(stack: Stack) -> dict[str, bytes]:
         with tempfile.TemporaryDirectory() as scratch:
             copy = Path(scratch) / "table.db"
             shutil.copytree(original, copy, ignore=lambda *_: ["LOCK"])
-            items = rocksdb.DB(str(copy), rocksdb.Options(), read_only=True).iteritems()
-            items.seek_to_first()
+            table = rocksdict.Rdict(
+                str(copy),
+                rocksdict.Options(raw_mode=True),
+                access_type=rocksdict.AccessType.read_only(),
+            )
+            items = list(table.items())
+            table.close()
             place = f"{original.relative_to(stack.data)} as a table"
             found[place] = b"\n".join(part for item in items for part in item)
     return found

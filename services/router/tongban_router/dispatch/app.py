@@ -101,6 +101,8 @@ class Dispatcher:
             key_type=bytes,
             value_type=bytes,
             partitions=topics.REQUEST_PARTITIONS,
+            # The one binding of RocksDB with wheels for every Python from 3.11 on.
+            options={"driver": "rocksdict"},
         )
         self._register()
 
