@@ -11,6 +11,9 @@ import pytest
 
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedStore
 
+# The processes that tests start, and settings made here, accept the public default secrets.
+os.environ["TONGBAN_ENVIRONMENT"] = "development"
+
 # Every connection that a stopped broker refuses is an error to aiokafka, and an event to the tests.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 

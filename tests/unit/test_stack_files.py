@@ -70,8 +70,9 @@ def test_secrets_are_drawn_once_and_for_the_owner_alone(tmp_path: Path) -> None:
         "TONGBAN_TOKEN_SECRET",
         "TONGBAN_GATEWAY_SECRET",
         "TONGBAN_PSEUDONYM_SECRET",
+        "TONGBAN_SMS_KEY",
     }
-    assert len(set(drawn.values())) == 5
+    assert len(set(drawn.values())) == 6
     assert stat.S_IMODE((tmp_path / "keyring.json").stat().st_mode) == 0o600
     ring = KeyRing.parse(drawn["TONGBAN_KEYRING"])
     sealed = ring.seal("r-1", {"applicant": "王小明"})

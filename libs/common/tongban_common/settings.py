@@ -7,15 +7,21 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tongban_common.clock import BusinessClock
 from tongban_common.exit_codes import EX_CONFIG
 
-DEVELOPMENT_SECRET = "tongban-development-only"  # noqa: S105 - refused in production by `production`
+DEVELOPMENT_SECRET = "tongban-development-only"  # noqa: S105 - refused outside development
+"""The public default of every secret. `CommonSettings` accepts it in the development environment
+alone."""
+DEVELOPMENT_KEY_RING = json.dumps({"active": "dev", "keys": {"dev": "A" * 43}})
+"""The public default key ring: one key of 32 zero bytes."""
+SECRET_BYTES = 32
+"""The least length of a secret outside development: what `secrets.token_urlsafe(24)` returns."""
 
 
 def _clock(value: Any) -> BusinessClock:
@@ -23,12 +29,24 @@ def _clock(value: Any) -> BusinessClock:
 
 
 class CommonSettings(BaseSettings):
-    """What every process is told by its environment. Subclasses add what only they need."""
+    """Settings of every process, read from its environment. Subclasses add their own.
+
+    Outside the development environment a process is refused (see `load`) when a secret of `SECRETS`
+    is unset, public, shorter than `SECRET_BYTES` or equal to another one: a single replica with a
+    misspelt variable would otherwise issue tokens and seal personal data under a public secret.
+    """
+
+    SECRETS: ClassVar[frozenset[str]] = frozenset()
+    """Fields that this process needs as secrets. Others stay unset: a process that holds no secret
+    cannot leak it."""
 
     model_config = SettingsConfigDict(
         env_prefix="TONGBAN_", extra="ignore", arbitrary_types_allowed=True
     )
 
+    environment: Literal["production", "development"] = Field(
+        "production", description="development accepts the public default secrets"
+    )
     kafka: str = Field("127.0.0.1:9092", description="bootstrap address, HOST:PORT[,HOST:PORT]")
     store: str = Field(
         "mongodb://127.0.0.1:27017",
@@ -51,7 +69,7 @@ class CommonSettings(BaseSettings):
     drain_seconds: float = Field(10.0, gt=0, description="what SIGTERM leaves for work in flight")
 
     keyring: SecretStr = Field(
-        SecretStr(json.dumps({"active": "dev", "keys": {"dev": "A" * 43}})),
+        SecretStr(DEVELOPMENT_KEY_RING),
         description='JSON {"active": id, "keys": {id: base64url of 32 bytes}}, or @FILE',
     )
     id_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
@@ -62,16 +80,55 @@ class CommonSettings(BaseSettings):
     )
     gateway_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
 
+    @model_validator(mode="after")
+    def _secrets_are_secret(self) -> Self:
+        if self.environment == "production":
+            values = {name: getattr(self, name).get_secret_value() for name in self.SECRETS}
+            problems = [problem for name in sorted(values) if (problem := _weakness(name, values))]
+            if problems:
+                raise ValueError("\n".join(problems))
+        return self
+
+
+def _weakness(name: str, values: dict[str, str]) -> str | None:
+    """Return why `values[name]` is no secret, as a line that names the variable; None if it is."""
+    value, variable = values[name], variable_of(name)
+    if value in (DEVELOPMENT_SECRET, DEVELOPMENT_KEY_RING):
+        return (
+            f"{variable}: not set, and its default is public; give a secret of at least "
+            f"{SECRET_BYTES} bytes (TONGBAN_ENVIRONMENT=development accepts the default)"
+        )
+    if len(value.encode()) < SECRET_BYTES and not value.startswith("@"):
+        return f"{variable}: shorter than {SECRET_BYTES} bytes"
+    same = sorted(
+        variable_of(other) for other in values if other != name and values[other] == value
+    )
+    return (
+        f"{variable}: the same as {', '.join(same)}; each needs a value of its own"
+        if same
+        else None
+    )
+
+
+def variable_of(field: str) -> str:
+    """Return the environment variable that a field is read from."""
+    return f"TONGBAN_{field.upper()}"
+
 
 Settings = TypeVar("Settings", bound=CommonSettings)
 
 
 def load(cls: type[Settings]) -> Settings:
-    """Read the environment, or end the process with EX_CONFIG and a line a wrong variable."""
+    """Read the environment, or end the process with EX_CONFIG and one line for each wrong variable.
+
+    No line quotes a value: it may be a secret.
+    """
     try:
         return cls()
     except ValidationError as error:
         for problem in error.errors():
-            name = "TONGBAN_" + "_".join(str(part) for part in problem["loc"]).upper()
-            print(f"{name}: {problem['msg']}", file=sys.stderr)
+            text = problem["msg"]
+            if problem["loc"]:
+                text = f"{variable_of('_'.join(str(part) for part in problem['loc']))}: {text}"
+            print(text.removeprefix("Value error, "), file=sys.stderr)
         sys.exit(EX_CONFIG)

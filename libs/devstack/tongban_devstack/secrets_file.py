@@ -11,7 +11,7 @@ from tongban_common.keyring import Ring, WrappingKey
 from tongban_common.keyring.file import write
 from tongban_devstack.files import write_atomically
 
-_NAMES = ("ID_SECRET", "TOKEN_SECRET", "GATEWAY_SECRET", "PSEUDONYM_SECRET")
+_NAMES = ("ID_SECRET", "TOKEN_SECRET", "GATEWAY_SECRET", "PSEUDONYM_SECRET", "SMS_KEY")
 _KEYRING = "TONGBAN_KEYRING"
 
 

@@ -177,6 +177,7 @@ class Stack:
         callbacks = {"TONGBAN_CALLBACKS": self.callbacks} if self.callbacks else {}
         return {
             **self._secrets,
+            "TONGBAN_ENVIRONMENT": "development",
             "TONGBAN_KAFKA": self.kafka,
             "TONGBAN_STORE": self.store,
             "TONGBAN_GATEWAYS": self.gateways,

@@ -12,6 +12,8 @@ from tongban_common.settings import CommonSettings
 class IntakeSettings(CommonSettings):
     """`TONGBAN_*` variables of intake. Sizes are bytes, times real seconds unless named."""
 
+    SECRETS = frozenset({"keyring", "id_secret", "token_secret", "pseudonym_secret"})
+
     body_limit: int = Field(256 * 1024, gt=0, description="largest body of a POST; 413 beyond")
     body_seconds: float = Field(10.0, gt=0, description="within which a body has to arrive")
     header_seconds: float = Field(10.0, gt=0, description="within which a head has to arrive")

@@ -23,6 +23,8 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 class NotifySettings(CommonSettings):
     """Who carries messages, and when an answer that did not come is believed to mean no."""
 
+    SECRETS = frozenset({"keyring", "id_secret", "sms_key"})
+
     devices: str = Field("http://127.0.0.1:8631", description="base URL of the SMS providers")
     sms_providers: Names = Field(("aurora", "borealis"), min_length=1, description="in this order")
     sms_honouring: Names = Field(

@@ -12,6 +12,8 @@ from tongban_common.settings import CommonSettings
 class PrintingSettings(CommonSettings):
     """Where the printers are, and how patient printing is with them."""
 
+    SECRETS = frozenset({"keyring"})
+
     devices: str = Field("http://127.0.0.1:8631", description="base URL of the devices")
     printer_url: str | None = Field(
         None, description="a printer's address with {kiosk_id} in it; ipp, ipps, http or https"

@@ -18,6 +18,14 @@ from tongban_common.enrolment.assistants import enrolled, hash_pin, revoked
 from tongban_common.settings import CommonSettings, load
 
 assistant = typer.Typer(cls=Commands, no_args_is_help=True)
+
+
+class _PinSettings(CommonSettings):
+    """Settings of a command that hashes PINs."""
+
+    SECRETS = frozenset({"token_secret"})
+
+
 _AssistantId = Annotated[str, typer.Argument(metavar="ASSISTANT_ID")]
 
 
@@ -33,7 +41,7 @@ def enrol(
     Needs the deployment's TONGBAN_TOKEN_SECRET. Exit codes: 1 it cannot be done so, 69 Kafka does
     not answer.
     """
-    settings = load(CommonSettings)
+    settings = load(_PinSettings)
     if sys.stdin.isatty():
         pin = typer.prompt("PIN", hide_input=True, confirmation_prompt=True)
     else:

@@ -32,16 +32,23 @@ class KeyRingFile:
         RingError, OSError: there is no ring to begin with.
     """
 
-    def __init__(self, given: str, *, every_s: float = _EVERY_S) -> None:
+    def __init__(self, given: str, *, every_s: float = _EVERY_S, production: bool = False) -> None:
+        """Read the ring. `production`: a ring with a public key is a broken one."""
+        self._production = production
         self._path = Path(given[1:]) if given.startswith("@") else None
         self._every_s = every_s
         self._usable = True
         self._mark: Mark | None = None
         if self._path is None:
-            self.keys = KeyRing.parse(given)
+            ring = Ring.parse(given)
         else:
             self._mark, ring = _read(self._path)
-            self.keys = KeyRing.of(ring)
+        self._check(ring)
+        self.keys = KeyRing.of(ring)
+
+    def _check(self, ring: Ring) -> None:
+        if self._production:
+            ring.refuse_public_keys()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -68,6 +75,7 @@ class KeyRingFile:
                 self._tell_usable()  # it may have been out of reach
                 return
             self._mark, ring = await asyncio.to_thread(_read, path)
+            self._check(ring)
         except (OSError, RingError) as error:
             # Told once: a broken file stays as broken as it is.
             if self._usable:
@@ -90,7 +98,7 @@ def key_ring(settings: CommonSettings) -> KeyRingFile:
     one that cannot seal or open has nothing to do, and starting again would not mend it."""
     given = settings.keyring.get_secret_value()
     try:
-        return KeyRingFile(given)
+        return KeyRingFile(given, production=settings.environment == "production")
     except OSError as error:
         told = f"{error.strerror or type(error).__name__}: {error.filename}"
     except RingError as error:

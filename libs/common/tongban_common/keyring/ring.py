@@ -48,6 +48,12 @@ class Ring:
         if not any(key.active_from for key in self.keys.values()):
             raise RingError("no key of the key ring is ever active")
 
+    def refuse_public_keys(self) -> None:
+        """Raise RingError if a key is one byte repeated, as the public development key is."""
+        for kid, key in self.keys.items():
+            if len(set(key.secret)) == 1:
+                raise RingError(f"key {kid!r} is one byte repeated, which is no secret")
+
     @classmethod
     def parse(cls, text: str | bytes) -> Ring:
         """Read either form.

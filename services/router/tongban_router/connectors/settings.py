@@ -13,6 +13,8 @@ from tongban_common.topics import PROVINCES
 class ConnectorSettings(CommonSettings):
     """CommonSettings, and which provinces this process speaks to."""
 
+    SECRETS = frozenset({"keyring", "gateway_secret", "id_secret"})
+
     provinces: str = Field("", description="codes separated by commas; empty: all 31")
     gateways: str = Field("http://127.0.0.1:8600", description="base of relative gateway paths")
     catalogue: Path | None = Field(None, description="directory with provinces.yaml")
