@@ -1,5 +1,5 @@
-# Everything here needs Python 3.11 or newer, make and the package registries; nothing else.
-PYTHON ?= python3.11
+# Everything here needs Python 3.11 to 3.13, make and the package registries; nothing else.
+# PYTHON: the interpreter to use; by default the newest suitable one on the PATH.
 VENV := .venv
 BIN := $(VENV)/bin
 DISTS := libs/common libs/devstack services/intake services/router services/printing services/notify
@@ -24,8 +24,7 @@ setup: $(STAMP)  ## make .venv and install from requirements.lock (only when it 
 
 # uv installs what the lock names in seconds; where it cannot, pip does the same from the same lock.
 $(STAMP): requirements.lock $(PYPROJECTS)
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3"; exit 2; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/python || { python=$${PYTHON:-$$(tools/find-python)} && "$$python" -m venv $(VENV); }
 	@echo "Installing from requirements.lock (only when it changed) ..."
 	@grep -A40 '^uv==' requirements.lock | awk 'NR==1 || /--hash/ {print; if (!/\\$$/) exit}' > $(VENV)/uv.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock
@@ -43,11 +42,12 @@ test: $(STAMP)  ## the tests on a real broker, under 10 minutes on 2 cores
 test-all: $(STAMP)  ## everything: also every item once, systematic kills and the soak
 	$(PYTEST) $(PYTEST_ARGS)
 
-lint: $(STAMP)  ## ruff, mypy --strict, import rules
+lint: $(STAMP)  ## ruff, mypy --strict, import rules, wheels of the lock
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	tools/check-wheels $(BIN)/uv requirements.lock
 
 format: $(STAMP)  ## let ruff format and mend what it can
 	$(BIN)/ruff format $(SOURCES)
@@ -58,7 +58,7 @@ bench: $(STAMP) $(BENCH_STAMP)  ## measure; prints ratios within one run
 
 # What the measurements compare with is none of the product's business, nor of its lock's.
 $(BENCH_STAMP): bench/requirements.lock $(STAMP)
-	@test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	@test -x $(BENCH_VENV)/bin/python || $(BIN)/python -m venv $(BENCH_VENV)
 	@$(BIN)/uv pip install --quiet --python $(BENCH_VENV)/bin/python --require-hashes -r bench/requirements.lock \
 		|| $(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bench/requirements.lock
 	@touch $@

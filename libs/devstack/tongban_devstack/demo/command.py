@@ -28,6 +28,8 @@ from tongban_devstack.stack import Stack, StackOptions
 console = Console()
 SPEED = 120.0
 """Business seconds a second: what takes a province 40 minutes takes 20 s here."""
+LINE_SECONDS = 10.0
+"""Real seconds between two lines of counts where the output is no terminal."""
 
 
 def demo(
@@ -56,12 +58,7 @@ async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:
         began = time.monotonic()
         player = Player(stack, day, seconds=seconds, mishaps=Mishaps())
         view = View(stack, day, clock, load_provinces())
-        with Live(view.show(), console=console, refresh_per_second=4) as live:
-            playing = asyncio.create_task(player.play())
-            while not playing.done():
-                await asyncio.wait({playing}, timeout=0.25)
-                live.update(view.show())
-            await playing
+        await _watch(asyncio.create_task(player.play()), view)
         result = await account(
             stack,
             day,
@@ -77,6 +74,20 @@ async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:
             console.print("Ctrl-C ends it all.")
             await _interrupted()
         return 0 if result.clean else 1
+
+
+async def _watch(playing: asyncio.Task[None], view: View) -> None:
+    """Show the day until it is over: live at a terminal, else a line every ten seconds."""
+    if not console.is_terminal:
+        while not playing.done():
+            await asyncio.wait({playing}, timeout=LINE_SECONDS)
+            console.print(view.line(), soft_wrap=True)
+        return await playing
+    with Live(view.show(), console=console, refresh_per_second=4) as live:
+        while not playing.done():
+            await asyncio.wait({playing}, timeout=0.25)
+            live.update(view.show())
+    return await playing
 
 
 def _plan(requests: int) -> list[Visit]:

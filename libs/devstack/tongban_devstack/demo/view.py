@@ -57,6 +57,19 @@ class View:
             title=f"tongban 通办 · a day at the branch · {moment}",
         )
 
+    def line(self) -> str:
+        """The counts of the day in one line, for an output that is no terminal."""
+        self.memory.look()
+        day = self._day
+        states = ", ".join(f"{count} {state}" for state, count in day.by_status().items() if count)
+        kills = sum(day.kills.values())
+        seconds = time.monotonic() - self._began
+        return (
+            f"{seconds:.0f} s: {len(day.accepted)} of {len(day.visits)} handed in "
+            f"({states or 'none seen yet'}), {day.printed} sheets printed, "
+            f"{day.messages} messages sent, {kills} processes killed"
+        )
+
     def _progress(self) -> Table:
         day = self._day
         total = len(day.visits)
