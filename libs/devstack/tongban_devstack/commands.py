@@ -12,35 +12,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tongban_common.catalogue import CatalogueError
 from tongban_common.clock import BusinessClock
-from tongban_common.enrolment.trading import TokenRefused
-from tongban_common.exit_codes import EX_SOFTWARE, EX_TEMPFAIL, EX_UNAVAILABLE
-from tongban_common.kafka import KafkaUnavailable, PartitionMismatch
 from tongban_common.observability import configure_logging
-from tongban_common.store import StoreUnavailable
-from tongban_devstack.embedded import JarsUnavailable, StartFailed
-from tongban_devstack.files import InUse
 from tongban_devstack.stack import SERVICES, STEPS, Stack, StackOptions
+from tongban_devstack.start_failures import start_failures_told
 
 KIOSK_ID, BRANCH_ID = "k-310115-001", "b-310115-01"
 """The kiosk of the ready line."""
-
-_EXIT_CODES: dict[type[Exception], int] = {
-    JarsUnavailable: EX_UNAVAILABLE,
-    KafkaUnavailable: EX_UNAVAILABLE,
-    KafkaError: EX_UNAVAILABLE,
-    StoreUnavailable: EX_UNAVAILABLE,
-    PartitionMismatch: EX_SOFTWARE,
-    StartFailed: EX_SOFTWARE,
-    TokenRefused: EX_SOFTWARE,
-    CatalogueError: EX_SOFTWARE,
-    InUse: EX_TEMPFAIL,
-}
 
 
 def up(
@@ -79,15 +60,8 @@ def up(
         replicas=_replicas(replicas or []),
     )
     configure_logging("up", instance="up", level="WARNING")
-    try:
+    with start_failures_told():
         asyncio.run(_up(options))
-    except tuple(_EXIT_CODES) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(_exit_code(error)) from error
-
-
-def _exit_code(error: Exception) -> int:
-    return next(code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
 
 
 def _replicas(given: list[str]) -> dict[str, int]:

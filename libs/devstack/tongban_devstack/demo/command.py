@@ -24,6 +24,7 @@ from tongban_devstack.demo.report import Account, account, keep
 from tongban_devstack.demo.view import View
 from tongban_devstack.kiosks import Place
 from tongban_devstack.stack import Stack, StackOptions
+from tongban_devstack.start_failures import start_failures_told
 
 console = Console()
 SPEED = 120.0
@@ -41,7 +42,8 @@ def demo(
     """Play a day at the branch, with kills; exit 0 only if nothing was lost or doubled."""
     configure_logging("demo", instance="demo", level="ERROR")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # brokers and kills are no news here
-    raise typer.Exit(asyncio.run(_demo(once, requests, seconds, out)))
+    with start_failures_told():
+        raise typer.Exit(asyncio.run(_demo(once, requests, seconds, out)))
 
 
 async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:

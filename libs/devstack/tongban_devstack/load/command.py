@@ -22,6 +22,7 @@ from tongban_common.catalogue.models import Item
 from tongban_common.observability import configure_logging
 from tongban_devstack.load.kiosks import Load, LoadResult, Target
 from tongban_devstack.stack import Stack, StackOptions
+from tongban_devstack.start_failures import start_failures_told
 
 KIOSK_ID, BRANCH_ID = "k-310115-001", "b-310115-01"
 
@@ -63,7 +64,8 @@ def load(  # noqa: PLR0917 - typer makes options of them
     configure_logging("load", instance="load", level="ERROR")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a broker that starts is no error
     target = Target(intake, token, kafka) if intake and token and kafka else None
-    result = asyncio.run(_load(target, items, rate, seconds, prints))
+    with start_failures_told():
+        result = asyncio.run(_load(target, items, rate, seconds, prints))
     _tell(result, as_json=as_json)
     if result.unfinished or result.answers.keys() - {"202"}:
         raise typer.Exit(1)
