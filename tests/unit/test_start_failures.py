@@ -13,11 +13,11 @@ from tongban_devstack.embedded import JarsUnavailable
 from tongban_devstack.stack import Stack
 
 
-@pytest.mark.parametrize("command", [["up"], ["demo", "--once"], ["load", "--seconds", "1"]])
+@pytest.mark.parametrize("command", [["up"], ["demo", "--once"], ["load", "--rate", "1", "--seconds", "1"]])
 def test_command_without_a_broker_to_run_ends_in_one_line(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(stack: Stack) -> Stack:
+    async def fail(_stack: Stack) -> Stack:
         raise JarsUnavailable("Apache Kafka cannot be downloaded")
 
     monkeypatch.setattr(Stack, "__aenter__", fail)
