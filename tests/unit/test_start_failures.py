@@ -13,7 +13,9 @@ from tongban_devstack.embedded import JarsUnavailable
 from tongban_devstack.stack import Stack
 
 
-@pytest.mark.parametrize("command", [["up"], ["demo", "--once"], ["load", "--rate", "1", "--seconds", "1"]])
+@pytest.mark.parametrize(
+    "command", [["up"], ["demo", "--once"], ["load", "--rate", "1", "--seconds", "1"]]
+)
 def test_command_without_a_broker_to_run_ends_in_one_line(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
