@@ -49,10 +49,15 @@ class Topic:
     retention_ms: int | None = 7 * _DAY_MS
 
     def kafka_config(self) -> dict[str, str]:
-        """The topic's settings on the broker. `min.insync.replicas` is the cluster's to set."""
+        """The topic's settings on the broker. `min.insync.replicas` is the cluster's to set.
+
+        `compression.type` is Kafka's default, and named so that `tongban topics apply` takes back a
+        topic that was set to recompress what its producers write.
+        """
+        common = {"compression.type": "producer"}
         if self.retention_ms is None:
-            return {"cleanup.policy": "compact"}
-        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+            return {"cleanup.policy": "compact", **common}
+        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms), **common}
 
 
 REQUESTS_SUBMITTED = "requests.submitted"

@@ -22,6 +22,14 @@ from tongban_common.kafka.errors import (
 from tongban_common.kafka.producer import EventProducer
 from tongban_common.kafka.record import Record
 from tongban_common.kafka.tail import BroadcastTail
+from tongban_common.kafka.unpacking import bound_unpacking
+from tongban_common.kafka.unreadable import (
+    BatchRetries,
+    UnreadableBatchError,
+    batch_dead_letter,
+    mend_fetching,
+    offset_after,
+)
 from tongban_common.kafka.view import CompactedView
 from tongban_common.kafka.vitals import Progress
 from tongban_common.kafka.worker import BatchWorker, Worker
@@ -29,6 +37,7 @@ from tongban_common.kafka.worker import BatchWorker, Worker
 __all__ = [
     "Applied",
     "BatchConfig",
+    "BatchRetries",
     "BatchWorker",
     "BroadcastTail",
     "Cause",
@@ -44,9 +53,14 @@ __all__ = [
     "Record",
     "Retry",
     "RetryPolicy",
+    "UnreadableBatchError",
     "Worker",
     "WorkerConfig",
     "apply_topics",
+    "batch_dead_letter",
+    "offset_after",
 ]
 
 mend_connections()
+mend_fetching()
+bound_unpacking()

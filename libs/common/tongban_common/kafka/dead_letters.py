@@ -18,6 +18,10 @@ PREFIX = "dlt_"
 """Of the headers that the worker adds to the original ones."""
 VALUE_BYTES = f"{PREFIX}value_bytes"
 """Header of a dead letter without its value: how large that was."""
+BASE_OFFSET = f"{PREFIX}base_offset"
+"""Header of a dead letter that stands for an unreadable batch: the offset in the batch's header."""
+NEXT_OFFSET = f"{PREFIX}next_offset"
+"""Header of such a dead letter: the first offset after the batch."""
 DeadLetter = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
 """Key, value, headers."""
 
