@@ -81,7 +81,7 @@ async def test_write_without_a_majority_is_unavailable(act: Any, code: int) -> N
 @pytest.mark.parametrize("code", [BAD_VALUE, TOO_LARGE, INVALID])
 @pytest.mark.parametrize("act", [insert, project])
 async def test_value_the_store_cannot_keep_is_an_error_of_its_record(act: Any, code: int) -> None:
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - a WriteError or a ValueError
+    with pytest.raises(Exception) as caught:
         await act(write_refused(code))
     assert not isinstance(caught.value, StoreUnavailable)
 
