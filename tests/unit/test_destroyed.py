@@ -108,7 +108,7 @@ def printing(keys: KeyRing, sent: Sent, *orders: str) -> PrintingHandler:
     maker = DocumentMaker(renderer=nothing, documents=nothing, keys=keys)
     return PrintingHandler(
         maker=maker, printables=nothing, spool=cast(Any, Spooled(*orders)), documents=nothing,
-        spooler=nothing, outbox=nothing, publisher=EventPublisher(sent, "printing"),
+        spooler=nothing, questions=nothing, outbox=nothing, publisher=EventPublisher(sent, "printing"),
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from tongban_common.events import MalformedEvent, decode
 from tongban_common.events.models import (
     DocumentRef,
     DocumentStored,
+    PrintConfirmed,
     PrintOrdered,
     PrintReported,
     RequestCompleted,
@@ -27,6 +28,7 @@ from tongban_printing.documents import DocumentMaker
 from tongban_printing.orders import Order, new_order, order_id
 from tongban_printing.outbox import Outbox
 from tongban_printing.printables import Printable, Printables
+from tongban_printing.questions import Questions
 from tongban_printing.spool import Spool
 from tongban_printing.spooler import Spooler
 
@@ -48,6 +50,7 @@ class PrintingHandler:
         documents: DocumentStore,
         spool: Spool,
         spooler: Spooler,
+        questions: Questions,
         outbox: Outbox,
         publisher: EventPublisher,
     ) -> None:
@@ -56,6 +59,7 @@ class PrintingHandler:
         self._documents = documents
         self._spool = spool
         self._spooler = spooler
+        self._questions = questions
         self._outbox = outbox
         self._publisher = publisher
 
@@ -77,6 +81,8 @@ class PrintingHandler:
                     await self._completed(completed, repeat=repeat)
                 case PrintOrdered() as ordered:
                     await self._ordered(ordered, attempt=record.attempt)
+                case PrintConfirmed() as answer:
+                    await self._confirmed(answer)
                 case other:
                     raise Poison(f"{other.TYPE} does not belong on {record.topic}")
 
@@ -166,6 +172,11 @@ class PrintingHandler:
                 spooled_at=datetime.now(UTC),
             )
         )
+
+    async def _confirmed(self, answer: PrintConfirmed) -> None:
+        order = await self._questions.answer(answer)
+        if order is not None:
+            self._spooler.call(order.kiosk_id)
 
     async def _of_old(self, body: PrintOrdered) -> Printable | None:
         """What is ordered of a request that was completed too long ago to be remembered; its branch

@@ -22,6 +22,7 @@ from tongban_printing.outbox import Outbox
 from tongban_printing.printables import Printables
 from tongban_printing.printer import Printer
 from tongban_printing.printrun import Means
+from tongban_printing.questions import Questions
 from tongban_printing.renderer import Renderer
 from tongban_printing.settings import PrintingSettings
 from tongban_printing.spool import Spool
@@ -55,8 +56,12 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
         outbox = Outbox(spool, publisher)
         means = Means(spool, documents, outbox, settings.clock, settings.order_limit, stopping)
         leases = KioskLeases(store, owner=settings.instance, seconds=settings.lease_seconds)
+        questions = Questions(means)
         spooler = Spooler(
-            means, leases, lambda kiosk_id: Printer(settings.printer_of(kiosk_id), session)
+            means,
+            leases,
+            questions,
+            lambda kiosk_id: Printer(settings.printer_of(kiosk_id), session),
         )
         handler = PrintingHandler(
             maker=DocumentMaker(renderer=renderer, documents=documents, keys=keys),
@@ -64,6 +69,7 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
             documents=documents,
             spool=spool,
             spooler=spooler,
+            questions=questions,
             outbox=outbox,
             publisher=publisher,
         )

@@ -5,8 +5,9 @@
       │  └── waiting_for_printer: out of paper, jammed, offline; goes on by itself
       └─────────────┴──> needs_confirmation (a person has to look), expired, cancelled
 
-Every change of status is reported; the report is part of the same write as the change, and stays
-in the order until Kafka has it.
+A person's answer takes an order from needs_confirmation to printed, or back to queued; a question
+that nobody answers ends as expired. Every change of status is reported; the report is part of the
+same write as the change, and stays in the order until Kafka has it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from tongban_common.events.models import DocumentRef, PrintReported
 
 WORKED_ON = frozenset({PrintStatus.QUEUED, PrintStatus.WAITING_FOR_PRINTER})
 """What the spooler works off. needs_confirmation waits for a person, the others are final."""
+_CONFIRMED = "经人工核对，已出纸"
+_DENIED = "经人工核对，未出纸，重新打印"
+_UNANSWERED = "超过{days:g}天无人确认是否出纸，任务已结束"
 
 
 class _Stored(BaseModel):
@@ -34,6 +38,16 @@ class PrinterJob(_Stored):
 
     printer: str
     job_id: int
+
+
+class Question(_Stored):
+    """What a person is asked about the order's job, while the order is needs_confirmation."""
+
+    asked_at: datetime
+    """Business time; a question that is not answered expires so long after it."""
+    job_over: bool = False
+    """The printer had ended the job before the question was asked, so that no sheet of it can have
+    come out after the person looked."""
 
 
 class Unsent(_Stored):
@@ -69,6 +83,14 @@ class Order(_Stored):
     job: PrinterJob | None = None
     """The only job whose document may be on paper. Set before a document is sent to it; taken away
     only when the printer has said that nothing of it was printed or ever will be."""
+    question: Question | None = None
+    """The last one; kept after its answer, which is only as good as what was known then."""
+    confirmed_not: int | None = None
+    """Id of the job of which a person said that nothing of it is on paper. Goes with the job."""
+    answered_by: str | None = None
+    """Who answered the last question."""
+    waits_since: datetime | None = None
+    """Business time at which a person asked for the sheet again; the age is counted from here."""
     rev: int = 0
     """Counts the writes: whoever has not seen the last one cannot make the next."""
     outbox: list[Unsent] = []
@@ -86,7 +108,12 @@ class Order(_Stored):
 
     def is_too_old(self, now: datetime, limit: timedelta) -> bool:
         """Whether nobody waits for this sheet any more; `now` is business time."""
-        return now - self.ordered_at > limit
+        return now - (self.waits_since or self.ordered_at) > limit
+
+    @property
+    def denied(self) -> bool:
+        """Whether a person has said that nothing of the present job is on paper."""
+        return self.job is not None and self.confirmed_not == self.job.job_id
 
 
 def order_id(request_id: str, document_id: str, copy_number: int) -> str:
@@ -137,13 +164,47 @@ def sent_to(job: PrinterJob) -> Change:
 
 def taken_from_printer() -> Change:
     """The printer said that nothing of the job was or will be printed: another may be made."""
-    return Change({"job": None})
+    return Change({"job": None, "confirmed_not": None})
 
 
 def reported(order: Order, status: PrintStatus, at: datetime, reason: str | None = None) -> Change:
     """The order has another status (or reason); `at` is business time."""
     fields = {"status": status.value, "reason": reason, "seq": order.seq + 1}
     return Change(fields, _report(order, status, order.seq + 1, at, reason))
+
+
+def asked(order: Order, at: datetime, reason: str, *, job_over: bool) -> Change:
+    """A person has to look whether the order's job is on paper; `at` is business time."""
+    change = reported(order, PrintStatus.NEEDS_CONFIRMATION, at, reason)
+    question = Question(asked_at=at, job_over=job_over)
+    return Change(
+        {**change.fields, "question": question.model_dump(), "confirmed_not": None}, change.report
+    )
+
+
+def confirmed_printed(order: Order, at: datetime, by: str) -> Change:
+    """`by` has seen the sheet; `at` is business time."""
+    change = reported(order, PrintStatus.PRINTED, at, _CONFIRMED)
+    return Change({**change.fields, "answered_by": by}, change.report)
+
+
+def confirmed_not_printed(order: Order, at: datetime, by: str) -> Change:
+    """`by` says that nothing of the order's job is on paper, so it is worked on again. The job
+    stays with the order: what may still be open at the printer is ended before another is made."""
+    change = reported(order, PrintStatus.QUEUED, at, _DENIED)
+    fields = {
+        **change.fields,
+        "answered_by": by,
+        "confirmed_not": None if order.job is None else order.job.job_id,
+        "waits_since": at,
+    }
+    return Change(fields, change.report)
+
+
+def unanswered(order: Order, at: datetime, limit: timedelta) -> Change:
+    """Nobody has answered within `limit`; the order ends, so that a copy can be ordered again."""
+    days = limit / timedelta(days=1)
+    return reported(order, PrintStatus.EXPIRED, at, _UNANSWERED.format(days=days))
 
 
 def _report(

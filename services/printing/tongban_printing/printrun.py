@@ -9,6 +9,9 @@ Three rules make it so:
  3. The order's job is replaced only when the printer has said that not a sheet of it is or will be
     out. A job that the printer does not know is a question to the lobby manager; so is one that
     its printer does not end, or does not speak of any more, when nobody waits for the sheet.
+    A person's "not printed" counts for a job that the printer does not know, and for one that it
+    had ended before the question was asked. One that is still open is cancelled first; what the
+    printer has printed of it meanwhile is a new question.
 """
 
 from __future__ import annotations
@@ -27,7 +30,15 @@ from tongban_common.envelope import Destroyed, KeyMissing, Unreadable
 from tongban_common.store import DocumentStore
 from tongban_printing import metrics
 from tongban_printing.jobs import OFFLINE, REFUSES, Finding
-from tongban_printing.orders import Change, Order, PrinterJob, reported, sent_to, taken_from_printer
+from tongban_printing.orders import (
+    Change,
+    Order,
+    PrinterJob,
+    asked,
+    reported,
+    sent_to,
+    taken_from_printer,
+)
 from tongban_printing.outbox import Outbox
 from tongban_printing.printer import Printer, PrinterTrouble, Refused
 from tongban_printing.spool import Spool
@@ -122,7 +133,7 @@ class PrintRun:
         self._unanswered += 1
         if self.order.job and self._is_too_old and self._unanswered >= _ASKED_AT:
             # It may be on paper, so it cannot expire; and those behind it must get on.
-            await self._report(PrintStatus.NEEDS_CONFIRMATION, question)
+            await self._ask(question)
         else:
             await self._wait(trouble)
 
@@ -186,7 +197,7 @@ class PrintRun:
         view = await self._printer.look_at(job, self.order.job_name)
         faultpoints.reached("printing.after_look")
         match view.finding:
-            case Finding.UNDER_WAY | Finding.STOPPED | Finding.WITHOUT_DOCUMENT if self._is_too_old:
+            case Finding.UNDER_WAY | Finding.STOPPED | Finding.WITHOUT_DOCUMENT if self._is_to_end:
                 await self._give_up(job)
             case Finding.UNDER_WAY:
                 self._troubles = self._fruitless
@@ -203,11 +214,14 @@ class PrintRun:
                 metrics.SHEETS.inc(self.order.document.pages)
                 waited = datetime.now(UTC) - self.order.spooled_at
                 metrics.PRINT_SECONDS.observe(max(0.0, waited.total_seconds()))
+            case Finding.PARTLY_PRINTED if self._was_over:
+                await self._begin_anew()
             case Finding.PARTLY_PRINTED:
-                reason = _INTERRUPTED.format(sheets=view.sheets)
-                await self._report(PrintStatus.NEEDS_CONFIRMATION, reason)
+                await self._ask(_INTERRUPTED.format(sheets=view.sheets), job_over=True)
+            case Finding.UNKNOWN if self.order.denied:
+                await self._begin_anew()
             case Finding.UNKNOWN:
-                await self._report(PrintStatus.NEEDS_CONFIRMATION, _LOST)
+                await self._ask(_LOST)
 
     async def _begin_anew(self) -> None:
         """Not a sheet of its job is or will be out, so it may have another: at once, as long as
@@ -221,9 +235,10 @@ class PrintRun:
             await self._wait(REFUSES)
 
     async def _give_up(self, job: PrinterJob) -> None:
-        """Nobody waits for the sheet any more. If nothing was printed, it expires in `_begin`."""
+        """End a job for whose sheet nobody waits any more, or of which a person says that nothing
+        came out. If nothing was printed, the order expires in `_begin`, or has another job."""
         if self._cancelled >= _CANCELLED_AT_MOST:
-            await self._report(PrintStatus.NEEDS_CONFIRMATION, _ENDLESS)
+            await self._ask(_ENDLESS)
             return
         self._cancelled += 1
         await self._cancel(job)
@@ -255,7 +270,15 @@ class PrintRun:
         await self._means.stopping.sleep(random.uniform(longest / 2, longest))
 
     async def _report(self, status: PrintStatus, reason: str | None = None) -> None:
-        await self._save(reported(self.order, status, self._means.clock.now(), reason))
+        await self._tell(status, reported(self.order, status, self._means.clock.now(), reason))
+
+    async def _ask(self, question: str, *, job_over: bool = False) -> None:
+        """Ask a person; `job_over`: the printer has ended the job."""
+        change = asked(self.order, self._means.clock.now(), question, job_over=job_over)
+        await self._tell(PrintStatus.NEEDS_CONFIRMATION, change)
+
+    async def _tell(self, status: PrintStatus, change: Change) -> None:
+        await self._save(change)
         self._means.outbox.offer(self.order)
         metrics.REPORTED.labels(status).inc()
         self._log.info("order_reported", status=status)
@@ -268,6 +291,17 @@ class PrintRun:
     @property
     def _is_too_old(self) -> bool:
         return self.order.is_too_old(self._means.clock.now(), self._means.limit)
+
+    @property
+    def _is_to_end(self) -> bool:
+        """Whether the present job must not go on."""
+        return self._is_too_old or self.order.denied
+
+    @property
+    def _was_over(self) -> bool:
+        """Whether a person's "not printed" is about a job that had ended when it was asked."""
+        question = self.order.question
+        return self.order.denied and question is not None and question.job_over
 
     @property
     def _log(self) -> Any:

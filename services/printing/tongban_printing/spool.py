@@ -34,6 +34,11 @@ class Spool:
             )
             await self._orders.create_index("outbox.since", name="unsent", sparse=True)
             await self._orders.create_index(
+                [("status", 1), ("question.asked_at", 1)],
+                name="questions",
+                partialFilterExpression={"status": PrintStatus.NEEDS_CONFIRMATION.value},
+            )
+            await self._orders.create_index(
                 "over_at", name="over", sparse=True, expireAfterSeconds=KEPT_SECONDS
             )
 
@@ -84,16 +89,8 @@ class Spool:
         Raises:
             Overtaken: the order was written meanwhile, or under a later lease.
         """
-        fields = dict(change.fields)
-        if "status" in fields:
-            status = PrintStatus(fields["status"])
-            fields[_OPEN] = status in WORKED_ON
-            if status.final:
-                fields["over_at"] = datetime.now(UTC)
-        update: dict[str, Any] = {"$set": {**fields, "epoch": epoch}, "$inc": {"rev": 1}}
-        if change.report is not None:
-            unsent = Unsent(report=change.report, since=datetime.now(UTC))
-            update["$push"] = {"outbox": _unsent(unsent)}
+        update = _update(change)
+        update["$set"]["epoch"] = epoch
         with store_errors():
             result = await self._orders.update_one(
                 {"_id": order.order_id, "rev": order.rev, "epoch": {"$lte": epoch}}, update
@@ -104,6 +101,50 @@ class Spool:
         if record is None or record["rev"] != order.rev + 1:
             raise Overtaken(order.order_id)
         return Order.model_validate(record)
+
+    async def answer(self, question: Order, change: Change) -> Order | None:
+        """Write a change of an order that waits for a person; None where it waits no more, or with
+        a newer question: then nothing is changed.
+
+        Needs no lease: the spooler does not touch an order that waits for a person, and the first
+        answer to a question takes its number away.
+        """
+        asked = {
+            "_id": question.order_id,
+            "seq": question.seq,
+            "status": PrintStatus.NEEDS_CONFIRMATION.value,
+        }
+        with store_errors():
+            record = await self._orders.find_one_and_update(
+                asked, _update(change), return_document=True
+            )
+        return None if record is None else Order.model_validate(record)
+
+    async def unanswered(self, now: datetime, patience: timedelta, *, limit: int) -> list[Order]:
+        """Orders that have waited for a person for longer than `patience`, in business time."""
+        waiting = {"status": PrintStatus.NEEDS_CONFIRMATION.value}
+        # An order of before questions were recorded has its age alone, and was asked about within
+        # `patience` of its beginning.
+        too_old = [
+            {"question.asked_at": {"$lt": now - patience}},
+            {"question": None, "ordered_at": {"$lt": now - 2 * patience}},
+        ]
+        with store_errors():
+            records = await self._orders.find({**waiting, "$or": too_old}, limit=limit).to_list(
+                limit
+            )
+        return [Order.model_validate(record) for record in records]
+
+    async def questions(self, *, kiosk_id: str | None = None, limit: int) -> list[Order]:
+        """Orders that wait for a person, the oldest question first."""
+        wanted: dict[str, Any] = {"status": PrintStatus.NEEDS_CONFIRMATION.value}
+        if kiosk_id is not None:
+            wanted["kiosk_id"] = kiosk_id
+        with store_errors():
+            records = await self._orders.find(
+                wanted, sort=[("question.asked_at", 1)], limit=limit
+            ).to_list(limit)
+        return [Order.model_validate(record) for record in records]
 
     async def unsent(self, *, older_than: timedelta, limit: int) -> list[Order]:
         """Orders with reports that should long have gone."""
@@ -119,6 +160,21 @@ class Spool:
             await self._orders.update_one(
                 {"_id": order_id}, {"$pull": {"outbox": {"report.seq": {"$lte": seq}}}}
             )
+
+
+def _update(change: Change) -> dict[str, Any]:
+    """A change as an update of MongoDB."""
+    fields = dict(change.fields)
+    if "status" in fields:
+        status = PrintStatus(fields["status"])
+        fields[_OPEN] = status in WORKED_ON
+        if status.final:
+            fields["over_at"] = datetime.now(UTC)
+    update: dict[str, Any] = {"$set": fields, "$inc": {"rev": 1}}
+    if change.report is not None:
+        unsent = Unsent(report=change.report, since=datetime.now(UTC))
+        update["$push"] = {"outbox": _unsent(unsent)}
+    return update
 
 
 def _unsent(unsent: Unsent) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tongban_printing import metrics
 from tongban_printing.leases import KioskLeases
 from tongban_printing.printer import Printer
 from tongban_printing.printrun import Means, PrintRun
+from tongban_printing.questions import Questions
 from tongban_printing.spool import Overtaken
 
 log = structlog.get_logger()
@@ -30,10 +31,15 @@ class Spooler:
     """One task for each kiosk that has orders and whose lease is to be had."""
 
     def __init__(
-        self, means: Means, leases: KioskLeases, printer_of: Callable[[str], Printer]
+        self,
+        means: Means,
+        leases: KioskLeases,
+        questions: Questions,
+        printer_of: Callable[[str], Printer],
     ) -> None:
         self._means = means
         self._leases = leases
+        self._questions = questions
         self._printer_of = printer_of
         self._at_work: set[str] = set()
         self._called: set[str] = set()
@@ -86,12 +92,23 @@ class Spooler:
         self._looked_at = time.monotonic()
         try:
             backlog = await self._means.spool.backlog()
+            await self._give_up_questions()
         except StoreUnavailable as error:
             self._store_trouble = str(error)
             return set()
         self._store_trouble = None
         metrics.show_backlog(backlog)
         return set(backlog)
+
+    async def _give_up_questions(self) -> None:
+        try:
+            await self._questions.give_up()
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            # What is wrong with one order must not end the printing of all others.
+            metrics.FAULTS.inc()
+            log.error("questions_failed", error=type(error).__name__, exc_info=True)
 
     async def _woken(self, until: float) -> None:
         try:

@@ -4,10 +4,19 @@ Motor reached its end of life in 2026; see docs/adr/0003-motor-behind-one-door.m
 PyMongo's own asyncio API.
 """
 
-from tongban_common.store.client import DuplicateKey, Store, StoreUnavailable, store_errors
+from tongban_common.store.client import (
+    BAD_VALUE_CODES,
+    DUPLICATE_KEY_CODES,
+    DuplicateKey,
+    Store,
+    StoreUnavailable,
+    store_errors,
+)
 from tongban_common.store.documents import DocumentStore, StoredDocument
 
 __all__ = [
+    "BAD_VALUE_CODES",
+    "DUPLICATE_KEY_CODES",
     "DocumentStore",
     "DuplicateKey",
     "Store",

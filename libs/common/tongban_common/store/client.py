@@ -8,31 +8,76 @@ from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import WriteConcern
-from pymongo.errors import (
-    AutoReconnect,
-    ConnectionFailure,
-    DuplicateKeyError,
-    ExecutionTimeout,
-    NetworkTimeout,
-    WTimeoutError,
-)
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 Collection = Any
 """A motor collection. Motor has no types that a strict checker accepts."""
 DuplicateKey = DuplicateKeyError
 
+DUPLICATE_KEY_CODES = frozenset({11000, 11001, 12582})
+BAD_VALUE_CODES = frozenset(
+    {
+        2,  # BadValue
+        14,  # TypeMismatch
+        15,  # Overflow
+        22,  # InvalidBSON
+        28,  # PathNotViable
+        52,  # DollarPrefixedFieldName
+        56,  # EmptyFieldName
+        57,  # DottedFieldName
+        121,  # DocumentValidationFailure
+        10334,  # BSONObjectTooLarge
+        17280,  # KeyTooLong
+        17419,  # the document would be larger than 16 MB after this update
+        17420,  # the same, of an update by an aggregation pipeline
+    }
+)
+"""MongoDB's codes for a value that the server can keep neither now nor later: the only refusals
+that are about the record in hand. A code that is not listed is taken for trouble of the store."""
+
 
 class StoreUnavailable(Exception):
-    """The store does not answer now; whether a write took effect is not known."""
+    """The store does not answer, or refuses, now; whether a write took effect is not known.
+
+    The text names the error and its code, never what the server wrote: that may quote a value.
+    """
 
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turn the driver's connection errors into StoreUnavailable; others pass."""
+    """Turn every error of the driver into StoreUnavailable, except those about a value.
+
+    A full disk, a changed password, a missing right, a quota or an answer that nobody has listed
+    would otherwise count against the record in hand, and end it as a dead letter. What passes as it
+    is: DuplicateKey, a write refused with one of BAD_VALUE_CODES, and the errors of the BSON
+    encoder (InvalidDocument, DocumentTooLarge), which do not derive from PyMongoError.
+    """
     try:
         yield
-    except (AutoReconnect, ConnectionFailure, NetworkTimeout, ExecutionTimeout, WTimeoutError) as e:
-        raise StoreUnavailable(f"store: {type(e).__name__}") from e
+    except PyMongoError as error:
+        if _is_about_a_value(error):
+            raise
+        raise StoreUnavailable(f"store: {_described(error)}") from error
+
+
+def _is_about_a_value(error: PyMongoError) -> bool:
+    if isinstance(error, BulkWriteError):
+        codes = {each.get("code") for each in error.details.get("writeErrors", ())}
+        whole = not error.details.get("writeConcernErrors")
+        return whole and bool(codes) and codes <= BAD_VALUE_CODES | DUPLICATE_KEY_CODES
+    if isinstance(error, OperationFailure):
+        return isinstance(error, DuplicateKeyError) or error.code in BAD_VALUE_CODES
+    return False
+
+
+def _described(error: PyMongoError) -> str:
+    name = type(error).__name__
+    if isinstance(error, BulkWriteError):
+        codes = sorted({each.get("code", 0) for each in error.details.get("writeErrors", ())})
+        return f"{name} {codes}"
+    if isinstance(error, OperationFailure) and error.code is not None:
+        return f"{name} {error.code}"
+    return name
 
 
 class Store:
@@ -59,7 +104,7 @@ class Store:
         return self._database[name]
 
     async def ping(self) -> None:
-        """Raises StoreUnavailable when the store does not answer."""
+        """Raises StoreUnavailable when the store does not answer, or refuses."""
         with store_errors():
             await self._client.admin.command("ping")
 

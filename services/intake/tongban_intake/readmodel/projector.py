@@ -17,7 +17,13 @@ from tongban_common.kafka import (
     Retry,
     WorkerConfig,
 )
-from tongban_common.store import Store, StoreUnavailable, store_errors
+from tongban_common.store import (
+    BAD_VALUE_CODES,
+    DUPLICATE_KEY_CODES,
+    Store,
+    StoreUnavailable,
+    store_errors,
+)
 from tongban_intake.readmodel.projection import Change, changes
 
 log = structlog.get_logger(__name__)
@@ -33,7 +39,6 @@ SOURCES = (
     topics.FEEDBACK_RATED,
     topics.replay(topics.READMODEL_GROUP),
 )
-_DUPLICATE_KEY = 11000
 _INDEXES = [
     {"key": {"codes": 1}, "name": "codes", "sparse": True},
     {"key": {"applying": 1}, "name": "applying", "sparse": True},
@@ -86,18 +91,25 @@ class Projector:
 
 
 def _raise_for(answer: dict[str, object]) -> None:
-    """A command tells of single writes that failed in its answer."""
+    """Raise for single writes that failed; the command reports them in its answer.
+
+    Raises:
+        StoreUnavailable: the store is full, refuses writes or lacks a majority; it is waited for.
+        Retry: another replica inserted the same document; an upsert that comes again updates.
+        ValueError: the store cannot keep one of the values; the worker finds its record.
+    """
     errors = answer.get("writeErrors") or ()
     if not isinstance(errors, Sequence):
         raise TypeError(f"writeErrors is a {type(errors).__name__}")
     codes = {error["code"] for error in errors}
-    if codes - {_DUPLICATE_KEY}:
-        raise RuntimeError(f"the store refused writes with codes {sorted(codes)}")
-    if codes:
-        # Two replicas inserted one document at once; an upsert that comes again updates.
-        raise Retry("upserts met", after=0.0)
+    if trouble := codes - BAD_VALUE_CODES - DUPLICATE_KEY_CODES:
+        raise StoreUnavailable(f"store: refused writes with codes {sorted(trouble)}")
     if answer.get("writeConcernError"):
         raise StoreUnavailable("the write is not known to be on a majority")
+    if bad := codes & BAD_VALUE_CODES:
+        raise ValueError(f"the store cannot keep a value, codes {sorted(bad)}")
+    if codes:
+        raise Retry("upserts met", after=0.0)
 
 
 def readmodel_worker(

@@ -1,0 +1,84 @@
+"""Questions to the lobby manager: what a person's answer makes of an order, and when no answer is
+waited for any more.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from tongban_common import faultpoints
+from tongban_common.clock import BusinessClock
+from tongban_common.domain.status import PrintStatus
+from tongban_common.events.models import PrintConfirmed
+from tongban_common.kafka import Poison
+from tongban_common.observability import request_context
+from tongban_printing import metrics
+from tongban_printing.orders import (
+    Change,
+    Order,
+    confirmed_not_printed,
+    confirmed_printed,
+    unanswered,
+)
+from tongban_printing.outbox import Outbox
+from tongban_printing.printrun import Means
+from tongban_printing.spool import Spool
+
+log = structlog.get_logger()
+
+_AT_ONCE = 100
+
+
+class Questions:
+    """Answers and expiries of questions. Idempotent: the first write to a question ends it, and
+    the report of what came of it is part of that write."""
+
+    def __init__(self, means: Means) -> None:
+        self._spool: Spool = means.spool
+        self._outbox: Outbox = means.outbox
+        self._clock: BusinessClock = means.clock
+        self._patience = means.limit
+
+    async def answer(self, body: PrintConfirmed) -> Order | None:
+        """Apply a person's answer; return the order if that makes it one to be worked on.
+
+        An answer that comes again, or after its question was answered, asked anew or given up,
+        changes nothing.
+
+        Raises:
+            Poison: no order of that request has this id.
+            StoreUnavailable: not now.
+        """
+        order = await self._spool.find(body.order_id)
+        if order is None or order.request_id != body.request_id:
+            raise Poison("no print order of that request is known by that id")
+        if order.status is not PrintStatus.NEEDS_CONFIRMATION or order.seq != body.seq:
+            log.info("answer_came_late", order_id=order.order_id, status=order.status)
+            return None
+        # Not the answer's own time: another host wrote it.
+        now = self._clock.now()
+        make = confirmed_printed if body.printed else confirmed_not_printed
+        changed = await self._write(order, make(order, now, body.by))
+        return changed if changed is not None and changed.worked_on else None
+
+    async def give_up(self) -> None:
+        """Expire the questions that nobody has answered in time.
+
+        Raises:
+            StoreUnavailable: the next call goes on.
+        """
+        now = self._clock.now()
+        for order in await self._spool.unanswered(now, self._patience, limit=_AT_ONCE):
+            with request_context(order.request_id):
+                await self._write(order, unanswered(order, now, self._patience))
+
+    async def _write(self, order: Order, change: Change) -> Order | None:
+        faultpoints.reached("printing.before_answer")
+        changed = await self._spool.answer(order, change)
+        faultpoints.reached("printing.after_answer")
+        if changed is None:
+            return None
+        self._outbox.offer(changed)
+        metrics.REPORTED.labels(changed.status).inc()
+        log.info("question_ended", order_id=changed.order_id, status=changed.status)
+        return changed
