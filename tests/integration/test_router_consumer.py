@@ -12,6 +12,7 @@ from tests.integration.kafka_kit import make_place, produce
 from tongban_common.exit_codes import EX_TEMPFAIL
 from tongban_common.kafka import EventProducer
 from tongban_router.dispatch import consumer as router_consumer
+from tongban_router.dispatch.batches import BatchReader
 from tongban_router.dispatch.continuity import Continuity
 
 
@@ -20,6 +21,7 @@ class Thread(router_consumer.RewindingThread):
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
+        self._reader = BatchReader()
 
     def _ensure_consumer(self) -> AIOKafkaConsumer:
         return self._consumer
@@ -46,11 +48,38 @@ async def test_what_was_fetched_and_dropped_is_fetched_again(
         if commit is not None:
             await consumer.commit({tp: commit})
         thread = Thread(consumer)
-        committed, positions = await thread._targets()
+        committed, positions, ends = await thread._targets()
         await thread._go_to(positions)
         again = await consumer.getone()
     assert (first.offset, again.offset) == (0, commit or 0)
     assert (committed, positions) == ({tp: commit}, {tp: commit or 0})
+    assert ends == {tp: 2}
+
+
+async def test_a_partition_committed_beyond_its_end_begins_again(
+    kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = await make_place(kafka, partitions=1)
+    monkeypatch.setattr(router_consumer, "SOURCES", (place.topic,))
+    async with EventProducer(kafka) as producer:
+        await produce(producer, place.topic, [("k", 0), ("k", 1)])
+    tp = TopicPartition(place.topic, 0)
+    consumer = AIOKafkaConsumer(
+        place.topic,
+        bootstrap_servers=kafka,
+        group_id=place.group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    async with consumer:
+        await consumer.getone()
+        await consumer.commit({tp: 500})
+        thread = Thread(consumer)
+        targets = await thread._targets()
+        await thread._go_to(targets.positions)
+        again = await consumer.getone()
+    assert targets == ({tp: 0}, {tp: 0}, {tp: 2})
+    assert again.offset == 0
 
 
 async def test_other_topics_are_left_where_they_are(kafka: str) -> None:
@@ -63,7 +92,7 @@ async def test_other_topics_are_left_where_they_are(kafka: str) -> None:
     async with consumer:
         await consumer.getone()
         thread = Thread(consumer)
-        await thread._go_to((await thread._targets())[1])
+        await thread._go_to((await thread._targets()).positions)
         assert (await consumer.getone()).offset == 1
 
 

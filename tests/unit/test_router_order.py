@@ -71,3 +71,59 @@ def test_nothing_is_taken_of_a_partition_before_it_was_sought() -> None:
     order.begin({"p": 5})
     order.forget({"p"})
     assert order.judge("p", 5) is Verdict.DROP
+
+
+def test_a_log_that_goes_back_without_a_seek_of_ours_is_told() -> None:
+    """The topic was made anew: aiokafka resets to the beginning by itself."""
+    order: NextOffsets[str] = NextOffsets()
+    seek = order.begin({"p": 500})
+    order.sought(seek, {"p": 500})
+    order.fetch()
+    assert order.judge("p", 500) is Verdict.TAKE
+    order.fetch()
+    assert order.judge("p", 0) is Verdict.WENT_BACK
+
+
+def test_records_from_before_a_seek_are_stale_until_the_next_fetch() -> None:
+    order: NextOffsets[str] = NextOffsets()
+    order.sought(order.begin({"p": 0}), {"p": 0})
+    order.fetch()
+    assert [order.judge("p", offset) for offset in (0, 1)] == [Verdict.TAKE] * 2
+    seek = order.begin({"p": 40})  # another router had it meanwhile
+    assert order.judge("p", 2) is Verdict.DROP
+    order.sought(seek, {"p": 40})
+    assert order.judge("p", 3) is Verdict.DROP  # of a fetch that began before
+    order.fetch()
+    assert order.judge("p", 40) is Verdict.TAKE
+    assert order.judge("p", 4) is Verdict.WENT_BACK
+
+
+def test_an_older_seek_that_ends_late_binds_nothing() -> None:
+    order: NextOffsets[str] = NextOffsets()
+    old = order.begin({"p": 40})
+    new = order.begin({"p": 10})
+    order.sought(old, {"p": 40})
+    order.fetch()
+    assert order.judge("p", 10) is Verdict.TAKE
+    order.sought(new, {"p": 10})
+    order.fetch()
+    assert order.judge("p", 10) is Verdict.DROP
+
+
+def test_a_record_read_again_after_a_seek_of_ours_is_dropped() -> None:
+    order: NextOffsets[str] = NextOffsets()
+    seek = order.begin({"p": 3})
+    assert order.judge("p", 3) is Verdict.TAKE  # fetched before the seek, and next all the same
+    order.sought(seek, {"p": 3})
+    order.fetch()
+    verdicts = [order.judge("p", offset) for offset in (3, 4)]
+    assert verdicts == [Verdict.DROP, Verdict.TAKE]
+
+
+def test_what_cannot_be_read_is_stepped_over() -> None:
+    order: NextOffsets[str] = NextOffsets()
+    order.sought(order.begin({"p": 3}), {"p": 3})
+    order.fetch()
+    assert order.judge("p", 3) is Verdict.TAKE
+    order.skip("p", 4, 9)
+    assert order.judge("p", 10) is Verdict.TAKE

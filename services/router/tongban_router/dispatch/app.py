@@ -30,7 +30,12 @@ from tongban_common.events.models import RequestSubmitted, TimerDue
 from tongban_common.kafka.errors import DeadLetterLimitReached
 from tongban_common.kafka.partitioner import choose
 from tongban_router.dispatch.aside import ATTEMPTS, Aside, header_pairs
-from tongban_router.dispatch.consumer import SOURCES, RewindingTransport, transport_of
+from tongban_router.dispatch.consumer import (
+    SOURCES,
+    RewindingTransport,
+    UnreadableMessage,
+    transport_of,
+)
 from tongban_router.dispatch.continuity import Continuity
 from tongban_router.dispatch.emission import SOURCE, outgoing
 from tongban_router.dispatch.lifecycle import Decision, Lifecycle
@@ -67,8 +72,8 @@ class RouterApp(faust.App):
 
     tenure: Tenure
     """Watches the consumer, and stands before all that the producer sends."""
-    on_sought: Callable[[Mapping[TP, int]], None]
-    """Told where each partition goes on, whenever they have been sought."""
+    on_sought: Callable[[Mapping[TP, int], Mapping[TP, int]], None]
+    """Called with the start and the end offset of each partition before every seek."""
     on_hole: Callable[[TP, int, int], None]
     """Told of a hole in a log: its first offset, and the next that is there."""
 
@@ -174,7 +179,11 @@ class Dispatcher:
         await self._tenure.confirm(message.topic)
         self._continuity.follow(partition, message.offset)
         began = time.perf_counter()
-        result, fault = await self._attempt(event, partition)
+        fault: Exception | None
+        if isinstance(message, UnreadableMessage):
+            result, fault = "dead_lettered", MalformedEvent(message.cause)
+        else:
+            result, fault = await self._attempt(event, partition)
         _SECONDS.observe(time.perf_counter() - began)
         if fault is not None:
             await self._put_aside(message, fault)
@@ -343,8 +352,11 @@ class Dispatcher:
 
     # -- partitions -----------------------------------------------------------------------------
 
-    def _sought(self, positions: Mapping[TP, int]) -> None:
-        self._continuity.begin({(tp.topic, tp.partition): at for tp, at in positions.items()})
+    def _sought(self, positions: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
+        self._continuity.begin(
+            {(tp.topic, tp.partition): at for tp, at in positions.items()},
+            {(tp.topic, tp.partition): at for tp, at in ends.items()},
+        )
 
     async def _assigned(self, _: Any, *args: Any, **__: Any) -> None:
         assigned: set[TP] = args[0]

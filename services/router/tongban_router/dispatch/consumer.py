@@ -6,20 +6,28 @@ where nothing, or offset 0, is committed. So the first records of a partition th
 are gone, and the next one's commit makes it final. (Seen: a first supplement handed in while the
 router started, never read.) Here such partitions are sought to their beginning, and what was
 fetched before a seek is not handed on after it (`order`).
+
+Where more is committed than the log has (a power cut, an unclean election), the partition is read
+from its beginning. A log that goes back while it is read ends the process, so that the next one
+finds that at its assignment.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import structlog
+from aiokafka.errors import ConsumerStoppedError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP, Message
+from faust.types.tuples import ConsumerMessage
 
 from tongban_common import topics
 from tongban_common.kafka.pace import Pace
+from tongban_router.dispatch.batches import BatchReader, UnreadableBatch
 from tongban_router.dispatch.order import NextOffsets, Verdict
+from tongban_router.dispatch.producer import die
 
 log = structlog.get_logger()
 
@@ -40,26 +48,88 @@ _BACKLOG = 20
 Offsets = Mapping[TP, int]
 
 
+class Targets(NamedTuple):
+    """Where the partitions of an assignment stand."""
+
+    committed: Offsets
+    """The offset that counts as committed: the log's beginning where more was committed than the
+    log has."""
+    positions: Offsets
+    """Where each has to be sought: to what is committed, a source without that to its beginning."""
+    ends: Offsets
+    """End offsets of the sources."""
+
+
+class LogWentBack(Exception):
+    """A partition's log is not the one that was read before."""
+
+    def __init__(self, partition: int, expected: int, found: int) -> None:
+        super().__init__(f"partition {partition}: {expected} was next, the log is at {found}")
+
+
+class UnreadableMessage(ConsumerMessage):
+    """Stands for a batch that cannot be unpacked; its offset is the last of the batch, so that
+    Faust commits past all of it."""
+
+    batch: UnreadableBatch
+
+    @property
+    def cause(self) -> str:
+        """What to write into the dead letter."""
+        batch = self.batch
+        return (
+            f"offsets {batch.first} to {batch.last} of {self.topic}/{self.partition} "
+            f"cannot be read: {batch.error}"
+        )
+
+
 class RewindingThread(AIOKafkaConsumerThread):
     """The thread that talks to the broker."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._reader = BatchReader()
 
     async def on_start(self) -> None:
         """Faust's; and how long we are a member is known from here on."""
         await super().on_start()
         cast(Any, self.app).tenure.watch(self._consumer)
 
-    async def targets(self) -> tuple[Offsets, Offsets]:
-        """Committed offsets of all our partitions, and where each has to be sought: to that, or a
-        source without one to its beginning."""
-        found: tuple[Offsets, Offsets] = await self.call_thread(self._targets)
+    async def targets(self) -> Targets:
+        """Where all our partitions stand, as the broker says."""
+        found: Targets = await self.call_thread(self._targets)
         return found
 
-    async def _targets(self) -> tuple[Offsets, Offsets]:
+    async def _targets(self) -> Targets:
         consumer = self._ensure_consumer()
         committed = {tp: await consumer.committed(tp) for tp in consumer.assignment()}
-        fresh = [tp for tp, offset in committed.items() if not offset and tp.topic in SOURCES]
+        sources = [tp for tp in committed if tp.topic in SOURCES]
+        ends = await consumer.end_offsets(sources) if sources else {}
+        beyond = [tp for tp in sources if (committed[tp] or 0) > ends[tp]]
+        fresh = [tp for tp in sources if not committed[tp] or tp in beyond]
         begins = await consumer.beginning_offsets(fresh) if fresh else {}
-        return committed, {**{tp: at for tp, at in committed.items() if at}, **begins}
+        for tp in beyond:
+            log.critical("router.committed_beyond_end", topic=tp.topic, partition=tp.partition,
+                         committed=committed[tp], end=ends[tp], begins_at=begins[tp])  # fmt: skip
+            committed[tp] = begins[tp]
+        positions = {**{tp: at for tp, at in committed.items() if at}, **begins}
+        return Targets(committed, positions, ends)
+
+    async def _fetch_records(
+        self,
+        consumer: Any,
+        active_partitions: Any,
+        timeout: float | None = None,
+        max_records: int | None = None,  # noqa: ARG002 - Faust leaves it at None
+    ) -> Any:
+        """Faust's, by a reader that loses nothing to a batch that cannot be unpacked."""
+        if not self.consumer.flow_active:
+            return {}
+        fetcher = consumer._fetcher
+        if consumer._closed or fetcher._closed:
+            raise ConsumerStoppedError()
+        with fetcher._subscriptions.fetch_context():
+            return await self._reader.read(fetcher, active_partitions, timeout or 0.0)
 
     async def go_to(self, positions: Offsets) -> None:
         """Seek there, as far as the partitions are still ours."""
@@ -83,7 +153,7 @@ class RewindingConsumer(Consumer):
         self._order: NextOffsets[TP] = NextOffsets()
         self._resumed = False
         self._pace = Pace(_APART)
-        self._on_sought: Callable[[Offsets], None] = cast(Any, self.app).on_sought
+        self._on_sought: Callable[[Offsets, Offsets], None] = cast(Any, self.app).on_sought
         self._on_hole: Callable[[TP, int, int], None] = cast(Any, self.app).on_hole
 
     def _new_consumer_thread(self) -> RewindingThread:
@@ -95,11 +165,12 @@ class RewindingConsumer(Consumer):
         What comes next is settled before the seek: records are fetched all the while, and those
         that are dropped after it would not come again.
         """
-        committed, positions = await self._thread.targets()
+        committed, positions, ends = await self._thread.targets()
         sources = {tp: at for tp, at in positions.items() if tp.topic in SOURCES}
-        self._order.begin(sources)
-        self._on_sought(sources)
+        seek = self._order.begin(sources)
+        self._on_sought(sources, ends)
         await self._thread.go_to(positions)
+        self._order.sought(seek, sources)
         return committed
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -117,27 +188,57 @@ class RewindingConsumer(Consumer):
         await self._pace.wait()  # first: the flow may stand still and be resumed meanwhile
         if self._resumed and self.flow_active:
             self._resumed = False
-            await self._thread.go_to(self._order.positions())
+            seek, positions = self._order.seeking(), self._order.positions()
+            await self._thread.go_to(positions)
+            self._order.sought(seek, positions)
+        self._order.fetch()
         count = 0
         async for tp, message in super().getmany(timeout):
             count += 1
-            if tp.topic not in SOURCES or await self._is_next(tp, message.offset):
+            if tp.topic not in SOURCES or await self._is_next(tp, message):
                 yield tp, message
         self._pace.given(count if count < _BACKLOG else 0)
 
-    async def _is_next(self, tp: TP, offset: int) -> bool:
+    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
+        if not isinstance(record, UnreadableBatch):
+            return super()._to_message(tp, record)
+        if tp.topic not in SOURCES:
+            # The table's own changelog: without it the router knows less than it has promised.
+            die("router.changelog_unreadable", ValueError(record.error), tp.topic)
+        message = UnreadableMessage(
+            tp.topic, tp.partition, record.last, 0.0, 0, [], None, None, None,
+            tp=tp, generation_id=self.app.consumer_generation_id,
+        )  # fmt: skip
+        message.batch = record
+        return message
+
+    async def _is_next(self, tp: TP, message: Message) -> bool:
+        batch = message.batch if isinstance(message, UnreadableMessage) else None
+        offset = message.offset if batch is None else batch.first
         verdict = self._order.judge(tp, offset)
-        if verdict is Verdict.GO_BACK:
+        first = offset
+        if verdict is Verdict.WENT_BACK:
             expected = self._order.expected(tp)
-            log.warning("router.fetching_again", topic=tp.topic, partition=tp.partition,
-                        expected=expected, found=offset)  # fmt: skip
-            await self.seek(tp, expected)
+            die("router.log_went_back", LogWentBack(tp.partition, expected, offset), tp.topic)
+        if verdict is Verdict.GO_BACK:
+            await self._go_back(tp, offset)
         elif verdict is Verdict.TAKE_OVER_HOLE:
             first = self._order.hole(tp)
             log.error("router.offsets_missing", topic=tp.topic, partition=tp.partition,
                       first=first, found=offset)  # fmt: skip
-            self._on_hole(tp, first, offset)
-        return verdict in (Verdict.TAKE, Verdict.TAKE_OVER_HOLE)
+        taken = verdict in (Verdict.TAKE, Verdict.TAKE_OVER_HOLE)
+        if taken and batch is not None:
+            self._order.skip(tp, offset + 1, batch.last)
+        if taken and first < message.offset:
+            self._on_hole(tp, first, message.offset)
+        return taken
+
+    async def _go_back(self, tp: TP, found: int) -> None:
+        seek, expected = self._order.seek, self._order.expected(tp)
+        log.warning("router.fetching_again", topic=tp.topic, partition=tp.partition,
+                    expected=expected, found=found)  # fmt: skip
+        await self.seek(tp, expected)
+        self._order.sought(seek, {tp: expected})
 
 
 class RewindingTransport(Transport):

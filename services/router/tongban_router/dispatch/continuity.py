@@ -37,10 +37,19 @@ class Continuity:
         self._holes: set[tuple[Partition, int, int]] = set()
         """Partition, first missing offset, next that is there. A hole of a log stays one."""
 
-    def begin(self, positions: Mapping[Partition, int]) -> None:
-        """Partitions are read from these offsets on."""
+    def begin(
+        self, positions: Mapping[Partition, int], ends: Mapping[Partition, int] | None = None
+    ) -> None:
+        """Partitions are read from these offsets on; their logs end at `ends`.
+
+        Ends the process where it has handled more of a partition than its log has: the log has gone
+        back, and Faust's own books of acknowledged offsets are those of the old one.
+        """
         for partition, position in positions.items():
             mark = self._handled_to.get(partition, position)
+            end = (ends or {}).get(partition)
+            if end is not None and mark > max(end, position):
+                die("router.log_went_back", RecordsPassedOver(mark, end), partition[0])
             self._handled_to[partition] = max(mark, position)
 
     def allow(self, partition: Partition, first: int, found: int) -> None:
