@@ -164,6 +164,7 @@ class Bench:
         repeat: bool = False,
         expires_in: timedelta = timedelta(days=1),
         item_kind: str = "query",
+        age_s: float = 0.0,
         **more: Any,
     ) -> Record:
         applicant = {"name": "张三"}
@@ -186,8 +187,9 @@ class Bench:
         if repeat:
             headers.append(("ce_repeat", b"true"))
         return Record(
-            "province", 0, 7, 0, request_id.encode(), value, tuple(headers), seen, self.assigned_at
-        )
+            "province", 0, 7, round((time.time() - age_s) * 1000), request_id.encode(), value,
+            tuple(headers), seen, self.assigned_at,
+        )  # fmt: skip
 
     async def work(self, record: Record, *, patience: float = 5.0) -> str:
         """Handle a record as the worker does, until it is done ("done") or given up (its cause)."""

@@ -18,6 +18,7 @@ from tongban_common.domain.status import CallKind
 from tongban_common.kafka import Cause, Retry
 from tongban_common.store import StoreUnavailable
 from tongban_router.connectors import connector as module
+from tongban_router.connectors import settling
 from tongban_router.connectors.breaker import Breaker
 from tongban_router.connectors.gate import Closure
 from tongban_router.connectors.gateway import (
@@ -45,7 +46,7 @@ PDF = OfferedDocument(name="certificate", title="证明", sha256="0" * 64, size=
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A margin between clocks that a test can wait for."""
-    monkeypatch.setattr(module, "MARGIN_S", 0.1)
+    monkeypatch.setattr(settling, "MARGIN_S", 0.1)
 
 
 @pytest.fixture(name="impatient")

@@ -10,12 +10,16 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from tongban_router.connectors.signing import WINDOW_SECONDS
+
 
 @dataclass(slots=True)
 class Work:
     """One call that is under way."""
 
     request_id: str
+    suspect: bool | None = None
+    """Whether it may have been sent before it came here; None: nobody has looked yet."""
     failures: int = 0
     """Attempts in a row that ended with nothing, the gateway being open to us."""
     broken: int = 0
@@ -38,6 +42,9 @@ class Doubt:
 
 _ENDED = 4096
 """Calls that are remembered as answered or put aside: some minutes of a province's."""
+DOUBTS_KEPT_S = 2.0 * WINDOW_SECONDS
+"""Seconds for which a doubt outlives its call. A gateway's clock is behind ours by less than the
+window of the signatures, or the gateway would have refused the message as stale."""
 
 
 @dataclass(slots=True)
@@ -47,8 +54,11 @@ class Books:
 
     _works: dict[str, Work] = field(default_factory=dict)
     _doubts: dict[str, Doubt] = field(default_factory=dict)
-    _ended: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    _ended: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    """When each call ended (Unix seconds)."""
     _assigned_at: float = 0.0
+    forgotten_until: float = 0.0
+    """Unix seconds: `ended` no longer knows some of the calls that ended before."""
 
     def work(self, call_id: str, request_id: str, assigned_at: float) -> Work:
         """The entry of a call. A new assignment begins with empty books: its records are
@@ -83,9 +93,10 @@ class Books:
 
     def _end(self, call_id: str) -> None:
         self._works.pop(call_id, None)
-        self._ended[call_id] = None
+        self._ended.pop(call_id, None)
+        self._ended[call_id] = time.time()
         if len(self._ended) > _ENDED:
-            self._ended.popitem(last=False)
+            self.forgotten_until = max(self.forgotten_until, self._ended.popitem(last=False)[1])
 
     def ended(self, call_id: str) -> bool:
         """Whether the call came to its end here lately. If it comes again it is a repeat, even if
@@ -93,13 +104,13 @@ class Books:
         return call_id in self._ended
 
     def given_up(self, call_id: str) -> None:
-        """The call was put aside. A doubt that may still turn out either way stays for the next
-        call of the request; older ones that nobody asked about go."""
+        """The call was put aside. Its doubt stays for the next call of the request, for as long as
+        a gateway whose clock is behind may act on the send; older doubts go."""
         self._end(call_id)
         now = time.monotonic()
         active = {work.request_id for work in self._works.values()}
         for request_id, doubt in list(self._doubts.items()):
-            if doubt.until < now and request_id not in active:
+            if doubt.until + DOUBTS_KEPT_S < now and request_id not in active:
                 del self._doubts[request_id]
 
     def __len__(self) -> int:

@@ -16,10 +16,8 @@ What becomes of an answer, of each class of error and of a closed province is in
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 import structlog
 
@@ -32,9 +30,9 @@ from tongban_common.events.models import DocumentRef, ProvinceCall
 from tongban_common.kafka import Cause, Poison, Record, Retry
 from tongban_common.observability import request_context
 from tongban_common.store import StoreUnavailable
-from tongban_router.connectors import refusals, texts
+from tongban_router.connectors import refusals, settling, texts
 from tongban_router.connectors.answers import about, is_done, withdrawn
-from tongban_router.connectors.books import Books, Doubt, Work
+from tongban_router.connectors.books import Books, Work
 from tongban_router.connectors.caller import Caller
 from tongban_router.connectors.documents import DocumentKeeper
 from tongban_router.connectors.gate import Closure, Gate, Shut
@@ -54,10 +52,10 @@ from tongban_router.connectors.gateway import (
 )
 from tongban_router.connectors.opening import opened
 from tongban_router.connectors.reports import Reporter, outcome_of
+from tongban_router.connectors.sending import take_effect
+from tongban_router.connectors.settling import Instant
 
 log = structlog.get_logger()
-MARGIN_S = 2.0
-"""Between our time-out and the moment after which the gateway must not act: clocks differ."""
 BROKEN_LIMIT = 8
 """Answers to one call that cannot be believed, before a person has to look at it. With the pauses
 between them that is about half a minute."""
@@ -112,13 +110,13 @@ class Connector:
     @property
     def settle_s(self) -> float:
         """How long after its start a send may still take effect at the gateway."""
-        return self._timeout_s + MARGIN_S
+        return self._timeout_s + settling.MARGIN_S
 
     async def handle(self, record: Record) -> None:
         """One record; see `tongban_common.kafka.Worker` for what is raised."""
         event = self._read(record)
         call = event.body
-        work = self._books.work(call.call_id, call.request_id, record.assigned_at)
+        work = self._work(record, event)
         with request_context(call.request_id, province=self.province, call=call.call):
             try:
                 answer = await self._carry_out(record, event, work)
@@ -170,7 +168,7 @@ class Connector:
         """The answer to report, or None where its time was up before it was sent."""
         call = event.body
         known: Answer | None = None
-        if self._must_ask(record, event, work):
+        if self._must_ask(call, work):
             known = await self._ask(record, call, work)
         if known is not None and is_done(call, known):
             return known
@@ -188,15 +186,25 @@ class Connector:
         except Refused as refused:
             return await self._refused(record, call, work, refused)
 
-    def _must_ask(self, record: Record, event: Event[ProvinceCall], work: Work) -> bool:
-        """Whether it may have been sent before, or an answer is all that is wanted."""
+    def _work(self, record: Record, event: Event[ProvinceCall]) -> Work:
         call = event.body
+        work = self._books.work(call.call_id, call.request_id, record.assigned_at)
+        if work.suspect is None:
+            work.suspect = (
+                record.maybe_seen
+                or event.repeat
+                or self._books.ended(call.call_id)
+                or settling.unrecorded(record, self._books)
+            )
+        return work
+
+    def _must_ask(self, call: ProvinceCall, work: Work) -> bool:
+        """Whether it may have been sent before, or an answer is all that is wanted."""
         if call.call in (CallKind.POLL, CallKind.WITHDRAW):
             return True
         if self._books.doubt(call.request_id) is not None:
             return True
-        repeat = event.repeat or self._books.ended(call.call_id)
-        return (record.maybe_seen or repeat) and not work.cleared
+        return bool(work.suspect) and not work.cleared
 
     def _withdrawn_meanwhile(self, record: Record) -> bool:
         """Whether the applicant has taken back what has waited here and was never sent."""
@@ -219,7 +227,11 @@ class Connector:
             Retry: a send of ours or of a predecessor may.
         """
 
+        asked = Instant.now()
+
         async def ask() -> Answer | Unknown:
+            nonlocal asked
+            asked = Instant.now()
             said = await self._gateway.look_up(call.request_id)
             return about(call, said) if isinstance(said, Answer) else said or Unknown()
 
@@ -230,34 +242,29 @@ class Connector:
         if known is not None and is_done(call, known):
             return known
         # It has not taken effect: that is believed once nothing can change it any more.
-        remaining = self._unsettled_s(record, call, work, said)
+        remaining = self._unsettled_s(record, call, work, said, asked)
         if remaining > 0:
             raise Retry("an earlier send may still take effect", after=min(remaining + 0.05, 30.0))
         self._books.end_doubt(work)
         return known
 
     def _unsettled_s(
-        self, record: Record, call: ProvinceCall, work: Work, said: Answer | Unknown | None
+        self,
+        record: Record,
+        call: ProvinceCall,
+        work: Work,
+        said: Answer | Unknown | None,
+        asked: Instant,
     ) -> float:
-        """Seconds for which an earlier send may still take effect; 0 and less: it cannot.
-
-        The gateway stops acting by its own clock. Where that is behind ours, our waiting alone
-        proves nothing: what it said must have been said after the moment, too.
-        """
-        now, wall = time.monotonic(), time.time()
-        remaining = act_before = 0.0
-        doubt = self._books.doubt(call.request_id)
-        if doubt is not None:
-            remaining, act_before = doubt.until - now, doubt.act_before
-        # Of what another call left behind, a withdrawal of the unknown has no other sign.
-        orphaned = call.call is CallKind.WITHDRAW and not isinstance(said, Answer)
-        if (record.maybe_seen or orphaned) and not work.cleared:
-            until = record.assigned_at + self.settle_s
-            remaining = max(remaining, until - now)
-            act_before = max(act_before, wall + until - now)
-        if act_before and said is not None and said.said_at is not None:
-            remaining = max(remaining, act_before - said.said_at)
-        return remaining
+        return settling.unsettled_s(
+            record,
+            call,
+            work,
+            doubt=self._books.doubt(call.request_id),
+            said=said,
+            asked=asked,
+            settle_s=self.settle_s,
+        )
 
     # -- calling --------------------------------------------------------------------------------
 
@@ -269,17 +276,21 @@ class Connector:
         applicant, form = opened(self._keys, call)
 
         async def send() -> Answer:
-            # All that follows was true when we came; we may have stood before the gateway since.
+            # Read the clocks before the checks: a process that is frozen anywhere behind this line
+            # wakes with an `act_before` that has passed, and the gateway refuses what it sends. All
+            # was checked before, but the call may have waited for its turn since.
+            doubt = settling.doubt_from(Instant.now(), self.settle_s)
             if self._too_late(call):
                 raise _TimeIsUp
             if self._lease_remaining() < 1.0:
                 raise Retry("the group may have given this partition to another", after=1.0)
-            act_before = time.time() + self.settle_s
             # Set before sending: being cancelled in the middle is unclear, too.
-            self._books.begin_doubt(work, Doubt(act_before, time.monotonic() + self.settle_s))
+            self._books.begin_doubt(work, doubt)
             faultpoints.reached("connector.before_send")
             try:
-                answer = await self._effect(call, applicant, form, act_before)
+                answer = await take_effect(
+                    self._gateway, call, applicant, form, act_before=doubt.act_before
+                )
             except (Down, Later, Refused):
                 self._books.end_doubt(work)
                 raise
@@ -294,27 +305,6 @@ class Connector:
     def _too_late(self, call: ProvinceCall) -> bool:
         """Whether it must not be sent any more. Taking back is never too late."""
         return call.call is not CallKind.WITHDRAW and self._clock.now() > call.not_after
-
-    async def _effect(
-        self, call: ProvinceCall, applicant: Any, form: Any, act_before: float
-    ) -> Answer:
-        match call.call:
-            case CallKind.SUPPLEMENT:
-                return await self._gateway.supplement(
-                    call.request_id, call.call_id, form, act_before=act_before
-                )
-            case CallKind.WITHDRAW:
-                return await self._gateway.withdraw(call.request_id, act_before=act_before)
-            case _:
-                application = {
-                    "request_id": call.request_id,
-                    "item_code": call.item.code,
-                    "item_name": call.item.name,
-                    "kind": call.item.kind,
-                    "applicant": applicant,
-                    "form": form,
-                }
-                return await self._gateway.submit(application, act_before=act_before)
 
     async def _refused(
         self, record: Record, call: ProvinceCall, work: Work, refused: Refused
@@ -355,7 +345,9 @@ class Connector:
     ) -> None:
         """Put it aside where enough answers were broken; but never while a send may yet take
         effect, and after a send only once the gateway was asked about it in vain."""
-        if work.broken < BROKEN_LIMIT or self._unsettled_s(record, call, work, None) > 0:
+        if work.broken < BROKEN_LIMIT or (
+            self._unsettled_s(record, call, work, None, Instant.now()) > 0
+        ):
             return
         doubt = self._books.doubt(call.request_id)
         what = "" if doubt is None else "; whether it took effect is not known"
@@ -368,7 +360,7 @@ class Connector:
         call = event.body
         effect = error.effect if isinstance(error, Shut) else None
         if effect is None:
-            effect = not self._must_ask(record, event, work)
+            effect = not self._must_ask(call, work)
         if isinstance(error, Barred | Unrecognised):
             log.warning("connector.barred", code=str(error))
         closure = self._gate.closure(effect=effect)

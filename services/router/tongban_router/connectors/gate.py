@@ -14,10 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
 from prometheus_client import Gauge
 
 from tongban_common.clock import BusinessClock
 from tongban_router.connectors.breaker import Breaker, Circuit
+from tongban_router.connectors.restarts import kinds_of
+
+log = structlog.get_logger()
 
 CIRCUIT = Gauge(
     "tongban_connector_circuit",
@@ -103,7 +107,7 @@ class Gate:
     def closure(self, *, effect: bool) -> Closure | None:
         """What keeps a call from being made; `effect`: it is not a mere look-up."""
         for source in self._sources:
-            found = source()
+            found = _asked(source)
             if found is not None and (effect or not found.effects_only):
                 return found
         if effect and self._ask_again_at is not None:
@@ -179,7 +183,7 @@ class Gate:
             elif closure.until is not None:
                 waits.append(self._clock.real_seconds(closure.until - self._clock.now()))
             elif closure.cause == "down":
-                waits.append(self._breaker.remaining_s())
+                waits.append(self._breaker.remaining_s() or _PAUSED_S)
             if closure is not None and closure.cause == "paused":
                 waits.append(_PAUSED_S)
         return max(_SLICE_S, min(waits))
@@ -197,6 +201,15 @@ class Gate:
                     if not place.done():
                         place.set_result(None)
         self._arm(_PROBE_S if probing and not room else None)
+
+
+def _asked(source: Source) -> Closure | None:
+    """What a source says. One that fails keeps the province shut: its fault is not the record's."""
+    try:
+        return source()
+    except Exception as error:
+        log.error("gate.source_failed", error=kinds_of(error))
+        return Closure("down")
 
 
 class Permit:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+import structlog
 
 from tongban_common.clock import BusinessClock
 from tongban_common.control.provinces import ProvinceControl, province_controls
 from tongban_router.connectors.gate import Closure, Source
+from tongban_router.connectors.restarts import RESTARTS, STEADY_S, is_our_end, kinds_of
 from tongban_router.connectors.texts import paused
+
+log = structlog.get_logger()
 
 
 class Pauses:
@@ -22,17 +28,33 @@ class Pauses:
     def __init__(self, bootstrap: str, clock: BusinessClock) -> None:
         self._view = province_controls(bootstrap)
         self._clock = clock
+        self._fault: str | None = None
 
     async def run(self) -> None:
-        """Read until cancelled."""
-        await self._view.run()
+        """Read until cancelled, and begin again after an unforeseen error: what was known before
+        goes on to hold, and readiness reports that nothing new is heard."""
+        failures = 0
+        while True:
+            began = time.monotonic()
+            try:
+                await self._view.run()
+            except (Exception, asyncio.CancelledError) as error:
+                if is_our_end(error):
+                    raise
+                self._fault = kinds_of(error)
+                log.critical("pauses.fault", error=self._fault)
+            failures = 1 if time.monotonic() - began > STEADY_S else failures + 1
+            await asyncio.sleep(RESTARTS.delay(failures))
+            self._fault = None
 
     async def known(self) -> None:
         """Return once all that was on the topic has been read."""
         await self._view.wait_ready()
 
     def readiness(self) -> str | None:
-        """None, or why nothing is known yet (the shape of a HealthServer check)."""
+        """None, or why no operator is heard (the shape of a HealthServer check)."""
+        if self._fault is not None:
+            return f"control.provinces cannot be read: {self._fault}"
         return self._view.readiness()
 
     def control(self, province: str) -> ProvinceControl | None:
@@ -54,10 +76,7 @@ class Pauses:
 
 @asynccontextmanager
 async def following(pauses: Pauses, stopping: asyncio.Event) -> AsyncIterator[None]:
-    """Follow the topic meanwhile; entered once it has been read, or `stopping` is set before.
-
-    A fault of the reader cancels what goes on within: a process that hears no operator must end.
-    """
+    """Follow the topic meanwhile; entered once it has been read, or `stopping` is set before."""
     async with asyncio.TaskGroup() as tasks:
         reading = tasks.create_task(pauses.run(), name="pauses")
         known = tasks.create_task(pauses.known())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aiohttp
 import structlog
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
 from tongban_common.catalogue.holidays import Holidays
 from tongban_common.catalogue.models import Province
@@ -31,17 +32,21 @@ from tongban_router.connectors.hours import OpeningHours
 from tongban_router.connectors.inspector import Inspector
 from tongban_router.connectors.protocols import make_gateway
 from tongban_router.connectors.reports import Reporter
+from tongban_router.connectors.restarts import RESTARTS, STEADY_S, is_our_end, kinds_of
 from tongban_router.connectors.settings import ConnectorSettings
 
 log = structlog.get_logger()
 STOPPED = Gauge(
     "tongban_connector_stopped",
-    "1 while a flood of dead letters keeps a province's worker from working",
+    "1 while a flood of dead letters or an unforeseen error keeps a province's worker from working",
     ["province"],
 )
+FAULTS = Counter(
+    "tongban_connector_faults_total", "Unforeseen errors that ended a province's worker",
+    ["province"],
+)  # fmt: skip
 FLOOD_PAUSE_S = 60.0
 """After a flood of dead letters, before the worker looks whether the topic has room for more."""
-_RESTART_PAUSE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,28 +139,44 @@ class ProvinceRunner:
         return worker
 
     async def run(self) -> None:
-        """Work until `stop`. A worker that has ended by a fault is replaced: at once where its
-        client broke, after a pause where too much had to be put aside."""
+        """Work until `stop`, and raise nothing: replace a worker that has ended by whatever error.
+
+        The pause before that doubles with each failure in a row; after a flood of dead letters it
+        is `FLOOD_PAUSE_S`.
+        """
+        failures = 0
         while not self._stopping.is_set():
+            began = time.monotonic()
             try:
                 await self._worker.run()
+                return
             except DeadLetterLimitReached as error:
                 self._why_stopped = str(error)
-                pause = FLOOD_PAUSE_S
+                await self._pause(FLOOD_PAUSE_S)
+                continue
             except ConsumerFailed as error:
                 log.error("connector.consumer_failed", province=self.code, error=str(error))
-                pause = _RESTART_PAUSE_S
-            else:
-                return
-            STOPPED.labels(self.code).set(self._why_stopped is not None)
-            self._worker = self._new_worker()
-            try:
-                async with asyncio.timeout(pause):
-                    await self._stopping.wait()
-            except TimeoutError:
-                pass
-            self._why_stopped = None
-            STOPPED.labels(self.code).set(0)
+            except (Exception, asyncio.CancelledError) as error:
+                if is_our_end(error):
+                    raise
+                self._why_stopped = f"its worker failed: {type(error).__name__}"
+                FAULTS.labels(self.code).inc()
+                # Not the text of the exception: it may quote what an applicant has written.
+                log.critical("connector.fault", province=self.code, error=kinds_of(error))
+            failures = 1 if time.monotonic() - began > STEADY_S else failures + 1
+            await self._pause(RESTARTS.delay(failures))
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next worker, which is made at once: metrics and probes look at it."""
+        STOPPED.labels(self.code).set(self._why_stopped is not None)
+        self._worker = self._new_worker()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+        self._why_stopped = None
+        STOPPED.labels(self.code).set(0)
 
     def stop(self) -> None:
         """Drain and return from `run`; may be called from a signal handler."""
@@ -163,7 +184,8 @@ class ProvinceRunner:
         self._worker.stop()
 
     def liveness(self) -> str | None:
-        """As `Worker.liveness`: a new process would not mend a flood of dead letters."""
+        """As `Worker.liveness`: a new process would mend neither a flood of dead letters nor an
+        unforeseen error, and would stop the other provinces."""
         return None if self._why_stopped is not None else self._worker.liveness()
 
     def readiness(self) -> str | None:
