@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 from tongban_common.clock import BusinessClock
 from tongban_common.control.provinces import ProvinceControl, province_controls
+from tongban_common.envelope import KeyRing, Unreadable
+from tongban_common.private_texts import REASON
 from tongban_router.connectors.gate import Closure, Source
 from tongban_router.connectors.texts import paused
 
@@ -19,9 +21,10 @@ class Pauses:
     a province that was paused would be called.
     """
 
-    def __init__(self, bootstrap: str, clock: BusinessClock) -> None:
+    def __init__(self, bootstrap: str, clock: BusinessClock, keys: KeyRing) -> None:
         self._view = province_controls(bootstrap)
         self._clock = clock
+        self._keys = keys
 
     async def run(self) -> None:
         """Read until cancelled."""
@@ -45,11 +48,20 @@ class Pauses:
 
         def closure() -> Closure | None:
             control = self.control(province)
-            if control is None:
-                return None
-            return Closure("paused", control.until, reason=paused(control.reason))
+            return None if control is None else closure_of(control, self._keys)
 
         return closure
+
+
+def closure_of(control: ProvinceControl, keys: KeyRing) -> Closure:
+    """Return what a pause closes a gate with. The reason is in clear in memory alone."""
+    words = control.reason
+    if control.sealed is not None:
+        try:
+            words = str(keys.open(control.bound_to, control.sealed, REASON))
+        except Unreadable:
+            words = ""  # the pause holds all the same
+    return Closure("paused", control.until, reason=paused(words))
 
 
 @asynccontextmanager
