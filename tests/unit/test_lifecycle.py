@@ -144,7 +144,8 @@ def test_completion_carries_the_result_and_ends_all_calls() -> None:
 
 def test_an_accepted_request_is_polled_with_growing_pauses() -> None:
     state, call_id = begun()
-    state = must(after(state, "o-1", outcome(OutcomeKind.ACCEPTED, call_id, receipt="R-7")))
+    receipt = Sealed(kid="k", key="x", parts={"receipt": "R-7"})
+    state = must(after(state, "o-1", outcome(OutcomeKind.ACCEPTED, call_id, sealed=receipt)))
     pauses = []
     now = START
     for number in range(4):
@@ -159,7 +160,7 @@ def test_an_accepted_request_is_polled_with_growing_pauses() -> None:
         state = must(after(must(asked), f"p-{number}", answer, now))
     assert pauses == sorted(pauses)
     assert pauses[0] == RULES.first_poll
-    assert state.receipt == "R-7"
+    assert state.sealed_receipt == "R-7"
 
 
 def test_a_connector_that_said_until_when_it_waits_is_not_asked_again_before() -> None:

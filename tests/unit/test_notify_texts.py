@@ -68,6 +68,28 @@ def test_nothing_private_goes_into_a_text(template: Template) -> None:
         assert private not in text
 
 
+@pytest.mark.parametrize(
+    "spelt",
+    ["341126 19900307 0011", "３４１１２６１９９００３０７００１１", "138-0013-8000", "138 0013 8000",
+     "一三八零零一三八零零零", "一三八〇〇一三八〇〇〇", "张 三 丰"],
+)  # fmt: skip
+def test_private_value_is_masked_however_it_is_spelt(spelt: str) -> None:
+    text = status_text(PERSON, ITEM, Template.REJECTED, f"经核验，{spelt}与登记不符")
+    assert spelt not in text
+    assert "与登记不符" in text
+
+
+def test_names_of_company_and_agent_are_masked() -> None:
+    reason = f"{COMPANY.name}的经办人李四未登记"
+    text = status_text(COMPANY, ITEM, Template.REJECTED, reason)
+    assert "上**的经办人李**未登记" in text
+
+
+def test_date_and_amount_in_a_reason_stay() -> None:
+    text = status_text(PERSON, ITEM, Template.REJECTED, "2026-03-02 10:30前补缴1250.50元")
+    assert "2026-03-02 10:30前补缴1250.50元" in text
+
+
 @given(
     name=st.text(min_size=1, max_size=40),
     item=st.text(min_size=1, max_size=200),

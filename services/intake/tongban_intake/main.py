@@ -239,6 +239,7 @@ def make_services(
         streams=EventStreams(
             watchers,
             read_model,
+            keys=keys,
             slots=Slots(settings.max_streams),
             heartbeat=settings.stream_heartbeat,
             grace=settings.stream_grace,

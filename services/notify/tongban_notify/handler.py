@@ -19,6 +19,7 @@ from tongban_common.events.models import (
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import Poison, Record, Retry
 from tongban_common.observability import request_context
+from tongban_common.private_texts import REASON, part_of
 from tongban_notify.delivery import Delivery, Stranded
 from tongban_notify.guards import Guard, State
 from tongban_notify.messages import (
@@ -116,8 +117,20 @@ class NotifyHandler:
     def _of_status(self, body: RequestStatus) -> Message:
         applicant = self._applicant(body)
         template = OF_STATUS[body.status]
-        text = status_text(applicant, body.item.name, template, body.reason)
+        text = status_text(applicant, body.item.name, template, self._reason(body))
         return self._message(body.request_id, template, applicant, text, time=body.supplements)
+
+    def _reason(self, body: RequestStatus) -> str | None:
+        """Return why: the author's own words where they were sealed, else the text in clear.
+
+        The applicant's part was opened before it: the key is there.
+        """
+        if part_of(body.sealed, REASON) is None:
+            return body.reason
+        try:
+            return str(self._keys.open(body.request_id, body.sealed, REASON))
+        except Unreadable:
+            return body.reason  # the message matters more than its words
 
     def _applicant(self, body: RequestCompleted | RequestStatus) -> Applicant:
         try:

@@ -19,8 +19,10 @@ LONGEST = 134
 """UTF-16 code units of two concatenated messages in UCS-2, 67 each (3GPP TS 23.040, 9.2.3.24.1)."""
 _SIGNATURE = "【政务通办】"
 _ITEM_LONGEST = 30
-_NUMBERS = re.compile(r"[0-9A-Za-z]{11,}")
-"""ID numbers, phones, account numbers: all are longer than what a reason needs."""
+_DIGITS = "0-9０-９一二三四五六七八九零〇○幺壹贰叁肆伍陆柒捌玖"
+_NUMBERS = re.compile(rf"[{_DIGITS}A-Za-zＡ-Ｚａ-ｚ]{{11,}}|[{_DIGITS}](?:[ 　-]?[{_DIGITS}Xx]){{10,}}")
+"""ID numbers, phones, account numbers, however they are spelt: all have eleven characters or more,
+which is longer than what a reason needs."""
 
 
 class Template(StrEnum):
@@ -138,10 +140,12 @@ def _text(applicant: Applicant, item: str, pattern: str, *, reason: str | None) 
 
 
 def _discreet(reason: str, applicant: Applicant) -> str:
-    """A province's words without numbers and names; it may have put in what it was given."""
+    """Return the words of a province or an operator without numbers and the applicant's names."""
     contact = applicant.contact
-    if contact is not None and len(contact.name) > 1:
-        reason = reason.replace(contact.name, contact.masked)
+    for name in (applicant.name, contact.name if contact else ""):
+        if len(name) > 1:
+            spelt = r"\s*".join(map(re.escape, name))
+            reason = re.sub(spelt, f"{name[:1]}**".replace("\\", r"\\"), reason)
     return _NUMBERS.sub("****", reason)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -26,6 +27,7 @@ _NOT_NOW = frozenset({408, 425, 429})
 """A time-out before the request was read, too many calls: about this call alone. Any other 4xx (a
 revoked key, a wrong address) is about the provider or our settings: nothing was sent, and it would
 be the same for every message."""
+_CODE = re.compile(r"(?!.*[0-9]{7})[A-Za-z0-9_.-]{1,40}")
 _CONFLICT = 409
 """Commonly "I have one of that reference", so nothing that another provider may go by."""
 
@@ -112,7 +114,7 @@ class Provider:
             raise Unclear(f"HTTP {status}")
 
     def _refusal(self, status: int, code: Any) -> NotSent:
-        told = str(code or status)[:40]
+        told = _code_of(code) if code else str(status)
         final = status in _OF_THE_MESSAGE or (status in _WITH_A_CODE and bool(code))
         if final or status in _NOT_NOW:
             self._answered()
@@ -176,6 +178,17 @@ class Provider:
             rest = min(_FIRST_REST * 2 ** min(self._failures - _OPENS_AT, 8), _LONGEST_REST)
             self._rests_until = time.monotonic() + rest
             metrics.PROVIDER_UP.labels(self.name).set(0)
+
+
+def _code_of(said: Any) -> str:
+    """Return a provider's code as it may stand in logs and events, or `unspecified`.
+
+    A provider may put its free text there, which quotes the number it could not send to: a run of
+    seven digits is never a code.
+    """
+    if isinstance(said, int):
+        said = str(said)
+    return said if isinstance(said, str) and _CODE.fullmatch(said) else "unspecified"
 
 
 async def _json(reply: aiohttp.ClientResponse) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from tongban_common.domain.titles import title_of
 from tongban_common.events.models import ItemSnapshot
 
 
@@ -127,11 +128,6 @@ def chinese_date(text: str) -> str:
     except ValueError:
         return text
     return f"{day.year}年{day.month}月{day.day}日"
-
-
-def title_of(item: ItemSnapshot) -> str:
-    """The document's title: the item's name without the verb that is a button's, not a title's."""
-    return item.name.removesuffix("打印").removesuffix("查询") or item.name
 
 
 def contents(

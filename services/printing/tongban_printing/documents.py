@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from tongban_common import faultpoints
 from tongban_common.domain.ids import derived_id
+from tongban_common.domain.titles import title_of
 from tongban_common.envelope import Destroyed, KeyMissing, KeyRing, Unreadable
 from tongban_common.events.models import DocumentRef, RequestCompleted
 from tongban_common.kafka import Poison, Retry
@@ -19,7 +20,6 @@ from tongban_printing.contents import (
     ProvinceResult,
     Template,
     contents,
-    title_of,
 )
 from tongban_printing.renderer import CannotRender, Renderer
 

@@ -127,7 +127,10 @@ async def test_a_rating_is_given_once_and_names_nobody(intake: Replica, stack: S
     (given,) = await stack.events(topics.FEEDBACK_RATED, event.request_id)
     assert isinstance(given.body, FeedbackRated)
     assert given.body.grade == 5
-    assert given.body.words == "我是＊，电话＊，很方便"
+    assert given.body.words is None
+    assert given.body.sealed is not None
+    assert keyring().open(event.request_id, given.body.sealed, "words") == rating["words"]
+    assert name not in given.body.model_dump_json()
 
     async def rated() -> bool:
         return "rating" in await intake.get(f"/v1/requests/{event.request_id}")

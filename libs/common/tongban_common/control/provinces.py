@@ -7,9 +7,12 @@ from datetime import datetime
 from pydantic import AwareDatetime, Field
 
 from tongban_common.control.records import StateRecord
+from tongban_common.events.models import Sealed
 from tongban_common.kafka.view import CompactedView
 from tongban_common.topics import CONTROL_PROVINCES
 
+PAUSE_REASONS = ("系统升级", "系统维护", "数据迁移", "网络故障", "节假日", "省级平台要求暂停")
+"""Reasons that may stand in clear. Any other text of an operator is sealed (ADR 0019)."""
 
 class ProvinceControl(StateRecord):
     """What an operator last said about a province. No record: nothing was ever said.
@@ -20,7 +23,10 @@ class ProvinceControl(StateRecord):
 
     province: str
     paused: bool
-    reason: str = Field("", description="in Chinese, shown to applicants while it is paused")
+    reason: str = Field("", description="one of PAUSE_REASONS, shown to applicants meanwhile")
+    sealed: Sealed | None = Field(
+        None, description="has the part `reason` instead: other words, for applicants"
+    )
     by: str = Field(description="the operator who said so")
     since: AwareDatetime
     until: AwareDatetime | None = None
@@ -28,6 +34,11 @@ class ProvinceControl(StateRecord):
     def pauses(self, now: datetime) -> bool:
         """Whether calls to the province must wait at this moment of business time."""
         return self.paused and (self.until is None or now < self.until)
+
+    @property
+    def bound_to(self) -> str:
+        """What the envelope is bound to, as that of a request is to the request's id."""
+        return f"{CONTROL_PROVINCES}/{self.province}"
 
     @property
     def key(self) -> str:

@@ -83,7 +83,7 @@ class DocumentRef(Part):
     """A document in the store (claim check): the bytes never travel on a topic."""
 
     document_id: str
-    title: str
+    title: str = Field(description="made of the item's name; never a province's own words")
     pages: int
     sha256: str
 
@@ -142,7 +142,10 @@ class OperatorDecision(Body):
     at: AwareDatetime
     by: str
     decision: Literal["resume", "fail"]
-    reason: str
+    reason: str = Field(description="a text of ours; the operator's own words are sealed")
+    sealed: Sealed | None = Field(
+        None, description="has the part `reason`: the operator's words, for the applicant"
+    )
 
 
 class ProvinceCall(Body):
@@ -154,12 +157,14 @@ class ProvinceCall(Body):
     call_id: str = Field(description="names this one call; a repeat has the same")
     item: ItemSnapshot
     not_after: AwareDatetime = Field(description="business time after which it must not be sent")
-    receipt: str | None = None
+    receipt: str | None = Field(None, description="not written any more: see `sealed`")
     closing: bool = Field(
         default=False, description="time is up: take it back rather than go on waiting"
     )
     number: int | None = Field(None, description="of a supplement: which of the request, from 1")
-    sealed: Sealed
+    sealed: Sealed = Field(
+        description="what the request has; the part `receipt` where the province gave a number"
+    )
 
 
 class ProvinceOutcome(Body):
@@ -172,12 +177,18 @@ class ProvinceOutcome(Body):
     call_id: str
     outcome: OutcomeKind
     at: AwareDatetime
-    reason: str | None = Field(None, description="in Chinese, for the applicant")
+    reason: str | None = Field(
+        None, description="a text of ours, in Chinese; the province's own words are sealed"
+    )
     cause: str | None = Field(None, description="closed, down, throttled or a fault, for operators")
-    receipt: str | None = None
+    receipt: str | None = Field(None, description="not written any more: see `sealed`")
     until: AwareDatetime | None = Field(None, description="when it goes on, as far as known")
     documents: list[DocumentRef] = []
-    sealed: Sealed | None = Field(None, description="has the part `result` when completed")
+    sealed: Sealed | None = Field(
+        None,
+        description="the parts `result` when completed, `reason` (the province's or an operator's "
+        "words) and `receipt`, as far as there are any",
+    )
 
 
 class ProvinceNotice(Body):
@@ -207,7 +218,14 @@ class RequestStatus(Body):
     status: Status
     at: AwareDatetime
     by: str = Field(description="kiosk, router, province, operator or applicant")
-    reason: str | None = None
+    reason: str | None = Field(
+        None, description="a text of ours; the words of a province or an operator are sealed"
+    )
+    cause: str | None = Field(
+        None,
+        description="a code: why it waits (closed, down, throttled, paused, store), or whose words "
+        "are sealed (province, operator)",
+    )
     note: bool = Field(
         default=False, description="a remark in the timeline: the status is as before"
     )
@@ -222,7 +240,9 @@ class RequestStatus(Body):
     supplements: int | None = Field(
         None, description="of needs_supplement: how many had been handed in; absent where none had"
     )
-    sealed: Sealed
+    sealed: Sealed = Field(
+        description="what the request has; the part `reason` belongs to this entry alone"
+    )
 
 
 class RequestCompleted(Body):
@@ -324,7 +344,10 @@ class FeedbackRated(Body):
     TYPE: ClassVar[str] = "tongban.feedback.rated.v1"
 
     grade: int = Field(ge=1, le=5)
-    words: str | None = None
+    words: str | None = Field(None, description="not written any more: see `sealed`")
+    sealed: Sealed | None = Field(
+        None, description="has the part `words`: what the applicant wrote, where anything"
+    )
     at: AwareDatetime
     item_code: str
     province: str

@@ -3,7 +3,6 @@ Kafka with ids derived from request, kind and key."""
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,11 +16,13 @@ from tongban_common.events import Body
 from tongban_common.events.models import (
     FeedbackRated,
     PrintOrdered,
+    Sealed,
     SupplementHanded,
     WithdrawalAsked,
 )
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import KafkaUnavailable
+from tongban_common.private_texts import seal
 from tongban_common.tokens import Kiosk
 from tongban_intake.followups import rules
 from tongban_intake.followups.copies import CopyNumbers
@@ -36,8 +37,6 @@ from tongban_intake.submission.checks import Checker
 from tongban_intake.text import Text
 
 _REMEMBERED = 20_000
-_ADDRESS = re.compile(r"[^\s@，。；、,;]+@[^\s@，。；、,;]+")
-_LONG_NUMBER = re.compile(r"[0-9０-９][0-9０-９ -]{4,}[0-9０-９Xx]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +176,7 @@ class Followups:
         event = FeedbackRated(
             request_id=asked.request_id,
             grade=rating.grade,
-            words=self._scrubbed(record, rating.words),
+            sealed=self._sealed_words(record, rating.words),
             at=now,
             item_code=item.code,
             province=item.province,
@@ -230,21 +229,17 @@ class Followups:
         if errors:
             raise Problem(Kind.INVALID, errors=errors)
 
-    def _scrubbed(self, record: RequestRecord, words: str | None) -> str | None:
-        """Free words without what could name the applicant: they go to analysts in clear."""
+    def _sealed_words(self, record: RequestRecord, words: str | None) -> Sealed | None:
+        """Seal what an applicant wrote: it may name anyone. None where nothing was written, or
+        where the key of the request was destroyed."""
         if not words:
             return None
         try:
-            applicant = self._keys.open(record.request_id, record.sealed, "applicant")
+            return seal(self._keys, record.request_id, record.sealed, words=words)
         except KeyMissing:
             raise unreadable_now() from None
         except Unreadable:
-            return None  # they cannot be scrubbed any more, so they are not kept
-        text = _LONG_NUMBER.sub("＊", _ADDRESS.sub("＊", words))
-        for name in (applicant["name"], applicant.get("agent", {}).get("name")):
-            if name:
-                text = text.replace(name, "＊")
-        return text
+            return None
 
 
 def _field(pointer: str) -> str | None:

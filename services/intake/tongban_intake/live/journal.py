@@ -9,9 +9,11 @@ from typing import Any
 import orjson
 
 from tongban_common.domain.status import PrintStatus, Status
+from tongban_common.envelope import KeyRing
 from tongban_common.events import Body
 from tongban_common.events.models import NotificationReported, PrintReported, RequestStatus
 from tongban_intake.readmodel import projection
+from tongban_intake.readmodel.private import in_words
 from tongban_intake.readmodel.record import RequestRecord
 
 Line = dict[str, Any]
@@ -28,10 +30,12 @@ def frame(event: str, data: Line, *, number: int | None = None) -> bytes:
 class Journal:
     """Args:
     told: the number of the last status that the watcher has (Last-Event-ID), 0 for none.
+    keys: open the reasons that a watcher is shown.
     """
 
-    def __init__(self, told: int) -> None:
+    def __init__(self, told: int, keys: KeyRing) -> None:
         self._told = told
+        self._keys = keys
         self._pending: dict[int, Line] = {}
         self._orders: dict[str, tuple[int, Line]] = {}
         self._told_orders: dict[str, int] = {}
@@ -45,7 +49,7 @@ class Journal:
     def history(self, record: RequestRecord) -> None:
         """What the read model knows."""
         for line in record.timeline:
-            self._status(line)
+            self._status(in_words(line, record, self._keys))
         if record.projected:
             self._wants_print = record.print
         for order in record.orders:
@@ -58,7 +62,7 @@ class Journal:
         match body:
             case RequestStatus():
                 self._wants_print = body.print
-                self._status(projection.entry(body))
+                self._status(in_words(projection.entry(body), body, self._keys))
             case PrintReported():
                 self._order(body.order_id, body.seq, projection.report(body))
             case NotificationReported():

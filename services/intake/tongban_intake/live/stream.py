@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 import structlog
 
+from tongban_common.envelope import KeyRing
 from tongban_common.events import MalformedEvent, decode
 from tongban_common.kafka import Record
 from tongban_common.store import StoreUnavailable
@@ -35,12 +36,14 @@ class EventStreams:
         hub: Hub,
         read_model: ReadModel,
         *,
+        keys: KeyRing,
         slots: Slots,
         heartbeat: float,
         grace: float,
     ) -> None:
         self._hub = hub
         self._read_model = read_model
+        self._keys = keys
         self._slots = slots
         self._heartbeat = heartbeat
         self._grace = grace
@@ -65,7 +68,7 @@ class EventStreams:
         ):
             if not may_watch():  # revoked between the answer's head and here
                 return
-            watch = _Watch(request_id, self._read_model, subscription, Journal(told))
+            watch = _Watch(request_id, self._read_model, subscription, Journal(told, self._keys))
             yield b"retry: 2000\n\n"
             async for chunk in watch.run(self._heartbeat, self._grace):
                 yield chunk

@@ -6,7 +6,8 @@ replay, in any order, ends in the same document.
     applying      what `applying_key` makes of item and applicant while it is open; then CLOSED
     notes         what was told when it was accepted, where something was
     item, origin, applicant, submitted_at, print, body_digest, sealed    of the submission
-    timeline      number -> {seq, at, status, by, reason?, note?, expected_by?}
+    timeline      number -> {seq, at, status, by, reason?, private?, note?, expected_by?}; `private`
+                  is a sealed reason, opened where it is shown (`private.in_words`)
     documents     document id -> {title, pages, sha256}
     codes         what may be typed at /v1/verify for one of them
     orders        order id -> number -> {document_id, copy, kiosk_id, status, at, reason?}
@@ -38,6 +39,7 @@ from tongban_common.events.models import (
     SupplementHanded,
     WithdrawalAsked,
 )
+from tongban_common.private_texts import OF_ONE_EVENT, REASON, part_of
 from tongban_intake.verification import file_code, sheet_code
 
 Fields = dict[str, Any]
@@ -132,7 +134,7 @@ def notes(told: Iterable[SubmissionNote]) -> list[Fields]:
 
 
 def entry(body: RequestStatus) -> Fields:
-    """A line of the timeline, as it is stored and shown."""
+    """Return a line of the timeline as it is stored: its author's own words stay sealed."""
     line: Fields = {
         "seq": body.seq,
         "at": body.at.isoformat(),
@@ -141,6 +143,8 @@ def entry(body: RequestStatus) -> Fields:
     }
     if body.reason is not None:
         line["reason"] = body.reason
+    if (box := part_of(body.sealed, REASON)) is not None:
+        line["private"] = box
     if body.note:
         line["note"] = True
     if body.expected_by is not None:
@@ -160,7 +164,11 @@ def _status(body: RequestStatus) -> Fields:
         "body_digest": body.body_digest,
         "sealed.kid": body.sealed.kid,
         "sealed.key": body.sealed.key,
-        **{f"sealed.parts.{name(part)}": box for part, box in body.sealed.parts.items()},
+        **{
+            f"sealed.parts.{name(part)}": box
+            for part, box in body.sealed.parts.items()
+            if part not in OF_ONE_EVENT
+        },
         f"timeline.{numbered(body.seq)}": entry(body),
     }
 

@@ -8,6 +8,7 @@ import structlog
 
 from tongban_common.domain.status import Status
 from tongban_common.envelope import KeyRing, Unreadable
+from tongban_intake.readmodel.private import in_words
 from tongban_intake.readmodel.record import Order, RequestRecord
 from tongban_intake.submission.notes import words
 from tongban_intake.submission.recent import Seen
@@ -20,7 +21,9 @@ Body = dict[str, Any]
 
 def full(record: RequestRecord, keys: KeyRing, language: Language) -> Body:
     """All that is known of a request. The result is opened for the branch that may read it."""
-    item, last = record.item, record.last
+    item = record.item
+    timeline = [in_words(line, record, keys) for line in record.timeline]
+    last = [line for line in timeline if not line.get("note")][-1]
     body: Body = {
         "request_id": record.request_id,
         "item_code": item.code,
@@ -32,7 +35,7 @@ def full(record: RequestRecord, keys: KeyRing, language: Language) -> Body:
         "submitted_at": record.submitted_at,
         "updated_at": record.timeline[-1]["at"],
         "notes": words(record.notes, language),
-        "timeline": record.timeline,
+        "timeline": timeline,
         "documents": documents(record),
         "print": record.print,
         "print_orders": [order(each) for each in record.orders],

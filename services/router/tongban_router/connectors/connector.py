@@ -24,6 +24,7 @@ import structlog
 from tongban_common import faultpoints
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import CallKind, OutcomeKind
+from tongban_common.domain.titles import title_of
 from tongban_common.envelope import Destroyed, KeyRing
 from tongban_common.events import Event, MalformedEvent, decode
 from tongban_common.events.models import DocumentRef, ProvinceCall
@@ -34,7 +35,7 @@ from tongban_router.connectors import refusals, settling, texts
 from tongban_router.connectors.answers import about, is_done, withdrawn
 from tongban_router.connectors.books import Books, Work
 from tongban_router.connectors.caller import Caller
-from tongban_router.connectors.documents import DocumentKeeper
+from tongban_router.connectors.documents import DocumentKeeper, Fetch
 from tongban_router.connectors.gate import Closure, Gate, Shut
 from tongban_router.connectors.gateway import (
     Answer,
@@ -329,6 +330,8 @@ class Connector:
             if wanted and answer.result is None and not answer.documents:
                 raise Broken("completed, with neither a result nor a document")
 
+            numbers = range(1, len(answer.documents) + 1)
+
             async def fetch(document: OfferedDocument, start: int) -> bytes:
                 return await self._caller.call(
                     "fetch",
@@ -337,8 +340,17 @@ class Connector:
                 )
 
             with suppress(Destroyed):  # nobody could read them: it ends without
-                kept = [await self._documents.keep(call, each, fetch) for each in answer.documents]
+                kept = [await self._keep(call, answer, number, fetch) for number in numbers]
         await self._reporter.answer(call, answer, kept)
+
+    async def _keep(
+        self, call: ProvinceCall, answer: Answer, number: int, fetch: Fetch
+    ) -> DocumentRef:
+        """Store one of the offered documents under a title of ours (see `titles`)."""
+        title = {"title": title_of(call.item, number, of=len(answer.documents))}
+        offered = answer.documents[number - 1].model_copy(update=title)
+        kept = await self._documents.keep(call, offered, fetch)
+        return kept.model_copy(update=title)  # one stored by an earlier version had another
 
     def _perhaps_give_up(
         self, record: Record, call: ProvinceCall, work: Work, error: Broken

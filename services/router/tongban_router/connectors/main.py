@@ -57,7 +57,7 @@ async def run(settings: ConnectorSettings) -> None:
                 holidays=load_holidays(settings.catalogue),
                 keys=ring.keys,
             )
-            pauses = Pauses(settings.kafka, settings.clock)
+            pauses = Pauses(settings.kafka, settings.clock, ring.keys)
             runners = [
                 ProvinceRunner(means, provinces[code], sources=[pauses.source(code)])
                 for code in settings.province_codes()

@@ -11,6 +11,8 @@ import structlog
 
 from tongban_common.clock import BusinessClock
 from tongban_common.control.provinces import ProvinceControl, province_controls
+from tongban_common.envelope import KeyRing, Unreadable
+from tongban_common.private_texts import REASON
 from tongban_router.connectors.gate import Closure, Source
 from tongban_router.connectors.restarts import RESTARTS, STEADY_S, is_our_end, kinds_of
 from tongban_router.connectors.texts import paused
@@ -25,9 +27,10 @@ class Pauses:
     a province that was paused would be called.
     """
 
-    def __init__(self, bootstrap: str, clock: BusinessClock) -> None:
+    def __init__(self, bootstrap: str, clock: BusinessClock, keys: KeyRing) -> None:
         self._view = province_controls(bootstrap)
         self._clock = clock
+        self._keys = keys
         self._fault: str | None = None
 
     async def run(self) -> None:
@@ -67,11 +70,20 @@ class Pauses:
 
         def closure() -> Closure | None:
             control = self.control(province)
-            if control is None:
-                return None
-            return Closure("paused", control.until, reason=paused(control.reason))
+            return None if control is None else closure_of(control, self._keys)
 
         return closure
+
+
+def closure_of(control: ProvinceControl, keys: KeyRing) -> Closure:
+    """Return what a pause closes a gate with. The reason is in clear in memory alone."""
+    words = control.reason
+    if control.sealed is not None:
+        try:
+            words = str(keys.open(control.bound_to, control.sealed, REASON))
+        except Unreadable:
+            words = ""  # the pause holds all the same
+    return Closure("paused", control.until, reason=paused(words))
 
 
 @asynccontextmanager

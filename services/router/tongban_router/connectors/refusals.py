@@ -15,7 +15,8 @@ between two programs (a form that it cannot read, a route that it does not have)
 mend that, so the request is held and the applicant need not come again."""
 DISTRUST = frozenset({"missing_header", "unknown_paasid", "stale", "bad_signature"})
 """Codes by which a gateway tells that it did not recognise the sender."""
-_CODE = re.compile(r"[a-z0-9_]{1,40}")
+_CODE = re.compile(r"(?!.*[0-9]{7})[a-z0-9_]{1,40}")
+"""No run of seven digits: a gateway may put a phone or an ID number where its code belongs."""
 
 
 def code_of(said: object) -> str:

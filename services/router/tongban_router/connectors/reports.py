@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from tongban_common import faultpoints, topics
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import derived_id
-from tongban_common.domain.status import OutcomeKind
-from tongban_common.envelope import MOST_SEALED, Destroyed, KeyRing
+from tongban_common.domain.status import CallKind, OutcomeKind
+from tongban_common.envelope import MOST_SEALED, Destroyed, KeyRing, Unreadable
 from tongban_common.events.models import DocumentRef, ProvinceCall, ProvinceOutcome, Sealed
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import Poison, Record
+from tongban_common.kafka import Poison, Record, Retry
+from tongban_common.private_texts import REASON, RECEIPT, part_of, seal
 from tongban_router.connectors import texts
 from tongban_router.connectors.gateway import Answer, GatewayState, Result
 from tongban_router.connectors.opening import keyed
@@ -31,6 +33,13 @@ def outcome_of(answer: Answer) -> OutcomeKind:
     return _STATE_OUTCOMES[GatewayState.WITHDRAWN if answer.withdrawn else answer.state]
 
 
+def _joined(one: Sealed | None, other: Sealed | None) -> Sealed | None:
+    """Return one envelope with the parts of two of the same request."""
+    if one is None or other is None:
+        return one or other
+    return one.model_copy(update={"parts": {**one.parts, **other.parts}})
+
+
 class Reporter:
     """Writes the outcomes of one province's calls. Every method may raise KafkaUnavailable."""
 
@@ -47,16 +56,20 @@ class Reporter:
     ) -> None:
         """The province's word."""
         outcome = outcome_of(answer)
-        sealed: Sealed | None = None
+        said, own = answer.reason or None, None
+        if said is not None and texts.is_own(said):
+            said, own = None, said
+        sealed = self._private(call, {REASON: said, RECEIPT: answer.receipt or None})
         if outcome is OutcomeKind.COMPLETED and answer.result is not None:
-            sealed = self._sealed(call, answer.result)
+            sealed = _joined(self._sealed(call, answer.result), sealed)
+        has_words = part_of(sealed, REASON) is not None
         faultpoints.reached("connector.before_report")
         await self._publish(
             call,
             outcome,
             derived_id(call.call_id, "answer"),
-            reason=answer.reason,
-            receipt=answer.receipt,
+            reason=own,
+            cause="province" if has_words else None,
             documents=documents,
             sealed=sealed,
         )
@@ -81,6 +94,24 @@ class Reporter:
             raise Poison("a result larger than an event may be")
         return whole.model_copy(update={"parts": {"result": whole.parts["result"]}})
 
+    def _private(self, call: ProvinceCall, words: dict[str, str | None]) -> Sealed | None:
+        """Seal what may name a person. None where there is nothing, or where the words have to be
+        given up: their key was destroyed, or it is missing for a withdrawal, which needs no key
+        and must not wait for one.
+
+        Raises:
+            Retry, Poison: see `keyed`.
+        """
+        try:
+            with keyed():
+                return seal(self._keys, call.request_id, call.sealed, **words)
+        except Destroyed:
+            return None
+        except (Retry, Poison):
+            if call.call is CallKind.WITHDRAW:
+                return None
+            raise
+
     async def not_sent(self, call: ProvinceCall, reason: str | None = None) -> None:
         """Its time ran out before it was sent, or `reason`."""
         event_id = derived_id(call.call_id, "not_sent")
@@ -89,16 +120,29 @@ class Reporter:
     async def waiting(
         self, call: ProvinceCall, cause: str, until: datetime | None, reason: str | None = None
     ) -> None:
-        """It waits, and goes on by itself.
+        """It waits, and goes on by itself. `reason` may be an operator's own words.
 
         The id is this moment's: a successor that says it again must not look like a repeat, which
         the router answers by sending all that is open once more.
         """
         now = self._clock.now()
         event_id = derived_id(call.call_id, "waiting", cause, now.isoformat())
-        reason = reason or texts.WAITING.get(cause, texts.WAITING["down"])
+        own = texts.WAITING.get(cause, texts.WAITING["down"])
+        sealed: Sealed | None = None
+        if reason is not None and texts.is_own(reason):
+            own = reason
+        elif reason is not None:
+            # Our own text is enough where they cannot be sealed: the call waits anyhow.
+            with suppress(Unreadable):
+                sealed = seal(self._keys, call.request_id, call.sealed, reason=reason)
         await self._publish(
-            call, OutcomeKind.WAITING, event_id, cause=cause, reason=reason, until=until
+            call,
+            OutcomeKind.WAITING,
+            event_id,
+            cause=cause,
+            reason=own,
+            until=until,
+            sealed=sealed,
         )
 
     async def held(self, call: ProvinceCall, record: Record, cause: str) -> None:
@@ -115,7 +159,6 @@ class Reporter:
         *,
         reason: str | None = None,
         cause: str | None = None,
-        receipt: str | None = None,
         until: datetime | None = None,
         documents: Sequence[DocumentRef] = (),
         sealed: Sealed | None = None,
@@ -130,7 +173,6 @@ class Reporter:
             at=now,
             reason=reason,
             cause=cause,
-            receipt=receipt,
             until=until,
             documents=list(documents),
             sealed=sealed,

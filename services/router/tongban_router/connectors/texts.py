@@ -1,5 +1,9 @@
 """What connectors say to people in the timeline."""
 
+from __future__ import annotations
+
+from tongban_common.control.provinces import PAUSE_REASONS
+
 HELD = "与省级平台交互出现异常，已转人工处理"
 DESTROYED = "个人信息已按期销毁，未向省级平台提交"
 ITEM_NOT_OFFERED = "省级平台未开通此事项，未予受理"
@@ -13,6 +17,15 @@ WAITING = {
 """By cause. One that is not here reads as `down` does."""
 
 
+OWN = frozenset({HELD, DESTROYED, ITEM_NOT_OFFERED, *WAITING.values()})
+"""All of the above. Any other text is a province's or an operator's, and travels sealed."""
+
+
 def paused(reason: str) -> str:
     """That an operator has paused the province, with the reason that was given."""
     return f"省级平台暂停办理（{reason}），恢复后自动继续" if reason else WAITING["paused"]
+
+
+def is_own(text: str) -> bool:
+    """Return True if the text may stand in clear: it was written here, and by nobody else."""
+    return text in OWN or text in {paused(reason) for reason in PAUSE_REASONS}

@@ -10,6 +10,7 @@ from tongban_common import topics
 from tongban_common.domain.ids import derived_id
 from tongban_common.events import Body, Event, encode
 from tongban_common.events.models import ProvinceCall, RequestCompleted, RequestStatus, Sealed
+from tongban_common.private_texts import REASON, RECEIPT, with_part
 from tongban_router.dispatch.lifecycle import Decision
 from tongban_router.dispatch.state import Call, Entry, RequestState
 
@@ -52,6 +53,7 @@ def _status(state: RequestState, entry: Entry) -> Event[Body]:
         at=entry.at,
         by=entry.by,
         reason=entry.reason,
+        cause=entry.cause,
         note=entry.note,
         expected_by=entry.expected_by,
         item=request.item,
@@ -62,7 +64,7 @@ def _status(state: RequestState, entry: Entry) -> Event[Body]:
         body_digest=request.body_digest,
         notes=request.notes if entry.seq == 1 else None,
         supplements=entry.supplements,
-        sealed=_as_it_was(request.sealed, entry.parts),
+        sealed=with_part(_as_it_was(request.sealed, entry.parts), REASON, entry.private),
     )
     event_id = derived_id("status", request.request_id, entry.seq)
     return Event(id=event_id, source=SOURCE, body=body, time=entry.at)
@@ -102,9 +104,8 @@ def _call(state: RequestState, call: Call) -> Event[Body]:
         call_id=call.call_id,
         item=request.item,
         not_after=call.not_after,
-        receipt=state.receipt,
         closing=call.closing,
         number=call.number,
-        sealed=request.sealed,
+        sealed=with_part(request.sealed, RECEIPT, state.sealed_receipt),
     )
     return Event(id=call.call_id, source=SOURCE, body=body, time=call.asked_at)

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Unpack
 
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import CallKind, Status
@@ -45,6 +46,7 @@ from tongban_router.dispatch.state import (
     Input,
     RequestState,
     Rules,
+    Why,
     next_due,
 )
 
@@ -225,10 +227,14 @@ class _Turn:
         at: datetime,
         by: str,
         reason: str | None = None,
+        private: str | None = None,
+        cause: str | None = None,
         expected_by: datetime | None = None,
         note: bool = False,
     ) -> None:
         """Move to a status, or (with `note`) remark on the one that holds.
+
+        `reason` is a text of ours; `private` are its author's words, sealed (ADR 0019).
 
         The history never goes back in time, though its moments come from several clocks and a
         province's word may be read after what was decided later than it.
@@ -241,6 +247,8 @@ class _Turn:
             at=max(at, history[-1].at) if history else at,
             by=by,
             reason=reason,
+            private=private,
+            cause=cause,
             expected_by=expected_by,
             note=note,
             supplements=(self.state.supplements or None) if asks else None,
@@ -249,14 +257,23 @@ class _Turn:
         history.append(entry)
         self._entries.append(entry)
 
-    def note(self, reason: str, *, at: datetime, by: str) -> None:
+    def note(
+        self,
+        reason: str,
+        *,
+        at: datetime,
+        by: str,
+        private: str | None = None,
+        cause: str | None = None,
+    ) -> None:
         """Say something in the timeline, once."""
         if all(entry.reason != reason for entry in self.state.history[-3:]):
-            self.enter(self.state.status, at=at, by=by, reason=reason, note=True)
+            why = Why(reason=reason, private=private, cause=cause)
+            self.enter(self.state.status, at=at, by=by, note=True, **why)
 
-    def finish(self, status: Status, *, at: datetime, by: str, reason: str | None) -> None:
+    def finish(self, status: Status, *, at: datetime, by: str, **why: Unpack[Why]) -> None:
         """Reach a final state; no call is open any more."""
-        self.enter(status, at=at, by=by, reason=reason)
+        self.enter(status, at=at, by=by, **why)
         self.state.finished_at = self.state.history[-1].at
         self.state.calls = []
         self.state.next_poll = None

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import CallKind, Status
 from tongban_common.events.models import OperatorDecision
+from tongban_common.private_texts import REASON, part_of
 from tongban_router.dispatch import texts
-from tongban_router.dispatch.state import Entry
+from tongban_router.dispatch.state import Entry, Why
 
 if TYPE_CHECKING:
     from tongban_router.dispatch.lifecycle import Turn
@@ -44,9 +45,10 @@ def _fail(turn: Turn, decision: OperatorDecision, now: datetime) -> None:
     """End it at once where nothing can come of its calls any more. Otherwise a call may yet be
     sent, or have been: then it ends by its connector's word, as all that is taken back does."""
     if all(call.dead for call in turn.state.calls):
-        turn.finish(Status.FAILED, at=now, by=BY, reason=decision.reason)
+        turn.finish(Status.FAILED, at=now, by=BY, **_why(decision))
         return
     turn.state.failing = decision.reason
+    turn.state.failing_private = part_of(decision.sealed, REASON)
     turn.note(texts.FAILING, at=now, by=BY)
     if any(call.kind is CallKind.WITHDRAW and not call.dead for call in turn.state.calls):
         return
@@ -68,7 +70,7 @@ def _resume(turn: Turn, decision: OperatorDecision, now: datetime) -> None:
             status,
             at=now,
             by=BY,
-            reason=decision.reason,
+            **_why(decision),
             expected_by=before.expected_by if before and status is before.status else None,
         )
     turn.resume(now)
@@ -78,6 +80,17 @@ def _resume(turn: Turn, decision: OperatorDecision, now: datetime) -> None:
         turn.call(CallKind.SUBMIT, derived_id("call", turn.request_id, "submit"), now)
     elif _is_silent(turn):
         state.next_poll = now
+
+
+def _why(decision: OperatorDecision) -> Why:
+    """Return an operator's reason: our text, and the operator's own words as they were sealed."""
+    return words_of("operator", decision.reason, part_of(decision.sealed, REASON))
+
+
+def words_of(author: str, own: str | None, private: str | None) -> Why:
+    """Return the arguments of `Turn.enter` for a reason of that author, who is named as its cause
+    where there are words of his own."""
+    return Why(reason=own, private=private, cause=None if private is None else author)
 
 
 def _before(history: list[Entry]) -> Entry | None:

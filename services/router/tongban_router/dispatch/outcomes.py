@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 
 from tongban_common.domain.status import CallKind, OutcomeKind, Status
 from tongban_common.events.models import ProvinceOutcome
+from tongban_common.private_texts import REASON, RECEIPT, part_of
 from tongban_router.dispatch import notices, texts
-from tongban_router.dispatch.state import Call, Rules
+from tongban_router.dispatch.operators import words_of
+from tongban_router.dispatch.state import Call, Rules, Why
 
 if TYPE_CHECKING:
     from tongban_router.dispatch.lifecycle import Turn
 
 _BEFORE_PROVINCE = frozenset({Status.SUBMITTED, Status.ROUTED, Status.WAITING_FOR_PROVINCE})
 _BY = "province"
+_WAITING_CAUSES = frozenset({"closed", "down", "throttled", "paused", "store"})
 _MOST_WAITS = 16
 """Entries in a row that tell of waiting. A province that is down and throttles by turns, all night,
 must not fill a request's history: all of it is written again with every step."""
@@ -62,7 +65,7 @@ def _kept(turn: Turn, outcome: ProvinceOutcome) -> None:
     """Where the province did not let go, what an operator had decided is over: however the request
     ends later, it was not by that."""
     if outcome.outcome is not OutcomeKind.WITHDRAWN:
-        turn.state.failing = None
+        turn.state.failing = turn.state.failing_private = None
 
 
 def _waiting(turn: Turn, outcome: ProvinceOutcome, call: Call | None) -> None:
@@ -70,12 +73,15 @@ def _waiting(turn: Turn, outcome: ProvinceOutcome, call: Call | None) -> None:
         open_.model_copy(update={"waits_until": outcome.until}) if open_ is call else open_
         for open_ in turn.state.calls
     ]
-    reason = outcome.reason or texts.PROVINCE_AWAY
+    reason, private = outcome.reason or texts.PROVINCE_AWAY, part_of(outcome.sealed, REASON)
+    cause = outcome.cause if outcome.cause in _WAITING_CAUSES else None
     if turn.state.status not in _BEFORE_PROVINCE:
-        turn.note(reason, at=outcome.at, by="router")
+        turn.note(reason, at=outcome.at, by="router", private=private, cause=cause)
         return
     newest = turn.state.history[-1]
-    if newest.status is Status.WAITING_FOR_PROVINCE and newest.reason == reason:
+    # Sealed words cannot be compared: the first ones beside one text of ours are shown.
+    told = newest.reason == reason and (private is None or newest.private is not None)
+    if newest.status is Status.WAITING_FOR_PROVINCE and told:
         return
     latest = turn.state.history[-_MOST_WAITS:]
     if [entry.status for entry in latest] == [Status.WAITING_FOR_PROVINCE] * _MOST_WAITS:
@@ -85,6 +91,8 @@ def _waiting(turn: Turn, outcome: ProvinceOutcome, call: Call | None) -> None:
         at=outcome.at,
         by="router",
         reason=reason,
+        private=private,
+        cause=cause,
         expected_by=outcome.until,
     )
 
@@ -105,12 +113,13 @@ def _final_or_next(
     turn: Turn, outcome: ProvinceOutcome, call: Call | None, rules: Rules, now: datetime
 ) -> None:
     at, reason = outcome.at, outcome.reason
+    turn.state.sealed_receipt = part_of(outcome.sealed, RECEIPT) or turn.state.sealed_receipt
     match outcome.outcome:
         case OutcomeKind.COMPLETED:
             _take_result(turn, outcome)
-            turn.finish(Status.COMPLETED, at=at, by=_BY, reason=reason)
+            turn.finish(Status.COMPLETED, at=at, by=_BY, **_words(outcome))
         case OutcomeKind.REJECTED:
-            turn.finish(Status.REJECTED, at=at, by=_BY, reason=reason or texts.REJECTED)
+            turn.finish(Status.REJECTED, at=at, by=_BY, **_words(outcome, texts.REJECTED))
         case OutcomeKind.WITHDRAWN:
             _taken_back(turn, outcome, call)
         case OutcomeKind.NOT_SENT if outcome.call is not CallKind.SUBMIT:
@@ -119,14 +128,13 @@ def _final_or_next(
         case OutcomeKind.NOT_SENT:
             turn.finish(Status.EXPIRED, at=at, by="router", reason=reason or texts.NOT_SENT)
         case OutcomeKind.NEEDS_SUPPLEMENT:
-            turn.state.receipt = outcome.receipt or turn.state.receipt
             turn.state.next_poll = None
             if turn.state.status is not Status.NEEDS_SUPPLEMENT:
                 turn.enter(
                     Status.NEEDS_SUPPLEMENT,
                     at=at,
                     by=_BY,
-                    reason=reason or texts.NEEDS_SUPPLEMENT,
+                    **_words(outcome, texts.NEEDS_SUPPLEMENT),
                     expected_by=turn.state.request.deadline,
                 )
         case OutcomeKind.ACCEPTED:
@@ -136,12 +144,19 @@ def _final_or_next(
 def _taken_back(turn: Turn, outcome: ProvinceOutcome, call: Call | None) -> None:
     failing = turn.state.failing
     if failing is not None:
-        turn.finish(Status.FAILED, at=outcome.at, by="operator", reason=failing)
+        why = words_of("operator", failing, turn.state.failing_private)
+        turn.finish(Status.FAILED, at=outcome.at, by="operator", **why)
         return
     expired = call is not None and call.closing
     status = Status.EXPIRED if expired else Status.WITHDRAWN
-    why = texts.EXPIRED if expired else texts.WITHDRAWN
-    turn.finish(status, at=outcome.at, by=_BY, reason=outcome.reason or why)
+    own = texts.EXPIRED if expired else texts.WITHDRAWN
+    turn.finish(status, at=outcome.at, by=_BY, **_words(outcome, own))
+
+
+def _words(outcome: ProvinceOutcome, own: str | None = None) -> Why:
+    """Return a province's reason: our text, and the province's own words as they were sealed."""
+    private = part_of(outcome.sealed, REASON)
+    return words_of("province", outcome.reason or own, private)
 
 
 def _keep_moving(turn: Turn, rules: Rules, now: datetime) -> None:
@@ -154,13 +169,12 @@ def _keep_moving(turn: Turn, rules: Rules, now: datetime) -> None:
 
 
 def _accepted(turn: Turn, outcome: ProvinceOutcome, rules: Rules, now: datetime) -> None:
-    turn.state.receipt = outcome.receipt or turn.state.receipt
     if turn.state.status is not Status.ACCEPTED:
         turn.enter(
             Status.ACCEPTED,
             at=outcome.at,
             by=_BY,
-            reason=outcome.reason,
+            **_words(outcome),
             expected_by=outcome.until,
         )
     # Also when closing: a province that cannot take it back is followed to its end.
@@ -169,10 +183,11 @@ def _accepted(turn: Turn, outcome: ProvinceOutcome, rules: Rules, now: datetime)
 
 def _take_result(turn: Turn, outcome: ProvinceOutcome) -> None:
     turn.state.documents = outcome.documents
-    if outcome.sealed is None:
+    result = part_of(outcome.sealed, "result")
+    if result is None:
         return
     sealed = turn.state.request.sealed
-    parts = {**sealed.parts, **outcome.sealed.parts}
+    parts = {**sealed.parts, "result": result}
     turn.state.submitted = turn.state.request.model_copy(
         update={"sealed": sealed.model_copy(update={"parts": parts})}
     )

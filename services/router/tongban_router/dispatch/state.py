@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import cast
+from typing import TypedDict, cast
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -54,6 +54,14 @@ _NOTICES = 8
 it forget them. A notice that was forgotten and comes again costs a look-up."""
 
 
+class Why(TypedDict, total=False):
+    """Why a request has come to a status: arguments of `Turn.enter`, fields of an Entry."""
+
+    reason: str | None
+    private: str | None
+    cause: str | None
+
+
 class Entry(BaseModel):
     """One line of the history; becomes a RequestStatus event, also when it is sent again."""
 
@@ -64,6 +72,11 @@ class Entry(BaseModel):
     at: AwareDatetime
     by: str
     reason: str | None = None
+    """A text of ours."""
+    private: str | None = None
+    """Its author's own words, sealed: the part `reason` of the event, as the outcome brought it."""
+    cause: str | None = None
+    """A code; see RequestStatus."""
     note: bool = False
     expected_by: AwareDatetime | None = None
     supplements: int | None = None
@@ -130,14 +143,17 @@ class RequestState(BaseModel):
     submitted: RequestSubmitted | None = None
     history: list[Entry] = []
     calls: list[Call] = []
-    receipt: str | None = None
+    sealed_receipt: str | None = Field(None, description="the part `receipt`; never in clear")
     documents: list[DocumentRef] = []
     supplements: int = 0
     polls: int = 0
     next_poll: AwareDatetime | None = None
     closing: bool = Field(default=False, description="its time is up; it is being taken back")
     failing: str | None = Field(
-        None, description="an operator's reason to end it; its province is being asked to let go"
+        None, description="our text for its end; its province is being asked to let go"
+    )
+    failing_private: str | None = Field(
+        None, description="the operator's own words for it: the part `reason`"
     )
     finished_at: AwareDatetime | None = None
     first_seen: AwareDatetime

@@ -1,0 +1,24 @@
+"""Lines of the timeline for those who may read them: the words in them opened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tongban_common.envelope import KeyRing
+from tongban_common.events.models import RequestStatus
+from tongban_common.private_texts import reason_for_people
+from tongban_intake.readmodel.record import RequestRecord
+
+Line = dict[str, Any]
+
+
+def in_words(line: Line, of: RequestRecord | RequestStatus, keys: KeyRing) -> Line:
+    """Return a stored line as it is shown: its sealed reason opened, or a placeholder for it.
+
+    `of` is the request or the event whose envelope the line belongs to.
+    """
+    if "private" not in line:
+        return line
+    shown = {name: value for name, value in line.items() if name != "private"}
+    reason = reason_for_people(keys, of.request_id, of.sealed, line["private"], line.get("reason"))
+    return {**shown, "reason": reason}
