@@ -153,8 +153,8 @@ def _requests() -> Iterator[Topic]:
         "router", ("router",), DataClass.OPERATIONAL, retention_ms=_DAY_MS,
     )  # fmt: skip
     yield Topic(
-        PRINT_ORDERS, "request_id", (models.PrintOrdered.TYPE,), "intake", ("printing",),
-        pseudonymous,
+        PRINT_ORDERS, "request_id", (models.PrintOrdered.TYPE, models.PrintConfirmed.TYPE),
+        "intake", ("printing",), pseudonymous,
     )  # fmt: skip
     yield Topic(
         DOCUMENTS_PRINTED, "request_id", (models.PrintReported.TYPE, models.DocumentStored.TYPE),

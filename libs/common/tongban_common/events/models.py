@@ -262,6 +262,23 @@ class PrintOrdered(Body):
     by: str
 
 
+class PrintConfirmed(Body):
+    """A lobby manager has looked and answers whether a sheet came out of the printer. On
+    print.orders, by intake.
+
+    `seq` names the report (`PrintReported.seq`, status needs_confirmation) that asked: printing
+    ignores the answer to an earlier question than the one that is open.
+    """
+
+    TYPE: ClassVar[str] = "tongban.print.confirmed.v1"
+
+    order_id: str
+    seq: int = Field(description="of the report that asked, within the order")
+    printed: bool = Field(description="whether the sheet came out of the printer")
+    by: str = Field(description="the lobby manager's id, or operator")
+    at: AwareDatetime
+
+
 class PrintReported(Body):
     """What became of a print order, and of its document. On documents.printed, by printing."""
 
@@ -328,6 +345,7 @@ MODELS: dict[str, type[Body]] = {
         RequestCompleted,
         TimerDue,
         PrintOrdered,
+        PrintConfirmed,
         PrintReported,
         DocumentStored,
         NotificationReported,

@@ -18,6 +18,7 @@ from tongban_common.events.models import (
     FeedbackRated,
     NotificationReported,
     OperatorDecision,
+    PrintConfirmed,
     PrintOrdered,
     PrintReported,
     ProvinceCall,
@@ -212,6 +213,9 @@ def _of(body: Body) -> str:  # noqa: PLR0911 - one line for each type of event
             return "a moment has come"
         case PrintOrdered():
             return f"print ordered: copy {body.copy_number} at {body.kiosk_id}"
+        case PrintConfirmed():
+            came = "came out" if body.printed else "did not come out"
+            return f"print {body.seq} answered by {body.by}: the sheet {came}"
         case PrintReported():
             what = f"print {body.seq}: {body.status}, copy {body.copy_number} at {body.kiosk_id}"
             return _joined(what, body.reason)
