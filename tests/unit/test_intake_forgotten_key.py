@@ -147,7 +147,7 @@ class Times:
         return Completeness(
             positions,
             origins,  # type: ignore[arg-type]
-            monotonic=lambda: self.now.timestamp(),
+            monotonic=lambda: self.now.timestamp(),  # noqa: PLW0108 - `now` is moved
             now=lambda: self.now,
         )
 

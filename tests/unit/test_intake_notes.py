@@ -293,6 +293,6 @@ def test_applicant_is_compared_by_number_name_and_phone_however_they_are_spelt(
 
 @given(applicant=_JSON, part=_JSON)
 def test_digest_of_an_applicant_is_made_of_any_body(applicant: Any, part: Any) -> None:
-    made = {name: part for name in ("type", "name", "id_type", "id_number", "phone", "agent")}
+    made = dict.fromkeys(("type", "name", "id_type", "id_number", "phone", "agent"), part)
     for who in (applicant, made, {**made, "type": "company", "agent": made}):
         assert isinstance(applicants.digest(SECRET, who), str | None)

@@ -19,6 +19,7 @@ from tongban_common.observability import configure_logging
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store
 from tongban_common.topics import ASSERTIONS_USED
+from tongban_intake.access.applicant_proof import ApplicantProof
 from tongban_intake.access.claims import Claims, follow
 from tongban_intake.access.enrolled import Enrolled
 from tongban_intake.access.grants import Grants
@@ -232,6 +233,7 @@ def make_services(
             lifetime_s=settings.assistant_seconds,
             at_once=settings.assistant_threads,
         ),
+        applicant_proof=ApplicantProof(read_model, keys),
         rates=rates,
         offers=offers,
         checker=checker,

@@ -194,7 +194,7 @@ def describe(record: Record, event: Event[Body] | None) -> str:
     return f"{what} (repeat)" if event.repeat else what
 
 
-def _of(body: Body) -> str:  # noqa: PLR0911 - one line for each type of event
+def _of(body: Body) -> str:  # noqa: C901, PLR0911, PLR0912 - one line for each type of event
     match body:
         case RequestSubmitted():
             origin = body.origin

@@ -178,6 +178,8 @@ class Completeness:
                 return await self._origin()
             return whole_from
         whole_from = found["whole_from"]
+        if not isinstance(whole_from, datetime):
+            raise TypeError(f"whole_from is a {type(whole_from).__name__}")
         return whole_from if whole_from.tzinfo else whole_from.replace(tzinfo=UTC)
 
     async def _from_the_first(self) -> bool:

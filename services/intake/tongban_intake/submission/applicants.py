@@ -32,9 +32,9 @@ def digest(secret: str, applicant: Any) -> str | None:
     said = [human.get("id_type"), human.get("id_number"), human.get("name"), human.get("phone")]
     if company:
         said += [applicant.get("uscc"), applicant.get("name")]
-    if not all(isinstance(each, str) and 0 < len(each) <= _LONGEST for each in said):
+    plain = [comparable(e) for e in said if isinstance(e, str) and 0 < len(e) <= _LONGEST]
+    if len(plain) != len(said):
         return None
-    plain = [comparable(each) for each in said]
     plain[3] = plain[3].removeprefix(_MAINLAND)
     kind = "company applicant" if company else "person applicant"
     return ids.pseudonym(secret, kind=kind, number="\x1f".join(plain))
