@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.intake_kit import Door, Readable, body, kiosk
 from tongban_common.catalogue import Item, load
 from tongban_common.catalogue.holidays import load_holidays
 from tongban_common.clock import CHINA
 from tongban_common.events.models import SubmissionNote
-from tongban_common.store import StoreUnavailable
-from tongban_intake.readmodel.lookup import NOTHING, Known, Lookup, Question
+from tongban_intake.readmodel.lookup import NOT_ASKED, NOTHING, Known, Lookup, Question
 from tongban_intake.readmodel.projection import CLOSED, applying_key
-from tongban_intake.submission import notes
+from tongban_intake.submission import applicants, notes
+from tongban_intake.submission.accept import receipt
 from tongban_intake.submission.recent import Lately, LatelyAccepted
 
 CATALOGUE = Path(__file__).parents[2] / "catalogue"
@@ -60,14 +61,31 @@ def test_within_hours_nothing_is_told(office: Item, moment: str) -> None:
     assert notes.outside_hours(office, now, HOLIDAYS) is None
 
 
-def test_a_duplicate_is_named_at_its_own_branch_alone() -> None:
+def test_duplicate_is_named_to_a_lobby_manager_of_its_branch_alone() -> None:
     other = Lately("r-1", "branch-01")
-    here = notes.words([notes.duplicate(other, branch_id="branch-01")], "zh")[0]
+    here = notes.duplicate(other, branch_id="branch-01")
     elsewhere = notes.duplicate(other, branch_id="branch-02")
-    assert "r-1" in here
-    assert "r-1" not in elsewhere.model_dump_json()
-    assert "其他网点" in notes.words([elsewhere], "zh")[0]
-    assert "another branch" in notes.words([elsewhere], "en")[0]
+    for language in ("zh", "en"):
+        assert "r-1" in notes.words([here], language, lobby_manager=True)[0]
+        assert "r-1" not in notes.words([here], language)[0]
+        # The words for a stranger do not tell which branch it is, either.
+        assert notes.words([here], language) == notes.words([elsewhere], language)
+        assert notes.words([elsewhere], language, lobby_manager=True) == notes.words(
+            [elsewhere], language
+        )
+
+
+def test_published_note_names_no_other_request() -> None:
+    other = Lately("r-1", "branch-01")
+    for branch_id in ("branch-01", "branch-02"):
+        note = notes.published(notes.duplicate(other, branch_id=branch_id))
+        assert note == SubmissionNote(code=notes.DUPLICATE)
+
+
+def test_id_in_a_note_of_an_older_version_is_not_shown() -> None:
+    old = SubmissionNote.model_validate({"code": notes.DUPLICATE, "other_request_id": "r-1"})
+    assert "r-1" not in "".join(notes.words([old], "zh") + notes.words([old], "en"))
+    assert "相同的事项" in notes.words([old], "zh")[0]
 
 
 def test_a_note_of_a_newer_version_is_passed_over() -> None:
@@ -117,48 +135,32 @@ def test_what_was_accepted_lately_is_forgotten_in_time_and_bounded() -> None:
     assert lately.get("k1") == Lately("r-9", "b")
 
 
-class Readable:
-    """A read model of a few documents."""
-
-    def __init__(self, *documents: dict[str, Any]) -> None:
-        self.documents = documents
-        self.calls: list[tuple[str, int]] = []
-        self.down = False
-
-    async def accepted(self, request_ids: list[str], *, seconds: float) -> list[dict[str, Any]]:
-        assert seconds > 0
-        self.calls.append(("accepted", len(request_ids)))
-        return self._those("_id", request_ids)
-
-    async def open_for(self, keys: list[str], *, seconds: float) -> list[dict[str, Any]]:
-        assert seconds > 0
-        self.calls.append(("open_for", len(keys)))
-        return self._those("applying", keys)
-
-    def _those(self, field: str, values: list[str]) -> list[dict[str, Any]]:
-        if self.down:
-            raise StoreUnavailable("down")
-        return [each for each in self.documents if each.get(field) in values]
-
-
 def document(request_id: str, applying: str, branch_id: str = "b") -> dict[str, Any]:
     return {
         "_id": request_id,
         "body_digest": f"digest of {request_id}",
         "applying": applying,
         "origin": {"branch_id": branch_id},
+        "applicant": "zhang",
     }
 
 
 def asking(*documents: dict[str, Any]) -> tuple[Lookup, Readable]:
     readable = Readable(*documents)
-    return Lookup(readable, seconds=1), readable  # type: ignore[arg-type]
+    lookup = Lookup(
+        readable,  # type: ignore[arg-type]
+        seconds=1,
+        applicant_of=lambda each: each.get("applicant"),
+        complete=lambda: True,
+    )
+    return lookup, readable
 
 
 async def test_all_who_ask_at_once_cost_two_finds() -> None:
     key = applying_key("310", "p")
     lookup, readable = asking(document("r-1", key, "b-1"), document("r-2", "310:q"))
-    questions = [Question(f"n-{number}", key if number % 2 else "310:x") for number in range(40)]
+    keys = [key if number % 2 else "310:x" for number in range(40)]
+    questions = [Question(f"n-{number}", keys[number], "zhang") for number in range(40)]
     known = await asyncio.gather(*(lookup.ask(question) for question in questions))
     assert readable.calls == [("accepted", 40), ("open_for", 2)]
     assert known == [Known(other=Lately("r-1", "b-1")) if n % 2 else NOTHING for n in range(40)]
@@ -168,12 +170,13 @@ async def test_a_repeat_is_told_what_its_first_was() -> None:
     told = {"code": "outside_hours", "opens_at": "2026-03-09T09:00:00+08:00"}
     mine = {**document("r-1", "310:p"), "notes": [told]}
     lookup, _ = asking(mine, document("r-2", "310:p"))
-    assert await lookup.ask(Question("r-1", "310:p")) == Known("digest of r-1", (told,))
+    known = await lookup.ask(Question("r-1", "310:p", "zhang"))
+    assert known == Known(digest="digest of r-1", notes=(told,))
 
 
 async def test_what_was_accepted_lately_counts_until_it_is_known_to_be_over() -> None:
     lately = Lately("r-1", "b")
-    question = Question("r-2", "310:p", lately)
+    question = Question("r-2", "310:p", "zhang", lately)
     assert (await asking()[0].ask(question)).other == lately
     assert (await asking(document("r-1", "310:p"))[0].ask(question)).other == lately
     assert (await asking(document("r-1", CLOSED))[0].ask(question)).other is None
@@ -181,17 +184,17 @@ async def test_what_was_accepted_lately_counts_until_it_is_known_to_be_over() ->
     assert (await asking(document("r-1", CLOSED), older)[0].ask(question)).other == Lately(
         "r-0", "b"
     )
-    itself = Question("r-1", "310:p", lately)
+    itself = Question("r-1", "310:p", "zhang", lately)
     assert (await asking()[0].ask(itself)).other is None
 
 
 async def test_a_store_that_is_down_says_nothing_and_is_left_alone() -> None:
     lookup, readable = asking()
     readable.down = True
-    question = Question("r-2", "310:p", Lately("r-1", "b"))
-    assert await lookup.ask(question) == NOTHING
+    question = Question("r-2", "310:p", "zhang", Lately("r-1", "b"))
+    assert await lookup.ask(question) == NOT_ASKED
     asked = len(readable.calls)
-    assert await lookup.ask(question) == NOTHING
+    assert await lookup.ask(question) == NOT_ASKED
     assert len(readable.calls) == asked
 
 
@@ -211,4 +214,85 @@ async def test_what_nobody_foresaw_leaves_nobody_waiting() -> None:
     await asyncio.sleep(0)  # it has asked, while the first is being answered
     go_on.set()
     async with asyncio.timeout(20):
-        assert await asyncio.gather(first, second) == [NOTHING, NOTHING]
+        assert await asyncio.gather(first, second) == [NOT_ASKED, NOT_ASKED]
+
+
+async def submitted_twice(
+    first: dict[str, Any], second: dict[str, Any], *, projected: bool, branch: int = 1
+) -> tuple[Door, tuple[SubmissionNote, ...]]:
+    """Hand in one request and then the other; what the second is told. The same kiosk's replica
+    accepts both, or another one whose read model has the first."""
+    door = Door()
+    await door.acceptor.accept(kiosk(), "first-of-the-two", first)
+    if projected:
+        readable = Readable()
+        readable.project(door.last)
+        door = Door(readable)
+    accepted = await door.acceptor.accept(kiosk(2, branch), "second-of-the-two", second)
+    return door, tuple(n for n in accepted.notes if n.code == notes.DUPLICATE)
+
+
+@pytest.mark.parametrize("projected", [True, False])
+@pytest.mark.parametrize("branch", [1, 2])
+@pytest.mark.parametrize(
+    "stranger",
+    [{"name": "李四"}, {"phone": "13900000001"}, {"name": "李四", "phone": "13900000001"}],
+)
+async def test_stranger_with_the_id_number_of_another_is_told_nothing(
+    stranger: dict[str, str], branch: int, projected: bool
+) -> None:
+    door, told = await submitted_twice(body(), body(**stranger), projected=projected, branch=branch)
+    assert told == ()
+    assert not [n for n in door.last.notes or () if n.code == notes.DUPLICATE]
+
+
+@pytest.mark.parametrize("projected", [True, False])
+async def test_same_applicant_is_told_of_the_request_in_progress_without_its_id(
+    projected: bool,
+) -> None:
+    door, told = await submitted_twice(body(), body(), projected=projected)
+    assert [n.code for n in told] == [notes.DUPLICATE]
+    published = [n for n in door.last.notes or () if n.code == notes.DUPLICATE]
+    assert published == [SubmissionNote(code=notes.DUPLICATE)]
+    receipt_zh = receipt("r-2", told, "zh").decode()
+    assert "相同的事项" in receipt_zh
+    assert told[0].other_request_id is not None
+    assert told[0].other_request_id not in receipt_zh
+    assert told[0].other_request_id in receipt("r-2", told, "zh", lobby_manager=True).decode()
+
+
+async def test_applicant_at_another_branch_is_told_without_the_id() -> None:
+    _, told = await submitted_twice(body(), body(), projected=True, branch=2)
+    assert told == (SubmissionNote(code=notes.DUPLICATE),)
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ({"phone": "+86 138-0000-1234"}, True),
+        ({"name": " 张 三 "}, True),
+        ({"id_number": "e1"}, True),
+        ({"id_number": "E2"}, False),
+        ({"id_type": "taiwan_permit"}, False),
+        ({"phone": None}, False),
+        ({"name": ""}, False),
+    ],
+)
+def test_applicant_is_compared_by_number_name_and_phone_however_they_are_spelt(
+    other: dict[str, Any], same: bool
+) -> None:
+    one = {
+        "type": "person", "name": "张三", "id_type": "passport", "id_number": "E1",
+        "phone": "13800001234",
+    }  # fmt: skip
+    mine, theirs = (applicants.digest(SECRET, each) for each in (one, {**one, **other}))
+    assert mine is not None
+    assert (mine == theirs) is same
+    assert "13800001234" not in mine
+
+
+@given(applicant=_JSON, part=_JSON)
+def test_digest_of_an_applicant_is_made_of_any_body(applicant: Any, part: Any) -> None:
+    made = dict.fromkeys(("type", "name", "id_type", "id_number", "phone", "agent"), part)
+    for who in (applicant, made, {**made, "type": "company", "agent": made}):
+        assert isinstance(applicants.digest(SECRET, who), str | None)

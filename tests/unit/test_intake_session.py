@@ -15,10 +15,11 @@ from tongban_common import tokens
 from tongban_common.enrolment.trading import Grant
 from tongban_common.tokens import Kiosk
 from tongban_intake.http.auth import COOKIE, Authenticator
-from tongban_intake.kiosk.session import ASSISTANT_COOKIE, Session
+from tongban_intake.kiosk.session import ASSISTANT_COOKIE, SIGN_OUT, VISIT_COOKIE, Session
 
 SECRET = "s" * 32
 IDLE = 180
+VISIT = 1800
 KIOSK = Kiosk("k-1", "b-1", "local", int(time.time()) + 86_400)
 BOTH = Kiosk("k-1", "b-1", "local", int(time.time()) + 86_400, assistant="lm-1", assistant_epoch=1)
 
@@ -36,6 +37,7 @@ class Page:
         settings = SimpleNamespace(
             token_secret=SimpleNamespace(get_secret_value=lambda: SECRET),
             assistant_idle_seconds=IDLE,
+            visit_seconds=VISIT,
         )
         services: Any = SimpleNamespace(settings=settings, auth=Authenticator(SECRET, enrolled))
         self.session = Session(services, now=lambda: self.now)
@@ -130,3 +132,98 @@ def test_a_login_with_a_token_of_both_can_be_signed_out_of(page: Page) -> None:
     page.session.sign_out(page.request(), response, BOTH)
     page.take(response)
     assert page.visit() is None
+
+
+# --- the visit
+
+
+class Visitor(Page):
+    """A person at the page: each call is one page that is asked for by hand."""
+
+    def asks(self, *, home: bool = False, hands_in: str | None = None) -> tuple[Request, Kiosk]:
+        request = self.request()
+        kiosk = self.session.kiosk(request)
+        if home:
+            self.session.begin_visit(request, kiosk)
+        if hands_in is not None:
+            self.session.let_see(request, kiosk, hands_in)
+        response = Response(media_type="text/html")
+        self.session.renew(request, response)
+        self.take(response)
+        return request, kiosk
+
+    def sees(self, request_id: str) -> bool:
+        request, kiosk = self.asks()
+        return self.session.may_see(request, kiosk, request_id)
+
+
+@pytest.fixture
+def visitor() -> Visitor:
+    made = Visitor()
+    made.asks(home=True)
+    return made
+
+
+def test_request_is_seen_in_the_visit_that_handed_it_in(visitor: Visitor) -> None:
+    assert not visitor.sees("r-1")
+    visitor.asks(hands_in="r-1")
+    visitor.asks(hands_in="r-2")
+    assert visitor.sees("r-1")
+    assert visitor.sees("r-2")
+    assert not visitor.sees("r-3")
+
+
+def test_home_page_ends_the_visit(visitor: Visitor) -> None:
+    visitor.asks(hands_in="r-1")
+    visitor.asks(home=True)
+    assert not visitor.sees("r-1")
+
+
+def test_visit_without_use_ends(visitor: Visitor) -> None:
+    visitor.asks(hands_in="r-1")
+    visitor.now += VISIT - 1
+    assert visitor.sees("r-1")
+    visitor.now += VISIT - 1
+    assert visitor.sees("r-1")
+    visitor.now += VISIT
+    assert not visitor.sees("r-1")
+
+
+def test_signed_in_lobby_manager_sees_every_request_of_the_branch(visitor: Visitor) -> None:
+    visitor.sign_in()
+    assert visitor.sees("r-9")
+    visitor.now += IDLE
+    assert not visitor.sees("r-9")
+
+
+def test_visit_of_another_kiosk_or_altered_is_not_taken(visitor: Visitor) -> None:
+    visitor.asks(hands_in="r-1")
+    mine = visitor.cookies[VISIT_COOKIE]
+    for nonsense in ("", ".", "x.1.y", mine + ".r-2", mine[1:], "é.1.2"):
+        visitor.cookies[VISIT_COOKIE] = nonsense
+        assert not visitor.sees("r-2")
+        assert not visitor.sees("r-1")
+    visitor.cookies[VISIT_COOKIE] = mine
+    assert visitor.sees("r-1")
+    visitor.cookies[COOKIE] = tokens.seal(SECRET, Kiosk("k-2", "b-1", "local", KIOSK.expires))
+    assert not visitor.sees("r-1")
+
+
+def test_visit_cookie_stays_small(visitor: Visitor) -> None:
+    ids = [f"r-{number:029}" for number in range(200)]
+    for each in ids:
+        visitor.asks(hands_in=each)
+    assert len(visitor.cookies[VISIT_COOKIE]) < 1000
+    assert visitor.sees(ids[-1])
+    assert not visitor.sees(ids[0])
+
+
+def test_form_of_a_visit_that_is_over_has_no_valid_proof(visitor: Visitor) -> None:
+    _, kiosk = visitor.asks()
+    before = visitor.session.proof(kiosk, "k")
+    out = visitor.session.proof(kiosk, SIGN_OUT)
+    _, kiosk = visitor.asks()
+    assert visitor.session.proof(kiosk, "k") == before
+    _, kiosk = visitor.asks(home=True)
+    assert visitor.session.proof(kiosk, "k") != before
+    assert visitor.session.proof(kiosk, SIGN_OUT) == out

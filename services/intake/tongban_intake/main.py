@@ -13,12 +13,13 @@ from tongban_common.catalogue import Item
 from tongban_common.catalogue.holidays import Holidays, load_holidays
 from tongban_common.envelope import KeyRing
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import BroadcastTail, CompactedView, EventProducer
+from tongban_common.kafka import BatchWorker, BroadcastTail, CompactedView, EventProducer
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import configure_logging
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store
 from tongban_common.topics import ASSERTIONS_USED
+from tongban_intake.access.applicant_proof import ApplicantProof
 from tongban_intake.access.claims import Claims, follow
 from tongban_intake.access.enrolled import Enrolled
 from tongban_intake.access.grants import Grants
@@ -34,12 +35,14 @@ from tongban_intake.live import hub
 from tongban_intake.live.hub import Hub
 from tongban_intake.live.stream import EventStreams
 from tongban_intake.offers import Offers
+from tongban_intake.readmodel.completeness import Completeness, StatusTopic
 from tongban_intake.readmodel.lookup import Lookup
 from tongban_intake.readmodel.projector import readmodel_worker
 from tongban_intake.readmodel.reader import ReadModel
 from tongban_intake.services import Services
 from tongban_intake.settings import IntakeSettings
 from tongban_intake.submission.accept import Acceptor
+from tongban_intake.submission.applicants import SealedApplicants
 from tongban_intake.submission.checks import Checker
 from tongban_intake.submission.recent import Recent
 
@@ -83,7 +86,10 @@ class Intake:
         socket = listen(settings.http_host, settings.http_port)
         port = socket.getsockname()[1]
         ring = key_ring(settings)
-        services = make_services(settings, producer, store, keys=ring.keys, port=port)
+        completeness = Completeness(StatusTopic(settings.kafka), store)
+        services = make_services(
+            settings, producer, store, keys=ring.keys, port=port, completeness=completeness
+        )
         items = services.offers.view(settings.kafka)
         tail = BroadcastTail(settings.kafka, hub.TOPICS, services.hub.on_record)
         uses = BroadcastTail(settings.kafka, [ASSERTIONS_USED], services.claims.on_record)
@@ -113,8 +119,11 @@ class Intake:
         )
         log.info("listening", port=port)
         async with asyncio.TaskGroup() as tasks:
-            projecting = tasks.create_task(self._watch("read_model", worker.run))
+            projecting = tasks.create_task(
+                self._watch("read_model", lambda: self._project(worker, completeness))
+            )
             readers = [
+                tasks.create_task(self._watch("completeness", completeness.run)),
                 tasks.create_task(self._watch("catalogue", items.run)),
                 tasks.create_task(self._watch("events", tail.run)),
                 tasks.create_task(self._watch("key_ring", ring.run)),
@@ -140,6 +149,18 @@ class Intake:
             for reader in readers:
                 reader.cancel()
             services.sign_in.close()
+
+    async def _project(self, worker: BatchWorker, completeness: Completeness) -> None:
+        """Run the read model's writer, once it is on record what the read model began with."""
+        waits = {
+            asyncio.create_task(completeness.wait_decided()),
+            asyncio.create_task(self._stopping.wait()),
+        }
+        _, left = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for each in left:
+            each.cancel()
+        if not self._stopping.is_set():
+            await worker.run()
 
     async def _settle(self, items: CompactedView[Item], enrolled: Enrolled) -> None:
         """Once what stays has been read, and before anybody is sent here."""
@@ -171,7 +192,13 @@ def _holidays(settings: IntakeSettings) -> Holidays:
 
 
 def make_services(
-    settings: IntakeSettings, producer: EventProducer, store: Store, *, keys: KeyRing, port: int
+    settings: IntakeSettings,
+    producer: EventProducer,
+    store: Store,
+    *,
+    keys: KeyRing,
+    port: int,
+    completeness: Completeness,
 ) -> Services:
     """The parts that endpoints work with; `port` is where they are served."""
     offers = Offers()
@@ -181,6 +208,7 @@ def make_services(
     publisher = EventPublisher(producer, SOURCE)
     id_secret = settings.id_secret.get_secret_value()
     token_secret = settings.token_secret.get_secret_value()
+    pseudonym_secret = settings.pseudonym_secret.get_secret_value()
     watchers = Hub()
     enrolled = Enrolled(settings.kafka, on_void=watchers.close_kiosk)
     claims = Claims(producer)
@@ -205,6 +233,7 @@ def make_services(
             lifetime_s=settings.assistant_seconds,
             at_once=settings.assistant_threads,
         ),
+        applicant_proof=ApplicantProof(read_model, keys),
         rates=rates,
         offers=offers,
         checker=checker,
@@ -213,13 +242,18 @@ def make_services(
             id_secret=id_secret,
             checker=checker,
             recent=recent,
-            store=Lookup(read_model, seconds=settings.digest_ms / 1000),
+            store=Lookup(
+                read_model,
+                seconds=settings.digest_ms / 1000,
+                applicant_of=SealedApplicants(keys, pseudonym_secret).digest,
+                complete=lambda: completeness.complete,
+            ),
             holidays=_holidays(settings),
             keys=keys,
             publisher=publisher,
             clock=settings.clock,
             slots=Slots(settings.max_accepting),
-            pseudonym_secret=settings.pseudonym_secret.get_secret_value(),
+            pseudonym_secret=pseudonym_secret,
             sign_in=settings.assisted_sign_in,
         ),
         read_model=read_model,

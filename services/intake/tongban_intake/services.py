@@ -9,6 +9,7 @@ from tongban_common.domain.ids import Issued, issued
 from tongban_common.envelope import KeyRing
 from tongban_common.store import DocumentStore
 from tongban_common.tokens import Kiosk
+from tongban_intake.access.applicant_proof import ApplicantProof
 from tongban_intake.access.claims import Claims
 from tongban_intake.access.enrolled import Enrolled
 from tongban_intake.access.grants import Grants
@@ -39,6 +40,7 @@ class Services:
     claims: Claims
     grants: Grants
     sign_in: SignIn
+    applicant_proof: ApplicantProof
     rates: KioskRates
     offers: Offers
     checker: Checker

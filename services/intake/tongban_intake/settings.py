@@ -54,6 +54,9 @@ class IntakeSettings(CommonSettings):
     )
     catalogue: Path | None = Field(None, description="directory with holidays.yaml")
     idle_seconds: int = Field(90, gt=0, description="after which a personal page goes home")
+    visit_seconds: int = Field(
+        1800, gt=0, description="after which a visit at the kiosk's page ends without any use"
+    )
 
     def token_audiences(self, port: int) -> tuple[str, ...]:
         """What an assertion may name as its audience; `port` is where this process listens."""

@@ -206,6 +206,10 @@ class Stack:
         log = self.scratch / f"intake-{self.started}.log"
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("TONGBAN_")},
+            "TONGBAN_ENVIRONMENT": "development",
+            # One kiosk stands for many here.
+            "TONGBAN_KIOSK_RATE": "500",
+            "TONGBAN_KIOSK_BURST": "1000",
             "TONGBAN_KAFKA": self.kafka,
             "TONGBAN_STORE": self.store,
             "TONGBAN_HTTP_PORT": str(port),

@@ -93,6 +93,26 @@ class Browser:
     async def post(self, path: str, fields: list[tuple[str, str]]) -> aiohttp.ClientResponse:
         return await self.ask("POST", path, data=aiohttp.FormData(fields))
 
+    async def prove(
+        self, request_id: str, *, number: str, phone: str
+    ) -> tuple[aiohttp.ClientResponse, str]:
+        """Give the ends of both at the page that asks for proof."""
+        path = f"/kiosk/requests/{request_id}"
+        form = Form(await self.get(path, status=403))
+        proof = [("key", form.get("key")), ("proof", form.get("proof"))]
+        answer = await self.post(
+            f"{path}/proof", [*proof, ("number_end", number), ("phone_end", phone)]
+        )
+        return answer, await answer.text()
+
+    async def proved(self, request_id: str, applicant: dict[str, Any]) -> None:
+        """Prove to be this applicant of a request that is in the read model."""
+        person = applicant.get("agent", applicant)
+        answer, page = await self.prove(
+            request_id, number=person["id_number"][-4:], phone=person["phone"][-4:]
+        )
+        assert answer.status == 303, page
+
 
 @pytest.fixture
 async def browser(intake: Replica) -> Browser:
@@ -227,8 +247,9 @@ async def test_a_form_from_elsewhere_is_refused(
 
 
 async def test_following_a_request(browser: Browser, intake: Replica, stack: Stack) -> None:
-    event = await stack.accepted(intake, "kiosk-follow")
-    path = f"/kiosk/requests/{event.request_id}"
+    path, confirmed = await fill_in(browser, stack)
+    path = (await browser.post(path, confirmed)).headers["Location"]
+    event = await stack.submitted(path.rpartition("/")[2])
     assert "已提交" in await browser.get(path)
     await stack.tell(event, Status.SUBMITTED, Status.NEEDS_SUPPLEMENT, reason="缺<b>页</b>")
     await shown(intake, event.request_id, Status.NEEDS_SUPPLEMENT)
@@ -263,6 +284,62 @@ async def test_following_a_request(browser: Browser, intake: Replica, stack: Sta
     late = await browser.post(f"{path}/withdrawal", proof)
     assert "不能撤回" in await late.text()
     assert (await browser.post(f"{path}/nonsense", proof)).status == 404
+
+
+async def test_request_of_another_visit_is_shown_after_proof_alone(
+    browser: Browser, intake: Replica, stack: Stack
+) -> None:
+    event = await stack.accepted(intake, "kiosk-of-another")
+    path = f"/kiosk/requests/{event.request_id}"
+    await stack.tell(event, Status.SUBMITTED, Status.REJECTED, reason="这是别人的事")
+    await shown(intake, event.request_id, Status.REJECTED)
+
+    closed = await browser.get(path, status=403)
+    assert "请先核实申请人" in closed
+    assert "这是别人的事" not in closed
+    for below in ("?part=1", "/events", "/documents/d-1"):
+        assert "这是别人的事" not in await browser.get(path + below, status=403)
+    form = Form(closed)
+    proof = [("key", form.get("key")), ("proof", form.get("proof"))]
+    for kind in ("withdrawal", "print", "rating", "supplement"):
+        assert (await browser.post(f"{path}/{kind}", [*proof, ("grade", "5")])).status == 403
+
+    applicant = stack.printable.example_applicant
+    answer, page = await browser.prove(event.request_id, number="0000", phone="0000")
+    assert (answer.status, "不一致" in page) == (403, True)
+    await browser.proved(event.request_id, applicant)
+    assert "这是别人的事" in await browser.get(path)
+
+    # The next person begins at home: the same address asks again.
+    await browser.get("/kiosk")
+    assert "这是别人的事" not in await browser.get(path, status=403)
+
+
+async def test_request_is_locked_after_a_few_wrong_proofs(
+    browser: Browser, intake: Replica, stack: Stack
+) -> None:
+    event = await stack.accepted(intake, "kiosk-guessed")
+    await stack.tell(event, Status.SUBMITTED, Status.ROUTED)
+    await shown(intake, event.request_id, Status.ROUTED)
+    for phone in ("0001", "0002", "0003"):
+        answer, _ = await browser.prove(event.request_id, number="0000", phone=phone)
+        assert answer.status == 403
+    answer, page = await browser.prove(event.request_id, number="0000", phone="0004")
+    assert answer.status == 429
+    assert int(answer.headers["Retry-After"]) > 200
+    assert "秒后可以再试" in page
+
+
+async def test_form_of_the_person_before_cannot_be_sent_again(
+    browser: Browser, stack: Stack
+) -> None:
+    """The way back to a page that was posted: the browser offers to send the form once more."""
+    path, confirmed = await fill_in(browser, stack)
+    await browser.get("/kiosk")
+    again = await browser.post(path, [*confirmed, ("step", "edit")])
+    assert again.status == 403
+    name = dict(confirmed)["applicant.name"]
+    assert name not in await again.text()
 
 
 async def test_another_branchs_request_is_not_shown(intake: Replica, stack: Stack) -> None:

@@ -18,6 +18,7 @@ from tongban_common.events.models import (
     FeedbackRated,
     NotificationReported,
     OperatorDecision,
+    PrintConfirmed,
     PrintOrdered,
     PrintReported,
     ProvinceCall,
@@ -193,7 +194,7 @@ def describe(record: Record, event: Event[Body] | None) -> str:
     return f"{what} (repeat)" if event.repeat else what
 
 
-def _of(body: Body) -> str:  # noqa: PLR0911 - one line for each type of event
+def _of(body: Body) -> str:  # noqa: C901, PLR0911, PLR0912 - one line for each type of event
     match body:
         case RequestSubmitted():
             origin = body.origin
@@ -212,6 +213,9 @@ def _of(body: Body) -> str:  # noqa: PLR0911 - one line for each type of event
             return "a moment has come"
         case PrintOrdered():
             return f"print ordered: copy {body.copy_number} at {body.kiosk_id}"
+        case PrintConfirmed():
+            came = "came out" if body.printed else "did not come out"
+            return f"print {body.seq} answered by {body.by}: the sheet {came}"
         case PrintReported():
             what = f"print {body.seq}: {body.status}, copy {body.copy_number} at {body.kiosk_id}"
             return _joined(what, body.reason)

@@ -92,7 +92,10 @@ async def hand_in(services: Services, request: Request) -> Response:
     body = await read_object(request, limit=settings.body_limit, seconds=settings.body_seconds)
     request_id, notes = await services.acceptor.accept(kiosk, key, body)
     language = language_of(request)
-    return _Receipt(receipt(request_id, notes, language), language if notes else None)
+    staffed = kiosk.assistant is not None
+    return _Receipt(
+        receipt(request_id, notes, language, lobby_manager=staffed), language if notes else None
+    )
 
 
 class _Receipt(Response):

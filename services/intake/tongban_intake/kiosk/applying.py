@@ -63,7 +63,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
             case "signed":
                 return await desk.signed_in(request, kiosk, item, key, posted)
             case "submit":
-                return await desk.submit(kiosk, item, key, posted)
+                return await desk.submit(request, kiosk, item, key, posted)
             case _:
                 return desk.read_over(kiosk, item, key, posted)
 
@@ -144,7 +144,9 @@ class _Desk:
         self._session.sign_in(request, response, grant)
         return response
 
-    async def submit(self, kiosk: Kiosk, item: Item, key: str, posted: Posted) -> Response:
+    async def submit(
+        self, request: Request, kiosk: Kiosk, item: Item, key: str, posted: Posted
+    ) -> Response:
         if posted.get("version", [""])[0] != str(item.version):
             notice = "这个事项的内容（如费用、材料）刚有更新，请重新核对后再提交。"
             return self.read_over(kiosk, item, key, posted, notice)
@@ -161,6 +163,7 @@ class _Desk:
                 notice = "系统繁忙，尚未提交成功。请稍等几秒，再按一次“确认提交”，不会重复办理。"
                 return self.read_over(kiosk, item, key, posted, notice)
             raise
+        self._session.let_see(request, kiosk, request_id)
         return RedirectResponse(f"/kiosk/requests/{request_id}", status_code=303)
 
 

@@ -46,6 +46,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     @routes.get("")
     async def home(request: Request) -> Response:
         kiosk = session.kiosk(request)
+        session.begin_visit(request, kiosk)
         return pages.page(
             "home.html",
             kiosk=kiosk,

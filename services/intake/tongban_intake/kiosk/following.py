@@ -1,4 +1,8 @@
-"""The page of one request: progress, the sheet that came out, and what can be done next."""
+"""The page of one request: progress, the sheet that came out, and what can be done next.
+
+It is shown in the visit that handed the request in, after proof of being its applicant, or to a
+lobby manager who has signed in: to know a request's id is not enough.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ from tongban_intake.api.requests import stream_of
 from tongban_intake.followups.models import Print, Rating, Supplement
 from tongban_intake.kiosk import fields
 from tongban_intake.kiosk.fields import Posted
+from tongban_intake.kiosk.proving import ProvingPage
 from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import Session, new_key
 from tongban_intake.problems import Kind, Problem, invalid
@@ -26,6 +31,7 @@ from tongban_intake.readmodel import view
 from tongban_intake.readmodel.record import RequestRecord
 from tongban_intake.services import Services
 from tongban_intake.submission import notes
+from tongban_intake.text import Text
 
 _GRADES = {5: "非常满意", 4: "满意", 3: "基本满意", 2: "不满意", 1: "非常不满意"}
 _STEPS: tuple[tuple[str, set[Status]], ...] = (
@@ -44,16 +50,35 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
         route_class=session.route_class(),
     )
     counter = _Counter(services, pages, session)
+    proving = ProvingPage(services, pages, session)
 
-    def own(request: Request, request_id: str) -> Kiosk:
+    def of_branch(request: Request, request_id: str) -> Kiosk:
         kiosk = session.kiosk(request)
         services.must_be_own(kiosk, request_id)
         return kiosk
 
+    def own(request: Request, request_id: str) -> Kiosk:
+        kiosk = of_branch(request, request_id)
+        if not session.may_see(request, kiosk, request_id):
+            raise Problem(
+                Kind.FORBIDDEN, Text("请先核实申请人身份", "Prove first to be its applicant")
+            )
+        return kiosk
+
     @routes.get("")
     async def show(request: Request, request_id: str, part: bool = False) -> Response:
-        kiosk = own(request, request_id)
+        kiosk = of_branch(request, request_id)
+        if not part and not session.may_see(request, kiosk, request_id):
+            return proving.page(kiosk, request_id)
+        own(request, request_id)
         return await counter.show(kiosk, request_id, part=part)
+
+    @routes.post("/proof")
+    async def prove(request: Request, request_id: str) -> Response:
+        kiosk = of_branch(request, request_id)
+        posted = await session.posted(request, kiosk)
+        with request_context(request_id):
+            return await proving.prove(request, kiosk, request_id, posted)
 
     @routes.get("/events")
     async def events(request: Request, request_id: str) -> Response:
@@ -89,11 +114,13 @@ class _Counter:
         except StoreUnavailable:
             record, readable = None, False
         key = new_key()
+        seen = self._services.recent.get(request_id)
+        told = seen.notes if seen else ()
         if record is None:
-            seen = self._services.recent.get(request_id)
-            body, told = view.not_projected(request_id, seen, "zh"), seen.notes if seen else ()
+            body = view.not_projected(request_id, seen, "zh")
         else:
-            body, told = view.full(record, self._services.keys, "zh"), tuple(record.notes)
+            # The replica that accepted it knows which other request is meant, and no topic does.
+            body, told = view.full(record, self._services.keys, "zh"), told or tuple(record.notes)
         item = self._services.offers.get(body["item_code"]) if body["item_code"] else None
         status = Status(body["status"])
         return self._pages.page(
@@ -104,7 +131,7 @@ class _Counter:
             item=item,
             title=body["item_name"] or (item.name if item else "您的办件"),
             steps=_steps(record, status),
-            notes=_notes(told),
+            notes=_notes(told, lobby_manager=kiosk.assistant is not None),
             newest=body["timeline"][-1]["seq"] if body["timeline"] else 0,
             grades=_GRADES,
             key=key,
@@ -167,13 +194,13 @@ class _Counter:
         return form
 
 
-def _notes(told: Iterable[SubmissionNote]) -> list[tuple[str, str | None]]:
-    """What was told when it was accepted, each with where it leads."""
+def _notes(told: Iterable[SubmissionNote], *, lobby_manager: bool) -> list[tuple[str, str | None]]:
+    """What was told when it was accepted, each with where it leads a signed-in lobby manager."""
     return [
-        (words, other and f"/kiosk/requests/{other}")
+        (words, f"/kiosk/requests/{other}" if other and lobby_manager else None)
         for note in told
         for other in [note.other_request_id]
-        for words in notes.words([note], "zh")
+        for words in notes.words([note], "zh", lobby_manager=lobby_manager)
     ]
 
 

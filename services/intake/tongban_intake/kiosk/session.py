@@ -7,6 +7,7 @@ import hmac
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
@@ -20,14 +21,18 @@ from tongban_common.enrolment.trading import Grant
 from tongban_common.tokens import Kiosk
 from tongban_intake.http.auth import COOKIE
 from tongban_intake.http.body import read_bytes
+from tongban_intake.kiosk.visit import Visit, VisitCookie
 from tongban_intake.problems import Kind, Problem
 from tongban_intake.services import Services
 from tongban_intake.text import Text
 
 ASSISTANT_COOKIE = "tongban_assistant"
+VISIT_COOKIE = "tongban_visit"
 SIGN_OUT = "sign-out"
 """The key of the form that signs a lobby manager out: it is one that anyone may send again."""
 _MOST_FIELDS = 300
+_VISIT_ID: ContextVar[str] = ContextVar("visit_id", default="")
+"""Of the visit that the request being answered belongs to."""
 
 
 def new_key() -> str:
@@ -42,14 +47,16 @@ class Session:
     both and, signed, when a page was last asked for by hand: after `assistant_idle_seconds` it
     counts no more, whatever the browser keeps.
 
-    The cookies are SameSite=Strict; beside them every form carries a keyed digest of kiosk and key
-    that another site cannot make (cross-site request forgery).
+    The cookies are SameSite=Strict; beside them every form carries a keyed digest of kiosk, visit
+    and key that another site cannot make (cross-site request forgery). A form of a visit that is
+    over is refused: sending it again would show the next person what the one before had typed.
     """
 
     def __init__(self, services: Services, *, now: Callable[[], float] = time.time) -> None:
         self._services = services
         self._now = now
         self._secret = services.settings.token_secret.get_secret_value().encode()
+        self._visits = VisitCookie(self._secret, seconds=services.settings.visit_seconds)
 
     def kiosk(self, request: Request) -> Kiosk:
         """The kiosk that has logged in, with the lobby manager who has signed in there.
@@ -62,6 +69,7 @@ class Session:
             raise Problem(
                 Kind.UNAUTHENTICATED, Text("终端登录已过期，请联系大堂经理", "Log the kiosk in")
             )
+        self._find_visit(request, kiosk)
         found = self._signed_in(request, kiosk)
         if found is None:
             return kiosk
@@ -79,6 +87,45 @@ class Session:
             httponly=True,
             samesite="strict",
             secure=secure,
+        )
+
+    # --- the visit
+
+    def _find_visit(self, request: Request, kiosk: Kiosk) -> None:
+        cookie = request.cookies.get(VISIT_COOKIE, "")
+        visit = self._visits.read(cookie, kiosk.kiosk_id, now=self._now())
+        self._set_visit(request, visit or Visit.new(), kiosk)
+
+    @staticmethod
+    def _set_visit(request: Request, visit: Visit, kiosk: Kiosk) -> None:
+        request.state.visit = visit, kiosk.kiosk_id
+        _VISIT_ID.set(visit.visit_id)
+
+    def begin_visit(self, request: Request, kiosk: Kiosk) -> None:
+        """End the visit that was: the next page belongs to the next person."""
+        self._set_visit(request, Visit.new(), kiosk)
+
+    def may_see(self, request: Request, kiosk: Kiosk, request_id: str) -> bool:
+        """Return whether this page may show the request: it was handed in, or proved to be the
+        person's own, during this visit, or a lobby manager has signed in."""
+        visit: Visit = request.state.visit[0]
+        return kiosk.assistant is not None or request_id in visit.requests
+
+    def let_see(self, request: Request, kiosk: Kiosk, request_id: str) -> None:
+        """Show this request during this visit."""
+        visit: Visit = request.state.visit[0]
+        self._set_visit(request, visit.seeing(request_id), kiosk)
+
+    def _keep_visit(self, request: Request, response: Response) -> None:
+        visit, kiosk_id = request.state.visit
+        response.set_cookie(
+            VISIT_COOKIE,
+            self._visits.write(visit, kiosk_id, now=self._now()),
+            max_age=self._services.settings.visit_seconds,
+            path="/kiosk",
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
         )
 
     # --- who assists
@@ -115,10 +162,15 @@ class Session:
         return Used
 
     def renew(self, request: Request, response: Response) -> None:
-        """Note in the answer that the page is in use, where somebody is signed in."""
+        """Note in the answer that the page is in use: for the visit, and for a lobby manager who
+        has signed in."""
         assisting: tuple[str, int] | None = getattr(request.state, "assisting", None)
         by_hand = response.media_type == "text/html" and "part" not in request.query_params
-        if assisting is None or not (by_hand or response.status_code == 303):
+        if not (by_hand or response.status_code == 303):
+            return
+        if getattr(request.state, "visit", None) is not None:
+            self._keep_visit(request, response)
+        if assisting is None:
             return
         if any(ASSISTANT_COOKIE in each for each in response.headers.getlist("set-cookie")):
             return  # it has just been signed out, or in
@@ -159,8 +211,10 @@ class Session:
     # --- forms
 
     def proof(self, kiosk: Kiosk, key: str) -> str:
-        """What a form carries beside its key."""
-        message = f"form\x1f{kiosk.kiosk_id}\x1f{key}".encode()
+        """Return what a form of this visit carries beside its key. The form that signs a lobby
+        manager out belongs to no visit: it must work from every page."""
+        visit_id = "" if key == SIGN_OUT else _VISIT_ID.get()
+        message = f"form\x1f{kiosk.kiosk_id}\x1f{visit_id}\x1f{key}".encode()
         return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
 
     async def posted(self, request: Request, kiosk: Kiosk) -> dict[str, list[str]]:

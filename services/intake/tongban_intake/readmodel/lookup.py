@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -22,11 +23,13 @@ _APART = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Of one submission. `applying` is as `projection.applying_key` makes it, None where the body
-    does not say who applies for what; `lately` is what this replica accepted last for the same."""
+    """Of one submission. `applying` is as `projection.applying_key` makes it and `applicant` as
+    `submission.applicants.digest`, None where the body does not say who applies for what; `lately`
+    is what this replica accepted last of the same applicant for the same item."""
 
     request_id: str
     applying: str | None = None
+    applicant: str | None = None
     lately: Lately | None = None
 
 
@@ -34,14 +37,19 @@ class Question:
 class Known:
     """What the store said. `digest` and `notes` are of the body that was accepted under this id,
     None and empty where none was or it is not known; `other` is another request in progress of the
-    same applicant for the same item."""
+    same applicant for the same item.
 
+    `asked` is False where the store did not answer, or does not know all that was ever accepted:
+    then "no such request" is not known, and the submission may be a repeat."""
+
+    asked: bool = True
     digest: str | None = None
     notes: tuple[Fields, ...] = ()
     other: Lately | None = None
 
 
 NOTHING = Known()
+NOT_ASKED = Known(asked=False)
 
 
 class Lookup:
@@ -52,20 +60,34 @@ class Lookup:
     two finds begun together, each on one index: the embedded store reads the whole collection for
     one with `$or`. A store that fails is left alone for a second, so that being down costs
     submissions nothing.
+
+    Args:
+        seconds: how long one find may take.
+        applicant_of: the digest of the applicant in a document (`SealedApplicants.digest`).
+        complete: whether the read model knows all that was ever accepted (`Completeness`).
     """
 
-    def __init__(self, read_model: ReadModel, *, seconds: float) -> None:
+    def __init__(
+        self,
+        read_model: ReadModel,
+        *,
+        seconds: float,
+        applicant_of: Callable[[Fields], str | None],
+        complete: Callable[[], bool],
+    ) -> None:
         self._read_model = read_model
         self._seconds = seconds
+        self._applicant_of = applicant_of
+        self._complete = complete
         self._waiting: list[tuple[Question, asyncio.Future[Known]]] = []
         self._task: asyncio.Task[None] | None = None
         self._last = 0.0
         self._rest_until = 0.0
 
     async def ask(self, question: Question) -> Known:
-        """What is known; `NOTHING` where the store does not say in time."""
+        """What is known; `NOT_ASKED` where the store does not say in time."""
         if time.monotonic() < self._rest_until:
-            return NOTHING
+            return NOT_ASKED
         future: asyncio.Future[Known] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, future))
         if self._task is None:
@@ -98,35 +120,45 @@ class Lookup:
             log.error("store_could_not_be_asked", **kind_and_place(error))
             self._rest_until = time.monotonic() + REST_AFTER_FAILURE
         finally:
-            # What is not known goes to the router.
             for question, future in batch:
                 if not future.done():  # whoever asked may have gone
-                    future.set_result(NOTHING if found is None else found.of(question))
+                    future.set_result(NOT_ASKED if found is None else found.of(question))
 
     async def _find(self, questions: list[Question]) -> _Found:
         wanted = {question.request_id for question in questions}
         wanted |= {each.lately.request_id for each in questions if each.lately is not None}
-        keys = {each.applying for each in questions if each.applying is not None}
+        keys = {q.applying for q in questions if q.applying is not None and q.applicant is not None}
         asked = [self._read_model.accepted(list(wanted), seconds=self._seconds)]
         if keys:
             asked.append(self._read_model.open_for(list(keys), seconds=self._seconds))
+        # Before the finds: what is projected while they run is in their answer or not.
+        complete = self._complete()
         accepted, *rest = await asyncio.gather(*asked)
-        return _Found(accepted, rest[0] if rest else [])
+        return _Found(accepted, rest[0] if rest else [], self._applicant_of, complete=complete)
 
 
 class _Found:
-    def __init__(self, accepted: list[Fields], in_progress: list[Fields]) -> None:
+    def __init__(
+        self,
+        accepted: list[Fields],
+        in_progress: list[Fields],
+        applicant_of: Callable[[Fields], str | None],
+        *,
+        complete: bool,
+    ) -> None:
         self._accepted = {each["_id"]: each for each in accepted}
-        self._in_progress: dict[str, list[Lately]] = {}
+        self._applicant_of = applicant_of
+        self._opened: dict[str, str | None] = {}
+        self._complete = complete
+        self._in_progress: dict[str, list[Fields]] = {}
         for each in in_progress:
-            other = Lately(each["_id"], each.get("origin", {}).get("branch_id", ""))
-            self._in_progress.setdefault(each["applying"], []).append(other)
+            self._in_progress.setdefault(each["applying"], []).append(each)
 
     def of(self, question: Question) -> Known:
         mine = self._accepted.get(question.request_id)
         if mine is not None:
-            return Known(mine["body_digest"], tuple(mine.get("notes", ())))
-        return Known(other=self._other(question)) if question.applying is not None else NOTHING
+            return Known(digest=mine["body_digest"], notes=tuple(mine.get("notes", ())))
+        return Known(asked=self._complete, other=self._other(question))
 
     def _other(self, question: Question) -> Lately | None:
         lately = question.lately
@@ -134,5 +166,16 @@ class _Found:
             projected = self._accepted.get(lately.request_id)
             if projected is None or projected.get("applying") != CLOSED:
                 return lately
-        others = self._in_progress.get(question.applying or "", ())
-        return next((each for each in others if each.request_id != question.request_id), None)
+        if question.applicant is None:
+            return None
+        for each in self._in_progress.get(question.applying or "", ()):
+            # The number alone is no proof of being the applicant: name and phone are compared too.
+            if each["_id"] != question.request_id and self._same(each, question.applicant):
+                return Lately(each["_id"], each.get("origin", {}).get("branch_id", ""))
+        return None
+
+    def _same(self, document: Fields, applicant: str) -> bool:
+        """Return whether that is the applicant of this document; its envelope is opened once."""
+        if document["_id"] not in self._opened:
+            self._opened[document["_id"]] = self._applicant_of(document)
+        return self._opened[document["_id"]] == applicant

@@ -30,7 +30,7 @@ from tongban_intake.http.body import canonical
 from tongban_intake.http.limits import Slots
 from tongban_intake.problems import Kind, Problem
 from tongban_intake.readmodel.lookup import NOTHING, Known, Question
-from tongban_intake.submission import assistance, notes
+from tongban_intake.submission import applicants, assistance, notes
 from tongban_intake.submission.checks import Checker
 from tongban_intake.submission.models import Company, Submission
 from tongban_intake.submission.per_item import PerItem
@@ -46,7 +46,7 @@ class Answers(Protocol):
     """What the read model knows."""
 
     async def ask(self, question: Question) -> Known:
-        """What it knows of a submission; nothing where the store does not say in time."""
+        """What it knows of a submission; `NOT_ASKED` where the store does not say in time."""
 
 
 class Accepted(NamedTuple):
@@ -61,6 +61,10 @@ class Acceptor:
 
     Two replicas that accept one key at the same moment, or a replica without a store, may both put
     it on the topic: the first one there wins and the router ignores the other.
+
+    Mark a submission as a repeat where the read model could not be asked, or is not complete: the
+    key may belong to a request that ended, and that the router has forgotten since. Its connector
+    then asks the province before it sends. Unmarked, the province would act a second time.
     """
 
     def __init__(
@@ -110,7 +114,11 @@ class Acceptor:
         digest = ids.body_digest(self._secret, canonical(body))
         with request_context(request_id), self._slots:
             applying = notes.applying(self._pseudonym_secret, body)
-            seen, known = await self._known(request_id, digest, applying)
+            applicant = applicants.digest(self._pseudonym_secret, body.get("applicant"))
+            same = None if applying is None or applicant is None else f"{applying}:{applicant}"
+            lately = None if same is None else self._lately.get(same)
+            question = Question(request_id, applying, applicant, lately)
+            seen, known = await self._known(question, digest)
             if seen is not None:
                 return Accepted(request_id, seen.notes)
             now = self._clock.now()
@@ -118,6 +126,7 @@ class Acceptor:
                 body, today=now.date(), signed_in=kiosk.assistant
             )
             assistance.must_be_allowed(submission, kiosk, sign_in=self._sign_in)
+            told = tuple(self._notes(item, now, known.other, kiosk))
             event = self._event(
                 request_id=request_id,
                 digest=digest,
@@ -125,21 +134,19 @@ class Acceptor:
                 submission=submission,
                 item=item,
                 now=now,
-                other=known.other,
+                told=told,
             )
-            await self._publish(event, now)
-            if applying is not None:
-                self._lately.put(applying, Lately(request_id, kiosk.branch_id))
-        return Accepted(request_id, tuple(event.notes or ()))
+            await self._publish(event, now, told, repeat=not known.asked)
+            if same is not None:
+                self._lately.put(same, Lately(request_id, kiosk.branch_id))
+        return Accepted(request_id, told)
 
-    async def _known(
-        self, request_id: str, digest: str, applying: str | None
-    ) -> tuple[Seen | None, Known]:
+    async def _known(self, question: Question, digest: str) -> tuple[Seen | None, Known]:
         """What was accepted under this id, None where nothing was, and what else is known."""
+        request_id = question.request_id
         seen, known = await self._settled(request_id), NOTHING
         if seen is None:
-            lately = None if applying is None else self._lately.get(applying)
-            known = await self._store.ask(Question(request_id, applying, lately))
+            known = await self._store.ask(question)
             if known.digest is not None:
                 told = tuple(SubmissionNote.model_validate(each) for each in known.notes)
                 self._recent.put(request_id, Seen(known.digest, notes=told))
@@ -166,7 +173,14 @@ class Acceptor:
             raise kafka_unavailable()
         return seen
 
-    async def _publish(self, event: RequestSubmitted, now: datetime) -> None:
+    async def _publish(
+        self,
+        event: RequestSubmitted,
+        now: datetime,
+        told: tuple[SubmissionNote, ...],
+        *,
+        repeat: bool,
+    ) -> None:
         request_id = event.request_id
         self._recent.begin(request_id)
         seen: Seen | None = None
@@ -177,13 +191,14 @@ class Acceptor:
                 event,
                 event_id=ids.derived_id("submitted", request_id, event.body_digest),
                 at=now,
+                repeat=repeat,
             )
             faultpoints.reached("intake.after_publish")
             seen = Seen(
                 event.body_digest,
                 event.item.code,
                 event.submitted_at.isoformat(),
-                tuple(event.notes or ()),
+                told,
             )
             self.accepted += 1
         except KafkaUnavailable:
@@ -200,7 +215,7 @@ class Acceptor:
         submission: Submission,
         item: Item,
         now: datetime,
-        other: Lately | None,
+        told: tuple[SubmissionNote, ...],
     ) -> RequestSubmitted:
         days = max(_LEAST_DAYS, item.limits.legal_working_days * _DAYS_PER_LEGAL_DAY)
         applicant = submission.applicant.model_dump(exclude_none=True)
@@ -220,7 +235,7 @@ class Acceptor:
             submitted_at=now,
             deadline=now + timedelta(days=days),
             body_digest=digest,
-            notes=self._notes(item, now, other, kiosk) or None,
+            notes=[notes.published(each) for each in told] or None,
             sealed=self._keys.seal(request_id, {"applicant": applicant, "form": submission.form}),
         )
 
@@ -266,15 +281,22 @@ def snapshot(item: Item) -> ItemSnapshot:
     )
 
 
-def receipt(request_id: str, told: Sequence[SubmissionNote], language: Language) -> bytes:
-    """The body of the 202. A repeat gets it byte by byte, where the first is known (ADR 0014)."""
+def receipt(
+    request_id: str,
+    told: Sequence[SubmissionNote],
+    language: Language,
+    *,
+    lobby_manager: bool = False,
+) -> bytes:
+    """The body of the 202. A repeat gets it byte by byte, where the first is known (ADR 0014).
+    `lobby_manager` is whether one has signed in at the kiosk that asks (see `notes.words`)."""
     return orjson.dumps(
         {
             "request_id": request_id,
             "status": "submitted",
             "status_url": f"/v1/requests/{request_id}",
             "events_url": f"/v1/requests/{request_id}/events",
-            "notes": notes.words(told, language),
+            "notes": notes.words(told, language, lobby_manager=lobby_manager),
         }
     )
 

@@ -49,15 +49,26 @@ def outside_hours(item: Item, now: datetime, holidays: Holidays) -> SubmissionNo
 
 
 def duplicate(other: Lately, *, branch_id: str) -> SubmissionNote:
-    """The note that the same applicant has the same item in progress. Another branch's request
-    cannot be read here, and its id says nothing here."""
+    """The note that the same applicant has the same item in progress. It names the other request
+    where that is of the same branch: for the memory of this process and a signed-in lobby manager
+    alone, see `published` and `words`."""
     own = other.request_id if other.branch_id == branch_id else None
     return SubmissionNote(code=DUPLICATE, other_request_id=own)
 
 
-def words(told: Iterable[SubmissionNote], language: Language) -> list[str]:
-    """Notes as a person reads them. A code of a newer version is left out."""
-    return [text.in_(language) for note in told if (text := _text(note)) is not None]
+def published(note: SubmissionNote) -> SubmissionNote:
+    """Return the note as it goes onto the topic: without another request's id, which would open
+    that request to every reader."""
+    return note.model_copy(update={"other_request_id": None})
+
+
+def words(
+    told: Iterable[SubmissionNote], language: Language, *, lobby_manager: bool = False
+) -> list[str]:
+    """Return notes as a person reads them, without those whose code is of a newer version. Only a
+    signed-in lobby manager reads another request's id, also where an older version published it."""
+    shown = told if lobby_manager else map(published, told)
+    return [text.in_(language) for note in shown if (text := _text(note)) is not None]
 
 
 def _text(note: SubmissionNote) -> Text | None:
@@ -85,11 +96,11 @@ def _text(note: SubmissionNote) -> Text | None:
             )
         case "duplicate_in_progress":
             return Text(
-                "您在其他网点提交的相同事项正在办理。"
-                "这一件也收下了；如果是重复提交，撤回其中一件就可以。",
-                "You have another request for the same item in progress, handed in at another "
-                "branch. This one has been accepted as well; if you did not mean to hand it in "
-                "twice, withdraw one of them.",
+                "您还有一件相同的事项正在办理。"
+                "这一件也收下了；如果是重复提交，撤回其中一件就可以，需要帮助请找大堂经理。",
+                "You have another request for the same item in progress. This one has been "
+                "accepted as well; if you did not mean to hand it in twice, withdraw one of them, "
+                "or ask the lobby manager.",
             )
         case _:
             return None

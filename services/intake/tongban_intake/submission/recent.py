@@ -46,7 +46,8 @@ class LatelyAccepted:
         self._last: OrderedDict[str, tuple[float, Lately]] = OrderedDict()
 
     def put(self, applying: str, request: Lately) -> None:
-        """Kafka has this request; `applying` is as `projection.applying_key` makes it."""
+        """Kafka has this request; `applying` is of the item and of the applicant's digest
+        (`submission.applicants`)."""
         now = self._monotonic()
         self._last.pop(applying, None)
         self._last[applying] = now, request

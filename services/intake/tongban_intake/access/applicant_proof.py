@@ -1,0 +1,83 @@
+"""Prove to be the applicant of a request: the last characters of document number and phone."""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+
+from tongban_common.envelope import KeyMissing, KeyRing, Unreadable
+from tongban_common.tokens import Kiosk
+from tongban_intake.access.lockout import Lockout
+from tongban_intake.http.limits import KioskRates
+from tongban_intake.problems import Kind, Problem, gone, unreadable_now
+from tongban_intake.readmodel.reader import ReadModel
+from tongban_intake.submission.applicants import comparable
+from tongban_intake.text import Text
+
+TAIL = 4
+"""Characters of each that are asked for: 10^8 pairs, against a handful of tries a day."""
+_FREE_TRIES = 3
+_FIRST_LOCK_S, _LONGEST_LOCK_S = 300.0, 24 * 3600.0
+_KIOSK_RATE, _KIOSK_BURST = 1 / 60, 10
+
+
+class ApplicantProof:
+    """Compare what a person types with the applicant in the request's envelope.
+
+    Three wrong tries are free for each request; then it is locked, for longer each time. Each kiosk
+    has ten tries and one more a minute, for all requests together. A lobby manager's sign-in opens
+    a request that is locked.
+    """
+
+    def __init__(
+        self,
+        read_model: ReadModel,
+        keys: KeyRing,
+        *,
+        lockout: Lockout | None = None,
+        rates: KioskRates | None = None,
+    ) -> None:
+        self._read_model = read_model
+        self._keys = keys
+        self._lockout = lockout or Lockout(
+            free=_FREE_TRIES, first_s=_FIRST_LOCK_S, longest_s=_LONGEST_LOCK_S
+        )
+        self._rates = rates or KioskRates(_KIOSK_RATE, _KIOSK_BURST)
+
+    async def check(self, kiosk: Kiosk, request_id: str, *, number: str, phone: str) -> None:
+        """Return if both are the ends of the applicant's (of a company: its agent's) document
+        number and phone.
+
+        Raises:
+            Problem: 403, one of them is wrong; 410, the key was destroyed; 429, too many tries;
+                503, the request is not in the read model yet, or its key not on this replica.
+            StoreUnavailable
+        """
+        self._lockout.check(request_id)
+        self._rates.take(kiosk.kiosk_id)
+        ends = await self._ends(request_id)
+        self._lockout.check(request_id)  # other tries may have gone wrong meanwhile
+        self._lockout.begin(request_id)
+        typed = (comparable(number), comparable(phone))
+        if not compare_digest("\x1f".join(typed).encode(), "\x1f".join(ends).encode()):
+            raise Problem(
+                Kind.FORBIDDEN,
+                Text("与申请人登记的信息不一致", "Not what the applicant has on record"),
+            )
+        self._lockout.right(request_id)
+
+    async def _ends(self, request_id: str) -> tuple[str, str]:
+        record = await self._read_model.get(request_id)
+        if record is None or not record.projected:
+            raise Problem(
+                Kind.UNAVAILABLE,
+                Text("办件正在登记，请稍后再试", "Not on record yet; try again"),
+                retry_after=2,
+            )
+        try:
+            applicant = self._keys.open(request_id, record.sealed, "applicant")
+        except KeyMissing:
+            raise unreadable_now() from None
+        except Unreadable:
+            raise gone() from None
+        person = applicant.get("agent", applicant)
+        return tuple(comparable(person[name])[-TAIL:] for name in ("id_number", "phone"))  # type: ignore[return-value]

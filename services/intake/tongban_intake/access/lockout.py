@@ -1,0 +1,74 @@
+"""Lock out whoever guesses a secret: a few wrong tries are free, then each costs a longer wait."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from tongban_intake.problems import Kind, Problem
+from tongban_intake.text import Text
+
+_REMEMBERED = 10_000
+
+
+class Lockout:
+    """Count wrong tries in a row by key, and refuse further ones while a lock lasts.
+
+    Each replica counts for itself, so that n replicas allow n times as many tries. A locked key is
+    never forgotten: guesses at other keys cannot free it. So a caller counts keys of things that
+    exist alone, and not whatever was typed.
+
+    Args:
+        free: tries that cost nothing.
+        first_s: seconds of the first lock; each further wrong try doubles it.
+        longest_s: seconds of the longest lock.
+    """
+
+    def __init__(
+        self,
+        *,
+        free: int,
+        first_s: float,
+        longest_s: float,
+        remembered: int = _REMEMBERED,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._free = free
+        self._first_s = first_s
+        self._longest_s = longest_s
+        self._remembered = remembered
+        self._monotonic = monotonic
+        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def check(self, key: str) -> None:
+        """Raise Problem 429, with the seconds that are left, while the key is locked."""
+        _, until = self._wrong.get(key, (0, 0.0))
+        left = until - self._monotonic()
+        if left > 0:
+            raise Problem(
+                Kind.TOO_MANY,
+                Text("错误次数过多，请稍后再试", "Too many wrong tries; wait"),
+                retry_after=math.ceil(left),
+            )
+
+    def begin(self, key: str) -> None:
+        """Count a try as wrong until `right` says otherwise, so that a hundred tries at once are a
+        hundred."""
+        count = self._wrong.pop(key, (0, 0.0))[0] + 1
+        over = count - self._free
+        lock = 0.0 if over < 0 else min(self._first_s * 2.0 ** min(over, 20), self._longest_s)
+        self._wrong[key] = count, self._monotonic() + lock
+        if len(self._wrong) > self._remembered:
+            self._forget()
+
+    def right(self, key: str) -> None:
+        """Forget the wrong tries: this one was right."""
+        self._wrong.pop(key, None)
+
+    def _forget(self) -> None:
+        now = self._monotonic()
+        unlocked = next((key for key, (_, until) in self._wrong.items() if until <= now), None)
+        if unlocked is not None:
+            del self._wrong[unlocked]

@@ -1,0 +1,69 @@
+"""The page that asks for proof of being a request's applicant, before it shows the request."""
+
+from __future__ import annotations
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from tongban_common.tokens import Kiosk
+from tongban_intake.access.applicant_proof import TAIL
+from tongban_intake.kiosk.fields import Posted
+from tongban_intake.kiosk.rendering import Pages
+from tongban_intake.kiosk.session import Session, new_key
+from tongban_intake.problems import Kind, Problem
+from tongban_intake.services import Services
+
+log = structlog.get_logger(__name__)
+
+_TOLD_ON_THE_PAGE = (Kind.FORBIDDEN, Kind.TOO_MANY, Kind.UNAVAILABLE)
+
+
+class ProvingPage:
+    """Asks for the ends of document number and phone; right ones open the request in this visit."""
+
+    def __init__(self, services: Services, pages: Pages, session: Session) -> None:
+        self._services = services
+        self._pages = pages
+        self._session = session
+
+    def page(self, kiosk: Kiosk, request_id: str, *, problem: Problem | None = None) -> Response:
+        """Return the page, status 403; after a try with what was wrong, and its status."""
+        detail = problem.detail or problem.kind.title if problem else None
+        key = new_key()
+        response = self._pages.page(
+            "prove.html",
+            code=problem.kind.status if problem else 403,
+            kiosk=kiosk,
+            request_id=request_id,
+            tail=TAIL,
+            key=key,
+            proof=self._session.proof(kiosk, key),
+            wrong=detail.zh if detail else None,
+            wait=problem.retry_after if problem else None,
+        )
+        if problem is not None and problem.retry_after is not None:
+            response.headers["Retry-After"] = str(problem.retry_after)
+        return response
+
+    async def prove(
+        self, request: Request, kiosk: Kiosk, request_id: str, posted: Posted
+    ) -> Response:
+        """Lead on to the request, or return the page again where the proof was refused.
+
+        Raises:
+            Problem: one that the page cannot put right.
+            StoreUnavailable
+        """
+        number, phone = (posted.get(name, [""])[0][:32] for name in ("number_end", "phone_end"))
+        try:
+            await self._services.applicant_proof.check(
+                kiosk, request_id, number=number, phone=phone
+            )
+        except Problem as problem:
+            if problem.kind not in _TOLD_ON_THE_PAGE:
+                raise
+            log.warning("applicant_not_proved", kiosk_id=kiosk.kiosk_id, why=problem.kind.slug)
+            return self.page(kiosk, request_id, problem=problem)
+        self._session.let_see(request, kiosk, request_id)
+        return RedirectResponse(f"/kiosk/requests/{request_id}", status_code=303)

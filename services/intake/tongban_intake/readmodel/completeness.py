@@ -1,0 +1,189 @@
+"""Tell whether the read model knows every request that was ever accepted.
+
+"No such request" from a read model that is being rebuilt, is behind, or lost what retention has
+deleted from the topics since, does not mean that the key is new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from tongban_common import topics
+from tongban_common.kafka import KafkaUnavailable
+from tongban_common.kafka.snapshot import Snapshot
+from tongban_common.store import DuplicateKey, Store, StoreUnavailable, store_errors
+
+log = structlog.get_logger(__name__)
+
+COLLECTION = "readmodel_origin"
+_ORIGIN = "requests"
+_KEYS_REPEATED = timedelta(days=220)
+"""How long an idempotency key is expected to come again: the longest deadline (180 days), what
+topics keep after it, and some. After that a read model that began without its past is complete."""
+_EVERY_S = 60.0
+_AT_START_S = 0.5
+_MOST_BEHIND_S = 3600.0
+"""Seconds of events that the read model may be behind: the router remembers a finished request for
+24 hours, so a key that ended within them is recognised there."""
+
+Offsets = Mapping[tuple[str, int], int]
+
+
+class Positions(Protocol):
+    """Where the topic begins and ends, and where the read model's consumer group stands."""
+
+    async def begins(self) -> Offsets:
+        """Offsets of the oldest record that is kept."""
+
+    async def ends(self) -> Offsets:
+        """Offsets of the next record."""
+
+    async def committed(self) -> Offsets:
+        """Offsets that the group has committed; partitions without a commit are left out."""
+
+
+class StatusTopic:
+    """`Positions` of requests.status, over connections that live for one question."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+
+    async def begins(self) -> Offsets:
+        """As `Positions.begins`.
+
+        Raises:
+            KafkaUnavailable: the broker does not answer.
+        """
+        async with Snapshot(self._bootstrap) as snapshot:
+            return await snapshot.begins(await snapshot.partitions([topics.REQUESTS_STATUS]))
+
+    async def ends(self) -> Offsets:
+        """As `Positions.ends`.
+
+        Raises:
+            KafkaUnavailable: the broker does not answer.
+        """
+        async with Snapshot(self._bootstrap) as snapshot:
+            return await snapshot.ends(await snapshot.partitions([topics.REQUESTS_STATUS]))
+
+    async def committed(self) -> Offsets:
+        """As `Positions.committed`.
+
+        Raises:
+            KafkaUnavailable: the broker does not answer.
+        """
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        try:
+            await admin.start()
+            found = await admin.list_consumer_group_offsets(topics.READMODEL_GROUP)
+        except (KafkaError, OSError) as error:
+            raise KafkaUnavailable(f"{self._bootstrap}: {error!r}") from error
+        finally:
+            await admin.close()
+        return {
+            (tp.topic, tp.partition): meta.offset
+            for tp, meta in found.items()
+            if tp.topic == topics.REQUESTS_STATUS and meta.offset >= 0
+        }
+
+
+class Completeness:
+    """Follow, once a minute, how far the read model is. `complete` is False until it has reached
+    the end that requests.status had when this process started.
+
+    A document in the store says whether the read model began together with its topic: a collection
+    that was lost and is filled again from a topic whose older events are deleted is not complete
+    for as long as keys are repeated (`_KEYS_REPEATED`).
+    """
+
+    def __init__(
+        self,
+        positions: Positions,
+        store: Store,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._positions = positions
+        self._origins = store.collection(COLLECTION)
+        self._monotonic = monotonic
+        self._now = now
+        self._goal: Offsets | None = None
+        self._goal_at = 0.0
+        self._caught_up = False
+        self._whole_from: datetime | None = None
+        self._decided = asyncio.Event()
+
+    @property
+    def complete(self) -> bool:
+        """Return whether "not in the read model" means "never accepted"."""
+        whole = self._whole_from is not None and self._whole_from <= self._now()
+        behind = self._monotonic() - self._goal_at
+        return whole and self._caught_up and behind <= _MOST_BEHIND_S
+
+    async def wait_decided(self) -> None:
+        """Return once the store has its document. Nothing may be projected before: a group that has
+        committed looks like one whose collection was lost."""
+        await self._decided.wait()
+
+    async def run(self) -> None:
+        """Look again and again; returns when cancelled."""
+        while True:
+            try:
+                await self.look()
+            except (KafkaUnavailable, StoreUnavailable) as error:
+                log.info("read_model_not_compared", why=type(error).__name__)
+            await asyncio.sleep(_EVERY_S if self.complete else _AT_START_S)
+
+    async def look(self) -> None:
+        """Compare once.
+
+        Raises:
+            KafkaUnavailable, StoreUnavailable: not known now; `complete` stays as it is.
+        """
+        if self._whole_from is None:
+            self._whole_from = await self._origin()
+            self._decided.set()
+        goal, goal_at = self._goal, self._goal_at
+        if goal is None:
+            goal, goal_at = await self._positions.ends(), self._monotonic()
+            self._goal, self._goal_at = goal, goal_at
+        committed = await self._positions.committed()
+        if all(committed.get(place, 0) >= end for place, end in goal.items()):
+            self._caught_up = True
+            self._goal, self._goal_at = await self._positions.ends(), self._monotonic()
+
+    async def _origin(self) -> datetime:
+        """Return from when on the read model counts as whole, decided once in the life of a store:
+        by the first replica that finds nothing there."""
+        with store_errors():
+            found = await self._origins.find_one({"_id": _ORIGIN})
+        if found is None:
+            whole_from = self._now()
+            if not await self._from_the_first():
+                whole_from += _KEYS_REPEATED
+                log.warning("read_model_began_without_its_past", until=whole_from.isoformat())
+            try:
+                with store_errors():
+                    await self._origins.insert_one({"_id": _ORIGIN, "whole_from": whole_from})
+            except DuplicateKey:  # another replica was first
+                return await self._origin()
+            return whole_from
+        whole_from = found["whole_from"]
+        if not isinstance(whole_from, datetime):
+            raise TypeError(f"whole_from is a {type(whole_from).__name__}")
+        return whole_from if whole_from.tzinfo else whole_from.replace(tzinfo=UTC)
+
+    async def _from_the_first(self) -> bool:
+        """Return whether the group will read, or has just begun to read, every event that was ever
+        on the topic."""
+        begins, committed = await self._positions.begins(), await self._positions.committed()
+        return not any(begins.values()) and not any(committed.values())

@@ -1,0 +1,65 @@
+"""Compare applicants by a keyed digest of document number, name and phone together.
+
+The number alone proves nothing: ID numbers are widely leaked. A caller who knows all three of them
+is told what this applicant has in progress; a caller who misses one is told what a stranger is.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+from tongban_common.domain import ids
+from tongban_common.envelope import KeyRing, Unreadable
+from tongban_common.events.models import Sealed
+
+_LONGEST = 254
+_MAINLAND = "+86"
+
+
+def digest(secret: str, applicant: Any) -> str | None:
+    """Return the digest of an applicant as submitted (CONTRACT.md), checked or not; None where the
+    number, the name or the phone is missing. Equal for two spellings of the same applicant.
+
+    The digest never leaves this process: neither a topic nor the store nor a log has it.
+    """
+    if not isinstance(applicant, dict):
+        return None
+    company = applicant.get("type") == "company"
+    human = applicant.get("agent") if company else applicant
+    if not isinstance(human, dict):
+        return None
+    said = [human.get("id_type"), human.get("id_number"), human.get("name"), human.get("phone")]
+    if company:
+        said += [applicant.get("uscc"), applicant.get("name")]
+    plain = [comparable(e) for e in said if isinstance(e, str) and 0 < len(e) <= _LONGEST]
+    if len(plain) != len(said):
+        return None
+    plain[3] = plain[3].removeprefix(_MAINLAND)
+    kind = "company applicant" if company else "person applicant"
+    return ids.pseudonym(secret, kind=kind, number="\x1f".join(plain))
+
+
+def comparable(text: str) -> str:
+    """Return a text without what differs between two spellings of it: width, case, spaces and
+    hyphens."""
+    folded = unicodedata.normalize("NFKC", text).upper()
+    return "".join(each for each in folded if not each.isspace() and each != "-")
+
+
+class SealedApplicants:
+    """Computes the digest of the applicant in an envelope of the read model."""
+
+    def __init__(self, keys: KeyRing, secret: str) -> None:
+        self._keys = keys
+        self._secret = secret
+
+    def digest(self, document: dict[str, Any]) -> str | None:
+        """Return the digest for a document with `_id` and `sealed`; None where the envelope cannot
+        be opened, because its key was destroyed or is not on this replica."""
+        try:
+            sealed = Sealed.model_validate(document["sealed"])
+            applicant = self._keys.open(document["_id"], sealed, "applicant")
+        except (KeyError, ValueError, Unreadable):
+            return None
+        return digest(self._secret, applicant)
