@@ -21,9 +21,9 @@ from tongban_common.domain.identity import Problem
 _MOST_MARKS = 8
 """Combining marks behind one letter. Tibetan and Arabic need up to five; a pile of more covers the
 lines around it."""
-_SEEN = "!-~·\u3001-\u3011\u4e00-\u9fff\uff01-\uff5e"
+_SEEN = "!-~\xa1-\xac\xae-\u02ff\u2022\u3001-\u3011\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff5e"
 _ORDINARY = re.compile(f" *[{_SEEN}][{_SEEN} ]*")
-"""Most of what is typed: ASCII, Chinese characters and their punctuation. Judged in a microsecond."""
+"""Most of what is typed: Latin letters, Chinese characters, Hangul. Judged in a microsecond."""
 _LINE = frozenset("\t\n\r")
 _NEVER = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _FILLERS = frozenset(
