@@ -18,7 +18,9 @@ _LONGEST = 4000
 """Characters of one text. The contract's fields are shorter; a province may ask for others."""
 _TOO_LARGE = Text("数值过大", "The number is too large")
 _TOO_LONG = Text(f"最多{_LONGEST}个字", f"At most {_LONGEST} characters")
-_BAD_NAME = Text("其中一项的名称含有不能使用的字符", "The name of a field has an unusable character")
+_BAD_NAME = Text(
+    "其中一项的名称含有不能使用的字符", "The name of a field has an unusable character"
+)
 
 
 def read_values(
