@@ -99,6 +99,8 @@ def test_what_is_committed_holds() -> None:
         ("terms.yaml", 'closes: "17:00"', 'closes: "08:00"', "closes before it opens"),
         ("fields.yaml", "title: 险种", "title: Insurance", "no Chinese title"),
         ("fields.yaml", "format: date\n", "format: 7\n", "no JSON Schema"),
+        ("fields.yaml", "format: date\n", 'format: date\n    pattern: "(?=2)"\n', "no JSON Schema"),
+        ("fields.yaml", "format: date\n", 'format: date\n    pattern: "[0-9"\n', "no JSON Schema"),
         ("fields.yaml", 'examples: ["A12345678"]', 'examples: [a12345678]', "does not match"),
         ("terms.yaml", "  lease: {", "  gold: {name: 金, name_en: Gold}\n  lease: {", "gold is"),
         ("synonyms.yaml", "五险: [社保, 参保]", "五险: [社保, 六险]", "no name has '六险'"),

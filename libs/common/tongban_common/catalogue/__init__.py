@@ -1,7 +1,7 @@
 """The catalogue: what a kiosk offers, read from the files under `catalogue/` or from the topic."""
 
 from tongban_common.catalogue.catalogue import Catalogue, ZoneSummary
-from tongban_common.catalogue.forms import form_acceptance, form_validator
+from tongban_common.catalogue.forms import Fault, FormRules
 from tongban_common.catalogue.loader import find_directory, load, load_provinces
 from tongban_common.catalogue.models import (
     Audience,
@@ -26,7 +26,9 @@ __all__ = [
     "CatalogueError",
     "Category",
     "Document",
+    "Fault",
     "Fee",
+    "FormRules",
     "Gateway",
     "Item",
     "ItemKind",
@@ -39,8 +41,6 @@ __all__ = [
     "Zone",
     "ZoneSummary",
     "find_directory",
-    "form_acceptance",
-    "form_validator",
     "load",
     "load_provinces",
 ]

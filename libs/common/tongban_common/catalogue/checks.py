@@ -8,12 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-
 from tongban_common.catalogue import code, plausible
 from tongban_common.catalogue.catalogue import Catalogue, ZoneSummary
-from tongban_common.catalogue.forms import form_validator
+from tongban_common.catalogue.forms import Fault, FormRules, FormSchemaError
 from tongban_common.catalogue.holidays import read_holidays
 from tongban_common.catalogue.loader import Sources
 from tongban_common.catalogue.models import Item, ItemKind, Mode, Zone
@@ -177,15 +174,21 @@ def _fields_told(sources: Sources) -> Iterator[Problem]:
 def _wrong_examples(schema: dict[str, Any]) -> Iterator[str]:
     bare = {key: value for key, value in schema.items() if key != "x-values"}
     try:
-        Draft202012Validator.check_schema(bare)
-    except SchemaError as error:
-        yield f"no JSON Schema: {error.message}"
+        rules = FormRules(bare)
+    except FormSchemaError as error:
+        yield f"no JSON Schema: {error}"
         return
     if "x-values" not in schema:
-        validator = form_validator(bare)
         for example in schema.get("examples", ()):
-            for wrong in validator.iter_errors(example):
-                yield f"example {example!r}: {wrong.message}"
+            for fault in rules.faults(example):
+                yield f"example {example!r}: {_broken(fault)}"
+
+
+def _broken(fault: Fault) -> str:
+    """The rule that an example breaks, in a few words."""
+    if fault.keyword == "pattern":
+        return f"does not match {fault.expected!r}"
+    return f"{fault.keyword} {fault.expected!r} is not met"
 
 
 def _all_used(sources: Sources) -> Iterator[Problem]:
@@ -298,9 +301,9 @@ def _schema_faults(form: dict[str, Any], sound: set[str]) -> Iterator[str]:
         if written in sound:
             continue
         try:
-            Draft202012Validator.check_schema(schema)
-        except SchemaError as error:
-            yield f"{name} is no JSON Schema: {error.message}"
+            FormRules(schema)
+        except FormSchemaError as error:
+            yield f"{name} is no JSON Schema: {error}"
         else:
             sound.add(written)
 
@@ -314,8 +317,13 @@ def _wrong_with(item: Item, sound: set[str]) -> Iterator[str]:
     if faults:
         yield from faults
         return
-    for wrong in form_validator(item.form).iter_errors(item.example_form):
-        yield f"example of {'/'.join(map(str, wrong.path))}: {wrong.message}"
+    try:
+        rules = FormRules(item.form)
+    except FormSchemaError as error:
+        yield f"the form is no JSON Schema: {error}"
+        return
+    for fault in rules.faults(item.example_form):
+        yield f"example of {'/'.join(map(str, fault.path))}: {_broken(fault)}"
     applicant = item.example_applicant
     person = applicant.get("agent", applicant)
     problems = identity.id_number_problems(person["id_type"], person["id_number"])

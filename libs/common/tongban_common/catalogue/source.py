@@ -44,8 +44,8 @@ def _can_be_used(schema: dict[str, Any]) -> dict[str, Any]:
     for key, value in _keywords(schema):
         if key in ("$ref", "$dynamicRef"):
             raise ValueError(f"{key} leads nowhere: fields are shared by their names")
-        if key == "format" and isinstance(value, str) and value not in FORMATS.checkers:
-            raise ValueError(f"format is one of {', '.join(sorted(FORMATS.checkers))}")
+        if key == "format" and isinstance(value, str) and value not in FORMATS:
+            raise ValueError(f"format is one of {', '.join(sorted(FORMATS))}")
     return schema
 
 

@@ -29,11 +29,12 @@ from tongban_intake.followups.copies import CopyNumbers
 from tongban_intake.followups.models import Print, Rating, Supplement
 from tongban_intake.http.body import canonical
 from tongban_intake.offers import Offers
-from tongban_intake.problems import FieldError, Kind, Problem, gone, unreadable_now
+from tongban_intake.problems import Kind, Problem, gone, unreadable_now
 from tongban_intake.readmodel.reader import ReadModel
 from tongban_intake.readmodel.record import RequestRecord
 from tongban_intake.submission.accept import kafka_unavailable
 from tongban_intake.submission.checks import Checker
+from tongban_intake.submission.values import read_values
 from tongban_intake.text import Text
 
 _REMEMBERED = 20_000
@@ -101,11 +102,11 @@ class Followups:
         if self._repeated(asked, record):
             return asked.command_id
         rules.may_supplement(record)
-        self._check_fields(record, wanted.form)
+        form = self._checker.supplement(self._offers.get(record.item.code), wanted.form)
         now = self._clock.now()
         bare = record.sealed.model_copy(update={"parts": {}})
         try:
-            sealed = self._keys.add(asked.request_id, bare, {"supplement": wanted.form})
+            sealed = self._keys.add(asked.request_id, bare, {"supplement": form})
         except KeyMissing:
             raise unreadable_now() from None
         except Unreadable:
@@ -171,12 +172,15 @@ class Followups:
         if self._repeated(asked, record):
             return asked.command_id
         rules.may_rate(record)
+        words, errors = read_values(rating.words, under="/words", lines=lambda _: True)
+        if errors:
+            raise Problem(Kind.INVALID, errors=errors)
         item = record.item
         now = self._clock.now()
         event = FeedbackRated(
             request_id=asked.request_id,
             grade=rating.grade,
-            sealed=self._sealed_words(record, rating.words),
+            sealed=self._sealed_words(record, words),
             at=now,
             item_code=item.code,
             province=item.province,
@@ -215,20 +219,6 @@ class Followups:
             self._given.popitem(last=False)
         return asked.command_id
 
-    def _check_fields(self, record: RequestRecord, form: dict[str, Any]) -> None:
-        """Fields of the item's form obey its schema; a province may ask for others as well."""
-        item = self._offers.get(record.item.code)
-        if item is None:
-            return
-        known = item.form.get("properties", {})
-        errors = [
-            FieldError(error.pointer, error.message)
-            for error in self._checker.form_errors(item, form)
-            if (field := _field(error.pointer)) in form and field in known
-        ]
-        if errors:
-            raise Problem(Kind.INVALID, errors=errors)
-
     def _sealed_words(self, record: RequestRecord, words: str | None) -> Sealed | None:
         """Seal what an applicant wrote: it may name anyone. None where nothing was written, or
         where the key of the request was destroyed."""
@@ -240,9 +230,3 @@ class Followups:
             raise unreadable_now() from None
         except Unreadable:
             return None
-
-
-def _field(pointer: str) -> str | None:
-    """The field of a form that /form/FIELD/... points into (RFC 6901); None for the whole form."""
-    _, _, *steps = pointer.split("/")
-    return steps[0].replace("~1", "/").replace("~0", "~") if steps else None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -9,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from tongban_common.domain.ids import IDEMPOTENCY_KEY
 from tongban_intake.http.patience import within
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.problems import FieldError, Kind, Problem
 from tongban_intake.text import Text
 
 
@@ -64,22 +67,80 @@ def _too_large(limit: int) -> Problem:
     )
 
 
+_NOT_UTF8 = Text("请以UTF-8编码提交，不带字节顺序标记", "Send UTF-8 without a byte order mark")
+_TWICE = Text("同一对象中有重复的名称", "A name stands twice in one object")
+_NO_NUMBER = Text("JSON中没有NaN和Infinity", "JSON has no NaN and no Infinity")
+_DEEP = Text("JSON嵌套过深", "The JSON is nested too deeply")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_HALF = Text("含有不完整的字符，请重新填写", "Has half of a character (a lone surrogate)")
+
+
 def parse_object(body: bytes) -> dict[str, Any]:
     """Read JSON (RFC 8259) whose top level is an object.
 
+    What readers of JSON take differently is refused: a name that stands twice, NaN, half of a
+    surrogate pair. A number that no double holds is read as infinite, for the field to be named.
+
     Raises:
-        Problem: 400.
+        Problem: 400; 422 with the field, where a text has half of a surrogate pair.
     """
     try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        text = body.decode()
+        if text.startswith("\ufeff") or "\0" in text:
+            raise Problem(Kind.MALFORMED, _NOT_UTF8)
+        value = _DECODER.decode(text)
+        halves = list(_halves(value, "")) if "\\u" in text else []
+    except UnicodeDecodeError:
+        raise Problem(Kind.MALFORMED, _NOT_UTF8) from None
+    except RecursionError:
+        raise Problem(Kind.MALFORMED, _DEEP) from None
+    except json.JSONDecodeError as error:
         place = f"第{error.lineno}行第{error.colno}列", f"line {error.lineno}, {error.colno}"
         raise Problem(
             Kind.MALFORMED, Text(f"不是有效的JSON（{place[0]}）", f"No valid JSON ({place[1]})")
         ) from None
     if not isinstance(value, dict):
         raise Problem(Kind.MALFORMED, Text("应为JSON对象", "A JSON object is expected"))
+    if halves:
+        raise Problem(Kind.INVALID, errors=[FieldError(at, _HALF) for at in halves])
     return value
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise Problem(Kind.MALFORMED, _TWICE)
+    return value
+
+
+def _no_number(_: str) -> Any:
+    raise Problem(Kind.MALFORMED, _NO_NUMBER)
+
+
+def _integer(digits: str) -> int | float:
+    """As a double where 64 bits do not hold it: the canonical form cannot write it otherwise."""
+    return int(digits) if len(digits) < 19 else float(digits)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_named_once, parse_constant=_no_number, parse_int=_integer
+)
+
+
+def _halves(value: Any, at: str) -> Iterator[str]:
+    """JSON Pointers to the texts with half of a surrogate pair; to the object of such a name."""
+    if isinstance(value, str):
+        if _SURROGATE.search(value):
+            yield at
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            if _SURROGATE.search(name):
+                yield at
+            else:
+                yield from _halves(each, f"{at}/{name.replace('~', '~0').replace('/', '~1')}")
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _halves(each, f"{at}/{index}")
 
 
 def canonical(value: dict[str, Any]) -> bytes:
@@ -91,9 +152,7 @@ def canonical(value: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:
-        raise Problem(
-            Kind.MALFORMED, Text("JSON嵌套过深", "The JSON is nested too deeply")
-        ) from None
+        raise Problem(Kind.MALFORMED, _DEEP) from None
 
 
 def idempotency_key(request: Request) -> str:

@@ -54,6 +54,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
         kiosk = session.kiosk(request)
         posted = await session.posted(request, kiosk)
         item = desk.item(code)
+        posted = fields.cleaned(item, posted)
         key = posted["key"][0]
         match posted.get("step", [""])[0]:
             case "edit":

@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from tongban_common.enrolment.trading import Grant
 from tongban_common.tokens import Kiosk
+from tongban_intake.kiosk import cleaning
 from tongban_intake.kiosk.fields import Posted
 from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import SIGN_OUT, Session, new_key
@@ -101,8 +102,8 @@ class SignInCounter:
         Raises:
             Problem: one that the page cannot put right.
         """
-        who = posted.get("who", [""])[0].strip()[:64]
-        pin = posted.get("pin", [""])[0].strip()
+        who = cleaning.email(posted.get("who", [""])[0])[:64]
+        pin = cleaning.half_width(posted.get("pin", [""])[0]).strip()
         try:
             return await self._services.sign_in.sign_in(asked.kiosk, who, pin)
         except Problem as problem:

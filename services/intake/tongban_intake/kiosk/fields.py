@@ -9,8 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from tongban_common.catalogue import Item
+from tongban_common.catalogue.forms import has_lines
 from tongban_common.clock import CHINA
 from tongban_common.domain.identity import ID_TYPES
+from tongban_intake.kiosk import cleaning
 
 Posted = Mapping[str, Sequence[str]]
 Errors = Mapping[str, str]
@@ -121,7 +123,7 @@ def _field(
         required=required,
         options=options,
         error=_error(errors, f"/form/{name}"),
-        longest=schema.get("maxLength"),
+        longest=_longest(schema),
         inputmode="numeric" if schema.get("type") in ("integer", "number") else None,
     )
 
@@ -134,7 +136,15 @@ def _kind(schema: dict[str, Any], options: int) -> str:
     formats = {"date": "day", "year-month": "month", "mobile": "tel", "email": "email"}
     if schema.get("format") in formats:
         return formats[schema["format"]]
-    return "textarea" if schema.get("maxLength", 0) > 200 else "text"
+    return "textarea" if has_lines(schema) else "text"
+
+
+def _longest(schema: dict[str, Any]) -> int | None:
+    """The `maxlength` of an input. Cleaning shortens numbers and codes, so they have none; browsers
+    count a character beyond U+FFFF twice, and cutting a text would not be noticed."""
+    if cleaning.is_free(schema) and "maxLength" in schema:
+        return 2 * int(schema["maxLength"])
+    return None
 
 
 def _options(schema: dict[str, Any]) -> tuple[Option, ...]:
@@ -170,9 +180,10 @@ def read_form(item: Item, posted: Posted) -> dict[str, Any]:
     form = {}
     for name, schema in item.form.get("properties", {}).items():
         given = posted.get(f"form.{name}") or [_date(f"form.{name}", posted)]
-        typed = [value.strip() for value in given if value.strip()]
+        each = schema.get("items", {}) if schema.get("type") == "array" else schema
+        typed = [clean for value in given if (clean := cleaning.value(value, each))]
         if typed and schema.get("type") == "array":
-            form[name] = [_converted(schema.get("items", {}), value) for value in typed]
+            form[name] = [_converted(each, value) for value in typed]
         elif typed:
             form[name] = _converted(schema, typed[0])
     return form
@@ -208,10 +219,10 @@ def person_fields(posted: Posted, errors: Errors, *, under: str) -> list[Field]:
 
     id_types = tuple(Option(value, label) for value, label in ID_TYPE_NAMES.items())
     return [
-        field("name", "姓名", hint="与证件上的姓名一致", longest=100),
+        field("name", "姓名", hint="与证件上的姓名一致", longest=200),
         field("id_type", "证件类型", "select", hint="请选择您带来的证件", options=id_types),
-        field("id_number", "证件号码", hint="身份证末位是字母的请填X", longest=32),
-        field("phone", "手机号码", "tel", hint="用于接收办理进度短信", longest=11),
+        field("id_number", "证件号码", hint="身份证末位是字母的请填X", longest=64),
+        field("phone", "手机号码", "tel", hint="用于接收办理进度短信", longest=64),
         field("email", "电子邮箱", "email", hint="没有可以不填", required=False, longest=254),
     ]
 
@@ -226,7 +237,7 @@ def company_fields(posted: Posted, errors: Errors) -> list[Field]:
         posted_name = f"applicant.company.{name}"
         values = tuple(value for value in posted.get(posted_name, ()) if value)
         error = _error(errors, f"/applicant/{name}")
-        found.append(Field(posted_name, label, "text", values, hint, error=error, longest=100))
+        found.append(Field(posted_name, label, "text", values, hint, error=error, longest=200))
     return found
 
 
@@ -242,15 +253,35 @@ def read_applicant(posted: Posted) -> dict[str, Any]:
 
 
 _PERSON = ("name", "id_type", "id_number", "phone", "email")
-_NUMBERS = {"id_number", "uscc", "phone"}
+_CLEAN = {
+    "name": cleaning.line,
+    "id_number": cleaning.number,
+    "uscc": cleaning.number,
+    "phone": cleaning.mobile,
+    "email": cleaning.email,
+}
+"""How a field of an applicant is cleaned."""
 
 
 def _filled(posted: Posted, under: str, names: Sequence[str]) -> dict[str, str]:
-    typed = {name: _one(posted, f"{under}.{name}") for name in names}
-    for number in _NUMBERS & typed.keys():
-        # An on-screen keyboard gives small letters, which no such number has.
-        typed[number] = typed[number].replace(" ", "").upper()
+    typed = {name: _CLEAN.get(name, str.strip)(_one(posted, f"{under}.{name}")) for name in names}
     return {name: value for name, value in typed.items() if value}
+
+
+def cleaned(item: Item, posted: Posted) -> dict[str, list[str]]:
+    """What was typed, cleaned field by field: what a person reads over is what is handed in."""
+    found = {name: list(values) for name, values in posted.items()}
+    for name, schema in item.form.get("properties", {}).items():
+        each = schema.get("items", {}) if schema.get("type") == "array" else schema
+        values = found.get(f"form.{name}", ())
+        found[f"form.{name}"] = [cleaning.value(value, each) for value in values]
+    for name, values in found.items():
+        under, _, last = name.rpartition(".")
+        if under.startswith("applicant") and last in _CLEAN:
+            found[name] = [_CLEAN[last](value) for value in values]
+    if "assistant" in found:
+        found["assistant"] = [cleaning.email(value) for value in found["assistant"]]
+    return found
 
 
 def _one(posted: Posted, name: str) -> str:
@@ -262,7 +293,7 @@ def read_submission(item: Item, posted: Posted) -> dict[str, Any]:
     body: dict[str, Any] = {"item_code": item.code, "channel": "self_service"}
     if _one(posted, "assisted"):
         body["channel"] = "assisted"
-        if assistant := _one(posted, "assistant"):
+        if assistant := cleaning.email(_one(posted, "assistant")):
             body["assistant"] = assistant
     body["applicant"] = read_applicant(posted)
     body["form"] = read_form(item, posted)

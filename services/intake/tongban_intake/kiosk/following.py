@@ -21,7 +21,7 @@ from tongban_common.tokens import Kiosk
 from tongban_intake.api.documents import fetch
 from tongban_intake.api.requests import stream_of
 from tongban_intake.followups.models import Print, Rating, Supplement
-from tongban_intake.kiosk import fields
+from tongban_intake.kiosk import cleaning, fields
 from tongban_intake.kiosk.fields import Posted
 from tongban_intake.kiosk.proving import ProvingPage
 from tongban_intake.kiosk.rendering import Pages
@@ -33,6 +33,7 @@ from tongban_intake.services import Services
 from tongban_intake.submission import notes
 from tongban_intake.text import Text
 
+_MOST_WORDS = 500
 _GRADES = {5: "非常满意", 4: "满意", 3: "基本满意", 2: "不满意", 1: "非常不满意"}
 _STEPS: tuple[tuple[str, set[Status]], ...] = (
     ("提交", {Status.SUBMITTED}),
@@ -174,7 +175,7 @@ class _Counter:
                 grade = posted.get("grade", [""])[0]
                 if grade not in map(str, _GRADES):
                     raise invalid("/grade", "请选择满意程度", "Choose a grade")
-                words = posted.get("words", [""])[0].strip()[:500] or None
+                words = _words(posted, "words") or None
                 rating = Rating(grade=int(grade), words=words)
                 await followups.rate(asked(rating.model_dump()), rating)
             case "supplement":
@@ -187,11 +188,23 @@ class _Counter:
         record = await self._record(request_id)
         item = self._services.offers.get(record.item.code) if record else None
         form = fields.read_form(item, posted) if item else {}
-        if said := posted.get("remark", [""])[0].strip():
-            form["remark"] = said[:500]
+        if said := _words(posted, "remark"):
+            form["remark"] = said
         if not form:
             raise invalid("/form", "请填写需要补充的内容", "Fill in what is asked for")
         return form
+
+
+def _words(posted: Posted, name: str) -> str:
+    """Free words. Browsers send a line end as two characters and count it as one.
+
+    Raises:
+        Problem: 422, they are too long; cutting them would not be noticed.
+    """
+    words = cleaning.line(posted.get(name, [""])[0])
+    if len(words) > _MOST_WORDS:
+        raise invalid(f"/{name}", f"最多{_MOST_WORDS}个字", f"At most {_MOST_WORDS} characters")
+    return words
 
 
 def _notes(told: Iterable[SubmissionNote], *, lobby_manager: bool) -> list[tuple[str, str | None]]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Any, NamedTuple, Protocol
 
-from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from tongban_common.catalogue import Item, form_acceptance, form_validator
+from tongban_common.catalogue import FormRules, Item
+from tongban_common.catalogue.forms import has_lines, partial_schema
 from tongban_common.domain import identity
 from tongban_intake.problems import FieldError, Kind, Problem
 from tongban_intake.submission import assistance
 from tongban_intake.submission.models import Company, Submission
 from tongban_intake.submission.per_item import PerItem
+from tongban_intake.submission.values import Path, read_values
 from tongban_intake.submission.wording import of_model, of_schema
 from tongban_intake.text import Text
 
@@ -30,13 +31,25 @@ class Items(Protocol):
         """The item as it is offered now."""
 
 
-class _Validator(NamedTuple):
-    accepts: Callable[[Any], bool]
-    explains: Draft202012Validator
+class _ItemRules(NamedTuple):
+    """What is made once of an item's form."""
+
+    whole: FormRules
+    supplement: FormRules
+    known: frozenset[str]
+    several_lines: frozenset[str]
+    integers: frozenset[str]
 
     @classmethod
-    def of(cls, item: Item) -> _Validator:
-        return cls(form_acceptance(item.form), form_validator(item.form))
+    def of(cls, item: Item) -> _ItemRules:
+        fields: dict[str, Any] = item.form.get("properties", {})
+        return cls(
+            FormRules(item.form),
+            FormRules(partial_schema(item.form)),
+            frozenset(fields),
+            frozenset(name for name, schema in fields.items() if has_lines(schema)),
+            frozenset(name for name, schema in fields.items() if schema.get("type") == "integer"),
+        )
 
 
 class Checker:
@@ -44,7 +57,7 @@ class Checker:
 
     def __init__(self, items: Items) -> None:
         self._items = items
-        self._validators = PerItem(_Validator.of)
+        self._rules = PerItem(_ItemRules.of)
 
     def check(
         self, body: dict[str, Any], *, today: date, signed_in: str | None = None
@@ -55,15 +68,16 @@ class Checker:
             Problem: 404 for an item that is not offered, 422 with every field that is wrong, 503
                 for an unknown item while a starting process is still reading the catalogue.
         """
+        body, unfit = self._read(body)
         try:
             submission = Submission.model_validate(body)
         except ValidationError as error:
-            found = list(of_model(error.errors(include_url=False, include_input=False)))
-            told = {each.pointer for each in found}
-            numbers = [each for each in _numbers_of(body, today) if each.pointer not in told]
-            errors = [*found, *numbers, *self._form_of(body)]
+            found = of_model(error.errors(include_url=False, include_input=False))
+            errors = _merged(unfit, found, _numbers_of(body, today), self._form_of(body))
             raise Problem(Kind.INVALID, errors=errors) from None
         item = self._items.get(submission.item_code)
+        if item is None and unfit:
+            raise Problem(Kind.INVALID, errors=unfit)
         if item is None and not self._items.complete:
             raise Problem(
                 Kind.UNAVAILABLE,
@@ -78,14 +92,41 @@ class Checker:
                 ),
                 errors=[FieldError("/item_code", Text("没有这个事项", "No such item"))],
             )
-        errors = [
-            *assistance.problems(submission, signed_in),
-            *_meaning(submission, item, today),
-            *self.form_errors(item, submission.form),
-        ]
+        errors = _merged(
+            unfit,
+            assistance.problems(submission, signed_in),
+            _meaning(submission, item, today),
+            self._form_errors(item, submission.form),
+        )
         if errors:
             raise Problem(Kind.INVALID, errors=errors)
         return submission, item
+
+    def _read(self, body: dict[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
+        """The body normalised, and what is wrong with its text, in whatever field it stands."""
+        code, form = body.get("item_code"), body.get("form")
+        if not isinstance(form, dict):
+            return read_values(body)
+        rest, errors = read_values({name: body[name] for name in body if name != "form"})
+        item = self._items.get(code) if isinstance(code, str) else None
+        form, unfit = self._read_form(item, form)
+        return {**rest, "form": form}, [*errors, *unfit]
+
+    def _read_form(
+        self, item: Item | None, form: dict[str, Any]
+    ) -> tuple[dict[str, Any], list[FieldError]]:
+        """The form normalised: one line a text where the item does not say otherwise, and a whole
+        number for each integer (JSON Schema takes 2.0 for one)."""
+        rules = None if item is None else self._rules.of(item)
+
+        def lines(path: Path) -> bool:
+            return rules is None or path[0] in rules.several_lines or path[0] not in rules.known
+
+        read, errors = read_values(form, under="/form", lines=lines)
+        for name in rules.integers & read.keys() if rules else ():
+            if isinstance(read[name], float) and read[name].is_integer():
+                read[name] = int(read[name])
+        return read, errors
 
     def _form_of(self, body: dict[str, Any]) -> Iterator[FieldError]:
         """What is wrong in the form of a body whose shape is wrong elsewhere: told as well, so
@@ -93,14 +134,35 @@ class Checker:
         code, form = body.get("item_code"), body.get("form")
         item = self._items.get(code) if isinstance(code, str) else None
         if item is not None and isinstance(form, dict):
-            yield from self.form_errors(item, form)
+            yield from self._form_errors(item, form)
 
-    def form_errors(self, item: Item, form: dict[str, Any]) -> Iterator[FieldError]:
+    def _form_errors(self, item: Item, form: dict[str, Any]) -> Iterator[FieldError]:
         """What is wrong in a form, by JSON Pointers that begin with /form."""
-        kept = self._validators.of(item)
-        if kept.accepts(form):
-            return iter(())
-        return of_schema(kept.explains.iter_errors(form), under="/form")
+        rules = self._rules.of(item).whole
+        return iter(()) if rules.accepts(form) else of_schema(rules.faults(form), under="/form")
+
+    def supplement(self, item: Item | None, form: dict[str, Any]) -> dict[str, Any]:
+        """The form of a supplement, normalised. Fields of the item's form obey its schema; a
+        province may ask for others as well.
+
+        Raises:
+            Problem: 422 with every field that is wrong.
+        """
+        form, unfit = self._read_form(item, form)
+        faults = iter(()) if item is None else self._rules.of(item).supplement.faults(form)
+        errors = _merged(unfit, of_schema(faults, under="/form"))
+        if errors:
+            raise Problem(Kind.INVALID, errors=errors)
+        return form
+
+
+def _merged(*groups: Iterable[FieldError]) -> list[FieldError]:
+    """The errors of each group, at fields that no group before it names."""
+    errors: list[FieldError] = []
+    for group in groups:
+        named = {error.pointer for error in errors}
+        errors += [error for error in group if error.pointer not in named]
+    return errors
 
 
 def _meaning(submission: Submission, item: Item, today: date) -> Iterator[FieldError]:

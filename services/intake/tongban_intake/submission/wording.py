@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from jsonschema import ValidationError as SchemaError
 from pydantic_core import ErrorDetails
 
+from tongban_common.catalogue import Fault
 from tongban_intake.problems import FieldError
 from tongban_intake.text import Text
 
@@ -119,6 +119,8 @@ _FORMATS = {
     "email": Text("应为电子邮箱地址", "An e-mail address"),
 }
 _SCHEMA: dict[str, Callable[[Any, Mapping[str, Any]], Text]] = {
+    "required": lambda *_: MISSING,
+    "additionalProperties": lambda *_: UNKNOWN,
     "type": lambda value, _: _SCHEMA_TYPES.get(str(value), _BAD_FORMAT),
     "enum": lambda value, _: _one_of(value),
     "const": lambda value, _: Text(f"应为{value}", f"Must be {value}"),
@@ -126,6 +128,10 @@ _SCHEMA: dict[str, Callable[[Any, Mapping[str, Any]], Text]] = {
     "maxLength": lambda value, _: _at_most(value),
     "minimum": lambda value, _: Text(f"不小于{value}", f"At least {value}"),
     "maximum": lambda value, _: Text(f"不大于{value}", f"At most {value}"),
+    "exclusiveMinimum": lambda value, _: Text(f"应大于{value}", f"More than {value}"),
+    "exclusiveMaximum": lambda value, _: Text(f"应小于{value}", f"Less than {value}"),
+    "multipleOf": lambda value, _: _multiple(value),
+    "uniqueItems": lambda *_: Text("不能重复", "No entry twice"),
     "minItems": lambda value, _: Text(f"至少{value}项", f"At least {value} entries"),
     "maxItems": lambda value, _: Text(f"最多{value}项", f"At most {value} entries"),
     "format": lambda value, _: _FORMATS.get(str(value), _BAD_FORMAT),
@@ -153,30 +159,22 @@ def _by_example(schema: Mapping[str, Any]) -> Text:
     )
 
 
-def of_schema(errors: Iterable[SchemaError], *, under: str) -> Iterator[FieldError]:
-    """The errors of a JSON Schema; one a field, so that two rules of one field are told once."""
+def _multiple(step: float) -> Text:
+    places = len(f"{step:.10f}".rstrip("0").partition(".")[2])
+    if step != 10**-places:
+        return Text(f"应为{step}的倍数", f"A multiple of {step}")
+    if not places:
+        return _TYPES["int"]
+    return Text(f"最多{places}位小数", f"At most {places} decimals")
+
+
+def of_schema(faults: Iterable[Fault], *, under: str) -> Iterator[FieldError]:
+    """The faults of a form; one a field, so that two rules of one field are told once."""
     told: set[str] = set()
-    for error in errors:
-        for place, message in _places(error):
-            at = pointer(place, under=under)
-            if at not in told:
-                told.add(at)
-                yield FieldError(at, message)
-
-
-def _places(error: SchemaError) -> Iterator[tuple[list[str | int], Text]]:
-    path = list(error.absolute_path)
-    rule: Any = error.validator_value
-    instance: Any = error.instance
-    schema = error.schema if isinstance(error.schema, Mapping) else {}
-    if error.validator == "required":
-        for name in rule:
-            if name not in instance:
-                yield [*path, name], MISSING
-    elif error.validator == "additionalProperties":
-        for name in instance:
-            if name not in schema.get("properties", {}):
-                yield [*path, name], UNKNOWN
-    else:
-        wording = _SCHEMA.get(str(error.validator))
-        yield path, wording(rule, schema) if wording else _BAD_FORMAT
+    for fault in faults:
+        at = pointer(fault.path, under=under)
+        if at in told:
+            continue
+        told.add(at)
+        wording = _SCHEMA.get(fault.keyword)
+        yield FieldError(at, wording(fault.expected, fault.schema) if wording else _BAD_FORMAT)
