@@ -17,3 +17,4 @@ def register(app: typer.Typer) -> None:
         app, "rebuild", "tongban_intake.cli.rebuild:rebuild",
         help="The read model, anew from the topics and the router's table.",
     )  # fmt: skip
+    add_later(app, "store", "tongban_intake.cli.store:store", help="The document store.")
