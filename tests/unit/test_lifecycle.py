@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from tongban_common.events.models import (
     Origin,
     ProvinceNotice,
     ProvinceOutcome,
+    RepublishRequested,
     RequestSubmitted,
     Sealed,
     SupplementHanded,
@@ -101,6 +103,27 @@ def test_a_repeated_submission_changes_nothing_and_sends_everything_again() -> N
     sent = [(topic, key, value) for topic, key, value, _ in outgoing(first)]
     assert [(topic, key, value) for topic, key, value, _ in outgoing(again)] == sent
     assert all(("ce_repeat", b"true") in headers for *_, headers in outgoing(again))
+
+
+def test_republished_history_is_for_the_read_model_alone() -> None:
+    state, _ = begun()
+    accepted = must(says(state, OutcomeKind.ACCEPTED))
+    asked = RepublishRequested(request_id="r-1", command_id="c", at=START, by="li")
+    again = after(accepted, "c", asked)
+    assert again.state == accepted
+    records = list(outgoing(again))
+    assert [topic for topic, *_ in records] == ["requests.status"] * len(accepted.history)
+    bodies = [json.loads(value) for _, _, value, _ in records]
+    assert [body["seq"] for body in bodies] == list(range(1, len(bodies) + 1))
+    assert all(body["republished"] for body in bodies)
+    assert after(accepted, "c", asked) == again, "a repeat publishes the same again"
+
+
+def test_republishing_an_unknown_request_leaves_nothing_behind() -> None:
+    asked = RepublishRequested(request_id="r-1", command_id="c", at=START, by="li")
+    decision = LIFE.apply(None, "c", asked, now=START)
+    assert decision.state is None
+    assert list(outgoing(decision)) == []
 
 
 def test_what_is_sent_again_after_completion_is_what_was_sent_before() -> None:

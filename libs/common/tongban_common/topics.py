@@ -137,7 +137,10 @@ def _requests() -> Iterator[Topic]:
     )  # fmt: skip
     yield Topic(
         REQUESTS_COMMANDS, "request_id",
-        (models.SupplementHanded.TYPE, models.WithdrawalAsked.TYPE, models.OperatorDecision.TYPE),
+        (
+            models.SupplementHanded.TYPE, models.WithdrawalAsked.TYPE,
+            models.OperatorDecision.TYPE, models.RepublishRequested.TYPE,
+        ),
         "intake", ("router",), sealed,
     )  # fmt: skip
     yield Topic(

@@ -128,7 +128,7 @@ def invalid(pointer: str, zh: str, en: str) -> Problem:
 
 
 def gone() -> Problem:
-    """The key of this request was destroyed, and with it all that named anyone."""
+    """All that named anyone in this request was destroyed, with its key or by age."""
     return Problem(Kind.GONE, Text("个人信息已按期销毁", "Personal data destroyed"))
 
 

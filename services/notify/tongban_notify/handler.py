@@ -69,7 +69,9 @@ class NotifyHandler:
                 case RequestCompleted() as body:
                     await self._tell_of(body, Template.COMPLETED, repeat=event.repeat)
                 case RequestStatus() as body:
-                    if not body.note and body.status in OF_STATUS:
+                    # A republished entry is for a read model that is rebuilt: its applicant was
+                    # told when it was new.
+                    if not body.note and not body.republished and body.status in OF_STATUS:
                         await self._tell_of(body, OF_STATUS[body.status], repeat=event.repeat)
                 case other:
                     raise Poison(f"{other.TYPE} does not belong on {record.topic}")

@@ -25,6 +25,7 @@ _COMMANDS = (
     ("province", f"{_HERE}.provinces:province", "The provinces' connectors."),
     ("dlt", f"{_HERE}.dead_letters:dlt", "Dead letters."),
     ("trace", f"{_HERE}.requests:trace_", "Everything about one request, in order."),
+    ("restore", f"{_HERE}.restore:restore", "Guards, after the store was restored."),
     ("request", f"{_HERE}.requests:request", "Single requests."),
 )
 

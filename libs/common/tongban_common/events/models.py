@@ -148,6 +148,17 @@ class OperatorDecision(Body):
     )
 
 
+class RepublishRequested(Body):
+    """An operator rebuilds the read model and wants this request's history again. On
+    requests.commands; the router publishes it on requests.status, marked `republished`."""
+
+    TYPE: ClassVar[str] = "tongban.request.republish.v1"
+
+    command_id: str
+    at: AwareDatetime
+    by: str
+
+
 class ProvinceCall(Body):
     """What a province's connector is to do. On province.<code>.requests, by the router."""
 
@@ -239,6 +250,10 @@ class RequestStatus(Body):
     notes: list[SubmissionNote] | None = Field(None, description="of the submission, with seq 1")
     supplements: int | None = Field(
         None, description="of needs_supplement: how many had been handed in; absent where none had"
+    )
+    republished: bool | None = Field(
+        None,
+        description="true: published again for a read model that is rebuilt; nobody is to be told",
     )
     sealed: Sealed = Field(
         description="what the request has; the part `reason` belongs to this entry alone"
@@ -361,6 +376,7 @@ MODELS: dict[str, type[Body]] = {
         SupplementHanded,
         WithdrawalAsked,
         OperatorDecision,
+        RepublishRequested,
         ProvinceCall,
         ProvinceOutcome,
         ProvinceNotice,

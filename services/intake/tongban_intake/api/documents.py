@@ -75,6 +75,9 @@ async def fetch(services: Services, request_id: str, document_id: str) -> Respon
         except Unreadable:
             raise gone() from None
     if found is None:
+        record = await services.read_model.get(request_id)
+        if record is not None and record.swept:
+            raise gone()
         raise Problem(Kind.NOT_FOUND, Text("没有这份材料", "The request has no such document"))
     return Response(
         found.pdf,

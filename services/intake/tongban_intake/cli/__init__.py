@@ -13,3 +13,8 @@ def register(app: typer.Typer) -> None:
     add_later(
         app, "documents", "tongban_intake.cli.documents:documents", help="Documents in a file."
     )
+    add_later(
+        app, "rebuild", "tongban_intake.cli.rebuild:rebuild",
+        help="The read model, anew from the topics and the router's table.",
+    )  # fmt: skip
+    add_later(app, "store", "tongban_intake.cli.store:store", help="The document store.")

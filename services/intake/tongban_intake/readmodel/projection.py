@@ -14,6 +14,7 @@ replay, in any order, ends in the same document.
     messages      reference -> status -> {template, channel, status, at, reason?}
     commands      command id -> {kind, event_id, at}
     rating        {grade, event_id, at}
+    swept         true once only the skeleton is left, see `sweep`
 
 Times are RFC 3339 texts: BSON would cut them to milliseconds and take their offset.
 """

@@ -98,6 +98,11 @@ class RequestRecord:
         return Sealed.model_validate(self._document["sealed"])
 
     @property
+    def swept(self) -> bool:
+        """Whether only the skeleton of a request of long ago is left (`readmodel.sweep`)."""
+        return bool(self._document.get("swept"))
+
+    @property
     def documents(self) -> dict[str, Line]:
         """By document id."""
         found = self._document.get("documents", {})

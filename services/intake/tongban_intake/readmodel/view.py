@@ -44,7 +44,7 @@ def full(record: RequestRecord, keys: KeyRing, language: Language) -> Body:
     for field in ("reason", "expected_by"):
         if field in last:
             body[field] = last[field]
-    if keys.destroyed(record.sealed):
+    if record.swept or keys.destroyed(record.sealed):
         body["personal_data"] = "destroyed"
     if record.status is Status.COMPLETED and (result := _result(record, keys)) is not None:
         body["outcome"] = result
@@ -78,6 +78,7 @@ def documents(record: RequestRecord) -> list[Body]:
     return [
         {"document_id": document_id, **fields}
         for document_id, fields in sorted(record.documents.items())
+        if not record.swept
     ]
 
 

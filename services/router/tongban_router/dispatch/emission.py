@@ -29,7 +29,8 @@ def outgoing(decision: Decision) -> Iterator[Outgoing]:
     if state is None or state.submitted is None:
         return
     for entry in decision.entries:
-        yield _record(topics.REQUESTS_STATUS, _status(state, entry), decision.repeat)
+        status = _status(state, entry, republished=decision.republished)
+        yield _record(topics.REQUESTS_STATUS, status, decision.repeat)
     if decision.completed:
         yield _record(topics.REQUESTS_COMPLETED, _completed(state), decision.repeat)
     province = topics.province_requests(state.request.item.province)
@@ -44,7 +45,7 @@ def _record(topic: str, event: Event[Body], repeat: bool) -> Outgoing:
     return topic, event.key, value, headers
 
 
-def _status(state: RequestState, entry: Entry) -> Event[Body]:
+def _status(state: RequestState, entry: Entry, *, republished: bool) -> Event[Body]:
     request = state.request
     body = RequestStatus(
         request_id=request.request_id,
@@ -64,6 +65,7 @@ def _status(state: RequestState, entry: Entry) -> Event[Body]:
         body_digest=request.body_digest,
         notes=request.notes if entry.seq == 1 else None,
         supplements=entry.supplements,
+        republished=republished or None,
         sealed=with_part(_as_it_was(request.sealed, entry.parts), REASON, entry.private),
     )
     event_id = derived_id("status", request.request_id, entry.seq)

@@ -31,6 +31,7 @@ from tongban_common.events.models import (
     OperatorDecision,
     ProvinceNotice,
     ProvinceOutcome,
+    RepublishRequested,
     RequestSubmitted,
     SupplementHanded,
     TimerDue,
@@ -61,6 +62,8 @@ class Decision:
     completed: bool = False
     repeat: bool = False
     """All outputs may have been sent before."""
+    republished: bool = False
+    """The entries go to the read model alone: an operator rebuilds it."""
 
     @property
     def sends(self) -> bool:
@@ -93,6 +96,8 @@ class Lifecycle:
             decision = self._timer(state, now=now, maybe_seen=maybe_seen)
         elif isinstance(body, FaultNoted):
             decision = self._fault(state, event_id, body, now)
+        elif isinstance(body, RepublishRequested):
+            decision = _history_again(state)
         elif isinstance(body, ProvinceNotice):
             decision = self._notice(state, event_id, body, now)
         elif state is None or state.submitted is None:
@@ -348,6 +353,14 @@ def _again(state: RequestState) -> Decision:
         completed=state.status is Status.COMPLETED,
         repeat=True,
     )
+
+
+def _history_again(state: RequestState | None) -> Decision:
+    """Publish the whole history once more, and nothing that anybody acts on. A request that the
+    table no longer has ended more than a day ago: its history is on requests.status."""
+    if state is None or state.submitted is None:
+        return Decision(state)
+    return Decision(state, list(state.history), repeat=True, republished=True)
 
 
 def _supplement(turn: _Turn, command: SupplementHanded, now: datetime) -> None:

@@ -15,6 +15,7 @@ from tongban_common.events.models import (
     OperatorDecision,
     ProvinceNotice,
     ProvinceOutcome,
+    RepublishRequested,
     RequestSubmitted,
     SupplementHanded,
     TimerDue,
@@ -28,6 +29,7 @@ Input = (
     | SupplementHanded
     | WithdrawalAsked
     | OperatorDecision
+    | RepublishRequested
 )
 """What moves a request, time aside."""
 

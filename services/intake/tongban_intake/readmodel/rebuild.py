@@ -1,0 +1,126 @@
+"""Rebuilding the read model from the topics, while all services run.
+
+The projection is blind to order and repeats, so what is written here and what the worker of group
+`intake-readmodel` writes meanwhile end in the same documents. requests.status no longer holds the
+whole history of requests that are open for longer than the topic is kept: the router, whose table
+has every open request, is asked to publish their histories again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from tongban_common import topics
+from tongban_common.domain.ids import REQUEST_ID, derived_id
+from tongban_common.events import Body, Event, MalformedEvent, decode, encode
+from tongban_common.events.models import RepublishRequested
+from tongban_common.kafka import Record
+from tongban_common.kafka.snapshot import OnProgress, Snapshot
+from tongban_common.store import Store, store_errors
+from tongban_intake.readmodel.projection import changes
+from tongban_intake.readmodel.projector import COLLECTION, SOURCES, Projector
+
+_BATCH = 500
+SOURCE = "tongban/operators"
+_READ_BACK = tuple(topic for topic in SOURCES if topic != topics.replay(topics.READMODEL_GROUP))
+
+
+@dataclass(slots=True)
+class Projected:
+    """What was read from the topics."""
+
+    events: int = 0
+    unreadable: int = 0
+    """Records that are no event. The worker has put them aside when they were new."""
+
+
+async def project(
+    snapshot: Snapshot,
+    projector: Projector,
+    *,
+    on_progress: OnProgress = lambda _done, _total: None,
+) -> Projected:
+    """Apply all that the topics hold now. Idempotent: it may be interrupted and begun again.
+
+    Raises:
+        KafkaUnavailable, StoreUnavailable: what was applied stays.
+    """
+    done = Projected()
+    batch: list[Event[Body]] = []
+    places = await snapshot.partitions(_READ_BACK)
+    async for record in snapshot.read(places, on_progress=on_progress):
+        event = _event_of(record)
+        if event is None:
+            done.unreadable += 1
+            continue
+        batch.append(event)
+        if len(batch) == _BATCH:
+            await projector.write(changes(batch))
+            done.events += len(batch)
+            batch = []
+    await projector.write(changes(batch))
+    done.events += len(batch)
+    return done
+
+
+def _event_of(record: Record) -> Event[Body] | None:
+    try:
+        return decode(record.value, record.headers)
+    except MalformedEvent:
+        return None
+
+
+async def in_router(snapshot: Snapshot) -> list[str]:
+    """Return the ids of all requests in the router's table: every open one, and those that ended
+    within the last day.
+
+    Raises:
+        KafkaUnavailable
+    """
+    found: dict[str, None] = {}
+    async for record in snapshot.read(await snapshot.partitions([topics.ROUTER_CHANGELOG])):
+        request_id = (record.key or b"").decode("utf-8", "replace")
+        if record.value is None:
+            found.pop(request_id, None)
+        elif REQUEST_ID.fullmatch(request_id):
+            found[request_id] = None
+    return list(found)
+
+
+async def incomplete(store: Store, request_ids: Sequence[str]) -> AsyncIterator[str]:
+    """Yield those whose history in the store is missing or has a gap.
+
+    Raises:
+        StoreUnavailable
+    """
+    collection = store.collection(COLLECTION)
+    for begin in range(0, len(request_ids), _BATCH):
+        wanted = request_ids[begin : begin + _BATCH]
+        complete = set()
+        with store_errors():
+            async for document in collection.find({"_id": {"$in": wanted}}, {"timeline": 1}):
+                numbers = sorted(int(number) for number in document.get("timeline", {}))
+                if numbers and numbers == list(range(1, len(numbers) + 1)):
+                    complete.add(document["_id"])
+        for request_id in wanted:
+            if request_id not in complete:
+                yield request_id
+
+
+def republish_requests(
+    request_ids: Iterable[str], *, run_id: str, by: str, at: datetime
+) -> Iterable[tuple[str, bytes, bytes, list[tuple[str, bytes]]]]:
+    """Make the records for requests.commands that ask the router for these histories.
+
+    Args:
+        run_id: names this rebuilding; the same one makes the same events.
+        at: business time.
+    """
+    for request_id in request_ids:
+        command_id = derived_id("republish", request_id, run_id)
+        body = RepublishRequested(request_id=request_id, command_id=command_id, at=at, by=by)
+        event = Event(id=command_id, source=SOURCE, body=body, time=at)
+        value, headers = encode(event)
+        yield topics.REQUESTS_COMMANDS, event.key, value, headers

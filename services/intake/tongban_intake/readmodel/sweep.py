@@ -1,0 +1,107 @@
+"""Ending what the store would otherwise keep for ever: personal data and files of old requests.
+
+What stays of a swept request is its skeleton: item, branch, times and statuses without reasons, the
+digest of its body and the codes of its sheets. An idempotency key may come again at any time, and a
+sheet may be shown to a clerk years later: both must still be recognised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tongban_common.store import Store, store_errors
+from tongban_intake.readmodel.projector import COLLECTION
+from tongban_intake.readmodel.record import RequestRecord
+
+_BATCH = 200
+_REMOVED = ("notes", "messages", "orders", "commands", "applying")
+DOCUMENTS = "documents"
+
+
+@dataclass(slots=True)
+class Swept:
+    """Counts of one sweep."""
+
+    looked_at: int = 0
+    requests: int = 0
+    documents: int = 0
+
+
+async def sweep(
+    store: Store,
+    *,
+    before: datetime,
+    dry_run: bool = False,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Swept:
+    """Sweep requests that ended before a moment, oldest key first; may be interrupted at any point.
+
+    Raises:
+        StoreUnavailable: what was swept stays swept.
+    """
+    done = Swept()
+    collection = store.collection(COLLECTION)
+    with store_errors():
+        if not dry_run:
+            await store.collection(DOCUMENTS).create_index("request_id", name="request")
+        total = await collection.estimated_document_count()
+        batch: list[RequestRecord] = []
+        wanted = collection.find({"swept": None}, {"timeline": 1, "orders": 1}).sort("_id", 1)
+        async for document in wanted:
+            done.looked_at += 1
+            record = RequestRecord(document)
+            if is_over(record, before):
+                batch.append(record)
+            if len(batch) == _BATCH:
+                await _sweep(store, batch, done, dry_run=dry_run)
+                batch = []
+                on_progress(done.looked_at, max(total, done.looked_at))
+        await _sweep(store, batch, done, dry_run=dry_run)
+    on_progress(total, total)
+    return done
+
+
+def is_over(record: RequestRecord, before: datetime) -> bool:
+    """Return True if the request is final since before that moment and waits for no sheet."""
+    if not record.status.final or any(not order.status.final for order in record.orders):
+        return False
+    return datetime.fromisoformat(record.timeline[-1]["at"]) < before
+
+
+async def _sweep(store: Store, records: list[RequestRecord], done: Swept, *, dry_run: bool) -> None:
+    """Delete the files first: a sweep that dies in between finds the request again."""
+    if not records:
+        return
+    ids = [record.request_id for record in records]
+    documents = store.collection(DOCUMENTS)
+    if dry_run:
+        done.documents += await documents.count_documents({"request_id": {"$in": ids}})
+    else:
+        deleted = await documents.delete_many({"request_id": {"$in": ids}})
+        done.documents += deleted.deleted_count
+        for record in records:
+            await store.collection(COLLECTION).update_one(
+                {"_id": record.request_id}, skeleton(record)
+            )
+    done.requests += len(records)
+
+
+def skeleton(record: RequestRecord) -> dict[str, Any]:
+    """The update that leaves a request's skeleton."""
+    timeline = {
+        f"{line['seq']:06d}": {name: value for name, value in line.items() if name != "reason"}
+        for line in record.timeline
+    }
+    return {
+        "$set": {
+            "timeline": timeline,
+            "sealed.parts": {},
+            "sealed.key": "",
+            "applicant.pseudonym": "",
+            "swept": True,
+        },
+        "$unset": dict.fromkeys(_REMOVED, ""),
+    }

@@ -1,0 +1,163 @@
+"""Rebuilding print orders and documents after the store was restored from a back-up."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from tongban_common import topics
+from tongban_common.domain.ids import derived_id
+from tongban_common.events import Body, MalformedEvent, decode
+from tongban_common.events.models import PrintReported, RequestCompleted
+from tongban_common.kafka import Record
+from tongban_common.operators.restoring import Restoration
+from tongban_common.store import store_errors
+from tongban_common.store.recovery import REPLAY_OF, RESTORED, upsert_guards
+from tongban_printing.orders import WORKED_ON, Order, asked
+from tongban_printing.spool import Spool
+
+ORDERS, DOCUMENTS = "print_orders", "documents"
+MAY_BE_PRINTED = "打印记录已从备份恢复，请核对该材料是否已经打出"
+_BATCH = 500
+
+
+class PrintingRestorer:
+    """Orders get the state that was last reported; those that may be on paper become questions.
+
+    Documents that the back-up lacks are made again from requests.completed. A file that came from a
+    province cannot be: it is counted.
+    """
+
+    group = topics.PRINTING_GROUP
+
+    async def restore(self, restoration: Restoration) -> dict[str, int]:
+        """Return counts. Raises StoreUnavailable, KafkaUnavailable: begin again."""
+        orders = await self._orders(restoration)
+        questions = await self._questions(restoration)
+        made_again, lost = await self._documents(restoration)
+        return {
+            "orders": orders,
+            "questions": questions,
+            "documents made again": made_again,
+            "files of provinces lost": lost,
+        }
+
+    async def _orders(self, restoration: Restoration) -> int:
+        """Apply every report that is newer than its order. Reports of one order are in one
+        partition, in order."""
+        changed = 0
+        batch: list[dict[str, Any]] = []
+        places = await restoration.snapshot.partitions([topics.DOCUMENTS_PRINTED])
+        with restoration.progress("print orders") as report:
+            async for record in restoration.snapshot.read(places, on_progress=report):
+                body = _body(record)
+                if isinstance(body, PrintReported) and body.document is not None:
+                    batch.append(order_of(body))
+                if len(batch) == _BATCH:
+                    changed += await upsert_guards(restoration.store, ORDERS, batch)
+                    batch = []
+            changed += await upsert_guards(restoration.store, ORDERS, batch)
+        return changed
+
+    async def _questions(self, restoration: Restoration) -> int:
+        """Ask about every order that is not over: a sheet of it may have come out since."""
+        spool = Spool(restoration.store)
+        count = 0
+        now = datetime.now(UTC)
+        with store_errors():
+            async for found in restoration.store.collection(ORDERS).find({"worked_on": True}):
+                order = Order.model_validate(found)
+                count += await spool.question(
+                    order, asked(order, now, MAY_BE_PRINTED, job_over=False)
+                )
+        return count
+
+    async def _documents(self, restoration: Restoration) -> tuple[int, int]:
+        """Have printing handle again what lacks its document; how many, and how many cannot."""
+        again = lost = 0
+        batch: list[tuple[Record, RequestCompleted]] = []
+        places = await restoration.snapshot.partitions([topics.REQUESTS_COMPLETED])
+        with restoration.progress("documents") as report:
+            async for record in restoration.snapshot.read(places, on_progress=report):
+                body = _body(record)
+                if isinstance(body, RequestCompleted):
+                    batch.append((record, body))
+                if len(batch) == _BATCH:
+                    counts = await self._make_again(restoration, batch)
+                    again, lost = again + counts[0], lost + counts[1]
+                    batch = []
+            counts = await self._make_again(restoration, batch)
+        return again + counts[0], lost + counts[1]
+
+    async def _make_again(
+        self, restoration: Restoration, batch: list[tuple[Record, RequestCompleted]]
+    ) -> tuple[int, int]:
+        wanted = {
+            name: (record, body) for record, body in batch for name in document_ids(body)
+        }
+        with store_errors():
+            kept = {
+                found["_id"]
+                async for found in restoration.store.collection(DOCUMENTS).find(
+                    {"_id": {"$in": list(wanted)}}, {"_id": 1}
+                )
+            }
+        again = lost = 0
+        for name, (record, body) in wanted.items():
+            if name in kept:
+                continue
+            if body.documents:
+                lost += 1
+                continue
+            headers = [header for header in record.headers if header[0] != "ce_repeat"]
+            headers += [("ce_repeat", b"true"), (REPLAY_OF, RESTORED)]
+            await restoration.send(topics.replay(self.group), record.key, record.value, headers)
+            again += 1
+        return again, lost
+
+
+def document_ids(body: RequestCompleted) -> list[str]:
+    """Return the ids of the documents that printing keeps of a request."""
+    if body.documents:
+        return [document.document_id for document in body.documents]
+    return [derived_id("document", body.request_id, 0)] if body.item.template else []
+
+
+def _body(record: Record) -> Body | None:
+    try:
+        return decode(record.value, record.headers).body
+    except MalformedEvent:
+        return None
+
+
+def order_of(report: PrintReported) -> dict[str, Any]:
+    """Make the upsert that brings an order to this report, unless it has a newer one."""
+    document = report.document
+    assert document is not None  # noqa: S101 - reports without one are about no order
+    update: dict[str, Any] = {
+        "$set": {
+            "status": report.status.value,
+            "reason": report.reason,
+            "seq": report.seq,
+            "worked_on": report.status in WORKED_ON,
+            "document": document.model_dump(),
+        },
+        "$setOnInsert": {
+            "request_id": report.request_id,
+            "kiosk_id": report.kiosk_id,
+            "branch_id": report.branch_id,
+            "copy_number": report.copy_number,
+            "ordered_at": report.at,
+            "spooled_at": datetime.now(UTC),
+            "epoch": 0,
+            "outbox": [],
+        },
+        "$inc": {"rev": 1},
+    }
+    if report.status.final:
+        update["$currentDate"] = {"over_at": True}
+    return {
+        "q": {"_id": report.order_id, "seq": {"$lt": report.seq}},
+        "u": update,
+        "upsert": True,
+    }
