@@ -1,4 +1,4 @@
-"""A person's answer under SIGKILL: the sheet is reprinted once, or never, wherever printing died."""
+"""A person's answer under SIGKILL: its sheet comes out once more, or never, wherever it died."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.integration.outside_kit import CLOCK, Outside, completed, fresh_id, outside, until
+from tests.integration.outside_kit import Outside, outside
+from tests.integration.printing_questions_kit import answer_to, open_question, stands_at
 from tongban_common import topics
 from tongban_common.domain.status import PrintStatus
-from tongban_common.events.models import PrintConfirmed, PrintReported
+from tongban_common.events.models import PrintReported
 
 POINTS = [
     "printing.before_answer",
@@ -37,34 +38,6 @@ async def place(tmp_path_factory: pytest.TempPathFactory, store: str) -> AsyncIt
         yield place
 
 
-def newest(place: Outside, request_id: str) -> PrintReported | None:
-    told = place.said(PrintReported, request_id)
-    return max(told, key=lambda report: report.seq) if told else None
-
-
-async def stands_at(place: Outside, request_id: str, status: PrintStatus) -> PrintReported:
-    def reached() -> bool:
-        report = newest(place, request_id)
-        return report is not None and report.status is status
-
-    await until(reached, f"a report of {status}", 60)
-    report = newest(place, request_id)
-    assert report is not None
-    return report
-
-
-async def open_question(place: Outside, kiosk_id: str) -> PrintReported:
-    """A request whose sheet the printer has forgotten; its paper is back."""
-    request_id = fresh_id()
-    await place.fault(f"printers/{kiosk_id}", state="paper_out")
-    await place.say(topics.REQUESTS_COMPLETED, completed(request_id, kiosk_id=kiosk_id))
-    await stands_at(place, request_id, PrintStatus.WAITING_FOR_PRINTER)
-    await place.fault(f"printers/{kiosk_id}", state="paper_out", forget_jobs=True)
-    asking = await stands_at(place, request_id, PrintStatus.NEEDS_CONFIRMATION)
-    await place.fault(f"printers/{kiosk_id}")
-    return asking
-
-
 @pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("printed", [False, True])
@@ -77,11 +50,7 @@ async def test_dying_anywhere_after_an_answer_prints_what_was_answered(
     asking = [await open_question(place, f"k-{n}") for n in range(len(points))]
     assert await place.end(child) == 0
     for report in asking:
-        body = PrintConfirmed(
-            request_id=report.request_id, order_id=report.order_id, seq=report.seq,
-            printed=printed, by="m-1", at=CLOCK.now(),
-        )  # fmt: skip
-        await place.say(topics.PRINT_ORDERS, body)
+        await place.say(topics.PRINT_ORDERS, answer_to(report, printed=printed))
     async for _ in place.dying_at("printing", points):
         pass
     for report in asking:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import sys
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -10,11 +13,13 @@ from typing import Any, cast
 
 import pytest
 
-from tests.integration.outside_kit import CLOCK, Outside, completed, fresh_id, outside, until
+from tests.integration.outside_kit import BIN, CLOCK, Outside, fresh_id, outside
+from tests.integration.printing_questions_kit import answer_to, open_question, stands_at
 from tongban_common import topics
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import PrintStatus
-from tongban_common.events.models import DocumentRef, PrintConfirmed, PrintReported
+from tongban_common.events.models import DocumentRef, PrintConfirmed
+from tongban_common.exit_codes import EX_NOINPUT
 from tongban_common.kafka import Poison
 from tongban_common.store import Store
 from tongban_printing.orders import Order, PrinterJob, asked, new_order, sent_to
@@ -179,30 +184,40 @@ async def place(tmp_path_factory: pytest.TempPathFactory, store: str) -> AsyncIt
 async def test_sheet_that_the_printer_forgot_comes_out_after_a_person_s_no(place: Outside) -> None:
     child = place.start("printing")
     await place.ready(child)
-    await place.fault("printers/k-1", state="paper_out")
-    request_id = fresh_id()
-    await place.say(topics.REQUESTS_COMPLETED, completed(request_id))
-
-    def last() -> PrintReported | None:
-        told = place.said(PrintReported, request_id)
-        return max(told, key=lambda report: report.seq) if told else None
-
-    def stands_at(status: PrintStatus) -> bool:
-        return (report := last()) is not None and report.status is status
-
-    await until(lambda: stands_at(PrintStatus.WAITING_FOR_PRINTER), "the printer to stop", 30)
-    await place.fault("printers/k-1", state="paper_out", forget_jobs=True)
-    await until(lambda: stands_at(PrintStatus.NEEDS_CONFIRMATION), "a question", 30)
-    await place.fault("printers/k-1")
-    asking = last()
-    assert asking is not None
-    body = PrintConfirmed(
-        request_id=request_id, order_id=asking.order_id, seq=asking.seq, printed=False,
-        by="m-1", at=CLOCK.now(),
-    )  # fmt: skip
+    asking = await open_question(place, "k-1")
+    body = answer_to(asking, printed=False)
     await place.say(topics.PRINT_ORDERS, body)
     await place.say(topics.PRINT_ORDERS, body)
-    await until(lambda: stands_at(PrintStatus.PRINTED), "the sheet", 30)
-    rows = [row for row in await place.printed() if row["request_id"] == request_id]
+    await stands_at(place, asking.request_id, PrintStatus.PRINTED)
+    rows = [row for row in await place.printed() if row["request_id"] == asking.request_id]
     assert [row["count"] for row in rows] == [1]
+    assert await place.end(child) == 0
+
+
+async def tongban(place: Outside, *arguments: str) -> tuple[int, str]:
+    """Exit code and output of the command."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, str(BIN / "tongban"), *arguments, env={**os.environ, **place.env},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    told, _ = await child.communicate()
+    return child.returncode or 0, told.decode()
+
+
+@pytest.mark.long
+async def test_operator_finds_a_question_and_answers_it(place: Outside) -> None:
+    child = place.start("printing")
+    await place.ready(child)
+    asking = await open_question(place, "k-2")
+    code, told = await tongban(place, "print", "list", "--kiosk", "k-2", "--json")
+    assert (code, [row["order_id"] for row in json.loads(told)]) == (0, [asking.order_id])
+    confirm = ("print", "confirm", asking.order_id, "--printed", "yes", "--by", "li", "--json")
+    code, told = await tongban(place, *confirm)
+    assert code == 0, told
+    assert json.loads(told)["by"] == "li"
+    await stands_at(place, asking.request_id, PrintStatus.PRINTED)
+    code, told = await tongban(place, *confirm)
+    assert (code, told.count("\n")) == (1, 1)
+    code, told = await tongban(place, "print", "confirm", "no-such", "--printed", "no")
+    assert code == EX_NOINPUT
     assert await place.end(child) == 0

@@ -196,7 +196,8 @@ async def test_a_reprint_of_long_ago_needs_its_document_alone(
     nothing = cast(Any, None)
     handler = PrintingHandler(
         maker=nothing, printables=Printables(database), documents=documents, spool=spool,
-        spooler=cast(Any, Called()), questions=nothing, outbox=cast(Any, Called()), publisher=nothing,
+        spooler=cast(Any, Called()), questions=nothing, outbox=cast(Any, Called()),
+        publisher=nothing,
     )  # fmt: skip
     body = completed(fresh_id())
     ref = DocumentRef(document_id=uuid.uuid4().hex, title="证明", pages=1, sha256="0")

@@ -28,6 +28,18 @@ _KEY_PAUSE_S = 2.0
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
+class Unmakeable(Exception):
+    """No document can be made of a result, by any replica; whoever waits for it is told.
+
+    The text holds nothing of the contents.
+    """
+
+    def __init__(self, why: str, what: str) -> None:
+        super().__init__(what)
+        self.why = why
+        """A word for metrics: too_long, too_much, cannot_set or no_result."""
+
+
 class DocumentMaker:
     """From a completed request to documents in the store."""
 
@@ -36,7 +48,9 @@ class DocumentMaker:
         self._documents = documents
         self._keys = keys
 
-    async def documents_of(self, body: RequestCompleted) -> list[DocumentRef]:
+    async def documents_of(
+        self, body: RequestCompleted, *, repeat: bool = False
+    ) -> list[DocumentRef]:
         """The request's documents, which are in the store by now; none if its item has none.
 
         What the province made comes before what we could make. A repeat returns what the first
@@ -44,7 +58,8 @@ class DocumentMaker:
 
         Raises:
             Destroyed: what would stand in it was destroyed with its key.
-            Poison: no document can be made of it, now or later.
+            Unmakeable: no document can be made of it, now or later.
+            Poison: an operator has to look: a newer version or another key may make it.
             Retry, StoreUnavailable: not now.
         """
         if body.documents:
@@ -54,9 +69,11 @@ class DocumentMaker:
         template = TEMPLATES.get(body.item.template)
         if template is None:
             raise Poison(f"no template {body.item.template!r} in this version")
-        return [await self._make(body, template)]
+        return [await self._make(body, template, repeat=repeat)]
 
-    async def _make(self, body: RequestCompleted, template: Template) -> DocumentRef:
+    async def _make(
+        self, body: RequestCompleted, template: Template, *, repeat: bool
+    ) -> DocumentRef:
         document_id = derived_id("document", body.request_id, 0)
         data = contents(
             template,
@@ -66,12 +83,16 @@ class DocumentMaker:
             applicant=self._open(body, "applicant", Applicant),
             result=self._open(body, "result", ProvinceResult),
         )
+        if repeat and (kept := await self._documents.ref(body.request_id, document_id)):
+            return kept
         faultpoints.reached("printing.before_render")
         try:
             with metrics.RENDER_SECONDS.time():
-                document = await self._renderer.render(template, data, at=body.completed_at)
+                document = await self._renderer.render(
+                    template, data, at=body.completed_at, lane=body.item.province
+                )
         except CannotRender as error:
-            raise Poison(str(error)) from error
+            raise Unmakeable(error.why.value, str(error)) from error
         ref = DocumentRef(
             document_id=document_id,
             title=title_of(body.item),
@@ -100,4 +121,4 @@ class DocumentMaker:
                 f"/{'/'.join(map(str, problem['loc']))}: {problem['type']}"
                 for problem in error.errors()
             )
-            raise Poison(f"{part}: {wrong}") from None
+            raise Unmakeable("no_result", f"{part}: {wrong}") from None

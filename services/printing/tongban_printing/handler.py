@@ -7,6 +7,8 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+import structlog
+
 from tongban_common import faultpoints, topics
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import PrintStatus
@@ -24,7 +26,8 @@ from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import Poison, Record, Retry
 from tongban_common.observability import request_context
 from tongban_common.store import DocumentStore
-from tongban_printing.documents import DocumentMaker
+from tongban_printing import metrics
+from tongban_printing.documents import DocumentMaker, Unmakeable
 from tongban_printing.orders import Order, new_order, order_id
 from tongban_printing.outbox import Outbox
 from tongban_printing.printables import Printable, Printables
@@ -33,6 +36,15 @@ from tongban_printing.spool import Spool
 from tongban_printing.spooler import Spooler
 
 _DESTROYED = "个人信息已按期销毁，不能打印"
+_CANNOT_SET = "材料无法排版，不能打印，请到窗口领取"
+_UNMAKEABLE = {
+    "too_long": "材料篇幅过长，一体机不能打印，请到窗口领取",
+    "too_much": "材料篇幅过长，一体机不能打印，请到窗口领取",
+    "no_result": "办理结果不完整，无法生成材料，请到窗口领取",
+}
+"""By `Unmakeable.why`, for the person in front of the kiosk."""
+log = structlog.get_logger()
+
 _COMPLETION_PAUSE = 1.0
 _COMPLETION_ATTEMPTS = 300
 """A reprint may be read before its request's completion, which is on another topic; after five
@@ -88,9 +100,15 @@ class PrintingHandler:
 
     async def _completed(self, body: RequestCompleted, *, repeat: bool) -> None:
         try:
-            documents = await self._maker.documents_of(body)
+            documents = await self._maker.documents_of(body, repeat=repeat)
         except Destroyed:
-            await self._cannot_print(body, repeat)
+            await self._cannot_print(body, "destroyed", _DESTROYED, repeat=repeat)
+            return
+        except Unmakeable as error:
+            metrics.UNMAKEABLE.labels(error.why).inc()
+            log.error("document_cannot_be_made", why=error.why, what=str(error))
+            reason = _UNMAKEABLE.get(error.why, _CANNOT_SET)
+            await self._cannot_print(body, "unmakeable", reason, repeat=repeat)
             return
         if not documents:
             return
@@ -117,8 +135,10 @@ class PrintingHandler:
             )
             await self._take_in(order)
 
-    async def _cannot_print(self, body: RequestCompleted, repeat: bool) -> None:
-        """What would stand on the paper is gone with its key: whoever waits for it is told."""
+    async def _cannot_print(
+        self, body: RequestCompleted, what: str, reason: str, *, repeat: bool
+    ) -> None:
+        """Report the first copy as cancelled: there will never be a document to print."""
         if not body.print:
             return
         document_id = derived_id("document", body.request_id, 0)
@@ -137,10 +157,10 @@ class PrintingHandler:
                 status=PrintStatus.CANCELLED,
                 seq=1,
                 at=body.completed_at,
-                reason=_DESTROYED,
+                reason=reason,
             ),
             # Not that of an order's first report, which says that it is queued.
-            event_id=derived_id("print-reported", order, "destroyed"),
+            event_id=derived_id("print-reported", order, what),
             at=body.completed_at,
             repeat=repeat,
         )

@@ -43,7 +43,7 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_CONNECTIONS))
         )
-        renderer = await stack.enter_async_context(Renderer(settings.render_threads))
+        renderer = await stack.enter_async_context(Renderer(settings.render_processes))
         producer = await stack.enter_async_context(
             EventProducer(settings.kafka, client_id=f"{SERVICE}-{settings.instance}")
         )
@@ -79,7 +79,8 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
                 group=topics.PRINTING_GROUP,
                 instance=settings.instance,
                 drain_timeout=settings.drain_seconds,
-                transient_errors=(StoreUnavailable,),
+                # A full disk or exhausted memory of this process is no fault of a record.
+                transient_errors=(StoreUnavailable, OSError, MemoryError),
             ),
             [topics.REQUESTS_COMPLETED, topics.PRINT_ORDERS, topics.replay(topics.PRINTING_GROUP)],
             handler.handle,

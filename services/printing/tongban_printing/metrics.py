@@ -21,8 +21,11 @@ PRINT_SECONDS = Histogram(
 )
 RENDER_SECONDS = Histogram(
     "tongban_printing_render_seconds",
-    "Making one document, waiting for a thread included",
+    "Making one document, waiting for a process included",
     buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
+)
+UNMAKEABLE = Counter(
+    "tongban_printing_unmakeable_total", "Results of which no document can be made", ["why"]
 )
 TROUBLES = Counter("tongban_printing_printer_troubles_total", "Operations that came to nothing")
 FAULTS = Counter("tongban_printing_faults_total", "Faults of this program, see the log")

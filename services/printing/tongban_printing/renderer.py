@@ -1,38 +1,53 @@
-"""PDF/A-2b from the Typst templates, in threads of their own: Typst lets the loop go on meanwhile.
-
-What a province or an applicant wrote reaches a template as one JSON text, read by `json(bytes())`:
-it is never part of the source, so there is nothing to escape and nothing to inject.
-"""
+"""PDF/A-2b from the Typst templates, in processes that are ended when a sheet takes too long."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
-import re
-from concurrent.futures import ThreadPoolExecutor
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from enum import Enum
 from types import TracebackType
 from typing import Any
 
-import typst
-from noto_cjk_sans_otc import FONT_PATH
-
+from tongban_common.kafka import Retry
+from tongban_common.store import MAX_DOCUMENT_BYTES
 from tongban_printing.contents import Template
+from tongban_printing.render_worker import LENGTH, READY
 
-_TEMPLATES = Path(__file__).with_name("templates")
-_NO_GLYPH = re.compile(r'the text `"(?P<text>.+)"` could not be displayed', re.DOTALL)
-_UNPRINTABLE = re.compile(r"\\u\{([0-9a-f]+)\}")
-"""How Typst's message writes a character that cannot be shown in a message."""
-_GETA = "〓"
-"""What Chinese and Japanese printers have always set for a character that the case lacks."""
-_MOST_SUBSTITUTIONS = 50
+_MODULE = "tongban_printing.render_worker"
+_START_S = 60.0
+"""A machine with too much to do starts a process, too; until then sheets wait."""
+_CPU_SECONDS = 30
+"""Of processor time for one sheet; most take 15 ms."""
+_WALL_SECONDS = 240.0
+"""For one sheet: a process that has not used up its processor time by then is held up by others."""
+_LANE_ROOM = 8
+"""Sheets of one province that wait for each other here; more are handled again later."""
+_RETRY_S = 1.0
+
+
+class Unprintable(Enum):
+    """Why a sheet cannot be made, for metrics and for the words on the kiosk."""
+
+    TOO_LONG = "too_long"
+    TOO_MUCH = "too_much"
+    CANNOT_SET = "cannot_set"
 
 
 class CannotRender(Exception):
     """The document cannot be made, now or later. The text holds nothing of the contents."""
+
+    def __init__(self, why: Unprintable, what: str) -> None:
+        super().__init__(what)
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +63,25 @@ class Rendered:
         return hashlib.sha256(self.pdf).hexdigest()
 
 
-class Renderer:
-    """An async context manager over a pool of threads.
+@dataclass(slots=True)
+class _Lane:
+    lock: asyncio.Lock
+    waiting: int = 0
 
-    The same template, contents and time give the same bytes, on any replica.
+
+class Renderer:
+    """An async context manager over a few processes, started when they are first needed.
+
+    The same template, contents and time give the same bytes, on any replica. Sheets of one lane
+    (province) are made one after the other, so that slow ones hold one process at most.
     """
 
-    def __init__(self, threads: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="typst")
-        self._fonts = typst.Fonts(
-            include_system_fonts=False,  # or two replicas might set in different type
-            include_embedded_fonts=False,
-            font_paths=[str(Path(str(FONT_PATH)).parent)],
-        )
+    def __init__(self, processes: int, *, cpu_seconds: int = _CPU_SECONDS) -> None:
+        self._cpu_seconds = cpu_seconds
+        self._idle: list[Process] = []
+        self._busy: set[Process] = set()
+        self._slots = asyncio.Semaphore(processes)
+        self._lanes: dict[str, _Lane] = {}
 
     async def __aenter__(self) -> Renderer:
         return self
@@ -71,55 +92,125 @@ class Renderer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        while self._idle:
+            await _end(self._idle.pop())
 
-    async def render(self, template: Template, data: dict[str, Any], *, at: datetime) -> Rendered:
+    async def render(
+        self, template: Template, data: dict[str, Any], *, at: datetime, lane: str = ""
+    ) -> Rendered:
         """Make the PDF; `at` is the date it carries.
 
-        Characters that the font lacks are set as 〓 and named by their code points on the sheet.
+        Characters that the fonts lack are set as 〓 and named by their code points on the sheet.
 
         Raises:
-            CannotRender
+            CannotRender: the template fails, or the sheet takes too much time, memory, paper or
+                more bytes than the store keeps.
+            Retry: the lane is full, or no process can be had now.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._render, template, data, at)
+        job = {
+            "template": template.name,
+            "data": data,
+            "timestamp": int(at.timestamp()),
+            "seconds": self._cpu_seconds,
+        }
+        text = json.dumps(job, ensure_ascii=False).encode(errors="surrogatepass")
+        async with self._turn(lane), self._slots:
+            told, pdf = await self._work(text)
+        if "error" in told:
+            raise CannotRender(Unprintable(told["error"]), told["what"])
+        if len(pdf) > MAX_DOCUMENT_BYTES:
+            raise CannotRender(Unprintable.TOO_LONG, f"a PDF of {len(pdf)} bytes")
+        return Rendered(pdf, int(told["pages"]))
 
-    def _render(self, template: Template, data: dict[str, Any], at: datetime) -> Rendered:
-        substituted: list[str] = []
-        while True:
-            try:
-                return self._compile(template, {**data, "substituted": substituted}, at)
-            except typst.TypstError as error:
-                # A chain to the cause would take the contents into the logs.
-                missing = _NO_GLYPH.search(error.message)
-                if missing is None or len(substituted) >= _MOST_SUBSTITUTIONS:
-                    raise CannotRender(f"template {template.name} failed") from None
-            gone = _UNPRINTABLE.sub(lambda code: chr(int(code[1], 16)), missing["text"])
-            substituted.append(" ".join(f"U+{ord(character):04X}" for character in gone))
-            data = _substituted(data, gone)
+    @asynccontextmanager
+    async def _turn(self, name: str) -> AsyncIterator[None]:
+        lane = self._lanes.setdefault(name, _Lane(asyncio.Lock()))
+        if lane.waiting >= _LANE_ROOM:
+            raise Retry("other sheets of its province are being made", after=_RETRY_S)
+        lane.waiting += 1
+        try:
+            async with lane.lock:
+                yield
+        finally:
+            lane.waiting -= 1
+            if not lane.waiting:
+                self._lanes.pop(name, None)
 
-    def _compile(self, template: Template, data: dict[str, Any], at: datetime) -> Rendered:
-        compiler = typst.Compiler(
-            str(_TEMPLATES / f"{template.name}.typ"),
-            root=str(_TEMPLATES),
-            font_paths=self._fonts,
-            ignore_system_fonts=True,
-            sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
-        )
-        pdf = compiler.compile(format="pdf", pdf_standards="a-2b", timestamp=int(at.timestamp()))
-        if not isinstance(pdf, bytes):
-            raise CannotRender(f"template {template.name} made no PDF")
-        pages = int(json.loads(compiler.query("<pages>", field="value", one=True)))
-        return Rendered(pdf, pages)
+    async def _work(self, text: bytes) -> tuple[dict[str, Any], bytes]:
+        process = await self._process()
+        self._busy.add(process)
+        try:
+            async with asyncio.timeout(_WALL_SECONDS):
+                answer = await _ask(process, text)
+        except TimeoutError:
+            await _end(process)
+            raise Retry("the maker of sheets gets no processor time", after=_RETRY_S) from None
+        except BaseException:
+            await _end(process)
+            raise
+        finally:
+            self._busy.discard(process)
+        if answer is None:
+            await _end(process)
+            raise _fault(process.returncode)
+        self._idle.append(process)
+        return answer
+
+    async def _process(self) -> Process:
+        while self._idle:
+            process = self._idle.pop()
+            if process.returncode is None:
+                return process
+        # The environment holds our secrets: what strangers' data are set by gets none of it.
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", _MODULE,
+            stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env={"PATH": os.defpath},
+        )  # fmt: skip
+        assert process.stdout is not None  # noqa: S101 - it was asked for
+        said = b""
+        try:
+            async with asyncio.timeout(_START_S):
+                said = await process.stdout.readline()
+        except TimeoutError:
+            pass
+        finally:
+            if said != READY:
+                await _end(process)
+        if said != READY:
+            raise Retry("the maker of sheets does not start", after=2 * _RETRY_S)
+        return process
 
 
-def _substituted(value: Any, gone: str) -> Any:
-    match value:
-        case str():
-            return value.replace(gone, _GETA)
-        case list():
-            return [_substituted(each, gone) for each in value]
-        case dict():
-            return {name: _substituted(each, gone) for name, each in value.items()}
-        case _:
-            return value
+def _fault(code: int | None) -> Exception:
+    """What a worker's end in the middle of a sheet says about the sheet."""
+    if code == -signal.SIGXCPU:
+        return CannotRender(Unprintable.TOO_MUCH, "takes too much processor time")
+    if code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT):
+        # By the system, which was short of memory, or by an operator.
+        return Retry("the maker of sheets was killed", after=_RETRY_S)
+    return CannotRender(Unprintable.CANNOT_SET, f"the maker of sheets ended with {code}")
+
+
+async def _ask(process: Process, text: bytes) -> tuple[dict[str, Any], bytes] | None:
+    """The worker's answer; None where it has ended without one."""
+    assert process.stdin is not None  # noqa: S101 - both were asked for
+    assert process.stdout is not None  # noqa: S101
+    try:
+        process.stdin.write(LENGTH.pack(len(text)) + text)
+        await process.stdin.drain()
+        told = await _read(process.stdout)
+        pdf = await _read(process.stdout)
+    except (BrokenPipeError, ConnectionResetError, asyncio.IncompleteReadError):
+        return None
+    return json.loads(told), pdf
+
+
+async def _read(stream: asyncio.StreamReader) -> bytes:
+    (length,) = LENGTH.unpack(await stream.readexactly(LENGTH.size))
+    return await stream.readexactly(length)
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is None:
+        process.kill()
+    await process.wait()

@@ -18,7 +18,9 @@ class PrintingSettings(CommonSettings):
     printer_url: str | None = Field(
         None, description="a printer's address with {kiosk_id} in it; ipp, ipps, http or https"
     )
-    render_threads: int = Field(2, ge=1, le=32)
+    render_processes: int = Field(
+        2, ge=1, le=32, description="with one, a province's slow sheets hold up all others"
+    )
     order_days: float = Field(
         7, gt=0, description="business days' worth of 24 h after which an order is given up"
     )

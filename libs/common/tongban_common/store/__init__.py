@@ -12,11 +12,13 @@ from tongban_common.store.client import (
     StoreUnavailable,
     store_errors,
 )
+from tongban_common.store.documents import MAX_BYTES as MAX_DOCUMENT_BYTES
 from tongban_common.store.documents import DocumentStore, StoredDocument
 
 __all__ = [
     "BAD_VALUE_CODES",
     "DUPLICATE_KEY_CODES",
+    "MAX_DOCUMENT_BYTES",
     "DocumentStore",
     "DuplicateKey",
     "Store",

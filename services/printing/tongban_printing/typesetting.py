@@ -1,0 +1,103 @@
+"""Sets one sheet with Typst: run by `render_worker`, in a process that may be killed.
+
+What a province or an applicant wrote reaches a template as one JSON text, read by `json(bytes())`:
+it is never part of the source, so there is nothing to escape and nothing to inject.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typst
+from noto_cjk_sans_otc import FONT_PATH
+
+from tongban_printing.glyphs import Substitution, bundled
+
+MOST_PAGES = 200
+_MOST_CELLS = 50_000
+"""Of a table: about what 200 pages hold, and some seven seconds of work."""
+_MOST_ROWS = 40 * MOST_PAGES
+_TEMPLATES = Path(__file__).with_name("templates")
+_NO_GLYPH = "could not be displayed"
+"""In Typst's message for a text without a glyph, which PDF/A does not allow."""
+
+
+class CannotSet(Exception):
+    """The sheet cannot be made, now or later. The text holds nothing of the contents."""
+
+
+class TooLong(CannotSet):
+    """The sheet would have more pages than a kiosk prints."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A finished document."""
+
+    pdf: bytes
+    pages: int
+
+
+def set_sheet(template: str, data: dict[str, Any], timestamp: int) -> Sheet:
+    """Make the PDF/A-2b; `timestamp` is its date in seconds since 1970.
+
+    Characters that the fonts lack are found all at once, after the first attempt has failed, set as
+    〓 and named by their code points on the sheet.
+
+    Raises:
+        CannotSet: the template does not work with these data.
+        TooLong
+    """
+    table = data.get("table")
+    if table is not None:
+        rows = len(table["rows"])
+        if rows > _MOST_ROWS or rows * len(table["columns"]) > _MOST_CELLS:
+            raise TooLong(f"a table of {rows} rows")
+    try:
+        sheet = _compiled(template, {**data, "substituted": []}, timestamp)
+    except (typst.TypstError, UnicodeEncodeError) as error:
+        # A chain to the cause would take the contents into the logs.
+        if isinstance(error, typst.TypstError) and _NO_GLYPH not in error.message:
+            raise CannotSet(f"template {template} failed") from None
+        sheet = _with_substitutes(template, data, timestamp)
+    if sheet.pages > MOST_PAGES:
+        raise TooLong(f"{sheet.pages} pages")
+    return sheet
+
+
+def _with_substitutes(template: str, data: dict[str, Any], timestamp: int) -> Sheet:
+    substitution = Substitution(bundled())
+    shown = substitution.apply(data)
+    try:
+        return _compiled(template, {**shown, "substituted": substitution.names}, timestamp)
+    except typst.TypstError:
+        raise CannotSet(f"template {template} failed with substitutes") from None
+
+
+def _compiled(template: str, data: dict[str, Any], timestamp: int) -> Sheet:
+    compiler = typst.Compiler(
+        str(_TEMPLATES / f"{template}.typ"),
+        root=str(_TEMPLATES),
+        font_paths=fonts(),
+        ignore_system_fonts=True,
+        sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
+    )
+    pdf = compiler.compile(format="pdf", pdf_standards="a-2b", timestamp=timestamp)
+    if not isinstance(pdf, bytes):
+        raise CannotSet(f"template {template} made no PDF")
+    pages = int(json.loads(compiler.query("<pages>", field="value", one=True)))
+    return Sheet(pdf, pages)
+
+
+@functools.cache
+def fonts() -> typst.Fonts:
+    """The bundled fonts alone: with the system's, two replicas might set in different type."""
+    return typst.Fonts(
+        include_system_fonts=False,
+        include_embedded_fonts=False,
+        font_paths=[str(Path(str(FONT_PATH)).parent)],
+    )
