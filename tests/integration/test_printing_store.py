@@ -23,6 +23,7 @@ from tongban_common.events import Event, encode
 from tongban_common.events.models import DocumentRef, PrintOrdered
 from tongban_common.kafka import Record, Retry
 from tongban_common.store import DocumentStore, Store, StoreUnavailable
+from tongban_common.store.recovery import RestoredStore
 from tongban_devstack.ports import free_port
 from tongban_printing.handler import PrintingHandler
 from tongban_printing.leases import KioskLeases
@@ -197,7 +198,7 @@ async def test_a_reprint_of_long_ago_needs_its_document_alone(
     handler = PrintingHandler(
         maker=nothing, printables=Printables(database), documents=documents, spool=spool,
         spooler=cast(Any, Called()), questions=nothing, outbox=cast(Any, Called()),
-        publisher=nothing,
+        publisher=nothing, clock=CLOCK, restored=RestoredStore(database),
     )  # fmt: skip
     body = completed(fresh_id())
     ref = DocumentRef(document_id=uuid.uuid4().hex, title="证明", pages=1, sha256="0")

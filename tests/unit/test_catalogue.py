@@ -14,13 +14,13 @@ from stdnum.cn import ric, uscc
 from tongban_common.catalogue import (
     Audience,
     Catalogue,
+    FormRules,
     Item,
     ItemKind,
     Mode,
     ServiceHours,
     Zone,
     code,
-    FormRules,
     load,
     load_provinces,
 )

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.connector_kit import Keeper, Scripted, answer
+from tests.unit.restored_kit import NEVER_RESTORED
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import CallKind, OutcomeKind, PrintStatus, Status
@@ -109,6 +110,7 @@ def printing(keys: KeyRing, sent: Sent, *orders: str) -> PrintingHandler:
     return PrintingHandler(
         maker=maker, printables=nothing, spool=cast(Any, Spooled(*orders)), documents=nothing,
         spooler=nothing, questions=nothing, outbox=nothing, publisher=EventPublisher(sent, "printing"),
+        clock=nothing, restored=NEVER_RESTORED,
     )  # fmt: skip
 
 

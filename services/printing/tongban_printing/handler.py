@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import structlog
 
 from tongban_common import faultpoints, topics
+from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import PrintStatus
 from tongban_common.envelope import Destroyed
@@ -26,9 +27,10 @@ from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import Poison, Record, Retry
 from tongban_common.observability import request_context
 from tongban_common.store import DocumentStore
+from tongban_common.store.recovery import RestoredStore
 from tongban_printing import metrics
 from tongban_printing.documents import DocumentMaker, Unmakeable
-from tongban_printing.orders import Order, new_order, order_id
+from tongban_printing.orders import Order, maybe_printed, new_order, order_id
 from tongban_printing.outbox import Outbox
 from tongban_printing.printables import Printable, Printables
 from tongban_printing.questions import Questions
@@ -65,6 +67,8 @@ class PrintingHandler:
         questions: Questions,
         outbox: Outbox,
         publisher: EventPublisher,
+        clock: BusinessClock,
+        restored: RestoredStore,
     ) -> None:
         self._maker = maker
         self._printables = printables
@@ -74,6 +78,8 @@ class PrintingHandler:
         self._questions = questions
         self._outbox = outbox
         self._publisher = publisher
+        self._clock = clock
+        self._restored = restored
 
     async def handle(self, record: Record) -> None:
         """Take one record of requests.completed or print.orders.
@@ -87,18 +93,19 @@ class PrintingHandler:
         except MalformedEvent as error:
             raise Poison(str(error)) from error
         repeat = record.maybe_seen or record.attempt > 1 or event.repeat
+        doubtful = await self._restored.may_lack_guard(record.timestamp_ms, record.headers)
         with request_context(event.body.request_id):
             match event.body:
                 case RequestCompleted() as completed:
-                    await self._completed(completed, repeat=repeat)
+                    await self._completed(completed, repeat=repeat, doubtful=doubtful)
                 case PrintOrdered() as ordered:
-                    await self._ordered(ordered, attempt=record.attempt)
+                    await self._ordered(ordered, attempt=record.attempt, doubtful=doubtful)
                 case PrintConfirmed() as answer:
                     await self._confirmed(answer)
                 case other:
                     raise Poison(f"{other.TYPE} does not belong on {record.topic}")
 
-    async def _completed(self, body: RequestCompleted, *, repeat: bool) -> None:
+    async def _completed(self, body: RequestCompleted, *, repeat: bool, doubtful: bool) -> None:
         try:
             documents = await self._maker.documents_of(body, repeat=repeat)
         except Destroyed:
@@ -133,7 +140,7 @@ class PrintingHandler:
                 ordered_at=body.completed_at,
                 spooled_at=datetime.now(UTC),
             )
-            await self._take_in(order)
+            await self._take_in(order, doubtful=doubtful)
 
     async def _cannot_print(
         self, body: RequestCompleted, what: str, reason: str, *, repeat: bool
@@ -174,7 +181,7 @@ class PrintingHandler:
             repeat=repeat,
         )
 
-    async def _ordered(self, body: PrintOrdered, *, attempt: int) -> None:
+    async def _ordered(self, body: PrintOrdered, *, attempt: int, doubtful: bool) -> None:
         printable = await self._printables.find(body.request_id) or await self._of_old(body)
         if printable is None:
             if attempt >= _COMPLETION_ATTEMPTS:
@@ -190,7 +197,8 @@ class PrintingHandler:
                 copy_number=body.copy_number,
                 ordered_at=body.at,
                 spooled_at=datetime.now(UTC),
-            )
+            ),
+            doubtful=doubtful,
         )
 
     async def _confirmed(self, answer: PrintConfirmed) -> None:
@@ -208,7 +216,11 @@ class PrintingHandler:
             return None
         return Printable(request_id=body.request_id, branch_id=body.branch_id, documents=[ref])
 
-    async def _take_in(self, order: Order) -> None:
+    async def _take_in(self, order: Order, *, doubtful: bool) -> None:
+        """Spool an order. `doubtful`: its sheet may have come out, and the guard that knew was lost
+        with the store; then a person is asked."""
+        if doubtful:
+            order = maybe_printed(order, self._clock.now())
         faultpoints.reached("printing.before_spool")
         fresh = await self._spool.insert(order)
         faultpoints.reached("printing.after_spool")

@@ -15,6 +15,7 @@ from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store, StoreUnavailable
+from tongban_common.store.recovery import RestoredStore
 from tongban_printing.documents import DocumentMaker
 from tongban_printing.handler import PrintingHandler
 from tongban_printing.leases import KioskLeases
@@ -72,6 +73,8 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
             questions=questions,
             outbox=outbox,
             publisher=publisher,
+            clock=settings.clock,
+            restored=RestoredStore(store),
         )
         worker = Worker(
             WorkerConfig(

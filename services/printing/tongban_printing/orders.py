@@ -24,6 +24,8 @@ from tongban_common.events.models import DocumentRef, PrintReported
 
 WORKED_ON = frozenset({PrintStatus.QUEUED, PrintStatus.WAITING_FOR_PRINTER})
 """What the spooler works off. needs_confirmation waits for a person, the others are final."""
+MAY_BE_PRINTED = "打印记录已从备份恢复，请核对该材料是否已经打出"
+"""Why a person is asked after the store was restored from a back-up."""
 _CONFIRMED = "经人工核对，已出纸"
 _DENIED = "经人工核对，未出纸，重新打印"
 _UNANSWERED = "超过{days:g}天无人确认是否出纸，任务已结束"
@@ -179,6 +181,23 @@ def asked(order: Order, at: datetime, reason: str, *, job_over: bool) -> Change:
     question = Question(asked_at=at, job_over=job_over)
     return Change(
         {**change.fields, "question": question.model_dump(), "confirmed_not": None}, change.report
+    )
+
+
+def maybe_printed(order: Order, at: datetime) -> Order:
+    """Make a question of a new order of which a lost guard may have known that its sheet is on
+    paper; `at` is business time."""
+    change = asked(order, at, MAY_BE_PRINTED, job_over=False)
+    assert change.report is not None  # noqa: S101 - a question is reported
+    report = Unsent(report=change.report, since=order.spooled_at)
+    return order.model_copy(
+        update={
+            "status": PrintStatus.NEEDS_CONFIRMATION,
+            "reason": MAY_BE_PRINTED,
+            "seq": change.report.seq,
+            "question": Question(asked_at=at),
+            "outbox": [*order.outbox, report],
+        }
     )
 
 

@@ -13,11 +13,10 @@ from tongban_common.kafka import Record
 from tongban_common.operators.restoring import Restoration
 from tongban_common.store import store_errors
 from tongban_common.store.recovery import REPLAY_OF, RESTORED, upsert_guards
-from tongban_printing.orders import WORKED_ON, Order, asked
+from tongban_printing.orders import MAY_BE_PRINTED, WORKED_ON, Order, asked
 from tongban_printing.spool import Spool
 
 ORDERS, DOCUMENTS = "print_orders", "documents"
-MAY_BE_PRINTED = "打印记录已从备份恢复，请核对该材料是否已经打出"
 _BATCH = 500
 
 
@@ -63,13 +62,11 @@ class PrintingRestorer:
         """Ask about every order that is not over: a sheet of it may have come out since."""
         spool = Spool(restoration.store)
         count = 0
-        now = datetime.now(UTC)
         with store_errors():
             async for found in restoration.store.collection(ORDERS).find({"worked_on": True}):
                 order = Order.model_validate(found)
-                count += await spool.question(
-                    order, asked(order, now, MAY_BE_PRINTED, job_over=False)
-                )
+                question = asked(order, restoration.now, MAY_BE_PRINTED, job_over=False)
+                count += await spool.ask(order, question)
         return count
 
     async def _documents(self, restoration: Restoration) -> tuple[int, int]:
@@ -92,9 +89,7 @@ class PrintingRestorer:
     async def _make_again(
         self, restoration: Restoration, batch: list[tuple[Record, RequestCompleted]]
     ) -> tuple[int, int]:
-        wanted = {
-            name: (record, body) for record, body in batch for name in document_ids(body)
-        }
+        wanted = {name: (record, body) for record, body in batch for name in document_ids(body)}
         with store_errors():
             kept = {
                 found["_id"]

@@ -120,6 +120,15 @@ class Spool:
             )
         return None if record is None else Order.model_validate(record)
 
+    async def ask(self, order: Order, change: Change) -> bool:
+        """Make a question of an order as it was read, while no spooler runs (`restorer`); False
+        where it was written meanwhile."""
+        with store_errors():
+            result = await self._orders.update_one(
+                {"_id": order.order_id, "rev": order.rev}, _update(change)
+            )
+        return bool(result.matched_count)
+
     async def unanswered(self, now: datetime, patience: timedelta, *, limit: int) -> list[Order]:
         """Orders that have waited for a person for longer than `patience`, in business time."""
         waiting = {"status": PrintStatus.NEEDS_CONFIRMATION.value}

@@ -6,6 +6,7 @@ import json
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from tongban_common.cli.console import Json, progress, run, stop
@@ -26,6 +27,7 @@ class _Restoration:
     snapshot: Snapshot
     store: Store
     producer: EventProducer
+    now: datetime
 
     async def send(
         self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
@@ -74,7 +76,7 @@ async def _restore(settings: CommonSettings) -> dict[str, dict[str, int]]:
                 settings.kafka, client_id="tongban-operator", delivery_timeout=_DELIVERY_S
             ) as producer,
         ):
-            restoration = _Restoration(snapshot, store, producer)
+            restoration = _Restoration(snapshot, store, producer, settings.clock.now())
             return {each.group: await each.restore(restoration) for each in wanted}
     finally:
         store.close()

@@ -4,6 +4,7 @@ from what it has reported on topics."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
@@ -25,6 +26,10 @@ class Restoration(Protocol):
     @property
     def store(self) -> Store:
         """The restored store."""
+
+    @property
+    def now(self) -> datetime:
+        """Business time."""
 
     async def send(
         self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]

@@ -1,0 +1,92 @@
+"""`tongban restore` after the store was played back from a back-up that lacks the last guards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.lobby_kit import Lobby, lobby_in
+from tongban_common.store import Store
+
+TONGBAN = Path(sys.executable).with_name("tongban")
+GUARDS = ("print_orders", "message_guards", "printables", "documents")
+
+
+async def tongban(lobby: Lobby, *arguments: str, code: int = 0) -> tuple[str, str]:
+    """What a command says on stdout and stderr."""
+    stack = lobby.stack
+    process = await asyncio.create_subprocess_exec(
+        str(TONGBAN), *arguments,
+        env={**os.environ, "TONGBAN_KAFKA": stack.kafka, "TONGBAN_STORE": stack.store},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(120):
+        out, err = await process.communicate()
+    assert process.returncode == code, (out.decode(), err.decode())
+    return out.decode(), err.decode()
+
+
+async def completed(lobby: Lobby, number: int) -> str:
+    """A request of an item with a sheet, when its sheet is out and its message sent."""
+    item = next(item for item in lobby.catalogue if item.province == "340000" and item.printable)
+    request_id = await lobby.submit(item, f"restored-{number}")
+    await lobby.when(request_id, "completed")
+    async with asyncio.timeout(30):
+        while not (await lobby.read(request_id))["messages"]:
+            await asyncio.sleep(0.2)
+    return request_id
+
+
+async def outside(lobby: Lobby) -> tuple[list[int], list[int]]:
+    """How often each sheet and each message came out, as the simulated devices count."""
+    devices = lobby.stack.devices
+    sheets = await lobby.outside(f"{devices}/printed")
+    messages = await lobby.outside(f"{devices}/messages")
+    return [each["count"] for each in sheets], [each["count"] for each in messages]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+async def test_restored_back_up_prints_and_sends_nothing_twice(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"profile": "prompt", "clock": None}
+    async with lobby_in(tmp_path, **options) as lobby:
+        await completed(lobby, 1)
+        store = Store(lobby.stack.store, "tongban")
+        back_up = {name: await store.collection(name).find({}).to_list(None) for name in GUARDS}
+        store.close()
+        after = [await completed(lobby, number) for number in (2, 3)]
+        before = await outside(lobby)
+        assert "stop them first" in (await tongban(lobby, "restore", code=75))[1]
+
+    async with lobby_in(tmp_path, **options, services=False) as lobby:
+        store = Store(lobby.stack.store, "tongban")
+        for name, documents in back_up.items():
+            await store.collection(name).delete_many({})
+            await store.collection(name).insert_many(documents)
+        told = json.loads((await tongban(lobby, "restore", "--json"))[0])
+        assert told["printing"] == {
+            "orders": 2, "questions": 0, "documents made again": 2, "files of provinces lost": 0,
+        }  # fmt: skip
+        assert told["notify"]["guards"] == len(before[1]) - len(back_up["message_guards"])
+        again = json.loads((await tongban(lobby, "restore", "--json"))[0])
+        assert again["printing"]["orders"] == again["notify"]["guards"] == 0, "idempotent"
+        store.close()
+
+    async with lobby_in(tmp_path, **options) as lobby:
+        # The documents are there again once what was sent again has been handled.
+        for request_id in after:
+            (document,) = (await lobby.read(request_id))["documents"]
+            path = f"/v1/requests/{request_id}/documents/{document['document_id']}"
+            async with asyncio.timeout(60):
+                while (await lobby.call("GET", path))[0] != 200:
+                    await asyncio.sleep(0.2)
+        await completed(lobby, 4)
+        sheets, messages = await outside(lobby)
+        assert sheets == [1] * 4
+        assert messages == [1] * (len(before[1]) + 1)
