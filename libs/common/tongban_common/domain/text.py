@@ -21,7 +21,9 @@ from tongban_common.domain.identity import Problem
 _MOST_MARKS = 8
 """Combining marks behind one letter. Tibetan and Arabic need up to five; a pile of more covers the
 lines around it."""
-_SEEN = "!-~\xa1-\xac\xae-\u02ff\u2022\u3001-\u3011\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff5e"
+_SEEN = (
+    "!-~\xa1-\xac\xae-\u02ff\u2022\u3001-\u3011\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff5e"
+)
 _ORDINARY = re.compile(f" *[{_SEEN}][{_SEEN} ]*")
 """Most of what is typed: Latin letters, Chinese characters, Hangul. Judged in a microsecond."""
 _LINE = frozenset("\t\n\r")
@@ -141,7 +143,10 @@ def _new_han(character: str, category: str) -> bool:
 
 
 def _refused(at: int, character: str, category: str) -> Problem:
-    place = f"第{at + 1}个字符（U+{ord(character):04X}）", f"Character {at + 1} (U+{ord(character):04X})"
+    place = (
+        f"第{at + 1}个字符（U+{ord(character):04X}）",
+        f"Character {at + 1} (U+{ord(character):04X})",
+    )
     if category == "Co":
         return Problem(
             f"{place[0]}是自造字，其他系统无法识别，请改用国家标准编码的字",
