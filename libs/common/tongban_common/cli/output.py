@@ -13,8 +13,8 @@ def write_everything() -> None:
     """Have stdout and stderr replace characters that their encoding lacks by `\\uXXXX`.
 
     With `PYTHONIOENCODING=ascii`, or in a locale of Latin letters, writing a province's name would
-    otherwise end a command with a traceback. The escapes are those of JSON (RFC 8259, 7), a pair for
-    a character beyond U+FFFF, so that `--json` stays JSON with the same content. Idempotent.
+    otherwise end a command with a traceback. The escapes are those of JSON (RFC 8259, 7), a pair
+    for a character beyond U+FFFF, so that `--json` stays JSON with the same content. Idempotent.
     """
     codecs.register_error(_ESCAPES, _escaped)
     for stream in (sys.stdout, sys.stderr):

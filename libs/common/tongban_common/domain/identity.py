@@ -28,7 +28,7 @@ number under a county code that is younger or older than they are, of whom there
 
 CREDIT_CODE_REGIONS = PROVINCE_DIGITS | {"10", "66", "99"}
 """10, 66 and 99 are no provinces of GB/T 2260 and stand in codes that are in use: of central
-authorities, of the Xinjiang Production and Construction Corps, and of registers without a region."""
+authorities, of the Xinjiang Production and Construction Corps, of registers without a region."""
 
 _RESIDENT_ID = re.compile(r"[0-9]{17}[0-9X]")
 _CREDIT_CODE = re.compile(r"[0-9A-HJ-NP-RTUWXY]{2}[0-9]{6}[0-9A-HJ-NP-RTUWXY]{10}")
@@ -169,8 +169,9 @@ def _foreign_resident_problems(number: str, *, today: date | None = None) -> lis
 
 
 def _is_new_foreign(number: str, today: date | None) -> bool:
-    """Cards of 2023 and later are numbered like resident IDs: 9, the first two digits of the province
-    that issued the first card, three of the country (GB/T 2659), birth date, serial, check digit."""
+    """Return True for a number of cards of 2023 and later, which are numbered like resident IDs: 9,
+    two digits of the province that issued the first card, three of the country (GB/T 2659), birth
+    date, serial, check digit."""
     return (
         _FOREIGN_NEW.fullmatch(number) is not None
         and number[1:3] in PROVINCE_DIGITS

@@ -90,7 +90,7 @@ class _Reading:
     text: str
     lines: bool
     base: str = ""
-    """The visible character that a mark, joiner or selector would attach to; empty after a space."""
+    """The visible character that a mark or selector would attach to; empty after a space."""
     marks: int = 0
     """Marks and other characters that follow `base`."""
     visible: bool = False
@@ -161,6 +161,6 @@ def _refused(at: int, character: str, category: str) -> Problem:
 def _refused_mark(at: int, character: str) -> Problem:
     return Problem(
         f"第{at + 1}个字符（U+{ord(character):04X}）是组合符号，须跟在文字之后，且不能叠加过多",
-        f"Character {at + 1} (U+{ord(character):04X}) is a combining mark: it must follow a letter, "
-        f"with at most {_MOST_MARKS} marks on one",
+        f"Character {at + 1} (U+{ord(character):04X}) is a combining mark: it must follow a "
+        f"letter, with at most {_MOST_MARKS} marks on one",
     )
