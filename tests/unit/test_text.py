@@ -7,7 +7,8 @@ import unicodedata
 
 import orjson
 import pytest
-from hypothesis import example, given
+import typst
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -89,6 +90,14 @@ def test_what_is_accepted_can_be_written_in_xml_and_json(text: str, lines: bool)
     assert lines or read.get("said") == text
     assert orjson.loads(orjson.dumps(text)) == text == json.loads(json.dumps(text))
     assert not text or any(unicodedata.category(each)[0] in "LNPSC" for each in text)
+
+
+@given(st.lists(ANY | LIKELY, min_size=40, max_size=40))
+@settings(max_examples=10, deadline=None)
+def test_what_is_accepted_can_be_typeset(texts: list[str]) -> None:
+    accepted = [text for text in map(normalise_text, texts) if text_problem(text) is None]
+    page = b"#for text in json(bytes(sys.inputs.texts)) [#text #linebreak()]"
+    typst.compile(page, format="pdf", sys_inputs={"texts": json.dumps(accepted)})
 
 
 @given(st.characters(categories=["Cc", "Cf", "Cs", "Co", "Zl", "Zp"]))
