@@ -347,3 +347,37 @@ def test_formats_are_asserted(schema: dict[str, str], value: object, valid: bool
     rules = FormRules(schema)
     assert rules.accepts(value) is valid
     assert (not list(rules.faults(value))) is valid
+
+
+PLATES = FormRules(
+    next(
+        item.form["properties"]["plate_number"]
+        for item in load(ROOT / "catalogue")
+        if "plate_number" in item.form["properties"]
+    )
+)
+
+
+@pytest.mark.parametrize(
+    "plate",
+    [
+        "皖A00001", "沪AQ7W9X", "京A1234挂", "沪B1234学", "沪A1234警", "粤Z1234港", "粤Z12A4澳",
+        "沪A1234领",
+        "沪AD12345", "沪AF12345", "沪ADA1234", "京AA12345", "沪A12345D", "川GK01234",
+    ],
+)  # fmt: skip
+def test_plates_of_ga_36_are_accepted(plate: str) -> None:
+    assert PLATES.accepts(plate)
+
+
+@pytest.mark.parametrize(
+    "plate",
+    [
+        "", "沪A1234", "沪A123456", "沪A1I345", "沪AO1234", "沪a12345", "沪A 12345", "沪A·12345",
+        "港A12345", "沪112345", "沪A挂1234", "沪A12345挂", "沪A1234试", "沪AL12345", "沪A12345L",
+        "皖A00001\n",
+        "使123456",
+    ],
+)  # fmt: skip
+def test_what_is_no_plate_is_refused(plate: str) -> None:
+    assert not PLATES.accepts(plate)

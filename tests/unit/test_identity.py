@@ -138,6 +138,19 @@ def test_every_mistyped_character_of_a_credit_code_is_noticed(
         assert credit_code_problems(value[:at] + other + value[at + 1 :])
 
 
+@pytest.mark.parametrize("region", ["100000", "310000", "660300", "710000", "810000", "990000"])
+def test_credit_code_of_a_region_in_use_passes(region: str) -> None:
+    body = f"91{region}MA1FL0001"
+    assert credit_code_problems(body + uscc.calc_check_digit(body)) == []
+
+
+@pytest.mark.parametrize("region", ["000000", "021000", "980000", "550000", "200000"])
+def test_credit_code_of_no_region_is_refused(region: str) -> None:
+    body = f"91{region}MA1FL0001"
+    (problem,) = credit_code_problems(body + uscc.calc_check_digit(body))
+    assert "3至8位" in problem.zh
+
+
 @pytest.mark.parametrize("value", ["", "91110000600037341l", "9111000060003734IL", "9" * 17])
 def test_what_is_no_credit_code_is_refused(value: str) -> None:
     assert credit_code_problems(value)
@@ -156,7 +169,20 @@ def test_what_is_no_credit_code_is_refused(value: str) -> None:
         ("taiwan_permit", "1234567", False),
         ("foreign_resident_id", "CAN110180010101", True),
         ("foreign_resident_id", number("931124", date(1990, 3, 7), 1), True),
+        (
+            "foreign_resident_id",
+            number("931124", date(1990, 3, 7), 1).replace("1990", "1991"),
+            False,
+        ),
+        ("foreign_resident_id", number("999124", date(1990, 3, 7), 1), False),
+        ("foreign_resident_id", number("931124", date(2190, 3, 7), 1), False),
+        ("foreign_resident_id", number("931124", date(1990, 3, 7), 1) + "\n", False),
         ("foreign_resident_id", number("310101", date(1990, 3, 7), 1), False),
+        ("passport", "E12345678\n", False),
+        ("passport", "E１２３４５６７８", False),
+        ("hk_macau_permit", "H123456789", False),
+        ("taiwan_permit", "12345678\n", False),
+        ("resident_id", number("810000", date(1990, 3, 7), 1), True),
         ("library_card", "1", False),
     ],
 )

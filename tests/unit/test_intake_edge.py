@@ -224,7 +224,12 @@ async def _kept(hub: Hub, key: str) -> bool:
 def test_the_code_is_the_one_on_the_sheet(document_id: str) -> None:
     printed = verification_code(document_id)
     assert grouped(sheet_code(document_id)) == printed
-    for typed in (printed, printed.lower(), printed.replace("0", "O").replace("1", "l")):
+    for typed in (
+        printed,
+        printed.lower(),
+        printed.replace("0", "O").replace("1", "l"),
+        _wide(printed),
+    ):
         assert normal(typed) == sheet_code(document_id)
 
 
@@ -233,3 +238,8 @@ def test_what_cannot_be_a_code() -> None:
     assert normal("x" * 500) is None
     assert normal("0123-4567-89ab-cde") is None
     assert normal(file_code("AB" * 32)) == "AB" * 8
+
+
+def _wide(text: str) -> str:
+    """The text as a Chinese input method gives it."""
+    return "".join(chr(ord(each) + 0xFEE0) for each in text)

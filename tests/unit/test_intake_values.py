@@ -43,7 +43,9 @@ def item_with(**properties: dict[str, Any]) -> Item:
 
 
 FIELDS = {
-    field: next(item.form["properties"][field] for item in CATALOGUE if field in item.form["properties"])
+    field: next(
+        item.form["properties"][field] for item in CATALOGUE if field in item.form["properties"]
+    )
     for field in (
         "bank_account", "amount_yuan", "start_date", "year_month", "year", "spouse_name", "reason",
         "business_scope", "spouse_id_number", "plate_number",

@@ -7,7 +7,8 @@ import unicodedata
 
 import orjson
 import pytest
-from hypothesis import example, given
+import typst
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -16,7 +17,8 @@ from tongban_common.domain.text import normalise_text, text_problem
 ANY = st.text(st.characters(codec=None), max_size=12)
 LIKELY = st.text(
     st.sampled_from(
-        "张三 a\u0301王\u064b\u200b\u200c\u200d\u202e\ufe0f\U000e0100རི\u0627\u0628\u1820\u180b\n\r\t"
+        "张三 a\u0301王\u064b\u200b\u200c\u200d\u202e\ufe0f\U000e0100རི\u0627\u0628\u1820"
+        "\u180b\n\r\t"
         "\u3164\u115f\u2800\u034f\ufeff\u00ad\u2028\ue000\ufffd\x00\x0b\x7f\u3000·𠮷㛃e\u0323\u0307"
     ),
     max_size=8,
@@ -39,8 +41,10 @@ def test_names_of_all_peoples_are_accepted(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "张\u202e三", "\u200b", "张\u200b三", "张\u2066三\u2069", "张\u200e", "\ufeff张三", "张\u00ad三",
-        "\u061c", "\u3164", "\u115f", "\u1160", "\uffa0", "\u2800", "\u034f", "张\u034f三", "\u17b4",
+        "张\u202e三", "\u200b", "张\u200b三", "张\u2066三\u2069", "张\u200e",
+        "\ufeff张三", "张\u00ad三",
+        "\u061c", "\u3164", "\u115f", "\u1160", "\uffa0", "\u2800", "\u034f",
+        "张\u034f三", "\u17b4",
         "\u0301", " \u0301", "\u0301张", "\ufe0f", "\U000e0100", "a\U000e0100", "a\ufe0f", "\u180b",
         " ", "\u3000", "\u00a0", "\u2003 ", "\u1680", "\t", "\n", "张\n三", "张\t三", "张\u2028三",
         "\u2029", "张\x00", "\x0b", "\x7f", "\x85", "张\ue000", "\U000f0000", "张\ufffe", "\ufdd0",
@@ -86,6 +90,14 @@ def test_what_is_accepted_can_be_written_in_xml_and_json(text: str, lines: bool)
     assert lines or read.get("said") == text
     assert orjson.loads(orjson.dumps(text)) == text == json.loads(json.dumps(text))
     assert not text or any(unicodedata.category(each)[0] in "LNPSC" for each in text)
+
+
+@given(st.lists(ANY | LIKELY, min_size=40, max_size=40))
+@settings(max_examples=10, deadline=None)
+def test_what_is_accepted_can_be_typeset(texts: list[str]) -> None:
+    accepted = [text for text in map(normalise_text, texts) if text_problem(text) is None]
+    page = b"#for text in json(bytes(sys.inputs.texts)) [#text #linebreak()]"
+    typst.compile(page, format="pdf", sys_inputs={"texts": json.dumps(accepted)})
 
 
 @given(st.characters(categories=["Cc", "Cf", "Cs", "Co", "Zl", "Zp"]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _LENGTH = 16
@@ -28,7 +29,8 @@ def file_code(sha256: str) -> str:
 
 def normal(typed: str) -> str | None:
     """A code as it is stored, from what a person typed; None where it cannot be one."""
-    code = re.sub(r"[\s-]", "", typed).upper().translate(_LOOKALIKES)
+    plain = unicodedata.normalize("NFKC", typed)  # full-width letters and digits
+    code = re.sub(r"[\s\u2010-\u2015\u2212-]", "", plain).upper().translate(_LOOKALIKES)
     return code if _CODE.fullmatch(code) else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 
-import jsonschema
+import jsonschema_rs
 import pytest
 
 from tests.integration.intake.conftest import Replica, Stack, token, until
@@ -87,7 +87,7 @@ async def test_wrong_parameters_are_422(intake: Replica, query: str, pointer: st
 async def test_an_item_has_all_that_a_kiosk_needs(intake: Replica, stack: Stack) -> None:
     for item in stack.catalogue:
         body = await intake.get(f"/v1/catalogue/items/{item.code}")
-        jsonschema.validate(body["example_form"], body["form"])
+        jsonschema_rs.validate(body["form"], body["example_form"])
         assert body["printable"] is item.printable
         assert {"version", "materials", "limits", "fee", "hours", "mode"} <= body.keys()
     await problem(await intake.call("GET", "/v1/catalogue/items/0"), 404)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 from aiokafka import AIOKafkaConsumer
 
 from tests.integration.intake.conftest import Replica, Stack, token, until
@@ -50,7 +50,7 @@ async def test_the_openapi_document_is_whole(intake: Replica, stack: Stack) -> N
     for reference in _references(document):
         assert reference.removeprefix("#/components/schemas/") in schemas
     sent = paths["/v1/requests"]["post"]["requestBody"]["content"]["application/json"]
-    jsonschema.Draft202012Validator(
+    jsonschema_rs.Draft202012Validator(
         {**sent["schema"], "components": {"schemas": schemas}}
     ).validate(sent["example"])
     assert paths["/v1/verify/{code}"]["get"]["security"] == []
@@ -82,9 +82,9 @@ async def test_answers_have_the_documented_shape(intake: Replica, stack: Stack) 
     for path, url in urls.items():
         response = document["paths"][path]["get"]["responses"]["200"]
         schema = response["content"]["application/json"]["schema"]
-        jsonschema.Draft202012Validator({**schema, "components": document["components"]}).validate(
-            await intake.get(url)
-        )
+        jsonschema_rs.Draft202012Validator(
+            {**schema, "components": document["components"]}
+        ).validate(await intake.get(url))
 
 
 async def test_probes_and_metrics(intake: Replica, stack: Stack) -> None:

@@ -15,6 +15,7 @@ from importlib.metadata import entry_points
 import typer
 
 from tongban_common.cli.group import Commands, add_later
+from tongban_common.cli.output import write_everything
 
 _HERE = "tongban_common.cli"
 _COMMANDS = (
@@ -65,4 +66,5 @@ def _be_quiet() -> None:
 
 def main() -> None:
     """Run the command line. Exit code 2: a command or option that is not there."""
+    write_everything()
     application(_be_quiet)()

@@ -26,6 +26,10 @@ Only these two are checked. The table of counties in python-stdnum refuses peopl
 number under a county code that is younger or older than they are, of whom there are many.
 """
 
+CREDIT_CODE_REGIONS = PROVINCE_DIGITS | {"10", "66", "99"}
+"""10, 66 and 99 are no provinces of GB/T 2260 and stand in codes that are in use: of central
+authorities, of the Xinjiang Production and Construction Corps, of registers without a region."""
+
 _RESIDENT_ID = re.compile(r"[0-9]{17}[0-9X]")
 _CREDIT_CODE = re.compile(r"[0-9A-HJ-NP-RTUWXY]{2}[0-9]{6}[0-9A-HJ-NP-RTUWXY]{10}")
 _MOBILE = re.compile(r"1[3-9][0-9]{9}")
@@ -60,8 +64,7 @@ def resident_id_problems(number: str, *, today: date | None = None) -> list[Prob
                 "The first two digits must be a province of GB/T 2260, such as 31 for Shanghai",
             )
         )
-    birth = _birth_date(number)
-    if birth is None or not _EARLIEST_BIRTH <= birth <= (today or datetime.now(CHINA).date()):
+    if not _born(number, today):
         problems.append(
             Problem(
                 "身份证号码第7至14位应为真实存在的出生日期，格式为年月日，如19900307",
@@ -93,7 +96,7 @@ def credit_code_problems(code: str) -> list[Problem]:
             )
         ]
     problems = []
-    if code[2:4] not in PROVINCE_DIGITS and code[2:4] != "10":
+    if code[2:4] not in CREDIT_CODE_REGIONS:
         problems.append(
             Problem(
                 "统一社会信用代码第3至8位应为登记机关的行政区划代码（GB/T 2260），如310000",
@@ -159,25 +162,35 @@ _FOREIGN_PROBLEM = Problem(
 )
 
 
-def _foreign_resident_problems(number: str) -> list[Problem]:
-    if _FOREIGN_OLD.fullmatch(number):
-        return []
-    # Cards of 2023 and later are numbered like resident IDs, with 9 in front of the place.
-    if (
-        _FOREIGN_NEW.fullmatch(number)
-        and _birth_date(number) is not None
-        and ric.calc_check_digit(number) == number[-1]
-    ):
+def _foreign_resident_problems(number: str, *, today: date | None = None) -> list[Problem]:
+    if _FOREIGN_OLD.fullmatch(number) or _is_new_foreign(number, today):
         return []
     return [_FOREIGN_PROBLEM]
 
 
-def _loose_problems(id_type: str) -> Callable[[str], list[Problem]]:
+def _is_new_foreign(number: str, today: date | None) -> bool:
+    """Return True for a number of cards of 2023 and later, which are numbered like resident IDs: 9,
+    two digits of the province that issued the first card, three of the country (GB/T 2659), birth
+    date, serial, check digit."""
+    return (
+        _FOREIGN_NEW.fullmatch(number) is not None
+        and number[1:3] in PROVINCE_DIGITS
+        and _born(number, today)
+        and ric.calc_check_digit(number) == number[-1]
+    )
+
+
+def _born(number: str, today: date | None) -> bool:
+    birth = _birth_date(number)
+    return birth is not None and _EARLIEST_BIRTH <= birth <= (today or datetime.now(CHINA).date())
+
+
+def _loose_problems(id_type: str) -> Callable[..., list[Problem]]:
     pattern, problem = _LOOSE[id_type]
-    return lambda number: [] if pattern.fullmatch(number) else [problem]
+    return lambda number, **_: [] if pattern.fullmatch(number) else [problem]
 
 
-_BY_TYPE: dict[str, Callable[[str], list[Problem]]] = {
+_BY_TYPE: dict[str, Callable[..., list[Problem]]] = {
     "resident_id": resident_id_problems,
     "foreign_resident_id": _foreign_resident_problems,
     **{id_type: _loose_problems(id_type) for id_type in _LOOSE},
@@ -186,13 +199,16 @@ ID_TYPES = tuple(_BY_TYPE)
 """The `id_type` values of CONTRACT.md."""
 
 
-def id_number_problems(id_type: str, number: str) -> list[Problem]:
-    """What is wrong with the number of a document of this type, or with the type itself."""
+def id_number_problems(id_type: str, number: str, *, today: date | None = None) -> list[Problem]:
+    """What is wrong with the number of a document of this type, or with the type itself.
+
+    `today` bounds birth dates, as in `resident_id_problems`.
+    """
     check = _BY_TYPE.get(id_type)
     if check is None:
         known = ", ".join(ID_TYPES)
         return [Problem(f"证件类型应为以下之一：{known}", f"The document type is one of {known}")]
-    return check(number)
+    return check(number, today=today)
 
 
 def _birth_date(number: str) -> date | None:

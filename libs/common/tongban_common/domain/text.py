@@ -21,7 +21,9 @@ from tongban_common.domain.identity import Problem
 _MOST_MARKS = 8
 """Combining marks behind one letter. Tibetan and Arabic need up to five; a pile of more covers the
 lines around it."""
-_SEEN = "!-~\xa1-\xac\xae-\u02ff\u2022\u3001-\u3011\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff5e"
+_SEEN = (
+    "!-~\xa1-\xac\xae-\u02ff\u2022\u3001-\u3011\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff5e"
+)
 _ORDINARY = re.compile(f" *[{_SEEN}][{_SEEN} ]*")
 """Most of what is typed: Latin letters, Chinese characters, Hangul. Judged in a microsecond."""
 _LINE = frozenset("\t\n\r")
@@ -88,7 +90,7 @@ class _Reading:
     text: str
     lines: bool
     base: str = ""
-    """The visible character that a mark, joiner or selector would attach to; empty after a space."""
+    """The visible character that a mark or selector would attach to; empty after a space."""
     marks: int = 0
     """Marks and other characters that follow `base`."""
     visible: bool = False
@@ -141,7 +143,10 @@ def _new_han(character: str, category: str) -> bool:
 
 
 def _refused(at: int, character: str, category: str) -> Problem:
-    place = f"第{at + 1}个字符（U+{ord(character):04X}）", f"Character {at + 1} (U+{ord(character):04X})"
+    place = (
+        f"第{at + 1}个字符（U+{ord(character):04X}）",
+        f"Character {at + 1} (U+{ord(character):04X})",
+    )
     if category == "Co":
         return Problem(
             f"{place[0]}是自造字，其他系统无法识别，请改用国家标准编码的字",
@@ -156,6 +161,6 @@ def _refused(at: int, character: str, category: str) -> Problem:
 def _refused_mark(at: int, character: str) -> Problem:
     return Problem(
         f"第{at + 1}个字符（U+{ord(character):04X}）是组合符号，须跟在文字之后，且不能叠加过多",
-        f"Character {at + 1} (U+{ord(character):04X}) is a combining mark: it must follow a letter, "
-        f"with at most {_MOST_MARKS} marks on one",
+        f"Character {at + 1} (U+{ord(character):04X}) is a combining mark: it must follow a "
+        f"letter, with at most {_MOST_MARKS} marks on one",
     )

@@ -37,7 +37,7 @@ async def read_bytes(request: Request, *, limit: int, seconds: float) -> bytes:
         Problem: 413 or 408.
     """
     announced = request.headers.get("content-length", "0")
-    if not announced.isdigit() or int(announced) > limit:
+    if not (announced.isascii() and announced.isdigit()) or int(announced) > limit:
         raise _too_large(limit)
     try:
         return await within(seconds, _received(request, limit))

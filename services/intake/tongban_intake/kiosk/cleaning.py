@@ -1,9 +1,9 @@
 """Clean what a person typed at the page, by the kind of its field, before it is judged.
 
-On-screen keyboards, input methods and habit give full-width digits, small letters, spaces and dashes
-in numbers, 2026年3月1日 for a date and 1,200元 for an amount. Each function returns the one spelling
-that the API takes, or text that the API refuses: cleaning never turns a valid value into another.
-All are idempotent.
+On-screen keyboards, input methods and habit give full-width digits, small letters, spaces and
+dashes in numbers, 2026年3月1日 for a date and 1,200元 for an amount. Each function returns the one
+spelling that the API takes, or text that the API refuses: cleaning never turns a valid value into
+another. All are idempotent.
 """
 
 from __future__ import annotations

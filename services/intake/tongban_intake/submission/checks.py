@@ -211,11 +211,7 @@ def _credit_code(code: str) -> Iterator[FieldError]:
 
 
 def _id_number(id_type: str, number: str, under: str, today: date) -> Iterator[FieldError]:
-    if id_type == "resident_id":
-        problems = identity.resident_id_problems(number, today=today)
-    else:
-        problems = identity.id_number_problems(id_type, number)
-    for problem in problems:
+    for problem in identity.id_number_problems(id_type, number, today=today):
         yield FieldError(f"{under}/id_number", Text(*problem))
 
 

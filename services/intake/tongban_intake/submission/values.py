@@ -1,4 +1,4 @@
-"""Every value of a body, whichever field it is in: text is judged and normalised, numbers bounded."""
+"""Read every value of a body: text is judged and normalised, numbers are bounded."""
 
 from __future__ import annotations
 
