@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tongban_common.domain.status import PrintStatus
-from tongban_common.store import DuplicateKey, Store, store_errors
+from tongban_common.store import STAMP, DuplicateKey, Store, expire, store_errors
+from tongban_common.topics import GUARDS_KEPT
 from tongban_printing.orders import WORKED_ON, Change, Order, Unsent
 
-KEPT_SECONDS = 90 * 24 * 3600
-"""Of an order that is over: three times as long as the topic that could repeat it."""
 _OPEN = "worked_on"
 
 
@@ -33,9 +32,7 @@ class Spool:
                 partialFilterExpression={_OPEN: True},
             )
             await self._orders.create_index("outbox.since", name="unsent", sparse=True)
-            await self._orders.create_index(
-                "over_at", name="over", sparse=True, expireAfterSeconds=KEPT_SECONDS
-            )
+        await expire(self._orders, "over_at", name="over", after=GUARDS_KEPT, sparse=True)
 
     async def insert(self, order: Order) -> bool:
         """Take an order in; False where it is there already."""
@@ -85,12 +82,13 @@ class Spool:
             Overtaken: the order was written meanwhile, or under a later lease.
         """
         fields = dict(change.fields)
+        update: dict[str, Any] = {"$inc": {"rev": 1}}
         if "status" in fields:
             status = PrintStatus(fields["status"])
             fields[_OPEN] = status in WORKED_ON
             if status.final:
-                fields["over_at"] = datetime.now(UTC)
-        update: dict[str, Any] = {"$set": {**fields, "epoch": epoch}, "$inc": {"rev": 1}}
+                update[STAMP] = {"over_at": True}
+        update["$set"] = {**fields, "epoch": epoch}
         if change.report is not None:
             unsent = Unsent(report=change.report, since=datetime.now(UTC))
             update["$push"] = {"outbox": _unsent(unsent)}

@@ -6,12 +6,16 @@ PyMongo's own asyncio API.
 
 from tongban_common.store.client import DuplicateKey, Store, StoreUnavailable, store_errors
 from tongban_common.store.documents import DocumentStore, StoredDocument
+from tongban_common.store.expiry import NOW, STAMP, expire
 
 __all__ = [
+    "NOW",
+    "STAMP",
     "DocumentStore",
     "DuplicateKey",
     "Store",
     "StoreUnavailable",
     "StoredDocument",
+    "expire",
     "store_errors",
 ]
