@@ -67,7 +67,7 @@ async def test_completion_is_told_once_and_reported(place: Outside) -> None:
     report = await reported(place, request_id)
     assert (row["to"], row["template"], row["provider"]) == ("13800138000", "completed", "aurora")
     assert "张**您好" in row["text"]
-    assert "正在一体机打印" in row["text"]
+    assert "将在一体机打印" in row["text"]
     assert (report.reference, report.template) == (row["reference"], "completed")
     assert (report.status, report.provider, report.channel) == ("sent", "aurora", "sms")
 
