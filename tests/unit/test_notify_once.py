@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.wire_kit import Turn, Wire, advance
+from tests.unit.wire_kit import Parcel, Turn, Wire, advance
 from tongban_common.clock import BusinessClock
 from tongban_common.kafka import Retry
 from tongban_common.store import StoreUnavailable
@@ -347,3 +347,68 @@ async def test_what_may_be_with_a_provider_that_is_gone_is_a_question_to_an_oper
     world.delivered["gone"] = 1
     assert (await delivered_by("first", "gone")).state is State.SENT
     world.check()
+
+
+def by_hand(patch: pytest.MonkeyPatch) -> World:
+    """A world whose processes the test advances itself."""
+    world = World()
+    wall = SimpleNamespace(now=lambda _: world.wall)
+    patch.setattr(delivery, "datetime", wall, raising=False)
+    clock = SimpleNamespace(monotonic=lambda: world.monotonic)
+    patch.setattr(delivery, "time", clock, raising=False)
+    patch.setattr(delivery, "monotonic_through_suspend", lambda: world.through_suspend)
+    return world
+
+
+def turn_until_parcel(world: World, one: Process) -> Parcel:
+    """Let a process run until it has sent something, and return that."""
+    while not world.wire.pending:
+        assert one.turn(world)
+    return world.wire.pending[-1]
+
+
+@pytest.mark.parametrize("skew", [0.0, 3600.0, -3600.0])
+def test_no_of_a_provider_under_any_clock_is_believed_after_settling(
+    skew: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first process is frozen with its message on the wire; the successor's clock is wrong."""
+    world = by_hand(monkeypatch)
+    first = Process(Host(), process(world, honouring=False))
+    turn_until_parcel(world, first).arrive(answered=True)  # the guard is written
+    first.turn(world)
+    message = turn_until_parcel(world, first)
+    second = Process(Host(skew=skew, booted_at=-500), process(world, honouring=False))
+    for _ in range(int(SETTLE / 2)):
+        world.wire.now += 1
+        for _ in range(6):
+            second.turn(world)
+            for parcel in world.wire.pending:
+                if parcel is not message:
+                    parcel.arrive(answered=True)
+    assert not world.delivered
+    message.arrive(answered=True)
+    while second.turn(world):
+        world.wire.now += 1
+        for parcel in world.wire.pending:
+            parcel.arrive(answered=True)
+        world.check()
+    first.run.close()
+    assert +world.delivered == Counter({"first": 1})
+
+
+def test_process_that_was_suspended_after_its_guard_sends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its CLOCK_MONOTONIC stood still, so nothing seems to have passed since."""
+    world = by_hand(monkeypatch)
+    one = Process(Host(), process(world, honouring=False))
+    turn_until_parcel(world, one).arrive(answered=True)
+    one.host.suspended += 600
+    world.wire.now += 600
+    one.turn(world)
+    [written] = world.wire.pending
+    written.arrive(answered=True)
+    one.run.close()
+    assert not world.delivered
+    assert world.guard is not None
+    assert world.guard.state is State.CLAIMED
