@@ -5,9 +5,10 @@ record is done. Paper is the spooler's.
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from tongban_common import faultpoints, topics
+from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import PrintStatus
 from tongban_common.envelope import Destroyed
@@ -31,6 +32,7 @@ from tongban_printing.spool import Spool
 from tongban_printing.spooler import Spooler
 
 _DESTROYED = "个人信息已按期销毁，不能打印"
+_TOO_OLD = "事项已久，未再打印"
 _COMPLETION_PAUSE = 1.0
 _COMPLETION_ATTEMPTS = 300
 """A reprint may be read before its request's completion, which is on another topic; after five
@@ -38,7 +40,11 @@ minutes there is none."""
 
 
 class PrintingHandler:
-    """The handler of the worker group `printing`; a repeat of a record changes nothing."""
+    """The handler of the worker group `printing`; a repeat of a record changes nothing.
+
+    Args:
+        clock: tells how old a completion is; None takes none for too old.
+    """
 
     def __init__(
         self,
@@ -50,7 +56,9 @@ class PrintingHandler:
         spooler: Spooler,
         outbox: Outbox,
         publisher: EventPublisher,
+        clock: BusinessClock | None = None,
     ) -> None:
+        self._clock = clock
         self._maker = maker
         self._printables = printables
         self._documents = documents
@@ -84,7 +92,7 @@ class PrintingHandler:
         try:
             documents = await self._maker.documents_of(body)
         except Destroyed:
-            await self._cannot_print(body, repeat)
+            await self._cannot_print(body, repeat, _DESTROYED, "destroyed")
             return
         if not documents:
             return
@@ -97,6 +105,9 @@ class PrintingHandler:
         await asyncio.gather(*(self._announce(body, document, repeat) for document in documents))
         faultpoints.reached("printing.after_announce_document")
         if not body.print:
+            return
+        if self._is_too_old(body):
+            await self._cannot_print(body, repeat, _TOO_OLD, "too-old")
             return
         for document in documents:
             order = new_order(
@@ -111,11 +122,23 @@ class PrintingHandler:
             )
             await self._take_in(order)
 
-    async def _cannot_print(self, body: RequestCompleted, repeat: bool) -> None:
-        """What would stand on the paper is gone with its key: whoever waits for it is told."""
+    def _is_too_old(self, body: RequestCompleted) -> bool:
+        """Return True if the guard of its order may have ended, so that nobody knows whether it was
+        printed. Guards live by the wall clock, events by the business clock."""
+        if self._clock is None:
+            return False
+        age = self._clock.real_seconds(self._clock.now() - body.completed_at)
+        return timedelta(seconds=age) > topics.GUARDS_KEPT
+
+    async def _cannot_print(
+        self, body: RequestCompleted, repeat: bool, reason: str, why: str
+    ) -> None:
+        """Report that no paper will come, unless the order was taken in before. `why` tells this
+        report from others about the order."""
         if not body.print:
             return
-        document_id = derived_id("document", body.request_id, 0)
+        made = derived_id("document", body.request_id, 0)
+        document_id = body.documents[0].document_id if body.documents else made
         order = order_id(body.request_id, document_id, 1)
         if await self._spool.find(order) is not None:
             return  # taken in while the key was there; it tells itself what becomes of it
@@ -131,10 +154,10 @@ class PrintingHandler:
                 status=PrintStatus.CANCELLED,
                 seq=1,
                 at=body.completed_at,
-                reason=_DESTROYED,
+                reason=reason,
             ),
             # Not that of an order's first report, which says that it is queued.
-            event_id=derived_id("print-reported", order, "destroyed"),
+            event_id=derived_id("print-reported", order, why),
             at=body.completed_at,
             repeat=repeat,
         )

@@ -66,6 +66,7 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
             spooler=spooler,
             outbox=outbox,
             publisher=publisher,
+            clock=settings.clock,
         )
         worker = Worker(
             WorkerConfig(
