@@ -15,7 +15,7 @@ the guard `topics.GUARDS_KEPT` after it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -104,6 +104,7 @@ class Guards:
             "state": guard.state.value,
             "template": guard.template.value,
             "time": message.time,
+            **({} if provider is None else _since()),
         }
         with store_errors():
             try:
@@ -132,7 +133,7 @@ class Guards:
         Raises:
             Overtaken
         """
-        return await self._write(guard, _sending(provider))
+        return await self._write(guard, _sending(provider), _since())
 
     async def not_sent(self, guard: Guard, *, refused: bool) -> Guard:
         """The provider has clearly not sent it; `refused`: and will not, however often asked.
@@ -227,6 +228,12 @@ class Guards:
 
 def _sending(provider: str) -> dict[str, Any]:
     return {"state": State.SENDING, "provider": provider}
+
+
+def _since() -> dict[str, Any]:
+    """For people who look at a guard, and for replicas of the release before, which strand a message
+    without it while both run. Another host's wall clock, so nothing is decided by it here."""
+    return {"since": datetime.now(UTC)}
 
 
 def _record(event: dict[str, Any]) -> Record:
