@@ -231,9 +231,8 @@ def _sending(provider: str) -> dict[str, Any]:
 
 
 def _since() -> dict[str, Any]:
-    """For people who look at a guard, and for replicas of the release before, which strand a
-    message
-    without it while both run. Another host's wall clock, so nothing is decided by it here."""
+    """Return a wall-clock time for people who look at a guard, and for replicas of the release
+    before, which strand a message without it while both run. Nothing is decided by it here."""
     return {"since": datetime.now(UTC)}
 
 
