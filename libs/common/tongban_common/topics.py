@@ -187,7 +187,7 @@ def _requests() -> Iterator[Topic]:
     )  # fmt: skip
     yield Topic(
         DOCUMENTS_PRINTED, "request_id", (models.PrintReported.TYPE, models.DocumentStored.TYPE),
-        "printing", ("intake", "notify", "analysts"), pseudonymous, retention_ms=_ms(HISTORY_KEPT),
+        "printing", ("intake", "notify", "analysts"), sealed, retention_ms=_ms(HISTORY_KEPT),
     )  # fmt: skip
     yield Topic(
         NOTIFICATIONS_SENT, "request_id", (models.NotificationReported.TYPE,),
