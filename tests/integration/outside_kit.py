@@ -46,6 +46,7 @@ _TOPICS = (
     topics.PRINT_ORDERS,
     topics.DOCUMENTS_PRINTED,
     topics.NOTIFICATIONS_SENT,
+    topics.CONTROL_OPTOUTS,
     topics.dead_letter(topics.PRINTING_GROUP),
     topics.dead_letter(topics.NOTIFY_GROUP),
     topics.replay(topics.PRINTING_GROUP),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from tests.integration.outside_kit import (
+    BIN,
+    CLOCK,
     COMPANY,
     PERSON,
     Outside,
@@ -18,8 +23,8 @@ from tests.integration.outside_kit import (
     until,
 )
 from tongban_common import topics
-from tongban_common.domain.status import Status
-from tongban_common.events.models import NotificationReported
+from tongban_common.domain.status import PrintStatus, Status
+from tongban_common.events.models import NotificationReported, PrintReported
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +72,7 @@ async def test_completion_is_told_once_and_reported(place: Outside) -> None:
     report = await reported(place, request_id)
     assert (row["to"], row["template"], row["provider"]) == ("13800138000", "completed", "aurora")
     assert "张**您好" in row["text"]
-    assert "正在一体机打印" in row["text"]
+    assert "将在一体机打印" in row["text"]
     assert (report.reference, report.template) == (row["reference"], "completed")
     assert (report.status, report.provider, report.channel) == ("sent", "aurora", "sms")
 
@@ -200,6 +205,58 @@ async def test_an_applicant_without_a_number_is_put_aside(place: Outside) -> Non
     await place.say(topics.REQUESTS_COMPLETED, completed(behind))
     await reported(place, behind)
     assert not place.said(NotificationReported, without)
+
+
+async def tongban(place: Outside, *arguments: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        BIN / "tongban", *arguments, env={**os.environ, **place.env}, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    return out.decode()
+
+
+async def test_number_on_the_optout_list_gets_nothing_until_it_is_taken_off(
+    place: Outside,
+) -> None:
+    applicant = {**PERSON, "phone": "139 1234 5678"}
+    await tongban(place, "optout", "add", "+86 139-1234-5678")
+
+    async def told() -> NotificationReported:
+        request_id = fresh_id()
+        await place.say(topics.REQUESTS_COMPLETED, completed(request_id, applicant=applicant))
+        return await reported(place, request_id)
+
+    async def suppressed() -> bool:
+        return (await told()).status == "suppressed"
+
+    await until(suppressed, "the opt-out to hold", 60)
+    assert (await told()).reason == "已退订"
+    [listed] = json.loads(await tongban(place, "optout", "list", "13912345678", "--json"))
+    assert "13912345678" not in str(listed)
+    await tongban(place, "optout", "remove", "13912345678")
+    assert json.loads(await tongban(place, "optout", "list", "--json")) == []
+
+    async def sent() -> bool:
+        return (await told()).status == "sent"
+
+    await until(sent, "messages to come again", 60)
+
+
+async def test_sheet_that_will_never_come_is_told(place: Outside) -> None:
+    request_id = fresh_id()
+    body = completed(request_id)
+    await place.say(
+        topics.DOCUMENTS_PRINTED,
+        PrintReported(
+            request_id=request_id, order_id="o", kiosk_id="k", branch_id="b", copy_number=1,
+            status=PrintStatus.CANCELLED, seq=1, at=CLOCK.now(), reason="缺少字形",
+            item_name=body.item.name, sealed=body.sealed,
+        ),
+    )  # fmt: skip
+    row = await only_message(place, request_id)
+    assert row["template"] == "not_printed"
+    assert "未能打印：缺少字形" in row["text"]
 
 
 async def test_neither_log_nor_guards_know_people(place: Outside) -> None:

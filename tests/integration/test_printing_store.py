@@ -24,11 +24,16 @@ from tongban_common.events.models import DocumentRef, PrintOrdered
 from tongban_common.kafka import Record, Retry
 from tongban_common.store import DocumentStore, Store, StoreUnavailable
 from tongban_common.store.recovery import RestoredStore
+from tongban_common.topics import GUARDS_KEPT
 from tongban_devstack.ports import free_port
+from tongban_intake.followups.copies import CopyNumbers
+from tongban_notify.guards import Guards
+from tongban_printing import leases
+from tongban_printing import spool as spool_module
 from tongban_printing.handler import PrintingHandler
 from tongban_printing.leases import KioskLeases
 from tongban_printing.orders import Order, PrinterJob, new_order, reported, sent_to
-from tongban_printing.printables import KEPT_SECONDS, Printable, Printables
+from tongban_printing.printables import Printable, Printables
 from tongban_printing.spool import Overtaken, Spool
 
 
@@ -162,6 +167,70 @@ async def test_a_lease_runs_out_and_is_renewed(database: Store) -> None:
     assert await dead.hold("k-1") is None
 
 
+async def test_lease_under_a_wrong_clock_is_counted_by_the_store(
+    database: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replica whose clock is a day ahead takes no kiosk away from one that lives, and one whose
+    clock is a day behind leaves no lease that is over when it is taken."""
+    living = KioskLeases(database, owner="living", seconds=60)
+    assert await living.hold("k-1") == 1
+    for days in (1, -1):
+        skewed = SkewedClock(timedelta(days=days))
+        monkeypatch.setattr(leases, "datetime", skewed, raising=False)
+        other = KioskLeases(database, owner=f"skewed{days}", seconds=60)
+        assert await other.hold("k-1") is None
+        assert await other.hold(f"of-{days}") == 1
+        monkeypatch.undo()
+        assert await living.hold(f"of-{days}") is None
+
+
+class SkewedClock:
+    """Stands in for the `datetime` of a module on a host whose clock is wrong."""
+
+    def __init__(self, by: timedelta) -> None:
+        self._by = by
+
+    def now(self, zone: Any) -> datetime:
+        return datetime.now(zone) + self._by
+
+
+async def test_end_of_an_order_under_a_wrong_clock_is_stamped_by_the_store(
+    database: Store, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = order()
+    await spool.insert(given)
+    found = await spool.next_for("k-1")
+    assert found is not None
+    monkeypatch.setattr(spool_module, "datetime", SkewedClock(timedelta(days=-9000)))
+    await spool.save(found, reported(found, PrintStatus.PRINTED, CLOCK.now()), epoch=1)
+    record = await database.collection("print_orders").find_one({"_id": given.order_id})
+    assert abs(datetime.now(UTC) - record["over_at"]) < timedelta(minutes=1)
+
+
+async def test_index_of_an_older_release_is_given_the_new_time(database: Store) -> None:
+    for name, field, index in (
+        ("print_orders", "over_at", "over"),
+        ("printables", "kept_at", "kept"),
+        ("message_guards", "over_at", "over"),
+        ("print_copies", "kept_at", "kept"),
+    ):
+        records = database.collection(name)
+        sparse = {"sparse": True} if index == "over" else {}
+        await records.create_index(field, name=index, expireAfterSeconds=90 * 86_400, **sparse)
+    await Spool(database).prepare()
+    await Printables(database).prepare()
+    await Guards(database).prepare()
+    await CopyNumbers(database).reserve("r", "d", "o", above=1)
+    for name, index in (
+        ("print_orders", "over"),
+        ("printables", "kept"),
+        ("message_guards", "over"),
+        ("print_copies", "kept"),
+    ):
+        found = await database.collection(name).index_information()
+        assert found[index]["expireAfterSeconds"] == GUARDS_KEPT.total_seconds()
+
+
 async def test_a_store_that_is_away_says_so() -> None:
     away = Store(f"mongodb://127.0.0.1:{free_port()}", "none", timeout_ms=100)
     with pytest.raises(StoreUnavailable):
@@ -180,7 +249,7 @@ async def test_what_may_be_printed_is_kept_for_a_time_that_no_repeat_prolongs(
     records = database.collection("printables")
     indexes = await records.index_information()
     assert indexes["kept"]["key"] == [("kept_at", 1)]
-    assert indexes["kept"]["expireAfterSeconds"] == KEPT_SECONDS
+    assert indexes["kept"]["expireAfterSeconds"] == GUARDS_KEPT.total_seconds()
     ref = DocumentRef(document_id="d", title="证明", pages=1, sha256="0")
     printable = Printable(request_id=fresh_id(), branch_id="b-1", documents=[ref])
     await printables.remember(printable)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.wire_kit import Turn, Wire, advance
+from tests.unit.wire_kit import Parcel, Turn, Wire, advance
 from tongban_common.clock import BusinessClock
 from tongban_common.kafka import Retry
 from tongban_common.store import StoreUnavailable
@@ -31,6 +31,17 @@ MESSAGE = Message("m", "r", Template.COMPLETED, "13800138000", "您好")
 
 
 @dataclass
+class Host:
+    """A machine, and what its clocks say."""
+
+    skew: float = 0
+    """Seconds by which its wall clock is wrong."""
+    booted_at: float = 0
+    suspended: float = 0
+    """Seconds that it has been suspended since."""
+
+
+@dataclass
 class World:
     """The providers, the store, the time and the wire to them."""
 
@@ -39,10 +50,22 @@ class World:
     refusing: set[str] = field(default_factory=set)
     busy: set[str] = field(default_factory=set)
     wire: Wire = field(default_factory=Wire)
+    host: Host = field(default_factory=Host)
 
     @property
     def wall(self) -> datetime:
-        return EPOCH + timedelta(seconds=self.wire.now)
+        """Of the host whose process is running."""
+        return EPOCH + timedelta(seconds=self.wire.now + self.host.skew)
+
+    @property
+    def monotonic(self) -> float:
+        """CLOCK_MONOTONIC of that host: it stands still while the machine is suspended."""
+        return self.through_suspend - self.host.suspended
+
+    @property
+    def through_suspend(self) -> float:
+        """CLOCK_BOOTTIME of that host."""
+        return self.wire.now - self.host.booted_at
 
     def take(self, provider: str, *, honours: bool) -> None:
         if provider in self.refusing:
@@ -57,7 +80,7 @@ class World:
             return self.guard, False
         self.guard = Guard(reference="m", state=State.CLAIMED)
         if provider is not None:
-            fields = {"state": State.SENDING, "provider": provider, "since": self.wall}
+            fields = {"state": State.SENDING, "provider": provider}
             self.guard = self.guard.model_copy(update=fields)
         return self.guard, True
 
@@ -88,7 +111,7 @@ class ModelGuards:
         return cast(tuple[Guard, bool], found)
 
     async def sending(self, guard: Guard, provider: str) -> Guard:
-        fields = {"state": State.SENDING, "provider": provider, "since": self._world.wall}
+        fields = {"state": State.SENDING, "provider": provider}
         return await self._ask(lambda: self._world.write(guard, **fields))
 
     async def not_sent(self, guard: Guard, *, refused: bool) -> Guard:
@@ -111,7 +134,9 @@ class ModelProvider:
         self.name = name
         self.honours_reference = honours
 
-    async def send(self, _: Message) -> None:
+    async def send(self, _: Message, *, before: float) -> None:
+        if self._world.through_suspend >= before:
+            raise NotSent("unreachable", final=False)
         await self._world.wire.send(
             lambda: self._world.take(self.name, honours=self.honours_reference), Unclear("reset")
         )
@@ -148,13 +173,33 @@ async def process(world: World, honouring: bool) -> None:
 
 
 ACTIONS = ["arrive"] * 7 + ["advance"] * 8 + ["time"] * 3
-FAULTS = ["answer lost", "lost", "give up", "kill", "start", "start", "busy", "refusing"]
+FAULTS = [
+    "answer lost", "lost", "give up", "kill", "start", "start", "busy", "refusing", "suspend",
+]  # fmt: skip
+SKEWS = [0.0, 25.0, -25.0, 3600.0, -86_400.0]
 
 
-def let_time_pass(data: st.DataObject, world: World) -> None:
+@dataclass(eq=False)
+class Process:
+    """A replica on a host of its own."""
+
+    host: Host
+    run: Coroutine[Any, Any, None]
+
+    def turn(self, world: World) -> bool:
+        """Let it run until it waits; False when it has ended."""
+        world.host = self.host
+        return advance(self.run)
+
+
+def started(data: st.DataObject, world: World, honouring: bool) -> Process:
+    host = Host(data.draw(st.sampled_from(SKEWS), label="skew"), booted_at=world.wire.now - 5)
+    return Process(host, process(world, honouring))
+
+
+def pass_time(world: World, seconds: float) -> None:
     """A send arrives within the settling time of its guard, or never; that is what it means."""
-    step = data.draw(st.sampled_from([0.5, 1.0, 4.0, SETTLE]))
-    world.wire.now += step
+    world.wire.now += seconds
     for parcel in world.wire.pending:
         if world.wire.now - parcel.sent_at >= SETTLE / 2:
             world.wire.lose(parcel)
@@ -162,23 +207,23 @@ def let_time_pass(data: st.DataObject, world: World) -> None:
 
 def play(data: st.DataObject, *, honouring: bool) -> World:
     world = World()
-    clock = SimpleNamespace(now=lambda _: world.wall)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delivery, "datetime", clock)
-        patch.setattr(delivery, "time", SimpleNamespace(monotonic=lambda: world.wire.now))
-        living = [process(world, honouring)]
+        wall = SimpleNamespace(now=lambda _: world.wall)
+        patch.setattr(delivery, "datetime", wall, raising=False)
+        clock = SimpleNamespace(monotonic=lambda: world.monotonic)
+        patch.setattr(delivery, "time", clock, raising=False)
+        patch.setattr(delivery, "monotonic_through_suspend", lambda: world.through_suspend)
+        living = [started(data, world, honouring)]
         try:
             disturb(data, world, living, honouring)
         finally:
             for each in living:
-                each.close()
-        come_to_rest(data, world, process(world, honouring))
+                each.run.close()
+        come_to_rest(data, world, started(data, world, honouring))
     return world
 
 
-def disturb(
-    data: st.DataObject, world: World, living: list[Coroutine[Any, Any, None]], honouring: bool
-) -> None:
+def disturb(data: st.DataObject, world: World, living: list[Process], honouring: bool) -> None:
     for kind in data.draw(st.lists(st.sampled_from(ACTIONS + FAULTS), min_size=20, max_size=80)):
         pending = world.wire.pending
         parcel = data.draw(st.sampled_from(pending)) if pending else None
@@ -190,14 +235,18 @@ def disturb(
             case "give up" if parcel and not parcel.settled:
                 parcel.give_up()
             case "time":
-                let_time_pass(data, world)
+                pass_time(world, data.draw(st.sampled_from([0.5, 1.0, 4.0, SETTLE])))
+            case "suspend" if living:
+                chosen = data.draw(st.sampled_from(range(len(living))))
+                living[chosen].host.suspended += SETTLE
+                pass_time(world, SETTLE)
             case "kill" if len(living) > 1:
-                living.pop(0).close()
+                living.pop(0).run.close()
             case "start" if len(living) < 3:
-                living.append(process(world, honouring))
+                living.append(started(data, world, honouring))
             case "advance" if living:
                 chosen = data.draw(st.sampled_from(range(len(living))))
-                if not advance(living[chosen]):
+                if not living[chosen].turn(world):
                     del living[chosen]
             case "busy" | "refusing":
                 affected = world.busy if kind == "busy" else world.refusing
@@ -205,12 +254,12 @@ def disturb(
         world.check()
 
 
-def come_to_rest(data: st.DataObject, world: World, last: Coroutine[Any, Any, None]) -> None:
+def come_to_rest(data: st.DataObject, world: World, last: Process) -> None:
     world.busy.clear()
     late = world.wire.pending
     turns = 0
     try:
-        while advance(last):
+        while last.turn(world):
             turns += 1
             assert turns < 2000, f"no end: {world.guard}"
             if late and data.draw(st.booleans(), label="late"):
@@ -222,7 +271,7 @@ def come_to_rest(data: st.DataObject, world: World, last: Coroutine[Any, Any, No
             late = [each for each in late if world.wire.now - each.sent_at < SETTLE / 2]
             world.check()
     finally:
-        last.close()
+        last.run.close()
 
 
 @pytest.mark.parametrize("honouring", [True, False])
@@ -274,7 +323,7 @@ async def test_who_refused_and_is_not_configured_any_more_does_not_count() -> No
 
 async def test_what_may_be_with_a_provider_that_is_gone_is_a_question_to_an_operator() -> None:
     """Nobody can say whether it was sent: it neither waits for ever nor goes to another one."""
-    guard = Guard(reference="m", state=State.SENDING, provider="gone", since=EPOCH)
+    guard = Guard(reference="m", state=State.SENDING, provider="gone")
     world = World(guard=guard)
 
     async def delivered_by(*names: str) -> Guard:
@@ -298,3 +347,68 @@ async def test_what_may_be_with_a_provider_that_is_gone_is_a_question_to_an_oper
     world.delivered["gone"] = 1
     assert (await delivered_by("first", "gone")).state is State.SENT
     world.check()
+
+
+def by_hand(patch: pytest.MonkeyPatch) -> World:
+    """A world whose processes the test advances itself."""
+    world = World()
+    wall = SimpleNamespace(now=lambda _: world.wall)
+    patch.setattr(delivery, "datetime", wall, raising=False)
+    clock = SimpleNamespace(monotonic=lambda: world.monotonic)
+    patch.setattr(delivery, "time", clock, raising=False)
+    patch.setattr(delivery, "monotonic_through_suspend", lambda: world.through_suspend)
+    return world
+
+
+def turn_until_parcel(world: World, one: Process) -> Parcel:
+    """Let a process run until it has sent something, and return that."""
+    while not world.wire.pending:
+        assert one.turn(world)
+    return world.wire.pending[-1]
+
+
+@pytest.mark.parametrize("skew", [0.0, 3600.0, -3600.0])
+def test_no_of_a_provider_under_any_clock_is_believed_after_settling(
+    skew: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first process is frozen with its message on the wire; the successor's clock is wrong."""
+    world = by_hand(monkeypatch)
+    first = Process(Host(), process(world, honouring=False))
+    turn_until_parcel(world, first).arrive(answered=True)  # the guard is written
+    first.turn(world)
+    message = turn_until_parcel(world, first)
+    second = Process(Host(skew=skew, booted_at=-500), process(world, honouring=False))
+    for _ in range(int(SETTLE / 2)):
+        world.wire.now += 1
+        for _ in range(6):
+            second.turn(world)
+            for parcel in world.wire.pending:
+                if parcel is not message:
+                    parcel.arrive(answered=True)
+    assert not world.delivered
+    message.arrive(answered=True)
+    while second.turn(world):
+        world.wire.now += 1
+        for parcel in world.wire.pending:
+            parcel.arrive(answered=True)
+        world.check()
+    first.run.close()
+    assert +world.delivered == Counter({"first": 1})
+
+
+def test_process_that_was_suspended_after_its_guard_sends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its CLOCK_MONOTONIC stood still, so nothing seems to have passed since."""
+    world = by_hand(monkeypatch)
+    one = Process(Host(), process(world, honouring=False))
+    turn_until_parcel(world, one).arrive(answered=True)
+    one.host.suspended += 600
+    world.wire.now += 600
+    one.turn(world)
+    [written] = world.wire.pending
+    written.arrive(answered=True)
+    one.run.close()
+    assert not world.delivered
+    assert world.guard is not None
+    assert world.guard.state is State.CLAIMED

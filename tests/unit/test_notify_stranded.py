@@ -1,88 +1,89 @@
-"""A message that may be with a provider that was taken out of the settings."""
+"""Messages that may be with a provider that was taken out of the settings."""
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
-from typing import Any, cast
+from contextlib import suppress
+from typing import cast
 
-import pytest
-
-from tongban_common.envelope import KeyRing
-from tongban_common.events import Body, Event, decode, encode
-from tongban_common.events.models import (
-    ApplicantFacts,
-    ItemSnapshot,
-    NotificationReported,
-    Origin,
-    RequestCompleted,
-)
-from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import Poison, Record
-from tongban_common.keyring import Ring
-from tongban_notify.delivery import Delivery, Stranded
-from tongban_notify.guards import Guard, State
-from tongban_notify.handler import NotifyHandler
-from tongban_notify.messages import Message
-
-NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
-KEYS = KeyRing.of(Ring.parse(json.dumps({"active": "k1", "keys": {"k1": "A" * 43}})))
+from tests.unit.notify_kit import MemoryProvider, Notify, completed, record
+from tongban_common.kafka import Retry
+from tongban_notify import metrics
+from tongban_notify.guards import Guards, State
+from tongban_notify.provider import Unclear
+from tongban_notify.stranded import StrandedMessages
 
 
-class Topic:
-    def __init__(self) -> None:
-        self.events: list[Event[Body]] = []
-
-    async def send(self, _: str, *, key: Any, value: Any, headers: Any) -> None:
-        assert key == b"r-1"
-        self.events.append(decode(value, headers))
-
-
-class Gone:
-    """Its provider is not configured, until it is put back."""
-
-    put_back = False
-
-    async def deliver(self, message: Message) -> tuple[Guard, bool]:
-        if not self.put_back:
-            raise Stranded("aurora")
-        guard = Guard(reference=message.reference, state=State.SENT, provider="aurora", at=NOW)
-        return guard, False
+async def stranded(*, taken: bool) -> tuple[Notify, MemoryProvider]:
+    """A message whose sending to aurora was unclear, after aurora was taken out."""
+    aurora = MemoryProvider("aurora", trouble=Unclear("reset"))
+    notify = Notify(aurora)
+    with suppress(Retry):
+        await notify.handle(completed())
+    aurora.trouble = None
+    if not taken:
+        aurora.taken.clear()
+    notify.providers = [MemoryProvider("borealis")]
+    for _ in range(2):  # died after the report, before the record was done
+        await notify.handle(completed())
+    return notify, aurora
 
 
-def completion() -> Record:
-    body = RequestCompleted(
-        request_id="r-1",
-        item=ItemSnapshot(
-            code="1", version=1, name="证明", category="c", province="340000", kind="print",
-            template="certificate", promised_days=1,
-        ),
-        origin=Origin(kiosk_id="k-1", branch_id="b-1", channel="self_service"),
-        applicant=ApplicantFacts(type="person", pseudonym="p"), print=True, submitted_at=NOW,
-        completed_at=NOW,
-        sealed=KEYS.seal(
-            "r-1", {"applicant": {"type": "person", "name": "张三", "phone": "13800138000"}}
-        ),
-    )  # fmt: skip
-    value, headers = encode(Event(id="e", source="s", body=body, time=NOW))
-    return Record("t", 0, 0, 0, b"r-1", value, headers, maybe_seen=False, assigned_at=0.0)
+async def look(notify: Notify) -> None:
+    names = [provider.name for provider in notify.providers]
+    messages = StrandedMessages(cast(Guards, notify.guards), names, notify.handler().handle)
+    await messages.look()
 
 
-async def test_it_is_held_for_an_operator_whose_replay_ends_it() -> None:
-    topic, delivery = Topic(), Gone()
-    handler = NotifyHandler(
-        keys=KEYS, delivery=cast(Delivery, delivery), publisher=EventPublisher(topic, "notify"),
-        secret="s",
-    )  # fmt: skip
-    for _ in range(2):  # died after the report, before the dead letter
-        with pytest.raises(Poison, match=r"'aurora'.*TONGBAN_SMS_PROVIDERS"):
-            await handler.handle(completion())
-    delivery.put_back = True
-    await handler.handle(completion())
-    held, again, sent = topic.events
+async def test_stranded_message_is_held_and_its_record_is_done() -> None:
+    notify, _ = await stranded(taken=True)
+    held, again = notify.topic.events
     assert (held.id, held.body) == (again.id, again.body)
-    assert sent.id != held.id
-    assert isinstance(held.body, NotificationReported)
-    assert isinstance(sent.body, NotificationReported)
-    assert (held.body.status, held.body.provider) == ("held", "aurora")
-    assert (sent.body.status, sent.body.reference) == ("sent", held.body.reference)
+    assert notify.topic.told[0] == ("completed", "held", "aurora")
+    await look(notify)
+    assert metrics.STRANDED.labels("aurora")._value.get() == 1
+    assert len(notify.topic.events) == 2
+
+
+async def test_provider_that_is_back_and_has_the_message_ends_it() -> None:
+    notify, aurora = await stranded(taken=True)
+    notify.providers.append(aurora)
+    await look(notify)
+    assert notify.topic.told[-1] == ("completed", "sent", "aurora")
+    assert notify.topic.events[-1].id != notify.topic.events[0].id
+    assert len(aurora.taken) == 1
+    await look(notify)
+    assert notify.guards.events == {}
+    assert len(notify.topic.events) == 3
+
+
+async def test_provider_that_is_back_without_the_message_is_given_it_once() -> None:
+    notify, aurora = await stranded(taken=False)
+    notify.providers.append(aurora)
+    for _ in range(2):
+        await look(notify)
+    assert len(aurora.taken) == 1
+    assert [state.state for state in notify.guards.kept.values()] == [State.SENT]
+
+
+async def test_stranded_message_whose_sender_died_again_is_gone_on_with() -> None:
+    """The guard says `sending` then, as for any other message, but no record comes again."""
+    notify, aurora = await stranded(taken=False)
+    notify.providers.append(aurora)
+    [guard] = notify.guards.kept.values()
+    await notify.guards.sending(guard, "aurora")
+    await look(notify)
+    assert notify.topic.told[-1] == ("completed", "sent", "aurora")
+
+
+async def test_twenty_and_more_stranded_messages_stop_nothing() -> None:
+    notify, _ = await stranded(taken=True)
+    for phone in range(13800138001, 13800138041):
+        message = completed(phone=str(phone))
+        notify.providers = [MemoryProvider("aurora", trouble=Unclear("reset"))]
+        with suppress(Retry):
+            await notify.handle(message)
+        notify.providers = [MemoryProvider("borealis")]
+        await notify.handler().handle(record(message))
+    assert {status for _, status, _ in notify.topic.told} == {"held"}
+    await look(notify)
+    assert metrics.STRANDED.labels("aurora")._value.get() == 41

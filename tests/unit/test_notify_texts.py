@@ -31,7 +31,7 @@ STATUSES = [template for template in Template if template is not Template.COMPLE
 def test_completion_says_whether_paper_comes_out() -> None:
     assert completed_text(PERSON, ITEM, on_paper=True) == (
         "【政务通办】张**您好，您申请的“社会保险缴费证明打印”已办结，"
-        "证明正在一体机打印，请及时取走。"
+        "证明将在一体机打印，请及时取走；如未出纸请咨询大堂经理。"
     )
     assert "打印，请" not in completed_text(PERSON, ITEM, on_paper=False)
 

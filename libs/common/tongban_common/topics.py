@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from tongban_common.events import models
@@ -15,6 +16,30 @@ REQUEST_PARTITIONS = 12
 this on a living cluster means a new table: see docs/operations.md."""
 PROVINCE_PARTITIONS = 4
 _DAY_MS = 24 * 3600 * 1000
+
+COMMANDS_KEPT = timedelta(days=7)
+"""Retention of topics that are read at once: submissions, commands, outcomes, replays."""
+HISTORY_KEPT = timedelta(days=30)
+"""Retention of topics that tell what became of a request: status, completions, reports."""
+DEAD_LETTERS_KEPT = timedelta(days=90)
+LONGEST_DEADLINE = timedelta(days=180)
+"""Business time that a request may be open at most. Intake grants no more, and a test compares it
+with the catalogue: an item that needs more needs a larger number here first."""
+FINISHED_KEPT = timedelta(hours=24)
+"""The router keeps a finished request for this long, and may write its history again meanwhile."""
+GUARDS_KEPT = (
+    max(
+        DEAD_LETTERS_KEPT + COMMANDS_KEPT,
+        LONGEST_DEADLINE + FINISHED_KEPT + HISTORY_KEPT,
+    )
+    + COMMANDS_KEPT
+)
+"""How long printing, notify and intake remember what they did for a request.
+
+An event can come again from a dead letter that is replayed on its last day, which the replay topic
+then keeps, or from the router, which writes the history of an open request again after a crash:
+on the last day of the longest deadline, and the topic keeps that. A week more is for a consumer
+that stood still."""
 
 PROVINCES: tuple[str, ...] = (
     "110000", "120000", "130000", "140000", "150000",
@@ -46,7 +71,7 @@ class Topic:
     readers: tuple[str, ...]
     data: DataClass
     partitions: int = REQUEST_PARTITIONS
-    retention_ms: int | None = 7 * _DAY_MS
+    retention_ms: int | None = round(COMMANDS_KEPT.total_seconds() * 1000)
 
     def kafka_config(self) -> dict[str, str]:
         """The topic's settings on the broker. `min.insync.replicas` is the cluster's to set.
@@ -116,6 +141,10 @@ REPLAY_GROUPS = (READMODEL_GROUP, PRINTING_GROUP, NOTIFY_GROUP)
 """The consumer groups that have such a topic and read it."""
 
 
+def _ms(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)
+
+
 def _compacted(name: str, key: str, owner: str, *readers: str) -> Topic:
     return Topic(
         name, key, (), owner, readers, DataClass.OPERATIONAL, partitions=1, retention_ms=None
@@ -125,7 +154,7 @@ def _compacted(name: str, key: str, owner: str, *readers: str) -> Topic:
 def _dead_letter(group: str) -> Topic:
     return Topic(
         dead_letter(group), "as the source", (), group, ("operators",), DataClass.SEALED,
-        partitions=1, retention_ms=90 * _DAY_MS,
+        partitions=1, retention_ms=_ms(DEAD_LETTERS_KEPT),
     )  # fmt: skip
 
 
@@ -150,11 +179,11 @@ def _requests() -> Iterator[Topic]:
     )  # fmt: skip
     yield Topic(
         REQUESTS_STATUS, "request_id", (models.RequestStatus.TYPE,),
-        "router", ("intake", "notify", "analysts"), sealed, retention_ms=30 * _DAY_MS,
+        "router", ("intake", "notify", "analysts"), sealed, retention_ms=_ms(HISTORY_KEPT),
     )  # fmt: skip
     yield Topic(
         REQUESTS_COMPLETED, "request_id", (models.RequestCompleted.TYPE,),
-        "router", ("printing", "notify", "analysts"), sealed, retention_ms=30 * _DAY_MS,
+        "router", ("printing", "notify", "analysts"), sealed, retention_ms=_ms(HISTORY_KEPT),
     )  # fmt: skip
     yield Topic(
         ROUTER_TIMERS, "request_id", (models.TimerDue.TYPE,),
@@ -166,15 +195,15 @@ def _requests() -> Iterator[Topic]:
     )  # fmt: skip
     yield Topic(
         DOCUMENTS_PRINTED, "request_id", (models.PrintReported.TYPE, models.DocumentStored.TYPE),
-        "printing", ("intake", "notify", "analysts"), pseudonymous, retention_ms=30 * _DAY_MS,
+        "printing", ("intake", "notify", "analysts"), sealed, retention_ms=_ms(HISTORY_KEPT),
     )  # fmt: skip
     yield Topic(
         NOTIFICATIONS_SENT, "request_id", (models.NotificationReported.TYPE,),
-        "notify", ("intake", "analysts"), pseudonymous, retention_ms=30 * _DAY_MS,
+        "notify", ("intake", "analysts"), pseudonymous, retention_ms=_ms(HISTORY_KEPT),
     )  # fmt: skip
     yield Topic(
         FEEDBACK_RATED, "request_id", (models.FeedbackRated.TYPE,), "intake", ("analysts",),
-        pseudonymous, retention_ms=30 * _DAY_MS,
+        pseudonymous, retention_ms=_ms(HISTORY_KEPT),
     )  # fmt: skip
     yield Topic(
         ROUTER_CHANGELOG, "request_id", (), "router", ("router",), sealed, retention_ms=None

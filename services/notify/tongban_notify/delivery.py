@@ -10,14 +10,14 @@ only after a clear "no": a message that two of them hold could not be taken back
 from __future__ import annotations
 
 import asyncio
-import time
+from collections import OrderedDict
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
 from tongban_common import faultpoints
-from tongban_common.clock import BusinessClock
+from tongban_common.clock import BusinessClock, monotonic_through_suspend
 from tongban_common.kafka import Retry
 from tongban_notify import metrics
 from tongban_notify.guards import Guard, Guards, Overtaken, State
@@ -28,16 +28,17 @@ log = structlog.get_logger()
 
 WRONG_NUMBER = "invalid_number"
 """The refusal that is about the recipient: no provider can reach it."""
+BEGIN_WITHIN = 2.0
+"""Seconds from the guard's writing to the first byte of the call. A process that slept longer must
+not call: its successor may have seen the guard when it was written."""
 _ASK_AGAIN = 1.0
 """Seconds after an unclear answer."""
 _NO_PROVIDER = 2.0
 """Seconds until providers that all failed are tried again."""
-_BEGIN_WITHIN = 2.0
-"""Seconds from the guard's writing to the call. A process that slept longer must not call: its
-successor counts from the writing."""
 _WRITES_AT_ONCE = 4
 """Guards being written. More at once would make each of them take longer, and the time to begin a
 call is running while one is: a store that does five writes a second still lets messages out."""
+_SIGHTS = 10_000
 _REASONS = {WRONG_NUMBER: "手机号码无效"}
 _REFUSED = "短信服务商拒绝发送"
 
@@ -46,9 +47,38 @@ class Stranded(Exception):
     """The message may be with a provider that is not configured (any more): whether it was sent
     nobody can be asked, and another provider might send it twice."""
 
-    def __init__(self, provider: str) -> None:
-        super().__init__(provider)
-        self.provider = provider
+    def __init__(self, guard: Guard) -> None:
+        super().__init__(guard.provider)
+        self.guard = guard
+        self.provider = guard.provider or ""
+
+
+class _Sights:
+    """When this process first saw each guard that says that a send may be under way.
+
+    The send began within `BEGIN_WITHIN` of the guard's writing, so before or shortly after the
+    first sight of it. No clock of another host is asked: two of them may differ by any amount.
+    Bounded; a guard that is dropped is waited for anew.
+    """
+
+    def __init__(self) -> None:
+        self._first: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def age(self, guard: Guard) -> float:
+        """Seconds since the first sight of the guard as it is now, suspended time included."""
+        now = monotonic_through_suspend()
+        rev, at = self._first.get(guard.reference, (-1, 0.0))
+        if rev != guard.rev:
+            self._first.pop(guard.reference, None)
+            self._first[guard.reference] = (guard.rev, now)
+            if len(self._first) > _SIGHTS:
+                self._first.popitem(last=False)
+            return 0.0
+        return now - at
+
+    def forget(self, reference: str) -> None:
+        """The message is over."""
+        self._first.pop(reference, None)
 
 
 class Delivery:
@@ -70,30 +100,38 @@ class Delivery:
         self._guards = guards
         self._providers = {provider.name: provider for provider in providers}
         self._clock = clock
-        self._settle = settle
+        self._settle = settle.total_seconds()
+        self._sights = _Sights()
         self._writing = asyncio.Semaphore(_WRITES_AT_ONCE)
 
-    async def deliver(self, message: Message) -> tuple[Guard, bool]:
-        """Send it, or find that it was sent. The guard, which is over, and whether it was over
-        before (so that a report of it may be out already).
+    async def deliver(self, message: Message, *, doubtful: bool = False) -> tuple[Guard, bool]:
+        """Send it, or find that it was sent. Return the guard, which is over, and whether it was
+        over before (so that a report of it may be out already).
+
+        Args:
+            doubtful: the guard may have been lost with the store: every provider is asked first.
 
         Raises:
             Retry: nothing can be done now, or nobody can tell yet.
             Stranded: an operator has to see to it; nothing is changed until then.
             StoreUnavailable: nothing is sent without a guard.
         """
-        first = await self._first_usable()
+        first = None if doubtful else await self._first_usable()
         faultpoints.reached("notify.before_claim")
         async with self._writing:
-            began = time.monotonic()
+            began = monotonic_through_suspend()
             guard, new = await self._guards.claim(message, first.name if first else None)
         faultpoints.reached("notify.after_claim")
         seen = guard.state.over
         try:
+            if guard.state.may_be_sent:
+                self._sights.age(guard)
             if new and first is not None:
                 guard = await self._hand_over(guard, first, message, began=began)
-            elif guard.state is State.SENDING:
+            elif guard.state.may_be_sent:
                 guard = await self._ask(guard, message)
+            if doubtful and guard.state is State.CLAIMED:
+                guard = await self._ask_all(guard)
             while guard.state is State.CLAIMED:
                 guard = await self._try_next(guard, message)
         except Overtaken:
@@ -102,29 +140,79 @@ class Delivery:
             raise Retry(f"unclear: {unclear}", after=_ASK_AGAIN) from None
         return guard, seen
 
+    async def suppress(self, message: Message, reason: str) -> tuple[Guard, bool]:
+        """Have it not sent, unless it was before; returns and raises as `deliver`."""
+        async with self._writing:
+            guard, _ = await self._guards.claim(message, None)
+        return await self.withhold(guard, reason), guard.state.over
+
+    async def withhold(self, guard: Guard, reason: str) -> Guard:
+        """Take a message to its end without sending it: SENT if a provider has it, else SUPPRESSED
+        for this reason. Raises as `deliver`."""
+        try:
+            if guard.state.may_be_sent:
+                guard = await self._asked(guard, wait=self._settle)
+            if guard.state.over:
+                return guard
+            return await self._over(guard, State.SUPPRESSED, reason)
+        except Overtaken:
+            raise Retry("another process has the message", after=_ASK_AGAIN) from None
+        except Unclear as unclear:
+            raise Retry(f"unclear: {unclear}", after=_ASK_AGAIN) from None
+
     async def _first_usable(self) -> Provider | None:
         for provider in self._providers.values():
             if await provider.usable():
                 return provider
         return None
 
+    def _provider_of(self, guard: Guard) -> Provider:
+        provider = self._providers.get(guard.provider or "")
+        if provider is None:
+            metrics.MESSAGES.labels(guard.provider or "", "stranded").inc()
+            raise Stranded(guard)
+        return provider
+
     async def _ask(self, guard: Guard, message: Message) -> Guard:
-        """The guard after the provider was asked that may have it."""
-        name = guard.provider or ""
-        provider = self._providers.get(name)
-        if provider is None or guard.since is None:
-            metrics.MESSAGES.labels(name, "stranded").inc()
-            raise Stranded(name)
+        """Ask the provider that may have the message; send it there again if it has not."""
+        provider = self._provider_of(guard)
+        guard = await self._asked(guard, wait=0.0 if provider.honours_reference else self._settle)
+        return guard if guard.state.over else await self._send(guard, provider, message)
+
+    async def _asked(self, guard: Guard, *, wait: float) -> Guard:
+        """Ask the provider that may have the message. Return the guard, which is over if the
+        provider has it, and else unchanged.
+
+        Args:
+            wait: seconds after the first sight of the guard until a "no" is believed.
+
+        Raises:
+            Retry: it is not known there, and may still arrive.
+        """
+        provider = self._provider_of(guard)
+        age = self._sights.age(guard)
         faultpoints.reached("notify.before_look_up")
         if await provider.knows(guard.reference):
             metrics.MESSAGES.labels(provider.name, "found").inc()
             return await self._over(guard, State.SENT)
         faultpoints.reached("notify.after_look_up")
-        settled = guard.since + (timedelta() if provider.honours_reference else self._settle)
-        wait = (settled - datetime.now(UTC)).total_seconds()
-        if wait > 0:
-            raise Retry("a send may still be under way", after=min(wait, _ASK_AGAIN * 5))
-        return await self._send(guard, provider, message)
+        # The age was taken before asking: an answer that was long under way proves nothing new.
+        if age < wait:
+            raise Retry("a send may still be under way", after=min(wait - age, _ASK_AGAIN * 5))
+        return guard
+
+    async def _ask_all(self, guard: Guard) -> Guard:
+        """Ask every provider that has not refused the message whether it has it; one that is away
+        is waited for. No send can still be under way: the store was restored while no notify ran.
+
+        Raises:
+            Unclear: a provider does not answer.
+        """
+        for provider in self._providers.values():
+            if provider.name not in guard.refused_by and await provider.knows(guard.reference):
+                metrics.MESSAGES.labels(provider.name, "found").inc()
+                return await self._over(guard, State.SENT)
+        return guard
 
     async def _try_next(self, guard: Guard, message: Message) -> Guard:
         for provider in self._providers.values():
@@ -146,18 +234,19 @@ class Delivery:
             Overtaken
         """
         async with self._writing:
-            began = time.monotonic()
+            began = monotonic_through_suspend()
             faultpoints.reached("notify.before_sending")
             guard = await self._guards.sending(guard, provider.name)
+        self._sights.age(guard)
         faultpoints.reached("notify.after_sending")
         return await self._hand_over(guard, provider, message, began=began)
 
     async def _hand_over(
         self, guard: Guard, provider: Provider, message: Message, *, began: float
     ) -> Guard:
-        """What follows once the guard says `sending`; `began` is when that was begun to be written
-        (`time.monotonic()`). Raises as `_send` does."""
-        if time.monotonic() - began > _BEGIN_WITHIN:
+        """Call the provider once the guard says `sending`; `began` is when that was begun to be
+        written (`monotonic_through_suspend()`). Raises as `_send` does."""
+        if monotonic_through_suspend() - began > BEGIN_WITHIN:
             # Only this process knows that it has sent nothing: said at once, nobody has to wait for
             # a send that never was. A store this slow must not make everything unclear.
             async with self._writing:
@@ -165,7 +254,7 @@ class Delivery:
             raise Retry("too late to begin: the store is slow", after=_ASK_AGAIN)
         try:
             with metrics.SECONDS.labels(provider.name).time():
-                await provider.send(message)
+                await provider.send(message, before=began + BEGIN_WITHIN)
         except Unclear:
             metrics.MESSAGES.labels(provider.name, "unclear").inc()
             raise
@@ -192,4 +281,5 @@ class Delivery:
         async with self._writing:
             guard = await self._guards.over(guard, state, at=self._clock.now(), reason=reason)
         faultpoints.reached("notify.after_over")
+        self._sights.forget(guard.reference)
         return guard

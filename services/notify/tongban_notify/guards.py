@@ -1,24 +1,32 @@
-"""The guards of messages: the collection `message_guards`, which cannot be rebuilt (DESIGN 3).
+"""The guards of messages: the collection `message_guards`, which cannot be rebuilt from topics.
 
-            ┌─────────────────────────┐ a provider is at hand
-claimed ──> sending(provider, since) <┘ ──> sent | refused
-   ^               │
-   └───────────────┘ the provider said clearly that it did not and will not send it
+            ┌───────────────────────┐ a provider is at hand
+claimed ──> sending(provider) <─────┘ ──> sent | refused | suppressed
+   ^          │         │  ^
+   │          │         v  │ the provider is configured again
+   │          │    stranded(provider)
+   └──────────┘ the provider said clearly that it did not and will not send it
+
+Every guard ends: `over_at`, by the store's clock, is set when the message is over, when it is
+stranded, and when a process comes upon a guard that another has left unfinished; the store forgets
+the guard `topics.GUARDS_KEPT` after it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tongban_common.store import DuplicateKey, Store, store_errors
-from tongban_notify.messages import Message
+from tongban_common.kafka import Record
+from tongban_common.store import STAMP, DuplicateKey, Store, expire, store_errors
+from tongban_common.topics import GUARDS_KEPT
+from tongban_notify.messages import Message, Template
 
-KEPT_SECONDS = 90 * 24 * 3600
-"""Of a message that is over: three times as long as the topics that could repeat it."""
+_ENDS = {STAMP: {"over_at": True}}
 
 
 class State(StrEnum):
@@ -26,18 +34,27 @@ class State(StrEnum):
 
     CLAIMED = "claimed"
     SENDING = "sending"
+    STRANDED = "stranded"
+    """It may be with a provider that is not configured (any more)."""
     SENT = "sent"
     REFUSED = "refused"
     """No provider will ever send it."""
+    SUPPRESSED = "suppressed"
+    """It was not sent and is not to be."""
 
     @property
     def over(self) -> bool:
-        """Whether nothing more is done about it."""
-        return self in (State.SENT, State.REFUSED)
+        """Return True if nothing more is done about the message."""
+        return self in (State.SENT, State.REFUSED, State.SUPPRESSED)
+
+    @property
+    def may_be_sent(self) -> bool:
+        """Return True if the guard's provider may have the message."""
+        return self in (State.SENDING, State.STRANDED)
 
 
 class Overtaken(Exception):
-    """Someone else has written the guard since it was read."""
+    """Another process has written the guard since it was read."""
 
 
 class Guard(BaseModel):
@@ -46,57 +63,77 @@ class Guard(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
     reference: str = Field(alias="_id")
+    request_id: str = ""
+    template: Template = Template.COMPLETED
     state: State
     provider: str | None = None
-    since: datetime | None = None
-    """Wall clock: nothing was sent to `provider` before, and everything begins within seconds."""
     refused_by: list[str] = []
     at: datetime | None = None
     """Business time at which it was over."""
     reason: str | None = None
     rev: int = 0
+    """Counts the writes: a process that has not seen the last one cannot make the next."""
 
 
 class Guards:
-    """Every method may raise StoreUnavailable."""
+    """Reads and writes guards. Every method may raise StoreUnavailable."""
 
     def __init__(self, store: Store) -> None:
         self._guards = store.collection("message_guards")
 
     async def prepare(self) -> None:
-        """Make the index; again changes nothing."""
+        """Make the indexes; idempotent."""
+        await expire(self._guards, "over_at", name="over", after=GUARDS_KEPT, sparse=True)
         with store_errors():
-            await self._guards.create_index(
-                "over_at", name="over", sparse=True, expireAfterSeconds=KEPT_SECONDS
-            )
+            await self._guards.create_index("request_id", name="request")
+            await self._guards.create_index("waits_for", name="stranded", sparse=True)
 
     async def claim(self, message: Message, provider: str | None) -> tuple[Guard, bool]:
-        """The message's guard, and whether it is new: it then says that the message goes to this
-        provider now, if one is named. One write where two would say no more."""
-        guard = Guard(reference=message.reference, state=State.CLAIMED)
+        """Return the message's guard, and whether it is new. A new guard says that the message goes
+        to `provider` now, if one is named: one write where two would say no more."""
+        guard = Guard(
+            reference=message.reference,
+            request_id=message.request_id,
+            template=message.template,
+            state=State.CLAIMED,
+        )
         if provider is not None:
             guard = guard.model_copy(update=_sending(provider))
         record = {
             **guard.model_dump(by_alias=True, exclude={"at", "reason"}),
             "state": guard.state.value,
-            "request_id": message.request_id,
-            "template": message.template.value,
+            "template": guard.template.value,
+            "time": message.time,
+            **({} if provider is None else _since()),
         }
         with store_errors():
             try:
                 await self._guards.insert_one(record)
             except DuplicateKey:
-                record = await self._guards.find_one({"_id": message.reference})
-                return Guard.model_validate(record), False
+                found = await self._guards.find_one({"_id": message.reference})
+                if found is None:  # its time ended between the two
+                    return await self.claim(message, provider)
+                if "over_at" not in found:
+                    # Left unfinished by another process, or by an attempt that failed.
+                    await self._guards.update_one({"_id": message.reference}, _ENDS)
+                return Guard.model_validate(found), False
         return guard, True
 
+    async def of(self, request_id: str, template: Template, time: int | None) -> Guard | None:
+        """Return the guard of a message whose recipient is not known any more."""
+        with store_errors():
+            found = await self._guards.find_one(
+                {"request_id": request_id, "template": template.value, "time": time}
+            )
+        return None if found is None else Guard.model_validate(found)
+
     async def sending(self, guard: Guard, provider: str) -> Guard:
-        """To be written before anything goes to the provider.
+        """Write that the message goes to the provider, before anything goes there.
 
         Raises:
             Overtaken
         """
-        return await self._write(guard, _sending(provider))
+        return await self._write(guard, _sending(provider), _since())
 
     async def not_sent(self, guard: Guard, *, refused: bool) -> Guard:
         """The provider has clearly not sent it; `refused`: and will not, however often asked.
@@ -109,6 +146,46 @@ class Guards:
             changed["refused_by"] = [*guard.refused_by, guard.provider]
         return await self._write(guard, changed)
 
+    async def strand(self, guard: Guard, record: Record) -> Guard:
+        """Write that nobody can be asked about the message, and keep the sealed event it came from:
+        once its provider is configured again, the event is all that is needed to go on.
+
+        Raises:
+            Overtaken
+        """
+        event = {
+            "topic": record.topic,
+            "key": record.key,
+            "value": record.value,
+            "headers": [list(header) for header in record.headers],
+            "timestamp_ms": record.timestamp_ms,
+        }
+        beside = {"event": event, "waits_for": guard.provider}
+        return await self._write(guard, {"state": State.STRANDED}, beside, _ENDS)
+
+    async def stranded_counts(self) -> dict[str, int]:
+        """Return how many messages are stranded, by provider."""
+        stages = [
+            {"$match": {"waits_for": {"$exists": True}}},
+            {"$group": {"_id": "$waits_for", "count": {"$sum": 1}}},
+        ]
+        with store_errors():
+            groups = await self._guards.aggregate(stages).to_list(None)
+        return {group["_id"]: group["count"] for group in groups}
+
+    async def stranded_at(
+        self, providers: Sequence[str], *, after: str, limit: int
+    ) -> dict[str, Record]:
+        """Return the events of messages that were stranded at these providers and are not over:
+        also those that a process which died had begun to send again. By reference, in the order of
+        references, those behind `after`."""
+        wanted = {"waits_for": {"$in": list(providers)}, "_id": {"$gt": after}}
+        with store_errors():
+            found = await self._guards.find(
+                wanted, {"event": 1}, sort=[("_id", 1)], limit=limit
+            ).to_list(limit)
+        return {one["_id"]: _record(one["event"]) for one in found}
+
     async def over(
         self,
         guard: Guard,
@@ -117,25 +194,32 @@ class Guards:
         at: datetime,
         reason: str | None = None,
     ) -> Guard:
-        """The message is sent or refused; `at` is business time.
+        """Write that nothing more is done about the message; `at` is business time.
 
         Raises:
             Overtaken
         """
-        changed = {"state": state, "at": at, "reason": reason}
-        return await self._write(guard, changed, over_at=datetime.now(UTC))
+        ends = {**_ENDS, "$unset": {"event": "", "waits_for": ""}}
+        return await self._write(guard, {"state": state, "at": at, "reason": reason}, {}, ends)
 
-    async def _write(self, guard: Guard, changed: dict[str, Any], **beside: Any) -> Guard:
-        """Write fields of a guard that nobody has written since; `beside` is for the store alone.
+    async def _write(
+        self,
+        guard: Guard,
+        changed: dict[str, Any],
+        beside: dict[str, Any] | None = None,
+        operators: dict[str, Any] | None = None,
+    ) -> Guard:
+        """Write fields of a guard that no process has written since. `beside` are fields for the
+        store alone, `operators` further update operators.
 
         What stands there afterwards follows from what was read, so it is not asked for: an update
         by `_id` is the cheapest write that a store has.
         """
         after = guard.model_copy(update={**changed, "rev": guard.rev + 1})
-        fields = {**changed, **beside, "state": after.state.value, "rev": after.rev}
+        fields = {**changed, **(beside or {}), "state": after.state.value, "rev": after.rev}
         with store_errors():
             result = await self._guards.update_one(
-                {"_id": guard.reference, "rev": guard.rev}, {"$set": fields}
+                {"_id": guard.reference, "rev": guard.rev}, {"$set": fields, **(operators or {})}
             )
         if not result.matched_count:
             raise Overtaken(guard.reference)
@@ -143,4 +227,24 @@ class Guards:
 
 
 def _sending(provider: str) -> dict[str, Any]:
-    return {"state": State.SENDING, "provider": provider, "since": datetime.now(UTC)}
+    return {"state": State.SENDING, "provider": provider}
+
+
+def _since() -> dict[str, Any]:
+    """Return a wall-clock time for people who look at a guard, and for replicas of the release
+    before, which strand a message without it while both run. Nothing is decided by it here."""
+    return {"since": datetime.now(UTC)}
+
+
+def _record(event: dict[str, Any]) -> Record:
+    return Record(
+        topic=event["topic"],
+        partition=0,
+        offset=0,
+        timestamp_ms=event["timestamp_ms"],
+        key=event["key"],
+        value=event["value"],
+        headers=tuple((name, value) for name, value in event["headers"]),
+        maybe_seen=True,
+        assigned_at=0.0,
+    )

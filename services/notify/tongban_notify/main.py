@@ -10,17 +10,21 @@ import aiohttp
 import structlog
 
 from tongban_common import process, topics
+from tongban_common.control.optouts import OptOut, optouts
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import EventProducer, Worker, WorkerConfig
+from tongban_common.kafka import CompactedView, EventProducer, Worker, WorkerConfig
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.store import Store, StoreUnavailable
+from tongban_common.store.recovery import RestoredStore
 from tongban_notify.delivery import Delivery
 from tongban_notify.guards import Guards
 from tongban_notify.handler import NotifyHandler
 from tongban_notify.provider import Provider
+from tongban_notify.session import provider_session
 from tongban_notify.settings import NotifySettings
+from tongban_notify.stranded import StrandedMessages
 
 SERVICE = "notify"
 log = structlog.get_logger()
@@ -31,12 +35,13 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         store = Store(settings.store, settings.store_name)
         stack.callback(store.close)
-        session = await stack.enter_async_context(aiohttp.ClientSession())
+        session = await stack.enter_async_context(provider_session(settings.sms_timeout_s))
         producer = await stack.enter_async_context(
             EventProducer(settings.kafka, client_id=f"{SERVICE}-{settings.instance}")
         )
         guards = Guards(store)
         ring = key_ring(settings)
+        opted_out = optouts(settings.kafka)
         handler = NotifyHandler(
             keys=ring.keys,
             delivery=Delivery(
@@ -45,21 +50,33 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
                 clock=settings.clock,
                 settle=timedelta(seconds=settings.sms_settle_s),
             ),
+            guards=guards,
             publisher=EventPublisher(producer, f"tongban/{SERVICE}"),
             secret=settings.id_secret.get_secret_value(),
+            clock=settings.clock,
+            optouts=opted_out,
+            restored=RestoredStore(store),
+            quiet=settings.quiet_hours,
         )
+        stranded = StrandedMessages(guards, settings.sms_providers, handler.handle)
         worker = Worker(
             WorkerConfig(
                 bootstrap=settings.kafka,
                 group=topics.NOTIFY_GROUP,
                 instance=settings.instance,
                 drain_timeout=settings.drain_seconds,
-                transient_errors=(StoreUnavailable,),
+                # The process's own trouble, as no descriptor and no memory, is no record's fault.
+                transient_errors=(StoreUnavailable, OSError, MemoryError),
                 # A message takes seconds to a phone: no hurry that is worth a fetch a record.
                 fetch_wait=0.1,
                 fetch_min_bytes=64 * 1024,
             ),
-            [topics.REQUESTS_COMPLETED, topics.REQUESTS_STATUS, topics.replay(topics.NOTIFY_GROUP)],
+            [
+                topics.REQUESTS_COMPLETED,
+                topics.REQUESTS_STATUS,
+                topics.DOCUMENTS_PRINTED,
+                topics.replay(topics.NOTIFY_GROUP),
+            ],
             handler.handle,
             producer=producer,
         )
@@ -68,17 +85,37 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
                 host=settings.http_host,
                 port=settings.http_port,
                 live={"worker": worker.liveness},
-                ready={"worker": worker.readiness, "producer": producer.readiness},
+                ready={
+                    "worker": worker.readiness,
+                    "producer": producer.readiness,
+                    "optouts": opted_out.readiness,
+                },
             )
         )
         async with asyncio.TaskGroup() as tasks:
-            preparing = tasks.create_task(_prepare(guards))
-            following = tasks.create_task(ring.run())
-            tasks.create_task(worker.run())
+            beside = [
+                tasks.create_task(work) for work in (_prepare(guards), ring.run(), opted_out.run())
+            ]
+            working = tasks.create_task(_work(worker, opted_out, stranded))
             await stopping.wait()
-            preparing.cancel()
-            following.cancel()
-            worker.stop()
+            for each in beside:
+                each.cancel()
+            if opted_out.ready:
+                worker.stop()
+            else:
+                working.cancel()
+
+
+async def _work(
+    worker: Worker, opted_out: CompactedView[OptOut], stranded: StrandedMessages
+) -> None:
+    """Send nothing before the numbers are known that are to get nothing."""
+    await opted_out.wait_ready()
+    going_on = asyncio.create_task(stranded.run())
+    try:
+        await worker.run()
+    finally:
+        going_on.cancel()
 
 
 def _provider(settings: NotifySettings, name: str, session: aiohttp.ClientSession) -> Provider:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from tongban_common.domain.ids import derived_id, pseudonym
+from tongban_common.domain.phones import phone_number
 from tongban_common.domain.status import Status
 
 LONGEST = 134
@@ -34,6 +35,7 @@ class Template(StrEnum):
     WITHDRAWN = "withdrawn"
     EXPIRED = "expired"
     FAILED = "failed"
+    NOT_PRINTED = "not_printed"
 
 
 OF_STATUS = {
@@ -44,7 +46,7 @@ OF_STATUS = {
     Status.FAILED: Template.FAILED,
 }
 """Statuses that people are told of. Completion is told by its own event, which says what comes
-of it."""
+of it, and a sheet that will never come by the report of its print order."""
 
 _TEXTS = {
     Template.NEEDS_SUPPLEMENT: "需要补正{reason}，请到银行网点一体机补交材料。",
@@ -52,6 +54,7 @@ _TEXTS = {
     Template.WITHDRAWN: "已撤回{reason}。",
     Template.EXPIRED: "超过办理期限，已终止{reason}。如仍需办理请重新提交。",
     Template.FAILED: "未能办理成功{reason}。请到网点咨询大堂经理。",
+    Template.NOT_PRINTED: "已办结，但证明未能打印{reason}。请到网点咨询大堂经理。",
 }
 
 
@@ -71,8 +74,7 @@ class Contact(BaseModel):
     @property
     def number(self) -> str:
         """The number as it is compared: without spaces, dashes and the country's code."""
-        digits = re.sub(r"[\s-]", "", self.phone)
-        return re.sub(r"^(\+|00)?86(?=1\d{10}$)", "", digits)
+        return phone_number(self.phone)
 
 
 class Applicant(BaseModel):
@@ -95,13 +97,15 @@ class Applicant(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message to be sent once. `reference` is its name at every provider."""
+    """A message to be sent once. `reference` is its name at every provider; `time` tells apart
+    messages of one template about one request (see `reference`)."""
 
     reference: str
     request_id: str
     template: Template
     to: str
     text: str
+    time: int | None = None
 
 
 def reference(
@@ -119,8 +123,13 @@ def reference(
 
 
 def completed_text(applicant: Applicant, item: str, *, on_paper: bool) -> str:
-    """That it is done, and whether paper comes out of the kiosk."""
-    outcome = "证明正在一体机打印，请及时取走" if on_paper else "办理结果可在一体机上查看"
+    """Say that it is done, and whether paper is to come out of the kiosk. Paper is not promised:
+    the printer may be empty, and a sheet may turn out to be one that cannot be set."""
+    outcome = (
+        "证明将在一体机打印，请及时取走；如未出纸请咨询大堂经理"
+        if on_paper
+        else "办理结果可在一体机上查看"
+    )
     return _text(applicant, item, f"已办结，{outcome}。", reason=None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from typing import Any
@@ -11,6 +12,7 @@ import structlog
 
 from tongban_notify import metrics
 from tongban_notify.messages import Message
+from tongban_notify.session import TooLate
 
 log = structlog.get_logger()
 
@@ -30,6 +32,21 @@ be the same for every message."""
 _CODE = re.compile(r"(?!.*[0-9]{7})[A-Za-z0-9_.-]{1,40}")
 _CONFLICT = 409
 """Commonly "I have one of that reference", so nothing that another provider may go by."""
+
+
+_NOT_CONNECTED = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientConnectorDNSError,
+    TooLate,
+)
+"""What says that not a byte was sent."""
+_TROUBLE = (aiohttp.ClientError, OSError, EOFError, MemoryError)
+"""What says nothing of the message: the network's trouble, or this process's own (no descriptor, no
+memory). The message may be with the provider, and asking tells."""
+_MOST_BYTES = 64 * 1024
+"""Of an answer; what is longer is not read."""
+_CONNECT_S = 2.0
 
 
 class NotSent(Exception):
@@ -69,12 +86,15 @@ class Provider:
         self._url = url
         self._session = session
         self._headers = {"Authorization": f"Bearer {key}"}
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=_CONNECT_S)
         self._failures = 0
         self._rests_until = 0.0
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message, *, before: float | None = None) -> None:
         """Hand a message over; returning means that the provider has taken it.
+
+        Args:
+            before: `monotonic_through_suspend()` at which it is too late to send the first byte.
 
         Raises:
             NotSent
@@ -95,13 +115,14 @@ class Provider:
                 timeout=self._timeout,
                 # What becomes of a message elsewhere says nothing of what was taken here.
                 allow_redirects=False,
+                trace_request_ctx=before,
             ) as reply:
                 status = reply.status
                 answer = await _json(reply)
-        except aiohttp.ClientConnectorError as error:
+        except _NOT_CONNECTED as error:
             self._failed()
             raise NotSent("unreachable", final=False) from error
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except _TROUBLE as error:
             self._failed()
             raise Unclear(type(error).__name__) from error
         if 200 <= status < 300:
@@ -114,7 +135,7 @@ class Provider:
             raise Unclear(f"HTTP {status}")
 
     def _refusal(self, status: int, code: Any) -> NotSent:
-        told = _code_of(code) if code else str(status)
+        told = _code_of(code, otherwise=f"http_{status}")
         final = status in _OF_THE_MESSAGE or (status in _WITH_A_CODE and bool(code))
         if final or status in _NOT_NOW:
             self._answered()
@@ -139,7 +160,7 @@ class Provider:
             ) as reply:
                 status = reply.status
                 answer = await _json(reply)
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except _TROUBLE as error:
             self._failed()
             raise Unclear(type(error).__name__) from error
         if status != 200 or not isinstance(answer, dict):
@@ -180,20 +201,27 @@ class Provider:
             metrics.PROVIDER_UP.labels(self.name).set(0)
 
 
-def _code_of(said: Any) -> str:
-    """Return a provider's code as it may stand in logs and events, or `unspecified`.
+def _code_of(said: Any, *, otherwise: str) -> str:
+    """Return a provider's code as it may stand in logs and events, or `otherwise`.
 
     A provider may put its free text there, which quotes the number it could not send to: a run of
     seven digits is never a code.
     """
     if isinstance(said, int):
         said = str(said)
-    return said if isinstance(said, str) and _CODE.fullmatch(said) else "unspecified"
+    return said if isinstance(said, str) and _CODE.fullmatch(said) else otherwise
 
 
 async def _json(reply: aiohttp.ClientResponse) -> Any:
-    """The body, None where it is not JSON."""
+    """Return the body, or None where it is not JSON, is packed, or is too long."""
+    if reply.headers.get("Content-Encoding", "identity") != "identity":
+        return None
+    body = bytearray()
+    async for piece in reply.content.iter_chunked(_MOST_BYTES):
+        body += piece
+        if len(body) > _MOST_BYTES:
+            return None
     try:
-        return await reply.json(content_type=None)
-    except ValueError:
+        return json.loads(bytes(body))
+    except (ValueError, RecursionError):
         return None

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
 from tongban_common.settings import DEVELOPMENT_SECRET, CommonSettings
+from tongban_notify.delivery import BEGIN_WITHIN
+from tongban_notify.quiet import QuietHours
 
 
 def _names(value: Any) -> Any:
     if isinstance(value, str):
         return tuple(filter(None, (name.strip() for name in value.split(","))))
     return value
+
+
+def _quiet_hours(value: Any) -> Any:
+    return QuietHours.parse(value) if isinstance(value, str) else value
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
@@ -39,3 +45,18 @@ class NotifySettings(CommonSettings):
         description="after the beginning of a send, when the provider's not knowing the message "
         "is believed; longer than any call may take at the provider",
     )
+    quiet_hours: Annotated[QuietHours | None, NoDecode, BeforeValidator(_quiet_hours)] = Field(
+        None,
+        description="22:00-07:00, business time: no message goes out meanwhile, each waits for the "
+        "end; empty for none",
+    )
+
+    @field_validator("sms_settle_s")
+    @classmethod
+    def _outlasts_a_call(cls, value: float, info: ValidationInfo) -> float:
+        least = BEGIN_WITHIN + float(info.data.get("sms_timeout_s", 0.0))
+        if value < least:
+            raise ValueError(
+                f"at least {least:g}: {BEGIN_WITHIN:g} s to begin a call and TONGBAN_SMS_TIMEOUT_S"
+            )
+        return value

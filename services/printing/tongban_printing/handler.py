@@ -5,7 +5,7 @@ record is done. Paper is the spooler's.
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -30,7 +30,7 @@ from tongban_common.store import DocumentStore
 from tongban_common.store.recovery import RestoredStore
 from tongban_printing import metrics
 from tongban_printing.documents import DocumentMaker, Unmakeable
-from tongban_printing.orders import Order, maybe_printed, new_order, order_id
+from tongban_printing.orders import Order, applicant_of, maybe_printed, new_order, order_id
 from tongban_printing.outbox import Outbox
 from tongban_printing.printables import Printable, Printables
 from tongban_printing.questions import Questions
@@ -47,6 +47,7 @@ _UNMAKEABLE = {
 """By `Unmakeable.why`, for the person in front of the kiosk."""
 log = structlog.get_logger()
 
+_TOO_OLD = "事项已久，未再打印"
 _COMPLETION_PAUSE = 1.0
 _COMPLETION_ATTEMPTS = 300
 """A reprint may be read before its request's completion, which is on another topic; after five
@@ -54,7 +55,12 @@ minutes there is none."""
 
 
 class PrintingHandler:
-    """The handler of the worker group `printing`; a repeat of a record changes nothing."""
+    """The handler of the worker group `printing`; a repeat of a record changes nothing.
+
+    Args:
+        clock: tells how old a completion is.
+        restored: tells for which records the guard may have been lost with the store.
+    """
 
     def __init__(
         self,
@@ -129,6 +135,9 @@ class PrintingHandler:
         faultpoints.reached("printing.after_announce_document")
         if not body.print:
             return
+        if self._is_too_old(body):
+            await self._cannot_print(body, "too-old", _TOO_OLD, repeat=repeat)
+            return
         for document in documents:
             order = new_order(
                 order_id=order_id(body.request_id, document.document_id, 1),
@@ -139,16 +148,26 @@ class PrintingHandler:
                 copy_number=1,
                 ordered_at=body.completed_at,
                 spooled_at=datetime.now(UTC),
+                item_name=body.item.name,
+                sealed=body.sealed,
             )
             await self._take_in(order, doubtful=doubtful)
+
+    def _is_too_old(self, body: RequestCompleted) -> bool:
+        """Return True if the guard of its order may have ended, so that nobody knows whether it was
+        printed. Guards live by the wall clock, events by the business clock."""
+        age = self._clock.real_seconds(self._clock.now() - body.completed_at)
+        return timedelta(seconds=age) > topics.GUARDS_KEPT
 
     async def _cannot_print(
         self, body: RequestCompleted, what: str, reason: str, *, repeat: bool
     ) -> None:
-        """Report the first copy as cancelled: there will never be a document to print."""
+        """Report that no paper will come, unless the order was taken in before. `what` tells this
+        report from others about the order."""
         if not body.print:
             return
-        document_id = derived_id("document", body.request_id, 0)
+        made = derived_id("document", body.request_id, 0)
+        document_id = body.documents[0].document_id if body.documents else made
         order = order_id(body.request_id, document_id, 1)
         if await self._spool.find(order) is not None:
             return  # taken in while the key was there; it tells itself what becomes of it
@@ -165,6 +184,8 @@ class PrintingHandler:
                 seq=1,
                 at=body.completed_at,
                 reason=reason,
+                item_name=body.item.name,
+                sealed=applicant_of(body.sealed),
             ),
             # Not that of an order's first report, which says that it is queued.
             event_id=derived_id("print-reported", order, what),

@@ -2,23 +2,25 @@
 
 A lease keeps replicas from doing the same work; that they cannot do harm is the orders' own matter
 (`rev` and `epoch` in every write). So a clock that is off, or a process that slept through its
-lease, costs a refused write and no sheet of paper.
+lease, costs a refused write and no sheet of paper. When a lease ends is counted by the store's
+clock alone, so that a replica whose clock is ahead takes no kiosk away from one that lives.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from tongban_common.store import DuplicateKey, Store, store_errors
+from tongban_common.clock import monotonic_through_suspend
+from tongban_common.store import NOW, DuplicateKey, Store, store_errors
 
 
 @dataclass(slots=True)
 class _Held:
     epoch: int
     until: float
-    """`time.monotonic()`, counted from before the write, so never later than the store's."""
+    """`monotonic_through_suspend()`, counted from before the write, so never later than the
+    store's."""
 
 
 class KioskLeases:
@@ -41,7 +43,7 @@ class KioskLeases:
         taking, so that a write under an old one can be refused.
         """
         held = self._held.get(kiosk_id)
-        began = time.monotonic()
+        began = monotonic_through_suspend()
         if held is not None and held.until - began > self._seconds / 2:
             return held.epoch
         renewed = held is not None and await self._renew(kiosk_id, held.epoch)
@@ -62,30 +64,44 @@ class KioskLeases:
         with store_errors():
             await self._leases.update_many(
                 {"_id": {"$in": list(held)}, "owner": self._owner},
-                {"$set": {"until": datetime.now(UTC)}, "$unset": {"owner": ""}},
+                [{"$set": {"until": NOW}}, {"$unset": "owner"}],
             )
 
     async def _renew(self, kiosk_id: str, epoch: int) -> bool:
         with store_errors():
             result = await self._leases.update_one(
                 {"_id": kiosk_id, "owner": self._owner, "epoch": epoch},
-                {"$set": {"until": self._end()}},
+                [{"$set": {"until": self._end()}}],
             )
         return bool(result.matched_count)
 
     async def _take(self, kiosk_id: str) -> int | None:
-        mine_or_free = [{"owner": self._owner}, {"until": {"$lt": datetime.now(UTC)}}]
+        """Take the lease if it is ours, free or over; return its epoch, or None if another has it.
+
+        The store decides within the update, because only there its own time can be compared.
+        """
+        # As numbers: the embedded store does not compare its own time with a stored date.
+        free = {"$lt": [{"$toLong": {"$ifNull": ["$until", NOW]}}, {"$toLong": NOW}]}
+        fresh = {"$eq": [{"$type": "$epoch"}, "missing"]}
+        mine = {"$eq": ["$owner", {"$literal": self._owner}]}
+        taken = {
+            "_id": "$_id",
+            "owner": {"$literal": self._owner},
+            "until": self._end(),
+            "epoch": {"$add": [{"$ifNull": ["$epoch", 0]}, 1]},
+        }
+        may = {"$or": [fresh, mine, free]}
         with store_errors():
             try:
                 lease = await self._leases.find_one_and_update(
-                    {"_id": kiosk_id, "$or": mine_or_free},
-                    {"$set": {"owner": self._owner, "until": self._end()}, "$inc": {"epoch": 1}},
+                    {"_id": kiosk_id},
+                    [{"$replaceWith": {"$cond": [may, taken, "$$ROOT"]}}],
                     upsert=True,
                     return_document=True,
                 )
             except DuplicateKey:
-                return None  # it is there, neither ours nor free
-        return int(lease["epoch"])
+                return None  # another has just taken it for the first time
+        return int(lease["epoch"]) if lease.get("owner") == self._owner else None
 
-    def _end(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self._seconds)
+    def _end(self) -> dict[str, Any]:
+        return {"$add": [NOW, round(self._seconds * 1000)]}

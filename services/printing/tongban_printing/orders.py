@@ -20,10 +20,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import PrintStatus
-from tongban_common.events.models import DocumentRef, PrintReported
+from tongban_common.events.models import DocumentRef, PrintReported, Sealed
 
 WORKED_ON = frozenset({PrintStatus.QUEUED, PrintStatus.WAITING_FOR_PRINTER})
 """What the spooler works off. needs_confirmation waits for a person, the others are final."""
+_NO_PAPER = frozenset({PrintStatus.CANCELLED, PrintStatus.EXPIRED})
 MAY_BE_PRINTED = "打印记录已从备份恢复，请核对该材料是否已经打出"
 """Why a person is asked after the store was restored from a back-up."""
 _CONFIRMED = "经人工核对，已出纸"
@@ -93,6 +94,10 @@ class Order(_Stored):
     """Who answered the last question."""
     waits_since: datetime | None = None
     """Business time at which a person asked for the sheet again; the age is counted from here."""
+    item_name: str | None = None
+    sealed: Sealed | None = None
+    """The applicant's sealed part, of a first copy: a report that no paper will come carries it, so
+    that notify can tell the person."""
     rev: int = 0
     """Counts the writes: whoever has not seen the last one cannot make the next."""
     outbox: list[Unsent] = []
@@ -133,6 +138,8 @@ def new_order(
     copy_number: int,
     ordered_at: datetime,
     spooled_at: datetime,
+    item_name: str | None = None,
+    sealed: Sealed | None = None,
 ) -> Order:
     """A queued order with its first report."""
     bare = Order(
@@ -146,6 +153,8 @@ def new_order(
         spooled_at=spooled_at,
         status=PrintStatus.QUEUED,
         seq=1,
+        item_name=item_name,
+        sealed=None if sealed is None else applicant_of(sealed),
     )
     report = _report(bare, PrintStatus.QUEUED, 1, ordered_at, None)
     return bare.model_copy(update={"outbox": [Unsent(report=report, since=spooled_at)]})
@@ -223,7 +232,15 @@ def confirmed_not_printed(order: Order, at: datetime, by: str) -> Change:
 def unanswered(order: Order, at: datetime, limit: timedelta) -> Change:
     """Nobody has answered within `limit`; the order ends, so that a copy can be ordered again."""
     days = limit / timedelta(days=1)
-    return reported(order, PrintStatus.EXPIRED, at, _UNANSWERED.format(days=days))
+    # The sheet may well have come out: a message that none will come could be untrue.
+    silent = order.model_copy(update={"sealed": None})
+    return reported(silent, PrintStatus.EXPIRED, at, _UNANSWERED.format(days=days))
+
+
+def applicant_of(sealed: Sealed) -> Sealed:
+    """Return the envelope with the applicant's part alone."""
+    parts = {name: box for name, box in sealed.parts.items() if name == "applicant"}
+    return sealed.model_copy(update={"parts": parts})
 
 
 def _report(
@@ -240,4 +257,6 @@ def _report(
         seq=seq,
         at=at,
         reason=reason,
+        item_name=order.item_name if status in _NO_PAPER else None,
+        sealed=order.sealed if status in _NO_PAPER else None,
     )

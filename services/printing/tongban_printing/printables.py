@@ -6,15 +6,11 @@ more names its document, which is in the store for as long as it may be read.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from tongban_common.events.models import DocumentRef
-from tongban_common.store import Store, store_errors
-
-KEPT_SECONDS = 90 * 24 * 3600
-"""Wall clock, from the completion."""
+from tongban_common.store import NOW, Store, expire, store_errors
+from tongban_common.topics import GUARDS_KEPT
 
 
 class Printable(BaseModel):
@@ -35,17 +31,19 @@ class Printables:
 
     async def prepare(self) -> None:
         """Make the index; again changes nothing."""
-        with store_errors():
-            await self._printables.create_index(
-                "kept_at", name="kept", expireAfterSeconds=KEPT_SECONDS
-            )
+        await expire(self._printables, "kept_at", name="kept", after=GUARDS_KEPT)
 
     async def remember(self, printable: Printable) -> None:
-        """Again changes nothing."""
-        record = {**printable.model_dump(by_alias=True), "kept_at": datetime.now(UTC)}
-        key = record.pop("_id")
+        """Again changes nothing. The time it is kept is counted by the store's clock."""
+        told = printable.model_dump(exclude={"request_id"})
+        record = {"_id": "$_id", "kept_at": NOW, **{k: {"$literal": v} for k, v in told.items()}}
+        first = {"$eq": [{"$type": "$kept_at"}, "missing"]}
         with store_errors():
-            await self._printables.update_one({"_id": key}, {"$setOnInsert": record}, upsert=True)
+            await self._printables.update_one(
+                {"_id": printable.request_id},
+                [{"$replaceWith": {"$cond": [first, record, "$$ROOT"]}}],
+                upsert=True,
+            )
 
     async def find(self, request_id: str) -> Printable | None:
         """None where the request has not been completed, was not seen here yet, or was long ago."""

@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tongban_common.domain.status import PrintStatus
-from tongban_common.store import DuplicateKey, Store, store_errors
+from tongban_common.store import STAMP, DuplicateKey, Store, expire, store_errors
+from tongban_common.topics import GUARDS_KEPT
 from tongban_printing.orders import WORKED_ON, Change, Order, Unsent
 
-KEPT_SECONDS = 90 * 24 * 3600
-"""Of an order that is over: three times as long as the topic that could repeat it."""
 _OPEN = "worked_on"
 
 
@@ -38,9 +37,7 @@ class Spool:
                 name="questions",
                 partialFilterExpression={"status": PrintStatus.NEEDS_CONFIRMATION.value},
             )
-            await self._orders.create_index(
-                "over_at", name="over", sparse=True, expireAfterSeconds=KEPT_SECONDS
-            )
+        await expire(self._orders, "over_at", name="over", after=GUARDS_KEPT, sparse=True)
 
     async def insert(self, order: Order) -> bool:
         """Take an order in; False where it is there already."""
@@ -174,12 +171,12 @@ class Spool:
 def _update(change: Change) -> dict[str, Any]:
     """A change as an update of MongoDB."""
     fields = dict(change.fields)
+    update: dict[str, Any] = {"$set": fields, "$inc": {"rev": 1}}
     if "status" in fields:
         status = PrintStatus(fields["status"])
         fields[_OPEN] = status in WORKED_ON
         if status.final:
-            fields["over_at"] = datetime.now(UTC)
-    update: dict[str, Any] = {"$set": fields, "$inc": {"rev": 1}}
+            update[STAMP] = {"over_at": True}
     if change.report is not None:
         unsent = Unsent(report=change.report, since=datetime.now(UTC))
         update["$push"] = {"outbox": _unsent(unsent)}

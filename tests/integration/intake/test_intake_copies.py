@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tongban_common.store import Store
-from tongban_intake.followups.copies import KEPT_SECONDS, CopyNumbers
+from tongban_common.topics import GUARDS_KEPT
+from tongban_intake.followups.copies import CopyNumbers
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ async def test_a_reservation_is_an_orders_own_and_ends_with_its_time(database: S
     assert given[3:] == given[:3]
     reserved = database.collection("print_copies")
     indexes = await reserved.index_information()
-    assert indexes["kept"]["expireAfterSeconds"] == KEPT_SECONDS
+    assert indexes["kept"]["expireAfterSeconds"] == GUARDS_KEPT.total_seconds()
     assert await reserved.count_documents({"kept_at": {"$type": "date"}}) == 3
     # Its time is over: the read model knows that there were four.
     await reserved.delete_many({})

@@ -8,6 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from tongban_common.topics import LONGEST_DEADLINE
+
+_LEAST_DAYS = 7
+_DAYS_PER_LEGAL_DAY = 3
+"""Calendar days a working day of the legal limit: weekends, a holiday week, and patience."""
+
 ProvinceCode = Annotated[str, Field(pattern=r"^[1-6][0-9]0000$")]
 """GB/T 2260 code of a province, autonomous region or municipality: 310000 is Shanghai."""
 
@@ -181,6 +187,13 @@ class Limits(CatalogueModel):
 
     legal_working_days: int = Field(ge=0, strict=True)
     promised_working_days: int = Field(ge=0, strict=True)
+
+    @property
+    def time_allowed(self) -> timedelta:
+        """Business time that a request may be open before it expires: thrice the legal limit, a
+        week at least, and `topics.LONGEST_DEADLINE` at most."""
+        days = max(_LEAST_DAYS, self.legal_working_days * _DAYS_PER_LEGAL_DAY)
+        return timedelta(days=min(days, LONGEST_DEADLINE.days))
 
 
 class Fee(CatalogueModel):

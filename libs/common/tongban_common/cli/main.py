@@ -24,6 +24,7 @@ _COMMANDS = (
     ("kiosk", f"{_HERE}.kiosk:kiosk", "The kiosks that may knock."),
     ("assistant", f"{_HERE}.assistant:assistant", "Lobby managers who may sign in."),
     ("province", f"{_HERE}.provinces:province", "The provinces' connectors."),
+    ("optout", f"{_HERE}.optouts:optout", "Numbers that get no messages."),
     ("dlt", f"{_HERE}.dead_letters:dlt", "Dead letters."),
     ("trace", f"{_HERE}.requests:trace_", "Everything about one request, in order."),
     ("restore", f"{_HERE}.restore:restore", "Guards, after the store was restored."),

@@ -328,6 +328,12 @@ class PrintReported(Body):
     seq: int = Field(description="counts from 1 within the order")
     at: AwareDatetime
     reason: str | None = None
+    item_name: str | None = Field(None, description="beside `sealed`, for the message")
+    sealed: Sealed | None = Field(
+        None,
+        description="has the part `applicant`; only where no paper will come, so that notify can "
+        "tell the applicant",
+    )
 
 
 class DocumentStored(Body):

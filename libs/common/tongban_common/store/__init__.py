@@ -14,15 +14,19 @@ from tongban_common.store.client import (
 )
 from tongban_common.store.documents import MAX_BYTES as MAX_DOCUMENT_BYTES
 from tongban_common.store.documents import DocumentStore, StoredDocument
+from tongban_common.store.expiry import NOW, STAMP, expire
 
 __all__ = [
     "BAD_VALUE_CODES",
     "DUPLICATE_KEY_CODES",
     "MAX_DOCUMENT_BYTES",
+    "NOW",
+    "STAMP",
     "DocumentStore",
     "DuplicateKey",
     "Store",
     "StoreUnavailable",
     "StoredDocument",
+    "expire",
     "store_errors",
 ]

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from tongban_common.store import DuplicateKey, Store, store_errors
+from tongban_common.store import NOW, DuplicateKey, Store, expire, store_errors
+from tongban_common.topics import GUARDS_KEPT
 
 _COLLECTION = "print_copies"
-KEPT_SECONDS = 90 * 24 * 3600
-"""Of a reservation: three times as long as its order's reports stand on a topic from which a read
-model without it could be made anew, and longer than an order is repeated. Later the read model
-alone knows the order and its number."""
 
 
 class CopyNumbers:
@@ -30,28 +25,29 @@ class CopyNumbers:
         Raises:
             StoreUnavailable: ask again later.
         """
-        with store_errors():
-            if not self._prepared:
+        if not self._prepared:
+            with store_errors():
                 await self._copies.create_index("order_id", unique=True, name="order")
-                await self._copies.create_index(
-                    "kept_at", name="kept", expireAfterSeconds=KEPT_SECONDS
-                )
-                self._prepared = True
+            # After that time the read model alone knows the order and its number.
+            await expire(self._copies, "kept_at", name="kept", after=GUARDS_KEPT)
+            self._prepared = True
+        with store_errors():
             while True:
                 kept = await self._copies.find_one({"order_id": order_id})
                 if kept is not None:
                     return int(kept["copy"])
                 above += 1
-                try:
-                    await self._copies.insert_one(
-                        {
-                            "_id": f"{request_id}/{document_id}/{above}",
-                            "order_id": order_id,
-                            "copy": above,
-                            "kept_at": datetime.now(UTC),
-                        }
-                    )
-                except DuplicateKey:
-                    # Another order has this number, or this order has just got one elsewhere.
-                    continue
-                return above
+                if await self._reserved(f"{request_id}/{document_id}/{above}", order_id, above):
+                    return above
+
+    async def _reserved(self, key: str, order_id: str, copy: int) -> bool:
+        """Take a number by the store's clock; False if another order has it, or if this order has
+        just been given one elsewhere."""
+        reservation = {"order_id": {"$literal": order_id}, "copy": copy, "kept_at": NOW}
+        first = {"$eq": [{"$type": "$order_id"}, "missing"]}
+        update = [{"$replaceWith": {"$cond": [first, {"_id": "$_id", **reservation}, "$$ROOT"]}}]
+        try:
+            result = await self._copies.update_one({"_id": key}, update, upsert=True)
+        except DuplicateKey:
+            return False
+        return result.upserted_id is not None

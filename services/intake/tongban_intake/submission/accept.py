@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -36,10 +36,6 @@ from tongban_intake.submission.models import Company, Submission
 from tongban_intake.submission.per_item import PerItem
 from tongban_intake.submission.recent import Lately, LatelyAccepted, Recent, Seen
 from tongban_intake.text import Language, Text
-
-_LEAST_DAYS = 7
-_DAYS_PER_LEGAL_DAY = 3
-"""Calendar days a working day of the legal limit: weekends, a holiday week, and patience."""
 
 
 class Answers(Protocol):
@@ -217,7 +213,6 @@ class Acceptor:
         now: datetime,
         told: tuple[SubmissionNote, ...],
     ) -> RequestSubmitted:
-        days = max(_LEAST_DAYS, item.limits.legal_working_days * _DAYS_PER_LEGAL_DAY)
         applicant = submission.applicant.model_dump(exclude_none=True)
         assistant, proved = assistance.who(submission, kiosk)
         return RequestSubmitted(
@@ -233,7 +228,7 @@ class Acceptor:
             applicant=self._facts(submission, now),
             print=item.printable if submission.print is None else submission.print,
             submitted_at=now,
-            deadline=now + timedelta(days=days),
+            deadline=now + item.limits.time_allowed,
             body_digest=digest,
             notes=[notes.published(each) for each in told] or None,
             sealed=self._keys.seal(request_id, {"applicant": applicant, "form": submission.form}),

@@ -1,0 +1,28 @@
+"""`control.optouts`: numbers that get no messages. Key: keyed digest of the number, see
+`tongban_common.domain.phones`. A tombstone takes the number off the list."""
+
+from __future__ import annotations
+
+from pydantic import AwareDatetime
+
+from tongban_common.control.records import StateRecord
+from tongban_common.kafka.view import CompactedView
+from tongban_common.topics import CONTROL_OPTOUTS
+
+
+class OptOut(StateRecord):
+    """One number whose owner wants no messages. `since` is business time."""
+
+    digest: str
+    by: str
+    since: AwareDatetime
+
+    @property
+    def key(self) -> str:
+        """The record's key."""
+        return self.digest
+
+
+def optouts(bootstrap: str) -> CompactedView[OptOut]:
+    """All numbers that get no messages, by digest; a reader to be run."""
+    return CompactedView(bootstrap, CONTROL_OPTOUTS, OptOut.from_record)

@@ -1,0 +1,78 @@
+"""Goes on with messages whose provider was taken out of the settings and is configured again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from tongban_common.kafka import KafkaUnavailable, Poison, Record, Retry
+from tongban_common.store import StoreUnavailable
+from tongban_notify import metrics
+from tongban_notify.guards import Guards
+
+log = structlog.get_logger()
+
+_LOOK_S = 30.0
+_PAGE = 100
+
+
+class StrandedMessages:
+    """Shows how many messages are stranded, and handles those again whose provider is back.
+
+    The event was kept with the guard, so no operator has to find and replay it. Several replicas
+    may do so at once: the guard decides between them.
+
+    Args:
+        providers: the names of those that are configured.
+        handle: the worker's handler.
+    """
+
+    def __init__(
+        self,
+        guards: Guards,
+        providers: Sequence[str],
+        handle: Callable[[Record], Awaitable[None]],
+    ) -> None:
+        self._guards = guards
+        self._providers = providers
+        self._handle = handle
+        self._shown: set[str] = set()
+
+    async def run(self) -> None:
+        """Look again and again until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except StoreUnavailable as error:
+                log.info("stranded_messages_wait", error=str(error))
+            except Exception as error:
+                log.error("stranded_messages_failed", error=type(error).__name__)
+            await asyncio.sleep(_LOOK_S)
+
+    async def look(self) -> None:
+        """Handle what can go on, once.
+
+        Raises:
+            StoreUnavailable
+        """
+        counts = await self._guards.stranded_counts()
+        for provider in self._shown | set(counts):
+            metrics.STRANDED.labels(provider).set(counts.get(provider, 0))
+        self._shown |= set(counts)
+        if not any(provider in counts for provider in self._providers):
+            return
+        after = ""
+        while page := await self._guards.stranded_at(self._providers, after=after, limit=_PAGE):
+            for record in page.values():
+                await self._go_on(record)
+            after = max(page)
+
+    async def _go_on(self, record: Record) -> None:
+        try:
+            await self._handle(record)
+        except (Retry, KafkaUnavailable) as error:
+            log.info("stranded_message_waits", reason=str(error))
+        except Poison as error:
+            log.error("stranded_message_stays", cause=error.cause)
