@@ -16,6 +16,7 @@ What becomes of an answer, of each class of error and of a closed province is in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -52,6 +53,7 @@ from tongban_router.connectors.gateway import (
 )
 from tongban_router.connectors.opening import opened
 from tongban_router.connectors.reports import Reporter, outcome_of
+from tongban_router.connectors.restarts import is_own_trouble, kinds_of
 from tongban_router.connectors.sending import take_effect
 from tongban_router.connectors.settling import Instant
 
@@ -59,6 +61,8 @@ log = structlog.get_logger()
 BROKEN_LIMIT = 8
 """Answers to one call that cannot be believed, before a person has to look at it. With the pauses
 between them that is about half a minute."""
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
+"""Of requests and calls, as far as they are part of a path; intake's are narrower."""
 _TELL_AFTER = 2
 """Failures of one call before the applicant hears of it: one lost time-out is no news."""
 
@@ -138,6 +142,15 @@ class Connector:
                 work.failures += 1
                 await self._tell(call, work, Closure("store"))
                 raise Retry(str(away), after=_pause_s(work.failures)) from None
+            except Exception as error:
+                if not is_own_trouble(error):
+                    raise
+                work.failures += 1
+                if work.failures >= _TELL_AFTER:
+                    await self._tell(call, work, Closure("down"))
+                log.error("connector.own_trouble", error=kinds_of(error))
+                reason = f"the process lacks something: {type(error).__name__}"
+                raise Retry(reason, after=_pause_s(work.failures)) from error
         self._books.done(call.call_id, call.request_id)
 
     async def on_dead_letter(self, record: Record, cause: Cause) -> None:
@@ -157,7 +170,9 @@ class Connector:
         if not isinstance(event.body, ProvinceCall):
             raise Poison(f"{event.type} does not belong on a province's topic")
         if event.body.item.province != self.province:
-            raise Poison(f"a call for {event.body.item.province} on the topic of {self.province}")
+            raise Poison(f"a call for another province on the topic of {self.province}")
+        if not (_ID.fullmatch(event.body.request_id) and _ID.fullmatch(event.body.call_id)):
+            raise Poison("an id that is none: it would be part of a path that is signed")
         return Event(event.id, event.source, event.body, event.time, event.repeat)
 
     # -- what a call needs ----------------------------------------------------------------------
@@ -318,7 +333,7 @@ class Connector:
         reason = refusals.REJECTED.get(refused.code)
         if call.call is CallKind.SUBMIT and reason is not None:
             return Answer(request_id=call.request_id, state=GatewayState.REJECTED, reason=reason)
-        raise Poison(f"refused: {refused.code}") from refused
+        raise Poison(refusals.told(refused.code)) from refused
 
     # -- ends -----------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ from tongban_router.connectors.gateway import (
     Unknown,
     Unrecognised,
 )
-from tongban_router.connectors.refusals import DISTRUST, code_of
+from tongban_router.connectors.refusals import DISTRUST, NOT_EXPRESSIBLE, code_of
 from tongban_router.connectors.signing import (
     H_TIMESTAMP,
     SignatureError,
@@ -180,13 +180,18 @@ class RestGateway:
 
         Raises:
             Down: no connection was made.
+            Refused: nothing was sent, since JSON cannot carry it.
             Later: closed or throttled, with a signature.
             Unrecognised: it took the message for not ours, whether that is signed or not.
             Broken: an answer that was not signed, or beyond all bounds.
             Unclear: anything else that is not a signed answer.
         """
         url = URL(f"{self._base}/api/v1{path}", encoded=True)
-        content = b"" if body is None else orjson.dumps(body)
+        try:
+            content = b"" if body is None else orjson.dumps(body)
+        except orjson.JSONEncodeError:
+            # Half a character, an integer beyond 64 bits. No chain: the error tells the value.
+            raise Refused(NOT_EXPRESSIBLE) from None
         nonce = secrets.token_urlsafe(16)
         headers = sign_request(
             self._token,
