@@ -107,9 +107,13 @@ PLACES = {
     "annotation": lambda harm: {
         "PAGE": b"/Annots [<</Type /Annot /Subtype /Link /Rect [0 0 9 9] /A <<" + harm + b">>>>]"
     },
-    "an object of its own": lambda harm: {"PAGE": b"/Annots [5 0 R]", "EXTRA": b"<<" + harm + b">>"},
+    "an object of its own": lambda harm: {
+        "PAGE": b"/Annots [5 0 R]", "EXTRA": b"<<" + harm + b">>"
+    },
     "nothing refers to it": lambda harm: {"EXTRA": b"<<" + harm + b">>"},
-    "deep": lambda harm: {"EXTRA": b"<</K " + b"[" * 20 + b"<<" + harm + b">>" + b"]" * 20 + b">>"},
+    "deep": lambda harm: {
+        "EXTRA": b"<</K " + b"[" * 20 + b"<<" + harm + b">>" + b"]" * 20 + b">>"
+    },
 }  # fmt: skip
 
 

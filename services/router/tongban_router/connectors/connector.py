@@ -16,7 +16,6 @@ What becomes of an answer, of each class of error and of a closed province is in
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -26,7 +25,7 @@ from tongban_common import faultpoints
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import CallKind, OutcomeKind
 from tongban_common.envelope import Destroyed, KeyRing
-from tongban_common.events import Event, MalformedEvent, decode
+from tongban_common.events import Event
 from tongban_common.events.models import DocumentRef, ProvinceCall
 from tongban_common.kafka import Cause, Poison, Record, Retry
 from tongban_common.observability import request_context
@@ -52,6 +51,7 @@ from tongban_router.connectors.gateway import (
     Unrecognised,
 )
 from tongban_router.connectors.opening import opened
+from tongban_router.connectors.reading import call_in
 from tongban_router.connectors.reports import Reporter, outcome_of
 from tongban_router.connectors.restarts import is_own_trouble, kinds_of
 from tongban_router.connectors.sending import take_effect
@@ -61,8 +61,6 @@ log = structlog.get_logger()
 BROKEN_LIMIT = 8
 """Answers to one call that cannot be believed, before a person has to look at it. With the pauses
 between them that is about half a minute."""
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
-"""Of requests and calls, as far as they are part of a path; intake's are narrower."""
 _TELL_AFTER = 2
 """Failures of one call before the applicant hears of it: one lost time-out is no news."""
 
@@ -80,6 +78,7 @@ class Connector:
         timeout_s: after which no call of the gateway is waited for any more.
         concurrency, rate_per_s: calls at once, and calls begun in a second.
         lease_remaining, behind: of the worker whose handler this is.
+        share: as of `Caller`.
     """
 
     def __init__(
@@ -97,6 +96,7 @@ class Connector:
         rate_per_s: float,
         lease_remaining: Callable[[], float],
         behind: Callable[[Record], Sequence[Record]] = lambda _: (),
+        share: Callable[[], float] = lambda: 1.0,
     ) -> None:
         self.province = province
         self._gateway = gateway
@@ -106,7 +106,9 @@ class Connector:
         self._keys = keys
         self._clock = clock
         self._timeout_s = timeout_s
-        self._caller = Caller(province, gate, concurrency=concurrency, rate_per_s=rate_per_s)
+        self._caller = Caller(
+            province, gate, concurrency=concurrency, rate_per_s=rate_per_s, share=share
+        )
         self._lease_remaining = lease_remaining
         self._behind = behind
         self._books = Books()
@@ -118,7 +120,7 @@ class Connector:
 
     async def handle(self, record: Record) -> None:
         """One record; see `tongban_common.kafka.Worker` for what is raised."""
-        event = self._read(record)
+        event = call_in(record, self.province)
         call = event.body
         work = self._work(record, event)
         with request_context(call.request_id, province=self.province, call=call.call):
@@ -149,31 +151,18 @@ class Connector:
                 if work.failures >= _TELL_AFTER:
                     await self._tell(call, work, Closure("down"))
                 log.error("connector.own_trouble", error=kinds_of(error))
-                reason = f"the process lacks something: {type(error).__name__}"
-                raise Retry(reason, after=_pause_s(work.failures)) from error
+                lacking = f"the process lacks something: {type(error).__name__}"
+                raise Retry(lacking, after=_pause_s(work.failures)) from error
         self._books.done(call.call_id, call.request_id)
 
     async def on_dead_letter(self, record: Record, cause: Cause) -> None:
         """The worker gives a record up: the request shows as held until an operator decides."""
         try:
-            call = self._read(record).body
+            call = call_in(record, self.province).body
         except Poison:
             return  # no request can be read from it; the dead letter is all there is
         await self._reporter.held(call, record, cause.reason)
         self._books.given_up(call.call_id)
-
-    def _read(self, record: Record) -> Event[ProvinceCall]:
-        try:
-            event = decode(record.value, record.headers)
-        except MalformedEvent as error:
-            raise Poison(str(error)) from error
-        if not isinstance(event.body, ProvinceCall):
-            raise Poison(f"{event.type} does not belong on a province's topic")
-        if event.body.item.province != self.province:
-            raise Poison(f"a call for another province on the topic of {self.province}")
-        if not (_ID.fullmatch(event.body.request_id) and _ID.fullmatch(event.body.call_id)):
-            raise Poison("an id that is none: it would be part of a path that is signed")
-        return Event(event.id, event.source, event.body, event.time, event.repeat)
 
     # -- what a call needs ----------------------------------------------------------------------
 
@@ -225,7 +214,7 @@ class Connector:
         """Whether the applicant has taken back what has waited here and was never sent."""
         for later in self._behind(record):
             try:
-                call = self._read(later).body
+                call = call_in(later, self.province).body
             except Poison:
                 continue
             if call.call is CallKind.WITHDRAW and not call.closing:

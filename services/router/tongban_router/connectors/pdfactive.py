@@ -1,8 +1,8 @@
 """Find what makes a PDF act by itself: scripts, actions, attachments, media, external references.
 
-A document of a province is printed, shown at a kiosk and downloaded; it may not run, open, submit or
-contain anything. What is allowed is a jump within the document (`/GoTo`). Run by `pdfcheck`, in its
-process.
+A document of a province is printed, shown at a kiosk and downloaded; it may not run, open, submit
+or contain anything. What is allowed is a jump within the document (`/GoTo`). Run by `pdfcheck`, in
+its process.
 
 Every object of the file is examined once, also what nothing refers to and what lies in object
 streams: a viewer that repairs a file may find it. So the time grows with the file and not with what
@@ -49,9 +49,7 @@ def active_part(reader: Any, data: bytes) -> str | None:
     for word in _RAW:
         if word in data:
             return word.decode()
-    count = 0
-    for whole in _objects(reader):
-        count += 1
+    for count, whole in enumerate(_objects(reader)):
         if count > _MOST_OBJECTS:
             return f"more than {_MOST_OBJECTS} objects"
         found = _within(whole)
@@ -97,17 +95,15 @@ def _of(part: Any) -> str | None:
         if key in KEYS:
             return str(key)
     subtype, kind = _value(part, "/Subtype"), _value(part, "/S")
-    if kind in ACTIONS:
-        return f"/S {kind}"
-    if subtype in SUBTYPES:
-        return f"/Subtype {subtype}"
-    if subtype == "/Form" and "/Ref" in part:
-        return "/Ref"
-    if "/F" in part and (hasattr(part, "get_data") or _value(part, "/Type") == "/Filespec"):
-        return "/F (a file outside the document)"
-    if "/OpenAction" in part and not _is_jump(_value(part, "/OpenAction")):
-        return "/OpenAction"
-    return None
+    outside = hasattr(part, "get_data") or _value(part, "/Type") == "/Filespec"
+    rules = {
+        f"/S {kind}": isinstance(kind, str) and kind in ACTIONS,
+        f"/Subtype {subtype}": isinstance(subtype, str) and subtype in SUBTYPES,
+        "/Ref": subtype == "/Form" and "/Ref" in part,
+        "/F (a file outside the document)": "/F" in part and outside,
+        "/OpenAction": "/OpenAction" in part and not _is_jump(_value(part, "/OpenAction")),
+    }
+    return next((what for what, broken in rules.items() if broken), None)
 
 
 def _is_jump(action: Any) -> bool:

@@ -16,6 +16,7 @@ import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from tongban_router.connectors.pdfactive import active_part
 
@@ -39,21 +40,22 @@ def look_into(data: bytes) -> dict[str, int | str]:
     if not data.startswith(b"%PDF-"):
         return {"error": "not a PDF"}
     try:
-        reader = PdfReader(io.BytesIO(data))
-        if reader.is_encrypted:
-            return {"error": "encrypted"}
-        pages = len(reader.pages)
-        sizes = [page.mediabox for page in reader.pages] if pages <= MOST_PAGES else []
-        active = active_part(reader, data)
+        return _judged(PdfReader(io.BytesIO(data)), data)
     except MemoryError:
         return {"error": "takes too much memory"}
     except Exception as error:  # whatever a parser may raise on whatever it is fed
         return {"error": f"cannot be read: {type(error).__name__}"}
+
+
+def _judged(reader: Any, data: bytes) -> dict[str, int | str]:
+    if reader.is_encrypted:
+        return {"error": "encrypted"}
+    pages = len(reader.pages)
+    sizes = [page.mediabox for page in reader.pages] if pages <= MOST_PAGES else []
     if not sizes or any(size.width <= 0 or size.height <= 0 for size in sizes):
         return {"error": f"{pages} pages, or one without a size"}
-    if active is not None:
-        return {"error": f"has an active part: {active}"}
-    return {"pages": pages}
+    active = active_part(reader, data)
+    return {"pages": pages} if active is None else {"error": f"has an active part: {active}"}
 
 
 def confine() -> None:
