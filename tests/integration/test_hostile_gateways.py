@@ -288,6 +288,35 @@ async def test_a_date_to_wait_for_is_counted_from_now() -> None:
     assert 200 <= await _waited_for(format_datetime(in_five_minutes, usegmt=True)) <= 300
 
 
+@pytest.mark.parametrize("cause", ["closed", "throttled"])
+@pytest.mark.parametrize(
+    ("signed", "header", "waited"),
+    [
+        (None, "86400", 600),
+        (None, "1e308", 600),
+        (30000, "5", 30000),
+        (5, "86400", 5),
+        (1e300, "5", 15 * 86400),
+        (-1, "5", 0.1),
+        ("soon", "7", 7),
+        (True, "7", 7),
+    ],
+)
+async def test_long_wait_is_believed_where_it_is_signed(
+    cause: str, signed: object, header: str, waited: float
+) -> None:
+    """Whoever sits in between may write any header beside a signed "closed"."""
+
+    async def asks_us_to_wait(asked: Asked) -> None:
+        said = {"code": cause} if signed is None else {"code": cause, "retry_after": signed}
+        await asked.answer(said, 429 if cause == "throttled" else 503, retry_after=header)
+
+    async with hostile(asks_us_to_wait) as place, gateway_to(place.port) as gateway:
+        with pytest.raises(Later) as later:
+            await gateway.look_up("r-1")
+    assert later.value.after_s == min(waited, LONGEST_WAIT_S[cause])
+
+
 async def _waited_for(said: str) -> float:
     """What a gateway's ``Retry-After: said`` makes us wait, in seconds."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -197,9 +198,65 @@ async def test_a_body_without_a_length_is_read_within_bounds(
         await asyncio.sleep(10)
 
     for body, status in ((endless(), 413), (stalling(), 408)):
-        async with province.http.post(f"{province.url}/callbacks/{SICHUAN}", data=body) as reply:
+        async with province.http.post(
+            f"{province.url}/callbacks/{SICHUAN}", data=body, headers=head()
+        ) as reply:
             assert reply.status == status
     assert kafka.sent == []
+
+
+def head(province: str = SICHUAN) -> dict[str, str]:
+    """The head of a province, whatever follows."""
+    return sign_request(
+        province_token(SECRET, province), method="POST", target=f"/callbacks/{province}",
+        body=b"", timestamp=int(time.time()), nonce=uuid.uuid4().hex, paasid=province,
+    )  # fmt: skip
+
+
+async def _stalled(province: Province, headers: dict[str, str], code: str = SICHUAN) -> int:
+    """Send a head and no body; the status."""
+
+    async def nothing() -> AsyncIterator[bytes]:
+        yield b"{"  # the client sends its head with the first piece
+        await asyncio.sleep(4)
+
+    async with province.http.post(
+        f"{province.url}/callbacks/{code}", data=nothing(), headers=headers
+    ) as reply:
+        return reply.status
+
+
+async def test_strangers_who_send_no_body_keep_nobody_out(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callbacks, "MOST_AT_ONCE", 3)
+    strangers = [asyncio.create_task(_stalled(province, {})) for _ in range(20)]
+    await asyncio.sleep(0)
+    assert await province.call() == (200, "ok")
+    assert set(await asyncio.wait_for(asyncio.gather(*strangers), 30)) == {401}
+
+
+async def test_province_that_stalls_keeps_no_other_out(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callbacks, "MOST_OF_ONE", 2)
+    monkeypatch.setattr(callbacks, "READ_TIMEOUT_S", 2.0)
+    stalled = [asyncio.create_task(_stalled(province, head())) for _ in range(4)]
+    done, _ = await asyncio.wait(stalled, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+    assert {task.result() for task in done} == {503}
+    other = await province.call(province="110000", signed_by="110000", paasid="110000")
+    assert other == (200, "ok")
+    assert sorted(await asyncio.gather(*stalled)) == [408, 408, 503, 503]
+
+
+async def test_packed_callback_is_not_unpacked(province: Province) -> None:
+    packed = gzip.compress(b"0" * 50_000_000)
+    async with province.http.post(
+        f"{province.url}/callbacks/{SICHUAN}",
+        data=packed[:8000],
+        headers={**head(), "Content-Encoding": "gzip"},
+    ) as reply:
+        assert (reply.status, await reply.json()) == (415, {"code": "packed"})
 
 
 async def test_no_more_than_so_many_wait_for_kafka(

@@ -159,3 +159,31 @@ async def test_bytes_in_memory_are_bounded() -> None:
     assert most <= 10
     async with asyncio.timeout(1), budget.of(1000):
         pass
+
+
+async def test_one_province_takes_one_slot_of_the_readers_whatever_it_sends() -> None:
+    """Two slots for all provinces: another province's document is read while one is slow."""
+    slow, reading, most = asyncio.Event(), 0, 0
+
+    class Slow(Inspector):
+        async def pages(self, pdf: bytes) -> int:
+            nonlocal reading, most
+            async with self._slots:
+                if b"slow" not in pdf:
+                    return 1
+                reading += 1
+                most = max(most, reading)
+                await slow.wait()
+                reading -= 1
+                return 1
+
+    inspector = Slow(processes=2)
+    bed = Bed(inspector, b"slow")
+    documents = [offered(b"slow", size=4) for _ in range(5)]
+    waiting = [asyncio.create_task(bed.keep(each)) for each in documents]
+    await asyncio.sleep(0.05)
+    other = Bed(inspector, b"quick")
+    assert (await asyncio.wait_for(other.keep(offered(b"quick")), 5)).pages == 1
+    slow.set()
+    await asyncio.gather(*waiting)
+    assert most == 1

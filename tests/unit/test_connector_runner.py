@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from prometheus_client import REGISTRY
@@ -29,7 +29,7 @@ LIVES: dict[str, list[BaseException]] = {}
 class FakeWorker:
     """A worker that ends as it is told."""
 
-    begun: dict[str, int] = {}
+    begun: ClassVar[dict[str, int]] = {}
 
     def __init__(self, config: Any, *_: Any, **__: Any) -> None:
         self._group = config.group

@@ -41,7 +41,8 @@ class HealthServer:
                 *(routes or []),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None)
+        # Nothing that comes here is packed, and what is unpacked has no bound.
+        self._runner = web.AppRunner(app, access_log=None, auto_decompress=False)
 
     @staticmethod
     def _probe(checks: Mapping[str, Check]) -> Handler:

@@ -290,6 +290,8 @@ def as_http(reply: Reply) -> JsonAnswer:
     if reply.code is Code.OK:
         return 200, known, headers
     error = {"code": reply.code.value, "message": MESSAGES[reply.code], **known}
+    if reply.retry_after_seconds is not None:
+        error["retry_after"] = reply.retry_after_seconds  # the body is signed, headers are not
     return STATUS[reply.code], error, headers
 
 

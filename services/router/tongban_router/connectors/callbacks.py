@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated
 
 import orjson
 import structlog
 from aiohttp import web
 from aiolimiter import AsyncLimiter
-from prometheus_client import Counter
+from prometheus_client import Counter as Metric
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from tongban_common import faultpoints, topics
@@ -38,7 +40,7 @@ from tongban_router.connectors.signing import (
 )
 
 log = structlog.get_logger()
-CALLBACKS = Counter(
+CALLBACKS = Metric(
     "tongban_connector_callbacks_total", "Callbacks by answer", ["province", "answer"]
 )
 
@@ -47,7 +49,9 @@ BODY_LIMIT = 16 * 1024
 READ_TIMEOUT_S = 5.0
 """For the whole body: a caller that sends byte by byte holds a place no longer."""
 MOST_AT_ONCE = 256
-"""Callbacks in work; beyond, 503. Bounds memory while Kafka is slow."""
+"""Callbacks in work whose head is a province's; beyond, 503. Bounds memory while Kafka is slow."""
+MOST_OF_ONE = 64
+"""The same of one province: one that stalls, or whose heads were recorded, keeps no other out."""
 
 
 def callback_url(base: str, province: str) -> str | None:
@@ -96,7 +100,7 @@ class CallbackEndpoint:
         self._publisher = EventPublisher(producer, "tongban/connectors/callbacks")
         self._clock = clock
         self._id_secret = id_secret
-        self._at_once = 0
+        self._at_once: Counter[str] = Counter()
 
     def routes(self) -> list[web.RouteDef]:
         """To be added to the process's application."""
@@ -106,23 +110,52 @@ class CallbackEndpoint:
         province = request.match_info["province"]
         if province not in self._senders:
             return answer(404, "no_such_province")
-        if self._at_once >= MOST_AT_ONCE:
-            return answer(503, "busy")
-        self._at_once += 1
         nonce: str | None = None
         try:
-            body = await _read(request)
-            nonce = self._verified(request, province, body)
-            await self._take(province, body)
+            # A stranger gets no place: only the province's own head is worth waiting for a body.
+            self._recognise(request, province)
+            with self._place(province):
+                body = await _read(request)
+                nonce = self._verified(request, province, body)
+                await self._take(province, body)
             status, code = 200, "ok"
         except _Refused as refused:
             status, code = refused.status, refused.code
-        finally:
-            self._at_once -= 1
         CALLBACKS.labels(province, code).inc()
         if nonce is None:
             return answer(status, code)
         return answer(status, code, self._senders[province].token, nonce)
+
+    def _recognise(self, request: web.Request, province: str) -> None:
+        """Return if the head is the province's.
+
+        Raises:
+            _Refused: it is not, or its body could grow while it is read.
+        """
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise _Refused(415, "packed")
+        if (request.content_length or 0) > BODY_LIMIT:
+            raise _Refused(413, "too_large")
+        try:
+            self._senders[province].announced(request)
+        except SignatureError as error:
+            raise _Refused(401, error.code) from error
+
+    @contextmanager
+    def _place(self, province: str) -> Iterator[None]:
+        """Hold one of the places, of which one province may have so many.
+
+        Raises:
+            _Refused: all are taken.
+        """
+        taken = self._at_once[province]
+        if taken >= MOST_OF_ONE or self._at_once.total() >= MOST_AT_ONCE:
+            raise _Refused(503, "busy")
+        self._at_once[province] += 1
+        try:
+            yield
+        finally:
+            self._at_once[province] -= 1
 
     def _verified(self, request: web.Request, province: str, body: bytes) -> str:
         """The nonce of a callback that is the province's own, and new.
@@ -194,8 +227,6 @@ def answer(status: int, code: str, token: str = "", nonce: str = "") -> web.Resp
 
 async def _read(request: web.Request) -> bytes:
     """The body, as far as it is within bounds of size and time."""
-    if (request.content_length or 0) > BODY_LIMIT:
-        raise _Refused(413, "too_large")
     body = b""
     try:
         async with asyncio.timeout(READ_TIMEOUT_S):

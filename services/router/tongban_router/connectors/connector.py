@@ -26,7 +26,7 @@ from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import CallKind, OutcomeKind
 from tongban_common.domain.titles import title_of
 from tongban_common.envelope import Destroyed, KeyRing
-from tongban_common.events import Event, MalformedEvent, decode
+from tongban_common.events import Event
 from tongban_common.events.models import DocumentRef, ProvinceCall
 from tongban_common.kafka import Cause, Poison, Record, Retry
 from tongban_common.observability import request_context
@@ -52,7 +52,9 @@ from tongban_router.connectors.gateway import (
     Unrecognised,
 )
 from tongban_router.connectors.opening import opened
+from tongban_router.connectors.reading import call_in
 from tongban_router.connectors.reports import Reporter, outcome_of
+from tongban_router.connectors.restarts import is_own_trouble, kinds_of
 from tongban_router.connectors.sending import take_effect
 from tongban_router.connectors.settling import Instant
 
@@ -77,6 +79,7 @@ class Connector:
         timeout_s: after which no call of the gateway is waited for any more.
         concurrency, rate_per_s: calls at once, and calls begun in a second.
         lease_remaining, behind: of the worker whose handler this is.
+        share: as of `Caller`.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class Connector:
         rate_per_s: float,
         lease_remaining: Callable[[], float],
         behind: Callable[[Record], Sequence[Record]] = lambda _: (),
+        share: Callable[[], float] = lambda: 1.0,
     ) -> None:
         self.province = province
         self._gateway = gateway
@@ -103,7 +107,9 @@ class Connector:
         self._keys = keys
         self._clock = clock
         self._timeout_s = timeout_s
-        self._caller = Caller(province, gate, concurrency=concurrency, rate_per_s=rate_per_s)
+        self._caller = Caller(
+            province, gate, concurrency=concurrency, rate_per_s=rate_per_s, share=share
+        )
         self._lease_remaining = lease_remaining
         self._behind = behind
         self._books = Books()
@@ -115,7 +121,7 @@ class Connector:
 
     async def handle(self, record: Record) -> None:
         """One record; see `tongban_common.kafka.Worker` for what is raised."""
-        event = self._read(record)
+        event = call_in(record, self.province)
         call = event.body
         work = self._work(record, event)
         with request_context(call.request_id, province=self.province, call=call.call):
@@ -139,27 +145,25 @@ class Connector:
                 work.failures += 1
                 await self._tell(call, work, Closure("store"))
                 raise Retry(str(away), after=_pause_s(work.failures)) from None
+            except Exception as error:
+                if not is_own_trouble(error):
+                    raise
+                work.failures += 1
+                if work.failures >= _TELL_AFTER:
+                    await self._tell(call, work, Closure("down"))
+                log.error("connector.own_trouble", error=kinds_of(error))
+                lacking = f"the process lacks something: {type(error).__name__}"
+                raise Retry(lacking, after=_pause_s(work.failures)) from error
         self._books.done(call.call_id, call.request_id)
 
     async def on_dead_letter(self, record: Record, cause: Cause) -> None:
         """The worker gives a record up: the request shows as held until an operator decides."""
         try:
-            call = self._read(record).body
+            call = call_in(record, self.province).body
         except Poison:
             return  # no request can be read from it; the dead letter is all there is
         await self._reporter.held(call, record, cause.reason)
         self._books.given_up(call.call_id)
-
-    def _read(self, record: Record) -> Event[ProvinceCall]:
-        try:
-            event = decode(record.value, record.headers)
-        except MalformedEvent as error:
-            raise Poison(str(error)) from error
-        if not isinstance(event.body, ProvinceCall):
-            raise Poison(f"{event.type} does not belong on a province's topic")
-        if event.body.item.province != self.province:
-            raise Poison(f"a call for {event.body.item.province} on the topic of {self.province}")
-        return Event(event.id, event.source, event.body, event.time, event.repeat)
 
     # -- what a call needs ----------------------------------------------------------------------
 
@@ -211,7 +215,7 @@ class Connector:
         """Whether the applicant has taken back what has waited here and was never sent."""
         for later in self._behind(record):
             try:
-                call = self._read(later).body
+                call = call_in(later, self.province).body
             except Poison:
                 continue
             if call.call is CallKind.WITHDRAW and not call.closing:
@@ -319,7 +323,7 @@ class Connector:
         reason = refusals.REJECTED.get(refused.code)
         if call.call is CallKind.SUBMIT and reason is not None:
             return Answer(request_id=call.request_id, state=GatewayState.REJECTED, reason=reason)
-        raise Poison(f"refused: {refused.code}") from refused
+        raise Poison(refusals.told(refused.code)) from refused
 
     # -- ends -----------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ the gateway all at once.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -122,7 +123,12 @@ class Gate:
         return Closure(cause, self._in(seconds) if told else None)
 
     def _in(self, seconds: float) -> datetime:
-        return self._clock.now() + timedelta(seconds=seconds * self._clock.speed)
+        """Business time in so many real seconds; the end of time where that is beyond it."""
+        now = self._clock.now()
+        try:
+            return now + timedelta(seconds=seconds * self._clock.speed)
+        except (OverflowError, ValueError):
+            return datetime.max.replace(tzinfo=now.tzinfo)
 
     def close_effects(self, seconds: float) -> None:
         """The gateway takes nothing in for so long; it can be asked all the same."""
@@ -235,7 +241,8 @@ class Permit:
 
     def told(self, cause: str, seconds: float) -> None:
         """It asks to be left alone; for no longer than is sensible, whatever it says."""
-        seconds = min(max(0.1, seconds), LONGEST_WAIT_S.get(cause, LONGEST_WAIT_S["throttled"]))
+        longest = LONGEST_WAIT_S.get(cause, LONGEST_WAIT_S["throttled"])
+        seconds = min(max(0.1, seconds), longest) if math.isfinite(seconds) else longest
         if cause == "closed" and self._effect:
             self._breaker.succeeded(self._call)
             self._gate.close_effects(seconds)

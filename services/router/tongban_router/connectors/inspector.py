@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from contextlib import suppress
 from types import TracebackType
 
 from tongban_common.kafka import Retry
@@ -45,8 +47,9 @@ class Inspector:
         """How many pages it has.
 
         Raises:
-            NotAPdf: it is none, or reading it takes more time or memory than a document may.
-            Retry: no process can be started now.
+            NotAPdf: it is none, it has an active part, or reading it takes more time or memory than
+                a document may.
+            Retry: no process can be started now, or this machine ended it.
         """
         async with self._slots:
             process = await self._process()
@@ -60,7 +63,7 @@ class Inspector:
                 await _end(process)
                 raise
             if said is None:
-                await _end(process)
+                await _ended(process)
                 raise NotAPdf("reading it broke the reader")
             self._idle.append(process)
         answer = json.loads(said)
@@ -74,10 +77,15 @@ class Inspector:
             if process.returncode is None:
                 return process
         # The environment holds our secrets: the reader of strangers' bytes gets none of it.
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", _MODULE,
-            stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env={"PATH": os.defpath},
-        )  # fmt: skip
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", _MODULE,
+                stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env={"PATH": os.defpath}, close_fds=True,
+            )  # fmt: skip
+        except (OSError, MemoryError) as error:
+            # Too many open files or processes, too little memory.
+            reason = f"the reader of documents does not start: {type(error).__name__}"
+            raise Retry(reason, after=2.0) from error
         assert process.stdout is not None  # noqa: S101 - it was asked for
         said = b""
         try:
@@ -105,7 +113,23 @@ async def _ask(process: Process, pdf: bytes) -> bytes | None:
         line = await process.stdout.readline()
     except (BrokenPipeError, ConnectionResetError):
         return None
-    return line or None
+    return line if line.endswith(b"\n") else None
+
+
+async def _ended(process: Process) -> None:
+    """The reader's end, which it came to while it read a document.
+
+    Raises:
+        Retry: SIGKILL, which we did not send: the machine is short of memory. Readers have an
+            address space of their own size and a limit of time, which end in other ways.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(2.0):
+            await process.wait()
+    killed = process.returncode == -signal.SIGKILL
+    await _end(process)
+    if killed:
+        raise Retry("the machine has ended the reader of documents", after=2.0)
 
 
 async def _end(process: Process) -> None:

@@ -24,6 +24,10 @@ class NonceMemory:
         self._previous: set[str] = set()
         self._turned_at = 0.0
 
+    def has(self, nonce: str) -> bool:
+        """Return True if the nonce was taken within its lifetime."""
+        return nonce in self._current or nonce in self._previous
+
     def take(self, nonce: str, now: float) -> None:
         """Remember a nonce.
 
@@ -35,6 +39,6 @@ class NonceMemory:
             self._previous = set() if stale else self._current
             self._current = set()
             self._turned_at = now
-        if nonce in self._current or nonce in self._previous:
+        if self.has(nonce):
             raise SignatureError("replayed", "this nonce was used before")
         self._current.add(nonce)

@@ -24,7 +24,7 @@ from tongban_common.kafka import (
     WorkerConfig,
 )
 from tongban_common.store import DocumentStore
-from tongban_common.topics import connector_group, province_requests
+from tongban_common.topics import PROVINCE_PARTITIONS, connector_group, province_requests
 from tongban_router.connectors.connector import Connector
 from tongban_router.connectors.documents import DocumentKeeper
 from tongban_router.connectors.gate import Gate, Source
@@ -106,6 +106,10 @@ class ProvinceRunner:
         def behind(record: Record) -> Sequence[Record]:
             return worker.behind(record)
 
+        def share() -> float:
+            # One partition's share before any is assigned: the first call follows at once.
+            return max(1, worker.progress().assigned) / PROVINCE_PARTITIONS
+
         connector = Connector(
             self.code,
             self._gateway,
@@ -119,6 +123,7 @@ class ProvinceRunner:
             rate_per_s=limits.rate_per_s,
             lease_remaining=lease,
             behind=behind,
+            share=share,
         )
         worker = Worker(
             WorkerConfig(

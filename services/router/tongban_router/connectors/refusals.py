@@ -22,3 +22,17 @@ _CODE = re.compile(r"(?!.*[0-9]{7})[a-z0-9_]{1,40}")
 def code_of(said: object) -> str:
     """A gateway's code as it may stand in logs and dead letters: nothing that is not a code."""
     return said if isinstance(said, str) and _CODE.fullmatch(said) else "unspecified"
+
+
+NOT_EXPRESSIBLE = "not_expressible"
+"""Our own code: the protocol has no way to carry what is to be handed in, so nothing was sent."""
+
+
+def told(code: str) -> str:
+    """Return the cause of a dead letter for a refused call, for operators."""
+    if code == NOT_EXPRESSIBLE:
+        return (
+            f"refused: {code}; the form holds a character or a number that the protocol of this "
+            "province cannot carry, so nothing was sent"
+        )
+    return f"refused: {code}"

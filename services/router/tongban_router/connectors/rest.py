@@ -33,7 +33,7 @@ from tongban_router.connectors.gateway import (
     Unknown,
     Unrecognised,
 )
-from tongban_router.connectors.refusals import DISTRUST, code_of
+from tongban_router.connectors.refusals import DISTRUST, NOT_EXPRESSIBLE, code_of
 from tongban_router.connectors.signing import (
     H_TIMESTAMP,
     SignatureError,
@@ -48,6 +48,8 @@ MAX_HEADERS = 64
 """Headers of an answer, 8 KiB each at most."""
 DOCUMENT_S = 30.0
 """For a whole document, where the time-out of a call is shorter."""
+UNSIGNED_WAIT_S = 600.0
+"""Seconds for which a gateway is left alone on the word of a header that nobody signed."""
 _PIECE = 64 * 1024
 _HASH_IN_THREAD = 256 * 1024
 NOT_CONNECTED = (
@@ -180,13 +182,18 @@ class RestGateway:
 
         Raises:
             Down: no connection was made.
+            Refused: nothing was sent, since JSON cannot carry it.
             Later: closed or throttled, with a signature.
             Unrecognised: it took the message for not ours, whether that is signed or not.
             Broken: an answer that was not signed, or beyond all bounds.
             Unclear: anything else that is not a signed answer.
         """
         url = URL(f"{self._base}/api/v1{path}", encoded=True)
-        content = b"" if body is None else orjson.dumps(body)
+        try:
+            content = b"" if body is None else orjson.dumps(body)
+        except orjson.JSONEncodeError:
+            # Half a character, an integer beyond 64 bits. No chain: the error tells the value.
+            raise Refused(NOT_EXPRESSIBLE) from None
         nonce = secrets.token_urlsafe(16)
         headers = sign_request(
             self._token,
@@ -264,19 +271,39 @@ class _Reply:
         return said
 
     def _wait_s(self, cause: str) -> float:
-        """Retry-After, in wall-clock seconds; within bounds, whatever was said."""
-        text = self.headers.get("Retry-After", "1")
-        try:
-            seconds = float(text)
-        except ValueError:
-            try:
-                at = parsedate_to_datetime(text)
-                seconds = (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-            except (ValueError, OverflowError):
-                seconds = 1.0
-        if not math.isfinite(seconds):
-            seconds = 1.0
-        return min(max(0.1, seconds), LONGEST_WAIT_S[cause])
+        """Wall-clock seconds that the gateway asks us to wait, within bounds.
+
+        `retry_after` in the body is signed. The header Retry-After is not: whoever sits in between
+        could stretch it, so it counts for `UNSIGNED_WAIT_S` at most.
+        """
+        longest = LONGEST_WAIT_S[cause]
+        said = self.said().get("retry_after")
+        if isinstance(said, int | float) and not isinstance(said, bool):
+            return _bounded(said, longest)
+        return _bounded(
+            _seconds(self.headers.get("Retry-After", "1")), min(longest, UNSIGNED_WAIT_S)
+        )
+
+
+def _bounded(seconds: float, longest: float) -> float:
+    try:
+        seconds = float(seconds)
+    except OverflowError:
+        return longest
+    return min(max(0.1, seconds), longest) if math.isfinite(seconds) else 1.0
+
+
+def _seconds(text: str) -> float:
+    """What a Retry-After says, as seconds or as a date of HTTP; 1 where it says neither."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        at = parsedate_to_datetime(text)
+        return (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    except (ValueError, OverflowError, TypeError):
+        return 1.0
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:

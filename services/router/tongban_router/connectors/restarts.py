@@ -1,4 +1,5 @@
-"""Keep a part of the process running after an error that nobody foresaw."""
+"""Keep a part of the process running after an error that nobody foresaw, and tell an error of the
+process from one of the record."""
 
 from __future__ import annotations
 
@@ -34,3 +35,12 @@ def kinds_of(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return type(error).__name__ + where
+
+
+def is_own_trouble(error: BaseException) -> bool:
+    """Return True where the process or its machine lacks something, whatever the record holds: file
+    descriptors, memory, threads, space. Time or an operator mends that, so the record waits."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(map(is_own_trouble, error.exceptions))
+    no_thread = isinstance(error, RuntimeError) and "start new thread" in str(error)
+    return no_thread or isinstance(error, OSError | MemoryError)

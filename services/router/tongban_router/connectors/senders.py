@@ -7,7 +7,7 @@ import time
 from aiohttp import web
 
 from tongban_router.connectors.nonces import NonceMemory
-from tongban_router.connectors.signing import PAASID, verify_request
+from tongban_router.connectors.signing import PAASID, SignatureError, verify_head, verify_request
 
 
 class Sender:
@@ -36,6 +36,16 @@ class Sender:
             paasid=self._paasid,
         )
         return stamp.nonce
+
+    def announced(self, request: web.Request) -> None:
+        """Return if the head of a message is the sender's, and its nonce has not been taken.
+
+        Raises:
+            SignatureError: it is not.
+        """
+        stamp = verify_head(self.token, request.headers, now=time.time(), paasid=self._paasid)
+        if self._nonces.has(stamp.nonce):
+            raise SignatureError("replayed", "this nonce was used before")
 
     def take(self, nonce: str) -> None:
         """Remember the nonce of a message that was recognised.

@@ -96,15 +96,29 @@ def verify_request(
         SignatureError: `missing_header`, `unknown_paasid`, `stale` (outside the window) or
             `bad_signature`.
     """
-    stamp = _stamp(headers, now)
-    if _required(headers, H_PAASID) != paasid:
-        raise SignatureError("unknown_paasid", f"{H_PAASID} is not known here")
+    stamp = verify_head(token, headers, now=now, paasid=paasid)
     timestamp = str(stamp.timestamp)
-    _must_match(headers, H_SIGNATURE, _platform_signature(token, timestamp, stamp.nonce))
     subject = f"{method.upper()}\n{target}"
     _must_match(
         headers, H_BODY_SIGNATURE, _body_signature(token, timestamp, stamp.nonce, subject, body)
     )
+    return stamp
+
+
+def verify_head(
+    token: str, headers: Mapping[str, str], *, now: float, paasid: str = PAASID
+) -> Stamp:
+    """Check that a request's head is the sender's, before its body is read. This says nothing yet
+    of method, path and body: whoever recorded the head can send another body behind it.
+
+    Raises:
+        SignatureError: as `verify_request`.
+    """
+    stamp = _stamp(headers, now)
+    if _required(headers, H_PAASID) != paasid:
+        raise SignatureError("unknown_paasid", f"{H_PAASID} is not known here")
+    expected = _platform_signature(token, str(stamp.timestamp), stamp.nonce)
+    _must_match(headers, H_SIGNATURE, expected)
     return stamp
 
 

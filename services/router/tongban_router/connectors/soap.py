@@ -37,7 +37,7 @@ from tongban_router.connectors.gateway import (
     Unknown,
     Unrecognised,
 )
-from tongban_router.connectors.refusals import DISTRUST, code_of
+from tongban_router.connectors.refusals import DISTRUST, NOT_EXPRESSIBLE, code_of
 from tongban_router.connectors.rest import NOT_CONNECTED
 from tongban_router.connectors.signing import PAASID, SignatureError, province_token
 from tongban_router.connectors.soap_envelope import (
@@ -172,9 +172,9 @@ class SoapGateway:
     async def _message(self, operation: str, content: words.Words) -> _Sent:
         try:
             root, headers = await self._drafts[operation](**content)
-        except (ZeepError, ValueError, TypeError):
+        except (ZeepError, ValueError, TypeError, RecursionError):
             # A control character, for instance. No chain: what zeep raises tells the value.
-            raise Refused("not_expressible") from None
+            raise Refused(NOT_EXPRESSIBLE) from None
         envelope = parts_of(root)
         signature = sign(envelope, self._token)
         message_id = envelope.text(WSA, "MessageID") or ""
