@@ -60,8 +60,9 @@ def build_app(
     openapi.complete(app)
     _answer_errors(app, pages)
     _expose(services, registry)
-    # Whether it came by https matters to pages (their cookie), not to submissions.
-    app.add_middleware(ProxyHeadersMiddleware)
+    # Whether it came by https matters to pages (their cookie), and from which address to callers
+    # without a token; neither to submissions.
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=services.settings.proxies)
     direct = Direct(app, {("POST", "/v1/requests"): partial(requests.hand_in, services)})
     return Edge(direct, metrics=HttpMetrics(registry), send_seconds=services.settings.send_seconds)
 

@@ -22,13 +22,13 @@ from tongban_common.topics import ASSERTIONS_USED
 from tongban_intake.access.applicant_proof import ApplicantProof
 from tongban_intake.access.claims import Claims, follow
 from tongban_intake.access.enrolled import Enrolled
-from tongban_intake.access.grants import Grants
+from tongban_intake.access.grants import TRADES_AT_ONCE, TRADES_PER_S, Grants
 from tongban_intake.access.signin import SignIn
 from tongban_intake.app import build_app
 from tongban_intake.followups.commands import Followups
 from tongban_intake.followups.copies import CopyNumbers
 from tongban_intake.http.auth import Authenticator
-from tongban_intake.http.limits import KioskRates, Slots
+from tongban_intake.http.limits import KioskRates, KioskSlots, Slots, Strangers
 from tongban_intake.http.server import listen, make_server
 from tongban_intake.http.telemetry import kind_and_place
 from tongban_intake.live import hub
@@ -224,7 +224,7 @@ def make_services(
             secret=token_secret,
             audiences=settings.token_audiences(port),
             lifetime_s=settings.token_seconds,
-            rates=rates,
+            rates=KioskRates(TRADES_PER_S, TRADES_AT_ONCE),
             claims=claims,
         ),
         sign_in=SignIn(
@@ -235,6 +235,14 @@ def make_services(
         ),
         applicant_proof=ApplicantProof(read_model, keys),
         rates=rates,
+        reads=KioskRates(settings.read_rate, settings.read_burst),
+        traders=KioskRates(settings.token_rate, settings.token_burst),
+        strangers=Strangers(
+            settings.stranger_rate,
+            settings.stranger_burst,
+            all_rate=settings.strangers_rate,
+            all_burst=settings.strangers_burst,
+        ),
         offers=offers,
         checker=checker,
         recent=recent,
@@ -253,6 +261,7 @@ def make_services(
             publisher=publisher,
             clock=settings.clock,
             slots=Slots(settings.max_accepting),
+            kiosk_slots=KioskSlots(settings.kiosk_accepting),
             pseudonym_secret=pseudonym_secret,
             sign_in=settings.assisted_sign_in,
         ),
@@ -274,6 +283,7 @@ def make_services(
             watchers,
             read_model,
             slots=Slots(settings.max_streams),
+            kiosk_slots=KioskSlots(settings.kiosk_streams),
             heartbeat=settings.stream_heartbeat,
             grace=settings.stream_grace,
         ),

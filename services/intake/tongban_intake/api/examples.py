@@ -125,7 +125,12 @@ VERIFIED = {
     "province": "340000",
     "issuer": "安徽省人力资源和社会保障厅",
     "issued_on": "2026-03-02",
+    "pages": 2,
     "sha256": _SHA256,
+    "holder": "张*",
+    "holder_number": "310*************15",
+    "number": "皖社2026030200817",
+    "figures": [{"label": "累计缴费", "value": "36个月"}],
 }
 
 

@@ -27,7 +27,13 @@ _SENT: tuple[type[BaseModel], ...] = (
     AssistantSignIn,
 )
 
-READ = (Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.NOT_FOUND, Kind.UNAVAILABLE)
+READ = (
+    Kind.UNAUTHENTICATED,
+    Kind.FORBIDDEN,
+    Kind.NOT_FOUND,
+    Kind.TOO_MANY,
+    Kind.UNAVAILABLE,
+)
 """What reading a request may be answered with."""
 _WRITE = (
     Kind.MALFORMED,

@@ -51,7 +51,7 @@ def router(services: Services) -> APIRouter:
     )
     async def read(request: Request, request_id: RequestId) -> Response:
         """How a request stands. Never 404 after a 202, on any replica, store up or not."""
-        kiosk = services.auth.bearer(request)
+        kiosk = services.reader(request)
         services.must_be_own(kiosk, request_id)
         with request_context(request_id):
             body = await state_of(services, request_id, language_of(request))
@@ -72,7 +72,7 @@ def router(services: Services) -> APIRouter:
     )
     async def events(request: Request, request_id: RequestId) -> Response:
         """What happens to a request: history first, then live."""
-        kiosk = services.auth.bearer(request)
+        kiosk = services.reader(request)
         services.must_be_own(kiosk, request_id)
         return stream_of(services, request, kiosk, request_id)
 
@@ -122,7 +122,7 @@ def stream_of(services: Services, request: Request, kiosk: Kiosk, request_id: st
     Raises:
         Problem: 503, too many streams are open.
     """
-    services.streams.check_room()
+    services.streams.check_room(kiosk.kiosk_id)
     last = request.headers.get("last-event-id", "")
     told = int(last) if last.isascii() and last.isdigit() and len(last) < _LONGEST_NUMBER else 0
     return StreamingResponse(

@@ -11,7 +11,7 @@ import structlog
 from tongban_common.events import MalformedEvent, decode
 from tongban_common.kafka import Record
 from tongban_common.store import StoreUnavailable
-from tongban_intake.http.limits import Slots
+from tongban_intake.http.limits import KioskSlots, Slots
 from tongban_intake.live.hub import Hub, Subscription
 from tongban_intake.live.journal import END, HEARTBEAT, Journal
 from tongban_intake.readmodel.reader import ReadModel
@@ -36,18 +36,21 @@ class EventStreams:
         read_model: ReadModel,
         *,
         slots: Slots,
+        kiosk_slots: KioskSlots,
         heartbeat: float,
         grace: float,
     ) -> None:
         self._hub = hub
         self._read_model = read_model
         self._slots = slots
+        self._kiosk_slots = kiosk_slots
         self._heartbeat = heartbeat
         self._grace = grace
 
-    def check_room(self) -> None:
-        """Raises Problem 503 when all places are taken; to be asked before the answer begins."""
-        with self._slots:
+    def check_room(self, kiosk_id: str) -> None:
+        """Raises Problem 503 when all places, or all of this kiosk, are taken; to be asked before
+        the answer begins."""
+        with self._kiosk_slots.hold(kiosk_id), self._slots:
             return
 
     async def open(
@@ -60,6 +63,7 @@ class EventStreams:
         once. With the store down it begins with what is live.
         """
         with (
+            self._kiosk_slots.hold(kiosk_id),
             self._slots,
             self._hub.watch(request_id, kiosk_id=kiosk_id) as subscription,
         ):
