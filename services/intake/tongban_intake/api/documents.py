@@ -23,7 +23,12 @@ from tongban_intake.services import Services
 from tongban_intake.text import Text
 from tongban_intake.verification import file_code, grouped, normal, sheet_code
 
-DOCUMENT_POLICY = "sandbox; default-src 'none'; frame-ancestors 'self'"
+_SANDBOX = "sandbox; default-src 'none'; frame-ancestors 'none'"
+_EMBEDDED = (
+    "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'; frame-ancestors 'self'"
+)
+"""For the kiosk's own page. Chromium shows no PDF at all in a sandbox (Chromium issue 271452);
+whatever acts in a PDF has been refused before it was stored."""
 
 
 def router(services: Services) -> APIRouter:
@@ -65,8 +70,10 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
-async def fetch(services: Services, request_id: str, document_id: str) -> Response:
-    """The document as a PDF.
+async def fetch(
+    services: Services, request_id: str, document_id: str, *, embedded: bool = False
+) -> Response:
+    """The document as a PDF; `embedded` is whether the kiosk's page shows it within itself.
 
     Raises:
         Problem: 404, 410 where its key was destroyed, 503 where its key has not come here yet.
@@ -89,7 +96,7 @@ async def fetch(services: Services, request_id: str, document_id: str) -> Respon
             "ETag": f'"{found.ref.sha256}"',
             "Cache-Control": "private, no-store",
             # A province's PDF may hold scripts and links: what shows it must run none of them.
-            "Content-Security-Policy": DOCUMENT_POLICY,
+            "Content-Security-Policy": _EMBEDDED if embedded else _SANDBOX,
         },
     )
 

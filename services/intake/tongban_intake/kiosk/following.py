@@ -88,7 +88,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     @routes.get("/documents/{document_id}")
     async def document(request: Request, request_id: str, document_id: str) -> Response:
         own(request, request_id)
-        return await fetch(services, request_id, document_id)
+        return await fetch(services, request_id, document_id, embedded=True)
 
     @routes.post("/{kind}")
     async def follow_up(request: Request, request_id: str, kind: str) -> Response:
