@@ -83,7 +83,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     @routes.get("/events")
     async def events(request: Request, request_id: str) -> Response:
         kiosk = own(request, request_id)
-        return stream_of(services, request, kiosk, request_id)
+        return await stream_of(services, request, kiosk, request_id)
 
     @routes.get("/documents/{document_id}")
     async def document(request: Request, request_id: str, document_id: str) -> Response:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 
 import structlog
 
+from tongban_common.clock import BusinessClock
 from tongban_common.events import MalformedEvent, decode
 from tongban_common.kafka import Record
 from tongban_common.store import StoreUnavailable
@@ -52,6 +54,23 @@ class EventStreams:
         the answer begins."""
         with self._kiosk_slots.hold(kiosk_id), self._slots:
             return
+
+    async def over(self, request_id: str, *, told: int, clock: BusinessClock) -> bool:
+        """Return whether nothing will follow the status `told`: it was the final one, and every
+        print is final too, or has not become so in the time for which a stream stays. False where
+        the store does not answer."""
+        try:
+            record = await self._read_model.get(request_id)
+        except StoreUnavailable:
+            return False
+        if record is None or not record.projected:
+            return False
+        journal = Journal(told)
+        journal.history(record)
+        if not journal.final or journal.settled:
+            return journal.settled
+        age = clock.now() - datetime.fromisoformat(record.last["at"])
+        return clock.real_seconds(age) > self._grace
 
     async def open(
         self, request_id: str, *, told: int, kiosk_id: str, may_watch: Callable[[], bool]
