@@ -21,6 +21,7 @@ CONTRACT = {
     ("/v1/requests/{request_id}/supplements", "post"): {202, 409, 422},
     ("/v1/requests/{request_id}/withdrawal", "post"): {202, 409},
     ("/v1/requests/{request_id}/prints", "post"): {202, 409},
+    ("/v1/requests/{request_id}/prints/{order_id}/confirmation", "post"): {202, 403, 409, 422},
     ("/v1/requests/{request_id}/rating", "post"): {202, 409, 422},
     ("/v1/requests/{request_id}/documents/{document_id}", "get"): {200, 404, 410, 503},
     ("/v1/verify/{code}", "get"): {200, 404, 429, 503},

@@ -16,6 +16,9 @@ _CODE = "YFR2-2Y5W-J30B-2B2Z"
 _KIOSK = "k-310115-001"
 
 RequestId = Annotated[str, Path(description="as the 202 gave it", examples=[REQUEST_ID])]
+OrderId = Annotated[
+    str, Path(description="from `print_orders` of the request", examples=["0a1b2c3d-order"])
+]
 DocumentId = Annotated[
     str, Path(description="from `documents` of the request", examples=[DOCUMENT_ID])
 ]
@@ -108,6 +111,8 @@ STATE = {
 }
 COMMAND_GIVEN = {"request_id": REQUEST_ID, "command_id": _COMMAND_ID}
 PRINT_GIVEN = {"request_id": REQUEST_ID, "order_id": _ORDER_ID}
+CONFIRMATION = {"printed": True}
+CONFIRMATION_GIVEN = {"request_id": REQUEST_ID, "confirmation_id": _COMMAND_ID}
 RATING_GIVEN = {"request_id": REQUEST_ID, "rating_id": _COMMAND_ID}
 STREAM = (
     f'id: 2\nevent: status\ndata: {{"seq":2,"at":"{_AT.format(second=1)}","status":"routed",'

@@ -117,6 +117,13 @@ class PrintGiven(BaseModel):
     order_id: str
 
 
+class ConfirmationGiven(BaseModel):
+    """Kafka has the lobby manager's answer."""
+
+    request_id: str
+    confirmation_id: str
+
+
 class RatingGiven(BaseModel):
     """Kafka has the rating."""
 
