@@ -46,7 +46,8 @@ def build_app(
         redoc_url=None,
         redirect_slashes=False,  # an answer that no client of the API expects
     )
-    app.include_router(probes.router(live=live, ready=ready, registry=registry))
+    if services.settings.probe_port is None:
+        app.include_router(probes.router(live=live, ready=ready, registry=registry))
     for part in (requests, followups, documents, catalogue, tokens):
         app.include_router(part.router(services))
     session = Session(services)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import structlog
 
@@ -16,6 +17,7 @@ from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import BatchWorker, BroadcastTail, CompactedView, EventProducer
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import configure_logging
+from tongban_common.observability.health import Check, HealthServer
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store
 from tongban_common.topics import ASSERTIONS_USED
@@ -48,6 +50,8 @@ from tongban_intake.submission.recent import Recent
 
 log = structlog.get_logger(__name__)
 SOURCE = "tongban/intake"
+_LOOK_S, _MANY_ITEMS = 10.0, 100
+"""Seconds between looks at the catalogue, and how many new items make settling worth while."""
 
 
 def main() -> None:
@@ -100,25 +104,23 @@ class Intake:
             producer=producer,
             drain_seconds=settings.drain_seconds,
         )
+        live = {"read_model": worker.liveness}
+        ready = {
+            "catalogue": services.offers.readiness,
+            "enrolled": services.enrolled.readiness,
+            "assertions": services.claims.readiness,
+            "events": lambda: None if tail.listening else "not listening yet",
+            "heap": lambda: None if self._settled.is_set() else "not settled yet",
+            "serving": lambda: "stopping" if self._stopping.is_set() else None,
+        }
         server = make_server(
-            build_app(
-                services,
-                live={"read_model": worker.liveness},
-                ready={
-                    "catalogue": services.offers.readiness,
-                    "enrolled": services.enrolled.readiness,
-                    "assertions": services.claims.readiness,
-                    "events": lambda: None if tail.listening else "not listening yet",
-                    "heap": lambda: None if self._settled.is_set() else "not settled yet",
-                    "serving": lambda: "stopping" if self._stopping.is_set() else None,
-                },
-            ),
+            build_app(services, live=live, ready=ready),
             head_seconds=settings.header_seconds,
             drain_seconds=settings.drain_seconds,
             max_connections=settings.max_connections,
         )
         log.info("listening", port=port)
-        async with asyncio.TaskGroup() as tasks:
+        async with _probes(settings, live, ready), asyncio.TaskGroup() as tasks:
             projecting = tasks.create_task(
                 self._watch("read_model", lambda: self._project(worker, completeness))
             )
@@ -133,7 +135,7 @@ class Intake:
                         lambda: follow(services.claims, uses.run(), uses.wait_listening()),
                     )
                 ),
-                tasks.create_task(self._settle(items, services.enrolled)),
+                tasks.create_task(self._settle(items, services)),
                 tasks.create_task(self._watch("kiosks", services.enrolled.kiosks.run)),
                 tasks.create_task(self._watch("assistants", services.enrolled.assistants.run)),
             ]
@@ -162,12 +164,22 @@ class Intake:
         if not self._stopping.is_set():
             await worker.run()
 
-    async def _settle(self, items: CompactedView[Item], enrolled: Enrolled) -> None:
-        """Once what stays has been read, and before anybody is sent here."""
+    async def _settle(self, items: CompactedView[Item], services: Services) -> None:
+        """Settle the heap once what stays has been read, before anybody is sent here; and again
+        when the catalogue has been published anew, once nothing more of it comes."""
+        enrolled = services.enrolled
         for view in (items, enrolled.kiosks, enrolled.assistants):
             await view.wait_ready()
         process.settle_heap()
         self._settled.set()
+        settled = seen = services.offers.changes
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            now = services.offers.changes
+            if now == seen and now - settled >= _MANY_ITEMS:
+                process.settle_heap()
+                settled = now
+            seen = now
 
     async def _watch(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """A part that ends by itself ends the process, after what is in flight."""
@@ -177,6 +189,15 @@ class Intake:
             log.error("part_failed", part=name, **kind_and_place(error))
             self._failed = True
         self._stopping.set()
+
+
+def _probes(
+    settings: IntakeSettings, live: Mapping[str, Check], ready: Mapping[str, Check]
+) -> AbstractAsyncContextManager[object]:
+    """The probes on a port of their own, where one is set; else the public port has them."""
+    if settings.probe_port is None:
+        return nullcontext()
+    return HealthServer(host=settings.http_host, port=settings.probe_port, live=live, ready=ready)
 
 
 def _holidays(settings: IntakeSettings) -> Holidays:

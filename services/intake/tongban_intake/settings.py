@@ -20,6 +20,13 @@ class IntakeSettings(CommonSettings):
     send_seconds: float = Field(30.0, gt=0, description="for which a client may take nothing in")
     max_connections: int = Field(8000, gt=0)
 
+    probe_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="serves /livez, /readyz and /metrics there and not on the public port",
+    )
+
     token_seconds: int = Field(
         900, gt=0, description="of a kiosk's bearer token; longer for development alone"
     )
@@ -74,6 +81,10 @@ class IntakeSettings(CommonSettings):
     )
     catalogue: Path | None = Field(None, description="directory with holidays.yaml")
     idle_seconds: int = Field(90, gt=0, description="after which a personal page goes home")
+    login_origins: str = Field(
+        "",
+        description="origins, comma-separated, of kiosk agents whose pages may post a login too",
+    )
     visit_seconds: int = Field(
         1800, gt=0, description="after which a visit at the kiosk's page ends without any use"
     )
