@@ -149,7 +149,7 @@ class Verified(BaseModel):
     province: str
     issuer: str
     issued_on: str
-    pages: int
+    pages: int | None = Field(None, description="of the sheet")
     sha256: str
     holder: str | None = Field(None, description="name, masked; absent once it is destroyed")
     holder_number: str | None = Field(None, description="document number or credit code, masked")
