@@ -40,7 +40,7 @@ from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import EventProducer, apply_topics
 from tongban_common.settings import DEVELOPMENT_SECRET
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedStore
-from tongban_devstack.kiosks import Place, let_in
+from tongban_devstack.kiosks import CROWDED_KIOSKS, Place, let_in
 from tongban_devstack.ports import free_port
 
 LEAST = 0.5
@@ -229,6 +229,8 @@ async def measure(
     async with _scene(scratch) as (kafka, store, catalogue):
         port, bare_port = free_port(), free_port()
         environment = {
+            **CROWDED_KIOSKS,
+            "TONGBAN_ENVIRONMENT": "development",
             "TONGBAN_KAFKA": kafka,
             "TONGBAN_STORE": store,
             "TONGBAN_HTTP_PORT": str(port),

@@ -17,7 +17,7 @@ from tongban_common.kafka import Record
 from tongban_common.settings import CommonSettings
 from tongban_common.store import StoreUnavailable
 from tongban_common.tokens import Kiosk
-from tongban_intake.http.limits import Slots
+from tongban_intake.http.limits import KioskSlots, Slots
 from tongban_intake.offers import Offers
 from tongban_intake.readmodel.lookup import Lookup
 from tongban_intake.readmodel.projection import applying_key
@@ -124,6 +124,7 @@ class Door:
             publisher=EventPublisher(self.topic, "test"),
             clock=self.clock,
             slots=Slots(10),
+            kiosk_slots=KioskSlots(10),
             pseudonym_secret=SECRET,
             sign_in=False,
         )

@@ -15,6 +15,7 @@ from tongban_common import tokens
 from tongban_common.enrolment.trading import Grant
 from tongban_common.tokens import Kiosk
 from tongban_intake.http.auth import COOKIE, Authenticator
+from tongban_intake.http.limits import KioskRates
 from tongban_intake.kiosk.session import ASSISTANT_COOKIE, SIGN_OUT, VISIT_COOKIE, Session
 
 SECRET = "s" * 32
@@ -39,7 +40,11 @@ class Page:
             assistant_idle_seconds=IDLE,
             visit_seconds=VISIT,
         )
-        services: Any = SimpleNamespace(settings=settings, auth=Authenticator(SECRET, enrolled))
+        services: Any = SimpleNamespace(
+            settings=settings,
+            auth=Authenticator(SECRET, enrolled),
+            reads=KioskRates(1000, 1000),
+        )
         self.session = Session(services, now=lambda: self.now)
         self.cookies = {COOKIE: tokens.seal(SECRET, KIOSK)}
 

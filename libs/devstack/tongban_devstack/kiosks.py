@@ -21,6 +21,20 @@ from tongban_common.enrolment.trading import Grant, TokenRefused, trade
 
 TOKEN_SECONDS = 7 * 24 * 3600
 """A development setting: whoever tries the stack out keeps the ready line's token for days."""
+CROWDED_KIOSKS = {
+    "TONGBAN_KIOSK_RATE": "1000",
+    "TONGBAN_KIOSK_BURST": "2000",
+    "TONGBAN_KIOSK_ACCEPTING": "512",
+    "TONGBAN_KIOSK_STREAMS": "5000",
+    "TONGBAN_READ_RATE": "10000",
+    "TONGBAN_READ_BURST": "20000",
+    "TONGBAN_STRANGER_RATE": "50",
+    "TONGBAN_STRANGER_BURST": "200",
+    "TONGBAN_TOKEN_RATE": "500",
+    "TONGBAN_TOKEN_BURST": "2000",
+}
+"""Settings of intake for a development stack: load and tests have one kiosk, or one address, stand
+for a whole city's."""
 _PATIENCE_S = 60.0
 
 

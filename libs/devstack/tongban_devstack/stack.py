@@ -21,7 +21,7 @@ from tongban_common.store import Store, StoreUnavailable
 from tongban_common.topics import TOPICS
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedServer, EmbeddedStore
 from tongban_devstack.files import exclusive
-from tongban_devstack.kiosks import TOKEN_SECONDS, Place, StackKiosks
+from tongban_devstack.kiosks import CROWDED_KIOSKS, TOKEN_SECONDS, Place, StackKiosks
 from tongban_devstack.ports import PortBook
 from tongban_devstack.processes import ChildSpec
 from tongban_devstack.readiness import StartFailed, http_probe
@@ -190,6 +190,7 @@ class Stack:
             ),
             **({"TONGBAN_CLOCK": clock.describe()} if clock else {}),
             **callbacks,
+            **CROWDED_KIOSKS,
             "TONGBAN_DATA": str(self.data / name),
             "TONGBAN_INSTANCE": name,
             "TONGBAN_HTTP_HOST": "127.0.0.1",

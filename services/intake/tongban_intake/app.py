@@ -46,7 +46,8 @@ def build_app(
         redoc_url=None,
         redirect_slashes=False,  # an answer that no client of the API expects
     )
-    app.include_router(probes.router(live=live, ready=ready, registry=registry))
+    if services.settings.probe_port is None:
+        app.include_router(probes.router(live=live, ready=ready, registry=registry))
     for part in (requests, followups, documents, catalogue, tokens):
         app.include_router(part.router(services))
     session = Session(services)
@@ -60,8 +61,9 @@ def build_app(
     openapi.complete(app)
     _answer_errors(app, pages)
     _expose(services, registry)
-    # Whether it came by https matters to pages (their cookie), not to submissions.
-    app.add_middleware(ProxyHeadersMiddleware)
+    # Whether it came by https matters to pages (their cookie), and from which address to callers
+    # without a token; neither to submissions.
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=services.settings.proxies)
     direct = Direct(app, {("POST", "/v1/requests"): partial(requests.hand_in, services)})
     return Edge(direct, metrics=HttpMetrics(registry), send_seconds=services.settings.send_seconds)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import structlog
 
@@ -16,19 +17,20 @@ from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import BatchWorker, BroadcastTail, CompactedView, EventProducer
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import configure_logging
+from tongban_common.observability.health import Check, HealthServer
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store
 from tongban_common.topics import ASSERTIONS_USED
 from tongban_intake.access.applicant_proof import ApplicantProof
 from tongban_intake.access.claims import Claims, follow
 from tongban_intake.access.enrolled import Enrolled
-from tongban_intake.access.grants import Grants
+from tongban_intake.access.grants import TRADES_AT_ONCE, TRADES_PER_S, Grants
 from tongban_intake.access.signin import SignIn
 from tongban_intake.app import build_app
 from tongban_intake.followups.commands import Followups
 from tongban_intake.followups.copies import CopyNumbers
 from tongban_intake.http.auth import Authenticator
-from tongban_intake.http.limits import KioskRates, Slots
+from tongban_intake.http.limits import KioskRates, KioskSlots, Slots, Strangers
 from tongban_intake.http.server import listen, make_server
 from tongban_intake.http.telemetry import kind_and_place
 from tongban_intake.live import hub
@@ -48,6 +50,8 @@ from tongban_intake.submission.recent import Recent
 
 log = structlog.get_logger(__name__)
 SOURCE = "tongban/intake"
+_LOOK_S, _MANY_ITEMS = 10.0, 100
+"""Seconds between looks at the catalogue, and how many new items make settling worth while."""
 
 
 def main() -> None:
@@ -100,25 +104,23 @@ class Intake:
             producer=producer,
             drain_seconds=settings.drain_seconds,
         )
+        live = {"read_model": worker.liveness}
+        ready = {
+            "catalogue": services.offers.readiness,
+            "enrolled": services.enrolled.readiness,
+            "assertions": services.claims.readiness,
+            "events": lambda: None if tail.listening else "not listening yet",
+            "heap": lambda: None if self._settled.is_set() else "not settled yet",
+            "serving": lambda: "stopping" if self._stopping.is_set() else None,
+        }
         server = make_server(
-            build_app(
-                services,
-                live={"read_model": worker.liveness},
-                ready={
-                    "catalogue": services.offers.readiness,
-                    "enrolled": services.enrolled.readiness,
-                    "assertions": services.claims.readiness,
-                    "events": lambda: None if tail.listening else "not listening yet",
-                    "heap": lambda: None if self._settled.is_set() else "not settled yet",
-                    "serving": lambda: "stopping" if self._stopping.is_set() else None,
-                },
-            ),
+            build_app(services, live=live, ready=ready),
             head_seconds=settings.header_seconds,
             drain_seconds=settings.drain_seconds,
             max_connections=settings.max_connections,
         )
         log.info("listening", port=port)
-        async with asyncio.TaskGroup() as tasks:
+        async with _probes(settings, live, ready), asyncio.TaskGroup() as tasks:
             projecting = tasks.create_task(
                 self._watch("read_model", lambda: self._project(worker, completeness))
             )
@@ -133,7 +135,7 @@ class Intake:
                         lambda: follow(services.claims, uses.run(), uses.wait_listening()),
                     )
                 ),
-                tasks.create_task(self._settle(items, services.enrolled)),
+                tasks.create_task(self._settle(items, services)),
                 tasks.create_task(self._watch("kiosks", services.enrolled.kiosks.run)),
                 tasks.create_task(self._watch("assistants", services.enrolled.assistants.run)),
             ]
@@ -162,12 +164,22 @@ class Intake:
         if not self._stopping.is_set():
             await worker.run()
 
-    async def _settle(self, items: CompactedView[Item], enrolled: Enrolled) -> None:
-        """Once what stays has been read, and before anybody is sent here."""
+    async def _settle(self, items: CompactedView[Item], services: Services) -> None:
+        """Settle the heap once what stays has been read, before anybody is sent here; and again
+        when the catalogue has been published anew, once nothing more of it comes."""
+        enrolled = services.enrolled
         for view in (items, enrolled.kiosks, enrolled.assistants):
             await view.wait_ready()
         process.settle_heap()
         self._settled.set()
+        settled = seen = services.offers.changes
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            now = services.offers.changes
+            if now == seen and now - settled >= _MANY_ITEMS:
+                process.settle_heap()
+                settled = now
+            seen = now
 
     async def _watch(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """A part that ends by itself ends the process, after what is in flight."""
@@ -177,6 +189,15 @@ class Intake:
             log.error("part_failed", part=name, **kind_and_place(error))
             self._failed = True
         self._stopping.set()
+
+
+def _probes(
+    settings: IntakeSettings, live: Mapping[str, Check], ready: Mapping[str, Check]
+) -> AbstractAsyncContextManager[object]:
+    """The probes on a port of their own, where one is set; else the public port has them."""
+    if settings.probe_port is None:
+        return nullcontext()
+    return HealthServer(host=settings.http_host, port=settings.probe_port, live=live, ready=ready)
 
 
 def _holidays(settings: IntakeSettings) -> Holidays:
@@ -224,7 +245,7 @@ def make_services(
             secret=token_secret,
             audiences=settings.token_audiences(port),
             lifetime_s=settings.token_seconds,
-            rates=rates,
+            rates=KioskRates(TRADES_PER_S, TRADES_AT_ONCE),
             claims=claims,
         ),
         sign_in=SignIn(
@@ -235,6 +256,14 @@ def make_services(
         ),
         applicant_proof=ApplicantProof(read_model, keys),
         rates=rates,
+        reads=KioskRates(settings.read_rate, settings.read_burst),
+        traders=KioskRates(settings.token_rate, settings.token_burst),
+        strangers=Strangers(
+            settings.stranger_rate,
+            settings.stranger_burst,
+            all_rate=settings.strangers_rate,
+            all_burst=settings.strangers_burst,
+        ),
         offers=offers,
         checker=checker,
         recent=recent,
@@ -253,6 +282,7 @@ def make_services(
             publisher=publisher,
             clock=settings.clock,
             slots=Slots(settings.max_accepting),
+            kiosk_slots=KioskSlots(settings.kiosk_accepting),
             pseudonym_secret=pseudonym_secret,
             sign_in=settings.assisted_sign_in,
         ),
@@ -275,6 +305,7 @@ def make_services(
             read_model,
             keys=keys,
             slots=Slots(settings.max_streams),
+            kiosk_slots=KioskSlots(settings.kiosk_streams),
             heartbeat=settings.stream_heartbeat,
             grace=settings.stream_grace,
         ),

@@ -77,6 +77,8 @@ class Offers:
         self.catalogue = Catalogue()
         self._details: dict[str, bytes] = {}
         self._revision = 0
+        self.changes = 0
+        """How often an item has been put or taken away."""
         self._overview: Overview | None = None
         self._view: CompactedView[Item] | None = None
 
@@ -94,6 +96,7 @@ class Offers:
 
     def change(self, code: str, item: Item | None) -> None:
         """Offer an item, a new version of it, or no longer."""
+        self.changes += 1
         old = self._details.pop(code, None)
         if old is not None:
             self._revision ^= _fingerprint(old)

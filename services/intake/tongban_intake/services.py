@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from starlette.requests import Request
+
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import Issued, issued
 from tongban_common.envelope import KeyRing
@@ -16,7 +18,7 @@ from tongban_intake.access.grants import Grants
 from tongban_intake.access.signin import SignIn
 from tongban_intake.followups.commands import Followups
 from tongban_intake.http.auth import Authenticator
-from tongban_intake.http.limits import KioskRates
+from tongban_intake.http.limits import KioskRates, Strangers
 from tongban_intake.live.hub import Hub
 from tongban_intake.live.stream import EventStreams
 from tongban_intake.offers import Offers
@@ -42,6 +44,9 @@ class Services:
     sign_in: SignIn
     applicant_proof: ApplicantProof
     rates: KioskRates
+    reads: KioskRates
+    traders: KioskRates
+    strangers: Strangers
     offers: Offers
     checker: Checker
     recent: Recent
@@ -52,6 +57,16 @@ class Services:
     followups: Followups
     hub: Hub
     streams: EventStreams
+
+    def reader(self, request: Request) -> Kiosk:
+        """Return the kiosk whose bearer token a GET carries.
+
+        Raises:
+            Problem: 401, as `Authenticator.bearer`; 429, it asks too often.
+        """
+        kiosk = self.auth.bearer(request)
+        self.reads.take(kiosk.kiosk_id)
+        return kiosk
 
     def must_be_own(self, kiosk: Kiosk, request_id: str) -> None:
         """Refuse an id that is not of this kiosk's branch.

@@ -20,6 +20,13 @@ class IntakeSettings(CommonSettings):
     send_seconds: float = Field(30.0, gt=0, description="for which a client may take nothing in")
     max_connections: int = Field(8000, gt=0)
 
+    probe_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="serves /livez, /readyz and /metrics there and not on the public port",
+    )
+
     token_seconds: int = Field(
         900, gt=0, description="of a kiosk's bearer token; longer for development alone"
     )
@@ -39,8 +46,28 @@ class IntakeSettings(CommonSettings):
         False, description="whether `channel: assisted` needs a lobby manager who has signed in"
     )
 
-    kiosk_rate: float = Field(500.0, gt=0, description="POSTs a second from one kiosk, sustained")
-    kiosk_burst: int = Field(1000, gt=0, description="POSTs at once from one kiosk")
+    kiosk_rate: float = Field(20.0, gt=0, description="POSTs a second from one kiosk, sustained")
+    kiosk_burst: int = Field(60, gt=0, description="POSTs at once from one kiosk")
+    read_rate: float = Field(100.0, gt=0, description="GETs a second from one kiosk, sustained")
+    read_burst: int = Field(500, gt=0, description="GETs at once from one kiosk")
+    kiosk_accepting: int = Field(64, gt=0, description="of one kiosk awaiting Kafka; 503 beyond")
+    kiosk_streams: int = Field(32, gt=0, description="open event streams of one kiosk; 503 beyond")
+    token_rate: float = Field(
+        5.0, gt=0, description="assertions a second from one address, before they are verified"
+    )
+    token_burst: int = Field(100, gt=0, description="the same at once")
+    stranger_rate: float = Field(
+        2.0, gt=0, description="requests a second without a token from one address, sustained"
+    )
+    stranger_burst: int = Field(30, gt=0, description="the same at once")
+    strangers_rate: float = Field(
+        50.0, gt=0, description="requests a second without a token from all addresses, sustained"
+    )
+    strangers_burst: int = Field(200, gt=0, description="the same at once")
+    proxies: str = Field(
+        "127.0.0.1",
+        description="addresses and networks, comma-separated, whose X-Forwarded-For is believed",
+    )
     max_accepting: int = Field(512, gt=0, description="requests awaiting Kafka; 503 beyond")
     accept_seconds: float = Field(1.5, gt=0, description="for Kafka to acknowledge; then 503")
     recent_requests: int = Field(50_000, gt=0, description="accepted requests kept in memory")
@@ -54,6 +81,10 @@ class IntakeSettings(CommonSettings):
     )
     catalogue: Path | None = Field(None, description="directory with holidays.yaml")
     idle_seconds: int = Field(90, gt=0, description="after which a personal page goes home")
+    login_origins: str = Field(
+        "",
+        description="origins, comma-separated, of kiosk agents whose pages may post a login too",
+    )
     visit_seconds: int = Field(
         1800, gt=0, description="after which a visit at the kiosk's page ends without any use"
     )

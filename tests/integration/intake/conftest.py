@@ -33,7 +33,7 @@ from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import EventProducer, apply_topics
 from tongban_common.settings import DEVELOPMENT_SECRET
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedStore
-from tongban_devstack.kiosks import Place, let_in
+from tongban_devstack.kiosks import CROWDED_KIOSKS, Place, let_in
 from tongban_devstack.ports import free_port
 
 ROOT = Path(__file__).parents[3]
@@ -207,9 +207,7 @@ class Stack:
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("TONGBAN_")},
             "TONGBAN_ENVIRONMENT": "development",
-            # One kiosk stands for many here.
-            "TONGBAN_KIOSK_RATE": "500",
-            "TONGBAN_KIOSK_BURST": "1000",
+            **CROWDED_KIOSKS,
             "TONGBAN_KAFKA": self.kafka,
             "TONGBAN_STORE": self.store,
             "TONGBAN_HTTP_PORT": str(port),

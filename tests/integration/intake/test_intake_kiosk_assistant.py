@@ -7,19 +7,24 @@ import re
 
 import pytest
 
-from tests.integration.intake.conftest import BRANCH, Replica, Stack, token
+from tests.integration.intake.conftest import BRANCH, Replica, Stack, token, until
 from tests.integration.intake.test_intake_devices import Operator
 from tests.integration.intake.test_intake_kiosk import Browser, Form, fill_in
+from tests.integration.intake.test_intake_reading import shown
+from tests.integration.intake.test_intake_submit import problem
+from tongban_common import topics
+from tongban_common.domain.status import PrintStatus, Status
+from tongban_common.events.models import DocumentRef, PrintConfirmed
 
 PIN = "730518"
 
 
 @pytest.fixture(scope="module")
 async def staffed(stack: Stack) -> str:
-    """Token of a kiosk whose branch has `lm-20` to `lm-22`. They are enrolled once: enrolling anew
+    """Token of a kiosk whose branch has `lm-20` to `lm-23`. They are enrolled once: enrolling anew
     would sign them out."""
     operator = Operator(stack)
-    for who in ("lm-20", "lm-21", "lm-22"):
+    for who in ("lm-20", "lm-21", "lm-22", "lm-23"):
         await operator("assistant", "enrol", who, "--branch", BRANCH, typed=f"{PIN}\n")
     return token()
 
@@ -114,6 +119,40 @@ async def test_from_a_half_filled_form_nothing_typed_is_lost(
     answer = await browser.post(path, [*Form(await confirm.text()).fields, ("step", "submit")])
     event = await stack.submitted(answer.headers["Location"].rpartition("/")[2])
     assert (event.origin.assistant, event.origin.assistant_proved) == ("lm-21", True)
+
+
+async def test_question_about_a_sheet_is_answered_with_a_button(
+    browser: Browser, intake: Replica, stack: Stack
+) -> None:
+    event = await stack.accepted(intake, "kiosk-question")
+    document = DocumentRef(document_id="d-q", title="证明", pages=1, sha256="cd" * 32)
+    await stack.tell(event, Status.SUBMITTED, Status.ROUTED, Status.COMPLETED)
+    await stack.report_print(event, document, PrintStatus.NEEDS_CONFIRMATION, seq=3)
+    await shown(intake, event.request_id, Status.COMPLETED)
+    path = f"/kiosk/requests/{event.request_id}"
+    assert "纸出来了" not in await browser.get(path, status=403)
+
+    await enrolled(browser, "lm-23")
+
+    async def asked() -> str:
+        page = await browser.get(path)  # a lobby manager needs no proof of being the applicant
+        return page if "纸出来了" in page else ""
+
+    form = Form(await until(asked, what="the question"))
+    fields = [(name, form.get(name)) for name in ("key", "proof", "order_id")]
+    answer = await browser.post(f"{path}/confirmation", [*fields, ("printed", "no")])
+    assert answer.status == 303
+    (confirmed,) = await stack.events(topics.PRINT_ORDERS, event.request_id)
+    body = confirmed.body
+    assert isinstance(body, PrintConfirmed)
+    assert (body.order_id, body.seq, body.printed, body.by) == (
+        form.get("order_id"), 3, False, "lm-23",
+    )  # fmt: skip
+
+    # With the kiosk's own token alone it is forbidden.
+    url = f"/v1/requests/{event.request_id}/prints/{body.order_id}/confirmation"
+    await problem(await intake.post(url, {"printed": True}, "confirm-0001"), 403)
+    await signs_out(browser)
 
 
 async def test_wrong_pins_are_told_and_limited(browser: Browser) -> None:

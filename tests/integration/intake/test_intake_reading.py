@@ -17,6 +17,7 @@ from tongban_common.envelope import KeyRing
 from tongban_common.events.models import DocumentRef, NotificationReported
 from tongban_common.settings import CommonSettings
 from tongban_common.store import DocumentStore, Store
+from tongban_intake.readmodel.public import masked_name, masked_number
 from tongban_intake.verification import file_code, grouped, sheet_code
 
 RESULT = {"number": "N-1", "issuer": "示例局", "issued_on": "2026-03-02", "facts": []}
@@ -111,10 +112,15 @@ async def test_the_whole_life_of_a_request(intake: Replica, stack: Stack) -> Non
         answer = await intake.session.get(f"{intake.url}/v1/verify/{typed}")
         known = await answer.json()
         assert answer.status == 200
-        assert known["title"] == "社保缴费证明"
+        assert known["title"] == known["item_name"] == event.item.name
         assert known["issuer"] == stack.printable.department
         assert re.fullmatch(r"\d{4}-\d\d-\d\d", known["issued_on"])
+        applicant = stack.printable.example_applicant
+        assert known["holder"] == masked_name(applicant["name"])
+        assert known["holder_number"] == masked_number(applicant["id_number"])
+        assert (known["number"], known["pages"]) == (RESULT["number"], 2)
         told = str(known)
+        assert applicant["id_number"] not in told
         assert stack.printable.example_applicant["name"] not in told
         assert event.request_id not in told
 

@@ -360,7 +360,11 @@ class NotificationReported(Body):
 
 
 class FeedbackRated(Body):
-    """How the applicant found it (好差评). On feedback.rated, by intake."""
+    """How the applicant found it (好差评). On feedback.rated, by intake.
+
+    A request is rated once. Two replicas that take a rating each at the same moment write two
+    events under one CloudEvents id: readers count the first of an id.
+    """
 
     TYPE: ClassVar[str] = "tongban.feedback.rated.v1"
 
@@ -373,6 +377,9 @@ class FeedbackRated(Body):
     item_code: str
     province: str
     branch_id: str
+    command_id: str | None = Field(
+        None, description="names the command and its body; a repeat has the same"
+    )
 
 
 MODELS: dict[str, type[Body]] = {

@@ -17,6 +17,9 @@ from tongban_intake.problems import Kind, Problem
 from tongban_intake.text import Text
 
 _LONGEST = 4096
+TRADES_PER_S, TRADES_AT_ONCE = 1.0, 10
+"""Of one kiosk, which needs one in a quarter of an hour. Each is remembered by all replicas
+(`Claims`): a kiosk that trades all day must not fill the memory that all of them share."""
 
 
 class Grants:

@@ -53,7 +53,7 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(prefix="/v1/catalogue", tags=["catalogue"])
     offers = services.offers
 
-    unknown = docs.problems(Kind.UNAUTHENTICATED)
+    unknown = docs.problems(Kind.UNAUTHENTICATED, Kind.TOO_MANY)
 
     @routes.get(
         "/summary",
@@ -65,7 +65,7 @@ def router(services: Services) -> APIRouter:
     )
     async def summary(request: Request) -> Response:
         """What each zone holds."""
-        services.auth.bearer(request)
+        services.reader(request)
         return _cached(request, offers.revision, lambda: orjson.dumps(offers.overview.summary))
 
     @routes.get(
@@ -73,12 +73,12 @@ def router(services: Services) -> APIRouter:
         responses={
             200: docs.answer(ItemPage, "A page", examples.ITEM_PAGE),
             **docs.NOT_MODIFIED,
-            **docs.problems(Kind.UNAUTHENTICATED, Kind.INVALID),
+            **docs.problems(Kind.UNAUTHENTICATED, Kind.INVALID, Kind.TOO_MANY),
         },
     )
     async def items(request: Request, wanted: Annotated[ItemQuery, Query()]) -> Response:
         """The items that fit: found by `q` best first, otherwise most used first."""
-        zone = services.auth.bearer(request).zone
+        zone = services.reader(request).zone
 
         def body() -> bytes:
             found = offers.page(
@@ -101,12 +101,12 @@ def router(services: Services) -> APIRouter:
         responses={
             200: docs.answer(ItemDetails, "The item", examples.ITEM),
             **docs.NOT_MODIFIED,
-            **docs.problems(Kind.UNAUTHENTICATED, Kind.NOT_FOUND),
+            **docs.problems(Kind.UNAUTHENTICATED, Kind.NOT_FOUND, Kind.TOO_MANY),
         },
     )
     async def item(request: Request, code: ItemCode) -> Response:
         """An item with its form and examples."""
-        services.auth.bearer(request)
+        services.reader(request)
         body = offers.details(code)
         if body is None:
             raise Problem(

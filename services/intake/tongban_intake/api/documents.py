@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 import orjson
@@ -16,10 +17,18 @@ from tongban_intake.api import openapi as docs
 from tongban_intake.api.examples import DocumentId, RequestId, VerificationCode
 from tongban_intake.api.schemas import Verified
 from tongban_intake.problems import Kind, Problem, gone, unreadable_now
+from tongban_intake.readmodel import public
 from tongban_intake.readmodel.record import RequestRecord
 from tongban_intake.services import Services
 from tongban_intake.text import Text
 from tongban_intake.verification import file_code, grouped, normal, sheet_code
+
+_SANDBOX = "sandbox; default-src 'none'; frame-ancestors 'none'"
+_EMBEDDED = (
+    "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'; frame-ancestors 'self'"
+)
+"""For the kiosk's own page. Chromium shows no PDF at all in a sandbox (Chromium issue 271452);
+whatever acts in a PDF has been refused before it was stored."""
 
 
 def router(services: Services) -> APIRouter:
@@ -41,7 +50,7 @@ def router(services: Services) -> APIRouter:
         request: Request, request_id: RequestId, document_id: DocumentId
     ) -> Response:
         """A document of a request."""
-        kiosk = services.auth.bearer(request)
+        kiosk = services.reader(request)
         services.must_be_own(kiosk, request_id)
         return await fetch(services, request_id, document_id)
 
@@ -49,19 +58,22 @@ def router(services: Services) -> APIRouter:
         "/v1/verify/{code}",
         responses={
             200: docs.answer(Verified, "One of ours", examples.VERIFIED),
-            **docs.problems(Kind.NOT_FOUND, Kind.UNAVAILABLE),
+            **docs.problems(Kind.NOT_FOUND, Kind.TOO_MANY, Kind.UNAVAILABLE),
         },
         openapi_extra={"security": []},
     )
-    async def verify(code: VerificationCode) -> Response:
-        """Whether a sheet is genuine; for anyone."""
+    async def verify(request: Request, code: VerificationCode) -> Response:
+        """Whether a sheet is genuine, and what to compare on it; for anyone."""
+        services.strangers.take(request)
         return Response(orjson.dumps(await verified(services, code)), media_type="application/json")
 
     return routes
 
 
-async def fetch(services: Services, request_id: str, document_id: str) -> Response:
-    """The document as a PDF.
+async def fetch(
+    services: Services, request_id: str, document_id: str, *, embedded: bool = False
+) -> Response:
+    """The document as a PDF; `embedded` is whether the kiosk's page shows it within itself.
 
     Raises:
         Problem: 404, 410 where its key was destroyed, 503 where its key has not come here yet.
@@ -86,15 +98,18 @@ async def fetch(services: Services, request_id: str, document_id: str) -> Respon
             "Content-Disposition": f"inline; filename*=UTF-8''{quote(found.ref.title)}.pdf",
             "ETag": f'"{found.ref.sha256}"',
             "Cache-Control": "private, no-store",
+            # A province's PDF may hold scripts and links: what shows it must run none of them.
+            "Content-Security-Policy": _EMBEDDED if embedded else _SANDBOX,
         },
     )
 
 
-async def verified(services: Services, code: str) -> dict[str, str | bool]:
-    """What may be told to anyone who holds a sheet: nothing that names the applicant.
+async def verified(services: Services, code: str) -> dict[str, Any]:
+    """What may be told to anyone who holds a sheet: enough to compare it, nothing that names the
+    applicant.
 
     Raises:
-        Problem: 404, not one of ours.
+        Problem: 404, not one of ours; 503, the key has not come to this replica yet.
         StoreUnavailable
     """
     wanted = normal(code)
@@ -107,10 +122,10 @@ async def verified(services: Services, code: str) -> dict[str, str | bool]:
                 "No document carries this code; compare it and try again",
             ),
         )
-    return {"genuine": True, **_public(services, record, wanted)}
+    return {"genuine": True, **_public(services, record, wanted), **_compared(services, record)}
 
 
-def _public(services: Services, record: RequestRecord, code: str) -> dict[str, str]:
+def _public(services: Services, record: RequestRecord, code: str) -> dict[str, Any]:
     document_id, document = next(
         (document_id, fields)
         for document_id, fields in record.documents.items()
@@ -120,11 +135,33 @@ def _public(services: Services, record: RequestRecord, code: str) -> dict[str, s
     offered = services.offers.get(item.code)
     return {
         "code": grouped(sheet_code(document_id)),
-        "title": document["title"],
+        # A province's own title may name a person.
+        "title": item.name,
         "item_code": item.code,
         "item_name": item.name,
         "province": item.province,
         "issuer": offered.department if offered else item.province,
         "issued_on": record.last["at"][:10],
+        "pages": document["pages"],
         "sha256": document["sha256"],
+    }
+
+
+def _compared(services: Services, record: RequestRecord) -> dict[str, Any]:
+    """What stands on the sheet, from the envelope. After the destruction of its key a sheet is
+    genuine still, and nothing is left to compare it with."""
+    try:
+        applicant = services.keys.open(record.request_id, record.sealed, "applicant")
+        sealed = record.sealed
+        known = "result" in sealed.parts
+        result = services.keys.open(record.request_id, sealed, "result") if known else {}
+    except KeyMissing:
+        raise unreadable_now() from None
+    except Unreadable:
+        return {"personal_data": "destroyed"}
+    number = {"number": str(result["number"])} if "number" in result else {}
+    return {
+        **public.holder(applicant),
+        **number,
+        "figures": public.figures(result, applicant),
     }

@@ -16,6 +16,9 @@ _CODE = "YFR2-2Y5W-J30B-2B2Z"
 _KIOSK = "k-310115-001"
 
 RequestId = Annotated[str, Path(description="as the 202 gave it", examples=[REQUEST_ID])]
+OrderId = Annotated[
+    str, Path(description="from `print_orders` of the request", examples=["0a1b2c3d-order"])
+]
 DocumentId = Annotated[
     str, Path(description="from `documents` of the request", examples=[DOCUMENT_ID])
 ]
@@ -108,6 +111,8 @@ STATE = {
 }
 COMMAND_GIVEN = {"request_id": REQUEST_ID, "command_id": _COMMAND_ID}
 PRINT_GIVEN = {"request_id": REQUEST_ID, "order_id": _ORDER_ID}
+CONFIRMATION = {"printed": True}
+CONFIRMATION_GIVEN = {"request_id": REQUEST_ID, "confirmation_id": _COMMAND_ID}
 RATING_GIVEN = {"request_id": REQUEST_ID, "rating_id": _COMMAND_ID}
 STREAM = (
     f'id: 2\nevent: status\ndata: {{"seq":2,"at":"{_AT.format(second=1)}","status":"routed",'
@@ -125,7 +130,12 @@ VERIFIED = {
     "province": "340000",
     "issuer": "安徽省人力资源和社会保障厅",
     "issued_on": "2026-03-02",
+    "pages": 2,
     "sha256": _SHA256,
+    "holder": "张*",
+    "holder_number": "310*************15",
+    "number": "皖社2026030200817",
+    "figures": [{"label": "累计缴费", "value": "36个月"}],
 }
 
 

@@ -1,4 +1,4 @@
-"""Supplement, withdrawal, print and rating of a request."""
+"""Supplement, withdrawal, print with its confirmation, and rating of a request."""
 
 from __future__ import annotations
 
@@ -14,10 +14,21 @@ from starlette.responses import Response
 from tongban_common.observability import request_context
 from tongban_intake.api import examples
 from tongban_intake.api import openapi as docs
-from tongban_intake.api.examples import RequestId
-from tongban_intake.api.schemas import CommandGiven, PrintGiven, RatingGiven
+from tongban_intake.api.examples import OrderId, RequestId
+from tongban_intake.api.schemas import (
+    CommandGiven,
+    ConfirmationGiven,
+    PrintGiven,
+    RatingGiven,
+)
 from tongban_intake.followups.commands import Asked, Followups
-from tongban_intake.followups.models import Print, Rating, Supplement, Withdrawal
+from tongban_intake.followups.models import (
+    Confirmation,
+    Print,
+    Rating,
+    Supplement,
+    Withdrawal,
+)
 from tongban_intake.http.body import idempotency_key, read_object
 from tongban_intake.problems import Kind, Problem
 from tongban_intake.services import Services
@@ -28,7 +39,7 @@ Wanted = TypeVar("Wanted", bound=Sent)
 
 
 def router(services: Services) -> APIRouter:
-    """The four POSTs below /v1/requests/{id}."""
+    """The POSTs below /v1/requests/{id}."""
     routes = APIRouter(prefix="/v1/requests/{request_id}", tags=["requests"])
     followups: Followups = services.followups
     settings = services.settings
@@ -84,6 +95,26 @@ def router(services: Services) -> APIRouter:
     async def print_again(request: Request, request_id: RequestId) -> Response:
         """Print one more set at this kiosk."""
         return await handle(request, request_id, "print", Print, followups.print, answer="order_id")
+
+    @routes.post(
+        "/prints/{order_id}/confirmation",
+        **_documented(
+            Confirmation,
+            examples.CONFIRMATION,
+            ConfirmationGiven,
+            examples.CONFIRMATION_GIVEN,
+        ),
+    )
+    async def confirm(request: Request, request_id: RequestId, order_id: OrderId) -> Response:
+        """Say whether the sheet came out of the printer: a signed-in lobby manager (大堂经理)."""
+        return await handle(
+            request,
+            request_id,
+            f"confirmation of {order_id}",
+            Confirmation,
+            lambda asked, wanted: followups.confirm(asked, order_id, wanted),
+            answer="confirmation_id",
+        )
 
     @routes.post(
         "/rating", **_documented(Rating, examples.RATING, RatingGiven, examples.RATING_GIVEN)

@@ -10,7 +10,13 @@ from pydantic.json_schema import models_json_schema
 
 from tongban_intake.access.models import AssistantSignIn, TokenRequest
 from tongban_intake.api.schemas import ProblemDocument, StreamEvent
-from tongban_intake.followups.models import Print, Rating, Supplement, Withdrawal
+from tongban_intake.followups.models import (
+    Confirmation,
+    Print,
+    Rating,
+    Supplement,
+    Withdrawal,
+)
 from tongban_intake.problems import MEDIA_TYPE, FieldError, Kind, Problem
 from tongban_intake.submission.models import Submission
 from tongban_intake.text import Text
@@ -22,12 +28,19 @@ _SENT: tuple[type[BaseModel], ...] = (
     Supplement,
     Withdrawal,
     Print,
+    Confirmation,
     Rating,
     TokenRequest,
     AssistantSignIn,
 )
 
-READ = (Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.NOT_FOUND, Kind.UNAVAILABLE)
+READ = (
+    Kind.UNAUTHENTICATED,
+    Kind.FORBIDDEN,
+    Kind.NOT_FOUND,
+    Kind.TOO_MANY,
+    Kind.UNAVAILABLE,
+)
 """What reading a request may be answered with."""
 _WRITE = (
     Kind.MALFORMED,

@@ -51,7 +51,7 @@ def router(services: Services) -> APIRouter:
     )
     async def read(request: Request, request_id: RequestId) -> Response:
         """How a request stands. Never 404 after a 202, on any replica, store up or not."""
-        kiosk = services.auth.bearer(request)
+        kiosk = services.reader(request)
         services.must_be_own(kiosk, request_id)
         with request_context(request_id):
             body = await state_of(services, request_id, language_of(request))
@@ -61,6 +61,7 @@ def router(services: Services) -> APIRouter:
         "/{request_id}/events",
         response_class=StreamingResponse,
         responses={
+            204: {"description": "Last-Event-ID names the last event: no other will follow"},
             200: docs.streams(
                 StreamEvent,
                 "Server-sent events: status (with id), print, message, end",
@@ -72,9 +73,9 @@ def router(services: Services) -> APIRouter:
     )
     async def events(request: Request, request_id: RequestId) -> Response:
         """What happens to a request: history first, then live."""
-        kiosk = services.auth.bearer(request)
+        kiosk = services.reader(request)
         services.must_be_own(kiosk, request_id)
-        return stream_of(services, request, kiosk, request_id)
+        return await stream_of(services, request, kiosk, request_id)
 
     return routes
 
@@ -116,15 +117,21 @@ class _Receipt(Response):
             ]
 
 
-def stream_of(services: Services, request: Request, kiosk: Kiosk, request_id: str) -> Response:
-    """The events of a request, after the one that the client names as its last.
+async def stream_of(
+    services: Services, request: Request, kiosk: Kiosk, request_id: str
+) -> Response:
+    """The events of a request, after the one that the client names as its last; 204 where no other
+    will follow, which ends an EventSource (HTML standard, 9.2.3): after any other answer it comes
+    again, for ever.
 
     Raises:
         Problem: 503, too many streams are open.
     """
-    services.streams.check_room()
+    services.streams.check_room(kiosk.kiosk_id)
     last = request.headers.get("last-event-id", "")
     told = int(last) if last.isascii() and last.isdigit() and len(last) < _LONGEST_NUMBER else 0
+    if told and await services.streams.over(request_id, told=told, clock=services.clock):
+        return Response(status_code=204)
     return StreamingResponse(
         services.streams.open(
             request_id,

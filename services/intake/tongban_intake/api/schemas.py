@@ -117,6 +117,13 @@ class PrintGiven(BaseModel):
     order_id: str
 
 
+class ConfirmationGiven(BaseModel):
+    """Kafka has the lobby manager's answer."""
+
+    request_id: str
+    confirmation_id: str
+
+
 class RatingGiven(BaseModel):
     """Kafka has the rating."""
 
@@ -124,8 +131,15 @@ class RatingGiven(BaseModel):
     rating_id: str
 
 
+class ComparedFact(BaseModel):
+    """A line that stands on the sheet."""
+
+    label: str
+    value: str
+
+
 class Verified(BaseModel):
-    """What anyone may know of a document."""
+    """What anyone may know of a document: compare it with the sheet."""
 
     genuine: Literal[True]
     code: str
@@ -135,7 +149,15 @@ class Verified(BaseModel):
     province: str
     issuer: str
     issued_on: str
+    pages: int | None = Field(None, description="of the sheet")
     sha256: str
+    holder: str | None = Field(None, description="name, masked; absent once it is destroyed")
+    holder_number: str | None = Field(None, description="document number or credit code, masked")
+    number: str | None = Field(None, description="of the result, as the province numbers it")
+    figures: list[ComparedFact] | None = Field(None, description="up to five main figures")
+    personal_data: Literal["destroyed"] | None = Field(
+        None, description="its time was over: nothing is left to compare"
+    )
 
 
 class ZoneTotals(BaseModel):

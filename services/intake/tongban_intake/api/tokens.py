@@ -17,6 +17,7 @@ from tongban_intake.api import examples
 from tongban_intake.api import openapi as docs
 from tongban_intake.api.schemas import SessionGiven, TokenGiven
 from tongban_intake.http.body import read_bytes, read_object
+from tongban_intake.http.limits import caller
 from tongban_intake.problems import Kind, Problem
 from tongban_intake.services import Services
 from tongban_intake.submission.wording import of_model
@@ -48,6 +49,8 @@ def router(services: Services) -> APIRouter:
     )
     async def trade(request: Request) -> Response:
         """Trade a kiosk's signed assertion for a bearer token (RFC 7523)."""
+        # Before anything is read: verifying a signature costs more than asking for it.
+        services.traders.take(caller(request))
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != _FORM:
             raise Problem(Kind.MEDIA_TYPE, Text("请以表单提交", f"Send Content-Type: {_FORM}"))

@@ -58,7 +58,11 @@ def verify(
     # The code is the beginning of the hash; two files may share that.
     genuine = found is not None and found.sha256 == sha256
     if as_json:
-        about = found.model_dump(exclude={"genuine", "sha256"}) if found and genuine else {}
+        about = (
+            found.model_dump(exclude={"genuine", "sha256"}, exclude_none=True)
+            if found and genuine
+            else {}
+        )
         print(json.dumps({"genuine": genuine, "sha256": sha256, **about}, ensure_ascii=False))
     elif found and genuine:
         print(f"{file} is genuine")
@@ -79,8 +83,14 @@ def _show(found: Verified) -> None:
         ("issued on", found.issued_on),
         ("code", found.code),
         ("SHA-256", found.sha256),
+        ("pages", found.pages),
+        ("holder", found.holder),
+        ("holder's no", found.holder_number),
+        ("number", found.number),
+        *((figure.label, figure.value) for figure in found.figures or ()),
     ):
-        print(f"{name:<10} {value}")
+        if value is not None:
+            print(f"{name:<10} {value}")
 
 
 async def _ask(intake: str, sha256: str) -> Verified | None:

@@ -121,7 +121,7 @@ async def _count(settings: CommonSettings, kid: str) -> tuple[int, list[str]]:
     number = 0
     some: list[str] = []
     try:
-        async for request_id, is_open in open_under(store, kid):
+        async for request_id, is_open in open_under(store, kid, now=settings.clock.now()):
             if is_open:
                 number += 1
                 some = [*some, request_id][:_SHOWN]

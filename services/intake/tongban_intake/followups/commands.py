@@ -15,6 +15,7 @@ from tongban_common.envelope import KeyMissing, KeyRing, Unreadable
 from tongban_common.events import Body
 from tongban_common.events.models import (
     FeedbackRated,
+    PrintConfirmed,
     PrintOrdered,
     Sealed,
     SupplementHanded,
@@ -26,7 +27,7 @@ from tongban_common.private_texts import seal
 from tongban_common.tokens import Kiosk
 from tongban_intake.followups import rules
 from tongban_intake.followups.copies import CopyNumbers
-from tongban_intake.followups.models import Print, Rating, Supplement
+from tongban_intake.followups.models import Confirmation, Print, Rating, Supplement
 from tongban_intake.http.body import canonical
 from tongban_intake.offers import Offers
 from tongban_intake.problems import Kind, Problem, gone, unreadable_now
@@ -60,9 +61,15 @@ class Asked:
         """Names the command with its body: another body under the key has another one."""
         return ids.derived_id(self.kind, self.request_id, self.key, self.digest)
 
+    @property
+    def rating_id(self) -> str:
+        """Names the request's rating, of which there is one: two replicas that take a rating each
+        at the same moment write two events of one id, and analysts count the first."""
+        return ids.derived_id("rating of", self.request_id)
+
 
 class Followups:
-    """The four commands. Each returns the id that its 202 carries, the same for a repeat.
+    """The commands. Each returns the id that its 202 carries, the same for a repeat.
 
     All need the store: what the state forbids cannot be told without it. They raise
     StoreUnavailable, and Problem 409, 422 or 503.
@@ -142,7 +149,12 @@ class Followups:
             return asked.command_id
         if record.projected and self._keys.destroyed(record.sealed):
             raise gone()
-        document_id = rules.document_to_print(record, wanted, kiosk_id=asked.kiosk.kiosk_id)
+        document_id = rules.document_to_print(
+            record,
+            wanted,
+            kiosk_id=asked.kiosk.kiosk_id,
+            lobby_manager=asked.kiosk.assistant is not None,
+        )
         copies = [
             order.line["copy"]
             for order in record.orders
@@ -166,6 +178,28 @@ class Followups:
         )
         return await self._give(asked, topics.PRINT_ORDERS, event, now)
 
+    async def confirm(self, asked: Asked, order_id: str, wanted: Confirmation) -> str:
+        """Answer whether the sheet of a print order came out; for a signed-in lobby manager."""
+        if asked.kiosk.assistant is None:
+            raise Problem(
+                Kind.FORBIDDEN,
+                Text("请大堂经理登录后确认", "Only a lobby manager who has signed in may confirm"),
+            )
+        record = await self._record(asked)
+        if self._repeated(asked, record) or record.confirmed_by(order_id, asked.event_id):
+            return asked.command_id
+        order = rules.order_in_question(record, order_id)
+        now = self._clock.now()
+        event = PrintConfirmed(
+            request_id=asked.request_id,
+            order_id=order_id,
+            seq=order.seq,
+            printed=wanted.printed,
+            by=asked.kiosk.assistant,
+            at=now,
+        )
+        return await self._give(asked, topics.PRINT_ORDERS, event, now)
+
     async def rate(self, asked: Asked, rating: Rating) -> str:
         """Say how it was."""
         record = await self._record(asked)
@@ -185,8 +219,9 @@ class Followups:
             item_code=item.code,
             province=item.province,
             branch_id=asked.kiosk.branch_id,
+            command_id=asked.event_id,
         )
-        return await self._give(asked, topics.FEEDBACK_RATED, event, now)
+        return await self._give(asked, topics.FEEDBACK_RATED, event, now, event_id=asked.rating_id)
 
     async def _record(self, asked: Asked) -> RequestRecord:
         found = await self._read_model.get(asked.request_id)
@@ -209,9 +244,11 @@ class Followups:
             )
         return True
 
-    async def _give(self, asked: Asked, topic: str, event: Body, now: datetime) -> str:
+    async def _give(
+        self, asked: Asked, topic: str, event: Body, now: datetime, *, event_id: str | None = None
+    ) -> str:
         try:
-            await self._publisher.publish(topic, event, event_id=asked.event_id, at=now)
+            await self._publisher.publish(topic, event, event_id=event_id or asked.event_id, at=now)
         except KafkaUnavailable:
             raise kafka_unavailable() from None
         self._given[asked.command_id] = asked.event_id

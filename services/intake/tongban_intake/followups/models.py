@@ -1,4 +1,4 @@
-"""The bodies of the four follow-ups (CONTRACT.md)."""
+"""The bodies of the follow-ups (CONTRACT.md)."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ class Print(Sent):
     """One more sheet set."""
 
     document_id: str | None = Field(None, max_length=128, description="default: the only document")
+
+
+class Confirmation(Sent):
+    """What a lobby manager found at the printer."""
+
+    printed: bool = Field(description="whether the sheet came out")
 
 
 class Rating(Sent):

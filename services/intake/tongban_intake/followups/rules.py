@@ -5,10 +5,10 @@ Each rule raises a Problem 409 whose detail is a sentence for the person at the 
 
 from __future__ import annotations
 
-from tongban_common.domain.status import Status
+from tongban_common.domain.status import PrintStatus, Status
 from tongban_intake.followups.models import Print
 from tongban_intake.problems import Kind, Problem, invalid
-from tongban_intake.readmodel.record import RequestRecord
+from tongban_intake.readmodel.record import Order, RequestRecord
 from tongban_intake.states import STATUS
 from tongban_intake.text import Text
 
@@ -33,11 +33,32 @@ def may_rate(record: RequestRecord) -> None:
         raise _conflict(record, "您已评价过，谢谢", "it has been rated")
 
 
-def document_to_print(record: RequestRecord, wanted: Print, *, kiosk_id: str) -> str:
+def order_in_question(record: RequestRecord, order_id: str) -> Order:
+    """Return the print order whose newest report asks whether a sheet came out.
+
+    Raises:
+        Problem: 404, no such order; 409, it does not ask, or has been answered.
+    """
+    order = next((each for each in record.orders if each.order_id == order_id), None)
+    if order is None:
+        raise Problem(
+            Kind.NOT_FOUND, Text("没有这个打印任务", "The request has no such print order")
+        )
+    if order.status is not PrintStatus.NEEDS_CONFIRMATION:
+        raise _conflict(record, "这次打印不需要确认", "this print order asks nothing")
+    if record.confirmation(order_id, order.seq) is not None:
+        raise _conflict(record, "这次打印已经确认过", "this print order has been answered")
+    return order
+
+
+def document_to_print(
+    record: RequestRecord, wanted: Print, *, kiosk_id: str, lobby_manager: bool = False
+) -> str:
     """The id of the document that is meant.
 
     A set that is on its way at this kiosk is not ordered a second time; at another one it may be,
-    where the person went because this one is out of paper.
+    where the person went because this one is out of paper. A signed-in lobby manager, who sees what
+    has come out, may order it again while nobody has said whether it has.
 
     Raises:
         Problem: 409, nothing to print or just being printed; 422, which document.
@@ -56,6 +77,7 @@ def document_to_print(record: RequestRecord, wanted: Print, *, kiosk_id: str) ->
             line["document_id"] in (document_id, None)
             and line["kiosk_id"] == kiosk_id
             and not order.status.final
+            and not (lobby_manager and order.status is PrintStatus.NEEDS_CONFIRMATION)
         ):
             raise _conflict(record, "这份材料正在打印，请稍候", "it is just being printed here")
     return document_id

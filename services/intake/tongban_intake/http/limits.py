@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address, ip_network
+
+from starlette.requests import Request
 
 from tongban_intake.problems import Kind, Problem
 from tongban_intake.text import Text
@@ -68,3 +72,83 @@ class Slots:
 
     def __exit__(self, *_: object) -> None:
         self.taken -= 1
+
+
+class KioskSlots:
+    """At most so many at once of each kiosk, so that one of them cannot take all `Slots`."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._taken: Counter[str] = Counter()
+
+    @contextmanager
+    def hold(self, kiosk_id: str) -> Iterator[None]:
+        """Hold a place of this kiosk.
+
+        Raises:
+            Problem: 503, it has all of its places taken.
+        """
+        self.check(kiosk_id)
+        self._taken[kiosk_id] += 1
+        try:
+            yield
+        finally:
+            self._taken[kiosk_id] -= 1
+            if not self._taken[kiosk_id]:
+                del self._taken[kiosk_id]
+
+    def check(self, kiosk_id: str) -> None:
+        """Raise Problem 503 where `hold` would."""
+        if self._taken[kiosk_id] >= self._size:
+            raise Problem(
+                Kind.UNAVAILABLE,
+                Text("本终端同时办理过多", "Too many at once of this kiosk"),
+                retry_after=1,
+            )
+
+
+class Strangers:
+    """Bound what callers without a token may ask for: by address, and all of them together.
+
+    An address stands for everybody behind it (a bank's branch, a proxy): the limit is generous to
+    people and slow for whoever tries codes.
+
+    Args:
+        rate: questions a second from one address, sustained; `burst` at once.
+        all_rate: the same of all addresses together; `all_burst` at once.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        burst: int,
+        *,
+        all_rate: float,
+        all_burst: int,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._each = KioskRates(rate, burst, monotonic=monotonic)
+        self._all = KioskRates(all_rate, all_burst, monotonic=monotonic)
+
+    def take(self, request: Request) -> None:
+        """Count one question.
+
+        Raises:
+            Problem: 429, with when the next one will be let through.
+        """
+        # An address that is over its own limit takes nothing from the others.
+        self._each.take(caller(request))
+        self._all.take("all")
+
+
+def caller(request: Request) -> str:
+    """Return what counts as one caller: an IPv4 address, or an IPv6 network of /64, of which one
+    customer has all addresses."""
+    address = request.client.host if request.client else ""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    return str(ip_network(f"{address}/64", strict=False))

@@ -1,8 +1,7 @@
-"""uvicorn, with a time limit for a request's head and a stop that the caller controls."""
+"""uvicorn, with limits for a request's head, and a stop that the caller controls."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
@@ -10,51 +9,8 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-
-def _protocol(head_seconds: float) -> type[HttpToolsProtocol]:
-    class Impatient(HttpToolsProtocol):
-        """Closes a connection whose next request does not come whole up to the end of its head.
-
-        uvicorn bounds the idle time between requests but not the first wait nor a head that
-        trickles in, so that a handful of clients could hold all connections (slowloris).
-        """
-
-        _since: float | None = None
-        """Of the loop's clock, when a head began to be awaited; None: none is."""
-        _timer: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self._since = self.loop.time()
-            self._timer = self.loop.call_later(head_seconds, self._look)
-
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            self._since = self.loop.time()
-
-        def on_headers_complete(self) -> None:
-            self._since = None
-            super().on_headers_complete()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            if self._timer is not None:
-                self._timer.cancel()
-            super().connection_lost(exc)
-
-        def _look(self) -> None:
-            """One timer for the life of a connection: setting one for each request costs more than
-            it is worth where almost every head comes whole."""
-            left = head_seconds
-            if self._since is not None:
-                left = self._since + head_seconds - self.loop.time()
-            if left > 0:
-                self._timer = self.loop.call_later(left, self._look)
-            else:
-                self.transport.close()
-
-    return Impatient
+from tongban_intake.http.protocol import BoundedHeads
 
 
 class Server(uvicorn.Server):
@@ -71,7 +27,7 @@ def make_server(
 ) -> Server:
     """A server for `serve(sockets=[listen(...)])`; `should_exit = True` drains and ends it."""
     config: dict[str, Any] = {
-        "http": _protocol(head_seconds),
+        "http": type("Protocol", (BoundedHeads,), {"head_seconds": head_seconds}),
         "ws": "none",
         "lifespan": "off",
         "log_config": None,

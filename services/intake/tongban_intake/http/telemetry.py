@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -117,6 +118,8 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # HEAD is GET without a body (RFC 9110, 9.3.2): no route needs to know of it.
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         status = 500
         began = time.perf_counter()
 
@@ -129,15 +132,46 @@ class Edge:
 
         self._metrics.in_flight += 1
         try:
-            await self._app(scope, receive, watched)
+            if inner is scope:
+                await self._app(inner, receive, watched)
+            else:
+                await _without_body(self._app, inner, receive, watched)
         except Exception as error:
             # Answered with 500 already, or broken off in mid-stream. An error's text may quote what
             # a person sent, so that its kind and place are all that is told of it.
             log.error("request_failed", **kind_and_place(error))
         finally:
             self._metrics.in_flight -= 1
-            path = getattr(scope.get("route"), "path", _UNROUTED)
+            path = getattr(inner.get("route"), "path", _UNROUTED)
             self._metrics.observe(scope["method"], path, status, time.perf_counter() - began)
+
+
+async def _without_body(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Call the app until it has sent its head, and end the answer there: a stream would go on for
+    as long as the client listens."""
+    ended = asyncio.Event()
+
+    async def head_alone(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await send(message)
+        elif not ended.is_set():
+            ended.set()
+            await send({"type": "http.response.body", "body": b""})
+
+    answering = asyncio.create_task(_call(app, scope, receive, head_alone))
+    ending = asyncio.create_task(ended.wait())
+    try:
+        await asyncio.wait({answering, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if answering.done():
+            answering.result()
+    finally:
+        for task in (answering, ending):
+            task.cancel()
+        await asyncio.gather(answering, ending, return_exceptions=True)
+
+
+async def _call(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    await app(scope, receive, send)
 
 
 def kind_and_place(error: BaseException) -> dict[str, str]:

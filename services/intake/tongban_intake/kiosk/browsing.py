@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from tongban_common.catalogue import Item
 from tongban_intake.api.catalogue import ItemQuery
+from tongban_intake.kiosk.entrance import Entrance
 from tongban_intake.kiosk.rendering import DOMAINS, Pages
 from tongban_intake.kiosk.session import Session
 from tongban_intake.problems import Kind, Problem
@@ -29,12 +30,15 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     async def with_slash() -> Response:
         return RedirectResponse("/kiosk", status_code=303)
 
+    entrance = Entrance(services, pages, session)
+
     @routes.get("/login")
     async def login(request: Request, token: str = "") -> Response:
-        kiosk = services.auth.token(token)
-        response = RedirectResponse("/kiosk", status_code=303)
-        session.log_in(response, token, kiosk, secure=request.url.scheme == "https")
-        return response
+        return entrance.ask(request, token)
+
+    @routes.post("/login")
+    async def log_in(request: Request) -> Response:
+        return await entrance.take(request)
 
     @routes.get("/static/{name}")
     async def static(name: str) -> Response:

@@ -20,7 +20,7 @@ from tongban_common.store import StoreUnavailable
 from tongban_common.tokens import Kiosk
 from tongban_intake.api.documents import fetch
 from tongban_intake.api.requests import stream_of
-from tongban_intake.followups.models import Print, Rating, Supplement
+from tongban_intake.followups.models import Confirmation, Print, Rating, Supplement
 from tongban_intake.kiosk import cleaning, fields
 from tongban_intake.kiosk.fields import Posted
 from tongban_intake.kiosk.proving import ProvingPage
@@ -84,12 +84,12 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     @routes.get("/events")
     async def events(request: Request, request_id: str) -> Response:
         kiosk = own(request, request_id)
-        return stream_of(services, request, kiosk, request_id)
+        return await stream_of(services, request, kiosk, request_id)
 
     @routes.get("/documents/{document_id}")
     async def document(request: Request, request_id: str, document_id: str) -> Response:
         own(request, request_id)
-        return await fetch(services, request_id, document_id)
+        return await fetch(services, request_id, document_id, embedded=True)
 
     @routes.post("/{kind}")
     async def follow_up(request: Request, request_id: str, kind: str) -> Response:
@@ -171,6 +171,8 @@ class _Counter:
                 document = posted.get("document_id", [""])[0] or None
                 wanted = Print(document_id=document)
                 await followups.print(asked(wanted.model_dump()), wanted)
+            case "confirmation":
+                await self._confirm(kiosk, request_id, key, posted)
             case "rating":
                 grade = posted.get("grade", [""])[0]
                 if grade not in map(str, _GRADES):
@@ -183,6 +185,17 @@ class _Counter:
                 await followups.supplement(asked({"form": form}), Supplement(form=form))
             case _:
                 raise Problem(Kind.NOT_FOUND)
+
+    async def _confirm(self, kiosk: Kiosk, request_id: str, key: str, posted: Posted) -> None:
+        order_id, said = (posted.get(name, [""])[0] for name in ("order_id", "printed"))
+        if said not in ("yes", "no"):
+            raise invalid("/printed", "请选择纸是否出来了", "Say whether the sheet came out")
+        wanted = Confirmation(printed=said == "yes")
+        followups = self._services.followups
+        asked = followups.asked(
+            kiosk, request_id, f"confirmation of {order_id}", key, wanted.model_dump()
+        )
+        await followups.confirm(asked, order_id, wanted)
 
     async def _supplement(self, request_id: str, posted: Posted) -> dict[str, Any]:
         record = await self._record(request_id)

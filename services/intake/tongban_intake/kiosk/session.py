@@ -69,6 +69,8 @@ class Session:
             raise Problem(
                 Kind.UNAUTHENTICATED, Text("终端登录已过期，请联系大堂经理", "Log the kiosk in")
             )
+        if request.method == "GET":
+            self._services.reads.take(kiosk.kiosk_id)
         self._find_visit(request, kiosk)
         found = self._signed_in(request, kiosk)
         if found is None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 
 import structlog
 
+from tongban_common.clock import BusinessClock
 from tongban_common.envelope import KeyRing
 from tongban_common.events import MalformedEvent, decode
 from tongban_common.kafka import Record
 from tongban_common.store import StoreUnavailable
-from tongban_intake.http.limits import Slots
+from tongban_intake.http.limits import KioskSlots, Slots
 from tongban_intake.live.hub import Hub, Subscription
 from tongban_intake.live.journal import END, HEARTBEAT, Journal
 from tongban_intake.readmodel.reader import ReadModel
@@ -38,6 +40,7 @@ class EventStreams:
         *,
         keys: KeyRing,
         slots: Slots,
+        kiosk_slots: KioskSlots,
         heartbeat: float,
         grace: float,
     ) -> None:
@@ -45,13 +48,32 @@ class EventStreams:
         self._read_model = read_model
         self._keys = keys
         self._slots = slots
+        self._kiosk_slots = kiosk_slots
         self._heartbeat = heartbeat
         self._grace = grace
 
-    def check_room(self) -> None:
-        """Raises Problem 503 when all places are taken; to be asked before the answer begins."""
-        with self._slots:
+    def check_room(self, kiosk_id: str) -> None:
+        """Raises Problem 503 when all places, or all of this kiosk, are taken; to be asked before
+        the answer begins."""
+        with self._kiosk_slots.hold(kiosk_id), self._slots:
             return
+
+    async def over(self, request_id: str, *, told: int, clock: BusinessClock) -> bool:
+        """Return whether nothing will follow the status `told`: it was the final one, and every
+        print is final too, or has not become so in the time for which a stream stays. False where
+        the store does not answer."""
+        try:
+            record = await self._read_model.get(request_id)
+        except StoreUnavailable:
+            return False
+        if record is None or not record.projected:
+            return False
+        journal = Journal(told, self._keys)
+        journal.history(record)
+        if not journal.final or journal.settled:
+            return journal.settled
+        age = clock.now() - datetime.fromisoformat(record.last["at"])
+        return clock.real_seconds(age) > self._grace
 
     async def open(
         self, request_id: str, *, told: int, kiosk_id: str, may_watch: Callable[[], bool]
@@ -63,6 +85,7 @@ class EventStreams:
         once. With the store down it begins with what is live.
         """
         with (
+            self._kiosk_slots.hold(kiosk_id),
             self._slots,
             self._hub.watch(request_id, kiosk_id=kiosk_id) as subscription,
         ):

@@ -33,6 +33,7 @@ from tongban_common.events.models import (
     DocumentStored,
     FeedbackRated,
     NotificationReported,
+    PrintConfirmed,
     PrintOrdered,
     PrintReported,
     RequestStatus,
@@ -94,6 +95,8 @@ def _apply(change: Change, event: Event[Body]) -> None:
         case PrintOrdered() as body:
             change.fields.update(_order(body))
             change.fields[f"commands.{name(body.order_id)}"] = _command("print", event, body.at)
+        case PrintConfirmed() as body:
+            change.fields.update(_confirmation(event.id, body))
         case SupplementHanded() as body:
             change.fields[f"commands.{name(body.command_id)}"] = _command(
                 "supplement", event, body.at
@@ -103,7 +106,8 @@ def _apply(change: Change, event: Event[Body]) -> None:
                 "withdrawal", event, body.at
             )
         case FeedbackRated() as body:
-            rating = {"grade": body.grade, "event_id": event.id, "at": body.at.isoformat()}
+            given = body.command_id or event.id  # an older version wrote no command_id
+            rating = {"grade": body.grade, "event_id": given, "at": body.at.isoformat()}
             change.fields["rating"] = rating
 
 
@@ -202,6 +206,11 @@ def _order(body: PrintOrdered) -> Fields:
     }
     # Printing counts its reports from 1.
     return {f"orders.{name(body.order_id)}.{numbered(0)}": line}
+
+
+def _confirmation(event_id: str, body: PrintConfirmed) -> Fields:
+    answer = {"printed": body.printed, "event_id": event_id, "at": body.at.isoformat()}
+    return {f"confirmations.{name(body.order_id)}.{numbered(body.seq)}": answer}
 
 
 def _document(change: Change, document: DocumentRef) -> None:

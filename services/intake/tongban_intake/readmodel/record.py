@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from tongban_common.domain.status import PrintStatus, Status
 from tongban_common.events.models import ItemSnapshot, Origin, Sealed, SubmissionNote
-from tongban_intake.readmodel.projection import name
+from tongban_intake.readmodel.projection import name, numbered
 
 Line = dict[str, Any]
 
@@ -137,6 +137,18 @@ class RequestRecord:
         """A command that is on Kafka: {kind, event_id, at}."""
         found: Line | None = self._document.get("commands", {}).get(name(command_id))
         return found
+
+    def confirmation(self, order_id: str, seq: int) -> Line | None:
+        """Return a lobby manager's answer to the question of that report: {printed, event_id, at};
+        None where it has not been answered."""
+        answers = self._document.get("confirmations", {}).get(name(order_id), {})
+        found: Line | None = answers.get(numbered(seq))
+        return found
+
+    def confirmed_by(self, order_id: str, event_id: str) -> bool:
+        """Return whether that event is one of the answers for this order."""
+        answers = self._document.get("confirmations", {}).get(name(order_id), {})
+        return any(each["event_id"] == event_id for each in answers.values())
 
     @property
     def rating(self) -> Line | None:

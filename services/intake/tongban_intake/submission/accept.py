@@ -27,7 +27,7 @@ from tongban_common.kafka import KafkaUnavailable
 from tongban_common.observability import request_context
 from tongban_common.tokens import Kiosk
 from tongban_intake.http.body import canonical
-from tongban_intake.http.limits import Slots
+from tongban_intake.http.limits import KioskSlots, Slots
 from tongban_intake.problems import Kind, Problem
 from tongban_intake.readmodel.lookup import NOTHING, Known, Question
 from tongban_intake.submission import applicants, assistance, notes
@@ -75,6 +75,7 @@ class Acceptor:
         publisher: EventPublisher,
         clock: BusinessClock,
         slots: Slots,
+        kiosk_slots: KioskSlots,
         pseudonym_secret: str,
         sign_in: bool,
     ) -> None:
@@ -91,6 +92,7 @@ class Acceptor:
         self._publisher = publisher
         self._clock = clock
         self._slots = slots
+        self._kiosk_slots = kiosk_slots
         self.accepted = 0
 
     @property
@@ -108,7 +110,7 @@ class Acceptor:
             self._secret, kiosk_id=kiosk.kiosk_id, branch_id=kiosk.branch_id, key=key
         )
         digest = ids.body_digest(self._secret, canonical(body))
-        with request_context(request_id), self._slots:
+        with request_context(request_id), self._kiosk_slots.hold(kiosk.kiosk_id), self._slots:
             applying = notes.applying(self._pseudonym_secret, body)
             applicant = applicants.digest(self._pseudonym_secret, body.get("applicant"))
             same = None if applying is None or applicant is None else f"{applying}:{applicant}"

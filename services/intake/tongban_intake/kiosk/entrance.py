@@ -1,0 +1,83 @@
+"""Logging a kiosk's browser in, with the kiosk's bearer token."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from tongban_intake.http.body import read_bytes
+from tongban_intake.kiosk.rendering import Pages
+from tongban_intake.kiosk.session import Session
+from tongban_intake.problems import Kind, Problem
+from tongban_intake.services import Services
+from tongban_intake.text import Text
+
+_LONGEST = 16 * 1024
+_OWN = ("same-origin", "none")
+"""Values of Sec-Fetch-Site for what our own page, or nobody's, has sent (W3C Fetch Metadata)."""
+
+
+class Entrance:
+    """Takes the token in a form: in an address it would stay in the browser's history and in the
+    logs of every proxy. The development environment takes it in the address as well.
+
+    No other site may log a kiosk in: it would hand in the next person's request as a kiosk of the
+    attacker's (login cross-site request forgery).
+    """
+
+    def __init__(self, services: Services, pages: Pages, session: Session) -> None:
+        self._services = services
+        self._pages = pages
+        self._session = session
+        given = services.settings.login_origins.split(",")
+        self._origins = {origin.strip().rstrip("/") for origin in given if origin.strip()}
+
+    def ask(self, request: Request, token: str) -> Response:
+        """Return the form; in the development environment log in with a token in the address.
+
+        Raises:
+            Problem: 400, a token in the address; 401, 403, 503 as `take`.
+        """
+        if not token:
+            return self._pages.page("login.html", kiosk=None)
+        if self._services.settings.environment != "development":
+            raise Problem(
+                Kind.MALFORMED,
+                Text("终端令牌只能以表单提交", "Post the token in a form, not in the address"),
+            )
+        self._must_be_own(request)
+        return self._log_in(request, token)
+
+    async def take(self, request: Request) -> Response:
+        """Log in with the token of the form.
+
+        Raises:
+            Problem: 401, not a token of ours; 403, another site's form; 400, 408, 413, 429, 503.
+        """
+        self._must_be_own(request)
+        seconds = self._services.settings.body_seconds
+        raw = await read_bytes(request, limit=_LONGEST, seconds=seconds)
+        try:
+            token = parse_qs(raw.decode(), max_num_fields=10).get("token", [""])[0]
+        except ValueError:
+            raise Problem(Kind.MALFORMED) from None
+        return self._log_in(request, token.strip())
+
+    def _log_in(self, request: Request, token: str) -> Response:
+        kiosk = self._services.auth.token(token)
+        response = RedirectResponse("/kiosk", status_code=303)
+        self._session.log_in(response, token, kiosk, secure=request.url.scheme == "https")
+        return response
+
+    def _must_be_own(self, request: Request) -> None:
+        """Browsers name the site that a form comes from; a kiosk's agent without one is no site."""
+        origin = request.headers.get("origin")
+        if origin in self._origins:
+            return
+        own_host = origin is None or urlsplit(origin).netloc == request.headers.get("host")
+        if not own_host or request.headers.get("sec-fetch-site", "none") not in _OWN:
+            raise Problem(
+                Kind.FORBIDDEN, Text("请在本机登录终端", "Another site may not log a kiosk in")
+            )

@@ -1,0 +1,63 @@
+"""How many tokens one kiosk may trade for: what all replicas remember must not be filled by one."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tongban_common.enrolment.assertion import GRANT_TYPE
+from tongban_intake.access import grants
+from tongban_intake.access.claims import _ENOUGH, _REMEMBERED_S
+from tongban_intake.access.grants import TRADES_AT_ONCE, TRADES_PER_S, Grants
+from tongban_intake.http.limits import KioskRates
+from tongban_intake.problems import Kind, Problem
+
+
+class Claimed:
+    """Claims that are always the first use, and counted."""
+
+    since = 0
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def claim(self, kiosk_id: str, jti: str) -> bool:
+        assert (kiosk_id, jti) == ("k-1", "j")
+        self.count += 1
+        return True
+
+
+async def test_kiosk_that_trades_all_day_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    proved = SimpleNamespace(iat=int(time.time()), jti="j")
+    monkeypatch.setattr(grants.assertions, "claimed_kiosk", lambda _: "k-1")
+    monkeypatch.setattr(grants.assertions, "verify", lambda *_, **__: proved)
+    record = SimpleNamespace(branch_id="b-1", zone="local", epoch=1)
+    enrolled: Any = SimpleNamespace(kiosk=lambda _: record)
+    now, claimed = [0.0], Claimed()
+    desk = Grants(
+        enrolled,
+        secret="s" * 32,
+        audiences=("a",),
+        lifetime_s=900,
+        rates=KioskRates(TRADES_PER_S, TRADES_AT_ONCE, monotonic=lambda: now[0]),
+        claims=claimed,  # type: ignore[arg-type]
+    )
+
+    async def trades() -> bool:
+        try:
+            await desk.trade(GRANT_TYPE, "assertion")
+        except Problem as problem:
+            assert problem.kind is Kind.TOO_MANY
+            return False
+        return True
+
+    assert [await trades() for _ in range(TRADES_AT_ONCE + 1)] == [True] * TRADES_AT_ONCE + [False]
+    for _ in range(600):
+        now[0] += 0.1
+        await trades()
+    assert claimed.count <= TRADES_AT_ONCE + 60 * TRADES_PER_S
+    # A hundred kiosks that do nothing else do not fill what all replicas remember.
+    assert 100 * (TRADES_AT_ONCE + TRADES_PER_S * _REMEMBERED_S) < _ENOUGH
