@@ -142,7 +142,9 @@ def test_code_is_kept(said: str) -> None:
 
 
 async def test_title_of_a_province_is_replaced_by_the_items_name() -> None:
-    paper = OfferedDocument(name="c", title="张三社保证明 110101199003078690", sha256="0" * 64, size=1)
+    paper = OfferedDocument(
+        name="c", title="张三社保证明 110101199003078690", sha256="0" * 64, size=1
+    )
     other = paper.model_copy(update={"name": "d", "sha256": "1" * 64})
 
     def completed(papers: list[OfferedDocument]) -> Answer:

@@ -14,7 +14,6 @@ from tongban_common.envelope import KeyRing
 from tongban_intake.live.journal import Journal
 from tongban_intake.readmodel.record import RequestRecord
 
-
 KEYS = KeyRing("k", {"k": bytes(32)})
 
 
