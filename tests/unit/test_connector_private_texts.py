@@ -9,7 +9,7 @@ import pytest
 from tests.unit.connector_kit import KEYS, PROVINCE, Bench, Scripted, answer
 from tongban_common.control.provinces import ProvinceControl
 from tongban_common.domain.status import CallKind
-from tongban_common.envelope import KeyRing, Sealed
+from tongban_common.envelope import Destroyed, KeyRing, Sealed
 from tongban_common.events.models import ProvinceOutcome
 from tongban_common.private_texts import REASON, RECEIPT
 from tongban_router.connectors import refusals, texts
@@ -78,9 +78,7 @@ async def test_withdrawal_is_reported_without_words_where_the_key_is_missing() -
 
 def _destroyed() -> KeyRing:
     class Gone(KeyRing):
-        def add(self, request_id: str, sealed: Sealed, parts: object) -> Sealed:
-            from tongban_common.envelope import Destroyed
-
+        def add(self, request_id: str, *_: object) -> Sealed:
             raise Destroyed(request_id)
 
     return Gone("dev", {"dev": bytes(32)})

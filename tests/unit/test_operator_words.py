@@ -1,4 +1,4 @@
-"""What operators write into `--reason` leaves their machine sealed, or from a list, or not at all."""
+"""Operators' words in `--reason` leave their machine sealed, or from a list, or not at all."""
 
 from __future__ import annotations
 

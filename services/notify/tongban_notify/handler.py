@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from tongban_common import faultpoints, topics
 from tongban_common.domain.ids import derived_id
 from tongban_common.envelope import Destroyed, KeyMissing, KeyRing, Unreadable
-from tongban_common.events import MalformedEvent, decode
+from tongban_common.events import MalformedEvent, decode, wrong_fields
 from tongban_common.events.models import (
     NotificationReported,
     RequestCompleted,
@@ -144,12 +144,7 @@ class NotifyHandler:
         except Unreadable as error:
             raise Poison(str(error)) from error
         except ValidationError as error:
-            # Places and rules; the values are about a person.
-            wrong = "; ".join(
-                f"/{'/'.join(map(str, problem['loc']))}: {problem['type']}"
-                for problem in error.errors()
-            )
-            raise Poison(f"applicant: {wrong}") from None
+            raise Poison(f"applicant: {wrong_fields(error, of=Applicant)}") from None
 
     def _message(
         self,

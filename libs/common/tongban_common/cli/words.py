@@ -1,4 +1,4 @@
-"""What the commands with `--reason` share: the key ring that seals it, and a line where none does."""
+"""What the commands with `--reason` share: the key ring for it, and a line where there is none."""
 
 from __future__ import annotations
 
