@@ -40,6 +40,8 @@ class PrivateMatters:
     async def all(self) -> None:
         """Until each has ended as it should."""
         stack = self._lobby.stack
+        # Enrolled before the search for keys keeps the loop busy.
+        await stack.token(KIOSK, BRANCH)
         for province in _TALKATIVE:
             error_rate = 0.3 if province == "340000" else 0.0
             await self._lobby.faults(
