@@ -59,7 +59,6 @@ class PrivateMatters:
                 self._printed(COMPANY, 5),
                 *(self._papers_of(province) for province in _MAKE_PAPERS),
                 self._operated(),
-                self._paused(),
                 self._varied(),
                 self._refused(),
                 self._dead_lettered(),
@@ -136,26 +135,39 @@ class PrivateMatters:
         self.shown[f"what anyone is told of a document of {province}"] = str(said).encode()
 
     async def _operated(self) -> None:
-        """Held, let go on, held again and ended, each with words of an operator."""
-        request_id = await self._send(self._transfer, "linger", 7)
-        await self._lobby.when(request_id, "accepted")
-        for decision in ("resume", "fail"):
+        """A province is paused, and what waits for it is held, let go on, held again and ended:
+        each with words of an operator."""
+        item = self._lobby.item("社保关系转移", "510000")
+        await self._command("province", "pause", "510000", "--reason", TALK)
+        mine, other = [await self._send(item, "complete", number) for number in (7, 8)]
+        said = await self._lobby.when(mine, "waiting_for_province")
+        assert TALK in said["reason"]
+        await self._lobby.when(other, "waiting_for_province")
+        await self._command("province", "list", "--json")
+        for request_id in (mine, other):
             await self._garbage(request_id)
             await self._lobby.when(request_id, "held")
-            await self._command("request", decision, request_id, "--reason", TALK)
-            ended = "accepted" if decision == "resume" else "failed"
-            said = await self._lobby.when(request_id, ended)
-            assert said["reason"] == TALK
-        await self._command("trace", request_id)
-        await self._command("trace", request_id, "--json")
-        # One whose key is not on the operator's ring: its words stay at the desk.
-        other = await self._send(self._transfer, "linger", 8)
-        await self._lobby.when(other, "accepted")
-        await self._garbage(other)
-        await self._lobby.when(other, "held")
+        await self._command("request", "resume", mine, "--reason", TALK)
+        await self._lobby.when(mine, "routed", "waiting_for_province")
+        # Without the key ring the words stay at the operator's desk.
         said = await self._command("request", "resume", other, "--reason", TALK, ring=False)
         assert "were not published" in said
-        await self._lobby.when(other, "accepted", "completed")
+        await self._garbage(mine)
+        await self._lobby.when(mine, "held")
+        await self._command("request", "fail", mine, "--reason", TALK)
+        await self._command("province", "resume", "510000")
+        ended = await self._lobby.when(mine, "failed")
+        assert ended["reason"] == TALK
+        told = [line.get("reason") for line in ended["timeline"] if line["by"] == "operator"]
+        assert told.count(TALK) == 2
+        ended = await self._lobby.when(other, "completed")
+        assert TALK not in [line.get("reason") for line in ended["timeline"]]
+        await self._command("trace", mine)
+        await self._command("trace", mine, "--json")
+        await self._discarded()
+
+    async def _discarded(self) -> None:
+        """A dead letter that an operator puts away, with words."""
         await self._garbage("nobody")
         letters: list[Any] = []
         while not letters:
@@ -165,16 +177,6 @@ class PrivateMatters:
         await self._command("dlt", "show", chosen[0])
         await self._command("dlt", "list", "--all")
 
-    async def _paused(self) -> None:
-        item = self._lobby.item("社保关系转移", "510000")
-        await self._command("province", "pause", "510000", "--reason", TALK)
-        request_id = await self._send(item, "complete", 9)
-        said = await self._lobby.when(request_id, "waiting_for_province")
-        assert TALK in said["reason"]
-        await self._command("province", "list", "--json")
-        await self._command("province", "resume", "510000")
-        await self._lobby.when(request_id, "completed")
-
     async def _garbage(self, key: str) -> None:
         """A record that no service of ours would write, about that request."""
         async with EventProducer(self._lobby.stack.kafka, delivery_timeout=20) as producer:
@@ -182,7 +184,7 @@ class PrivateMatters:
                 topics.REQUESTS_COMMANDS, key=key.encode(), value=b"\xff", headers=[]
             )
 
-    async def _command(self, *arguments: str, ring: bool = True) -> str:
+    async def _command(self, *arguments: str, ring: bool = True) -> Any:
         """What an operator's command says, on both of its outputs; it is searched later."""
         secrets = stack_secrets(self._lobby.stack.data)
         env = {"TONGBAN_KAFKA": self._lobby.stack.kafka, "TONGBAN_OPERATOR": "li"}
