@@ -40,7 +40,8 @@ class PrivateMatters:
     async def all(self) -> None:
         """Until each has ended as it should."""
         stack = self._lobby.stack
-        # Enrolled before the search for keys keeps the loop busy.
+        # On a busy machine a connection may be closed under a call; keys make it one request.
+        self._lobby.persistent = True
         await stack.token(KIOSK, BRANCH)
         for province in _TALKATIVE:
             error_rate = 0.3 if province == "340000" else 0.0
@@ -66,7 +67,8 @@ class PrivateMatters:
                 tasks.create_task(work)
 
     async def _send(self, item: Item, fate: str, number: int, who: Any = PERSON) -> str:
-        key = self._lobby.key(item, fate, number)
+        # In a thread: the search for a key would keep the loop from its connections.
+        key = await asyncio.to_thread(self._lobby.key, item, fate, number)
         return await self._lobby.submit(item, key, applicant=who, form=form_about(item))
 
     async def _post(self, request_id: str, what: str, body: Any) -> None:
