@@ -21,6 +21,7 @@ from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import EventProducer
 from tongban_devstack.secrets_file import stack_secrets
 from tongban_intake.submission.accept import snapshot
+from tongban_intake.verification import file_code
 
 _MAKE_PAPERS = ("320000", "370000", "420000")
 """Provinces that make documents themselves, one of each protocol."""
@@ -132,7 +133,7 @@ class PrivateMatters:
         ) as reply:
             assert (await reply.read()).startswith(b"%PDF")
             self.shown[f"headers of a document of {province}"] = str(reply.raw_headers).encode()
-        status, said = await self._lobby.call("GET", f"/v1/verify/{document['sha256']}")
+        status, said = await self._lobby.call("GET", f"/v1/verify/{file_code(document['sha256'])}")
         assert status == 200
         self.shown[f"what anyone is told of a document of {province}"] = str(said).encode()
 
