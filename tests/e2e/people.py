@@ -67,6 +67,26 @@ VALUES = {
 """All that must never be seen in clear, by what it is."""
 
 
+_DIGITS = str.maketrans("0123456789", "０１２３４５６７８９")
+_NUMERALS = str.maketrans("0123456789", "零一二三四五六七八九")
+_OTHER = "濮阳麤犇"
+_ID, _PHONE = PERSON["id_number"], PERSON["phone"]
+SPELT = {
+    "person id_number in groups": f"{_ID[:6]} {_ID[6:14]} {_ID[14:]}",
+    "person id_number in full width": _ID.translate(_DIGITS),
+    "person phone in groups": f"{_PHONE[:3]} {_PHONE[3:7]} {_PHONE[7:]}",
+    "person phone in numerals": _PHONE.translate(_NUMERALS),
+    "another's name": _OTHER,
+}
+"""What clerks, operators and providers write of a person in words of their own."""
+TALK = (
+    f"{SPELT['person id_number in groups']} {PERSON['name']} {_OTHER} "
+    f"{SPELT['person phone in numerals']} {SPELT['person phone in groups']} "
+    f"{SPELT['person id_number in full width']} {_ID} {_PHONE}"
+)
+"""All of it in one text. A receipt number has room for the first forty characters."""
+
+
 def form_about(item: Item) -> dict[str, Any]:
     """The item's example with everything personal replaced, as far as its form asks for it."""
     form = dict(item.example_form)

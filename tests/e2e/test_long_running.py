@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.chain_kit import Chain, chain_on, request_id_of, until
+from tests.e2e.chain_kit import KEYS, Chain, chain_on, request_id_of, until
 from tongban_common.clock import CHINA, BusinessClock
 from tongban_common.domain.status import CallKind, OutcomeKind
 from tongban_devstack.embedded import EmbeddedKafka
@@ -92,7 +92,8 @@ async def test_a_receipt_of_monday_is_followed_up_on_friday(tmp_path: Path) -> N
             assert entries[4].at - entries[3].at > timedelta(days=4)
             assert ledger[request] == {"submit": 1}
             said = [each for each in chain.outcomes if each.request_id == request]
-            assert len({each.receipt for each in said}) == 1
+            sealed = [each.sealed for each in said if each.sealed is not None]
+            assert len({KEYS.open(request, each, "receipt") for each in sealed}) == 1
             assert any(
                 (each.call, each.outcome) == (CallKind.POLL, OutcomeKind.COMPLETED) for each in said
             )

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.connector_kit import KEYS, PROVINCE, Bench, Scripted, answer
 from tongban_common.control.provinces import ProvinceControl
 from tongban_common.domain.status import CallKind
-from tongban_common.envelope import KeyRing, Sealed
+from tongban_common.envelope import Destroyed, KeyRing, Sealed
 from tongban_common.events.models import ProvinceOutcome
 from tongban_common.private_texts import REASON, RECEIPT
 from tongban_router.connectors import refusals, texts
@@ -78,9 +78,7 @@ async def test_withdrawal_is_reported_without_words_where_the_key_is_missing() -
 
 def _destroyed() -> KeyRing:
     class Gone(KeyRing):
-        def add(self, request_id: str, sealed: Sealed, parts: object) -> Sealed:
-            from tongban_common.envelope import Destroyed
-
+        def add(self, request_id: str, *_: object) -> Sealed:
             raise Destroyed(request_id)
 
     return Gone("dev", {"dev": bytes(32)})
@@ -142,7 +140,9 @@ def test_code_is_kept(said: str) -> None:
 
 
 async def test_title_of_a_province_is_replaced_by_the_items_name() -> None:
-    paper = OfferedDocument(name="c", title="张三社保证明 110101199003078690", sha256="0" * 64, size=1)
+    paper = OfferedDocument(
+        name="c", title="张三社保证明 110101199003078690", sha256="0" * 64, size=1
+    )
     other = paper.model_copy(update={"name": "d", "sha256": "1" * 64})
 
     def completed(papers: list[OfferedDocument]) -> Answer:

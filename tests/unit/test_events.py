@@ -107,3 +107,26 @@ def test_a_refused_value_is_not_quoted() -> None:
     with pytest.raises(MalformedEvent) as raised:
         decode(b'{"request_id": "r", "seq": "310101199003078690"}', wrong)
     assert "310101199003078690" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ce_time", "张三 110101199003078690"), ("ce_type", "tongban.张三.13800001234")],
+)
+def test_a_refused_header_is_not_quoted(name: str, value: str) -> None:
+    body, headers = encode(
+        Event(id="e", source="s", body=TimerDue(request_id="r", due=NOW), time=NOW)
+    )
+    wrong = [(n, value.encode() if n == name else v) for n, v in headers]
+    with pytest.raises(MalformedEvent, match=f"header {name}") as raised:
+        decode(body, wrong)
+    assert "张三" not in str(raised.value)
+    assert "0000123" not in str(raised.value)
+
+
+def test_a_refused_key_is_not_quoted() -> None:
+    _, headers = encode(Event(id="e", source="s", body=TimerDue(request_id="r", due=NOW), time=NOW))
+    wrong = [(n, RequestStatus.TYPE.encode() if n == "ce_type" else v) for n, v in headers]
+    with pytest.raises(MalformedEvent, match=r"/sealed/parts/\*: string_type") as raised:
+        decode(json.dumps({"sealed": {"parts": {"张三": 1}}}).encode(), wrong)
+    assert "张三" not in str(raised.value)

@@ -29,9 +29,7 @@ def sealed(**parts: str) -> Sealed:
 
 def bodies(decision: Decision, kind: type) -> list[Any]:
     """The events of one kind that go out, from a state that has been through the table."""
-    kept = RequestState.model_validate_json(
-        must(decision).model_dump_json(exclude_defaults=True)
-    )
+    kept = RequestState.model_validate_json(must(decision).model_dump_json(exclude_defaults=True))
     decision.state = kept
     found = [decode(value, headers).body for _, _, value, headers in outgoing(decision)]
     return [body for body in found if isinstance(body, kind)]

@@ -47,3 +47,47 @@ def test_lines_are_json_with_a_moment_that_has_an_offset() -> None:
     assert [line["event"] for line in lines] == said
     assert {line["service"] for line in lines} == {"intake"}
     assert all(datetime.fromisoformat(line["at"]).tzinfo for line in lines)
+
+
+FAILING = """
+import asyncio, logging, structlog
+from pydantic import TypeAdapter
+from tongban_common.observability import configure_logging
+configure_logging("router", instance="router-0")
+def refuse():
+    try:
+        int("110101199003078690x")
+    except ValueError as error:
+        TypeAdapter(int).validate_python("张三")
+try:
+    refuse()
+except ValueError:
+    structlog.get_logger().exception("router.fault")
+    logging.getLogger("faust").exception("crashed")
+try:
+    refuse()
+except ValueError as error:
+    structlog.get_logger().error("standing.fault", exc_info=error)
+async def ended():
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.to_thread(refuse))
+asyncio.run(ended())
+"""
+
+
+def test_text_of_an_exception_is_never_written() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FAILING], capture_output=True, check=False, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "张三" not in done.stderr
+    assert "\\u5f20" not in done.stderr
+    assert "110101199003078690" not in done.stderr
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    events = [line["event"] for line in lines]
+    assert events == ["router.fault", "crashed", "standing.fault", "process_failed"]
+    for line in lines[:3]:
+        assert line["exception"][0]["error"] == "ValidationError"
+        assert "refuse" in str(line["exception"][0]["at"])
+    kinds = [each["error"] for each in lines[3]["exception"]]
+    assert kinds == ["ExceptionGroup", "ValidationError"]

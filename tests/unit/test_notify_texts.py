@@ -70,9 +70,16 @@ def test_nothing_private_goes_into_a_text(template: Template) -> None:
 
 @pytest.mark.parametrize(
     "spelt",
-    ["341126 19900307 0011", "３４１１２６１９９００３０７００１１", "138-0013-8000", "138 0013 8000",
-     "一三八零零一三八零零零", "一三八〇〇一三八〇〇〇", "张 三 丰"],
-)  # fmt: skip
+    [
+        "341126 19900307 0011",
+        "３４１１２６１９９００３０７００１１",
+        "138-0013-8000",
+        "138 0013 8000",
+        "一三八零零一三八零零零",
+        "一三八〇〇一三八〇〇〇",
+        "张 三 丰",
+    ],
+)
 def test_private_value_is_masked_however_it_is_spelt(spelt: str) -> None:
     text = status_text(PERSON, ITEM, Template.REJECTED, f"经核验，{spelt}与登记不符")
     assert spelt not in text

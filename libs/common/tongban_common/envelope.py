@@ -50,7 +50,10 @@ def _encode(raw: bytes) -> str:
 
 
 def _decode(text: str) -> bytes:
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    try:
+        return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError as error:
+        raise Unreadable("not what was sealed: no base64url") from error
 
 
 def _seal(cipher: AESGCM, plain: bytes, bound_to: str) -> bytes:

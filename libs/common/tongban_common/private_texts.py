@@ -43,7 +43,7 @@ def part_of(sealed: Sealed | None, name: str) -> str | None:
 
 
 def with_part(sealed: Sealed, name: str, box: str | None) -> Sealed:
-    """Return the envelope with a part that was sealed for the same request; without a box, as is."""
+    """Return the envelope with a part that was sealed for the same request; as is without one."""
     if box is None:
         return sealed
     return sealed.model_copy(update={"parts": {**sealed.parts, name: box}})

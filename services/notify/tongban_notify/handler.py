@@ -14,7 +14,7 @@ from tongban_common.domain.ids import derived_id
 from tongban_common.domain.phones import optout_key
 from tongban_common.domain.status import PrintStatus
 from tongban_common.envelope import Destroyed, KeyMissing, KeyRing, Unreadable
-from tongban_common.events import MalformedEvent, decode
+from tongban_common.events import MalformedEvent, decode, wrong_fields
 from tongban_common.events.models import (
     DocumentStored,
     NotificationReported,
@@ -230,12 +230,7 @@ class NotifyHandler:
         except Unreadable as error:
             raise Poison(str(error)) from error
         except ValidationError as error:
-            # Places and rules; the values are about a person.
-            wrong = "; ".join(
-                f"/{'/'.join(map(str, problem['loc']))}: {problem['type']}"
-                for problem in error.errors()
-            )
-            raise Poison(f"applicant: {wrong}") from None
+            raise Poison(f"applicant: {wrong_fields(error, of=Applicant)}") from None
 
     async def _held(self, news: _News, guard: Guard) -> None:
         """The message waits until its provider is configured again (`stranded`). What comes of it

@@ -21,7 +21,9 @@ LONGEST = 134
 _SIGNATURE = "【政务通办】"
 _ITEM_LONGEST = 30
 _DIGITS = "0-9０-９一二三四五六七八九零〇○幺壹贰叁肆伍陆柒捌玖"
-_NUMBERS = re.compile(rf"[{_DIGITS}A-Za-zＡ-Ｚａ-ｚ]{{11,}}|[{_DIGITS}](?:[ 　-]?[{_DIGITS}Xx]){{10,}}")
+_NUMBERS = re.compile(
+    rf"[{_DIGITS}A-Za-zＡ-Ｚａ-ｚ]{{11,}}|[{_DIGITS}](?:[ 　-]?[{_DIGITS}Xx]){{10,}}"
+)
 """ID numbers, phones, account numbers, however they are spelt: all have eleven characters or more,
 which is longer than what a reason needs."""
 

@@ -10,6 +10,7 @@ from tongban_common import faultpoints
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.titles import title_of
 from tongban_common.envelope import Destroyed, KeyMissing, KeyRing, Unreadable
+from tongban_common.events import wrong_fields
 from tongban_common.events.models import DocumentRef, RequestCompleted
 from tongban_common.kafka import Poison, Retry
 from tongban_common.store import DocumentStore
@@ -116,9 +117,4 @@ class DocumentMaker:
         except Unreadable as error:
             raise Poison(str(error)) from error
         except ValidationError as error:
-            # Places and rules; the values are about a person.
-            wrong = "; ".join(
-                f"/{'/'.join(map(str, problem['loc']))}: {problem['type']}"
-                for problem in error.errors()
-            )
-            raise Unmakeable("no_result", f"{part}: {wrong}") from None
+            raise Unmakeable("no_result", f"{part}: {wrong_fields(error, of=model)}") from None

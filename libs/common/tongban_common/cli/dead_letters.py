@@ -14,6 +14,7 @@ from rich.table import Column, Table
 from tongban_common.cli.choosing import choosing, described, selected
 from tongban_common.cli.console import By, Json, login_name, progress, run, stop, tables
 from tongban_common.cli.group import Commands
+from tongban_common.cli.words import tell_withheld, words_key_ring
 from tongban_common.clock import CHINA
 from tongban_common.control.dead_letters import Settlement
 from tongban_common.exit_codes import EX_NOINPUT
@@ -25,9 +26,10 @@ from tongban_common.operators.dead_letters import (
     known_groups,
     read_dead_letters,
 )
-from tongban_common.operators.replays import RESUMED, NotReplayable, Operator, Replay, plan
+from tongban_common.operators.replays import NotReplayable, Operator, Replay, plan
 from tongban_common.operators.settling import carry_out, settle
 from tongban_common.operators.showing import told, told_whole
+from tongban_common.operators.words import DISCARD_REASONS, REQUEST_REASONS, RESUMED
 from tongban_common.settings import CommonSettings, load
 
 dlt = typer.Typer(cls=Commands, no_args_is_help=True)
@@ -132,6 +134,7 @@ def replay(
     if not dry_run:
         with progress("replaying") as report:
             run(_carry_out(replays, operator, sum(len(r.letters) for r in replays), report))
+    tell_withheld(any(replay.withheld for replay in replays), REQUEST_REASONS)
     _say_replayed(replays, refused, dry_run=dry_run, as_json=as_json)
     if refused:
         raise typer.Exit(1)
@@ -142,7 +145,9 @@ def replay(
 def discard(
     selection: Selection,
     *,
-    reason: Annotated[str, typer.Option(help="why nothing is to be done", show_default=False)],
+    reason: Annotated[
+        str, typer.Option(help="why nothing is to be done; sealed", show_default=False)
+    ],
     everything: All = False,
     by: By = "",
     as_json: Json = False,
@@ -153,6 +158,8 @@ def discard(
     """
     letters = _chosen(selection, everything)
     operator = _operator(by, reason)
+    withheld = operator.keys is None and reason not in DISCARD_REASONS
+    tell_withheld(withheld, DISCARD_REASONS)
 
     async def work() -> None:
         async with _producer() as producer:
@@ -210,7 +217,9 @@ def _producer() -> EventProducer:
 
 
 def _operator(by: str, reason: str) -> Operator:
-    return Operator(by=by or login_name(), at=load(CommonSettings).clock.now(), reason=reason)
+    settings = load(CommonSettings)
+    keys = words_key_ring(settings)
+    return Operator(by=by or login_name(), at=settings.clock.now(), reason=reason, keys=keys)
 
 
 def _say_replayed(

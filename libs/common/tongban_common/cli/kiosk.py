@@ -17,6 +17,7 @@ from rich.table import Table
 from tongban_common.cli.console import Json
 from tongban_common.cli.group import Commands
 from tongban_common.cli.registers import carry_out, now
+from tongban_common.cli.words import tell_withheld, words_key_ring
 from tongban_common.enrolment import kiosk_register
 from tongban_common.enrolment.keyfiles import (
     BadKey,
@@ -29,7 +30,9 @@ from tongban_common.enrolment.keyfiles import (
 from tongban_common.enrolment.kiosks import KioskKey, KioskRecord, enrolled, revoked
 from tongban_common.enrolment.trading import Grant, TokenRefused, trade
 from tongban_common.exit_codes import EX_UNAVAILABLE
+from tongban_common.operators.words import REVOKE_REASONS, about_record
 from tongban_common.settings import CommonSettings, load
+from tongban_common.topics import CONTROL_KIOSKS
 
 kiosk = typer.Typer(cls=Commands, no_args_is_help=True)
 _KioskId = Annotated[str, typer.Argument(metavar="KIOSK_ID")]
@@ -138,7 +141,8 @@ def list_(
         return
     table = Table("kiosk", "branch", "zone", "keys", "since", "")
     for record in records:
-        until = "" if record.valid else f"revoked {record.revoked_at} {record.reason or ''}"
+        why = record.reason or ("(sealed)" if record.sealed else "")
+        until = "" if record.valid else f"revoked {record.revoked_at} {why}"
         kids = ", ".join(each.kid[:8] for each in record.keys)
         since = str(record.enrolled_at)
         table.add_row(record.kiosk_id, record.branch_id, record.zone, kids, since, until)
@@ -151,7 +155,9 @@ def revoke(
     key: Annotated[
         str | None, typer.Option(metavar="KID", help="this key alone; the kiosk goes on by another")
     ] = None,
-    reason: Annotated[str | None, typer.Option(help="kept beside it")] = None,
+    reason: Annotated[
+        str, typer.Option(help=f"{', '.join(sorted(REVOKE_REASONS))}; other words are sealed")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Keep a kiosk out, with its running tokens and streams; it takes effect in a second or two.
@@ -159,10 +165,15 @@ def revoke(
     Exit codes: 1 no such kiosk or key, 69 Kafka does not answer.
     """
     settings = load(CommonSettings)
+    bound_to = f"{CONTROL_KIOSKS}/{kiosk_id}"
+    said = about_record(reason, words_key_ring(settings), bound_to, REVOKE_REASONS)
+    tell_withheld(said.withheld, REVOKE_REASONS)
+
+    def change(known: KioskRecord | None) -> KioskRecord:
+        return revoked(known, now=now(), reason=said.clear, sealed=said.sealed, kid=key)
+
     changed = carry_out(
-        kiosk_register(settings.kafka).change(
-            {kiosk_id: lambda known: revoked(known, now=now(), reason=reason, kid=key)}
-        ),
+        kiosk_register(settings.kafka).change({kiosk_id: change}),
         f"revoking {kiosk_id}",
     )
     record = changed[kiosk_id]

@@ -24,10 +24,12 @@ from tongban_common.cli.console import (
     tables,
 )
 from tongban_common.cli.group import Commands
-from tongban_common.control.provinces import ProvinceControl
+from tongban_common.cli.words import tell_withheld, words_key_ring
+from tongban_common.control.provinces import PAUSE_REASONS, ProvinceControl
 from tongban_common.exit_codes import EX_CONFIG
 from tongban_common.kafka.snapshot import Snapshot
 from tongban_common.operators.provinces import ProvinceStanding, read_controls, say, standings
+from tongban_common.operators.words import about_record
 from tongban_common.settings import CommonSettings, load
 from tongban_common.topics import PROVINCES
 
@@ -72,7 +74,12 @@ def pause(
     codes: Codes,
     *,
     reason: Annotated[
-        str, typer.Option(help="in Chinese: applicants read it", show_default=False)
+        str,
+        typer.Option(
+            help=f"in Chinese: applicants read it: {'、'.join(PAUSE_REASONS)}; other words are "
+            "sealed, which takes TONGBAN_KEYRING",
+            show_default=False,
+        ),
     ] = "",
     until: Annotated[
         str | None, typer.Option(help="goes on by itself then: 2026-03-02T18:00:00+08:00")
@@ -94,12 +101,14 @@ def pause(
     if end is not None and end <= now:
         raise typer.BadParameter(f"{end.isoformat()} is over; it is {now.isoformat()}")
     who = by or login_name()
-    controls = [
-        ProvinceControl(
-            province=code, paused=True, reason=reason, by=who, since=now, until=end
-        )
-        for code in _codes(codes)
-    ]  # fmt: skip
+    keys, controls, withheld = words_key_ring(settings), [], False
+    for code in _codes(codes):
+        control = ProvinceControl(province=code, paused=True, by=who, since=now, until=end)
+        said = about_record(reason, keys, control.bound_to, PAUSE_REASONS)
+        words = {"reason": said.clear or "", "sealed": said.sealed}
+        controls.append(control.model_copy(update=words))
+        withheld = withheld or said.withheld
+    tell_withheld(withheld, PAUSE_REASONS)
     run(say(settings.kafka, controls))
     _say_done(controls, as_json)
 
@@ -130,7 +139,8 @@ def resume(codes: Codes, by: By = "", as_json: Json = False) -> None:
 
 def _say_done(controls: list[ProvinceControl], as_json: bool) -> None:
     if as_json:
-        print(json.dumps([control.model_dump(mode="json") for control in controls]))
+        told = [control.model_dump(mode="json", exclude={"sealed"}) for control in controls]
+        print(json.dumps(told))
         return
     for control in controls:
         state = "paused" if control.paused else "resumed"
@@ -178,6 +188,7 @@ def _told(one: ProvinceStanding, known: dict[str, Province], now: datetime) -> d
     }
     if control is not None and told["paused"]:
         told |= control.model_dump(mode="json", include={"reason", "by", "since", "until"})
+        told["reason_sealed"] = control.sealed is not None
     return told
 
 
@@ -199,5 +210,6 @@ def _pause(told: dict[str, Any]) -> str:
     if not told["paused"]:
         return ""
     end = f", until {told['until'][:19]}" if told["until"] else ""
-    reason = f": {told['reason']}" if told["reason"] else ""
+    shown = "(sealed)" if told["reason_sealed"] else told["reason"]
+    reason = f": {shown}" if shown else ""
     return f"since {told['since'][:19]} by {told['by']}{end}{reason}"

@@ -13,6 +13,7 @@ from rich.table import Column, Table
 
 from tongban_common.cli.console import By, Json, login_name, progress, run, stop, tables
 from tongban_common.cli.group import Commands
+from tongban_common.cli.words import tell_withheld, words_key_ring
 from tongban_common.clock import CHINA
 from tongban_common.control.dead_letters import Settlement
 from tongban_common.domain.ids import REQUEST_ID
@@ -21,14 +22,16 @@ from tongban_common.exit_codes import EX_NOINPUT
 from tongban_common.kafka import EventProducer
 from tongban_common.kafka.snapshot import Snapshot
 from tongban_common.operators.dead_letters import Selection, known_groups, read_dead_letters
-from tongban_common.operators.replays import RESUMED, Operator, decision, of_decision
+from tongban_common.operators.replays import Operator, decision, of_decision
 from tongban_common.operators.settling import send_all, settle
 from tongban_common.operators.trace import Trace, trace
+from tongban_common.operators.words import REQUEST_REASONS, RESUMED
 from tongban_common.settings import CommonSettings, load
 
 request = typer.Typer(cls=Commands, no_args_is_help=True)
 RequestId = Annotated[str, typer.Argument(metavar="REQUEST_ID", show_default=False)]
 _DELIVERY_S = 20.0
+_REASON_HELP = "in Chinese: applicants read it; sealed, which takes TONGBAN_KEYRING"
 
 
 def trace_(request_id: RequestId, as_json: Json = False) -> None:
@@ -64,7 +67,7 @@ def trace_(request_id: RequestId, as_json: Json = False) -> None:
 @request.command()
 def resume(
     request_id: RequestId,
-    reason: Annotated[str, typer.Option(help="in Chinese: applicants read it")] = RESUMED,
+    reason: Annotated[str, typer.Option(help=_REASON_HELP)] = RESUMED,
     by: By = "",
     as_json: Json = False,
 ) -> None:
@@ -78,7 +81,7 @@ def resume(
 @request.command()
 def fail(
     request_id: RequestId,
-    reason: Annotated[str, typer.Option(help="in Chinese: applicants read it", show_default=False)],
+    reason: Annotated[str, typer.Option(help=_REASON_HELP, show_default=False)],
     by: By = "",
     as_json: Json = False,
 ) -> None:
@@ -98,7 +101,8 @@ def _decide(
         status = newest.status if newest else Status.SUBMITTED
         raise stop(f"{request_id} is not held: it is {status}", 1)
     settings = load(CommonSettings)
-    operator = Operator(by=by or login_name(), at=settings.clock.now(), reason=reason)
+    keys = words_key_ring(settings)
+    operator = Operator(by=by or login_name(), at=settings.clock.now(), reason=reason, keys=keys)
     settlement = Settlement.REPLAYED if what == "resume" else Settlement.FAILED
 
     async def work() -> list[str]:
@@ -114,11 +118,12 @@ def _decide(
             )
             # Drawn: each decision of a person is one of its own.
             name = str(uuid.uuid4())
-            await send_all(producer, [decision(request_id, what, operator, name)])
+            await send_all(producer, [decision(request_id, what, operator, name, newest.sealed)])
             await settle(producer, letters, settlement, operator)
             return [letter.id for letter in letters]
 
     settled = run(work())
+    tell_withheld(operator.said(request_id, newest.sealed).withheld, REQUEST_REASONS)
     if as_json:
         print(json.dumps({"request_id": request_id, "decision": what, "settled": settled}))
         return

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import AwareDatetime
 
 from tongban_common.control.records import StateRecord
+from tongban_common.events.models import Sealed
 
 
 class Settlement(StrEnum):
@@ -27,6 +28,8 @@ class DeadLetterSettled(StateRecord):
     at: AwareDatetime
     by: str
     reason: str = ""
+    """From the lists of `tongban_common.operators.words`; other words are sealed."""
+    sealed: Sealed | None = None
     times: int = 1
     """How often it has been settled; a second replay is another one and so has another event id."""
 

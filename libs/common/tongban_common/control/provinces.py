@@ -14,6 +14,7 @@ from tongban_common.topics import CONTROL_PROVINCES
 PAUSE_REASONS = ("系统升级", "系统维护", "数据迁移", "网络故障", "节假日", "省级平台要求暂停")
 """Reasons that may stand in clear. Any other text of an operator is sealed (ADR 0019)."""
 
+
 class ProvinceControl(StateRecord):
     """What an operator last said about a province. No record: nothing was ever said.
 

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from tongban_common.events.models import Sealed
+
 DeviceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Zone = Literal["cross_province", "yangtze_delta", "local"]
 MOST_KEYS = 3
@@ -48,7 +50,8 @@ class KioskRecord(BaseModel):
     epoch: int = 0
     enrolled_at: AwareDatetime
     revoked_at: AwareDatetime | None = None
-    reason: str | None = Field(None, description="why it was revoked, in the operator's words")
+    reason: str | None = Field(None, description="why it was revoked: one of REVOKE_REASONS")
+    sealed: Sealed | None = Field(None, description="has the part `reason` instead: other words")
 
     @property
     def valid(self) -> bool:
@@ -106,7 +109,12 @@ def enrolled(
 
 
 def revoked(
-    known: KioskRecord | None, *, now: datetime, reason: str | None, kid: str | None = None
+    known: KioskRecord | None,
+    *,
+    now: datetime,
+    reason: str | None,
+    sealed: Sealed | None = None,
+    kid: str | None = None,
 ) -> KioskRecord:
     """The record without any key, or without the one that `kid` names.
 
@@ -118,7 +126,7 @@ def revoked(
     if not known.valid:
         return known
     if kid is None:
-        gone = {"keys": (), "revoked_at": now, "reason": reason}
+        gone = {"keys": (), "revoked_at": now, "reason": reason, "sealed": sealed}
         return known.model_copy(update={**gone, "epoch": known.epoch + 1})
     left = tuple(each for each in known.keys if each.kid != kid)
     if left == known.keys:

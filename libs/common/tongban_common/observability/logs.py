@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping, MutableMapping
+import traceback
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -13,6 +14,7 @@ import structlog
 
 from tongban_common.observability.repeats import Repeats
 
+_MOST_CAUSES, _MOST_FRAMES = 8, 20
 _REQUEST: ContextVar[Mapping[str, str]] = ContextVar("tongban_request", default={})  # noqa: B039
 
 
@@ -24,20 +26,66 @@ def _add_request(
     return event
 
 
+def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception, the members of a group, and what they followed from; a bounded number."""
+    waiting = [error]
+    for _ in range(_MOST_CAUSES):
+        error = waiting.pop(0) if waiting else None
+        if error is None:
+            return
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            waiting += error.exceptions
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        waiting += [cause] if cause else []
+
+
+def _kind_and_places(error: BaseException) -> dict[str, Any]:
+    frames = traceback.extract_tb(error.__traceback__)[-_MOST_FRAMES:]
+    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    return {"error": type(error).__name__, "at": places}
+
+
+def _exception_without_its_text(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Replace `exc_info` by the types of the exception and its causes, and where each was raised.
+
+    Their texts stay out: pydantic, int() and others quote the input that they refuse.
+    """
+    given = event.pop("exc_info", None)
+    error = given if isinstance(given, BaseException) else None
+    if error is None and given:
+        error = (given if isinstance(given, tuple) else sys.exc_info())[1]
+    told = [_kind_and_places(each) for each in _with_causes(error)]
+    if told:
+        event["exception"] = told
+    return event
+
+
+def _log_the_end(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Log what ends the process as any other exception: Python's own report quotes its text."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    structlog.get_logger().critical("process_failed", error=kind.__name__, exc_info=error)
+
+
 def configure_logging(service: str, *, instance: str, level: str = "INFO") -> None:
     """Send structlog and the standard library's logging to stderr as JSON lines.
 
     Every line carries `at` (RFC 3339, UTC), `service` and `instance`, and inside `request_context`
     also `request_id`. What the Kafka client repeats is written once in ten seconds (`Repeats`).
     Values that name or number a person must never be passed to a logger: there is no filter that
-    could be trusted to find them afterwards.
+    could be trusted to find them afterwards. The texts of exceptions, which may quote such values,
+    are never written, those of an exception that ends the process included.
     """
     shared: list[structlog.typing.Processor] = [
         _add_request,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-        structlog.processors.format_exc_info,
+        _exception_without_its_text,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -58,6 +106,7 @@ def configure_logging(service: str, *, instance: str, level: str = "INFO") -> No
             ],
         )
     )
+    sys.excepthook = _log_the_end
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -17,18 +17,20 @@ from typing import Literal
 
 from tongban_common import topics
 from tongban_common.domain.ids import derived_id
+from tongban_common.envelope import KeyRing
 from tongban_common.events import Event, encode
 from tongban_common.events.models import (
     OperatorDecision,
     RequestSubmitted,
+    Sealed,
     SupplementHanded,
     WithdrawalAsked,
 )
 from tongban_common.kafka.dead_letters import PREFIX
 from tongban_common.operators.dead_letters import DeadLetter
+from tongban_common.operators.words import ENDED, RESUMED, Said, about_request
 
 SOURCE = "tongban/operators"
-RESUMED = "工作人员已处理，继续办理"
 REPLAY_OF = "replay_of"
 """Header with the id of the dead letter that a record was replayed from."""
 _GROUP_OF_PROVINCE = topics.connector_group("")
@@ -52,6 +54,8 @@ class Replay:
     letters: list[DeadLetter]
     ways: list[Way] = field(default_factory=list)
     records: list[Outgoing] = field(default_factory=list)
+    withheld: bool = False
+    """The operator's words could not be sealed and are not part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,12 @@ class Operator:
     by: str
     at: datetime
     reason: str = RESUMED
+    keys: KeyRing | None = None
+    """Seals the reason; without it a text that is not on the list stays here."""
+
+    def said(self, request_id: str, sealed: Sealed | None) -> Said:
+        """Return the reason as it may be published about a request."""
+        return about_request(self.reason, self.keys, request_id, sealed)
 
 
 def plan(
@@ -137,7 +147,12 @@ def _resume(replay: Replay, request_id: str, operator: Operator) -> None:
     newest = replay.letters[-1]
     times = newest.settled.times if newest.settled else 0
     name = derived_id("operator", "resume", newest.id, times)
-    replay.records.append(decision(request_id, "resume", operator, name))
+    envelopes = (
+        getattr(letter.event.body, "sealed", None) for letter in replay.letters if letter.event
+    )
+    sealed = next(filter(None, envelopes), None)
+    replay.records.append(decision(request_id, "resume", operator, name, sealed))
+    replay.withheld = operator.said(request_id, sealed).withheld
     replay.ways = [Way.RESUME]
     # Commands last, on the same partition: the router applies them to a request that goes on.
     for letter, body in bodies:
@@ -148,16 +163,25 @@ def _resume(replay: Replay, request_id: str, operator: Operator) -> None:
 
 
 def decision(
-    request_id: str, what: Literal["resume", "fail"], operator: Operator, name: str
+    request_id: str,
+    what: Literal["resume", "fail"],
+    operator: Operator,
+    name: str,
+    sealed: Sealed | None = None,
 ) -> Outgoing:
-    """An operator's decision as a record of requests.commands; `name` tells it from others."""
+    """An operator's decision as a record of requests.commands; `name` tells it from others.
+
+    `sealed` is the envelope of any event of the request: the operator's own words go under its key.
+    """
+    said = operator.said(request_id, sealed)
     body = OperatorDecision(
         request_id=request_id,
         command_id=name,
         at=operator.at,
         by=operator.by,
         decision=what,
-        reason=operator.reason,
+        reason=said.clear or (RESUMED if what == "resume" else ENDED),
+        sealed=said.sealed,
     )
     event = Event(id=name, source=SOURCE, body=body, time=operator.at)
     value, headers = encode(event)

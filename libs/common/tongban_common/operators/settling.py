@@ -13,10 +13,12 @@ from tongban_common.control.dead_letters import DeadLetterSettled, Settlement
 from tongban_common.kafka import EventProducer
 from tongban_common.operators.dead_letters import DeadLetter
 from tongban_common.operators.replays import Operator, Outgoing, Replay
+from tongban_common.operators.words import DISCARD_REASONS, REQUEST_REASONS, about_record
 from tongban_common.topics import CONTROL_DEAD_LETTERS
 
 _AT_ONCE = 100
 """Replays whose acknowledgements are awaited together; between them an interruption loses none."""
+_KNOWN = REQUEST_REASONS | DISCARD_REASONS
 _JSON = [("content-type", b"application/json")]
 
 
@@ -65,13 +67,17 @@ async def settle(
         KafkaUnavailable: some may not be marked.
     """
     for letter in letters:
+        said = about_record(
+            operator.reason, operator.keys, f"{CONTROL_DEAD_LETTERS}/{letter.id}", _KNOWN
+        )
         before = letter.settled.times if letter.settled else 0
         marker = DeadLetterSettled(
             id=letter.id,
             settlement=settlement,
             at=operator.at,
             by=operator.by,
-            reason=operator.reason,
+            reason=said.clear or "",
+            sealed=said.sealed,
             times=before + 1,
         )
         key, value = marker.to_record()

@@ -70,7 +70,11 @@ def told(letter: DeadLetter) -> dict[str, Any]:
         "cause": letter.cause,
         "exception": letter.exception,
         "attempts": letter.told("attempts"),
-        "settled": settled.model_dump(mode="json", exclude={"id"}) if settled else None,
+        "settled": _without_envelopes(
+            settled.model_dump(mode="json", exclude={"id"}, exclude_none=True)
+        )
+        if settled
+        else None,
     }
 
 

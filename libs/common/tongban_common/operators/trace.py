@@ -25,12 +25,14 @@ from tongban_common.events.models import (
     ProvinceOutcome,
     RequestStatus,
     RequestSubmitted,
+    Sealed,
     TimerDue,
 )
 from tongban_common.kafka.partitioner import partition_of
 from tongban_common.kafka.record import Record
 from tongban_common.kafka.snapshot import OnProgress, Place, Snapshot
 from tongban_common.operators.dead_letters import SUFFIX, known_groups, read_letter
+from tongban_common.private_texts import REASON, part_of
 
 _BEGINNINGS = (topics.REQUESTS_SUBMITTED, topics.REQUESTS_STATUS)
 _OTHERS = (
@@ -201,14 +203,17 @@ def _of(body: Body) -> str:  # noqa: C901, PLR0911, PLR0912 - one line for each 
             return f"submitted: {body.item.name} by {origin.kiosk_id}, {origin.channel}"
         case RequestStatus():
             kind = "note" if body.note else "status"
-            return _joined(f"{kind} {body.seq}: {body.status}", body.reason)
+            own = _joined(f"{kind} {body.seq}: {body.status}", body.reason)
+            return _joined(own, _words(body.sealed))
         case ProvinceCall():
             return f"call {body.call} to {body.item.province}" + (", closing" * body.closing)
         case ProvinceOutcome():
             cause = body.cause if body.outcome in (OutcomeKind.WAITING, OutcomeKind.HELD) else None
-            return _joined(f"outcome of {body.call}: {body.outcome}", cause, body.reason)
+            own = _joined(f"outcome of {body.call}: {body.outcome}", cause, body.reason)
+            return _joined(own, _words(body.sealed))
         case OperatorDecision():
-            return _joined(f"operator {body.by}: {body.decision}", body.reason)
+            own = f"operator {body.by}: {body.decision}"
+            return _joined(own, body.reason, _words(body.sealed))
         case TimerDue():
             return "a moment has come"
         case PrintOrdered():
@@ -227,6 +232,11 @@ def _of(body: Body) -> str:  # noqa: C901, PLR0911, PLR0912 - one line for each 
             return f"rated {body.grade} of 5"
         case _:
             return body.TYPE.removeprefix("tongban.").removesuffix(".v1").replace(".", " ")
+
+
+def _words(sealed: Sealed | None) -> str | None:
+    """Say that there are words, and not what they are."""
+    return None if part_of(sealed, REASON) is None else "words sealed"
 
 
 def _joined(what: str, *more: str | None) -> str:

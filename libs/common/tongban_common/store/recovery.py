@@ -15,12 +15,15 @@ from tongban_common.store.client import Store, StoreUnavailable, store_errors
 REPLAY_OF, RESTORED = "replay_of", b"restore"
 """Header of a record that a restoration has handled again: what it asks for may have taken effect.
 """
+READMODEL_ORIGIN = "readmodel_origin"
+"""The collection that says since when the read model knows every request (intake writes it)."""
 _COLLECTION, _ID = "recovery", "restored"
 _DUPLICATE_KEY = 11000
 
 
 async def mark_restored(store: Store, before_ms: int) -> None:
-    """Remember that guards of records appended before this Unix time (ms) may be missing.
+    """Remember that guards of records appended before this Unix time (ms) may be missing, and that
+    the read model no longer knows every request: intake decides that anew within a minute.
 
     Raises:
         StoreUnavailable
@@ -29,6 +32,7 @@ async def mark_restored(store: Store, before_ms: int) -> None:
         await store.collection(_COLLECTION).update_one(
             {"_id": _ID}, {"$max": {"before_ms": before_ms}}, upsert=True
         )
+        await store.collection(READMODEL_ORIGIN).delete_many({})
 
 
 async def restored_before_ms(store: Store) -> int:

@@ -40,6 +40,7 @@ class SmsFaults(FaultSet):
     down: bool = False
     rate_per_s: float | None = Field(None, gt=0, le=100_000)
     refuse: str | None = Field(None, pattern="^[a-z_]{1,40}$")
+    talkative: str | None = Field(None, min_length=1, max_length=200)
 
     def drops(self) -> bool:
         """Roll the dice of `drop_after_accept_rate` for one message."""

@@ -69,6 +69,10 @@ class _Refused(Exception):
         )
 
 
+_EVERY_SECOND = frozenset("02468ace")
+"""Last hexadecimal digits of the references that a talkative provider refuses."""
+
+
 class SmsProviders:
     """Routes under /sms and their book of sent messages."""
 
@@ -107,6 +111,8 @@ class SmsProviders:
         message = _parsed(await request.read())
         if faults.refuse:
             raise _Refused(403, faults.refuse)
+        if faults.talkative and message.reference[-1] in _EVERY_SECOND:
+            raise _Refused(403, f"{faults.talkative} {message.to}")
         if (wait := self._limiters[provider].wait_seconds(faults.rate_per_s)) is not None:
             raise _Refused(429, "throttled", wait)
         mishap = Mishap.roll(faults.error_rate)

@@ -255,12 +255,14 @@ class Desk:
         completed = application and application.state(self._clock.now()) is State.COMPLETED
         if application is None or not completed or application.kind != "print":
             return None
-        return await self._papers.of(
+        paper = await self._papers.of(
             (self.province.code, request_id),
             application.item_name,
             result_of(application, self.province),
             application.decided_at() or application.submitted_at,
         )
+        words = self.faults.talkative
+        return paper if words is None else replace(paper, title=f"{paper.title} {words}"[:128])
 
     async def fetch(self, request_id: str, name: str) -> Paper | Reply:
         """A document by the name that the application gives it; raises as `look_up` does."""
@@ -361,7 +363,11 @@ class Desk:
         now = self._clock.now()
         completed = application.state(now) is State.COMPLETED
         result = result_of(application, self.province) if completed else None
-        return view(application, now, result, submission)
+        said = view(application, now, result, submission)
+        if (words := self.faults.talkative) is not None:
+            said["reason"] = f"{said.get('reason', '情况说明')}：{words}"[:500]
+            said["receipt"] = f"{said['receipt']}-{words}"[:64]
+        return said
 
 
 def _too_late(act_before_ms: int) -> bool:

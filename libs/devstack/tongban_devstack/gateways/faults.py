@@ -22,6 +22,7 @@ class GatewayFaults(FaultSet):
     unknown_items: frozenset[str] = frozenset()
     lose_callbacks_rate: float = Field(0, ge=0, le=1)
     repeat_callbacks: int = Field(0, ge=0, le=100)
+    talkative: str | None = Field(None, min_length=1, max_length=200)
 
     def delay_seconds(self) -> float:
         """One call's latency: `latency_ms` and up to `jitter_ms` more."""

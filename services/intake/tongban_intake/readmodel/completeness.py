@@ -20,10 +20,11 @@ from tongban_common import topics
 from tongban_common.kafka import KafkaUnavailable
 from tongban_common.kafka.snapshot import Snapshot
 from tongban_common.store import DuplicateKey, Store, StoreUnavailable, store_errors
+from tongban_common.store.recovery import READMODEL_ORIGIN
 
 log = structlog.get_logger(__name__)
 
-COLLECTION = "readmodel_origin"
+COLLECTION = READMODEL_ORIGIN
 _ORIGIN = "requests"
 _KEYS_REPEATED = timedelta(days=220)
 """How long an idempotency key is expected to come again: the longest deadline (180 days), what
@@ -149,9 +150,9 @@ class Completeness:
         Raises:
             KafkaUnavailable, StoreUnavailable: not known now; `complete` stays as it is.
         """
-        if self._whole_from is None:
-            self._whole_from = await self._origin()
-            self._decided.set()
+        # Each time: the store may have been lost, or played back from a back-up, meanwhile.
+        self._whole_from = await self._origin()
+        self._decided.set()
         goal, goal_at = self._goal, self._goal_at
         if goal is None:
             goal, goal_at = await self._positions.ends(), self._monotonic()

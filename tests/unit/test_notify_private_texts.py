@@ -1,0 +1,76 @@
+"""Words of provinces and of SMS providers: masked to the applicant, and in no log and no report."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+from structlog.testing import capture_logs
+
+from tests.unit.test_intake_projection import status
+from tests.unit.test_notify_provider import MESSAGE
+from tests.unit.test_private_texts import KEYS, OWN, WORDS
+from tongban_common.domain.status import Status
+from tongban_common.envelope import Sealed
+from tongban_common.events.models import RequestStatus
+from tongban_common.private_texts import seal
+from tongban_notify.handler import NotifyHandler
+from tongban_notify.messages import Message
+from tongban_notify.provider import NotSent, Provider
+
+APPLICANT = {"type": "person", "name": "张三", "phone": "13800138000"}
+
+
+def message_of(*, words: str | None) -> Message:
+    sealed = KEYS.seal("r-1", {"applicant": APPLICANT})
+    if words is not None:
+        said = cast(Sealed, seal(KEYS, "r-1", sealed, reason=words))
+        sealed = sealed.model_copy(update={"parts": {**sealed.parts, **said.parts}})
+    body: RequestStatus = status(3, Status.REJECTED)
+    body = body.model_copy(update={"sealed": sealed, "reason": OWN})
+    unused: Any = None
+    handler = NotifyHandler(keys=KEYS, delivery=unused, publisher=unused, secret="s")
+    return handler._of_status(body)
+
+
+def test_sealed_reason_is_told_masked() -> None:
+    text = message_of(words=WORDS).text
+    assert "与公安库不一致" in text
+    assert "张三" not in text
+    assert "110101199003078690" not in text
+
+
+def test_reason_of_ours_is_told_where_there_are_no_words() -> None:
+    assert OWN in message_of(words=None).text
+
+
+@pytest.mark.parametrize("status_code", [400, 401, 403, 404, 422])
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("13800138000 张三 号码无效", "unspecified"),
+        ("13800138000", "unspecified"),
+        (13800138000, "unspecified"),
+        ({"text": "张三"}, "unspecified"),
+        ("E.1024", "E.1024"),
+        (1024, "1024"),
+    ],
+)
+async def test_code_of_a_provider_is_logged_only_if_it_is_one(
+    status_code: int, code: Any, told: str
+) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.json_response({"code": code}, status=status_code)
+
+    app = web.Application()
+    app.add_routes([web.post("/v1/messages", refuse)])
+    async with TestServer(app) as server, ClientSession() as session:
+        url = str(server.make_url("/v1/messages"))
+        provider = Provider("p", url, session, key="k", honours_reference=False, timeout=20)
+        with capture_logs() as lines, pytest.raises(NotSent) as refused:
+            await provider.send(MESSAGE)
+    assert refused.value.code == told
+    assert "张三" not in str(lines)
+    assert "13800138000" not in str(lines)
