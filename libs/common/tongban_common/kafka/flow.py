@@ -90,6 +90,7 @@ class Flow:
         missing = partition.tracker.add([raw.offset for raw in raws])
         if missing:
             self._missed(partition, raws[0].offset, missing)
+        partition.blocked_until = 0.0
         count = len(raws)
         if partition.held == 0:
             partition.moved_at = time.monotonic()

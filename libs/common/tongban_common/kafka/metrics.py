@@ -41,6 +41,7 @@ GAUGES = {
     "under_way": "handlers, acknowledgements and dead letters being waited for",
     "paused_partitions": "partitions that are not fetched because they are full",
     "assigned_partitions": "partitions of this member",
+    "unreadable_partitions": "partitions whose next batch cannot be read",
     "stalled_seconds": "seconds since the slowest partition with unfinished records got on",
     "lease_seconds": "seconds until the coordinator may have given the partitions to others",
     "turn_age_seconds": "seconds since the fetching loop last turned",
@@ -57,6 +58,7 @@ _BY_TOPIC = {
     "retried": "records tried again",
     "dead_lettered": "records given up",
     "skipped": "offsets that were no longer there when they were due",
+    "went_back": "times that the log ended below what was read or committed of it",
 }
 
 

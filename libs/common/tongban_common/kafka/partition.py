@@ -44,6 +44,7 @@ class TopicStats:
         "seconds",
         "skipped",
         "topic",
+        "went_back",
     )
 
     def __init__(self, topic: str) -> None:
@@ -53,6 +54,7 @@ class TopicStats:
         self.errors = 0
         self.dead_lettered = 0
         self.skipped = 0
+        self.went_back = 0
         self.seconds = 0.0
         self.buckets = [0] * (len(SECONDS_BOUNDS) + 1)
 
@@ -97,6 +99,7 @@ class Partition:
 
     __slots__ = (
         "assigned_at",
+        "blocked_until",
         "busy",
         "committed",
         "first_failures",
@@ -134,6 +137,9 @@ class Partition:
         self.parked: dict[bytes | None, Parked] = {}
         """Those of the waits that are for a future, by key."""
         self.paused = False
+        self.blocked_until = 0.0
+        """`time.monotonic()` before which the next batch is not read again, because it could not be
+        read; infinite while its dead letter is being written, 0 when the partition can be read."""
         self.revoked = False
 
     def open(self, position: int, end: int) -> None:
@@ -142,6 +148,12 @@ class Partition:
             self.tracker.begin(position)
             self.committed = position
         self.seen_end = end
+
+    def begin_again(self, position: int) -> None:
+        """Have the log's offsets begin here, below what was read or committed of another log. The
+        position is committed soon, although nothing of it is done, to replace the higher one."""
+        self.tracker.begin(position)
+        self.committed = None
 
     def records(self, raws: Sequence[Any]) -> list[Record]:
         """What the handler sees of aiokafka's records."""
