@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -55,7 +54,7 @@ class WiredWorker(Worker):
 
     async def _connect(self) -> Any:
         self._vitals.consumer = self.wire
-        self._lease.renew(time.monotonic())
+        self._lease.renew(*self._lease.sending())
         self._assigned(self.wire.assignment())
         return self.wire
 

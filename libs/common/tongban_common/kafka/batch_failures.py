@@ -16,6 +16,7 @@ from tongban_common.kafka.unreadable import (
     BatchRetries,
     UnreadableBatchError,
     batch_dead_letter,
+    describe,
     offset_after,
 )
 
@@ -50,7 +51,7 @@ class BatchFailures:
             return
         delay = self._retries.failed(error)
         if self._retries.reads(error) == 1:
-            log.error("batch_unreadable", **_told(error))
+            log.error("batch_unreadable", **describe(error))
         partition.paused = True
         self._consumer.pause(partition.tp)
         if delay is not None:
@@ -82,7 +83,7 @@ class BatchFailures:
             attempts=self._retries.reads(error),
             since=self._retries.since(error),
         )
-        log.error("batch_given_up", **{**_told(error), "next_offset": after})
+        log.error("batch_given_up", **{**describe(error), "next_offset": after})
         written = await self._failures.until_done(place, lambda: self._failures.write_aside(letter))
         if not written or partition.revoked:
             return
@@ -92,14 +93,3 @@ class BatchFailures:
         partition.blocked_until = 0.0
         self._retries.forget(tp)
         self._consumer.seek(tp, after)
-
-
-def _told(error: UnreadableBatchError) -> dict[str, Any]:
-    return {
-        "topic": error.tp.topic,
-        "partition": error.tp.partition,
-        "base_offset": error.base_offset,
-        "first_offset": error.first_offset,
-        "next_offset": error.next_offset,
-        "error": error.reason,
-    }

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from tongban_common.clock import uptime
 from tongban_common.kafka.config import WorkerConfig
 from tongban_common.kafka.lease import Lease
 from tongban_common.kafka.partition import RECORD_OVERHEAD, Partition, TopicStats
@@ -71,7 +72,7 @@ class Flow:
 
     def assign(self, tps: Iterable[Any]) -> None:
         """Begin with partitions whose ends are not known yet."""
-        now = time.monotonic()
+        now = uptime()
         self.partitions = {tp: Partition(tp, self._stats(tp.topic), now) for tp in tps}
         self.held = self.held_bytes = self.under_way = 0
         self.draining = False
@@ -107,7 +108,7 @@ class Flow:
 
     def may_begin(self) -> bool:
         """Whether the partitions are ours for sure and not about to be given up."""
-        return not self.draining and time.monotonic() < self.lease.until
+        return not self.draining and self.lease.holds()
 
     def _resumed(self) -> None:
         self.executor.kick()

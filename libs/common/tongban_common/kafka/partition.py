@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -127,7 +128,7 @@ class Partition:
         without one are in order within their partition."""
         self.held = 0
         self.committed: int | None = None
-        self.moved_at = assigned_at
+        self.moved_at = time.monotonic()
         """`time.monotonic()` when a longer prefix was last committed, or when records came to a
         partition that had none."""
         self.first_failures: dict[int, float] = {}
