@@ -7,6 +7,7 @@ one that may have been sent before, and whoever acts on it must look before acti
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from tongban_common.events.models import MODELS, Body
 
 BodyT_co = TypeVar("BodyT_co", bound=Body, covariant=True)
 Headers = list[tuple[str, bytes]]
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 
 
 class MalformedEvent(ValueError):
@@ -65,6 +67,12 @@ def encode(event: Event[Body]) -> tuple[bytes, Headers]:
     return to_json(event.body, exclude_none=True), headers
 
 
+def _step(part: int | str) -> str:
+    """One step of the path to a fault. The keys of a mapping are the sender's, as its values are:
+    only what looks like the name of a field is repeated."""
+    return str(part) if isinstance(part, int) or _FIELD.fullmatch(part) else "*"
+
+
 def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event[Body]:
     """Read a record.
 
@@ -77,19 +85,21 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event[B
         raise MalformedEvent(f"header missing: {', '.join(missing)}")
     model = MODELS.get(found["ce_type"])
     if model is None:
-        raise MalformedEvent(f"unknown type {found['ce_type'][:80]!r}")
+        raise MalformedEvent("unknown type in ce_type")
     try:
         body = model.model_validate_json(value or b"")
         time = datetime.fromisoformat(found["ce_time"])
     except ValidationError as error:
         # The refused input itself may name a person: locations and rules only.
         wrong = "; ".join(
-            f"/{'/'.join(map(str, problem['loc']))}: {problem['type']}"
+            f"/{'/'.join(map(_step, problem['loc']))}: {problem['type']}"
             for problem in error.errors()
         )
         raise MalformedEvent(f"{found['ce_type']}: {wrong}") from None
-    except ValueError as error:
-        raise MalformedEvent(f"{found['ce_type']}: ce_time: {error}") from None
+    except ValueError:
+        raise MalformedEvent(f"{found['ce_type']}: ce_time is no ISO 8601 time") from None
+    if time.tzinfo is None:
+        raise MalformedEvent(f"{found['ce_type']}: ce_time has no offset from UTC")
     return Event(
         id=found["ce_id"],
         source=found["ce_source"],

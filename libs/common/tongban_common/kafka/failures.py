@@ -31,8 +31,11 @@ from tongban_common.kafka.errors import (
 from tongban_common.kafka.flow import Flow, Spawn
 from tongban_common.kafka.partition import Parked, Partition
 from tongban_common.kafka.record import Record
+from tongban_common.trouble import is_process_trouble
 
 log = structlog.get_logger(__name__)
+_TROUBLE_EVERY = 60.0
+"""Seconds between log lines about the process's own trouble."""
 OnDeadLetter = Callable[[Record, Cause], Awaitable[Any]]
 
 
@@ -56,6 +59,7 @@ class Failures:
         self._spawn = spawn
         self._stop_with = stop_with
         self.window = LimitWindow(config.dead_letter_limit)
+        self._trouble_told_at = float("-inf")
 
     def note(self, items: Sequence[tuple[Partition, Record]], error: Exception) -> None:
         """Count and log one failed call with one record or many."""
@@ -64,6 +68,9 @@ class Failures:
             partition.first_failures.setdefault(record.offset, now)
         partition, record = items[0]
         partition.stats.errors += 1
+        if is_process_trouble(error):
+            partition.stats.process_troubles += 1
+            self._tell_trouble(error)
         # Not the text of the exception: it may quote what an applicant has written.
         log.log(
             logging.INFO if self._is_transient(error) else logging.WARNING,
@@ -75,9 +82,22 @@ class Failures:
             reason=error.reason if isinstance(error, Retry) else None,
         )
 
+    def _tell_trouble(self, error: Exception) -> None:
+        """Log the process's trouble, once a minute however many records wait for its end."""
+        now = time.monotonic()
+        if now - self._trouble_told_at < _TROUBLE_EVERY:
+            return
+        self._trouble_told_at = now
+        log.critical(
+            "process_in_trouble",
+            group=self._config.group,
+            error=type(error).__name__,
+            errno=getattr(error, "errno", None),
+        )
+
     def is_spent(self, attempt: int, error: Exception) -> bool:
         """Whether a record that failed so at that attempt is given up."""
-        if isinstance(error, Poison):
+        if isinstance(error, Poison) and not is_process_trouble(error):
             return True
         limit = self._config.retry.max_attempts
         return limit is not None and attempt >= limit and not self._is_transient(error)

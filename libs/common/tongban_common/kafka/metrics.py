@@ -55,6 +55,7 @@ COUNTERS = {
 _BY_TOPIC = {
     "handled": "records that ended well",
     "errors": "calls of the handler that failed",
+    "process_troubles": "calls that failed because of the process, not of a record",
     "retried": "records tried again",
     "dead_lettered": "records given up",
     "skipped": "offsets that were no longer there when they were due",

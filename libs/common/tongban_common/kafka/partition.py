@@ -41,6 +41,7 @@ class TopicStats:
         "dead_lettered",
         "errors",
         "handled",
+        "process_troubles",
         "retried",
         "seconds",
         "skipped",
@@ -54,6 +55,7 @@ class TopicStats:
         self.retried = 0
         self.errors = 0
         self.dead_lettered = 0
+        self.process_troubles = 0
         self.skipped = 0
         self.went_back = 0
         self.seconds = 0.0
