@@ -23,6 +23,7 @@ from tests.integration.kafka_kit import (
 from tongban_common.kafka import (
     CompactedView,
     EventProducer,
+    Poison,
     Record,
     Worker,
     apply_topics,
@@ -67,6 +68,39 @@ async def test_every_codec_is_read_and_a_bomb_becomes_one_dead_letter(kafka: str
     assert told["dlt_base_offset"] == b"4"
     assert told["dlt_next_offset"] == b"5"
     assert (await committed(place))[0] == 6
+
+
+async def test_records_with_strange_headers_are_put_aside_as_they_are(kafka: str) -> None:
+    place = await make_place(kafka, partitions=1)
+
+    async def handle(_: Record) -> None:
+        raise Poison("no event")
+
+    strange = [
+        (b"k", b"v", [("null", None), ("null", b"\xff\xfe")]),
+        (None, b"v", [("", b"")]),
+        (b"k", None, [("huge", b"x" * 1_000_000)]),
+    ]
+    foreign = AIOKafkaProducer(bootstrap_servers=kafka, max_request_size=1_040_000)
+    await foreign.start()
+    try:
+        for key, value, headers in strange:
+            await foreign.send_and_wait(place.topic, value, key, headers=headers)
+    finally:
+        await foreign.stop()
+    async with EventProducer(kafka) as producer:
+        worker = Worker(
+            place.config(), [place.topic], handle, producer=producer, registry=registry()
+        )
+        async with running(worker):
+            await eventually(lambda: worker.progress().in_flight == 0 and _ended(worker) == 3)
+    letters = await read_all(kafka, place.dead_letters)
+    assert [dict(letter.headers)["dlt_offset"] for letter in letters] == [b"0", b"1", b"2"]
+    assert letters[0].headers[:2] == (("null", None), ("null", b"\xff\xfe"))
+
+
+def _ended(worker: Worker) -> int:
+    return sum(stats.dead_lettered for stats in worker._flow.stats.values())
 
 
 async def test_view_and_snapshot_pass_over_a_batch_that_cannot_be_read(kafka: str) -> None:
