@@ -23,12 +23,13 @@ from tests.integration.kafka_kit import (
 from tongban_common.kafka import (
     CompactedView,
     EventProducer,
+    KafkaUnavailable,
     Poison,
     Record,
     Worker,
     apply_topics,
 )
-from tongban_common.kafka.snapshot import Snapshot
+from tongban_common.kafka.snapshot import Snapshot, read_newest
 
 _BOMB = bytes(70 * 1024 * 1024)
 
@@ -120,6 +121,8 @@ async def test_view_and_snapshot_pass_over_a_batch_that_cannot_be_read(kafka: st
     async with Snapshot(kafka) as snapshot:
         assert await snapshot.newest(name, bytes.decode) == {"k": "after"}
         assert [error.next_offset for error in snapshot.unreadable] == [1]
+    with pytest.raises(KafkaUnavailable, match="cannot be read"):
+        await read_newest(kafka, name, bytes.decode)
 
 
 async def _delete(kafka: str, topic: str) -> None:

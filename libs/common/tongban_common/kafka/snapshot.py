@@ -233,12 +233,17 @@ async def read_newest(
     """`Snapshot.newest` of one topic, over a connection of its own.
 
     Raises:
-        KafkaUnavailable: the broker does not answer, or has no such topic.
+        KafkaUnavailable: the broker does not answer, or has no such topic, or a batch of it cannot
+            be read: who decides by the newest values must not decide by older ones.
     """
     async with Snapshot(bootstrap, client=client) as snapshot:
         if not snapshot.exists(topic):
             raise KafkaUnavailable(f"{bootstrap}: there is no topic {topic}")
-        return await snapshot.newest(topic, decode)
+        newest = await snapshot.newest(topic, decode)
+        if snapshot.unreadable:
+            # The newest value of any key may be in that batch.
+            raise KafkaUnavailable(f"{bootstrap}: {snapshot.unreadable[0]}")
+        return newest
 
 
 def _record(raw: Any) -> Record:
