@@ -81,7 +81,11 @@ class Wire:
         self._fetcher._prefetch_backoff = 0.0
         self._fetcher._loop = asyncio.get_running_loop()
         self._closed = False
-        self._coordinator = SimpleNamespace(_coordination_task=None, _heartbeat_task=None)
+        self._coordinator = SimpleNamespace(
+            _coordination_task=None,
+            _heartbeat_task=None,
+            fetch_committed_offsets=self._committed,
+        )
         self._fetcher._fetch_task = None
         self._client = SimpleNamespace(_sync_task=None, close=_nothing)
         self.commits: list[dict[TopicPartition, int]] = []
@@ -161,9 +165,9 @@ class Wire:
     async def beginning_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: self.begins[tp] for tp in tps}
 
-    async def committed(self, tp: TopicPartition) -> int | None:
-        known = [offsets[tp] for offsets in self.commits if tp in offsets]
-        return known[-1] if known else None
+    async def _committed(self, tps: list[TopicPartition]) -> dict[TopicPartition, Any]:
+        known = {tp: at for offsets in self.commits for tp, at in offsets.items()}
+        return {tp: SimpleNamespace(offset=known.get(tp, -1)) for tp in tps}
 
     async def stop(self) -> None:
         self._closed = True

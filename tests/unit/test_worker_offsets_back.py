@@ -92,3 +92,28 @@ async def test_handler_of_the_old_log_ends_before_its_key_is_handled_again() -> 
         await until(lambda: _last(wire, A) == 3)
     assert overlaps == []
     assert seen == [*range(10), 0, 1, 2]
+
+
+async def test_worker_told_to_stop_while_it_begins_again_commits_the_lower_offset_and_stops() -> (
+    None
+):
+    let_go = asyncio.Event()
+    seen: list[int] = []
+
+    async def handle(record: Record) -> None:
+        seen.append(record.offset)
+        if record.offset == 9:
+            await let_go.wait()
+
+    wire = Wire(A)
+    wire.write(A, batch(0, rows(10)), 10)
+    worker = WiredWorker(wire, handle, drain_timeout=5.0)
+    async with working(worker):
+        await until(lambda: 9 in seen)
+        wire.make_anew(A)
+        wire.write(A, batch(0, rows(3)), 3)
+        await until(lambda: worker.metric("went_back_total", topic="a") == 1)
+        worker.stop()
+        let_go.set()
+    assert seen == list(range(10))
+    assert _last(wire, A) == 0

@@ -22,7 +22,7 @@ from tongban_common.kafka.config import WorkerConfig
 from tongban_common.kafka.errors import ConsumerFailed
 from tongban_common.kafka.flow import Flow
 from tongban_common.kafka.lease import Lease
-from tongban_common.kafka.membership import check_background
+from tongban_common.kafka.membership import check_background, committed_offsets
 from tongban_common.kafka.pace import Pace
 from tongban_common.kafka.unreadable import UnreadableBatchError
 
@@ -232,8 +232,8 @@ class Fetching:
         their beginning without a word.
         """
         consumer = self._consumer
-        committed = {tp: await consumer.committed(tp) or 0 for tp in tps}
-        shorter = [tp for tp in tps if committed[tp] > ends[tp]]
+        committed = await committed_offsets(consumer, tps)
+        shorter = [tp for tp in committed if committed[tp] > ends[tp]]
         if not shorter:
             return {}
         await asyncio.sleep(_SETTLING)

@@ -249,6 +249,8 @@ class Runtime:
             for tp, offset in back.items():
                 flow.partitions[tp].begin_again(offset)
             await self._committer.commit(consumer)
+            if self._stopping.is_set():
+                return
             partitions = flow.partitions
             flow.forget()
             flow.assign(partitions)
