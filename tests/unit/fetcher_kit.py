@@ -55,6 +55,10 @@ def rows(count: int, value: bytes = b"v") -> list[tuple[bytes | None, bytes | No
     return [(b"k%d" % number, value) for number in range(count)]
 
 
+async def _nothing() -> None:
+    return None
+
+
 class Wire:
     """Logs of partitions, and a consumer that reads them: enough of AIOKafkaConsumer for ours."""
 
@@ -77,10 +81,14 @@ class Wire:
         self._fetcher._prefetch_backoff = 0.0
         self._fetcher._loop = asyncio.get_running_loop()
         self._closed = False
-        self._coordinator = SimpleNamespace(_coordination_task=None, _heartbeat_task=None)
+        self._coordinator = SimpleNamespace(
+            _coordination_task=None,
+            _heartbeat_task=None,
+            fetch_committed_offsets=self._committed,
+        )
         self._fetcher._fetch_task = None
-        self._client = SimpleNamespace(_sync_task=None)
-        self.committed: list[dict[TopicPartition, int]] = []
+        self._client = SimpleNamespace(_sync_task=None, close=_nothing)
+        self.commits: list[dict[TopicPartition, int]] = []
 
     def state(self, tp: TopicPartition) -> Any:
         return self.subscriptions.subscription.assignment.state_value(tp)
@@ -90,6 +98,10 @@ class Wire:
         self.logs[tp].append(data)
         self.ends[tp] = int.from_bytes(data[:8], "big") + count
 
+    def make_anew(self, tp: TopicPartition) -> None:
+        """Delete the topic and create it again: empty, with offsets from 0."""
+        self.logs[tp], self.ends[tp] = [], 0
+
     def fetch(self) -> None:
         """Lay in what a broker would answer for each partition that has nothing laid in."""
         assignment = self.subscriptions.subscription.assignment
@@ -97,6 +109,8 @@ class Wire:
             state = self.state(tp)
             if tp in self._fetcher._records or state.paused or not state.has_valid_position:
                 continue
+            if state.position > self.ends[tp]:
+                state.seek(self.begins[tp])  # as `auto_offset_reset` earliest does
             rest = [
                 data
                 for data in log
@@ -151,5 +165,12 @@ class Wire:
     async def beginning_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: self.begins[tp] for tp in tps}
 
+    async def _committed(self, tps: list[TopicPartition]) -> dict[TopicPartition, Any]:
+        known = {tp: at for offsets in self.commits for tp, at in offsets.items()}
+        return {tp: SimpleNamespace(offset=known.get(tp, -1)) for tp in tps}
+
+    async def stop(self) -> None:
+        self._closed = True
+
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
-        self.committed.append(offsets)
+        self.commits.append(offsets)

@@ -83,6 +83,38 @@ def test_an_event_comes_back_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "change"),
+    [
+        (b"{}", {"ce_type": "张三 13800001234".encode()}),
+        (b'{"request_id": "r-1", "due": "2026-01-01T00:00:00Z"}', {"ce_time": "张三".encode()}),
+        ('{"request_id": "r-1", "张三": 1}'.encode(), {}),
+        (b"{}", {"ce_id": b"\xff\xfe", "ce_time": b"\xff"}),
+    ],
+)
+def test_malformed_event_quotes_neither_headers_nor_keys_of_the_body(
+    value: bytes, change: dict[str, bytes]
+) -> None:
+    _, headers = encode(
+        Event(id="e", source="s", body=TimerDue(request_id="r-1", due=NOW), time=NOW)
+    )
+    with pytest.raises(MalformedEvent) as raised:
+        decode(value, {**dict(headers), **change}.items())
+    for secret in ("张三", "13800001234", "\\xff", "\ufffd"):
+        assert secret not in str(raised.value)
+
+
+def test_header_without_value_counts_as_missing_and_a_time_needs_an_offset() -> None:
+    value, headers = encode(
+        Event(id="e", source="s", body=TimerDue(request_id="r-1", due=NOW), time=NOW)
+    )
+    named: dict[str, Any] = dict(headers)
+    with pytest.raises(MalformedEvent, match="header missing: ce_id"):
+        decode(value, {**named, "ce_id": None}.items())
+    with pytest.raises(MalformedEvent, match="ce_time has no offset"):
+        decode(value, {**named, "ce_time": b"2026-01-01T00:00:00"}.items())
+
+
+@pytest.mark.parametrize(
     ("value", "change", "said"),
     [
         (b"{}", {}, "/request_id: missing"),

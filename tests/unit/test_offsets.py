@@ -85,3 +85,46 @@ def test_holes_of_compaction_do_not_hold_the_prefix_back() -> None:
     tracker.done(11)
     tracker.done(10)
     assert tracker.position == 12
+
+
+@given(
+    old=st.integers(0, 10**9), gaps=_GAPS, new=st.integers(0, 10**9), fresh=_GAPS, data=st.data()
+)
+def test_begin_after_offsets_went_back_forgets_the_old_log(
+    old: int, gaps: list[int], new: int, fresh: list[int], data: st.DataObject
+) -> None:
+    tracker = OffsetTracker()
+    before = _offsets(old, gaps)
+    tracker.add(before)
+    for offset in data.draw(st.lists(st.sampled_from(before), unique=True)):
+        tracker.done(offset)
+    after = _offsets(new, fresh)
+    assert tracker.goes_back(after[0]) == (after[0] <= before[-1])
+    tracker.begin(after[0])
+    assert (tracker.position, tracker.span, tracker.unfinished) == (after[0], 0, 0)
+    assert tracker.add(after) == 0
+    left = set(after)
+    for offset in data.draw(st.permutations(after)):
+        assert tracker.position == min(left)
+        tracker.done(offset)
+        left.remove(offset)
+    assert tracker.position == after[-1] + 1
+
+
+@given(first=st.integers(0, 10**9), gaps=_GAPS, skipped=st.integers(1, 10**6), data=st.data())
+def test_skipped_offsets_count_as_done_behind_what_is_open(
+    first: int, gaps: list[int], skipped: int, data: st.DataObject
+) -> None:
+    tracker = OffsetTracker()
+    offsets = _offsets(first, gaps)
+    tracker.add(offsets)
+    after = offsets[-1] + skipped
+    done = data.draw(st.lists(st.sampled_from(offsets), unique=True))
+    for offset in done:
+        tracker.done(offset)
+    tracker.skip(after)
+    tracker.skip(first)  # nothing to pass over
+    left = sorted(set(offsets) - set(done))
+    assert tracker.position == (left[0] if left else after)
+    assert tracker.add([after]) == 0
+    assert tracker.unfinished == len(left) + 1

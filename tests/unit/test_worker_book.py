@@ -30,7 +30,7 @@ class Book:
 
     def assign(self) -> None:
         self.flow.assign([TP])
-        self.lease.renew(time.monotonic())
+        self.lease.renew(*self.lease.sending())
         self.lease.take()
         self.flow.partitions[TP].open(0, 0)
 

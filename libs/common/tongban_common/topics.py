@@ -62,7 +62,8 @@ class DataClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic. `retention_ms` None means compacted: the newest record of each key is kept."""
+    """One topic. `retention_ms` None means compacted: the newest record of each key is kept, and no
+    longer than `expires_ms` after it was written where that is named."""
 
     name: str
     key: str
@@ -72,6 +73,7 @@ class Topic:
     data: DataClass
     partitions: int = REQUEST_PARTITIONS
     retention_ms: int | None = round(COMMANDS_KEPT.total_seconds() * 1000)
+    expires_ms: int | None = None
 
     def kafka_config(self) -> dict[str, str]:
         """The topic's settings on the broker. `min.insync.replicas` is the cluster's to set.
@@ -80,6 +82,9 @@ class Topic:
         topic that was set to recompress what its producers write.
         """
         common = {"compression.type": "producer"}
+        if self.expires_ms is not None:
+            expires = {"retention.ms": str(self.expires_ms)}
+            return {"cleanup.policy": "compact,delete", **expires, **common}
         if self.retention_ms is None:
             return {"cleanup.policy": "compact", **common}
         return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms), **common}
@@ -237,7 +242,13 @@ def _all() -> Iterator[Topic]:
         DataClass.OPERATIONAL, partitions=1, retention_ms=3600 * 1000,
     )  # fmt: skip
     yield _compacted(CONTROL_PROVINCES, "province code", "operators", "connectors")
-    yield _compacted(CONTROL_DEAD_LETTERS, "dead letter id", "operators", "operators")
+    # One record for each dead letter that was settled, of no use once that is gone. Written after
+    # it and kept longer, also by the segment (7 days) in which the broker keeps both, none is gone
+    # while its dead letter can be read.
+    yield Topic(
+        CONTROL_DEAD_LETTERS, "dead letter id", (), "operators", ("operators",),
+        DataClass.OPERATIONAL, partitions=1, retention_ms=None, expires_ms=120 * _DAY_MS,
+    )  # fmt: skip
     yield _compacted(CONTROL_OPTOUTS, "keyed phone digest", "operators", "notify")
     yield _compacted(DEVICES_STATE, "kiosk id", "printing", "intake", "operators")
     # Told again every 20 s, so nothing has to be kept, and who is gone is not heard of.

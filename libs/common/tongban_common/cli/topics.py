@@ -28,6 +28,8 @@ def list_(as_json: Json = False) -> None:
     table = Table("topic", "key", "partitions", "retention", "owner", "readers")
     for topic in TOPICS.values():
         kept = "compacted" if topic.retention_ms is None else f"{topic.retention_ms // _DAY_MS} d"
+        if topic.expires_ms is not None:
+            kept = f"compacted, {topic.expires_ms // _DAY_MS} d"
         readers = ", ".join(topic.readers)
         table.add_row(topic.name, topic.key, str(topic.partitions), kept, topic.owner, readers)
     Console().print(table)

@@ -114,6 +114,8 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event[B
         raise MalformedEvent(f"{found['ce_type']}: {wrong_fields(error, of=model)}") from None
     except ValueError:
         raise MalformedEvent(f"{found['ce_type']}: header ce_time: no time of ISO 8601") from None
+    if time.tzinfo is None:
+        raise MalformedEvent(f"{found['ce_type']}: header ce_time: no offset from UTC")
     return Event(
         id=found["ce_id"],
         source=found["ce_source"],

@@ -12,6 +12,8 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
+from tongban_common.trouble import is_process_trouble
+
 
 class Retry(Exception):
     """Raised by a handler: not now. The record is tried again and never given up for this reason,
@@ -79,7 +81,9 @@ _PERMANENT = (
 
 
 def is_transient(error: Exception, more: tuple[type[Exception], ...] = ()) -> bool:
-    """Whether time alone may mend it, so that a record must not be given up for it."""
+    """Return True if time alone may mend it, so that a record must not be given up for it."""
+    if is_process_trouble(error):
+        return True
     if isinstance(error, KafkaError):
         return not isinstance(error, _PERMANENT)
     return isinstance(error, (Retry, KafkaUnavailable, *more))

@@ -16,6 +16,7 @@ from tongban_common import faultpoints
 from tongban_common.kafka.config import WorkerConfig
 from tongban_common.kafka.dead_letters import (
     Cause,
+    DeadLetter,
     LimitWindow,
     Sink,
     dead_letter_forms,
@@ -30,8 +31,11 @@ from tongban_common.kafka.errors import (
 from tongban_common.kafka.flow import Flow, Spawn
 from tongban_common.kafka.partition import Parked, Partition
 from tongban_common.kafka.record import Record
+from tongban_common.trouble import is_process_trouble
 
 log = structlog.get_logger(__name__)
+_TROUBLE_EVERY = 60.0
+"""Seconds between log lines about the process's own trouble."""
 OnDeadLetter = Callable[[Record, Cause], Awaitable[Any]]
 
 
@@ -55,6 +59,7 @@ class Failures:
         self._spawn = spawn
         self._stop_with = stop_with
         self.window = LimitWindow(config.dead_letter_limit)
+        self._trouble_told_at = float("-inf")
 
     def note(self, items: Sequence[tuple[Partition, Record]], error: Exception) -> None:
         """Count and log one failed call with one record or many."""
@@ -63,6 +68,9 @@ class Failures:
             partition.first_failures.setdefault(record.offset, now)
         partition, record = items[0]
         partition.stats.errors += 1
+        if is_process_trouble(error):
+            partition.stats.process_troubles += 1
+            self._tell_trouble(error)
         # Not the text of the exception: it may quote what an applicant has written.
         log.log(
             logging.INFO if self._is_transient(error) else logging.WARNING,
@@ -74,9 +82,22 @@ class Failures:
             reason=error.reason if isinstance(error, Retry) else None,
         )
 
+    def _tell_trouble(self, error: Exception) -> None:
+        """Log the process's trouble, once a minute however many records wait for its end."""
+        now = time.monotonic()
+        if now - self._trouble_told_at < _TROUBLE_EVERY:
+            return
+        self._trouble_told_at = now
+        log.critical(
+            "process_in_trouble",
+            group=self._config.group,
+            error=type(error).__name__,
+            errno=getattr(error, "errno", None),
+        )
+
     def is_spent(self, attempt: int, error: Exception) -> bool:
         """Whether a record that failed so at that attempt is given up."""
-        if isinstance(error, Poison):
+        if isinstance(error, Poison) and not is_process_trouble(error):
             return True
         limit = self._config.retry.max_attempts
         return limit is not None and attempt >= limit and not self._is_transient(error)
@@ -132,22 +153,28 @@ class Failures:
         """Tell the service, then write the dead letter, each until it succeeds; the record is done
         then. Stops the worker where the limit is reached."""
         cause = Cause.of(error, record, partition.first_failures[record.offset])
-        now = time.monotonic()
-        self.window.observe_total(sum(s.handled for s in self._flow.stats.values()), now)
-        if not self.window.admit(now):
-            self._stop_with(
-                DeadLetterLimitReached(
-                    f"{self._config.dead_letter_topic}: more dead letters than "
-                    f"{self._config.dead_letter_limit} allows; stopped before {record.place}"
-                )
-            )
+        if not self.admit(record.place):
             return
         log.error("record_given_up", place=record.place, cause=cause)
-        if await self._until_done(record, lambda: self._tell(record, cause)) and (
-            await self._until_done(record, lambda: self._write(record, cause))
+        if await self.until_done(record.place, lambda: self._tell(record, cause)) and (
+            await self.until_done(record.place, lambda: self._write(record, cause))
         ):
             partition.stats.dead_lettered += 1
             self._flow.finish(partition, record)
+
+    def admit(self, place: str) -> bool:
+        """Count one dead letter. Return False, and stop the worker, where it is one too many."""
+        now = time.monotonic()
+        self.window.observe_total(sum(s.handled for s in self._flow.stats.values()), now)
+        if self.window.admit(now):
+            return True
+        self._stop_with(
+            DeadLetterLimitReached(
+                f"{self._config.dead_letter_topic}: more dead letters than "
+                f"{self._config.dead_letter_limit} allows; stopped before {place}"
+            )
+        )
+        return False
 
     async def _tell(self, record: Record, cause: Cause) -> None:
         if self._on_dead_letter is not None:
@@ -167,14 +194,19 @@ class Failures:
             raise RuntimeError("a dead letter without anything of its record is too large")
         faultpoints.reached("worker.after_dead_letter")
 
-    async def _until_done(self, record: Record, step: Callable[[], Awaitable[None]]) -> bool:
+    async def write_aside(self, letter: DeadLetter) -> None:
+        """Write one dead letter of the group."""
+        key, value, headers = letter
+        await self._sink.send(self._config.dead_letter_topic, key=key, value=value, headers=headers)
+
+    async def until_done(self, place: str, step: Callable[[], Awaitable[None]]) -> bool:
         """Repeat a step until it succeeds; False if the partition is being given up before."""
         attempt = 1
         while True:
             try:
                 await step()
             except Exception as error:
-                log.warning("giving_up_failed", place=record.place, error=type(error).__name__)
+                log.warning("giving_up_failed", place=place, error=type(error).__name__)
                 if not await self._flow.pause(self._config.retry.delay(attempt)):
                     return False
                 attempt += 1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -16,12 +17,14 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
+from tongban_common.kafka.batch_failures import BatchFailures
 from tongban_common.kafka.config import WorkerConfig
 from tongban_common.kafka.errors import ConsumerFailed
 from tongban_common.kafka.flow import Flow
 from tongban_common.kafka.lease import Lease
-from tongban_common.kafka.membership import check_background
+from tongban_common.kafka.membership import check_background, committed_offsets
 from tongban_common.kafka.pace import Pace
+from tongban_common.kafka.unreadable import UnreadableBatchError
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +43,12 @@ _HOPELESS = (
     TopicAuthorizationFailedError,
 )
 """The broker does not want us as we are configured."""
+_SETTLING = 1.0
+"""Seconds before an end offset below the committed one is looked up again and believed."""
+_EXHAUSTED_PAUSE = 1.0
+"""Seconds before the next fetch when there was no memory for this one."""
+BeginAgain = Callable[[Mapping[Any, int]], Awaitable[None]]
+"""Called with the offsets at which logs that have gone back begin; see `Runtime`."""
 
 
 class Fetching:
@@ -53,6 +62,8 @@ class Fetching:
         lease: Lease,
         consumer: Any,
         *,
+        batch_failures: BatchFailures,
+        begin_again: BeginAgain,
         stopping: asyncio.Event,
         turned: Callable[[], None],
     ) -> None:
@@ -60,6 +71,8 @@ class Fetching:
         self._flow = flow
         self._lease = lease
         self._consumer = consumer
+        self._batch_failures = batch_failures
+        self._begin_again = begin_again
         self._stopping = stopping
         self._turned = turned
         self._pace = Pace(config.fetch_apart)
@@ -90,6 +103,13 @@ class Fetching:
                 # The client hands on the cancellation of a task of its own. Taken for ours, it
                 # would end the worker without a word.
                 raise ConsumerFailed("a task of the Kafka client was cancelled") from error
+            except UnreadableBatchError as error:
+                self._batch_failures.failed(error)
+            except MemoryError:
+                # What was read before stays with the client; less may be in the way soon.
+                log.critical("memory_exhausted", group=self._config.group)
+                flow.changed.clear()
+                await self._changed(_EXHAUSTED_PAUSE)
             except _HOPELESS as error:
                 raise ConsumerFailed(repr(error)) from error
             except (KafkaError, TimeoutError) as error:
@@ -128,6 +148,14 @@ class Fetching:
             fetched = await consumer.getmany(
                 *wanted, timeout_ms=round(waiting * 1000), max_records=room
             )
+        back = {
+            tp: raws[0].offset
+            for tp, raws in fetched.items()
+            if flow.partitions[tp].tracker.goes_back(raws[0].offset)
+        }
+        if back:
+            await self._begin_again(back)
+            return
         # What is left of a partition with its share taken comes in the next turn.
         count = flow.accept(fetched)
         self._backlog = count >= room // 2
@@ -148,6 +176,8 @@ class Fetching:
         for tp in wanted:
             try:
                 fetched |= await self._consumer.getmany(tp, max_records=share)
+            except UnreadableBatchError as error:
+                self._batch_failures.failed(error)
             except KafkaError as error:
                 if not fetched:
                     raise
@@ -168,15 +198,20 @@ class Fetching:
         if unknown:
             async with asyncio.timeout(_OPEN_TIMEOUT):
                 ends = await consumer.end_offsets(unknown)
+                begins = await self._begins_of_shorter(unknown, ends)
                 positions = {tp: await consumer.position(tp) for tp in unknown}
             if partitions is not flow.partitions:
                 return []
             for tp in unknown:
+                if tp in begins:
+                    consumer.seek(tp, begins[tp])
+                    partitions[tp].begin_again(begins[tp])
                 partitions[tp].open(positions[tp], ends[tp])
         wanted = []
+        now = time.monotonic()
         for tp, partition in partitions.items():
             if partition.paused:
-                if not flow.has_room_again(partition):
+                if now < partition.blocked_until or not flow.has_room_again(partition):
                     continue
                 partition.paused = False
                 consumer.resume(tp)
@@ -186,3 +221,30 @@ class Fetching:
                 continue
             wanted.append(tp)
         return wanted
+
+    async def _begins_of_shorter(
+        self, tps: Sequence[Any], ends: Mapping[Any, int]
+    ) -> dict[Any, int]:
+        """Return where logs begin that end below what the group has committed of them: topics that
+        were made anew, or logs that lost their end in a power cut or an unclean election.
+
+        aiokafka would read them from the committed offset, at which there is nothing, or reset to
+        their beginning without a word.
+        """
+        consumer = self._consumer
+        committed = await committed_offsets(consumer, tps)
+        shorter = [tp for tp in committed if committed[tp] > ends[tp]]
+        if not shorter:
+            return {}
+        await asyncio.sleep(_SETTLING)
+        ends = await consumer.end_offsets(shorter)
+        shorter = [tp for tp in shorter if committed[tp] > ends[tp]]
+        begins: dict[Any, int] = await consumer.beginning_offsets(shorter) if shorter else {}
+        for tp in shorter:
+            if (partition := self._flow.partitions.get(tp)) is not None:
+                partition.stats.went_back += 1
+            log.critical(
+                "log_ends_below_committed", topic=tp.topic, partition=tp.partition,
+                committed=committed[tp], end=ends[tp], begins_again_at=begins[tp],
+            )  # fmt: skip
+        return begins

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from tongban_common.clock import uptime
 from tongban_common.kafka.config import WorkerConfig
 from tongban_common.kafka.lease import Lease
 from tongban_common.kafka.partition import RECORD_OVERHEAD, Partition, TopicStats
@@ -71,7 +72,7 @@ class Flow:
 
     def assign(self, tps: Iterable[Any]) -> None:
         """Begin with partitions whose ends are not known yet."""
-        now = time.monotonic()
+        now = uptime()
         self.partitions = {tp: Partition(tp, self._stats(tp.topic), now) for tp in tps}
         self.held = self.held_bytes = self.under_way = 0
         self.draining = False
@@ -90,6 +91,7 @@ class Flow:
         missing = partition.tracker.add([raw.offset for raw in raws])
         if missing:
             self._missed(partition, raws[0].offset, missing)
+        partition.blocked_until = 0.0
         count = len(raws)
         if partition.held == 0:
             partition.moved_at = time.monotonic()
@@ -106,7 +108,7 @@ class Flow:
 
     def may_begin(self) -> bool:
         """Whether the partitions are ours for sure and not about to be given up."""
-        return not self.draining and time.monotonic() < self.lease.until
+        return not self.draining and self.lease.holds()
 
     def _resumed(self) -> None:
         self.executor.kick()

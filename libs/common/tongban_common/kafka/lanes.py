@@ -190,11 +190,11 @@ class Inline(KeyOrder):
         if self._scheduled or not self._flow.may_begin():
             return
         ready, handler, clock = self._ready, self._handler, time.monotonic
-        follow, reached = self._followed.add, faultpoints.reached
-        until = min(clock() + _SLICE, self._flow.lease.until)
+        follow, reached, lease = self._followed.add, faultpoints.reached, self._flow.lease
+        until = clock() + _SLICE
         while ready:
             began = clock()
-            if began > until:
+            if began > until or not lease.holds():
                 self._scheduled = True
                 asyncio.get_running_loop().call_soon(self._again)
                 return
@@ -281,7 +281,7 @@ class Lanes(KeyOrder):
         turn = clock()
         # A lane that was cancelled and whose handler swallowed it is no longer one of the lanes.
         while me in self._tasks:
-            if not ready or clock() > lease.until:
+            if not ready or not lease.holds():
                 waiter = loop.create_future()
                 self._idle.append(waiter)
                 await waiter

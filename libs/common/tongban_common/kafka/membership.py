@@ -7,7 +7,6 @@ upgrade moves them. Checked with 0.14.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
@@ -30,6 +29,10 @@ _RENEWING = (HeartbeatRequest, SyncGroupRequest, OffsetCommitRequest)
 """Requests that start the member's session timer anew at the coordinator."""
 _AS_MEMBER = (HeartbeatRequest, OffsetCommitRequest)
 """Those that an established member sends."""
+
+_METADATA_AGE_MS = 30_000
+"""A topic that was deleted and made anew is assigned when its partitions are seen again, which
+aiokafka's five minutes would put off."""
 
 
 class Listener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
@@ -85,7 +88,7 @@ def make_consumer(config: WorkerConfig) -> Any:
         # A JoinGroup is answered when the others have drained, too.
         request_timeout_ms=round((rebalance + 5.0) * 1000),
         retry_backoff_ms=100,
-        **config.client,
+        **{"metadata_max_age_ms": _METADATA_AGE_MS, **config.client},
     )
 
 
@@ -95,12 +98,12 @@ def watch_lease(consumer: Any, lease: Lease) -> None:
     send = coordinator._send_req
 
     async def send_and_renew(request: Any) -> Any:
-        sent_at = time.monotonic()
+        sent = lease.sending()
         response = await send(request)
         if isinstance(request, _RENEWING):
             errors = _errors(response)
             if errors <= {NoError, RebalanceInProgressError}:
-                lease.renew(sent_at)
+                lease.renew(*sent)
             elif UnknownMemberIdError in errors and isinstance(request, _AS_MEMBER):
                 lease.refuse()
             elif IllegalGenerationError in errors:
@@ -169,6 +172,13 @@ async def records_since(consumer: Any, topic: str, unix_ms: int) -> int:
     begins = await consumer.offsets_for_times(dict.fromkeys(partitions, unix_ms))
     ends = await consumer.end_offsets(partitions)
     return sum(ends[tp] - begin.offset for tp, begin in begins.items() if begin is not None)
+
+
+async def committed_offsets(consumer: Any, tps: Collection[Any]) -> dict[Any, int]:
+    """Return what the group has committed of these partitions, without those of which it has
+    committed nothing; by one request, where `AIOKafkaConsumer.committed` sends one for each."""
+    found = await consumer._coordinator.fetch_committed_offsets(list(tps))
+    return {tp: meta.offset for tp, meta in found.items() if meta.offset >= 0}
 
 
 async def close_consumer(consumer: Any, timeout: float) -> None:

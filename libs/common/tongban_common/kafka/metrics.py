@@ -41,6 +41,7 @@ GAUGES = {
     "under_way": "handlers, acknowledgements and dead letters being waited for",
     "paused_partitions": "partitions that are not fetched because they are full",
     "assigned_partitions": "partitions of this member",
+    "unreadable_partitions": "partitions whose next batch cannot be read",
     "stalled_seconds": "seconds since the slowest partition with unfinished records got on",
     "lease_seconds": "seconds until the coordinator may have given the partitions to others",
     "turn_age_seconds": "seconds since the fetching loop last turned",
@@ -54,9 +55,11 @@ COUNTERS = {
 _BY_TOPIC = {
     "handled": "records that ended well",
     "errors": "calls of the handler that failed",
+    "process_troubles": "calls that failed because of the process, not of a record",
     "retried": "records tried again",
     "dead_lettered": "records given up",
     "skipped": "offsets that were no longer there when they were due",
+    "went_back": "times that the log ended below what was read or committed of it",
 }
 
 

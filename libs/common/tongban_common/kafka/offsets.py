@@ -23,8 +23,20 @@ class OffsetTracker:
         self._next = -1
 
     def begin(self, position: int) -> None:
-        """The first record that will be fetched has this offset, or a higher one."""
+        """Forget everything; the first record that will be fetched has this offset, or a higher
+        one. Also for a log whose offsets have gone back."""
+        self._open.clear()
+        self._done.clear()
         self._next = position
+
+    def goes_back(self, offset: int) -> bool:
+        """Return True if a record of that offset, fetched next, shows that the log is another one:
+        made anew, or cut off behind what was read."""
+        return offset < self._next
+
+    def skip(self, position: int) -> None:
+        """Pass over offsets that were not fetched, up to this position, as if they were done."""
+        self._next = max(self._next, position)
 
     def add(self, offsets: Sequence[int]) -> int:
         """Records were fetched, in rising order; how many offsets were missing before the first.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -40,10 +41,12 @@ class TopicStats:
         "dead_lettered",
         "errors",
         "handled",
+        "process_troubles",
         "retried",
         "seconds",
         "skipped",
         "topic",
+        "went_back",
     )
 
     def __init__(self, topic: str) -> None:
@@ -52,7 +55,9 @@ class TopicStats:
         self.retried = 0
         self.errors = 0
         self.dead_lettered = 0
+        self.process_troubles = 0
         self.skipped = 0
+        self.went_back = 0
         self.seconds = 0.0
         self.buckets = [0] * (len(SECONDS_BOUNDS) + 1)
 
@@ -97,6 +102,7 @@ class Partition:
 
     __slots__ = (
         "assigned_at",
+        "blocked_until",
         "busy",
         "committed",
         "first_failures",
@@ -124,7 +130,7 @@ class Partition:
         without one are in order within their partition."""
         self.held = 0
         self.committed: int | None = None
-        self.moved_at = assigned_at
+        self.moved_at = time.monotonic()
         """`time.monotonic()` when a longer prefix was last committed, or when records came to a
         partition that had none."""
         self.first_failures: dict[int, float] = {}
@@ -134,6 +140,9 @@ class Partition:
         self.parked: dict[bytes | None, Parked] = {}
         """Those of the waits that are for a future, by key."""
         self.paused = False
+        self.blocked_until = 0.0
+        """`time.monotonic()` before which the next batch is not read again, because it could not be
+        read; infinite while its dead letter is being written, 0 when the partition can be read."""
         self.revoked = False
 
     def open(self, position: int, end: int) -> None:
@@ -142,6 +151,12 @@ class Partition:
             self.tracker.begin(position)
             self.committed = position
         self.seen_end = end
+
+    def begin_again(self, position: int) -> None:
+        """Have the log's offsets begin here, below what was read or committed of another log. The
+        position is committed soon, although nothing of it is done, to replace the higher one."""
+        self.tracker.begin(position)
+        self.committed = None
 
     def records(self, raws: Sequence[Any]) -> list[Record]:
         """What the handler sees of aiokafka's records."""

@@ -14,6 +14,12 @@ from aiokafka.errors import KafkaError
 from tongban_common.kafka.errors import ConsumerFailed
 from tongban_common.kafka.membership import check_background, close_consumer
 from tongban_common.kafka.pace import Pace
+from tongban_common.kafka.unreadable import (
+    BatchRetries,
+    UnreadableBatchError,
+    describe,
+    offset_after,
+)
 
 log = structlog.get_logger(__name__)
 _APART = 0.02
@@ -37,6 +43,10 @@ class Reader:
     ) -> None:
         self.topics = tuple(topics)
         self._pace = Pace(_APART)
+        self._next: dict[Any, int] = {}
+        self._retries = BatchRetries()
+        self.unreadable = 0
+        """Batches that could not be read and were passed over."""
         self._options = {
             "bootstrap_servers": bootstrap,
             "client_id": f"reader-{self.topics[0]}",
@@ -55,6 +65,7 @@ class Reader:
             try:
                 await consumer.start()
                 consumer.assign(await self._partitions(consumer))
+                self._next.clear()
                 await self._opened(consumer)
                 delay = 0.1
                 while True:
@@ -80,12 +91,32 @@ class Reader:
             known = consumer.partitions_for_topic(topic) or set()
             if len(known) > sum(tp.topic == topic for tp in consumer.assignment()):
                 raise ConsumerFailed(f"{topic} has more partitions now")
-        fetched = await consumer.getmany(timeout_ms=500, max_records=1000)
+        try:
+            fetched = await consumer.getmany(timeout_ms=500, max_records=1000)
+        except UnreadableBatchError as error:
+            await self._unreadable(consumer, error)
+            fetched = {}
         for tp, raws in fetched.items():
+            if raws[0].offset < self._next.get(tp, 0):
+                raise ConsumerFailed(f"{tp.topic}/{tp.partition}: offsets went back")
+            self._next[tp] = raws[-1].offset + 1
             self._records(tp, raws)
         self._pace.given(len(fetched))
         await self._turned(consumer)
         await asyncio.sleep(0)
+
+    async def _unreadable(self, consumer: Any, error: UnreadableBatchError) -> None:
+        """Read the batch again a few times, then pass over it: a view that waited for it would
+        never be ready, and a tail would show nothing more of its partition."""
+        delay = self._retries.failed(error)
+        if delay is not None:
+            await asyncio.sleep(delay)
+            return
+        after = offset_after(consumer, error)
+        log.critical("batch_passed_over", **{**describe(error), "next_offset": after})
+        self.unreadable += 1
+        self._retries.forget(error.tp)
+        consumer.seek(error.tp, after)
 
     async def _opened(self, consumer: Any) -> None:
         """A connection was made; positions are to be set here."""

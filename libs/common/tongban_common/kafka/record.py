@@ -27,7 +27,8 @@ class Record(NamedTuple):
     """The record was already there when this partition was assigned to this process, so that a
     predecessor may have acted on it and died before it could say so."""
     assigned_at: float
-    """`time.monotonic()` of that assignment: a predecessor acted before it, or is fenced."""
+    """`tongban_common.clock.uptime()` of that assignment: a predecessor acted before it, or is
+    fenced."""
     attempt: int = 1
     """1 the first time that this process tries; a retry counts up."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from tongban_common.kafka.batch_failures import BatchFailures
 from tongban_common.kafka.commits import Committer
 from tongban_common.kafka.config import RetryPolicy, WorkerConfig
 from tongban_common.kafka.dead_letters import Sink
@@ -130,6 +131,10 @@ class Runtime:
             self._flow,
             self._lease,
             consumer,
+            batch_failures=BatchFailures(
+                self.config, self._flow, self._failures, consumer, spawn=self._spawn
+            ),
+            begin_again=partial(self._begin_again, consumer),
             stopping=self._stopping,
             turned=self._vitals.turned,
         )
@@ -220,6 +225,44 @@ class Runtime:
             in_time=in_time,
             seconds=round(time.monotonic() - began, 3),
         )
+
+    async def _begin_again(self, consumer: Any, back: Mapping[Any, int]) -> None:
+        """Begin all partitions again, those whose offsets have gone back at the offsets given, the
+        others at the first record that is not done: as a rebalance does, because handlers of the
+        old log's records may be running, and their keys must stay in order.
+
+        All records below the end of now are `maybe_seen`.
+        """
+        flow = self._flow
+        async with self._giving_up:
+            if self._stopping.is_set() or not set(back) <= set(flow.partitions):
+                return  # a rebalance came first: it begins at what is committed
+            for tp, offset in back.items():
+                partition = flow.partitions[tp]
+                partition.stats.went_back += 1
+                log.critical(
+                    "offsets_went_back", topic=tp.topic, partition=tp.partition,
+                    expected=partition.tracker.position, found=offset,
+                )  # fmt: skip
+            if not await flow.drain(self.config.drain_timeout):
+                self._vitals.drain_timeouts += 1
+            for tp, offset in back.items():
+                flow.partitions[tp].begin_again(offset)
+            await self._committer.commit(consumer)
+            if self._stopping.is_set():
+                return
+            partitions = flow.partitions
+            flow.forget()
+            flow.assign(partitions)
+            # Nothing is awaited from here on: the client's positions and ours move together.
+            ours = consumer.assignment()
+            for tp, partition in partitions.items():
+                if tp not in ours:
+                    continue
+                if partition.tracker.position is not None:
+                    consumer.seek(tp, partition.tracker.position)
+                if partition.paused:
+                    consumer.resume(tp)
 
     def _assigned(self, tps: Collection[Any]) -> None:
         if self._stopping.is_set():

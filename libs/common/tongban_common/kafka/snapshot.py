@@ -10,12 +10,20 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import aiokafka
+import structlog
 from aiokafka.errors import KafkaError
 
 from tongban_common.kafka.errors import ConsumerFailed, KafkaUnavailable
 from tongban_common.kafka.membership import check_background, close_consumer
 from tongban_common.kafka.record import Record
+from tongban_common.kafka.unreadable import (
+    BatchRetries,
+    UnreadableBatchError,
+    describe,
+    offset_after,
+)
 
+log = structlog.get_logger(__name__)
 _CONNECT_S = 10.0
 _STALLED_S = 20.0
 """Seconds without a record or an end of one before the broker counts as away."""
@@ -38,6 +46,9 @@ class Snapshot:
         self._client = dict(client or {})
         self._consumer: Any = None
         self._topics: set[str] = set()
+        self._retries = BatchRetries(tries=2)
+        self.unreadable: list[UnreadableBatchError] = []
+        """Batches that `read` and `newest` could not read and passed over, each logged."""
 
     async def __aenter__(self) -> Snapshot:
         consumer = aiokafka.AIOKafkaConsumer(
@@ -144,6 +155,9 @@ class Snapshot:
             try:
                 check_background(consumer)
                 fetched = await consumer.getmany(*left, timeout_ms=500, max_records=5000)
+            except UnreadableBatchError as error:
+                await self._pass_over(error)
+                fetched = {}
             except (KafkaError, ConsumerFailed) as error:
                 raise self._away(error) from error
             if fetched:
@@ -158,6 +172,17 @@ class Snapshot:
                 del left[tp]
                 consumer.pause(tp)
         on_progress(total, total)
+
+    async def _pass_over(self, error: UnreadableBatchError) -> None:
+        """Read the batch once more; then log it, remember it and seek behind it."""
+        delay = self._retries.failed(error)
+        if delay is not None:
+            await asyncio.sleep(delay)
+            return
+        log.error("batch_passed_over", **describe(error))
+        self.unreadable.append(error)
+        self._retries.forget(error.tp)
+        self._consumer.seek(error.tp, offset_after(self._consumer, error))
 
     async def newest(self, topic: str, decode: Callable[[bytes], Value]) -> dict[str, Value]:
         """What a compacted topic holds: the newest value of every key. A record that cannot be
@@ -208,12 +233,17 @@ async def read_newest(
     """`Snapshot.newest` of one topic, over a connection of its own.
 
     Raises:
-        KafkaUnavailable: the broker does not answer, or has no such topic.
+        KafkaUnavailable: the broker does not answer, or has no such topic, or a batch of it cannot
+            be read: who decides by the newest values must not decide by older ones.
     """
     async with Snapshot(bootstrap, client=client) as snapshot:
         if not snapshot.exists(topic):
             raise KafkaUnavailable(f"{bootstrap}: there is no topic {topic}")
-        return await snapshot.newest(topic, decode)
+        newest = await snapshot.newest(topic, decode)
+        if snapshot.unreadable:
+            # The newest value of any key may be in that batch.
+            raise KafkaUnavailable(f"{bootstrap}: {snapshot.unreadable[0]}")
+        return newest
 
 
 def _record(raw: Any) -> Record:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
 
+from tongban_common.clock import uptime
 from tongban_common.kafka.reader import Reader
 from tongban_common.kafka.record import Record
 
@@ -52,7 +52,7 @@ class BroadcastTail(Reader):
         await self._listening.wait()
 
     async def _opened(self, consumer: Any) -> None:
-        self._opened_at = time.monotonic()
+        self._opened_at = uptime()
         partitions = consumer.assignment()
         new = [tp for tp in partitions if tp not in self._positions]
         # A partition that was added while we listened is read from its beginning.

@@ -118,6 +118,18 @@ def batch_dead_letter(
     return None, b"", [*dead_letter_headers(group, record, cause), *extent]
 
 
+def describe(error: UnreadableBatchError) -> dict[str, Any]:
+    """Return what a log line says about the batch."""
+    return {
+        "topic": error.tp.topic,
+        "partition": error.tp.partition,
+        "base_offset": error.base_offset,
+        "first_offset": error.first_offset,
+        "next_offset": error.next_offset,
+        "error": error.reason,
+    }
+
+
 @dataclass(slots=True)
 class _Failing:
     first_offset: int

@@ -106,6 +106,9 @@ class Vitals:
             "under_way": progress.under_way,
             "paused_partitions": sum(p.paused for p in self._flow.partitions.values()),
             "assigned_partitions": progress.assigned,
+            "unreadable_partitions": sum(
+                p.blocked_until > 0 for p in self._flow.partitions.values()
+            ),
             "stalled_seconds": progress.stalled,
             "lease_seconds": progress.lease_remaining,
             "turn_age_seconds": progress.turn_age,

@@ -11,7 +11,7 @@ from tongban_common import topics
 from tongban_common.control.dead_letters import DeadLetterSettled
 from tongban_common.domain.ids import REQUEST_ID
 from tongban_common.events import Body, Event, MalformedEvent, decode
-from tongban_common.kafka.dead_letters import PREFIX, VALUE_BYTES
+from tongban_common.kafka.dead_letters import NEXT_OFFSET, PREFIX, VALUE_BYTES
 from tongban_common.kafka.record import Record
 from tongban_common.kafka.snapshot import OnProgress, Place, Snapshot
 
@@ -138,6 +138,11 @@ class Selection:
 
 def read_letter(record: Record, settled: DeadLetterSettled | None = None) -> DeadLetter:
     """What a record of a dead-letter topic is."""
+    if (after := record.header(NEXT_OFFSET)) is not None:
+        first = (record.header(f"{PREFIX}offset") or b"").decode("ascii", "replace")
+        last = int(after) - 1 if after.isdigit() else "?"
+        fault = f"an unreadable batch: offsets {first} to {last} were not handled"
+        return DeadLetter(record, None, fault, settled)
     if (size := record.header(VALUE_BYTES)) is not None:
         fault = (
             f"too large to be put aside with its value of {size.decode('ascii', 'replace')} bytes"
