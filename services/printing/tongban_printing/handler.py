@@ -5,6 +5,7 @@ record is done. Paper is the spooler's.
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime
 
 import structlog
@@ -44,6 +45,9 @@ _UNMAKEABLE = {
 }
 """By `Unmakeable.why`, for the person in front of the kiosk."""
 log = structlog.get_logger()
+
+KIOSK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What may stand in a printer's address; an order of a foreign writer may name anything."""
 
 _COMPLETION_PAUSE = 1.0
 _COMPLETION_ATTEMPTS = 300
@@ -209,6 +213,8 @@ class PrintingHandler:
         return Printable(request_id=body.request_id, branch_id=body.branch_id, documents=[ref])
 
     async def _take_in(self, order: Order) -> None:
+        if not KIOSK_ID.fullmatch(order.kiosk_id):
+            raise Poison("no kiosk can have that id")
         faultpoints.reached("printing.before_spool")
         fresh = await self._spool.insert(order)
         faultpoints.reached("printing.after_spool")
