@@ -16,6 +16,8 @@ from pyipp.enums import IppJobState, IppOperation, IppPrinterState, IppStatus
 from pyipp.exceptions import IPPConnectionError, IPPError
 
 from tests.integration.simulation_kit import Simulation, of, pdf, simulation, until
+from tongban_devstack.devices.ipp.codec import Group, Message, decode, encode
+from tongban_devstack.devices.ipp.vocabulary import GroupTag, Operation, Status, ValueTag
 
 MS_PER_PAGE = 50
 
@@ -449,3 +451,36 @@ async def test_sigterm_ends_it_at_once_with_paper_out(running: Simulation) -> No
             reply.raise_for_status()
     await running.mend()
     await kiosk.reaches(job_id, IppJobState.COMPLETED)
+
+
+async def test_my_jobs_are_those_of_the_user_who_asks(running: Simulation) -> None:
+    kiosk = Kiosk(running)
+    mine = await kiosk.ask(IppOperation.CREATE_JOB, requesting_user_name="me")
+    await kiosk.ask(IppOperation.CREATE_JOB, requesting_user_name="other")
+    said = await kiosk.ask(IppOperation.GET_JOBS, requesting_user_name="me", my_jobs=True)
+    assert [job["job-id"] for job in said["jobs"]] == [mine["jobs"][0]["job-id"]]
+
+
+async def test_job_that_has_been_processed_says_since_when(running: Simulation) -> None:
+    kiosk = Kiosk(running)
+    job_id, _ = await kiosk.create()
+    assert not (await kiosk.job(job_id))["time-at-processing"]
+    await kiosk.send(job_id, pdf(1))
+
+    async def completed() -> bool:
+        return (await kiosk.job(job_id))["job-state"] == IppJobState.COMPLETED
+
+    await until(completed, "the job to end")
+    assert (await kiosk.job(job_id))["time-at-processing"] >= 1
+
+
+async def test_request_that_names_no_target_is_refused(running: Simulation) -> None:
+    kiosk = Kiosk(running)
+    group = Group(GroupTag.OPERATION)
+    group.add("attributes-charset", ValueTag.CHARSET, "utf-8")
+    group.add("attributes-natural-language", ValueTag.LANGUAGE, "zh-cn")
+    message = Message((1, 1), int(Operation.GET_PRINTER_ATTRIBUTES), 1, [group])
+    url = kiosk.uri.replace("ipp://", "http://")
+    headers = {"Content-Type": "application/ipp"}
+    async with running.http.post(url, data=encode(message), headers=headers) as reply:
+        assert decode(await reply.read()).code == Status.BAD_REQUEST

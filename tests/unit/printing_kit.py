@@ -52,6 +52,11 @@ class World:
     look_refused: bool = False
     wire: Wire = field(default_factory=Wire)
 
+    @property
+    def trouble(self) -> str:
+        """Why the printer has stopped."""
+        return "卡纸"
+
     # --- what arrives
 
     def create(self, name: str) -> PrinterJob:
@@ -134,6 +139,9 @@ class ModelPrinter:
             return UNKNOWN_JOB if found is None else JobView(found.state)
 
         return cast(JobView, await self._ask(look))
+
+    async def why_stopped(self) -> str:
+        return cast(str, await self._ask(lambda: self._world.trouble))
 
     async def open_jobs(self) -> list[OpenJob]:
         return cast(
@@ -237,7 +245,7 @@ def work_off(world: World, *, printer_answers: bool = True, printing: bool = Fal
     try:
         while advance(working):
             turns += 1
-            assert turns < 1000, f"no end: {world.order}"
+            assert turns < 5000, f"no end: {world.order}"
             for parcel in world.wire.pending:
                 if isinstance(parcel.trouble, PrinterTrouble) and not printer_answers:
                     world.wire.lose(parcel)

@@ -119,3 +119,45 @@ def test_every_answer_is_the_next_report_of_its_order() -> None:
 
 def work_off_and_print(world: World) -> None:
     work_off(world, printing=True)
+
+
+def test_completed_job_whose_document_is_doubtful_is_a_question() -> None:
+    """A run that did not send the document cannot know that a bare "completed" means paper."""
+    world = fresh_world()
+    job = world.create(world.order.job_name)
+    world.order = world.order.model_copy(update={"job": job})
+    world.jobs[job.job_id].state = Finding.ENDED
+    work_off(world)
+    assert (world.order.status, world.made) == (PrintStatus.NEEDS_CONFIRMATION, 1)
+
+
+def test_completed_job_whose_document_this_run_has_sent_is_printed() -> None:
+    class Curt(World):
+        def take_document(self, job_id: int) -> None:
+            super().take_document(job_id)
+            self.jobs[job_id].state = Finding.ENDED
+
+    world = Curt(fresh_world().order)
+    work_off(world)
+    assert world.order.status is PrintStatus.PRINTED
+
+
+def test_flapping_printer_makes_a_bounded_number_of_reports() -> None:
+    class Flapping(World):
+        looks = 0
+
+        @property
+        def trouble(self) -> str:
+            self.looks += 1
+            if self.looks > 500:
+                for each in self.jobs.values():
+                    each.state = Finding.PRINTED
+            return ("卡纸", "纸张用尽")[self.looks % 2]
+
+    world = Flapping(fresh_world().order)
+    job = world.create(world.order.job_name)
+    world.order = world.order.model_copy(update={"job": job})
+    world.jobs[job.job_id].state = Finding.STOPPED
+    work_off(world)
+    assert world.order.status is PrintStatus.PRINTED
+    assert world.order.seq <= 45

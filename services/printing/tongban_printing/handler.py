@@ -5,6 +5,7 @@ record is done. Paper is the spooler's.
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -48,6 +49,9 @@ _UNMAKEABLE = {
 log = structlog.get_logger()
 
 _TOO_OLD = "事项已久，未再打印"
+KIOSK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What may stand in a printer's address; an order of a foreign writer may name anything."""
+
 _COMPLETION_PAUSE = 1.0
 _COMPLETION_ATTEMPTS = 300
 """A reprint may be read before its request's completion, which is on another topic; after five
@@ -240,6 +244,8 @@ class PrintingHandler:
     async def _take_in(self, order: Order, *, doubtful: bool) -> None:
         """Spool an order. `doubtful`: its sheet may have come out, and the guard that knew was lost
         with the store; then a person is asked."""
+        if not KIOSK_ID.fullmatch(order.kiosk_id):
+            raise Poison("no kiosk can have that id")
         if doubtful:
             order = maybe_printed(order, self._clock.now())
         faultpoints.reached("printing.before_spool")

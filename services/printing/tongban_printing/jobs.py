@@ -28,6 +28,7 @@ class Finding(Enum):
     UNDER_WAY = "will be printed or is being printed"
     STOPPED = "will be printed when someone has seen to the printer"
     PRINTED = "all sheets are out"
+    ENDED = "ended as it should, if its document has arrived at all, which its printer does not say"
     NOTHING_PRINTED = "ended, and not a sheet of it is out or will be"
     PARTLY_PRINTED = "ended before its end, and sheets are or may be out"
 
@@ -48,7 +49,10 @@ def view_of(attributes: Mapping[str, Any]) -> JobView:
     """Read the attributes of Get-Job-Attributes.
 
     A printer need not count impressions. Where it does not, a job that had its document and ended
-    early counts as partly printed: a person decides, and no second copy comes out by itself.
+    early counts as partly printed: a person decides, and no second copy comes out by itself. So
+    does a job that was aborted after it had begun, with no whole sheet counted: the first sheet may
+    be out, unless the document could not be read. Nor need a printer count documents; where it
+    counts none of either, a completed job may be one that was closed without its document.
 
     Raises:
         ValueError: there is no job-state that RFC 8011 knows.
@@ -60,16 +64,38 @@ def view_of(attributes: Mapping[str, Any]) -> JobView:
     sheets = counted or 0
     has_document = documents != 0 if documents is not None else "job-incoming" not in reasons
     if state is JobState.COMPLETED:
-        # A job that was closed without its document is "completed" as well.
-        return JobView(Finding.NOTHING_PRINTED if documents == 0 else Finding.PRINTED, sheets)
+        return JobView(_completed(documents, sheets), sheets)
     if state in (JobState.CANCELED, JobState.ABORTED):
-        untouched = counted == 0 or (counted is None and documents == 0)
+        untouched = documents == 0 or counted == 0
+        if state is JobState.ABORTED and documents != 0 and not reasons & _UNREADABLE:
+            # Absent or no-value where it never began (section 5.3.14.2).
+            untouched = counted == 0 and _number(attributes.get("time-at-processing")) is None
+        untouched = untouched and not sheets
         return JobView(Finding.NOTHING_PRINTED if untouched else Finding.PARTLY_PRINTED, sheets)
     if not has_document or "job-incoming" in reasons:
         return JobView(Finding.WITHOUT_DOCUMENT)
     if state is JobState.PROCESSING_STOPPED or "printer-stopped" in reasons:
         return JobView(Finding.STOPPED, sheets)
     return JobView(Finding.UNDER_WAY, sheets)
+
+
+_UNREADABLE = frozenset(
+    {
+        "compression-error",
+        "document-access-error",
+        "document-format-error",
+        "unsupported-compression",
+        "unsupported-document-format",
+    }
+)
+"""job-state-reasons of jobs that were aborted before a sheet was marked (section 5.3.8)."""
+
+
+def _completed(documents: int | None, sheets: int) -> Finding:
+    """What a completed job is; one that was closed without its document is completed as well."""
+    if documents == 0 and not sheets:
+        return Finding.NOTHING_PRINTED
+    return Finding.PRINTED if documents or sheets else Finding.ENDED
 
 
 OFFLINE = "打印机离线"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
-import aiohttp
 import structlog
 
 from tongban_common import process, topics
@@ -21,7 +20,7 @@ from tongban_printing.handler import PrintingHandler
 from tongban_printing.leases import KioskLeases
 from tongban_printing.outbox import Outbox
 from tongban_printing.printables import Printables
-from tongban_printing.printer import Printer
+from tongban_printing.printer import Printer, printer_session
 from tongban_printing.printrun import Means
 from tongban_printing.questions import Questions
 from tongban_printing.renderer import Renderer
@@ -41,9 +40,7 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
     async with AsyncExitStack() as stack:
         store = Store(settings.store, settings.store_name)
         stack.callback(store.close)
-        session = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_CONNECTIONS))
-        )
+        session = await stack.enter_async_context(printer_session(_CONNECTIONS))
         renderer = await stack.enter_async_context(Renderer(settings.render_processes))
         producer = await stack.enter_async_context(
             EventProducer(settings.kafka, client_id=f"{SERVICE}-{settings.instance}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -16,6 +18,8 @@ from tongban_printing.orders import PrinterJob
 
 _TIMEOUT_SECONDS = 8
 """For one operation, a document's transfer included."""
+_MOST_BYTES = 1024 * 1024
+"""Of one answer; those of a printer with a hundred jobs have some tens of KiB."""
 _USER = "tongban-printing"
 _JOB_ATTRIBUTES = [
     "job-id",
@@ -24,6 +28,7 @@ _JOB_ATTRIBUTES = [
     "job-state-reasons",
     "number-of-documents",
     "job-impressions-completed",
+    "time-at-processing",
 ]
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ipp": 631, "ipps": 631}
 
@@ -58,12 +63,45 @@ class OpenJob(NamedTuple):
     view: JobView
 
 
+class BoundedResponse(aiohttp.ClientResponse):
+    """An answer of at most 1 MiB, which is read as it came: pyipp reads answers whole."""
+
+    async def read(self) -> bytes:
+        """The body.
+
+        Raises:
+            aiohttp.ClientPayloadError: it is larger, or compressed.
+        """
+        if self._body is None:
+            if self.headers.get("Content-Encoding", "identity") != "identity":
+                self.close()
+                raise aiohttp.ClientPayloadError("a compressed answer")
+            body = bytearray()
+            async for chunk in self.content.iter_any():
+                body += chunk
+                if len(body) > _MOST_BYTES:
+                    self.close()
+                    raise aiohttp.ClientPayloadError("an answer without end")
+            self._body = bytes(body)
+        return self._body
+
+
+def printer_session(connections: int) -> aiohttp.ClientSession:
+    """A session for all printers: answers are bounded and never unpacked."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=connections),
+        response_class=BoundedResponse,
+        auto_decompress=False,
+        headers={"Accept-Encoding": "identity"},
+    )
+
+
 class Printer:
     """Asks one printer. Every operation may raise PrinterTrouble.
 
     Args:
         url: ipp, ipps, http or https.
-        session: shared by all printers.
+        session: shared by all printers, from `printer_session`.
     """
 
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
@@ -87,7 +125,8 @@ class Printer:
             Refused
         """
         answer = await self._execute(IppOperation.CREATE_JOB, {"job-name": name})
-        return PrinterJob(printer=self.url, job_id=_job_id(answer))
+        with _understanding():
+            return PrinterJob(printer=self.url, job_id=answer["jobs"][0]["job-id"])
 
     async def send_document(self, job: PrinterJob, pdf: bytes) -> None:
         """Give a job its only document; from then on it prints. Never to be repeated: after
@@ -119,10 +158,11 @@ class Printer:
             if refused.unknown_job:
                 return UNKNOWN_JOB
             raise
-        attributes = answer["jobs"][0] if answer["jobs"] else {}
-        if attributes.get("job-name", name) != name:
-            return UNKNOWN_JOB
-        return _understood(attributes)
+        with _understanding():
+            attributes = answer["jobs"][0] if answer["jobs"] else {}
+            if attributes.get("job-name", name) != name:
+                return UNKNOWN_JOB
+            return view_of(attributes)
 
     async def cancel(self, job: PrinterJob) -> None:
         """Ask for a job's end. Only a look at it tells whether it had begun to print.
@@ -142,15 +182,16 @@ class Printer:
             IppOperation.GET_JOBS,
             {"which-jobs": "not-completed", "requested-attributes": _JOB_ATTRIBUTES},
         )
-        return [
-            OpenJob(
-                PrinterJob(printer=self.url, job_id=attributes["job-id"]),
-                str(attributes.get("job-name", "")),
-                _understood(attributes),
-            )
-            for attributes in answer["jobs"]
-            if "job-id" in attributes
-        ]
+        with _understanding():
+            return [
+                OpenJob(
+                    PrinterJob(printer=self.url, job_id=attributes["job-id"]),
+                    str(attributes.get("job-name", "")),
+                    view_of(attributes),
+                )
+                for attributes in answer["jobs"]
+                if "job-id" in attributes
+            ]
 
     async def why_stopped(self) -> str:
         """What is the matter, in Chinese.
@@ -162,8 +203,9 @@ class Printer:
             IppOperation.GET_PRINTER_ATTRIBUTES,
             {"requested-attributes": ["printer-state", "printer-state-reasons"]},
         )
-        attributes = answer["printers"][0] if answer["printers"] else {}
-        return trouble(attributes.get("printer-state-reasons"))
+        with _understanding():
+            attributes = answer["printers"][0] if answer["printers"] else {}
+            return trouble(attributes.get("printer-state-reasons"))
 
     async def _execute(
         self, operation: IppOperation, attributes: dict[str, Any], *, data: bytes | None = None
@@ -184,8 +226,10 @@ class Printer:
             if status >= IppStatus.ERROR_INTERNAL:
                 raise PrinterTrouble(REFUSES) from error
             raise Refused(status) from error
-        except (TimeoutError, aiohttp.ClientError, UnicodeDecodeError) as error:
-            # pyipp takes every page of an error for UTF-8.
+        except MemoryError:
+            raise
+        except Exception as error:
+            # pyipp takes every page of an error for UTF-8, among other things.
             raise PrinterTrouble(OFFLINE) from error
         return answer
 
@@ -197,15 +241,12 @@ def _ipp_status(error: IPPError) -> int | None:
     return status if type(error) is IPPError and isinstance(status, int) else None
 
 
-def _understood(attributes: dict[str, Any]) -> JobView:
+@contextmanager
+def _understanding() -> Iterator[None]:
+    """Whatever an answer provokes in its reader is its printer's trouble, not a fault of ours."""
     try:
-        return view_of(attributes)
-    except ValueError as error:
-        raise PrinterTrouble(REFUSES) from error
-
-
-def _job_id(answer: dict[str, Any]) -> int:
-    try:
-        return int(answer["jobs"][0]["job-id"])
-    except (IndexError, KeyError, ValueError) as error:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
         raise PrinterTrouble(REFUSES) from error

@@ -46,6 +46,9 @@ from tongban_printing.stopping import Stopping
 
 log = structlog.get_logger()
 
+_REPORTED_AT_MOST = 40
+"""Reports of an order before its printer's troubles are told no more: a printer that flaps between
+two of them would make one every two seconds, each a field in its request's document."""
 _FIRST_LOOK, _NEXT_LOOK, _SLOWEST_LOOK = 0.05, 1.5, 0.5
 """Seconds between looks at a job that prints, and by what they grow."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 2.0
@@ -61,6 +64,7 @@ _JOBS_AT_MOST = 300
 """Jobs in a row of which not a sheet came out, over some ten minutes, before the order is given up:
 what a printer cannot print must not hold up all that is behind it."""
 
+_UNCLEAR = "打印机未说明是否收到文件，请大堂经理核对是否出纸后确认"
 _LOST = "打印机已无此打印任务，无法确认是否出纸，请大堂经理核对后确认"
 _SILENT = "打印机无法连接，无法确认是否出纸，请大堂经理核对后确认"
 _ENDLESS = "打印机未能结束此打印任务，无法确认是否出纸，请大堂经理核对后确认"
@@ -68,6 +72,7 @@ _UNPRINTABLE = "打印机多次未能打印此文件，任务已取消，可在�
 _INTERRUPTED = "打印中断，已出纸约{sheets}页，请大堂经理核对后确认"
 _UNREADABLE = "文件已无法读取，不能打印"
 _DESTROYED = "个人信息已按期销毁，不能打印"
+_FLAPPING = "打印机反复出现故障，恢复后自动打印"
 _KEY_MISSING = "文件暂时无法读取，恢复后自动打印"
 _TOO_OLD = "超过{days:g}天未能打印，任务已取消"
 
@@ -106,6 +111,8 @@ class PrintRun:
         self._unanswered = 0
         self._cancelled = 0
         self._fruitless = 0
+        self._delivered: int | None = None
+        """Id of the job whose printer has acknowledged the document to this run."""
 
     async def step(self) -> None:
         """Take the order one step further, and pause as long as is fit.
@@ -184,6 +191,7 @@ class PrintRun:
         faultpoints.reached("printing.before_send_document")
         try:
             await self._printer.send_document(job, pdf)
+            self._delivered = job.job_id
         except Refused as refused:
             self._log.warning("document_refused", status=refused.status)
             if refused.unknown_job:
@@ -209,11 +217,10 @@ class PrintRun:
                 await self._until_next_look()
             case Finding.NOTHING_PRINTED:
                 await self._begin_anew()
-            case Finding.PRINTED:
-                await self._report(PrintStatus.PRINTED)
-                metrics.SHEETS.inc(self.order.document.pages)
-                waited = datetime.now(UTC) - self.order.spooled_at
-                metrics.PRINT_SECONDS.observe(max(0.0, waited.total_seconds()))
+            case Finding.ENDED if self._delivered != job.job_id:
+                await self._ask(_UNCLEAR)
+            case Finding.PRINTED | Finding.ENDED:
+                await self._printed()
             case Finding.PARTLY_PRINTED if self._was_over:
                 await self._begin_anew()
             case Finding.PARTLY_PRINTED:
@@ -222,6 +229,12 @@ class PrintRun:
                 await self._begin_anew()
             case Finding.UNKNOWN:
                 await self._ask(_LOST)
+
+    async def _printed(self) -> None:
+        await self._report(PrintStatus.PRINTED)
+        metrics.SHEETS.inc(self.order.document.pages)
+        waited = datetime.now(UTC) - self.order.spooled_at
+        metrics.PRINT_SECONDS.observe(max(0.0, waited.total_seconds()))
 
     async def _begin_anew(self) -> None:
         """Not a sheet of its job is or will be out, so it may have another: at once, as long as
@@ -265,9 +278,15 @@ class PrintRun:
         order = self.order
         told = order.status is PrintStatus.WAITING_FOR_PRINTER and order.reason == reason
         if not told and (self._troubles >= _TOLD_AT or reason != OFFLINE):
-            await self._report(PrintStatus.WAITING_FOR_PRINTER, reason)
+            await self._tell_trouble(reason)
         longest = min(_FIRST_WAIT * 2 ** min(self._troubles, 10), _LONGEST_WAIT)
         await self._means.stopping.sleep(random.uniform(longest / 2, longest))
+
+    async def _tell_trouble(self, reason: str) -> None:
+        if self.order.seq < _REPORTED_AT_MOST:
+            await self._report(PrintStatus.WAITING_FOR_PRINTER, reason)
+        elif self.order.seq == _REPORTED_AT_MOST:
+            await self._report(PrintStatus.WAITING_FOR_PRINTER, _FLAPPING)
 
     async def _report(self, status: PrintStatus, reason: str | None = None) -> None:
         await self._tell(status, reported(self.order, status, self._means.clock.now(), reason))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import quote
 
 from pydantic import Field
 
@@ -34,6 +35,6 @@ class PrintingSettings(CommonSettings):
         return timedelta(days=self.order_days)
 
     def printer_of(self, kiosk_id: str) -> str:
-        """The address of a kiosk's printer."""
+        """The address of a kiosk's printer. The kiosk's id is quoted: it comes from a topic."""
         template = self.printer_url or self.devices.rstrip("/") + "/ipp/print/{kiosk_id}"
-        return template.replace("{kiosk_id}", kiosk_id)
+        return template.replace("{kiosk_id}", quote(kiosk_id, safe=""))

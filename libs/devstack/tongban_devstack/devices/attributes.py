@@ -80,6 +80,11 @@ def job_group(
     group.add("job-impressions-completed", ValueTag.INTEGER, done)
     group.add("job-media-sheets-completed", ValueTag.INTEGER, done)
     group.add("time-at-creation", ValueTag.INTEGER, _up_time(job.created_at))
+    if is_current or job.stage is Stage.COMPLETED:
+        # When a sheet's first page began is not written down; it was about when the job came.
+        group.add("time-at-processing", ValueTag.INTEGER, _up_time(job.created_at))
+    else:
+        group.add("time-at-processing", ValueTag.NO_VALUE, b"")
     if job.ended_at is None:
         group.add("time-at-completed", ValueTag.NO_VALUE, b"")
     else:

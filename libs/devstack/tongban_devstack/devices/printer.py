@@ -28,6 +28,8 @@ from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.journal import Journal
 
 PDF = "application/pdf"
+_ANONYMOUS = "anonymous"
+"""Who prints without a requesting-user-name."""
 OCTETS = "application/octet-stream"
 NAME_OCTETS = 255
 """Length of the syntax `name` (RFC 8011 section 5.1.3)."""
@@ -161,6 +163,9 @@ class Printers:
         jobs = await self._journal.read(
             lambda connection: books.list_jobs(connection, stages, origin.kiosk_id)
         )
+        if request.value(GroupTag.OPERATION, "my-jobs") is True:
+            user = request.text(GroupTag.OPERATION, "requesting-user-name") or _ANONYMOUS
+            jobs = [job for job in jobs if job.user == user]
         if stages is ENDED:
             jobs.reverse()  # newest first
         limit = request.value(GroupTag.OPERATION, "limit")
@@ -238,7 +243,7 @@ def _job_request(request: Message) -> JobRequest:
         raise IppError(Status.BAD_REQUEST, "copies is from 1 to 99")
     if max(len(each.encode()) for each in (name or "", user or "")) > NAME_OCTETS:
         raise IppError(Status.VALUE_TOO_LONG, f"a name has up to {NAME_OCTETS} octets")
-    return JobRequest(name or "untitled", user or "anonymous", copies)
+    return JobRequest(name or "untitled", user or _ANONYMOUS, copies)
 
 
 def _check_format(request: Message) -> None:

@@ -94,6 +94,8 @@ def _check_envelope(request: Message) -> None:
         raise IppError(
             Status.BAD_REQUEST, "attributes-charset and attributes-natural-language come first"
         )
+    if not first.attributes.keys() & {"printer-uri", "job-uri"}:
+        raise IppError(Status.BAD_REQUEST, "printer-uri or job-uri names the target")
     charset = request.text(GroupTag.OPERATION, "attributes-charset") or "none"
     if charset.lower() not in ("utf-8", "us-ascii"):
         raise IppError(Status.CHARSET_NOT_SUPPORTED, f"charset {charset}")
