@@ -20,7 +20,6 @@ import faust
 import structlog
 from faust.types import TP
 from prometheus_client import Counter, Gauge, Histogram
-from pydantic import ValidationError
 
 from tongban_common import faultpoints, topics
 from tongban_common.domain.ids import derived_id
@@ -254,6 +253,8 @@ class Dispatcher:
                 del self.table[key]
             self._due.set(key, None)
             return
+        # First: what cannot be computed must not be in the table, where a successor falls over it.
+        due = next_due(state, self._rules)
         # Also what is not new, where it is answered with repeats: a predecessor on this disk may
         # have died between writing it here and to the changelog, where others look for it.
         if state is not before or decision.repeat:
@@ -261,7 +262,7 @@ class Dispatcher:
             if state is not before and len(kept) > MOST_KEPT:
                 raise MalformedEvent("with it the request is larger than a record may be")
             self.table[key] = kept
-        self._due.set(key, next_due(state, self._rules))
+        self._due.set(key, due)
 
     # -- what cannot be applied -----------------------------------------------------------------
 
@@ -338,13 +339,14 @@ class Dispatcher:
         self._due.clear()
         for count, (key, raw) in enumerate(self.table.items()):
             try:
-                state = RequestState.model_validate_json(raw)
-            except ValidationError:
+                due = next_due(RequestState.model_validate_json(raw), self._rules)
+            except Exception as error:
                 # Whatever comes for it is put aside; the others must not wait for it.
                 _FAULTS.labels("table").inc()
-                log.error("router.state_unreadable", request_id=key.decode("ascii", "replace"))
+                log.error("router.state_unreadable", request_id=key.decode("ascii", "replace"),
+                          error=type(error).__name__)  # fmt: skip
                 continue
-            self._due.set(key, next_due(state, self._rules))
+            self._due.set(key, due)
             if count % 200 == 199:
                 await asyncio.sleep(0)
         self.recovered = True

@@ -8,6 +8,7 @@ from typing import cast
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from tongban_common.domain.moments import later
 from tongban_common.domain.status import CallKind, Status
 from tongban_common.events.models import (
     MODELS,
@@ -96,7 +97,7 @@ class Call(BaseModel):
         """When its silence has lasted too long. A connector that told until when it waits is not
         silent: asking it through a closed weekend would only make a heap of repeats."""
         since = self.asked_at if self.waits_until is None else max(self.asked_at, self.waits_until)
-        return since + rules.ask_again_after(self.asked)
+        return later(since, rules.ask_again_after(self.asked))
 
 
 class EarlyInput(BaseModel):
@@ -208,9 +209,9 @@ class Rules(BaseModel):
 def next_due(state: RequestState, rules: Rules) -> AwareDatetime | None:
     """When the timer should look at this request again; None: only an event can move it."""
     if state.finished_at is not None:
-        return state.finished_at + rules.keep_finished
+        return later(state.finished_at, rules.keep_finished)
     if state.submitted is None:
-        return state.first_seen + rules.keep_finished
+        return later(state.first_seen, rules.keep_finished)
     moments: list[AwareDatetime] = []
     if state.status is not Status.HELD:  # held waits for a person, or for its deadline
         moments += [call.ask_again_at(rules) for call in state.calls]
