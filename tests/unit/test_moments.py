@@ -62,9 +62,7 @@ def test_a_request_that_waits_for_ever_is_due_at_its_deadline() -> None:
 def test_a_state_that_was_written_with_such_a_moment_can_be_read() -> None:
     """A router of an earlier version may have left it in the table."""
     state, _ = begun()
-    call = Call.model_validate(
-        {**state.calls[0].model_dump(), "waits_until": FOR_EVER}
-    )
+    call = Call.model_validate({**state.calls[0].model_dump(), "waits_until": FOR_EVER})
     kept = state.model_copy(update={"calls": [call]}).model_dump_json()
     found = RequestState.model_validate_json(kept)
     assert next_due(found, RULES) == found.request.deadline

@@ -90,7 +90,8 @@ def pause(
     """Have every connector of a province wait: nothing is sent to it, nothing is lost.
 
     Holds on all replicas within 2 s, until `resume` or `--until` (business time), which is within a
-    year; leave both out for a pause without an end. A call that is under way is finished. Exit codes: 2 no such province, 69 the broker does not answer.
+    year; leave both out for a pause without an end. A call that is under way is finished.
+    Exit codes: 2 no such province, 69 the broker does not answer.
     """
     if until and lasting:
         raise typer.BadParameter("give --until or --for, not both")

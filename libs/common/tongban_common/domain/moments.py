@@ -14,8 +14,8 @@ LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 def bounded(moment: datetime) -> datetime:
     """Return the moment, or the nearest one between `EARLIEST` and `LATEST`.
 
-    Clamped and not refused: "for ever" is often written as 9999-12-31, and to refuse the record that
-    says so would put a valid outcome into the dead letters and hold its request.
+    Clamped and not refused: "for ever" is often written as 9999-12-31, and to refuse the record
+    that says so would put a valid outcome into the dead letters and hold its request.
     """
     if moment < EARLIEST:
         return EARLIEST
