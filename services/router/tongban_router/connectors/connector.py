@@ -148,7 +148,8 @@ class Connector:
             call = self._read(record).body
         except Poison:
             return  # no request can be read from it; the dead letter is all there is
-        await self._reporter.held(call, record, cause.reason)
+        not_sent = self._books.cleared(call.call_id, call.request_id) or None
+        await self._reporter.held(call, record, cause.reason, not_sent=not_sent)
         self._books.given_up(call.call_id)
 
     def _read(self, record: Record) -> Event[ProvinceCall]:
