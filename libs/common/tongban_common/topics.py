@@ -15,6 +15,9 @@ REQUEST_PARTITIONS = 12
 this on a living cluster means a new table: see docs/operations.md."""
 PROVINCE_PARTITIONS = 4
 _DAY_MS = 24 * 3600 * 1000
+CHANGELOG_DELETE_RETENTION_MS = 30 * _DAY_MS
+"""For how long the router's changelog keeps the tombstone of a forgotten request. A router's disk
+that was away for longer than half of it is not trusted (`tongban_router.dispatch.store`)."""
 
 PROVINCES: tuple[str, ...] = (
     "110000", "120000", "130000", "140000", "150000",
@@ -47,12 +50,22 @@ class Topic:
     data: DataClass
     partitions: int = REQUEST_PARTITIONS
     retention_ms: int | None = 7 * _DAY_MS
+    delete_retention_ms: int | None = None
+    """Of a compacted topic: how long tombstones are kept; None: the broker's default."""
+    append_time: bool = False
+    """Whether the broker sets the records' timestamps, by its own clock."""
 
     def kafka_config(self) -> dict[str, str]:
         """The topic's settings on the broker. `min.insync.replicas` is the cluster's to set."""
         if self.retention_ms is None:
-            return {"cleanup.policy": "compact"}
-        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+            config = {"cleanup.policy": "compact"}
+        else:
+            config = {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+        if self.delete_retention_ms is not None:
+            config["delete.retention.ms"] = str(self.delete_retention_ms)
+        if self.append_time:
+            config["message.timestamp.type"] = "LogAppendTime"
+        return config
 
 
 REQUESTS_SUBMITTED = "requests.submitted"
@@ -150,7 +163,7 @@ def _requests() -> Iterator[Topic]:
     )  # fmt: skip
     yield Topic(
         ROUTER_TIMERS, "request_id", (models.TimerDue.TYPE,),
-        "router", ("router",), DataClass.OPERATIONAL, retention_ms=_DAY_MS,
+        "router", ("router",), DataClass.OPERATIONAL, retention_ms=_DAY_MS, append_time=True,
     )  # fmt: skip
     yield Topic(
         PRINT_ORDERS, "request_id", (models.PrintOrdered.TYPE,), "intake", ("printing",),
@@ -169,8 +182,9 @@ def _requests() -> Iterator[Topic]:
         pseudonymous, retention_ms=30 * _DAY_MS,
     )  # fmt: skip
     yield Topic(
-        ROUTER_CHANGELOG, "request_id", (), "router", ("router",), sealed, retention_ms=None
-    )
+        ROUTER_CHANGELOG, "request_id", (), "router", ("router",), sealed, retention_ms=None,
+        delete_retention_ms=CHANGELOG_DELETE_RETENTION_MS,
+    )  # fmt: skip
 
 
 def _all() -> Iterator[Topic]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import faust
@@ -40,11 +40,13 @@ from tongban_router.dispatch.continuity import Continuity
 from tongban_router.dispatch.emission import SOURCE, outgoing
 from tongban_router.dispatch.faults import TableError, is_own_trouble, table_access, told
 from tongban_router.dispatch.lifecycle import Decision, Lifecycle
+from tongban_router.dispatch.moments import moment_of
 from tongban_router.dispatch.predecessors import Predecessors
 from tongban_router.dispatch.producer import FlushingProducer, LostRecordSensor, die
 from tongban_router.dispatch.progress import Partition, Progress
 from tongban_router.dispatch.settings import RouterSettings
 from tongban_router.dispatch.state import FaultNoted, OnTopics, RequestState, next_due
+from tongban_router.dispatch.store import RouterTable
 from tongban_router.dispatch.tenure import Tenure
 from tongban_router.dispatch.timers import DueIndex
 from tongban_router.dispatch.watching import PartitionWatch
@@ -74,6 +76,8 @@ class RouterApp(faust.App):
     """faust.App with a producer whose flush can be believed, and a consumer that passes over
     nothing."""
 
+    changelog_ends: dict[TP, int]
+    """End offsets of the table's changelog, as the last recovery was told them."""
     tenure: Tenure
     """Watches the consumer, and stands before all that the producer sends."""
     on_sought: Callable[[Mapping[TP, int], Mapping[TP, int]], None]
@@ -121,6 +125,7 @@ class Dispatcher:
             topics.ROUTER_APP,
             broker=[f"kafka://{address}" for address in settings.kafka.split(",")],
             store="rocksdb://",
+            Table=RouterTable,
             datadir=str(settings.data / "faust"),
             processing_guarantee="at_least_once",
             # A stable name: after a crash the same replica gets its partitions back at once.
@@ -145,6 +150,7 @@ class Dispatcher:
 
     def _register(self) -> None:
         app = self.app
+        app.changelog_ends = {}
         app.tenure = self._tenure
         app.on_sought = self._sought
         app.on_hole = lambda tp, first, found: self._continuity.allow(
@@ -156,6 +162,7 @@ class Dispatcher:
         app.agent(source, name="requests")(self._run)
         app.task(on_leader=False)(self._aside.remember)
         app.timer(interval=0.25, on_leader=False)(self._announce_due)
+        app.timer(interval=60.0, on_leader=False)(self._mark_in_use)
         app.timer(interval=2.0, on_leader=False)(self._watch.watch_lag)
         app.on_partitions_assigned.connect(self._assigned)  # type: ignore[arg-type]
         app.on_partitions_revoked.connect(self._revoked)  # type: ignore[arg-type]
@@ -231,13 +238,18 @@ class Dispatcher:
         body = incoming.body
         if not isinstance(body, OnTopics):
             raise MalformedEvent(f"{incoming.type} does not belong on {message.topic}")
+        now: datetime | None = self._clock.now()
+        if isinstance(body, TimerDue):
+            now = moment_of(message, incoming.time, self._clock)
+        if now is None:
+            return "refused"
         key = incoming.key
         state = self._state(key)
         decision = self._lifecycle.apply(
             state,
             incoming.id,
             body,
-            now=self._clock.now(),
+            now=now,
             # An operator's replay may come after its request has ended and been forgotten.
             maybe_seen=again
             or incoming.repeat
@@ -391,7 +403,14 @@ class Dispatcher:
             if count % 200 == 199:
                 await asyncio.sleep(0)
         self.recovered = True
+        self.table.data.mark_in_use()
         log.info("router.recovered", requests=len(self._due))
+
+    async def _mark_in_use(self) -> None:
+        """Renew the markers of the local databases (`store`); not while one is being recovered."""
+        tables = cast(Any, self.app.tables)
+        if self.recovered and not self.app.rebalancing and not tables.recovery.in_recovery:
+            self.table.data.mark_in_use()
 
     def _items(self) -> Iterator[tuple[bytes, bytes]]:
         try:

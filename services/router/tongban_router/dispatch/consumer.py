@@ -173,6 +173,14 @@ class RewindingConsumer(Consumer):
         self._order.sought(seek, sources)
         return committed
 
+    async def highwaters(self, *partitions: TP) -> Any:
+        """Faust's; the ends of the changelog are kept for the table's store, which checks itself
+        against them."""
+        found = await super().highwaters(*partitions)
+        changelog = {tp: end for tp, end in found.items() if tp.topic not in SOURCES}
+        cast(Any, self.app).changelog_ends.update(changelog)
+        return found
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Faust's, and nothing of these is handed on until they have been sought again."""
         self._order.forget(revoked)
