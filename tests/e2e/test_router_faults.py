@@ -81,7 +81,7 @@ async def test_a_pause_until_the_year_9999_harms_no_other_province(chain: Chain)
 
 
 async def commit_beyond(chain: Chain) -> None:
-    """Commit 50 beyond the end of each partition, as after a power cut that cost the logs' tails."""
+    """Commit 50 beyond each partition's end, as after a power cut that cost the logs' tails."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=chain.broker.address,
         group_id=topics.ROUTER_APP,
