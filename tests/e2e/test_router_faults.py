@@ -75,7 +75,7 @@ async def test_a_pause_until_the_year_9999_harms_no_other_province(chain: Chain)
         return sum(chain.status(r) == "waiting_for_province" for r in paused) >= 3
 
     await until(holds, "the pause")
-    other = await chain.submit(1, "500000", key="paused-")
+    other = await chain.submit(1, "500000", key="other-")
     await until(lambda: chain.completed[other] > 0, "another province's completion")
     await chain.kill("router")
     await chain.ready("router")
