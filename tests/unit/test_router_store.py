@@ -38,9 +38,10 @@ def written(directory: Path) -> Path:
 def test_a_database_in_use_lately_is_kept(tmp_path: Path) -> None:
     path = written(tmp_path)
     assert not is_too_old(path, time.time())
-    dispatcher, store = opened(tmp_path)
-    dispatcher.app.changelog_ends[CHANGELOG] = 42
+    _, store = opened(tmp_path)
     assert store.persisted_offset(CHANGELOG) == 41
+    assert not store.distrust_if_ahead({CHANGELOG: 42})
+    assert not is_too_old(path, time.time())
 
 
 def test_a_database_that_was_away_for_long_is_thrown_away(tmp_path: Path) -> None:
@@ -73,10 +74,13 @@ def test_a_database_of_unknown_age_is_too_old(tmp_path: Path) -> None:
 
 
 def test_a_database_ahead_of_its_changelog_is_recovered_from_the_start(tmp_path: Path) -> None:
-    written(tmp_path)
-    dispatcher, store = opened(tmp_path)
-    dispatcher.app.changelog_ends[CHANGELOG] = 30  # a power cut
-    assert store.persisted_offset(CHANGELOG) is None
+    path = written(tmp_path)
+    _, store = opened(tmp_path)
+    assert store.persisted_offset(CHANGELOG) == 41
+    assert store.distrust_if_ahead({CHANGELOG: 30})  # a power cut; the process ends
+    store._dbs.pop(0).close()
+    assert is_too_old(path, time.time())
+    _, store = opened(tmp_path)
     database: Any = store._db_for_partition(0)
     assert database.get(b"r-1") is None
 

@@ -76,8 +76,8 @@ class RouterApp(faust.App):
     """faust.App with a producer whose flush can be believed, and a consumer that passes over
     nothing."""
 
-    changelog_ends: dict[TP, int]
-    """End offsets of the table's changelog, as the last recovery was told them."""
+    on_changelog_ends: Callable[[Mapping[TP, int | None]], None]
+    """Called with the end offsets of the table's changelog when a recovery has asked for them."""
     tenure: Tenure
     """Watches the consumer, and stands before all that the producer sends."""
     on_sought: Callable[[Mapping[TP, int], Mapping[TP, int]], None]
@@ -150,7 +150,7 @@ class Dispatcher:
 
     def _register(self) -> None:
         app = self.app
-        app.changelog_ends = {}
+        app.on_changelog_ends = self._check_table
         app.tenure = self._tenure
         app.on_sought = self._sought
         app.on_hole = lambda tp, first, found: self._continuity.allow(
@@ -405,6 +405,13 @@ class Dispatcher:
         self.recovered = True
         self.table.data.mark_in_use()
         log.info("router.recovered", requests=len(self._due))
+
+    def _check_table(self, ends: Mapping[TP, int | None]) -> None:
+        """End the process where the local table is ahead of its changelog: the next start throws it
+        away and recovers."""
+        if self.table.data.distrust_if_ahead(ends):
+            error = TableError("the local table is ahead of its changelog")
+            die("router.table_thrown_away", error, topics.ROUTER_CHANGELOG)
 
     async def _mark_in_use(self) -> None:
         """Renew the markers of the local databases (`store`); not while one is being recovered."""

@@ -174,11 +174,12 @@ class RewindingConsumer(Consumer):
         return committed
 
     async def highwaters(self, *partitions: TP) -> Any:
-        """Faust's; the ends of the changelog are kept for the table's store, which checks itself
-        against them."""
+        """Faust's; the local table is checked against the ends of its changelog, which only its
+        recovery asks for."""
         found = await super().highwaters(*partitions)
         changelog = {tp: end for tp, end in found.items() if tp.topic not in SOURCES}
-        cast(Any, self.app).changelog_ends.update(changelog)
+        if changelog:
+            cast(Any, self.app).on_changelog_ends(changelog)
         return found
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:

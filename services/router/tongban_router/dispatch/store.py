@@ -5,18 +5,17 @@ A disk that was away for longer never hears of the deletion: its old requests lo
 be handed in again. So each partition's database has a marker file whose time is renewed while the
 database is in use, and one that was not in use for half of that time is recovered from the start.
 
-The same is done where a database is ahead of the changelog, whose tail was lost in a power cut:
-Faust ends with a ConsistencyError there, at each start.
+The same is done at the next start where a database is ahead of the changelog, whose tail was lost
+in a power cut: Faust ends with a ConsistencyError there, at each start.
 """
 
 from __future__ import annotations
 
-import gc
 import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import faust
 import structlog
@@ -69,20 +68,20 @@ class CheckedStore(Store):
             marker_of(path).touch()
         return database
 
-    def persisted_offset(self, tp: TP) -> int | None:
-        """Faust's; None, and an empty database, where it is beyond the changelog's end."""
-        offset = super().persisted_offset(tp)
-        ends: Mapping[TP, int] = cast(Any, self.app).changelog_ends
-        end = ends.get(tp)
-        if offset is None or end is None or offset < end:
-            return offset
-        log.critical("router.table_beyond_changelog", partition=tp.partition, persisted=offset,
-                     end=end)  # fmt: skip
-        self._dbs.pop(tp.partition).close()
-        gc.collect()
-        shutil.rmtree(self.partition_path(tp.partition))
-        self._key_index.clear()
-        return None
+    def distrust_if_ahead(self, ends: Mapping[TP, int | None]) -> bool:
+        """Give up the markers of databases that are ahead of the changelog, whose end offsets have
+        just been asked for; the next start throws those away. Returns whether there is any."""
+        ahead = False
+        for tp, end in ends.items():
+            if end is None or tp.partition not in self._dbs:
+                continue
+            offset = self.persisted_offset(tp)
+            if offset is not None and offset >= end:
+                ahead = True
+                log.critical("router.table_beyond_changelog", partition=tp.partition,
+                             persisted=offset, end=end)  # fmt: skip
+                marker_of(self.partition_path(tp.partition)).unlink(missing_ok=True)
+        return ahead
 
 
 class RouterTable(faust.Table):  # type: ignore[type-arg]
