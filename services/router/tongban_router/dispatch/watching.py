@@ -4,7 +4,7 @@ the router moves."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, cast
 
 import structlog
@@ -12,9 +12,31 @@ from faust.types import TP
 
 from tongban_router.dispatch.consumer import SOURCES
 from tongban_router.dispatch.predecessors import Predecessors
+from tongban_router.dispatch.producer import die
 from tongban_router.dispatch.progress import Partition, Progress
 
 log = structlog.get_logger()
+
+
+class SourceMissing(Exception):
+    """An assignment lacks partitions of a source topic."""
+
+    def __init__(self, missing: list[str]) -> None:
+        super().__init__(f"not assigned: {', '.join(missing)}")
+
+
+def missing_sources(assigned: Collection[TP]) -> list[str]:
+    """Return the sources of which not the same partitions are assigned as of the others.
+
+    Sources are co-partitioned. Faust leaves a topic that was deleted out of the assignment and hears
+    nothing of it when it is made anew: the router would go on without it, healthy and deaf.
+    """
+    numbers = {tp.partition for tp in assigned if tp.topic in SOURCES}
+    return [
+        topic
+        for topic in SOURCES
+        if {tp.partition for tp in assigned if tp.topic == topic} != numbers
+    ]
 
 
 class PartitionWatch:
@@ -30,7 +52,12 @@ class PartitionWatch:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def assigned(self, assigned: set[TP]) -> None:
-        """Begin an assignment; the end offsets are asked for in the background."""
+        """Begin an assignment; the end offsets are asked for in the background.
+
+        Ends the process where a source is missing, until the assignment is whole.
+        """
+        if missing := missing_sources(assigned):
+            die("router.source_missing", SourceMissing(missing), missing[0])
         ours = frozenset((tp.topic, tp.partition) for tp in assigned if tp.topic in SOURCES)
         assignment = self._predecessors.assign(ours)
         self._progress.assign(ours)
