@@ -28,8 +28,8 @@ class SourceMissing(Exception):
 def missing_sources(assigned: Collection[TP]) -> list[str]:
     """Return the sources of which not the same partitions are assigned as of the others.
 
-    Sources are co-partitioned. Faust leaves a topic that was deleted out of the assignment and hears
-    nothing of it when it is made anew: the router would go on without it, healthy and deaf.
+    Sources are co-partitioned. Faust leaves a topic that was deleted out of the assignment, and
+    hears nothing of it when it is made anew: the router would go on healthy and deaf.
     """
     numbers = {tp.partition for tp in assigned if tp.topic in SOURCES}
     return [
