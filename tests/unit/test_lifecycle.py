@@ -235,7 +235,8 @@ def test_a_withdrawal_waits_for_the_province_and_loses_to_completion() -> None:
 
 def test_held_goes_on_or_fails_by_an_operators_decision() -> None:
     state, call_id = begun()
-    held = must(after(state, "o-1", outcome(OutcomeKind.HELD, call_id, cause="poison")))
+    given_up = outcome(OutcomeKind.HELD, call_id, cause="poison", not_sent=True)
+    held = must(after(state, "o-1", given_up))
     assert held.status is Status.HELD
     decided = {"request_id": "r-1", "command_id": "d", "at": START, "by": "op", "reason": "因为"}
     resumed = after(held, "d-1", OperatorDecision(**decided, decision="resume"))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
+import pytest
+
 from tests.unit.test_lifecycle import (
     LIFE,
     RULES,
@@ -10,12 +14,13 @@ from tests.unit.test_lifecycle import (
     begun,
     must,
     operator,
+    outcome,
     says,
     submitted,
 )
 from tongban_common.domain.status import CallKind, OutcomeKind, Status
 from tongban_common.events.models import TimerDue, WithdrawalAsked
-from tongban_router.dispatch.state import FaultNoted, next_due
+from tongban_router.dispatch.state import FaultNoted, RequestState, next_due
 
 
 def test_a_province_that_could_not_take_it_back_is_heard_when_it_is_asked_once_more() -> None:
@@ -78,3 +83,127 @@ def test_what_is_being_taken_back_is_not_submitted_first() -> None:
     asked = must(after(held, "w-1", withdrawal))
     resumed = after(asked, "d-1", operator("resume"))
     assert [call.kind for call in resumed.calls] == [CallKind.WITHDRAW]
+
+
+def test_a_submission_answered_as_withdrawn_ends_nothing_that_this_state_did_not_ask_for() -> None:
+    """The state that had asked died with its router's disk; a repeat of the submission is on the
+    topic behind that withdrawal."""
+    state, call_id = begun()
+    asked = after(state, "o-1", outcome(OutcomeKind.WITHDRAWN, call_id))
+    assert not must(asked).status.final
+    assert [call.kind for call in asked.calls] == [CallKind.WITHDRAW]
+    ended = must(says(must(asked), OutcomeKind.WITHDRAWN))
+    assert ended.status is Status.WITHDRAWN
+
+
+def test_a_submission_answered_as_withdrawn_ends_what_is_being_taken_back() -> None:
+    state, call_id = begun()
+    command = WithdrawalAsked(request_id="r-1", command_id="w", at=START, by="k")
+    asked = must(after(state, "w-1", command))
+    ended = must(after(asked, "o-1", outcome(OutcomeKind.WITHDRAWN, call_id)))
+    assert ended.status is Status.WITHDRAWN
+
+
+def test_a_withdrawal_that_turns_out_to_be_kept_goes_on() -> None:
+    state, call_id = begun()
+    asked = must(after(state, "o-1", outcome(OutcomeKind.WITHDRAWN, call_id)))
+    assert must(says(asked, OutcomeKind.ACCEPTED)).status is Status.ACCEPTED
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.ACCEPTED, OutcomeKind.NEEDS_SUPPLEMENT])
+def test_an_accepted_request_is_failed_by_its_provinces_word_alone(kind: OutcomeKind) -> None:
+    """A malformed record with its id has held it; no call is open."""
+    state = must(says(begun()[0], kind))
+    held = must(after(state, "f-1", FaultNoted("r-1", midway=False)))
+    failing = after(held, "d-1", operator("fail"))
+    assert must(failing).status is Status.HELD
+    assert [call.kind for call in failing.calls] == [CallKind.WITHDRAW]
+    assert must(says(must(failing), OutcomeKind.WITHDRAWN)).status is Status.FAILED
+
+
+def test_a_dead_poll_of_an_accepted_request_fails_nothing_at_once() -> None:
+    accepted = must(says(begun()[0], OutcomeKind.ACCEPTED))
+    assert accepted.next_poll is not None
+    polled = after(accepted, "t-1", TimerDue(request_id="r-1", due=START), accepted.next_poll)
+    call = polled.calls[0]
+    dead = outcome(OutcomeKind.HELD, call.call_id, CallKind.POLL, not_sent=True)
+    held = must(after(must(polled), "o-2", dead))
+    failing = after(held, "d-1", operator("fail"))
+    assert [call.kind for call in failing.calls] == [CallKind.WITHDRAW]
+
+
+@pytest.mark.parametrize(("not_sent", "ends"), [(None, False), (False, False), (True, True)])
+def test_a_dead_submission_ends_at_once_only_where_it_took_no_effect(
+    not_sent: bool | None, ends: bool
+) -> None:
+    state, call_id = begun()
+    held = must(after(state, "o-1", outcome(OutcomeKind.HELD, call_id, not_sent=not_sent)))
+    decision = after(held, "d-1", operator("fail"))
+    assert must(decision).status.final is ends
+    assert [call.kind for call in decision.calls] == ([] if ends else [CallKind.WITHDRAW])
+
+
+def test_an_operator_who_insists_ends_what_could_not_be_taken_back() -> None:
+    state, call_id = begun()
+    held = must(after(state, "o-1", outcome(OutcomeKind.HELD, call_id)))
+    asked = after(held, "d-1", operator("fail"))
+    dead = outcome(OutcomeKind.HELD, asked.calls[0].call_id, CallKind.WITHDRAW)
+    given_up = must(after(must(asked), "o-2", dead))
+    again = operator("fail").model_copy(update={"command_id": "d2"})
+    assert must(after(given_up, "d-2", again)).status is Status.FAILED
+
+
+def test_an_open_call_of_a_held_request_is_asked_for_again() -> None:
+    """Its record may be lost: a province's topic is kept for seven days."""
+    state, call_id = begun()
+    held = must(after(state, "o-1", outcome(OutcomeKind.HELD, call_id)))
+    asked = after(held, "d-1", operator("fail"))
+    due = next_due(must(asked), RULES)
+    assert due == START + RULES.ask_again
+    again = after(must(asked), "t-1", TimerDue(request_id="r-1", due=due), due)
+    assert [(call.kind, call.asked) for call in again.calls] == [(CallKind.WITHDRAW, 2)]
+    assert must(again).status is Status.HELD
+
+
+def closed(state: RequestState) -> tuple[RequestState, datetime]:
+    """The request when its time is up, and that moment."""
+    deadline = state.request.deadline
+    return must(after(state, "t-0", TimerDue(request_id="r-1", due=deadline), deadline)), deadline
+
+
+def test_a_province_that_never_lets_go_is_polled_for_a_bounded_time() -> None:
+    state, now = closed(must(says(begun()[0], OutcomeKind.ACCEPTED)))
+    for number in range(200):
+        kind = state.calls[0].kind
+        answer = outcome(OutcomeKind.ACCEPTED, state.calls[0].call_id, kind)
+        state = must(after(state, f"o-{number}", answer, now))
+        if state.status is Status.HELD:
+            break
+        due = next_due(state, RULES)
+        assert due is not None
+        now = due
+        state = must(after(state, f"t-{number}", TimerDue(request_id="r-1", due=now), now))
+    assert state.status is Status.HELD
+    assert now - state.request.deadline < RULES.keep_closing + timedelta(hours=5)
+    # An operator may end it without the province.
+    assert must(after(state, "d-1", operator("fail"), now)).status is Status.FAILED
+
+
+def test_a_held_request_that_nobody_decides_about_ends() -> None:
+    state, call_id = begun()
+    held = must(after(state, "o-1", outcome(OutcomeKind.HELD, call_id)))
+    held, now = closed(held)
+    dead = outcome(OutcomeKind.HELD, held.calls[-1].call_id, CallKind.WITHDRAW)
+    held = must(after(held, "o-2", dead, now))
+    due = next_due(held, RULES)
+    assert due == held.request.deadline + RULES.keep_held
+    ended = must(after(held, "t-2", TimerDue(request_id="r-1", due=due), due))
+    assert (ended.status, ended.calls) == (Status.FAILED, [])
+
+
+def test_an_outcome_of_another_province_is_not_believed() -> None:
+    state, call_id = begun()
+    forged = outcome(OutcomeKind.REJECTED, call_id).model_copy(update={"province": "510000"})
+    decision = after(state, "o-1", forged)
+    assert must(decision).status is Status.ROUTED
+    assert must(says(must(decision), OutcomeKind.ACCEPTED)).status is Status.ACCEPTED

@@ -1,4 +1,4 @@
-"""A batch that cannot be unpacked costs no other partition a record, and ends as one dead letter."""
+"""A batch that cannot be unpacked costs no other record, and ends as one dead letter."""
 
 from __future__ import annotations
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from faust.types import TP
 
 from tongban_router.dispatch import progress as module
+from tongban_router.dispatch.consumer import SOURCES
 from tongban_router.dispatch.progress import Progress
+from tongban_router.dispatch.watching import missing_sources
 
 PLACE = ("requests.submitted", 0)
 
@@ -86,3 +89,10 @@ def test_what_is_no_longer_ours_is_no_lag_of_ours(clock: Clock) -> None:
     watch(progress, clock, 5, 20)
     progress.assign(frozenset())
     assert progress.stalled() is None
+
+
+def test_a_source_that_was_deleted_is_missed_in_the_assignment() -> None:
+    whole = [TP(topic, number) for topic in SOURCES for number in (0, 3)]
+    assert missing_sources(whole) == []
+    assert missing_sources([]) == []
+    assert missing_sources([tp for tp in whole if tp.topic != SOURCES[0]]) == [SOURCES[0]]

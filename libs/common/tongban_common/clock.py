@@ -77,7 +77,11 @@ class BusinessClock:
 
     def now(self) -> datetime:
         """Business time, aware, in China's time zone."""
-        return self.start + timedelta(seconds=(time.time() - self.anchor) * self.speed)
+        return self.at(time.time())
+
+    def at(self, wall: float) -> datetime:
+        """Business time at a wall second (Unix time)."""
+        return self.start + timedelta(seconds=(wall - self.anchor) * self.speed)
 
     def real_seconds(self, business: timedelta) -> float:
         """Wall seconds that a span of business time takes; what to hand to `asyncio.sleep`."""

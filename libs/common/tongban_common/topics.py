@@ -16,6 +16,9 @@ REQUEST_PARTITIONS = 12
 this on a living cluster means a new table: see docs/operations.md."""
 PROVINCE_PARTITIONS = 4
 _DAY_MS = 24 * 3600 * 1000
+CHANGELOG_DELETE_RETENTION_MS = 30 * _DAY_MS
+"""For how long the router's changelog keeps the tombstone of a forgotten request. A router's disk
+that was away for longer than half of it is not trusted (`tongban_router.dispatch.store`)."""
 
 COMMANDS_KEPT = timedelta(days=7)
 """Retention of topics that are read at once: submissions, commands, outcomes, replays."""
@@ -74,6 +77,10 @@ class Topic:
     partitions: int = REQUEST_PARTITIONS
     retention_ms: int | None = round(COMMANDS_KEPT.total_seconds() * 1000)
     expires_ms: int | None = None
+    delete_retention_ms: int | None = None
+    """Of a compacted topic: how long tombstones are kept; None: the broker's default."""
+    append_time: bool = False
+    """Whether the broker sets the records' timestamps, by its own clock."""
 
     def kafka_config(self) -> dict[str, str]:
         """The topic's settings on the broker. `min.insync.replicas` is the cluster's to set.
@@ -86,8 +93,15 @@ class Topic:
             expires = {"retention.ms": str(self.expires_ms)}
             return {"cleanup.policy": "compact,delete", **expires, **common}
         if self.retention_ms is None:
-            return {"cleanup.policy": "compact", **common}
-        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms), **common}
+            config = {"cleanup.policy": "compact", **common}
+        else:
+            retention = {"retention.ms": str(self.retention_ms)}
+            config = {"cleanup.policy": "delete", **retention, **common}
+        if self.delete_retention_ms is not None:
+            config["delete.retention.ms"] = str(self.delete_retention_ms)
+        if self.append_time:
+            config["message.timestamp.type"] = "LogAppendTime"
+        return config
 
 
 REQUESTS_SUBMITTED = "requests.submitted"
@@ -192,7 +206,7 @@ def _requests() -> Iterator[Topic]:
     )  # fmt: skip
     yield Topic(
         ROUTER_TIMERS, "request_id", (models.TimerDue.TYPE,),
-        "router", ("router",), DataClass.OPERATIONAL, retention_ms=_DAY_MS,
+        "router", ("router",), DataClass.OPERATIONAL, retention_ms=_DAY_MS, append_time=True,
     )  # fmt: skip
     yield Topic(
         PRINT_ORDERS, "request_id", (models.PrintOrdered.TYPE, models.PrintConfirmed.TYPE),
@@ -211,8 +225,9 @@ def _requests() -> Iterator[Topic]:
         pseudonymous, retention_ms=_ms(HISTORY_KEPT),
     )  # fmt: skip
     yield Topic(
-        ROUTER_CHANGELOG, "request_id", (), "router", ("router",), sealed, retention_ms=None
-    )
+        ROUTER_CHANGELOG, "request_id", (), "router", ("router",), sealed, retention_ms=None,
+        delete_retention_ms=CHANGELOG_DELETE_RETENTION_MS,
+    )  # fmt: skip
 
 
 def _all() -> Iterator[Topic]:

@@ -28,7 +28,13 @@ from tongban_common.cli.words import tell_withheld, words_key_ring
 from tongban_common.control.provinces import PAUSE_REASONS, ProvinceControl
 from tongban_common.exit_codes import EX_CONFIG
 from tongban_common.kafka.snapshot import Snapshot
-from tongban_common.operators.provinces import ProvinceStanding, read_controls, say, standings
+from tongban_common.operators.provinces import (
+    LONGEST_PAUSE,
+    ProvinceStanding,
+    read_controls,
+    say,
+    standings,
+)
 from tongban_common.operators.words import about_record
 from tongban_common.settings import CommonSettings, load
 from tongban_common.topics import PROVINCES
@@ -90,16 +96,15 @@ def pause(
 ) -> None:
     """Have every connector of a province wait: nothing is sent to it, nothing is lost.
 
-    Holds on all replicas within 2 s, until `resume` or `--until` (business time). A call that is
-    under way is finished. Exit codes: 2 no such province, 69 the broker does not answer.
+    Holds on all replicas within 2 s, until `resume` or `--until` (business time), which is within a
+    year; leave both out for a pause without an end. A call that is under way is finished.
+    Exit codes: 2 no such province, 69 the broker does not answer.
     """
     if until and lasting:
         raise typer.BadParameter("give --until or --for, not both")
     settings = load(CommonSettings)
     now = settings.clock.now()
-    end = moment(until, now=now) if until else now + span(lasting) if lasting else None
-    if end is not None and end <= now:
-        raise typer.BadParameter(f"{end.isoformat()} is over; it is {now.isoformat()}")
+    end = _end(until, lasting, now)
     who = by or login_name()
     keys, controls, withheld = words_key_ring(settings), [], False
     for code in _codes(codes):
@@ -135,6 +140,25 @@ def resume(codes: Codes, by: By = "", as_json: Json = False) -> None:
     _say_done(controls, as_json)
     if not controls:
         raise stop(f"not paused: {', '.join(wanted)}", 1)
+
+
+def _end(until: str | None, lasting: str | None, now: datetime) -> datetime | None:
+    """When the pause ends; None: when an operator resumes."""
+    if not until and not lasting:
+        return None
+    latest = now + LONGEST_PAUSE
+    try:
+        end = moment(until, now=now) if until else now + span(lasting or "")
+    except OverflowError:
+        end = None
+    if end is None or end > latest:
+        raise typer.BadParameter(
+            f"a pause with an end is one of a year at most, until {latest.isoformat()}; "
+            "leave out --until and --for for a pause until `resume`"
+        )
+    if end <= now:
+        raise typer.BadParameter(f"{end.isoformat()} is over; it is {now.isoformat()}")
+    return end
 
 
 def _say_done(controls: list[ProvinceControl], as_json: bool) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from tongban_common.control.records import StateRecord
+from tongban_common.domain.moments import Moment
 
 TELL_S = 20.0
 """Seconds (wall clock) after which a process tells what has not changed."""
@@ -36,10 +37,10 @@ class ConnectorState(StateRecord):
         None,
         description="why nothing is handed in: closed, down, throttled, paused; none: it is",
     )
-    since: AwareDatetime = Field(
+    since: Moment = Field(
         description="since when the cause has been this one, as this process saw it"
     )
-    until: AwareDatetime | None = Field(None, description="when it ends, as far as that is known")
+    until: Moment | None = Field(None, description="when it ends, as far as that is known")
     waiting: int = Field(0, ge=0, description="records that wait until the province may be called")
 
     @property

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from tongban_common.control.records import StateRecord
+from tongban_common.domain.moments import Moment
 from tongban_common.events.models import Sealed
 from tongban_common.kafka.view import CompactedView
 from tongban_common.topics import CONTROL_PROVINCES
@@ -29,8 +30,8 @@ class ProvinceControl(StateRecord):
         None, description="has the part `reason` instead: other words, for applicants"
     )
     by: str = Field(description="the operator who said so")
-    since: AwareDatetime
-    until: AwareDatetime | None = None
+    since: Moment
+    until: Moment | None = None
 
     def pauses(self, now: datetime) -> bool:
         """Whether calls to the province must wait at this moment of business time."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+# Every moment that comes from a topic is bounded: none of its readers falls over 9999-12-31.
+from tongban_common.domain.moments import Moment as AwareDatetime
 from tongban_common.domain.status import CallKind, OutcomeKind, PrintStatus, Status
 
 
@@ -186,6 +188,10 @@ class ProvinceOutcome(Body):
     province: str
     call: CallKind
     call_id: str
+    not_sent: bool | None = Field(
+        None,
+        description="of held: whether the call has certainly not taken effect; absent: not known",
+    )
     outcome: OutcomeKind
     at: AwareDatetime
     reason: str | None = Field(

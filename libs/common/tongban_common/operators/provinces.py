@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -19,6 +20,8 @@ from tongban_common.kafka.producer import EventProducer
 from tongban_common.kafka.snapshot import Snapshot
 from tongban_common.operators.dead_letters import place_of, read_settled
 
+LONGEST_PAUSE = timedelta(days=366)
+"""Of a pause with an end. "For ever" is a pause without one."""
 _TIMEOUT_S = 10.0
 
 
@@ -108,12 +111,16 @@ async def say(bootstrap: str, controls: Iterable[ProvinceControl]) -> None:
     """Write what an operator says; acknowledged when this returns.
 
     Raises:
+        ValueError: a pause is to end later than `LONGEST_PAUSE` after it began.
         KafkaUnavailable: not acknowledged in time; say it again.
     """
+    said = list(controls)
+    if any(one.until is not None and one.until - one.since > LONGEST_PAUSE for one in said):
+        raise ValueError(f"a pause ends within {LONGEST_PAUSE.days} days")
     async with EventProducer(
         bootstrap, client_id="tongban-operator", delivery_timeout=_TIMEOUT_S
     ) as producer:
-        for control in controls:
+        for control in said:
             key, value = control.to_record()
             await producer.send(
                 topics.CONTROL_PROVINCES,

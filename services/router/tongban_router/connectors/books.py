@@ -86,6 +86,11 @@ class Books:
         work.cleared = True
         self._doubts.pop(work.request_id, None)
 
+    def cleared(self, call_id: str, request_id: str) -> bool:
+        """Return True if the gateway has said that no send of this open call took effect."""
+        work = self._works.get(call_id)
+        return work is not None and work.cleared and request_id not in self._doubts
+
     def done(self, call_id: str, request_id: str) -> None:
         """The call is answered."""
         self._end(call_id)

@@ -162,7 +162,8 @@ class Connector:
             call = call_in(record, self.province).body
         except Poison:
             return  # no request can be read from it; the dead letter is all there is
-        await self._reporter.held(call, record, cause.reason)
+        not_sent = self._books.cleared(call.call_id, call.request_id) or None
+        await self._reporter.held(call, record, cause.reason, not_sent=not_sent)
         self._books.given_up(call.call_id)
 
     # -- what a call needs ----------------------------------------------------------------------

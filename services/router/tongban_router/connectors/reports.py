@@ -145,11 +145,15 @@ class Reporter:
             sealed=sealed,
         )
 
-    async def held(self, call: ProvinceCall, record: Record, cause: str) -> None:
+    async def held(
+        self, call: ProvinceCall, record: Record, cause: str, *, not_sent: bool | None = None
+    ) -> None:
         """It was put aside. The record's place is in the id: a call that an operator let go on,
-        and that is put aside again, is news."""
+        and that is put aside again, is news. `not_sent`: it has certainly not taken effect."""
         event_id = derived_id(call.call_id, "held", record.place)
-        await self._publish(call, OutcomeKind.HELD, event_id, cause=cause, reason=texts.HELD)
+        await self._publish(
+            call, OutcomeKind.HELD, event_id, cause=cause, reason=texts.HELD, not_sent=not_sent
+        )
 
     async def _publish(
         self,
@@ -162,10 +166,12 @@ class Reporter:
         until: datetime | None = None,
         documents: Sequence[DocumentRef] = (),
         sealed: Sealed | None = None,
+        not_sent: bool | None = None,
     ) -> None:
         now = self._clock.now()
         body = ProvinceOutcome(
             request_id=call.request_id,
+            not_sent=not_sent,
             province=self._province,
             call=call.call,
             call_id=call.call_id,

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import faust
@@ -38,14 +38,18 @@ from tongban_router.dispatch.consumer import (
 )
 from tongban_router.dispatch.continuity import Continuity
 from tongban_router.dispatch.emission import SOURCE, outgoing
+from tongban_router.dispatch.faults import TableError, is_own_trouble, table_access, told
 from tongban_router.dispatch.lifecycle import Decision, Lifecycle
+from tongban_router.dispatch.moments import moment_of
 from tongban_router.dispatch.predecessors import Predecessors
 from tongban_router.dispatch.producer import FlushingProducer, LostRecordSensor, die
 from tongban_router.dispatch.progress import Partition, Progress
 from tongban_router.dispatch.settings import RouterSettings
 from tongban_router.dispatch.state import FaultNoted, OnTopics, RequestState, next_due
+from tongban_router.dispatch.store import RouterTable
 from tongban_router.dispatch.tenure import Tenure
 from tongban_router.dispatch.timers import DueIndex
+from tongban_router.dispatch.watching import PartitionWatch
 
 log = structlog.get_logger()
 
@@ -61,6 +65,8 @@ _OPEN = Gauge(
 )
 SESSION_S = 10.0
 """Without a sign of life, after which the group gives a router's partitions to others."""
+_HOLDS = 5
+"""Attempts to hold a request before the process ends: more than `ATTEMPTS`, as nothing follows."""
 MOST_KEPT = MOST_SEALED + 50_000
 """Bytes of a state that an input may bring about. What the broker does not take can neither be kept
 nor be told: the process would end at it, and whoever comes next as well."""
@@ -70,6 +76,8 @@ class RouterApp(faust.App):
     """faust.App with a producer whose flush can be believed, and a consumer that passes over
     nothing."""
 
+    on_changelog_ends: Callable[[Mapping[TP, int | None]], None]
+    """Called with the end offsets of the table's changelog when a recovery has asked for them."""
     tenure: Tenure
     """Watches the consumer, and stands before all that the producer sends."""
     on_sought: Callable[[Mapping[TP, int], Mapping[TP, int]], None]
@@ -97,10 +105,10 @@ class Dispatcher:
         self._predecessors = Predecessors()
         self._continuity = Continuity()
         self._tenure = Tenure(SESSION_S)
-        self._watching: set[asyncio.Task[None]] = set()
         self.progress = Progress(settings.stall_s)
         self.recovered = False
         self.app = self._new_app()
+        self._watch = PartitionWatch(lambda: self.app.consumer, self._predecessors, self.progress)
         self.table: Any = self.app.Table(
             topics.ROUTER_TABLE,
             key_type=bytes,
@@ -117,6 +125,7 @@ class Dispatcher:
             topics.ROUTER_APP,
             broker=[f"kafka://{address}" for address in settings.kafka.split(",")],
             store="rocksdb://",
+            Table=RouterTable,
             datadir=str(settings.data / "faust"),
             processing_guarantee="at_least_once",
             # A stable name: after a crash the same replica gets its partitions back at once.
@@ -141,6 +150,7 @@ class Dispatcher:
 
     def _register(self) -> None:
         app = self.app
+        app.on_changelog_ends = self._check_table
         app.tenure = self._tenure
         app.on_sought = self._sought
         app.on_hole = lambda tp, first, found: self._continuity.allow(
@@ -152,7 +162,8 @@ class Dispatcher:
         app.agent(source, name="requests")(self._run)
         app.task(on_leader=False)(self._aside.remember)
         app.timer(interval=0.25, on_leader=False)(self._announce_due)
-        app.timer(interval=2.0, on_leader=False)(self._watch_lag)
+        app.timer(interval=60.0, on_leader=False)(self._mark_in_use)
+        app.timer(interval=2.0, on_leader=False)(self._watch.watch_lag)
         app.on_partitions_assigned.connect(self._assigned)  # type: ignore[arg-type]
         app.on_partitions_revoked.connect(self._revoked)  # type: ignore[arg-type]
         self.table.on_recover(self._rebuild_index)
@@ -195,7 +206,9 @@ class Dispatcher:
     async def _attempt(self, event: Any, partition: Partition) -> tuple[str, Exception | None]:
         """How it ended, and why it has to be put aside.
 
-        A fault of ours must neither stop the partition nor skip the event (#527).
+        A fault of ours must neither stop the partition nor skip the event (faust-streaming #527).
+        Trouble of the process itself (disk, memory, broker) ends it before the offset is committed:
+        no record is put aside for that.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -204,11 +217,14 @@ class Dispatcher:
                 return "dead_lettered", error
             except Exception as error:
                 _FAULTS.labels("event").inc()
-                log.exception(
+                if is_own_trouble(error):
+                    die("router.own_trouble", error, event.message.topic)
+                log.error(
                     "router.fault",
                     topic=event.message.topic,
                     offset=event.message.offset,
                     attempt=attempt,
+                    **told(error),
                 )
                 fault = error
         return "dead_lettered", fault
@@ -222,14 +238,18 @@ class Dispatcher:
         body = incoming.body
         if not isinstance(body, OnTopics):
             raise MalformedEvent(f"{incoming.type} does not belong on {message.topic}")
+        now: datetime | None = self._clock.now()
+        if isinstance(body, TimerDue):
+            now = moment_of(message, incoming.time, self._clock)
+        if now is None:
+            return "refused"
         key = incoming.key
-        raw = self.table.get(key)
-        state = None if raw is None else RequestState.model_validate_json(raw)
+        state = self._state(key)
         decision = self._lifecycle.apply(
             state,
             incoming.id,
             body,
-            now=self._clock.now(),
+            now=now,
             # An operator's replay may come after its request has ended and been forgotten.
             maybe_seen=again
             or incoming.repeat
@@ -237,6 +257,17 @@ class Dispatcher:
         )
         await self._carry_out(key, state, decision)
         return "repeat" if decision.repeat else "new"
+
+    def _state(self, key: bytes) -> RequestState | None:
+        """The request in the table.
+
+        Raises:
+            TableError: the table cannot be read.
+            ValidationError: what it holds is no state.
+        """
+        with table_access():
+            raw = self.table.get(key)
+        return None if raw is None else RequestState.model_validate_json(raw)
 
     async def _carry_out(self, key: bytes, state: RequestState | None, decision: Decision) -> None:
         faultpoints.reached("router.before_table")
@@ -251,17 +282,21 @@ class Dispatcher:
         state = decision.state
         if state is None:
             if before is not None:
-                del self.table[key]
+                with table_access():
+                    del self.table[key]
             self._due.set(key, None)
             return
+        # First: what cannot be computed must not be in the table, where a successor falls over it.
+        due = next_due(state, self._rules)
         # Also what is not new, where it is answered with repeats: a predecessor on this disk may
         # have died between writing it here and to the changelog, where others look for it.
         if state is not before or decision.repeat:
             kept = state.model_dump_json(exclude_defaults=True).encode()
             if state is not before and len(kept) > MOST_KEPT:
                 raise MalformedEvent("with it the request is larger than a record may be")
-            self.table[key] = kept
-        self._due.set(key, next_due(state, self._rules))
+            with table_access():
+                self.table[key] = kept
+        self._due.set(key, due)
 
     # -- what cannot be applied -----------------------------------------------------------------
 
@@ -277,12 +312,30 @@ class Dispatcher:
             die("router.too_many_dead_letters", flood, message.topic)
         except Exception as error:
             die("router.not_put_aside", error, message.topic)
-        try:
-            await self._hold(message, midway=not isinstance(fault, MalformedEvent))
-        except Exception:
-            # The dead letter is there and tells; the partition must go on.
-            _FAULTS.labels("hold").inc()
-            log.exception("router.not_held", topic=message.topic, offset=message.offset)
+        await self._hold_or_die(message, midway=not isinstance(fault, MalformedEvent))
+
+    async def _hold_or_die(self, message: Any, *, midway: bool) -> None:
+        """Hold the request; where that fails again and again, end the process before the offset is
+        committed: an applicant would be told "submitted" for ever."""
+        fault: Exception | None = None
+        for attempt in range(_HOLDS):
+            try:
+                await self._hold(message, midway=midway)
+            except ValidationError as error:
+                # Its state cannot be read by any process: the dead letter is all that can be told.
+                _FAULTS.labels("hold").inc()
+                log.critical("router.not_held", topic=message.topic, offset=message.offset,
+                             **told(error))  # fmt: skip
+                return
+            except Exception as error:
+                _FAULTS.labels("hold").inc()
+                fault = error
+                if is_own_trouble(error):
+                    break
+                await asyncio.sleep(0.05 * 2**attempt)
+            else:
+                return
+        die("router.not_held", cast(Exception, fault), message.topic)
 
     async def _hold(self, message: Any, *, midway: bool) -> None:
         """Hold the request that the record's key names, where it is known or can be."""
@@ -295,10 +348,9 @@ class Dispatcher:
         except MalformedEvent:
             body = None
         whole = isinstance(body, RequestSubmitted) and body.request_id.encode() == key
-        raw = self.table.get(key)
-        if raw is None and not whole:
+        state = self._state(key)
+        if state is None and not whole:
             return
-        state = None if raw is None else RequestState.model_validate_json(raw)
         fault = FaultNoted(
             request_id=key.decode(),
             submission=body if isinstance(body, RequestSubmitted) and whole else None,
@@ -313,10 +365,12 @@ class Dispatcher:
     async def _announce_due(self) -> None:
         try:
             await self._announce()
-        except Exception:
+        except MemoryError as error:
+            die("router.own_trouble", error, topics.ROUTER_TIMERS)
+        except Exception as error:
             # What was taken out of the index comes again by itself.
             _FAULTS.labels("timer").inc()
-            log.exception("router.timer_fault")
+            log.error("router.timer_fault", **told(error))
 
     async def _announce(self) -> None:
         faultpoints.reached("router.before_announce")
@@ -336,19 +390,41 @@ class Dispatcher:
     async def _rebuild_index(self, *_: Any) -> None:
         """Read the due moments from the recovered table, leaving the loop to others in between."""
         self._due.clear()
-        for count, (key, raw) in enumerate(self.table.items()):
+        for count, (key, raw) in enumerate(self._items()):
             try:
-                state = RequestState.model_validate_json(raw)
-            except ValidationError:
+                due = next_due(RequestState.model_validate_json(raw), self._rules)
+            except Exception as error:
                 # Whatever comes for it is put aside; the others must not wait for it.
                 _FAULTS.labels("table").inc()
-                log.error("router.state_unreadable", request_id=key.decode("ascii", "replace"))
+                log.error("router.state_unreadable", request_id=key.decode("ascii", "replace"),
+                          error=type(error).__name__)  # fmt: skip
                 continue
-            self._due.set(key, next_due(state, self._rules))
+            self._due.set(key, due)
             if count % 200 == 199:
                 await asyncio.sleep(0)
         self.recovered = True
+        self.table.data.mark_in_use()
         log.info("router.recovered", requests=len(self._due))
+
+    def _check_table(self, ends: Mapping[TP, int | None]) -> None:
+        """End the process where the local table is ahead of its changelog: the next start throws it
+        away and recovers."""
+        if self.table.data.distrust_if_ahead(ends):
+            error = TableError("the local table is ahead of its changelog")
+            die("router.table_thrown_away", error, topics.ROUTER_CHANGELOG)
+
+    async def _mark_in_use(self) -> None:
+        """Renew the markers of the local databases (`store`); not while one is being recovered."""
+        tables = cast(Any, self.app.tables)
+        if self.recovered and not self.app.rebalancing and not tables.recovery.in_recovery:
+            self.table.data.mark_in_use()
+
+    def _items(self) -> Iterator[tuple[bytes, bytes]]:
+        try:
+            with table_access():
+                yield from self.table.items()
+        except TableError as error:
+            die("router.own_trouble", error, topics.ROUTER_CHANGELOG)
 
     # -- partitions -----------------------------------------------------------------------------
 
@@ -359,49 +435,8 @@ class Dispatcher:
         )
 
     async def _assigned(self, _: Any, *args: Any, **__: Any) -> None:
-        assigned: set[TP] = args[0]
-        ours = frozenset((tp.topic, tp.partition) for tp in assigned if tp.topic in SOURCES)
-        assignment = self._predecessors.assign(ours)
         self._tenure.begin()
-        self.progress.assign(ours)
-        if ours:
-            task = asyncio.create_task(self._learn_ends(assignment, ours), name="learn-ends")
-            self._watching.add(task)
-            task.add_done_callback(self._watching.discard)
+        self._watch.assigned(args[0])
 
     async def _revoked(self, _: Any, *args: Any, **__: Any) -> None:
         log.info("router.revoked", partitions=len(args[0]))
-
-    async def _learn_ends(self, assignment: int, partitions: frozenset[Partition]) -> None:
-        """A record below the end offset of this moment may have been read by a predecessor."""
-        while assignment == self._predecessors.assignment:
-            try:
-                ends = await self.app.consumer.highwaters(*(TP(*p) for p in partitions))
-            except Exception as error:
-                log.warning("router.ends_unknown", error=repr(error))
-                await asyncio.sleep(0.5)
-                continue
-            known = {(tp.topic, tp.partition): end or 0 for tp, end in ends.items()}
-            self._predecessors.learn(assignment, known)
-            return
-
-    def _committed(self) -> Mapping[TP, int | None]:
-        """The offsets that Faust knows to be committed; None or absent: none."""
-        offsets = self.app.consumer._committed_offset  # type: ignore[attr-defined]
-        return cast("Mapping[TP, int | None]", offsets)
-
-    async def _watch_lag(self) -> None:
-        self.progress.trying()
-        assigned = [TP(*partition) for partition in self.progress.assigned]
-        if not assigned:
-            return
-        try:
-            async with asyncio.timeout(5):
-                ends = await self.app.consumer.highwaters(*assigned)
-        except Exception as error:
-            log.warning("router.lag_unknown", error=repr(error))
-            return
-        committed = {(tp.topic, tp.partition): at or 0 for tp, at in self._committed().items()}
-        self.progress.look(
-            {(tp.topic, tp.partition): end or 0 for tp, end in ends.items()}, committed
-        )

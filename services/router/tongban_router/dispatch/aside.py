@@ -35,8 +35,10 @@ _TOPIC = topics.dead_letter(topics.ROUTER_APP)
 
 
 def header_pairs(headers: Any) -> Iterable[tuple[str, bytes]]:
-    """Faust hands headers on as a mapping, a list or None, depending on where they came from."""
-    return headers.items() if isinstance(headers, Mapping) else headers or ()
+    """Return the headers that have a value. Faust hands them on as a mapping, a list or None,
+    depending on where they came from; Kafka allows a header whose value is null."""
+    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
+    return [(name, value) for name, value in pairs if value is not None]
 
 
 class Aside:

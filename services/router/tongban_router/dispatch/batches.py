@@ -2,11 +2,11 @@
 unpack.
 
 aiokafka's `Fetcher.fetched_records` drains partition after partition into one answer and unpacks on
-the way. Where one batch cannot be unpacked (an unknown codec, a wrong CRC, a header name that is not
-UTF-8) it raises, and what it had drained of the others is gone although their positions have moved.
-And it meets the same batch again in every later call: the router crash-looped until the batch's
-retention was over. Here nothing is drained that is not returned, and such a batch is returned as one
-`UnreadableBatch` in its place.
+the way. Where one batch cannot be unpacked (an unknown codec, a wrong CRC, a header name that is
+not UTF-8) it raises, and what it had drained of the others is gone although their positions have
+moved. And it meets the same batch again in every later call: the router crash-looped until the
+batch's retention was over. Here nothing is drained that is not returned, and such a batch is
+returned as one `UnreadableBatch` in its place.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class BatchReader:
     ) -> dict[Any, list[Any]]:
         """Wait at most `timeout` seconds for records of the wanted partitions (None: of all).
 
-        The list of a partition has its records in order; an `UnreadableBatch` may be the last of it.
+        A partition's list has its records in order; an `UnreadableBatch` may be the last of it.
 
         Raises:
             aiokafka.errors.KafkaError: the broker refused a fetch.

@@ -173,6 +173,15 @@ class RewindingConsumer(Consumer):
         self._order.sought(seek, sources)
         return committed
 
+    async def highwaters(self, *partitions: TP) -> Any:
+        """Faust's; the local table is checked against the ends of its changelog, which only its
+        recovery asks for."""
+        found = await super().highwaters(*partitions)
+        changelog = {tp: end for tp, end in found.items() if tp.topic not in SOURCES}
+        if changelog:
+            cast(Any, self.app).on_changelog_ends(changelog)
+        return found
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Faust's, and nothing of these is handed on until they have been sought again."""
         self._order.forget(revoked)

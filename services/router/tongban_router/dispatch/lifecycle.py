@@ -49,6 +49,7 @@ from tongban_router.dispatch.state import (
     Rules,
     Why,
     next_due,
+    undecided_at,
 )
 
 
@@ -201,7 +202,10 @@ class Lifecycle:
         if state.finished_at is not None or state.submitted is None:
             return Decision(None)
         turn = _Turn(state.to_change())
-        if not turn.state.closing and turn.state.request.deadline <= now:
+        undecided = undecided_at(state, self._rules)
+        if undecided is not None and undecided <= now:
+            turn.finish(Status.FAILED, at=now, by="router", reason=texts.UNDECIDED)
+        elif not turn.state.closing and turn.state.request.deadline <= now:
             _close(turn, now)
         elif turn.state.next_poll is not None and turn.state.next_poll <= now:
             turn.state.polls += 1
@@ -209,6 +213,9 @@ class Lifecycle:
         else:
             turn.ask_again(now, self._rules)
         return turn.decision()
+
+
+_ALIVE = {"dead": False, "not_sent": False}
 
 
 class _Turn:
@@ -315,8 +322,9 @@ class _Turn:
     def ask_again(self, now: datetime, rules: Rules) -> None:
         """Send the calls again that have been silent for too long."""
         asked = []
+        awaited = self.state.awaited()
         for index, call in enumerate(self.state.calls):
-            if call.ask_again_at(rules) <= now:
+            if call in awaited and call.ask_again_at(rules) <= now:
                 again = call.model_copy(update={"asked_at": now, "asked": call.asked + 1})
                 self.state.calls[index] = again
                 asked.append(again)
@@ -326,7 +334,7 @@ class _Turn:
     def resume(self, now: datetime) -> None:
         """Send all open calls again, as repeats: what became of them is not known."""
         self.state.calls = [
-            call.model_copy(update={"asked_at": now, "asked": call.asked + 1, "dead": False})
+            call.model_copy(update={"asked_at": now, "asked": call.asked + 1, **_ALIVE})
             for call in self.state.calls
         ]
         self._calls += self.state.may_go_again(self.state.calls)

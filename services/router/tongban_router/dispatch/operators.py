@@ -42,9 +42,11 @@ def decide(turn: Turn, decision: OperatorDecision, now: datetime) -> None:
 
 
 def _fail(turn: Turn, decision: OperatorDecision, now: datetime) -> None:
-    """End it at once where nothing can come of its calls any more. Otherwise a call may yet be
-    sent, or have been: then it ends by its connector's word, as all that is taken back does."""
-    if all(call.dead for call in turn.state.calls):
+    """End it at once where no call of it may have taken effect or may yet. Otherwise it ends by its
+    connector's word, as all that is taken back does. Where that could not be had, an operator who
+    insists ends it."""
+    insists = turn.state.unresolved and all(call.dead for call in turn.state.calls)
+    if insists or _never_took_effect(turn):
         turn.finish(Status.FAILED, at=now, by=BY, **_why(decision))
         return
     turn.state.failing = decision.reason
@@ -59,10 +61,26 @@ def _fail(turn: Turn, decision: OperatorDecision, now: datetime) -> None:
     )
 
 
+def _never_took_effect(turn: Turn) -> bool:
+    """Return True if the province has certainly done nothing, and will do nothing."""
+    state = turn.state
+    if state.calls:
+        certain = all(call.dead and call.not_sent for call in state.calls)
+    else:
+        # The submission itself was put aside. Else a call of it has been answered.
+        certain = _never_asked(state.history)
+    return certain and all(entry.status not in _WAITED_IN for entry in state.history)
+
+
+def _never_asked(history: list[Entry]) -> bool:
+    return all(entry.status in (Status.SUBMITTED, Status.HELD) for entry in history)
+
+
 def _resume(turn: Turn, decision: OperatorDecision, now: datetime) -> None:
     state = turn.state
+    state.unresolved = False
     # Who hands in a request is told that it is routed before its province is asked.
-    never_asked = all(e.status in (Status.SUBMITTED, Status.HELD) for e in state.history)
+    never_asked = _never_asked(state.history)
     if state.status is Status.HELD:
         before = _before(state.history)
         status = before.status if before and before.status in _WAITED_IN else Status.ROUTED

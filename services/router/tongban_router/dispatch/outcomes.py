@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tongban_common.domain.ids import derived_id
+from tongban_common.domain.moments import later
 from tongban_common.domain.status import CallKind, OutcomeKind, Status
 from tongban_common.events.models import ProvinceOutcome
 from tongban_common.private_texts import REASON, RECEIPT, part_of
@@ -27,6 +29,8 @@ def apply(turn: Turn, outcome: ProvinceOutcome, *, rules: Rules, now: datetime) 
     """Move the request by one outcome. False: it says nothing now, and may be said again."""
     if turn.state.status.final:
         return True
+    if outcome.province != turn.state.request.item.province:
+        return False  # each province has a connector of its own: none speaks for another
     call = turn.state.outstanding(outcome.call_id)
     if call is None and outcome.outcome not in (OutcomeKind.COMPLETED, OutcomeKind.REJECTED):
         # Answered already: a late final word is still worth hearing, an interim one is not. Or not
@@ -41,6 +45,7 @@ def apply(turn: Turn, outcome: ProvinceOutcome, *, rules: Rules, now: datetime) 
         case _:
             _answered(turn, call)
             if call is not None and call.kind is CallKind.WITHDRAW:
+                turn.state.unresolved = False
                 _kept(turn, outcome)
             if not _overtaken(turn, outcome):
                 _final_or_next(turn, outcome, call, rules, now)
@@ -99,10 +104,13 @@ def _waiting(turn: Turn, outcome: ProvinceOutcome, call: Call | None) -> None:
 
 def _held(turn: Turn, outcome: ProvinceOutcome) -> None:
     reason = outcome.reason or texts.HELD
+    given_up = {"dead": True, "not_sent": outcome.not_sent is True}
     turn.state.calls = [
-        call.model_copy(update={"dead": True}) if call.call_id == outcome.call_id else call
+        call.model_copy(update=given_up) if call.call_id == outcome.call_id else call
         for call in turn.state.calls
     ]
+    if outcome.call is CallKind.WITHDRAW:
+        turn.state.unresolved = True
     if turn.state.status is Status.HELD and turn.state.history[-1].reason == reason:
         return
     turn.state.next_poll = None
@@ -120,6 +128,8 @@ def _final_or_next(
             turn.finish(Status.COMPLETED, at=at, by=_BY, **_words(outcome))
         case OutcomeKind.REJECTED:
             turn.finish(Status.REJECTED, at=at, by=_BY, **_words(outcome, texts.REJECTED))
+        case OutcomeKind.WITHDRAWN if _is_unasked(turn, call):
+            _ask_to_withdraw(turn, outcome, now)
         case OutcomeKind.WITHDRAWN:
             _taken_back(turn, outcome, call)
         case OutcomeKind.NOT_SENT if outcome.call is not CallKind.SUBMIT:
@@ -139,6 +149,26 @@ def _final_or_next(
                 )
         case OutcomeKind.ACCEPTED:
             _accepted(turn, outcome, rules, now)
+
+
+def _is_unasked(turn: Turn, call: Call | None) -> bool:
+    """Return True if a submission or supplement is answered as withdrawn, and this state has not
+    asked for that.
+
+    A predecessor's state, which had asked, is lost. Its withdrawal is on the province's topic
+    already, so a repeat of the submission sent since then is behind it, and would be carried out on
+    a request that was reported as withdrawn.
+    """
+    if call is None or call.kind not in (CallKind.SUBMIT, CallKind.SUPPLEMENT):
+        return False
+    return all(open_.kind is not CallKind.WITHDRAW for open_ in turn.state.calls)
+
+
+def _ask_to_withdraw(turn: Turn, outcome: ProvinceOutcome, now: datetime) -> None:
+    """Ask for the withdrawal again: its answer is behind every submission on the topic."""
+    turn.note(texts.WITHDRAWAL_ASKED, at=outcome.at, by="router")
+    call_id = derived_id("call", turn.request_id, "withdraw", outcome.call_id)
+    turn.call(CallKind.WITHDRAW, call_id, now)
 
 
 def _taken_back(turn: Turn, outcome: ProvinceOutcome, call: Call | None) -> None:
@@ -161,10 +191,17 @@ def _words(outcome: ProvinceOutcome, own: str | None = None) -> Why:
 
 def _keep_moving(turn: Turn, rules: Rules, now: datetime) -> None:
     """Past its deadline no moment is set for a request any more: where the province's answer to the
-    closing call ended nothing, go on asking, or it would be stuck in silence."""
+    closing call ended nothing, go on asking, or it would be stuck in silence. After
+    `Rules.keep_closing` hold it for an operator: it must reach a final state."""
     state = turn.state
-    silent = not state.calls and state.next_poll is None
-    if state.closing and silent and not state.status.final and state.status is not Status.HELD:
+    if not state.closing or state.status.final or state.status is Status.HELD:
+        return
+    if later(state.request.deadline, rules.keep_closing) <= now:
+        # The province neither ends it nor lets go of it. A person has to find out why.
+        state.next_poll = None
+        state.unresolved = True
+        turn.enter(Status.HELD, at=now, by="router", reason=texts.NOT_TAKEN_BACK)
+    elif not state.calls and state.next_poll is None:
         state.next_poll = now + rules.longest_poll
 
 

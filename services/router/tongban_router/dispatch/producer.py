@@ -21,18 +21,23 @@ from typing import Any, NoReturn, cast
 
 import faust
 import structlog
+from aiokafka.errors import KafkaError
 from faust.transport.drivers.aiokafka import Producer as AiokafkaProducer
 from faust.transport.producer import ProducerBuffer
 
 from tongban_common.exit_codes import EX_TEMPFAIL
+from tongban_router.dispatch.faults import told
 
 log = structlog.get_logger()
 
 
 def die(event: str, error: BaseException, topic: str) -> NoReturn:
     """End the process now, before an offset is committed past what could not be done. Its
-    supervisor starts it again."""
-    log.critical(event, topic=topic, error=repr(error))
+    supervisor starts it again.
+
+    Of an exception that is not ours or Kafka's only type and place are logged, no text."""
+    safe = isinstance(error, KafkaError) or type(error).__module__.startswith("tongban_")
+    log.critical(event, topic=topic, **{"text": repr(error)} if safe else {}, **told(error))
     os._exit(EX_TEMPFAIL)
 
 

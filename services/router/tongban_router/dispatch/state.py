@@ -8,6 +8,7 @@ from typing import TypedDict, cast
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from tongban_common.domain.moments import later
 from tongban_common.domain.status import CallKind, Status
 from tongban_common.events.models import (
     MODELS,
@@ -104,6 +105,8 @@ class Call(BaseModel):
     """Of a supplement: which of the request, from 1."""
     dead: bool = False
     """Its connector has given it up: nothing comes of it until an operator resumes it."""
+    not_sent: bool = False
+    """Where it is dead: whether its connector knows that it has not taken effect."""
     waits_until: AwareDatetime | None = None
     """When its connector goes on with it, as the connector has said."""
 
@@ -111,7 +114,7 @@ class Call(BaseModel):
         """When its silence has lasted too long. A connector that told until when it waits is not
         silent: asking it through a closed weekend would only make a heap of repeats."""
         since = self.asked_at if self.waits_until is None else max(self.asked_at, self.waits_until)
-        return since + rules.ask_again_after(self.asked)
+        return later(since, rules.ask_again_after(self.asked))
 
 
 class EarlyInput(BaseModel):
@@ -151,6 +154,11 @@ class RequestState(BaseModel):
     polls: int = 0
     next_poll: AwareDatetime | None = None
     closing: bool = Field(default=False, description="its time is up; it is being taken back")
+    unresolved: bool = Field(
+        default=False,
+        description="its province was asked to let go and could not or would not: an operator may "
+        "end it without the province's word",
+    )
     failing: str | None = Field(
         None, description="our text for its end; its province is being asked to let go"
     )
@@ -193,6 +201,12 @@ class RequestState(BaseModel):
         taken_back = any(c.kind is CallKind.WITHDRAW and not c.closing for c in self.calls)
         return [c for c in calls if c.kind is not CallKind.SUBMIT or not taken_back]
 
+    def awaited(self) -> list[Call]:
+        """The open calls whose answers may still come. Of a held request's calls those that their
+        connector has given up are left out: they wait for a person."""
+        held = self.status is Status.HELD
+        return [call for call in self.calls if not (held and call.dead)]
+
     def hear(self, event_id: str) -> None:
         """Note that this notice has been heard."""
         self.notices.append(event_id)
@@ -213,6 +227,11 @@ class Rules(BaseModel):
     longest_poll: timedelta = timedelta(hours=4)
     ask_again: timedelta = timedelta(minutes=10)
     keep_finished: timedelta = timedelta(hours=24)
+    keep_closing: timedelta = timedelta(days=7)
+    """How long after its deadline a province that keeps a request is polled, before an operator is
+    asked."""
+    keep_held: timedelta = timedelta(days=30)
+    """How long after its deadline a held request waits for an operator, before it fails."""
 
     def poll_after(self, polls: int) -> timedelta:
         """How long to wait before the next poll, after so many: doubling, to a limit."""
@@ -223,15 +242,22 @@ class Rules(BaseModel):
         return self.ask_again * (1 << min(asked - 1, 6))
 
 
+def undecided_at(state: RequestState, rules: Rules) -> AwareDatetime | None:
+    """When a held request whose time is up fails for want of an operator's decision."""
+    if state.status is not Status.HELD or not state.closing:
+        return None
+    return later(max(state.history[-1].at, state.request.deadline), rules.keep_held)
+
+
 def next_due(state: RequestState, rules: Rules) -> AwareDatetime | None:
     """When the timer should look at this request again; None: only an event can move it."""
     if state.finished_at is not None:
-        return state.finished_at + rules.keep_finished
+        return later(state.finished_at, rules.keep_finished)
     if state.submitted is None:
-        return state.first_seen + rules.keep_finished
-    moments: list[AwareDatetime] = []
-    if state.status is not Status.HELD:  # held waits for a person, or for its deadline
-        moments += [call.ask_again_at(rules) for call in state.calls]
+        return later(state.first_seen, rules.keep_finished)
+    moments = [call.ask_again_at(rules) for call in state.awaited()]
+    if (undecided := undecided_at(state, rules)) is not None:
+        moments.append(undecided)
     if state.next_poll is not None:
         moments.append(state.next_poll)
     if not state.closing:

@@ -17,3 +17,5 @@ SUPPLEMENT_NOT_WANTED = "收到补充材料，但当前状态不需要补充，�
 WITHDRAWAL_ASKED = "已申请撤回，等待省级平台确认"
 WITHDRAWAL_TOO_LATE = "收到撤回申请，但事项已办结，未撤回"
 TIME_IS_UP = "办理时限已到，正在向省级平台确认并撤回"
+NOT_TAKEN_BACK = "超过办理时限，省级平台既未办结也未同意撤回，已转人工处理"
+UNDECIDED = "超过办理时限，未能与省级平台确认办理结果，已终止，请向省级平台查询"

@@ -1,0 +1,102 @@
+"""The table's local RocksDB, thrown away where it cannot be trusted; the changelog is the truth.
+
+The changelog is compacted, and a deleted request leaves a tombstone for `delete.retention.ms` only.
+A disk that was away for longer never hears of the deletion: its old requests look open, and would
+be handed in again. So each partition's database has a marker file whose time is renewed while the
+database is in use, and one that was not in use for half of that time is recovered from the start.
+
+The same is done at the next start where a database is ahead of the changelog, whose tail was lost
+in a power cut: Faust ends with a ConsistencyError there, at each start.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import faust
+import structlog
+from faust.stores.rocksdb import Store
+from faust.types import TP
+
+from tongban_common import topics
+
+log = structlog.get_logger()
+
+LONGEST_ABSENCE_S = topics.CHANGELOG_DELETE_RETENTION_MS / 1000 / 2
+"""Wall seconds for which a database may be out of use."""
+_CLOCK_SLACK_S = 3600.0
+"""A marker from further in the future was written under another clock, so its age is unknown."""
+
+
+def marker_of(database: Path) -> Path:
+    """The file whose time says when this partition's database was last in use."""
+    return database.with_suffix(".in-use")
+
+
+def is_too_old(database: Path, now: float) -> bool:
+    """Return True if the database exists and may have missed deletions; `now` is Unix time."""
+    if not database.exists():
+        return False
+    try:
+        age = now - marker_of(database).stat().st_mtime
+    except FileNotFoundError:
+        return True
+    return not -_CLOCK_SLACK_S <= age < LONGEST_ABSENCE_S
+
+
+class CheckedStore(Store):
+    """Faust's RocksDB store with the checks above."""
+
+    def mark_in_use(self) -> None:
+        """Say that all open databases are up to date. Not before they are recovered: one that is
+        opened again and again without that is as old as it was."""
+        for partition in list(self._dbs):
+            marker_of(self.partition_path(partition)).touch()
+
+    def _open_for_partition(self, partition: int) -> Any:
+        path = self.partition_path(partition)
+        if is_too_old(path, time.time()):
+            log.critical("router.table_too_old", partition=partition)
+            shutil.rmtree(path)
+        fresh = not path.exists()
+        database = super()._open_for_partition(partition)
+        if fresh:
+            marker_of(path).touch()
+        return database
+
+    def distrust_if_ahead(self, ends: Mapping[TP, int | None]) -> bool:
+        """Give up the markers of databases that are ahead of the changelog, whose end offsets have
+        just been asked for; the next start throws those away. Returns whether there is any."""
+        ahead = False
+        for tp, end in ends.items():
+            if end is None or tp.partition not in self._dbs:
+                continue
+            offset = self.persisted_offset(tp)
+            if offset is not None and offset >= end:
+                ahead = True
+                log.critical("router.table_beyond_changelog", partition=tp.partition,
+                             persisted=offset, end=end)  # fmt: skip
+                marker_of(self.partition_path(tp.partition)).unlink(missing_ok=True)
+        return ahead
+
+
+class RouterTable(faust.Table):  # type: ignore[type-arg]
+    """faust.Table with the store above."""
+
+    def _new_store_by_url(self, url: Any) -> CheckedStore:
+        return CheckedStore(
+            url,
+            self.app,
+            self,
+            table_name=self.name,
+            key_type=self.key_type,
+            key_serializer=self.key_serializer,
+            value_serializer=self.value_serializer,
+            value_type=self.value_type,
+            loop=self.loop,
+            options=self.options,
+        )
