@@ -6,11 +6,13 @@ import asyncio
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e.chain_kit import until
 from tests.e2e.lobby_kit import Lobby, lobby_in
 from tongban_common.store import Store
 
@@ -37,10 +39,19 @@ async def completed(lobby: Lobby, number: int) -> str:
     item = next(item for item in lobby.catalogue if item.province == "340000" and item.printable)
     request_id = await lobby.submit(item, f"restored-{number}")
     await lobby.when(request_id, "completed")
-    async with asyncio.timeout(30):
-        while not (await lobby.read(request_id))["messages"]:
-            await asyncio.sleep(0.2)
+
+    async def told() -> bool:
+        return bool((await lobby.read(request_id))["messages"])
+
+    await until(told, "a message")
     return request_id
+
+
+async def has_document(lobby: Lobby, request_id: str) -> bool:
+    """Whether the only document of a request can be fetched."""
+    (document,) = (await lobby.read(request_id))["documents"]
+    path = f"/v1/requests/{request_id}/documents/{document['document_id']}"
+    return (await lobby.call("GET", path))[0] == 200
 
 
 async def outside(lobby: Lobby) -> tuple[list[int], list[int]]:
@@ -81,11 +92,7 @@ async def test_restored_back_up_prints_and_sends_nothing_twice(tmp_path: Path) -
     async with lobby_in(tmp_path, **options) as lobby:
         # The documents are there again once what was sent again has been handled.
         for request_id in after:
-            (document,) = (await lobby.read(request_id))["documents"]
-            path = f"/v1/requests/{request_id}/documents/{document['document_id']}"
-            async with asyncio.timeout(60):
-                while (await lobby.call("GET", path))[0] != 200:
-                    await asyncio.sleep(0.2)
+            await until(partial(has_document, lobby, request_id), "its document")
         await completed(lobby, 4)
         sheets, messages = await outside(lobby)
         assert sheets == [1] * 4

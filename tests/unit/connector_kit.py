@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from tongban_common.clock import BusinessClock
+from tongban_common.clock import BusinessClock, uptime
 from tongban_common.domain.status import CallKind
 from tongban_common.envelope import KeyRing
 from tongban_common.events import Event, encode
@@ -121,7 +121,7 @@ class Bench:
         self.gateway = gateway
         self.clock = clock or BusinessClock.real()
         self.published = Published()
-        self.assigned_at = time.monotonic() - 100
+        self.assigned_at = uptime() - 100
         self.behind: list[Record] = []
         self.lease = 10.0
         self.gate = Gate(

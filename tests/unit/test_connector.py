@@ -13,7 +13,7 @@ import pytest
 from tests.unit.connector_kit import RESULT, Bench, Keeper, Scripted, answer, eventually
 from tongban_common.catalogue.holidays import Holidays
 from tongban_common.catalogue.models import ServiceHours, ServiceWindow
-from tongban_common.clock import CHINA, BusinessClock
+from tongban_common.clock import CHINA, BusinessClock, uptime
 from tongban_common.domain.status import CallKind
 from tongban_common.kafka import Cause, Retry
 from tongban_common.store import StoreUnavailable
@@ -290,7 +290,7 @@ async def test_what_a_predecessor_left_may_be_done_a_moment_later() -> None:
 
     gateway = Scripted(look_up=[known])
     bench = Bench(gateway, timeout_s=0.4)
-    bench.assigned_at = time.monotonic()
+    bench.assigned_at = uptime()
     assert await bench.work(bench.record(CallKind.SUPPLEMENT, seen=True)) == "done"
     assert set(gateway.calls) == {"look_up"}
 
@@ -356,7 +356,7 @@ async def test_a_revoked_send_is_in_doubt_for_whoever_comes_next() -> None:
     await eventually(lambda: bool(bench.gateway.calls))
     task.cancel()
     await asyncio.wait([task])
-    bench.assigned_at = time.monotonic()
+    bench.assigned_at = uptime()
     assert await bench.work(bench.record(seen=True)) == "done"
     assert bench.gateway.calls == ["submit", "look_up", "look_up"]
     assert bench.books == 0, "the old assignment's doubt is gone"

@@ -47,7 +47,9 @@ class Clocks:
 def _clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     clocks = Clocks()
     monkeypatch.setattr(settling, "time", clocks)
+    monkeypatch.setattr(settling, "uptime", clocks.monotonic)
     monkeypatch.setattr(books, "time", clocks)
+    monkeypatch.setattr(books, "uptime", clocks.monotonic)
     return clocks
 
 
@@ -273,7 +275,9 @@ def test_province_that_ignores_ids_acts_once_whatever_comes_together(
     with pytest.MonkeyPatch.context() as patch:
         clocks = Clocks()
         patch.setattr(settling, "time", clocks)
+        patch.setattr(settling, "uptime", clocks.monotonic)
         patch.setattr(books, "time", clocks)
+        patch.setattr(books, "uptime", clocks.monotonic)
         asyncio.run(_play(clocks, Province(clocks, skew_s), steps))
 
 

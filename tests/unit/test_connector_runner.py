@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 from prometheus_client import REGISTRY
@@ -135,7 +135,7 @@ async def test_cancelled_runner_ends() -> None:
 async def test_reader_of_pauses_that_fails_begins_again_and_ends_nobody(
     monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    pauses = Pauses("nowhere:9", BusinessClock.real())
+    pauses = Pauses("nowhere:9", BusinessClock.real(), cast(Any, None))
     lives = 0
 
     async def run() -> None:

@@ -112,8 +112,8 @@ def printing(keys: KeyRing, sent: Sent, *orders: str) -> PrintingHandler:
     maker = DocumentMaker(renderer=nothing, documents=nothing, keys=keys)
     return PrintingHandler(
         maker=maker, printables=nothing, spool=cast(Any, Spooled(*orders)), documents=nothing,
-        spooler=nothing, questions=nothing, outbox=nothing, publisher=EventPublisher(sent, "printing"),
-        clock=nothing, restored=NEVER_RESTORED,
+        spooler=nothing, questions=nothing, outbox=nothing,
+        publisher=EventPublisher(sent, "printing"), clock=nothing, restored=NEVER_RESTORED,
     )  # fmt: skip
 
 

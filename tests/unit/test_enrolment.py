@@ -42,7 +42,6 @@ from tongban_common.enrolment.kiosks import (
 )
 from tongban_common.kafka import KafkaUnavailable, Record
 from tongban_intake.access.claims import Claims
-from tongban_intake.access.signin import Tries
 from tongban_intake.problems import Kind, Problem
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -326,24 +325,3 @@ def test_a_new_pin_and_a_revocation_end_open_sign_ins() -> None:
     assert [each.epoch for each in (first, again, gone)] == [0, 1, 2]
     assert (gone.pin, gone.valid) == (None, False)
     assert assistants.revoked(gone, now=NOW) == gone
-
-
-def test_wrong_pins_cost_ever_longer_waits() -> None:
-    clock = Clock()
-    tries = Tries(clock)
-    for _ in range(5):
-        tries.check("lm-1")
-        tries.begin("lm-1")
-    waits = []
-    for _ in range(3):
-        with pytest.raises(Problem) as waiting:
-            tries.check("lm-1")
-        assert waiting.value.kind is Kind.TOO_MANY
-        waits.append(waiting.value.retry_after)
-        tries.check("lm-2")
-        clock.now += waits[-1]
-        tries.check("lm-1")
-        tries.begin("lm-1")
-    assert waits == [30, 60, 120]
-    tries.right("lm-1")
-    tries.check("lm-1")

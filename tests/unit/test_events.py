@@ -110,7 +110,7 @@ def test_header_without_value_counts_as_missing_and_a_time_needs_an_offset() -> 
     named: dict[str, Any] = dict(headers)
     with pytest.raises(MalformedEvent, match="header missing: ce_id"):
         decode(value, {**named, "ce_id": None}.items())
-    with pytest.raises(MalformedEvent, match="ce_time has no offset"):
+    with pytest.raises(MalformedEvent, match="header ce_time: no offset"):
         decode(value, {**named, "ce_time": b"2026-01-01T00:00:00"}.items())
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from tongban_common.domain.status import PrintStatus, Status
 from tongban_intake.followups import rules
-from tongban_intake.followups.commands import Followups
 from tongban_intake.followups.models import Print
 from tongban_intake.problems import Kind, Problem
 from tongban_intake.readmodel.record import RequestRecord
@@ -115,14 +114,8 @@ def test_of_a_supplement_each_field_is_checked_and_not_what_the_whole_form_needs
     }
     item = SimpleNamespace(code="c", version=1, form=schema)
     offers: Any = SimpleNamespace(get=lambda _: item)
-    nothing: Any = None
-    followups = Followups(
-        id_secret="s", read_model=nothing, copies=nothing, offers=offers, checker=Checker(offers),
-        keys=nothing, publisher=nothing, clock=nothing,
-    )  # fmt: skip
-    record: Any = SimpleNamespace(item=item)
     try:
-        followups._check_fields(record, form)
+        Checker(offers).supplement(cast(Any, item), form)
     except Problem as problem:
         assert [error.pointer for error in problem.errors] == wrong
     else:

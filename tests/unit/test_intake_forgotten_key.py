@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -50,7 +51,10 @@ def routed(record: Record, bench: Bench) -> Record:
         None, event.id, event.body, now=event.body.submitted_at, maybe_seen=event.repeat
     )
     (_, key, value, headers) = list(outgoing(decision))[-1]
-    return Record("province", 0, 7, 0, key, value, tuple(headers), False, bench.assigned_at)
+    created_ms = round(time.time() * 1000)
+    return Record(
+        "province", 0, 7, created_ms, key, value, tuple(headers), False, bench.assigned_at
+    )
 
 
 async def test_submission_with_store_away_makes_the_connector_ask_first() -> None:

@@ -26,10 +26,10 @@ def test_an_item_that_was_withdrawn_and_comes_anew_is_checked_by_its_new_form() 
     """It begins at version 1 again, so that code and version are those of the old one."""
     item = next(each for each in load(CATALOGUE) if each.form["required"])
     checker = Checker(Offers())
-    assert not list(checker.form_errors(item, item.example_form))
+    assert not list(checker._form_errors(item, item.example_form))
     form = {**item.form, "required": [*item.form["required"], "added"]}
     anew = item.model_copy(update={"form": form})
-    assert [each.pointer for each in checker.form_errors(anew, item.example_form)] == [
+    assert [each.pointer for each in checker._form_errors(anew, item.example_form)] == [
         "/form/added"
     ]
-    assert not list(checker.form_errors(item, item.example_form))
+    assert not list(checker._form_errors(item, item.example_form))

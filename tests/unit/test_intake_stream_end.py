@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.test_private_texts import KEYS
 from tongban_common.clock import BusinessClock
 from tongban_common.store import StoreUnavailable
 from tongban_intake.http.limits import KioskSlots, Slots
@@ -50,6 +51,7 @@ class Model:
         streams = EventStreams(
             Hub(),
             self,  # type: ignore[arg-type]
+            keys=KEYS,
             slots=Slots(1),
             kiosk_slots=KioskSlots(1),
             heartbeat=1,

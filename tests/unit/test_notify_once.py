@@ -212,7 +212,7 @@ def play(data: st.DataObject, *, honouring: bool) -> World:
         patch.setattr(delivery, "datetime", wall, raising=False)
         clock = SimpleNamespace(monotonic=lambda: world.monotonic)
         patch.setattr(delivery, "time", clock, raising=False)
-        patch.setattr(delivery, "monotonic_through_suspend", lambda: world.through_suspend)
+        patch.setattr(delivery, "uptime", lambda: world.through_suspend)
         living = [started(data, world, honouring)]
         try:
             disturb(data, world, living, honouring)
@@ -356,7 +356,7 @@ def by_hand(patch: pytest.MonkeyPatch) -> World:
     patch.setattr(delivery, "datetime", wall, raising=False)
     clock = SimpleNamespace(monotonic=lambda: world.monotonic)
     patch.setattr(delivery, "time", clock, raising=False)
-    patch.setattr(delivery, "monotonic_through_suspend", lambda: world.through_suspend)
+    patch.setattr(delivery, "uptime", lambda: world.through_suspend)
     return world
 
 

@@ -126,6 +126,7 @@ async def test_order_for_what_cannot_be_a_kiosk_is_poison(kiosk_id: str) -> None
     handler = PrintingHandler(
         maker=nothing, printables=nothing, documents=nothing, spool=nothing, spooler=nothing,
         questions=nothing, outbox=nothing, publisher=nothing,
+        clock=nothing, restored=nothing,
     )  # fmt: skip
     with pytest.raises(Poison):
-        await handler._take_in(order)
+        await handler._take_in(order, doubtful=False)

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.notify_kit import NOW, Topic, completed, record
+from tests.unit.restored_kit import NEVER_RESTORED
 from tongban_common import topics
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import PrintStatus
@@ -48,7 +49,8 @@ async def test_completion_older_than_guards_live_is_cancelled(days: int, printed
     means, topic = cast(Any, Means()), Topic()
     handler = PrintingHandler(
         maker=means, printables=means, documents=means, spool=means, spooler=means, outbox=means,
-        publisher=EventPublisher(topic, "printing"), clock=BusinessClock.real(),
+        publisher=EventPublisher(topic, "printing"), clock=BusinessClock.real(), questions=means,
+        restored=NEVER_RESTORED,
     )  # fmt: skip
     at = NOW - topics.GUARDS_KEPT - timedelta(days=days)
     body = completed(at=at).model_copy(update={"documents": [REF]})

@@ -14,7 +14,7 @@ import pytest
 
 from tests.unit.restored_kit import NEVER_RESTORED
 from tests.unit.test_destroyed import FACTS, FIRST, ITEM, NOW, ORIGIN, Sent, record
-from tongban_common.clock import CHINA
+from tongban_common.clock import CHINA, BusinessClock
 from tongban_common.domain.status import PrintStatus
 from tongban_common.envelope import KeyRing
 from tongban_common.events.models import DocumentRef, PrintReported, RequestCompleted
@@ -251,7 +251,7 @@ async def test_result_that_cannot_be_printed_is_a_cancelled_order_with_a_reason(
     handler = PrintingHandler(
         maker=maker(why), printables=nothing, documents=nothing, spool=cast(Any, Nowhere()),
         spooler=nothing, questions=nothing, outbox=nothing,
-        publisher=EventPublisher(cast(Any, sent), "printing"), clock=nothing,
+        publisher=EventPublisher(cast(Any, sent), "printing"), clock=BusinessClock.real(),
         restored=NEVER_RESTORED,
     )  # fmt: skip
     for _ in range(2):

@@ -15,19 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-_THROUGH_SUSPEND: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 CHINA = timezone(timedelta(hours=8), "Asia/Shanghai")
 """China keeps one time zone and no daylight saving (GB/T 7408); a fixed offset is exact."""
-
-
-def monotonic_through_suspend() -> float:
-    """Return seconds of a clock that is never set and goes on while the machine is suspended.
-
-    `time.monotonic()` stands still meanwhile on Linux, so a process would wake on a virtual machine
-    that was halted for a minute and take what it knew for a second old. macOS has no
-    CLOCK_BOOTTIME; its CLOCK_MONOTONIC counts sleep, while `time.monotonic()` does not.
-    """
-    return time.clock_gettime(_THROUGH_SUSPEND)
 
 
 @dataclass(frozen=True, slots=True)

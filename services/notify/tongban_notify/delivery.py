@@ -17,7 +17,7 @@ from datetime import timedelta
 import structlog
 
 from tongban_common import faultpoints
-from tongban_common.clock import BusinessClock, monotonic_through_suspend
+from tongban_common.clock import BusinessClock, uptime
 from tongban_common.kafka import Retry
 from tongban_notify import metrics
 from tongban_notify.guards import Guard, Guards, Overtaken, State
@@ -66,7 +66,7 @@ class _Sights:
 
     def age(self, guard: Guard) -> float:
         """Seconds since the first sight of the guard as it is now, suspended time included."""
-        now = monotonic_through_suspend()
+        now = uptime()
         rev, at = self._first.get(guard.reference, (-1, 0.0))
         if rev != guard.rev:
             self._first.pop(guard.reference, None)
@@ -119,7 +119,7 @@ class Delivery:
         first = None if doubtful else await self._first_usable()
         faultpoints.reached("notify.before_claim")
         async with self._writing:
-            began = monotonic_through_suspend()
+            began = uptime()
             guard, new = await self._guards.claim(message, first.name if first else None)
         faultpoints.reached("notify.after_claim")
         seen = guard.state.over
@@ -234,7 +234,7 @@ class Delivery:
             Overtaken
         """
         async with self._writing:
-            began = monotonic_through_suspend()
+            began = uptime()
             faultpoints.reached("notify.before_sending")
             guard = await self._guards.sending(guard, provider.name)
         self._sights.age(guard)
@@ -245,8 +245,8 @@ class Delivery:
         self, guard: Guard, provider: Provider, message: Message, *, began: float
     ) -> Guard:
         """Call the provider once the guard says `sending`; `began` is when that was begun to be
-        written (`monotonic_through_suspend()`). Raises as `_send` does."""
-        if monotonic_through_suspend() - began > BEGIN_WITHIN:
+        written (`uptime()`). Raises as `_send` does."""
+        if uptime() - began > BEGIN_WITHIN:
             # Only this process knows that it has sent nothing: said at once, nobody has to wait for
             # a send that never was. A store this slow must not make everything unclear.
             async with self._writing:

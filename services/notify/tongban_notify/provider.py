@@ -94,7 +94,7 @@ class Provider:
         """Hand a message over; returning means that the provider has taken it.
 
         Args:
-            before: `monotonic_through_suspend()` at which it is too late to send the first byte.
+            before: `uptime()` at which it is too late to send the first byte.
 
         Raises:
             NotSent

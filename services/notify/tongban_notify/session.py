@@ -16,7 +16,7 @@ from typing import Any
 
 import aiohttp
 
-from tongban_common.clock import monotonic_through_suspend
+from tongban_common.clock import uptime
 
 _MAX_HEADERS = 64
 _NO_LINGER = struct.pack("ii", 1, 0)
@@ -74,7 +74,7 @@ def _begin_in_time() -> aiohttp.TraceConfig:
 
     async def check(_session: Any, context: SimpleNamespace, _params: Any) -> None:
         before = context.trace_request_ctx
-        if before is not None and monotonic_through_suspend() >= before:
+        if before is not None and uptime() >= before:
             raise TooLate
 
     trace = aiohttp.TraceConfig()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tongban_common.clock import monotonic_through_suspend
+from tongban_common.clock import uptime
 from tongban_common.store import NOW, DuplicateKey, Store, store_errors
 
 
@@ -19,7 +19,7 @@ from tongban_common.store import NOW, DuplicateKey, Store, store_errors
 class _Held:
     epoch: int
     until: float
-    """`monotonic_through_suspend()`, counted from before the write, so never later than the
+    """`uptime()`, counted from before the write, so never later than the
     store's."""
 
 
@@ -43,7 +43,7 @@ class KioskLeases:
         taking, so that a write under an old one can be refused.
         """
         held = self._held.get(kiosk_id)
-        began = monotonic_through_suspend()
+        began = uptime()
         if held is not None and held.until - began > self._seconds / 2:
             return held.epoch
         renewed = held is not None and await self._renew(kiosk_id, held.epoch)

@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from tongban_common.clock import uptime
 from tongban_router.connectors.signing import WINDOW_SECONDS
 
 
@@ -37,7 +38,7 @@ class Doubt:
     act_before: float
     """Wall clock, Unix seconds: as the gateway was told."""
     until: float
-    """`time.monotonic()` of the same moment."""
+    """`uptime()` of the same moment."""
 
 
 _ENDED = 4096
@@ -112,7 +113,7 @@ class Books:
         """The call was put aside. Its doubt stays for the next call of the request, for as long as
         a gateway whose clock is behind may act on the send; older doubts go."""
         self._end(call_id)
-        now = time.monotonic()
+        now = uptime()
         active = {work.request_id for work in self._works.values()}
         for request_id, doubt in list(self._doubts.items()):
             if doubt.until + DOUBTS_KEPT_S < now and request_id not in active:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
+from tongban_common.clock import uptime
 from tongban_common.domain.status import CallKind
 from tongban_common.events.models import ProvinceCall
 from tongban_common.kafka import Record
@@ -31,7 +32,7 @@ class Instant(NamedTuple):
     @classmethod
     def now(cls) -> Instant:
         """Read both clocks."""
-        return cls(time.monotonic(), time.time())
+        return cls(uptime(), time.time())
 
 
 def doubt_from(now: Instant, settle_s: float) -> Doubt:
