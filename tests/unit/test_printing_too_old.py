@@ -26,7 +26,7 @@ class Means:
     def __init__(self) -> None:
         self.orders: dict[str, Order] = {}
 
-    async def documents_of(self, _: Any) -> list[DocumentRef]:
+    async def documents_of(self, _: Any, **__: Any) -> list[DocumentRef]:
         return [REF]
 
     async def remember(self, _: Any) -> None: ...

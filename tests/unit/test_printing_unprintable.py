@@ -254,8 +254,9 @@ async def test_result_that_cannot_be_printed_is_a_cancelled_order_with_a_reason(
         publisher=EventPublisher(cast(Any, sent), "printing"), clock=BusinessClock.real(),
         restored=NEVER_RESTORED,
     )  # fmt: skip
+    handed = record(completed(result))
     for _ in range(2):
-        await handler.handle(record(completed(result)))
+        await handler.handle(handed)
     first, second = sent.bodies
     assert first == second
     assert len(set(sent.ids)) == 1

@@ -120,9 +120,17 @@ class FormRules:
             yield fault
 
 
+_ABOUT_FIELDS = ("$schema", "$id", "$defs", "type", "properties", "patternProperties")
+"""The keywords of a form's schema that judge each field by itself."""
+
+
 def partial_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of a supplement: any of the form's fields by their rules, others freely."""
-    return {**schema, "required": [], "additionalProperties": True}
+    """Return the schema of a supplement: any of the form's fields by their rules, others freely.
+
+    Rules about the whole form (`required`, `minProperties`, `dependentRequired`, `allOf`) are left
+    out: what a supplement lacks was handed in before.
+    """
+    return {name: schema[name] for name in _ABOUT_FIELDS if name in schema}
 
 
 def has_lines(schema: Mapping[str, Any]) -> bool:
