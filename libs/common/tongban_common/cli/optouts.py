@@ -17,6 +17,13 @@ from tongban_common.kafka.snapshot import read_newest
 from tongban_common.settings import CommonSettings, load
 from tongban_common.topics import CONTROL_OPTOUTS
 
+
+class _OptOutSettings(CommonSettings):
+    """Settings of a command that digests numbers as notify does."""
+
+    SECRETS = frozenset({"id_secret"})
+
+
 optout = typer.Typer(cls=Commands, no_args_is_help=True)
 Phone = Annotated[
     str, typer.Argument(metavar="PHONE", help="mobile number; spaces, dashes and +86 may stand")
@@ -31,7 +38,7 @@ def add(phone: Phone, by: By = "", as_json: Json = False) -> None:
     The topic gets a keyed digest of the number. Exit codes: 2 no mobile number, 69 the broker does
     not answer.
     """
-    settings = load(CommonSettings)
+    settings = load(_OptOutSettings)
     digest = _digest(settings, phone)
     record = OptOut(digest=digest, by=by or login_name(), since=settings.clock.now())
     run(_write(settings.kafka, *record.to_record()))
@@ -44,7 +51,7 @@ def remove(phone: Phone, as_json: Json = False) -> None:
 
     Exit codes: 1 the number was not on the list, 2 no mobile number, 69 the broker does not answer.
     """
-    settings = load(CommonSettings)
+    settings = load(_OptOutSettings)
     digest = _digest(settings, phone)
     if digest not in run(read_newest(settings.kafka, CONTROL_OPTOUTS, OptOut.from_record)):
         raise stop("this number gets messages already", 1)
@@ -64,7 +71,7 @@ def list_(
     A digest cannot be read back; give a number to see whether it is on the list. Exit code 69: the
     broker does not answer.
     """
-    settings = load(CommonSettings)
+    settings = load(_OptOutSettings)
     wanted = None if phone is None else _digest(settings, phone)
     found = run(read_newest(settings.kafka, CONTROL_OPTOUTS, OptOut.from_record))
     records = [one for key, one in sorted(found.items()) if wanted in (None, key)]
