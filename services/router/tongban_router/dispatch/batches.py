@@ -21,6 +21,8 @@ import structlog
 from aiokafka.consumer.fetcher import FetchResult
 from prometheus_client import Counter
 
+from tongban_common.kafka import UnreadableBatchError
+
 log = structlog.get_logger()
 
 _TRIES = 3
@@ -38,22 +40,6 @@ class UnreadableBatch:
     last: int
     error: str
     """Name of the exception's type. Its text may quote the record."""
-
-
-class _WatchedBatches:
-    """aiokafka's `MemoryRecords`, remembering the batch that it returned last."""
-
-    def __init__(self, batches: Any) -> None:
-        self._batches = batches
-        self.newest: Any = None
-
-    def has_next(self) -> bool:
-        return bool(self._batches.has_next())
-
-    def next_batch(self) -> Any:
-        self.newest = None  # its very header may be unreadable
-        self.newest = self._batches.next_batch()
-        return self.newest
 
 
 class BatchReader:
@@ -105,33 +91,26 @@ class BatchReader:
 
     def _unpack(self, fetcher: Any, tp: Any, found: Any) -> list[Any]:
         """One by one, so that what could be unpacked before an error is not lost with it."""
-        batches = found._partition_records
-        if not isinstance(batches._records, _WatchedBatches):
-            batches._records = _WatchedBatches(batches._records)
         records: list[Any] = []
         try:
             while found.has_more():
                 record = found.getone()
                 if record is not None:
                     records.append(record)
-        except MemoryError:
-            raise  # our own trouble, not the batch's
-        except Exception as error:
-            if unreadable := self._failed(fetcher, tp, batches, error):
+        except UnreadableBatchError as error:
+            if unreadable := self._failed(fetcher, tp, error):
                 records.append(unreadable)
             return records
         del fetcher._records[tp]
         fetcher._notify(fetcher._wait_consume_future)
         return records
 
-    def _failed(
-        self, fetcher: Any, tp: Any, batches: Any, error: Exception
-    ) -> UnreadableBatch | None:
+    def _failed(self, fetcher: Any, tp: Any, error: UnreadableBatchError) -> UnreadableBatch | None:
         """Fetch the batch again; after `_TRIES` step over it and return what stands for it."""
-        first = batches.next_fetch_offset
+        first = error.first_offset
         at, tries = self._tries.get(tp, (first, 0))
         tries = tries + 1 if at == first else 1
-        kind = type(error).__name__
+        kind = error.reason.rpartition(".")[2]
         log.error("router.batch_unreadable", topic=tp.topic, partition=tp.partition, offset=first,
                   error=kind, attempt=tries)  # fmt: skip
         if tries < _TRIES:
@@ -139,8 +118,6 @@ class BatchReader:
             fetcher.seek_to(tp, first)
             return None
         self._tries.pop(tp, None)
-        batch = batches._records.newest
-        last = first if batch is None else max(first, batch.next_offset - 1)
-        fetcher.seek_to(tp, last + 1)
+        fetcher.seek_to(tp, error.next_offset)
         _UNREADABLE.labels(tp.topic).inc()
-        return UnreadableBatch(first, last, kind)
+        return UnreadableBatch(first, error.next_offset - 1, kind)
