@@ -120,7 +120,6 @@ async def test_what_is_committed_beyond_the_end_costs_no_submission(chain: Chain
     assert {effects["submit"] for effects in ledger.values()} == {1}
 
 
-@pytest.mark.skip(reason="the router ends itself as it should; why not all complete is not known")
 async def test_a_topic_made_anew_ends_the_router_and_the_next_one_reads_it(chain: Chain) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=chain.broker.address)
     await admin.start()

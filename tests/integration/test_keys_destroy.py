@@ -38,7 +38,8 @@ async def test_a_key_stays_while_anything_under_it_may_be_open(store: str, tmp_p
     database = Store(store, name)
     requests = database.collection("requests")
     sealed = {"kid": "k1", "key": "x", "parts": {}}
-    printing = {"status": "waiting_for_printer", "at": "2026-03-02T09:00:00+08:00"}
+    # An order that was silent for a month keeps no key.
+    printing = {"status": "waiting_for_printer", "at": datetime.now(UTC).isoformat()}
     await requests.insert_many(
         [
             {"_id": "r-done", "sealed": sealed, "timeline": {"000001": line(1, "rejected")}},

@@ -40,6 +40,7 @@ from tongban_router.dispatch.continuity import Continuity
 from tongban_router.dispatch.emission import SOURCE, outgoing
 from tongban_router.dispatch.faults import TableError, is_own_trouble, table_access, told
 from tongban_router.dispatch.lifecycle import Decision, Lifecycle
+from tongban_router.dispatch.membership import SESSION_S, mark_stale
 from tongban_router.dispatch.moments import moment_of
 from tongban_router.dispatch.predecessors import Predecessors
 from tongban_router.dispatch.producer import FlushingProducer, LostRecordSensor, die
@@ -63,8 +64,6 @@ _FAULTS = Counter("tongban_router_faults_total", "Faults of our own", ["place"])
 _OPEN = Gauge(
     "tongban_router_due_requests", "Requests with a moment at which the timer looks at them"
 )
-SESSION_S = 10.0
-"""Without a sign of life, after which the group gives a router's partitions to others."""
 _HOLDS = 5
 """Attempts to hold a request before the process ends: more than `ATTEMPTS`, as nothing follows."""
 MOST_KEPT = MOST_SEALED + 50_000
@@ -108,7 +107,12 @@ class Dispatcher:
         self.progress = Progress(settings.stall_s)
         self.recovered = False
         self.app = self._new_app()
-        self._watch = PartitionWatch(lambda: self.app.consumer, self._predecessors, self.progress)
+        self._watch = PartitionWatch(
+            lambda: self.app.consumer,
+            self._predecessors,
+            self.progress,
+            on_missing=lambda: mark_stale(settings.data),
+        )
         self.table: Any = self.app.Table(
             topics.ROUTER_TABLE,
             key_type=bytes,

@@ -110,7 +110,7 @@ class BatchReader:
         first = error.first_offset
         at, tries = self._tries.get(tp, (first, 0))
         tries = tries + 1 if at == first else 1
-        kind = error.reason.rpartition(".")[2]
+        kind = error.reason.removeprefix("aiokafka.errors.").removeprefix("builtins.")
         log.error("router.batch_unreadable", topic=tp.topic, partition=tp.partition, offset=first,
                   error=kind, attempt=tries)  # fmt: skip
         if tries < _TRIES:

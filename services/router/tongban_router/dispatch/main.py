@@ -13,6 +13,7 @@ from tongban_common.process import settle_heap
 from tongban_common.settings import load
 from tongban_router.dispatch.app import Dispatcher
 from tongban_router.dispatch.broker import reached
+from tongban_router.dispatch.membership import outlive_stale
 from tongban_router.dispatch.settings import RouterSettings
 
 
@@ -67,6 +68,7 @@ def _wait_for_broker(settings: RouterSettings, dispatcher: Dispatcher) -> None:
             ready={"broker": lambda: f"no broker answers at {settings.kafka}"},
         ):
             await reached(settings.kafka, dispatcher.progress.trying)
+            await outlive_stale(settings.data)
 
     loop = asyncio.new_event_loop()
     try:

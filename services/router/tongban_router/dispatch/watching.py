@@ -44,8 +44,15 @@ class PartitionWatch:
     consumer once there is one."""
 
     def __init__(
-        self, consumer: Callable[[], Any], predecessors: Predecessors, progress: Progress
+        self,
+        consumer: Callable[[], Any],
+        predecessors: Predecessors,
+        progress: Progress,
+        *,
+        on_missing: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_missing` is called before the process ends because a source topic is missing."""
+        self._on_missing = on_missing
         self._consumer = consumer
         self._predecessors = predecessors
         self._progress = progress
@@ -57,6 +64,7 @@ class PartitionWatch:
         Ends the process where a source is missing, until the assignment is whole.
         """
         if missing := missing_sources(assigned):
+            self._on_missing()
             die("router.source_missing", SourceMissing(missing), missing[0])
         ours = frozenset((tp.topic, tp.partition) for tp in assigned if tp.topic in SOURCES)
         assignment = self._predecessors.assign(ours)
