@@ -68,11 +68,12 @@ async def members(
     try:
         await client.start()
         found = {}
-        for response in await client.describe_consumer_groups(list(groups)):
-            for described in response.groups:
-                name, those = described[1], described[5]
-                if those:
-                    found[name] = len(those)
+        for group in groups:
+            # One by one: aiokafka 0.14 cannot decode a description of several groups.
+            (response,) = await client.describe_consumer_groups([group])
+            (described,) = response.groups
+            if described[5]:
+                found[group] = len(described[5])
         return found
     finally:
         await client.close()
