@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 # Every moment that comes from a topic is bounded: none of its readers falls over 9999-12-31.
-from tongban_common.domain.moments import Moment as AwareDatetime
+from tongban_common.domain.moments import Moment
 from tongban_common.domain.status import CallKind, OutcomeKind, PrintStatus, Status
 
 
@@ -75,7 +75,7 @@ class SubmissionNote(Part):
     The words are made where it is shown, in the language that is wanted there."""
 
     code: str = Field(description="outside_hours or duplicate_in_progress; others are passed over")
-    opens_at: AwareDatetime | None = Field(None, description="business time of the next opening")
+    opens_at: Moment | None = Field(None, description="business time of the next opening")
     other_request_id: str | None = Field(
         None, description="the request in progress, where it is of the same branch"
     )
@@ -107,8 +107,8 @@ class RequestSubmitted(Body):
     origin: Origin
     applicant: ApplicantFacts
     print: bool = Field(description="whether the document goes to the kiosk's paper")
-    submitted_at: AwareDatetime = Field(description="business time")
-    deadline: AwareDatetime = Field(description="business time after which nothing may act")
+    submitted_at: Moment = Field(description="business time")
+    deadline: Moment = Field(description="business time after which nothing may act")
     body_digest: str = Field(description="keyed; tells a repeat from another body under one key")
     notes: list[SubmissionNote] | None = Field(None, description="absent where there was none")
     sealed: Sealed
@@ -120,7 +120,7 @@ class SupplementHanded(Body):
     TYPE: ClassVar[str] = "tongban.request.supplement.v1"
 
     command_id: str
-    at: AwareDatetime
+    at: Moment
     by: str
     sealed: Sealed = Field(description="has the part `supplement`")
 
@@ -131,7 +131,7 @@ class WithdrawalAsked(Body):
     TYPE: ClassVar[str] = "tongban.request.withdrawal.v1"
 
     command_id: str
-    at: AwareDatetime
+    at: Moment
     by: str
 
 
@@ -141,7 +141,7 @@ class OperatorDecision(Body):
     TYPE: ClassVar[str] = "tongban.request.operator.v1"
 
     command_id: str
-    at: AwareDatetime
+    at: Moment
     by: str
     decision: Literal["resume", "fail"]
     reason: str = Field(description="a text of ours; the operator's own words are sealed")
@@ -157,7 +157,7 @@ class RepublishRequested(Body):
     TYPE: ClassVar[str] = "tongban.request.republish.v1"
 
     command_id: str
-    at: AwareDatetime
+    at: Moment
     by: str
 
 
@@ -169,7 +169,7 @@ class ProvinceCall(Body):
     call: CallKind
     call_id: str = Field(description="names this one call; a repeat has the same")
     item: ItemSnapshot
-    not_after: AwareDatetime = Field(description="business time after which it must not be sent")
+    not_after: Moment = Field(description="business time after which it must not be sent")
     receipt: str | None = Field(None, description="not written any more: see `sealed`")
     closing: bool = Field(
         default=False, description="time is up: take it back rather than go on waiting"
@@ -193,13 +193,13 @@ class ProvinceOutcome(Body):
         description="of held: whether the call has certainly not taken effect; absent: not known",
     )
     outcome: OutcomeKind
-    at: AwareDatetime
+    at: Moment
     reason: str | None = Field(
         None, description="a text of ours, in Chinese; the province's own words are sealed"
     )
     cause: str | None = Field(None, description="closed, down, throttled or a fault, for operators")
     receipt: str | None = Field(None, description="not written any more: see `sealed`")
-    until: AwareDatetime | None = Field(None, description="when it goes on, as far as known")
+    until: Moment | None = Field(None, description="when it goes on, as far as known")
     documents: list[DocumentRef] = []
     sealed: Sealed | None = Field(
         None,
@@ -220,7 +220,7 @@ class ProvinceNotice(Body):
     notice_id: str = Field(
         description="the province's number of this notice; a repeat has the same"
     )
-    at: AwareDatetime = Field(description="business time of its arrival")
+    at: Moment = Field(description="business time of its arrival")
 
 
 class RequestStatus(Body):
@@ -233,7 +233,7 @@ class RequestStatus(Body):
 
     seq: int
     status: Status
-    at: AwareDatetime
+    at: Moment
     by: str = Field(description="kiosk, router, province, operator or applicant")
     reason: str | None = Field(
         None, description="a text of ours; the words of a province or an operator are sealed"
@@ -246,11 +246,11 @@ class RequestStatus(Body):
     note: bool = Field(
         default=False, description="a remark in the timeline: the status is as before"
     )
-    expected_by: AwareDatetime | None = None
+    expected_by: Moment | None = None
     item: ItemSnapshot
     origin: Origin
     applicant: ApplicantFacts
-    submitted_at: AwareDatetime
+    submitted_at: Moment
     print: bool
     body_digest: str
     notes: list[SubmissionNote] | None = Field(None, description="of the submission, with seq 1")
@@ -275,8 +275,8 @@ class RequestCompleted(Body):
     origin: Origin
     applicant: ApplicantFacts
     print: bool
-    submitted_at: AwareDatetime
-    completed_at: AwareDatetime
+    submitted_at: Moment
+    completed_at: Moment
     documents: list[DocumentRef] = []
     sealed: Sealed = Field(description="applicant, form and result")
 
@@ -286,7 +286,7 @@ class TimerDue(Body):
 
     TYPE: ClassVar[str] = "tongban.router.timer.v1"
 
-    due: AwareDatetime
+    due: Moment
 
 
 class PrintOrdered(Body):
@@ -299,7 +299,7 @@ class PrintOrdered(Body):
     kiosk_id: str
     branch_id: str | None = Field(None, description="where the kiosk stands")
     copy_number: int = Field(description="the first print is 1, so a reprint starts at 2")
-    at: AwareDatetime
+    at: Moment
     by: str
 
 
@@ -317,7 +317,7 @@ class PrintConfirmed(Body):
     seq: int = Field(description="of the report that asked, within the order")
     printed: bool = Field(description="whether the sheet came out of the printer")
     by: str = Field(description="the lobby manager's id, or operator")
-    at: AwareDatetime
+    at: Moment
 
 
 class PrintReported(Body):
@@ -332,7 +332,7 @@ class PrintReported(Body):
     copy_number: int
     status: PrintStatus
     seq: int = Field(description="counts from 1 within the order")
-    at: AwareDatetime
+    at: Moment
     reason: str | None = None
     item_name: str | None = Field(None, description="beside `sealed`, for the message")
     sealed: Sealed | None = Field(
@@ -348,7 +348,7 @@ class DocumentStored(Body):
     TYPE: ClassVar[str] = "tongban.document.stored.v1"
 
     document: DocumentRef
-    at: AwareDatetime
+    at: Moment
 
 
 class NotificationReported(Body):
@@ -361,7 +361,7 @@ class NotificationReported(Body):
     channel: Literal["sms", "mail"]
     status: Literal["sent", "refused", "suppressed", "held"]
     provider: str | None = None
-    at: AwareDatetime
+    at: Moment
     reason: str | None = None
 
 
@@ -379,7 +379,7 @@ class FeedbackRated(Body):
     sealed: Sealed | None = Field(
         None, description="has the part `words`: what the applicant wrote, where anything"
     )
-    at: AwareDatetime
+    at: Moment
     item_code: str
     province: str
     branch_id: str
