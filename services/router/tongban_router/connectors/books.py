@@ -21,6 +21,10 @@ class Work:
     request_id: str
     suspect: bool | None = None
     """Whether it may have been sent before it came here; None: nobody has looked yet."""
+    unrecorded: bool = False
+    """Whether the call may have ended here without this process knowing: the gateway is asked
+    first. Its answer is believed at once. Records of one request are handled in order, so whatever
+    a predecessor left under way was settled when the record that it came from was handled again."""
     failures: int = 0
     """Attempts in a row that ended with nothing, the gateway being open to us."""
     broken: int = 0

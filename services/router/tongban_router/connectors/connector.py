@@ -200,8 +200,8 @@ class Connector:
                 record.maybe_seen
                 or event.repeat
                 or self._books.ended(call.call_id)
-                or settling.unrecorded(record, self._books)
             )
+            work.unrecorded = settling.unrecorded(record, self._books)
         return work
 
     def _must_ask(self, call: ProvinceCall, work: Work) -> bool:
@@ -210,7 +210,7 @@ class Connector:
             return True
         if self._books.doubt(call.request_id) is not None:
             return True
-        return bool(work.suspect) and not work.cleared
+        return (bool(work.suspect) or work.unrecorded) and not work.cleared
 
     def _withdrawn_meanwhile(self, record: Record) -> bool:
         """Whether the applicant has taken back what has waited here and was never sent."""
