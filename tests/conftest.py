@@ -8,8 +8,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
+from hypothesis import settings
 
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedStore
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("tongban", deadline=None)
+settings.load_profile("tongban")
 
 # The processes that tests start, and settings made here, accept the public default secrets.
 os.environ["TONGBAN_ENVIRONMENT"] = "development"

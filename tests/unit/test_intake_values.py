@@ -232,12 +232,12 @@ def test_supplement_obeys_the_rules_of_the_fields_that_it_has() -> None:
 
 
 def test_supplement_that_one_validator_refuses_is_never_accepted() -> None:
-    """Also where the reason has no field of its own."""
+    """Also where the schema gives no reason; rules about the whole form do not apply."""
     item = item_with(year=FIELDS["year"])
-    closed = item.model_copy(
-        update={"code": "2" * 17, "form": {**item.form, "minProperties": 2, "properties": {}}}
-    )
-    assert supplement_errors(closed, {"remark": "x"}) == {"/form"}
+    form = {**item.form, "minProperties": 2, "properties": {"remark": {"not": {}}}}
+    closed = item.model_copy(update={"code": "2" * 17, "form": form})
+    assert supplement_errors(closed, {"remark": "x"}) == {"/form/remark"}
+    assert supplement_errors(closed, {"other": "x"}) == set()
 
 
 # --- JSON as it arrives
