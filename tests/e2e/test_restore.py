@@ -30,6 +30,10 @@ async def tongban(lobby: Lobby, *arguments: str, code: int = 0) -> tuple[str, st
     )  # fmt: skip
     async with asyncio.timeout(120):
         out, err = await process.communicate()
+    if code == 0 and process.returncode == 75:
+        # The group remembers a static member that was stopped until its session is over.
+        await asyncio.sleep(1)
+        return await tongban(lobby, *arguments)
     assert process.returncode == code, (out.decode(), err.decode())
     return out.decode(), err.decode()
 
