@@ -36,7 +36,7 @@ class PrivateMatters:
         self._certificate = lobby.item("社保缴费证明", "340000")
         self._transfer = lobby.item("社保关系转移", "130000")
         self.shown: dict[str, bytes] = {}
-        """What commands, headers and public pages said, by what was asked."""
+        """Keeps what commands, headers and public pages said, by what was asked."""
 
     async def all(self) -> None:
         """Until each has ended as it should."""
@@ -120,7 +120,7 @@ class PrivateMatters:
             await asyncio.sleep(0.2)
 
     async def _papers_of(self, province: str) -> None:
-        """Of a province that makes its own documents and gives them titles."""
+        """Choose an item of a province that makes its own documents and gives them titles."""
         item = self._lobby.item("社保参保证明", province)
         request_id = await self._send(item, "complete", 6)
         done = await self._lobby.when(request_id, "completed")
@@ -188,7 +188,7 @@ class PrivateMatters:
             )
 
     async def _command(self, *arguments: str, ring: bool = True) -> Any:
-        """What an operator's command says, on both of its outputs; it is searched later."""
+        """Return what an operator's command says, on both of its outputs; it is searched later."""
         secrets = stack_secrets(self._lobby.stack.data)
         env = {"TONGBAN_KAFKA": self._lobby.stack.kafka, "TONGBAN_OPERATOR": "li"}
         if (clock := self._lobby.stack._options.clock) is not None:

@@ -85,7 +85,7 @@ class Readable:
         return [each for each in self.documents if each.get(field) in values]
 
     def project(self, submitted: RequestSubmitted) -> None:
-        """As if the first status of this request had been projected."""
+        """Act as if the first status of this request had been projected."""
         self.documents.append(
             {
                 "_id": submitted.request_id,

@@ -54,7 +54,7 @@ class Bench:
     async def tries(
         self, request_id: str = "r-1", number: str = "867X", phone: str = "1234"
     ) -> tuple[Kind | None, int | None]:
-        """What is wrong with it, None where it is right, and when to come again."""
+        """Return what is wrong with the proof (None: nothing), and when to come again."""
         try:
             await self.proof.check(kiosk(), request_id, number=number, phone=phone)
         except Problem as problem:

@@ -45,7 +45,7 @@ class Lobby:
     async def tries(
         self, who: str = "lm-1", pin: str = WRONG, *, at: int = 1, branch: int = 1
     ) -> Kind | None:
-        """What a try ends in, None where it succeeds. The kiosk rests before it."""
+        """Return what a try ends in, None where it succeeds. The kiosk rests before it."""
         self.now += 10.0
         return await self.hurries(who, pin, at=at, branch=branch)
 

@@ -54,7 +54,7 @@ class World:
 
     @property
     def wall(self) -> datetime:
-        """Of the host whose process is running."""
+        """Read the wall clock of the host whose process is running."""
         return EPOCH + timedelta(seconds=self.wire.now + self.host.skew)
 
     @property

@@ -52,7 +52,7 @@ class Log:
     def _notify(self, _: Any) -> None: ...
 
     def fetch(self) -> None:
-        """What the background task does: a response for each partition that has none."""
+        """Do the background task's work: a response for each partition that has none."""
         for tp, batches in self.logs.items():
             position = self.states[tp].position
             raw = b"".join(data for last, data in batches if last >= position)

@@ -78,7 +78,7 @@ class Offers:
         self._details: dict[str, bytes] = {}
         self._revision = 0
         self.changes = 0
-        """How often an item has been put or taken away."""
+        """Count how often an item has been published or withdrawn."""
         self._overview: Overview | None = None
         self._view: CompactedView[Item] | None = None
 

@@ -56,7 +56,7 @@ _STATUS: dict[State, Literal["sent", "refused", "suppressed"]] = {
 
 
 class OptOuts(Protocol):
-    """What `CompactedView[OptOut]` offers."""
+    """Offers the one method of `CompactedView[OptOut]` that is needed."""
 
     def get(self, key: str) -> object | None:
         """The record of a digest."""
@@ -64,7 +64,7 @@ class OptOuts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _News:
-    """What a record says that a person is to be told."""
+    """Holds what a person is to be told because of a record."""
 
     request_id: str
     template: Template

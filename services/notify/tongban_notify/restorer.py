@@ -5,47 +5,41 @@ from __future__ import annotations
 from typing import Any
 
 from tongban_common import topics
-from tongban_common.events import MalformedEvent, decode
 from tongban_common.events.models import NotificationReported
-from tongban_common.kafka import Record
+from tongban_common.operators.reading import event_batches
 from tongban_common.operators.restoring import Restoration
-from tongban_common.store.recovery import upsert_guards
+from tongban_common.store.updates import update_unordered
 
 COLLECTION = "message_guards"
-_BATCH = 500
 _OVER = ("sent", "refused", "suppressed")
 
 
 class NotifyRestorer:
-    """Every message that was reported as over gets a guard that is over."""
+    """Makes a guard that is over for every message that was reported as over."""
 
     group = topics.NOTIFY_GROUP
 
     async def restore(self, restoration: Restoration) -> dict[str, int]:
-        """Return `guards`: how many were missing or not over. Raises StoreUnavailable,
-        KafkaUnavailable."""
+        """Return `guards`: how many were missing or not over.
+
+        Raises:
+            StoreUnavailable, KafkaUnavailable: begin again.
+        """
         guards = 0
-        batch: list[dict[str, Any]] = []
-        places = await restoration.snapshot.partitions([topics.NOTIFICATIONS_SENT])
+        collection = restoration.store.collection(COLLECTION)
         with restoration.progress("guards of messages") as report:
-            async for record in restoration.snapshot.read(places, on_progress=report):
-                body = _reported(record)
-                if body is not None:
-                    batch.append(guard_of(body))
-                if len(batch) == _BATCH:
-                    guards += await upsert_guards(restoration.store, COLLECTION, batch)
-                    batch = []
-            guards += await upsert_guards(restoration.store, COLLECTION, batch)
+            async for batch in event_batches(
+                restoration.snapshot, [topics.NOTIFICATIONS_SENT], on_progress=report
+            ):
+                bodies = [event.body for _, event in batch if event is not None]
+                over = [
+                    guard_of(body)
+                    for body in bodies
+                    if isinstance(body, NotificationReported) and body.status in _OVER
+                ]
+                if over:
+                    guards += (await update_unordered(collection, over)).written
         return {"guards": guards}
-
-
-def _reported(record: Record) -> NotificationReported | None:
-    try:
-        body = decode(record.value, record.headers).body
-    except MalformedEvent:
-        return None
-    over = isinstance(body, NotificationReported) and body.status in _OVER
-    return body if over and isinstance(body, NotificationReported) else None
 
 
 def guard_of(body: NotificationReported) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class PrinterJob(_Stored):
 
 
 class Question(_Stored):
-    """What a person is asked about the order's job, while the order is needs_confirmation."""
+    """Records the question about the order's job, while the order is needs_confirmation."""
 
     asked_at: datetime
     """Business time; a question that is not answered expires so long after it."""
@@ -119,7 +119,7 @@ class Order(_Stored):
 
     @property
     def denied(self) -> bool:
-        """Whether a person has said that nothing of the present job is on paper."""
+        """Return True if a person has said that nothing of the present job is on paper."""
         return self.job is not None and self.confirmed_not == self.job.job_id
 
 

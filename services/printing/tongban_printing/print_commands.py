@@ -12,14 +12,13 @@ import typer
 from rich.table import Column, Table
 
 from tongban_common import topics
-from tongban_common.cli.console import By, Json, login_name, run, stop, tables
+from tongban_common.cli.console import By, Json, login_name, operator_producer, run, stop, tables
 from tongban_common.cli.group import Commands
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import PrintStatus
 from tongban_common.events.models import PrintConfirmed
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.exit_codes import EX_NOINPUT, EX_UNAVAILABLE
-from tongban_common.kafka import EventProducer
 from tongban_common.settings import CommonSettings, load
 from tongban_common.store import Store, StoreUnavailable
 from tongban_printing.orders import Order
@@ -27,7 +26,6 @@ from tongban_printing.spool import Spool
 
 prints = typer.Typer(cls=Commands, no_args_is_help=True)
 _Result = TypeVar("_Result")
-_DELIVERY_S = 20.0
 _SOURCE = "tongban/operator"
 
 
@@ -101,9 +99,7 @@ def confirm(
 
 
 async def _publish(settings: CommonSettings, body: PrintConfirmed) -> None:
-    async with EventProducer(
-        settings.kafka, client_id="tongban-operator", delivery_timeout=_DELIVERY_S
-    ) as producer:
+    async with operator_producer(settings.kafka) as producer:
         await EventPublisher(producer, _SOURCE).publish(
             topics.PRINT_ORDERS,
             body,

@@ -313,12 +313,12 @@ class PrintRun:
 
     @property
     def _is_to_end(self) -> bool:
-        """Whether the present job must not go on."""
+        """Return True if the present job must not go on."""
         return self._is_too_old or self.order.denied
 
     @property
     def _was_over(self) -> bool:
-        """Whether a person's "not printed" is about a job that had ended when it was asked."""
+        """Return True if the job had ended before the person who said "not printed" was asked."""
         question = self.order.question
         return self.order.denied and question is not None and question.job_over
 

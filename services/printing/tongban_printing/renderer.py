@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from enum import Enum
 from types import TracebackType
 from typing import Any
 
+from tongban_common.children import ChildNotReadyError, end_child, start_child
 from tongban_common.kafka import Retry
 from tongban_common.store import MAX_DOCUMENT_BYTES
 from tongban_printing.contents import Template
@@ -93,7 +92,7 @@ class Renderer:
         trace: TracebackType | None,
     ) -> None:
         while self._idle:
-            await _end(self._idle.pop())
+            await end_child(self._idle.pop())
 
     async def render(
         self, template: Template, data: dict[str, Any], *, at: datetime, lane: str = ""
@@ -143,15 +142,15 @@ class Renderer:
             async with asyncio.timeout(_WALL_SECONDS):
                 answer = await _ask(process, text)
         except TimeoutError:
-            await _end(process)
+            await end_child(process)
             raise Retry("the maker of sheets gets no processor time", after=_RETRY_S) from None
         except BaseException:
-            await _end(process)
+            await end_child(process)
             raise
         finally:
             self._busy.discard(process)
         if answer is None:
-            await _end(process)
+            await end_child(process)
             raise _fault(process.returncode)
         self._idle.append(process)
         return answer
@@ -161,28 +160,14 @@ class Renderer:
             process = self._idle.pop()
             if process.returncode is None:
                 return process
-        # The environment holds our secrets: what strangers' data are set by gets none of it.
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", _MODULE,
-            stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env={"PATH": os.defpath},
-        )  # fmt: skip
-        assert process.stdout is not None  # noqa: S101 - it was asked for
-        said = b""
         try:
-            async with asyncio.timeout(_START_S):
-                said = await process.stdout.readline()
-        except TimeoutError:
-            pass
-        finally:
-            if said != READY:
-                await _end(process)
-        if said != READY:
-            raise Retry("the maker of sheets does not start", after=2 * _RETRY_S)
-        return process
+            return await start_child(_MODULE, ready=READY, seconds=_START_S)
+        except ChildNotReadyError:
+            raise Retry("the maker of sheets does not start", after=2 * _RETRY_S) from None
 
 
 def _fault(code: int | None) -> Exception:
-    """What a worker's end in the middle of a sheet says about the sheet."""
+    """Return the exception for a sheet in whose middle the worker ended with this code."""
     if code == -signal.SIGXCPU:
         return CannotRender(Unprintable.TOO_MUCH, "takes too much processor time")
     if code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT):
@@ -208,9 +193,3 @@ async def _ask(process: Process, text: bytes) -> tuple[dict[str, Any], bytes] | 
 async def _read(stream: asyncio.StreamReader) -> bytes:
     (length,) = LENGTH.unpack(await stream.readexactly(LENGTH.size))
     return await stream.readexactly(length)
-
-
-async def _end(process: Process) -> None:
-    if process.returncode is None:
-        process.kill()
-    await process.wait()

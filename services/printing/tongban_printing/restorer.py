@@ -7,17 +7,17 @@ from typing import Any
 
 from tongban_common import topics
 from tongban_common.domain.ids import derived_id
-from tongban_common.events import Body, MalformedEvent, decode
+from tongban_common.events.cloudevents import REPEAT, REPLAY_OF
 from tongban_common.events.models import PrintReported, RequestCompleted
-from tongban_common.kafka import Record
+from tongban_common.operators.reading import Read, event_batches
 from tongban_common.operators.restoring import Restoration
 from tongban_common.store import store_errors
-from tongban_common.store.recovery import REPLAY_OF, RESTORED, upsert_guards
+from tongban_common.store.recovery import RESTORED
+from tongban_common.store.updates import update_unordered
 from tongban_printing.orders import MAY_BE_PRINTED, WORKED_ON, Order, asked
 from tongban_printing.spool import Spool
 
 ORDERS, DOCUMENTS = "print_orders", "documents"
-_BATCH = 500
 
 
 class PrintingRestorer:
@@ -31,11 +31,11 @@ class PrintingRestorer:
 
     async def restore(self, restoration: Restoration) -> dict[str, int]:
         """Return counts. Raises StoreUnavailable, KafkaUnavailable: begin again."""
-        orders = await self._orders(restoration)
+        applied = await self._orders(restoration)
         questions = await self._questions(restoration)
         made_again, lost = await self._documents(restoration)
         return {
-            "orders": orders,
+            "reports applied": applied,
             "questions": questions,
             "documents made again": made_again,
             "files of provinces lost": lost,
@@ -44,19 +44,21 @@ class PrintingRestorer:
     async def _orders(self, restoration: Restoration) -> int:
         """Apply every report that is newer than its order. Reports of one order are in one
         partition, in order."""
-        changed = 0
-        batch: list[dict[str, Any]] = []
-        places = await restoration.snapshot.partitions([topics.DOCUMENTS_PRINTED])
+        applied = 0
+        collection = restoration.store.collection(ORDERS)
         with restoration.progress("print orders") as report:
-            async for record in restoration.snapshot.read(places, on_progress=report):
-                body = _body(record)
-                if isinstance(body, PrintReported) and body.document is not None:
-                    batch.append(order_of(body))
-                if len(batch) == _BATCH:
-                    changed += await upsert_guards(restoration.store, ORDERS, batch)
-                    batch = []
-            changed += await upsert_guards(restoration.store, ORDERS, batch)
-        return changed
+            async for batch in event_batches(
+                restoration.snapshot, [topics.DOCUMENTS_PRINTED], on_progress=report
+            ):
+                bodies = [event.body for _, event in batch if event is not None]
+                reports = [
+                    order_of(body)
+                    for body in bodies
+                    if isinstance(body, PrintReported) and body.document is not None
+                ]
+                if reports:
+                    applied += (await update_unordered(collection, reports)).written
+        return applied
 
     async def _questions(self, restoration: Restoration) -> int:
         """Ask about every order that is not over: a sheet of it may have come out since."""
@@ -72,24 +74,21 @@ class PrintingRestorer:
     async def _documents(self, restoration: Restoration) -> tuple[int, int]:
         """Have printing handle again what lacks its document; how many, and how many cannot."""
         again = lost = 0
-        batch: list[tuple[Record, RequestCompleted]] = []
-        places = await restoration.snapshot.partitions([topics.REQUESTS_COMPLETED])
         with restoration.progress("documents") as report:
-            async for record in restoration.snapshot.read(places, on_progress=report):
-                body = _body(record)
-                if isinstance(body, RequestCompleted):
-                    batch.append((record, body))
-                if len(batch) == _BATCH:
-                    counts = await self._make_again(restoration, batch)
-                    again, lost = again + counts[0], lost + counts[1]
-                    batch = []
-            counts = await self._make_again(restoration, batch)
-        return again + counts[0], lost + counts[1]
+            async for batch in event_batches(
+                restoration.snapshot, [topics.REQUESTS_COMPLETED], on_progress=report
+            ):
+                counts = await self._make_again(restoration, batch)
+                again, lost = again + counts[0], lost + counts[1]
+        return again, lost
 
-    async def _make_again(
-        self, restoration: Restoration, batch: list[tuple[Record, RequestCompleted]]
-    ) -> tuple[int, int]:
-        wanted = {name: (record, body) for record, body in batch for name in document_ids(body)}
+    async def _make_again(self, restoration: Restoration, batch: list[Read]) -> tuple[int, int]:
+        wanted = {
+            name: (record, event.body)
+            for record, event in batch
+            if event is not None and isinstance(event.body, RequestCompleted)
+            for name in document_ids(event.body)
+        }
         with store_errors():
             kept = {
                 found["_id"]
@@ -104,8 +103,8 @@ class PrintingRestorer:
             if body.documents:
                 lost += 1
                 continue
-            headers = [header for header in record.headers if header[0] != "ce_repeat"]
-            headers += [("ce_repeat", b"true"), (REPLAY_OF, RESTORED)]
+            headers = [header for header in record.headers if header[0] != REPEAT]
+            headers += [(REPEAT, b"true"), (REPLAY_OF, RESTORED)]
             await restoration.send(topics.replay(self.group), record.key, record.value, headers)
             again += 1
         return again, lost
@@ -116,13 +115,6 @@ def document_ids(body: RequestCompleted) -> list[str]:
     if body.documents:
         return [document.document_id for document in body.documents]
     return [derived_id("document", body.request_id, 0)] if body.item.template else []
-
-
-def _body(record: Record) -> Body | None:
-    try:
-        return decode(record.value, record.headers).body
-    except MalformedEvent:
-        return None
 
 
 def order_of(report: PrintReported) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tongban_common.clock import CHINA
 from tongban_common.exit_codes import EX_UNAVAILABLE
-from tongban_common.kafka import KafkaUnavailable
+from tongban_common.kafka import EventProducer, KafkaUnavailable
 from tongban_common.kafka.reach import reach
 from tongban_common.settings import CommonSettings, load
 
@@ -28,6 +28,7 @@ By = Annotated[
 ]
 Result = TypeVar("Result")
 _WIDE = 200
+_DELIVERY_S = 20.0
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -54,6 +55,12 @@ async def reaching(work: Coroutine[Any, Any, Result]) -> Result:
         work.close()
         raise
     return await work
+
+
+def operator_producer(kafka: str) -> EventProducer:
+    """Return the producer of an operator's command, to be entered; it gives a record up that the
+    broker has not acknowledged in 20 s."""
+    return EventProducer(kafka, client_id="tongban-operator", delivery_timeout=_DELIVERY_S)
 
 
 def tables() -> Console:

@@ -12,7 +12,16 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from tongban_common.cli.choosing import choosing, described, selected
-from tongban_common.cli.console import By, Json, login_name, progress, run, stop, tables
+from tongban_common.cli.console import (
+    By,
+    Json,
+    login_name,
+    operator_producer,
+    progress,
+    run,
+    stop,
+    tables,
+)
 from tongban_common.cli.group import Commands
 from tongban_common.cli.words import tell_withheld, words_key_ring
 from tongban_common.clock import CHINA
@@ -33,7 +42,6 @@ from tongban_common.operators.words import DISCARD_REASONS, REQUEST_REASONS, RES
 from tongban_common.settings import CommonSettings, load
 
 dlt = typer.Typer(cls=Commands, no_args_is_help=True)
-_DELIVERY_S = 20.0
 All = Annotated[bool, typer.Option("--all", help="every one that is open")]
 
 
@@ -213,7 +221,7 @@ async def _carry_out(replays: list[Replay], operator: Operator, total: int, repo
 
 def _producer() -> EventProducer:
     kafka = load(CommonSettings).kafka
-    return EventProducer(kafka, client_id="tongban-operator", delivery_timeout=_DELIVERY_S)
+    return operator_producer(kafka)
 
 
 def _operator(by: str, reason: str) -> Operator:

@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tongban_common.cli.console import By, Json, login_name, run, stop, tables
+from tongban_common.cli.console import By, Json, login_name, operator_producer, run, stop, tables
 from tongban_common.cli.group import Commands
 from tongban_common.control.optouts import OptOut
 from tongban_common.domain.phones import is_mobile, optout_key, phone_number
-from tongban_common.kafka import EventProducer
 from tongban_common.kafka.snapshot import read_newest
 from tongban_common.settings import CommonSettings, load
 from tongban_common.topics import CONTROL_OPTOUTS
@@ -28,7 +27,6 @@ optout = typer.Typer(cls=Commands, no_args_is_help=True)
 Phone = Annotated[
     str, typer.Argument(metavar="PHONE", help="mobile number; spaces, dashes and +86 may stand")
 ]
-_DELIVERY_S = 20.0
 
 
 @optout.command()
@@ -92,9 +90,7 @@ def _digest(settings: CommonSettings, phone: str) -> str:
 
 
 async def _write(kafka: str, key: bytes, value: bytes | None) -> None:
-    async with EventProducer(
-        kafka, client_id="tongban-operator", delivery_timeout=_DELIVERY_S
-    ) as producer:
+    async with operator_producer(kafka) as producer:
         await producer.send(CONTROL_OPTOUTS, key=key, value=value, headers=[])
 
 

@@ -11,7 +11,16 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Column, Table
 
-from tongban_common.cli.console import By, Json, login_name, progress, run, stop, tables
+from tongban_common.cli.console import (
+    By,
+    Json,
+    login_name,
+    operator_producer,
+    progress,
+    run,
+    stop,
+    tables,
+)
 from tongban_common.cli.group import Commands
 from tongban_common.cli.words import tell_withheld, words_key_ring
 from tongban_common.clock import CHINA
@@ -19,7 +28,6 @@ from tongban_common.control.dead_letters import Settlement
 from tongban_common.domain.ids import REQUEST_ID
 from tongban_common.domain.status import Status
 from tongban_common.exit_codes import EX_NOINPUT
-from tongban_common.kafka import EventProducer
 from tongban_common.kafka.snapshot import Snapshot
 from tongban_common.operators.dead_letters import Selection, known_groups, read_dead_letters
 from tongban_common.operators.replays import Operator, decision, of_decision
@@ -30,7 +38,6 @@ from tongban_common.settings import CommonSettings, load
 
 request = typer.Typer(cls=Commands, no_args_is_help=True)
 RequestId = Annotated[str, typer.Argument(metavar="REQUEST_ID", show_default=False)]
-_DELIVERY_S = 20.0
 _REASON_HELP = "in Chinese: applicants read it; sealed, which takes TONGBAN_KEYRING"
 
 
@@ -108,9 +115,7 @@ def _decide(
     async def work() -> list[str]:
         async with (
             Snapshot(settings.kafka) as snapshot,
-            EventProducer(
-                settings.kafka, client_id="tongban-operator", delivery_timeout=_DELIVERY_S
-            ) as producer,
+            operator_producer(settings.kafka) as producer,
         ):
             selection = Selection(request=request_id)
             letters = of_decision(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tongban_common.cli.console import Json, progress, run, stop
+from tongban_common.cli.console import Json, operator_producer, progress, run, stop
 from tongban_common.exit_codes import EX_TEMPFAIL, EX_UNAVAILABLE
 from tongban_common.kafka import EventProducer
 from tongban_common.kafka.snapshot import Snapshot
@@ -19,7 +19,6 @@ from tongban_common.store import Store, StoreUnavailable
 from tongban_common.store.recovery import mark_restored
 
 _STORE_MS = 10_000
-_DELIVERY_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +71,7 @@ async def _restore(settings: CommonSettings) -> dict[str, dict[str, int]]:
         await mark_restored(store, round(time.time() * 1000))
         async with (
             Snapshot(settings.kafka) as snapshot,
-            EventProducer(
-                settings.kafka, client_id="tongban-operator", delivery_timeout=_DELIVERY_S
-            ) as producer,
+            operator_producer(settings.kafka) as producer,
         ):
             restoration = _Restoration(snapshot, store, producer, settings.clock.now())
             return {each.group: await each.restore(restoration) for each in wanted}

@@ -39,7 +39,7 @@ class ProvinceControl(StateRecord):
 
     @property
     def bound_to(self) -> str:
-        """What the envelope is bound to, as that of a request is to the request's id."""
+        """Return the text that the envelope is bound to; for a request it is the request's id."""
         return f"{CONTROL_PROVINCES}/{self.province}"
 
     @property

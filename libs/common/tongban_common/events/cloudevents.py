@@ -18,6 +18,9 @@ from pydantic_core import to_json
 
 from tongban_common.events.models import MODELS, Body
 
+REPEAT, REPLAY_OF = "ce_repeat", "replay_of"
+"""Headers of a record that is published again: the mark of a repeat, and what it was replayed from
+(the id of a dead letter, or `tongban_common.store.recovery.RESTORED`)."""
 BodyT_co = TypeVar("BodyT_co", bound=Body, covariant=True)
 Headers = list[tuple[str, bytes]]
 _MOST_WRONG = 20

@@ -19,6 +19,7 @@ from tongban_common import topics
 from tongban_common.domain.ids import derived_id
 from tongban_common.envelope import KeyRing
 from tongban_common.events import Event, encode
+from tongban_common.events.cloudevents import REPEAT, REPLAY_OF
 from tongban_common.events.models import (
     OperatorDecision,
     RequestSubmitted,
@@ -31,8 +32,6 @@ from tongban_common.operators.dead_letters import DeadLetter
 from tongban_common.operators.words import ENDED, RESUMED, Said, about_request
 
 SOURCE = "tongban/operators"
-REPLAY_OF = "replay_of"
-"""Header with the id of the dead letter that a record was replayed from."""
 _GROUP_OF_PROVINCE = topics.connector_group("")
 Outgoing = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes]]]
 """Topic, key, value, headers."""
@@ -193,7 +192,7 @@ def _again(letter: DeadLetter, topic: str) -> Outgoing:
     headers = [
         header
         for header in record.headers
-        if not header[0].startswith(PREFIX) and header[0] not in ("ce_repeat", REPLAY_OF)
+        if not header[0].startswith(PREFIX) and header[0] not in (REPEAT, REPLAY_OF)
     ]
-    headers += [("ce_repeat", b"true"), (REPLAY_OF, letter.id.encode())]
+    headers += [(REPEAT, b"true"), (REPLAY_OF, letter.id.encode())]
     return topic, record.key, record.value, headers

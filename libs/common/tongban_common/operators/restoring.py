@@ -3,7 +3,7 @@ from what it has reported on topics."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from importlib.metadata import entry_points
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ ENTRY_POINTS = "tongban.restorers"
 
 
 class Restoration(Protocol):
-    """What a restorer works with."""
+    """Gives a restorer access to Kafka and to the restored store."""
 
     @property
     def snapshot(self) -> Snapshot:
@@ -56,15 +56,13 @@ def restorers() -> list[Restorer]:
     return [each.load()() for each in found]
 
 
-async def members(
-    bootstrap: str, groups: Iterable[str], *, admin: Callable[..., Any] = AIOKafkaAdminClient
-) -> dict[str, int]:
+async def members(bootstrap: str, groups: Iterable[str]) -> dict[str, int]:
     """Return how many members each consumer group has now; groups without any are left out.
 
     Raises:
         aiokafka.errors.KafkaError: the broker does not answer.
     """
-    client = admin(bootstrap_servers=bootstrap)
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         await client.start()
         found = {}

@@ -63,7 +63,7 @@ def router(services: Services) -> APIRouter:
         openapi_extra={"security": []},
     )
     async def verify(request: Request, code: VerificationCode) -> Response:
-        """Whether a sheet is genuine, and what to compare on it; for anyone."""
+        """Report whether a sheet is genuine, and what to compare on it; for anyone."""
         services.strangers.take(request)
         return Response(orjson.dumps(await verified(services, code)), media_type="application/json")
 

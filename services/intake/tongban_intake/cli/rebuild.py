@@ -10,9 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tongban_common.cli.console import By, Json, login_name, progress, run, stop
+from tongban_common.cli.console import By, Json, login_name, operator_producer, progress, run, stop
 from tongban_common.exit_codes import EX_UNAVAILABLE
-from tongban_common.kafka import EventProducer
 from tongban_common.kafka.snapshot import Snapshot
 from tongban_common.settings import CommonSettings, load
 from tongban_common.store import Store, StoreUnavailable
@@ -20,7 +19,6 @@ from tongban_intake.readmodel.projector import Projector
 from tongban_intake.readmodel.rebuild import in_router, incomplete, project, republish_requests
 
 _STORE_MS = 10_000
-_DELIVERY_S = 20.0
 
 
 def rebuild(
@@ -85,9 +83,7 @@ async def _ask(settings: CommonSettings, request_ids: list[str], *, rate: float,
         request_ids, run_id=str(uuid.uuid4()), by=by, at=settings.clock.now()
     )
     began = time.monotonic()
-    async with EventProducer(
-        settings.kafka, client_id="tongban-operator", delivery_timeout=_DELIVERY_S
-    ) as producer:
+    async with operator_producer(settings.kafka) as producer:
         with progress("asking the router") as report:
             for number, (topic, key, value, headers) in enumerate(records, start=1):
                 await producer.send(topic, key=key, value=value, headers=headers)

@@ -1,4 +1,4 @@
-"""The bodies of the follow-ups (CONTRACT.md)."""
+"""The bodies of the follow-ups (docs/contract.md)."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class BoundedHeads(HttpToolsProtocol):
             raise _TooLarge
 
     def send_400_response(self, msg: str) -> None:
-        """What uvicorn does when the parser has raised: also where it was us who did."""
+        """Answer and close; uvicorn calls it when the parser has raised, also for our own."""
         if self._parsed > HEAD_BYTES or self._fields > HEAD_FIELDS:
             self._refuse()
         else:

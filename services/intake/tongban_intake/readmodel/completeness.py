@@ -39,7 +39,7 @@ Offsets = Mapping[tuple[str, int], int]
 
 
 class Positions(Protocol):
-    """Where the topic begins and ends, and where the read model's consumer group stands."""
+    """Reads the offsets of requests.status and of the read model's consumer group."""
 
     async def begins(self) -> Offsets:
         """Offsets of the oldest record that is kept."""
@@ -58,7 +58,7 @@ class StatusTopic:
         self._bootstrap = bootstrap
 
     async def begins(self) -> Offsets:
-        """As `Positions.begins`.
+        """Return offsets as `Positions.begins` does.
 
         Raises:
             KafkaUnavailable: the broker does not answer.
@@ -67,7 +67,7 @@ class StatusTopic:
             return await snapshot.begins(await snapshot.partitions([topics.REQUESTS_STATUS]))
 
     async def ends(self) -> Offsets:
-        """As `Positions.ends`.
+        """Return offsets as `Positions.ends` does.
 
         Raises:
             KafkaUnavailable: the broker does not answer.
@@ -76,7 +76,7 @@ class StatusTopic:
             return await snapshot.ends(await snapshot.partitions([topics.REQUESTS_STATUS]))
 
     async def committed(self) -> Offsets:
-        """As `Positions.committed`.
+        """Return offsets as `Positions.committed` does.
 
         Raises:
             KafkaUnavailable: the broker does not answer.

@@ -85,7 +85,7 @@ class Lookup:
         self._rest_until = 0.0
 
     async def ask(self, question: Question) -> Known:
-        """What is known; `NOT_ASKED` where the store does not say in time."""
+        """Return what the store knows; `NOT_ASKED` where it does not answer in time."""
         if time.monotonic() < self._rest_until:
             return NOT_ASKED
         future: asyncio.Future[Known] = asyncio.get_running_loop().create_future()

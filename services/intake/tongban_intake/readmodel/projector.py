@@ -18,12 +18,11 @@ from tongban_common.kafka import (
     WorkerConfig,
 )
 from tongban_common.store import (
-    BAD_VALUE_CODES,
-    DUPLICATE_KEY_CODES,
     Store,
     StoreUnavailable,
     store_errors,
 )
+from tongban_common.store.updates import update_unordered
 from tongban_intake.readmodel.projection import Change, changes
 
 log = structlog.get_logger(__name__)
@@ -49,7 +48,7 @@ class Projector:
     """Applies batches of events to the collection `requests`. Idempotent as `projection` is."""
 
     def __init__(self, store: Store) -> None:
-        self._database = store.collection(COLLECTION).database
+        self._requests = store.collection(COLLECTION)
         self._prepared = False
 
     async def __call__(self, records: Sequence[Record]) -> None:
@@ -75,41 +74,15 @@ class Projector:
         ]
         with store_errors():
             await self._prepare()
-            answer = await self._database.command(
-                "update",
-                COLLECTION,
-                updates=updates,
-                ordered=False,
-                writeConcern={"w": "majority", "j": True},
-            )
-        _raise_for(answer)
+        updated = await update_unordered(self._requests, updates)
+        if updated.collided:
+            # Another replica inserted the same document: an upsert that comes again updates.
+            raise Retry("upserts met", after=0.0)
 
     async def _prepare(self) -> None:
         if not self._prepared:
-            await self._database.command("createIndexes", COLLECTION, indexes=_INDEXES)
+            await self._requests.database.command("createIndexes", COLLECTION, indexes=_INDEXES)
             self._prepared = True
-
-
-def _raise_for(answer: dict[str, object]) -> None:
-    """Raise for single writes that failed; the command reports them in its answer.
-
-    Raises:
-        StoreUnavailable: the store is full, refuses writes or lacks a majority; it is waited for.
-        Retry: another replica inserted the same document; an upsert that comes again updates.
-        ValueError: the store cannot keep one of the values; the worker finds its record.
-    """
-    errors = answer.get("writeErrors") or ()
-    if not isinstance(errors, Sequence):
-        raise TypeError(f"writeErrors is a {type(errors).__name__}")
-    codes = {error["code"] for error in errors}
-    if trouble := codes - BAD_VALUE_CODES - DUPLICATE_KEY_CODES:
-        raise StoreUnavailable(f"store: refused writes with codes {sorted(trouble)}")
-    if answer.get("writeConcernError"):
-        raise StoreUnavailable("the write is not known to be on a majority")
-    if bad := codes & BAD_VALUE_CODES:
-        raise ValueError(f"the store cannot keep a value, codes {sorted(bad)}")
-    if codes:
-        raise Retry("upserts met", after=0.0)
 
 
 def readmodel_worker(

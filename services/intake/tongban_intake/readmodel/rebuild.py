@@ -14,10 +14,10 @@ from datetime import datetime
 
 from tongban_common import topics
 from tongban_common.domain.ids import REQUEST_ID, derived_id
-from tongban_common.events import Body, Event, MalformedEvent, decode, encode
+from tongban_common.events import Event, encode
 from tongban_common.events.models import RepublishRequested
-from tongban_common.kafka import Record
 from tongban_common.kafka.snapshot import OnProgress, Snapshot
+from tongban_common.operators.reading import event_batches
 from tongban_common.store import Store, store_errors
 from tongban_intake.readmodel.projection import changes
 from tongban_intake.readmodel.projector import COLLECTION, SOURCES, Projector
@@ -29,7 +29,7 @@ _READ_BACK = tuple(topic for topic in SOURCES if topic != topics.replay(topics.R
 
 @dataclass(slots=True)
 class Projected:
-    """What was read from the topics."""
+    """Counts of what was read from the topics."""
 
     events: int = 0
     unreadable: int = 0
@@ -48,28 +48,12 @@ async def project(
         KafkaUnavailable, StoreUnavailable: what was applied stays.
     """
     done = Projected()
-    batch: list[Event[Body]] = []
-    places = await snapshot.partitions(_READ_BACK)
-    async for record in snapshot.read(places, on_progress=on_progress):
-        event = _event_of(record)
-        if event is None:
-            done.unreadable += 1
-            continue
-        batch.append(event)
-        if len(batch) == _BATCH:
-            await projector.write(changes(batch))
-            done.events += len(batch)
-            batch = []
-    await projector.write(changes(batch))
-    done.events += len(batch)
+    async for batch in event_batches(snapshot, _READ_BACK, on_progress=on_progress):
+        events = [event for _, event in batch if event is not None]
+        await projector.write(changes(events))
+        done.events += len(events)
+        done.unreadable += len(batch) - len(events)
     return done
-
-
-def _event_of(record: Record) -> Event[Body] | None:
-    try:
-        return decode(record.value, record.headers)
-    except MalformedEvent:
-        return None
 
 
 async def in_router(snapshot: Snapshot) -> list[str]:

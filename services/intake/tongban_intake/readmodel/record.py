@@ -99,7 +99,7 @@ class RequestRecord:
 
     @property
     def swept(self) -> bool:
-        """Whether only the skeleton of a request of long ago is left (`readmodel.sweep`)."""
+        """Return True if only the skeleton of an old request is left (`readmodel.sweep`)."""
         return bool(self._document.get("swept"))
 
     @property

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from tongban_common.store import Store, store_errors
+from tongban_common.store.updates import update_unordered
 from tongban_intake.readmodel.projector import COLLECTION
 from tongban_intake.readmodel.record import RequestRecord
 
@@ -82,10 +83,8 @@ async def _sweep(store: Store, records: list[RequestRecord], done: Swept, *, dry
     else:
         deleted = await documents.delete_many({"request_id": {"$in": ids}})
         done.documents += deleted.deleted_count
-        for record in records:
-            await store.collection(COLLECTION).update_one(
-                {"_id": record.request_id}, skeleton(record)
-            )
+        updates = [{"q": {"_id": each.request_id}, "u": skeleton(each)} for each in records]
+        await update_unordered(store.collection(COLLECTION), updates)
     done.requests += len(records)
 
 

@@ -42,7 +42,7 @@ class Answers(Protocol):
     """What the read model knows."""
 
     async def ask(self, question: Question) -> Known:
-        """What it knows of a submission; `NOT_ASKED` where the store does not say in time."""
+        """Return what the store knows; `NOT_ASKED` where it does not answer in time."""
 
 
 class Accepted(NamedTuple):

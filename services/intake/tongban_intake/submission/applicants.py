@@ -18,8 +18,8 @@ _MAINLAND = "+86"
 
 
 def digest(secret: str, applicant: Any) -> str | None:
-    """Return the digest of an applicant as submitted (CONTRACT.md), checked or not; None where the
-    number, the name or the phone is missing. Equal for two spellings of the same applicant.
+    """Return the digest of an applicant as submitted (docs/contract.md), checked or not; None where
+    the number, the name or the phone is missing. Equal for two spellings of the same applicant.
 
     The digest never leaves this process: neither a topic nor the store nor a log has it.
     """

@@ -196,16 +196,12 @@ class Connector:
         call = event.body
         work = self._books.work(call.call_id, call.request_id, record.assigned_at)
         if work.suspect is None:
-            work.suspect = (
-                record.maybe_seen
-                or event.repeat
-                or self._books.ended(call.call_id)
-            )
+            work.suspect = record.maybe_seen or event.repeat or self._books.ended(call.call_id)
             work.unrecorded = settling.unrecorded(record, self._books)
         return work
 
     def _must_ask(self, call: ProvinceCall, work: Work) -> bool:
-        """Whether it may have been sent before, or an answer is all that is wanted."""
+        """Return True if the call may have been sent before, or if only an answer is wanted."""
         if call.call in (CallKind.POLL, CallKind.WITHDRAW):
             return True
         if self._books.doubt(call.request_id) is not None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from contextlib import suppress
 from types import TracebackType
 
+from tongban_common.children import ChildNotReadyError, end_child, start_child
 from tongban_common.kafka import Retry
 from tongban_router.connectors.pdfcheck import LENGTH, READY
 
@@ -41,7 +40,7 @@ class Inspector:
         trace: TracebackType | None,
     ) -> None:
         while self._idle:
-            await _end(self._idle.pop())
+            await end_child(self._idle.pop())
 
     async def pages(self, pdf: bytes) -> int:
         """How many pages it has.
@@ -57,10 +56,10 @@ class Inspector:
                 async with asyncio.timeout(self._timeout_s):
                     said = await _ask(process, pdf)
             except TimeoutError:
-                await _end(process)
+                await end_child(process)
                 raise NotAPdf("reading it takes too long") from None
             except BaseException:
-                await _end(process)
+                await end_child(process)
                 raise
             if said is None:
                 await _ended(process)
@@ -76,30 +75,15 @@ class Inspector:
             process = self._idle.pop()
             if process.returncode is None:
                 return process
-        # The environment holds our secrets: the reader of strangers' bytes gets none of it.
         try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", _MODULE,
-                stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env={"PATH": os.defpath}, close_fds=True,
-            )  # fmt: skip
+            return await start_child(_MODULE, ready=READY.encode(), seconds=_START_S)
         except (OSError, MemoryError) as error:
             # Too many open files or processes, too little memory.
             reason = f"the reader of documents does not start: {type(error).__name__}"
             raise Retry(reason, after=2.0) from error
-        assert process.stdout is not None  # noqa: S101 - it was asked for
-        said = b""
-        try:
-            async with asyncio.timeout(_START_S):
-                said = await process.stdout.readline()
-        except TimeoutError:
-            pass
-        finally:
-            if said.decode() != READY:
-                await _end(process)
-        if said.decode() != READY:
+        except ChildNotReadyError:
             # Our trouble and not the document's.
-            raise Retry("the reader of documents does not start", after=2.0)
-        return process
+            raise Retry("the reader of documents does not start", after=2.0) from None
 
 
 async def _ask(process: Process, pdf: bytes) -> bytes | None:
@@ -127,12 +111,6 @@ async def _ended(process: Process) -> None:
         async with asyncio.timeout(2.0):
             await process.wait()
     killed = process.returncode == -signal.SIGKILL
-    await _end(process)
+    await end_child(process)
     if killed:
         raise Retry("the machine has ended the reader of documents", after=2.0)
-
-
-async def _end(process: Process) -> None:
-    if process.returncode is None:
-        process.kill()
-    await process.wait()

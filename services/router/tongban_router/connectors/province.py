@@ -189,8 +189,9 @@ class ProvinceRunner:
         self._worker.stop()
 
     def liveness(self) -> str | None:
-        """As `Worker.liveness`: a new process would mend neither a flood of dead letters nor an
-        unforeseen error, and would stop the other provinces."""
+        """Report like `Worker.liveness`, and nothing while the worker is paused: a new process
+        would mend neither a flood of dead letters nor an unforeseen error, and would stop the
+        other provinces."""
         return None if self._why_stopped is not None else self._worker.liveness()
 
     def readiness(self) -> str | None:

@@ -49,7 +49,7 @@ Offsets = Mapping[TP, int]
 
 
 class Targets(NamedTuple):
-    """Where the partitions of an assignment stand."""
+    """Holds the offsets of the partitions of an assignment."""
 
     committed: Offsets
     """The offset that counts as committed: the log's beginning where more was committed than the
@@ -75,7 +75,7 @@ class UnreadableMessage(ConsumerMessage):
 
     @property
     def cause(self) -> str:
-        """What to write into the dead letter."""
+        """Return the cause that the dead letter states."""
         batch = self.batch
         return (
             f"offsets {batch.first} to {batch.last} of {self.topic}/{self.partition} "
@@ -96,7 +96,7 @@ class RewindingThread(AIOKafkaConsumerThread):
         cast(Any, self.app).tenure.watch(self._consumer)
 
     async def targets(self) -> Targets:
-        """Where all our partitions stand, as the broker says."""
+        """Ask the broker for the offsets of all assigned partitions."""
         found: Targets = await self.call_thread(self._targets)
         return found
 

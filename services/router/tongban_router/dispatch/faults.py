@@ -14,6 +14,9 @@ from pathlib import PurePath
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from pydantic import ValidationError
 
+from tongban_common.events.cloudevents import wrong_fields
+from tongban_router.dispatch.state import RequestState
+
 _MOST_FRAMES = 12
 
 
@@ -48,10 +51,7 @@ def told(error: BaseException) -> dict[str, str]:
         "where": " < ".join(f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in frames),
     }
     if isinstance(error, ValidationError):
-        fields["wrong"] = "; ".join(
-            f"/{'/'.join(map(str, problem['loc']))}: {problem['type']}"
-            for problem in error.errors(include_input=False, include_url=False)
-        )
+        fields["wrong"] = wrong_fields(error, of=RequestState)
     if isinstance(error, OSError) and error.errno is not None:
         fields["errno"] = str(error.errno)
     if error.__cause__ is not None:
