@@ -91,6 +91,13 @@ class _Named:
     keywords: tuple[_Phrase, ...]
     english: str
     items: dict[str, Item] = field(default_factory=dict)
+    letters: frozenset[str] = field(init=False)
+    """All letters of the name and its words: no other word fits any of them. One look here spares
+    most names the rest."""
+
+    def __post_init__(self) -> None:
+        phrases = (self.name.letters, *(word.letters for word in self.keywords))
+        self.letters = frozenset(self.english).union(*phrases)
 
 
 _Fits = dict[tuple[str, str], int]
@@ -263,6 +270,8 @@ def _score(named: _Named, reading: _Reading, keywords: _Fits) -> int:
 
 
 def _fit(named: _Named, word: str, keywords: _Fits) -> int:
+    if not named.letters.issuperset(word):
+        return 0
     best = _fit_phrase(named.name, word)
     for keyword in named.keywords:
         fit = keywords.get((keyword.text, word))
