@@ -89,7 +89,8 @@ async def test_what_is_wrong_is_told_where_it_is_and_nothing_typed_is_lost(page:
 async def test_whoever_walks_away_leaves_nothing_behind(
     context: BrowserContext, stack: Stack
 ) -> None:
-    async with stack.replica(TONGBAN_IDLE_SECONDS="3") as replica:
+    # The warning comes 15 s before: no step of a slow machine is taken for a person who left.
+    async with stack.replica(TONGBAN_IDLE_SECONDS="20") as replica:
         page = await at_the_kiosk(context, replica)
         await find(page, "sbkgs")
         await fill_in(page, name="欧阳走远")

@@ -113,8 +113,7 @@ async def test_dying_once_at_every_point_acts_once(chain: Chain, sweep: str) -> 
 @pytest.mark.long
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("part", [0, 1])
-@pytest.mark.parametrize("count", [2, 5])
-@pytest.mark.parametrize("drop", [0.0, 0.5])
+@pytest.mark.parametrize(("count", "drop"), [(2, 0.5), (5, 0.0)])
 @pytest.mark.parametrize("sweep", POINTS)
 async def test_dying_again_and_again(
     chain: Chain, sweep: str, drop: float, count: int, part: int

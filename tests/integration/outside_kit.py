@@ -149,7 +149,8 @@ class Outside:
 
     async def dying_at(self, service: str, points: Sequence[str], **env: str) -> AsyncIterator[str]:
         """Run a service, started again whenever it dies, and yield each point it died at; at every
-        point once. The last life goes on."""
+        point once. The last life goes on, once it is ready: one that is still being imported would
+        die of a SIGTERM instead of ending."""
         marks = Path(tempfile.mkdtemp(dir=self.directory, prefix="died-"))
         left = list(points)
         while left:
@@ -163,7 +164,7 @@ class Outside:
             assert len(reached) == 1, "it died, and not where it was to"
             left.remove(reached[0])
             yield reached[0]
-        self.start(service, **env)
+        await self.ready(self.start(service, **env))
 
     # --- the devices
 
