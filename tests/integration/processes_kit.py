@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.kafka_kit import Place
+from tongban_devstack.processes import tied_to_parent
 
 PROGRAM = Path(__file__).with_name("worker_process.py")
 
@@ -42,9 +43,7 @@ class Members:
         }
         with self.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                str(PROGRAM),
-                json.dumps(asked),
+                *tied_to_parent([sys.executable, str(PROGRAM), json.dumps(asked)]),
                 env={**os.environ, **(environment or {})},
                 stdout=log,
                 stderr=log,

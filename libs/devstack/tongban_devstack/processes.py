@@ -36,6 +36,12 @@ def _bytecode() -> dict[str, str]:
     return {}
 
 
+def tied_to_parent(argv: Sequence[str]) -> list[str]:
+    """Return what to execute instead of `argv` so that the kernel kills the program when the thread
+    that started it ends (Linux alone, see `launch`)."""
+    return [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *argv]
+
+
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
     """What to run: `argv[0]` is a program's path, `env` is added to the parent's environment."""
@@ -70,10 +76,9 @@ class ChildProcess:
     def _fork(self) -> subprocess.Popen[bytes]:
         spec = self.spec
         spec.log.parent.mkdir(parents=True, exist_ok=True)
-        launch = [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid())]
         with spec.log.open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - argv is ours
-                [*launch, *spec.argv],
+                tied_to_parent(spec.argv),
                 env={**os.environ, **_bytecode(), **spec.env},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

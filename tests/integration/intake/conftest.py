@@ -35,6 +35,7 @@ from tongban_common.settings import DEVELOPMENT_SECRET
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedStore
 from tongban_devstack.kiosks import CROWDED_KIOSKS, Place, let_in
 from tongban_devstack.ports import free_port
+from tongban_devstack.processes import tied_to_parent
 
 ROOT = Path(__file__).parents[3]
 KIOSK, BRANCH = "kiosk-001", "branch-01"
@@ -215,8 +216,9 @@ class Stack:
             **env,
         }
         with log.open("wb") as sink:
+            program = str(Path(sys.executable).parent / "tongban-intake")
             process = await asyncio.create_subprocess_exec(
-                str(Path(sys.executable).parent / "tongban-intake"), env=environment, stderr=sink
+                *tied_to_parent([program]), env=environment, stderr=sink
             )
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
             replica = Replica(process, f"http://127.0.0.1:{port}", session, log)
