@@ -21,7 +21,7 @@ class Thread(router_consumer.RewindingThread):
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
-        self._reader = BatchReader()
+        self._reader = BatchReader("group")
 
     def _ensure_consumer(self) -> AIOKafkaConsumer:
         return self._consumer

@@ -196,7 +196,7 @@ class Dispatcher:
         began = time.perf_counter()
         fault: Exception | None
         if isinstance(message, UnreadableMessage):
-            result, fault = "dead_lettered", MalformedEvent(message.cause)
+            result, fault = "dead_lettered", MalformedEvent("unreadable batch")
         else:
             result, fault = await self._attempt(event, partition)
         _SECONDS.observe(time.perf_counter() - began)

@@ -67,20 +67,18 @@ class LogWentBack(Exception):
         super().__init__(f"partition {partition}: {expected} was next, the log is at {found}")
 
 
+class ChangelogUnreadable(Exception):
+    """A batch of the table's changelog cannot be unpacked."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"the batch at offset {offset} cannot be read")
+
+
 class UnreadableMessage(ConsumerMessage):
     """Stands for a batch that cannot be unpacked; its offset is the last of the batch, so that
     Faust commits past all of it."""
 
     batch: UnreadableBatch
-
-    @property
-    def cause(self) -> str:
-        """Return the cause that the dead letter states."""
-        batch = self.batch
-        return (
-            f"offsets {batch.first} to {batch.last} of {self.topic}/{self.partition} "
-            f"cannot be read: {batch.error}"
-        )
 
 
 class RewindingThread(AIOKafkaConsumerThread):
@@ -88,7 +86,7 @@ class RewindingThread(AIOKafkaConsumerThread):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._reader = BatchReader()
+        self._reader = BatchReader(topics.ROUTER_APP)
 
     async def on_start(self) -> None:
         """Faust's; and how long we are a member is known from here on."""
@@ -129,7 +127,7 @@ class RewindingThread(AIOKafkaConsumerThread):
         if consumer._closed or fetcher._closed:
             raise ConsumerStoppedError()
         with fetcher._subscriptions.fetch_context():
-            return await self._reader.read(fetcher, active_partitions, timeout or 0.0)
+            return await self._reader.read(consumer, active_partitions, timeout or 0.0)
 
     async def go_to(self, positions: Offsets) -> None:
         """Seek there, as far as the partitions are still ours."""
@@ -213,7 +211,7 @@ class RewindingConsumer(Consumer):
             return super()._to_message(tp, record)
         if tp.topic not in SOURCES:
             # The table's own changelog: without it the router knows less than it has promised.
-            die("router.changelog_unreadable", ValueError(record.error), tp.topic)
+            die("router.changelog_unreadable", ChangelogUnreadable(record.first), tp.topic)
         message = UnreadableMessage(
             tp.topic, tp.partition, record.last, 0.0, 0, [], None, None, None,
             tp=tp, generation_id=self.app.consumer_generation_id,
