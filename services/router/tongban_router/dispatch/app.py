@@ -407,20 +407,26 @@ class Dispatcher:
             if count % 200 == 199:
                 await asyncio.sleep(0)
         self.recovered = True
-        self.table.data.mark_in_use()
+        self._renew_markers()
         log.info("router.recovered", requests=len(self._due))
 
     def _check_table(self, ends: Mapping[TP, int | None]) -> None:
-        """End the process where the local table is ahead of its changelog: the next start throws it
-        away and recovers."""
-        if self.table.data.distrust_if_ahead(ends):
-            error = TableError("the local table is ahead of its changelog")
+        """End the process where the local table is not to be trusted: the next start throws it away
+        and recovers."""
+        if self.table.data.distrust(ends):
+            error = TableError("the local table is ahead of its changelog, or was long out of use")
             die("router.table_thrown_away", error, topics.ROUTER_CHANGELOG)
 
     async def _mark_in_use(self) -> None:
         """Renew the markers of the local databases (`store`); not while one is being recovered."""
         tables = cast(Any, self.app.tables)
         if self.recovered and not self.app.rebalancing and not tables.recovery.in_recovery:
+            self._renew_markers()
+
+    def _renew_markers(self) -> None:
+        """Renew them only while the group counts this process as a member: one that wakes from a
+        long freeze, or was cut off, does not know yet what it has missed."""
+        if self._tenure.certain:
             self.table.data.mark_in_use()
 
     def _items(self) -> Iterator[tuple[bytes, bytes]]:
