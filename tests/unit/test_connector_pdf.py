@@ -288,19 +288,20 @@ async def test_reader_whose_end_is_not_told_in_time_is_no_fault_of_the_document(
 
     class Late:
         returncode: int | None = None
-        killed = False
+
+        def __init__(self) -> None:
+            self.killed = asyncio.Event()
 
         async def wait(self) -> int | None:
-            while not self.killed:
-                await asyncio.sleep(0)
+            await self.killed.wait()
             self.returncode = -9
             return self.returncode
 
         def kill(self) -> None:
-            self.killed = True
+            self.killed.set()
 
     monkeypatch.setattr(inspector_module, "_END_S", 0.01)
     late: Any = Late()
     with pytest.raises(Retry, match="machine"):
         await inspector_module._ended(late)
-    assert late.killed
+    assert late.killed.is_set()

@@ -19,8 +19,8 @@ from tongban_common.events import Event, MalformedEvent, encode
 from tongban_common.events.models import Sealed, TimerDue
 from tongban_common.kafka.config import DeadLetterLimit
 from tongban_common.kafka.errors import DeadLetterLimitReached
-from tongban_router.dispatch import aside as module
 from tongban_router.dispatch import app as app_module
+from tongban_router.dispatch import aside as module
 from tongban_router.dispatch.app import MOST_KEPT, Dispatcher
 from tongban_router.dispatch.settings import RouterSettings
 from tongban_router.dispatch.state import RequestState
