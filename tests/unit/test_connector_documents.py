@@ -15,6 +15,7 @@ from tests.integration.simulation_kit import pdf
 from tests.unit.connector_kit import Bench
 from tongban_common.events import decode
 from tongban_common.events.models import DocumentRef, ProvinceCall
+from tongban_common.kafka import Retry
 from tongban_common.store.documents import MAX_BYTES
 from tongban_router.connectors.documents import Budget, DocumentKeeper
 from tongban_router.connectors.gateway import Broken, OfferedDocument
@@ -63,6 +64,13 @@ class Bed:
         return self.data[start : start + self.piece]
 
     async def keep(self, document: OfferedDocument) -> DocumentRef:
+        """Keep it, and come again as the worker does where this machine ended the reader or did
+        not start it in time."""
+        for _ in range(4):
+            try:
+                return await self.keeper.keep(self.call, document, self.fetch)
+            except Retry as later:
+                await asyncio.sleep(later.after or 0.0)
         return await self.keeper.keep(self.call, document, self.fetch)
 
 

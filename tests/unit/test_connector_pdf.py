@@ -26,6 +26,7 @@ from pypdf.generic import (
 
 from tests.integration.simulation_kit import pdf
 from tongban_common.kafka import Retry
+from tongban_router.connectors import inspector as inspector_module
 from tongban_router.connectors.inspector import Inspector, NotAPdf
 from tongban_router.connectors.pdfcheck import look_into
 
@@ -278,3 +279,29 @@ async def test_reader_that_the_machine_has_killed_is_no_fault_of_the_document() 
         with pytest.raises(Retry, match="machine"):
             await inspector.pages(pdf(2) + b"\n" * 5_000_000)
         assert await inspector.pages(pdf(2)) == 2
+
+
+async def test_reader_whose_end_is_not_told_in_time_is_no_fault_of_the_document(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The machine is so busy that the exit code of a killed reader comes late."""
+
+    class Late:
+        returncode: int | None = None
+
+        def __init__(self) -> None:
+            self.killed = asyncio.Event()
+
+        async def wait(self) -> int | None:
+            await self.killed.wait()
+            self.returncode = -9
+            return self.returncode
+
+        def kill(self) -> None:
+            self.killed.set()
+
+    monkeypatch.setattr(inspector_module, "_END_S", 0.01)
+    late: Any = Late()
+    with pytest.raises(Retry, match="machine"):
+        await inspector_module._ended(late)
+    assert late.killed.is_set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -102,6 +103,53 @@ def test_a_submission_answered_as_withdrawn_ends_what_is_being_taken_back() -> N
     asked = must(after(state, "w-1", command))
     ended = must(after(asked, "o-1", outcome(OutcomeKind.WITHDRAWN, call_id)))
     assert ended.status is Status.WITHDRAWN
+
+
+WITHDRAWAL = WithdrawalAsked(request_id="r-1", command_id="w", at=START, by="k")
+
+
+def first_sent_by_a_predecessor() -> RequestState:
+    return must(LIFE.apply(None, "e-1", submitted(), now=START, maybe_seen=True))
+
+
+def answered_early() -> RequestState:
+    waiting = outcome(OutcomeKind.WAITING, begun()[1], cause="closed")
+    early = must(LIFE.apply(None, "o-0", waiting, now=START))
+    return must(LIFE.apply(early, "e-1", submitted(), now=START))
+
+
+def sent_again_with_everything() -> RequestState:
+    return must(after(begun()[0], "e-2", submitted()))
+
+
+def asked_again_after_silence() -> RequestState:
+    silent = START + 2 * RULES.ask_again
+    due = TimerDue(request_id="r-1", due=silent)
+    return must(after(begun()[0], "t-1", due, silent))
+
+
+@pytest.mark.parametrize(
+    "sent_twice",
+    [
+        first_sent_by_a_predecessor,
+        answered_early,
+        sent_again_with_everything,
+        asked_again_after_silence,
+    ],
+)
+def test_a_submission_sent_twice_and_answered_as_withdrawn_ends_by_the_withdrawals_answer(
+    sent_twice: Callable[[], RequestState],
+) -> None:
+    """The answer may be the first sending's. The second one lies behind it, and a connector that
+    fetched it without the withdrawal carries it out."""
+    asked = after(sent_twice(), "w-1", WITHDRAWAL)
+    answered = after(must(asked), "o-1", outcome(OutcomeKind.WITHDRAWN, begun()[1]))
+    assert not must(answered).status.final
+    assert answered.calls == []
+    assert [call.kind for call in must(answered).calls] == [CallKind.WITHDRAW]
+    # The second sending was carried out, and the province keeps it.
+    assert must(says(must(answered), OutcomeKind.COMPLETED)).status is Status.COMPLETED
+    assert must(says(must(answered), OutcomeKind.WITHDRAWN)).status is Status.WITHDRAWN
 
 
 def test_a_withdrawal_that_turns_out_to_be_kept_goes_on() -> None:

@@ -1,130 +1,121 @@
-"""A batch that cannot be unpacked costs no other record, and ends as one dead letter."""
+"""A batch that cannot be unpacked costs the router no other record, and ends as one dead letter."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchResult, PartitionRecords
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 
+from tests.unit import fetcher_kit as kit
+from tests.unit.fetcher_kit import Wire, batch, broken, rows
+from tongban_common.kafka import BatchRetries, RetryPolicy
 from tongban_router.dispatch.batches import BatchReader, UnreadableBatch
 
 GOOD, BAD = TopicPartition("requests.submitted", 0), TopicPartition("requests.submitted", 1)
+TRIES = 3
 
 
-def batch(first: int, count: int, *, codec: int | None = None, header: str = "h") -> bytes:
-    """Bytes of a batch; `codec` overwrites the codec that its head names."""
-    builder = DefaultRecordBatchBuilder(2, 0, False, -1, -1, -1, 10_000)
-    for index in range(count):
-        name = header if index == count - 1 else "h"
-        assert builder.append(index, 0, b"k", b"v", [(name, b"x")]) is not None
-    raw = bytearray(builder.build())
-    raw[0:8] = first.to_bytes(8, "big")
-    if codec is not None:
-        raw[22] = codec
-    if header == "hh":
-        raw = bytearray(bytes(raw).replace(b"hh", b"\xff\xff"))
-    return bytes(raw)
+class Reading:
+    """A router's reader of a wire, with a clock of the test's."""
 
-
-class Log:
-    """Stands for aiokafka's fetcher over logs that are lists of batches."""
-
-    def __init__(self, logs: dict[TopicPartition, list[tuple[int, bytes]]], *, crcs: bool) -> None:
-        self.logs = logs
-        self.crcs = crcs
-        self._records: dict[TopicPartition, Any] = {}
-        self._wait_consume_future = None
-        self._closed = False
-        self._subscriptions = SimpleNamespace(
-            reassignment_in_progress=False, is_assigned=lambda _: True
+    def __init__(self, *tps: TopicPartition) -> None:
+        self.wire = Wire(*tps)
+        self.now = 0.0
+        self.reader = BatchReader(
+            "tongban-router",
+            retries=BatchRetries(tries=TRIES, retry=RetryPolicy(first=1.0, longest=1.0)),
+            now=lambda: self.now,
         )
-        self.states = {tp: State() for tp in logs}
 
-    def seek_to(self, tp: TopicPartition, offset: int) -> None:
-        self.states[tp].position = offset
-        self._records.pop(tp, None)
+    async def read(self) -> dict[TopicPartition, list[Any]]:
+        self.wire.fetch()
+        wanted = set(self.wire.logs)
+        return await self.reader.read(self.wire, wanted, 0.0)
 
-    def _notify(self, _: Any) -> None: ...
-
-    def fetch(self) -> None:
-        """Do the background task's work: a response for each partition that has none."""
-        for tp, batches in self.logs.items():
-            position = self.states[tp].position
-            raw = b"".join(data for last, data in batches if last >= position)
-            if raw and tp not in self._records:
-                records = PartitionRecords(
-                    tp, MemoryRecords(raw), [], position, None, None, self.crcs, READ_UNCOMMITTED
-                )
-                assignment = SimpleNamespace(active=True, state_value=self.states.__getitem__)
-                self._records[tp] = FetchResult(
-                    tp, assignment=assignment, partition_records=records, backoff=0
-                )
+    async def read_all(self) -> dict[TopicPartition, list[Any]]:
+        """Read until long after the last try; records appear as their offsets."""
+        found: dict[TopicPartition, list[Any]] = {tp: [] for tp in self.wire.logs}
+        for _ in range(12):
+            self.now += 2.0
+            for tp, records in (await self.read()).items():
+                found[tp] += [
+                    record if isinstance(record, UnreadableBatch) else record.offset
+                    for record in records
+                ]
+        return found
 
 
-class State:
-    position = 0
-    paused = False
-
-    def consumed_to(self, offset: int) -> None:
-        self.position = offset
-
-
-async def read_all(fetcher: Log) -> dict[TopicPartition, list[Any]]:
-    reader = BatchReader()
-    found: dict[TopicPartition, list[Any]] = {tp: [] for tp in fetcher.logs}
-    for _ in range(8):
-        fetcher.fetch()
-        for tp, records in (await reader.read(fetcher, set(fetcher.logs), 0.0)).items():
-            found[tp] += [
-                record if isinstance(record, UnreadableBatch) else record.offset
-                for record in records
-            ]
-    return found
+def place(stand_in: UnreadableBatch) -> tuple[int, int, str]:
+    headers = dict(stand_in.letter[2])
+    return stand_in.first, stand_in.last, headers["dlt_exception"].decode()
 
 
 @pytest.mark.parametrize(
-    ("broken", "crcs", "expected"),
+    ("data", "error"),
     [
-        (batch(3, 4, codec=7), False, UnreadableBatch(3, 6, "UnsupportedCodecError")),
-        (batch(3, 4, codec=0x40), True, UnreadableBatch(3, 6, "CorruptRecordException")),
-        (batch(3, 4, codec=1), False, UnreadableBatch(3, 6, "zlib.error")),
+        (batch(3, rows(4), kit.UNKNOWN), "UnsupportedCodecError"),
+        (broken(batch(3, rows(4))), "CorruptRecordException"),
     ],
-    ids=["unknown codec", "wrong crc", "no gzip inside"],
+    ids=["unknown codec", "wrong checksum"],
 )
 async def test_an_unreadable_batch_stands_once_between_its_neighbours(
-    broken: bytes, crcs: bool, expected: UnreadableBatch
+    data: bytes, error: str
 ) -> None:
-    fetcher = Log(
-        {
-            GOOD: [(2, batch(0, 3)), (4, batch(3, 2))],
-            BAD: [(2, batch(0, 3)), (6, broken), (8, batch(7, 2))],
-        },
-        crcs=crcs,
-    )
-    found = await read_all(fetcher)
+    reading = Reading(GOOD, BAD)
+    reading.wire.write(GOOD, batch(0, rows(5)), 5)
+    for part, count in ((batch(0, rows(3)), 3), (data, 4), (batch(7, rows(2)), 2)):
+        reading.wire.write(BAD, part, count)
+    found = await reading.read_all()
     assert found[GOOD] == [0, 1, 2, 3, 4]
-    assert found[BAD] == [0, 1, 2, expected, 7, 8]
+    (stand_in,) = [each for each in found[BAD] if isinstance(each, UnreadableBatch)]
+    assert found[BAD] == [0, 1, 2, stand_in, 7, 8]
+    first, last, exception = place(stand_in)
+    assert (first, last) == (3, 6)
+    assert exception.endswith(error)
 
 
-async def test_records_before_an_unreadable_one_of_the_same_batch_are_kept() -> None:
-    broken = batch(3, 4, header="hh")  # not UTF-8
-    fetcher = Log({BAD: [(6, broken), (8, batch(7, 2))]}, crcs=False)
-    fetcher.states[BAD].position = 3
-    found = await read_all(fetcher)
-    assert found[BAD] == [3, 4, 5, UnreadableBatch(6, 6, "UnicodeDecodeError"), 7, 8]
+async def test_dead_letter_of_a_batch_names_its_offsets_as_a_workers_does() -> None:
+    reading = Reading(BAD)
+    reading.wire.write(BAD, broken(batch(0, rows(3))), 3)
+    (stand_in,) = (await reading.read_all())[BAD]
+    key, value, headers = stand_in.letter
+    assert (key, value) == (None, b"")
+    named = {name: text.decode() for name, text in headers}
+    assert (named["dlt_topic"], named["dlt_partition"]) == ("requests.submitted", "1")
+    assert (named["dlt_offset"], named["dlt_next_offset"]) == ("0", "3")
+    assert (named["dlt_reason"], named["dlt_attempts"]) == ("unreadable batch", str(TRIES))
+
+
+async def test_damaged_header_takes_the_router_no_further_than_the_high_watermark() -> None:
+    header = bytearray(broken(batch(0, rows(3))))
+    header[23:27] = (1_000_000).to_bytes(4, "big")
+    reading = Reading(BAD)
+    reading.wire.write(BAD, bytes(header), 3)
+    stand_ins: list[Any] = []
+    for _ in range(TRIES):
+        reading.now += 2.0
+        stand_ins += (await reading.read()).get(BAD, [])
+    assert [(each.first, each.last) for each in stand_ins] == [(0, 2)]
+    reading.wire.logs[BAD] = [batch(3, rows(2))]
+    reading.wire.ends[BAD] = 5
+    assert (await reading.read_all())[BAD] == [3, 4]
 
 
 async def test_a_batch_that_can_be_read_the_second_time_is_read() -> None:
-    fetcher = Log({BAD: [(2, batch(0, 3, codec=0x40))]}, crcs=True)
-    fetcher.fetch()
-    reader = BatchReader()
-    assert await reader.read(fetcher, None, 0.0) == {}
-    fetcher.logs[BAD] = [(2, batch(0, 3))]
-    fetcher.fetch()
-    records = (await reader.read(fetcher, None, 0.0))[BAD]
-    assert [record.offset for record in records] == [0, 1, 2]
+    reading = Reading(BAD)
+    reading.wire.write(BAD, broken(batch(0, rows(3))), 3)
+    assert await reading.read() == {}
+    reading.wire.logs[BAD] = [batch(0, rows(3))]
+    assert (await reading.read_all())[BAD] == [0, 1, 2]
+
+
+async def test_the_partition_of_an_unreadable_batch_alone_waits_for_its_next_read() -> None:
+    reading = Reading(GOOD, BAD)
+    reading.wire.write(BAD, broken(batch(0, rows(3))), 3)
+    for _ in range(10):  # no time passes, so these are one read of the batch
+        assert await reading.read() == {}
+    reading.wire.write(GOOD, batch(0, rows(2)), 2)
+    assert list(await reading.read()) == [GOOD]
+    (stand_in,) = (await reading.read_all())[BAD]
+    assert dict(stand_in.letter[2])["dlt_attempts"] == b"%d" % TRIES

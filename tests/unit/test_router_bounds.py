@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.unit.test_lifecycle import START, begun, outcome
+from tests.unit.test_lifecycle import START, begun, outcome, submitted
+from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import OutcomeKind, Status
 from tongban_common.events import Event, MalformedEvent, encode
-from tongban_common.events.models import Sealed
+from tongban_common.events.models import Sealed, TimerDue
 from tongban_common.kafka.config import DeadLetterLimit
 from tongban_common.kafka.errors import DeadLetterLimitReached
+from tongban_router.dispatch import app as app_module
 from tongban_router.dispatch import aside as module
 from tongban_router.dispatch.app import MOST_KEPT, Dispatcher
 from tongban_router.dispatch.settings import RouterSettings
@@ -56,6 +59,87 @@ async def test_an_outcome_that_fits_into_no_record_of_ours_holds_its_request(
     assert len(kept) <= MOST_KEPT
     assert RequestState.model_validate_json(kept).status is Status(status)
     assert ("tongban-router.dlt" in sent) == (status == "held")
+
+
+@pytest.fixture
+def dispatcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dispatcher:
+    """Sends into nowhere, and raises where the process would end."""
+
+    def die(event: str, error: BaseException, _topic: str) -> None:
+        raise AssertionError(event) from error
+
+    monkeypatch.setattr(app_module, "die", die)
+    dispatcher = Dispatcher(RouterSettings(data=tmp_path))
+    dispatcher._emit = dispatcher._aside._emit = nothing  # type: ignore[method-assign]
+    dispatcher._aside._known.set()
+    dispatcher._tenure._lease.renew(time.monotonic())
+    dispatcher._tenure.begin()
+    dispatcher.table = {}
+    return dispatcher
+
+
+async def test_a_submission_that_fits_into_no_record_of_ours_does_not_end_the_router(
+    dispatcher: Dispatcher,
+) -> None:
+    """Intake writes none, whoever reaches the topic may."""
+    sealed = Sealed(kid="k", key="x", parts={"form": "r" * 1_000_000})
+    body = submitted().model_copy(update={"sealed": sealed})
+    value, headers = encode(Event("e-1", "test", body, START))
+    message = SimpleNamespace(
+        topic="requests.submitted", partition=0, offset=0, timestamp=None,
+        key=b"r-1", value=value, headers=headers,
+    )  # fmt: skip
+    await dispatcher._handle(SimpleNamespace(message=message))
+    assert dispatcher.table == {}
+    assert dispatcher.progress._handled == {("requests.submitted", 0): 0}
+
+
+async def test_a_request_that_fills_its_record_is_held_and_ends_all_the_same(
+    dispatcher: Dispatcher,
+) -> None:
+    """The line that says so no longer fits, which ended the router at each start."""
+    state, _ = begun()
+    empty = len(kept_of(padded(state, 0)))
+    state = padded(state, MOST_KEPT - empty)
+    assert len(kept_of(state)) == MOST_KEPT
+    dispatcher.table = {b"r-1": kept_of(state)}
+    message = SimpleNamespace(
+        topic="requests.outcomes", partition=0, offset=0, timestamp=None,
+        key=b"r-1", value=b"garbage", headers=[],
+    )  # fmt: skip
+    await dispatcher._handle(SimpleNamespace(message=message))
+    held = RequestState.model_validate_json(dispatcher.table[b"r-1"])
+    assert held.status is Status.HELD
+    late = max(held.request.deadline, held.history[-1].at)
+    for offset, at in enumerate((late, late + timedelta(days=60))):
+        dispatcher._clock = BusinessClock(at, time.time())
+        due = Event("t-1", "test", TimerDue(request_id="r-1", due=at), at)
+        value, headers = encode(due)
+        message = SimpleNamespace(
+            topic="router.timers", partition=0, offset=offset, timestamp_type=0, timestamp=None,
+            key=b"r-1", value=value, headers=headers,
+        )  # fmt: skip
+        await dispatcher._handle(SimpleNamespace(message=message))
+    held = RequestState.model_validate_json(dispatcher.table[b"r-1"])
+    assert held.status is Status.FAILED
+    assert len(dispatcher.table[b"r-1"]) < TAKEN - 1_000
+
+
+async def nothing(*_: Any) -> None: ...
+
+
+def padded(state: RequestState, size: int) -> RequestState:
+    """The state with an envelope that is so much larger."""
+    sealed = state.request.sealed
+    parts = {**sealed.parts, "padding": "x" * size}
+    request = state.request.model_copy(
+        update={"sealed": sealed.model_copy(update={"parts": parts})}
+    )
+    return state.model_copy(update={"submitted": request})
+
+
+def kept_of(state: RequestState) -> bytes:
+    return state.model_dump_json(exclude_defaults=True).encode()
 
 
 async def test_nothing_is_put_aside_before_earlier_lives_are_counted(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from structlog.testing import capture_logs
+
 from tongban_router.dispatch.membership import mark_stale, outlive_stale
 
 
@@ -22,3 +24,9 @@ async def test_life_after_a_missing_topic_waits_for_the_end_of_the_session(tmp_p
 
 async def test_ordinary_life_begins_at_once(tmp_path: Path) -> None:
     await asyncio.wait_for(outlive_stale(tmp_path, session_s=3600), 1)
+
+
+def test_mark_that_cannot_be_left_does_not_keep_the_process_from_ending(tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        mark_stale(tmp_path / "missing")
+    assert [line["event"] for line in logs] == ["router.membership_not_marked"]

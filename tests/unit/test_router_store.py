@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from faust.types import TP
 
 from tongban_common import topics
+from tongban_common.clock import uptime
 from tongban_router.dispatch.app import Dispatcher
 from tongban_router.dispatch.settings import RouterSettings
 from tongban_router.dispatch.store import LONGEST_ABSENCE_S, CheckedStore, is_too_old, marker_of
@@ -40,7 +42,7 @@ def test_a_database_in_use_lately_is_kept(tmp_path: Path) -> None:
     assert not is_too_old(path, time.time())
     _, store = opened(tmp_path)
     assert store.persisted_offset(CHANGELOG) == 41
-    assert not store.distrust_if_ahead({CHANGELOG: 42})
+    assert not store.distrust({CHANGELOG: 42})
     assert not is_too_old(path, time.time())
 
 
@@ -65,6 +67,54 @@ def test_opening_alone_makes_a_database_no_younger(tmp_path: Path) -> None:
     assert marker_of(path).stat().st_mtime > before + 900
 
 
+def test_a_disk_copied_without_its_times_is_as_old_as_before(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    marker_of(path).write_text(str(time.time() - LONGEST_ABSENCE_S - 1))
+    assert is_too_old(path, time.time())
+
+
+def test_a_database_held_open_through_a_long_freeze_is_thrown_away(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    _, store = opened(tmp_path)
+    assert store.persisted_offset(CHANGELOG) == 41
+    old = time.time() - LONGEST_ABSENCE_S - 1
+    os.utime(marker_of(path), (old, old))
+    assert store.distrust({CHANGELOG: 42})  # the process ends, before it recovers
+    store._dbs.pop(0).close()
+    _, store = opened(tmp_path)
+    assert store.persisted_offset(CHANGELOG) is None
+
+
+async def test_a_router_whose_session_may_be_over_renews_no_marker(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    dispatcher, store = opened(tmp_path)
+    store._db_for_partition(0)
+    before = time.time() - 1000
+    os.utime(marker_of(path), (before, before))
+    dispatcher.recovered = True
+    dispatcher._tenure.begin()  # and the coordinator has not been heard of since
+    await dispatcher._mark_in_use()
+    assert abs(marker_of(path).stat().st_mtime - before) < 1
+    dispatcher._tenure._lease.renew(uptime())
+    await dispatcher._mark_in_use()
+    assert marker_of(path).stat().st_mtime > before + 900
+
+
+def test_a_marker_that_cannot_be_renewed_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path)
+    _, store = opened(tmp_path)
+    store._db_for_partition(0)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    store.mark_in_use()
+    assert not is_too_old(path, time.time())
+
+
 def test_a_database_of_unknown_age_is_too_old(tmp_path: Path) -> None:
     path = written(tmp_path)
     marker_of(path).unlink()
@@ -77,7 +127,7 @@ def test_a_database_ahead_of_its_changelog_is_recovered_from_the_start(tmp_path:
     path = written(tmp_path)
     _, store = opened(tmp_path)
     assert store.persisted_offset(CHANGELOG) == 41
-    assert store.distrust_if_ahead({CHANGELOG: 30})  # a power cut; the process ends
+    assert store.distrust({CHANGELOG: 30})  # a power cut; the process ends
     store._dbs.pop(0).close()
     assert is_too_old(path, time.time())
     _, store = opened(tmp_path)

@@ -42,7 +42,7 @@ class BatchFailures:
         self._failures = failures
         self._consumer = consumer
         self._spawn = spawn
-        self._retries = retries or BatchRetries()
+        self._retries = BatchRetries() if retries is None else retries
 
     def failed(self, error: UnreadableBatchError) -> None:
         """Decide about one failed read."""

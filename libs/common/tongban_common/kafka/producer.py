@@ -23,6 +23,7 @@ from tongban_common.kafka.partitioner import choose
 
 log = structlog.get_logger(__name__)
 
+_CANCEL_AGAIN_S = 0.2
 _TICK = 0.05
 """Seconds between looks at what is pending."""
 
@@ -102,9 +103,10 @@ class EventProducer:
         self._closing = True
         if left := self._outbox.futures():
             await asyncio.wait(left, timeout=timeout)
-        if self._keeper is not None:
+        while self._keeper is not None and not self._keeper.done():
+            # Again and again: aiokafka swallows a cancellation that comes while it closes a client.
             self._keeper.cancel()
-            await asyncio.wait([self._keeper])
+            await asyncio.wait([self._keeper], timeout=_CANCEL_AGAIN_S)
         for feeder in self._feeders.values():
             feeder.cancel()
         client, self._client = self._client, None

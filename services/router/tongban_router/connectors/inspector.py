@@ -16,6 +16,8 @@ from tongban_router.connectors.pdfcheck import LENGTH, READY
 _MODULE = "tongban_router.connectors.pdfcheck"
 _START_S = 60.0
 """A machine with too much to do starts it, too; until then documents wait."""
+_END_S = 5.0
+"""Seconds for the exit code of a reader that has closed its output."""
 
 
 class NotAPdf(Exception):
@@ -105,12 +107,13 @@ async def _ended(process: Process) -> None:
 
     Raises:
         Retry: SIGKILL, which we did not send: the machine is short of memory. Readers have an
-            address space of their own size and a limit of time, which end in other ways.
+            address space of their own size and a limit of time, which end in other ways. Or the
+            machine is too busy to tell how it ended: that is no fault of the document either.
     """
     with suppress(TimeoutError):
-        async with asyncio.timeout(2.0):
+        async with asyncio.timeout(_END_S):
             await process.wait()
-    killed = process.returncode == -signal.SIGKILL
+    code = process.returncode
     await end_child(process)
-    if killed:
+    if code is None or code == -signal.SIGKILL:
         raise Retry("the machine has ended the reader of documents", after=2.0)

@@ -11,6 +11,7 @@ no state and sends again, and a record that a predecessor may have read is answe
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -26,7 +27,7 @@ from tongban_common import faultpoints, topics
 from tongban_common.domain.ids import derived_id
 from tongban_common.envelope import MOST_SEALED
 from tongban_common.events import Event, MalformedEvent, decode, encode
-from tongban_common.events.models import RequestSubmitted, TimerDue
+from tongban_common.events.models import OperatorDecision, RequestSubmitted, TimerDue
 from tongban_common.kafka.errors import DeadLetterLimitReached
 from tongban_common.kafka.partitioner import choose
 from tongban_router.dispatch.aside import ATTEMPTS, Aside, header_pairs
@@ -69,6 +70,9 @@ _HOLDS = 5
 MOST_KEPT = MOST_SEALED + 50_000
 """Bytes of a state that an input may bring about. What the broker does not take can neither be kept
 nor be told: the process would end at it, and whoever comes next as well."""
+_RESERVE = 40_000
+"""Bytes beyond it for what operators decide. Holding a request and ending it when its time is up
+add some hundred bytes that are always taken: refusing them would end the router at each start."""
 
 
 class RouterApp(faust.App):
@@ -196,7 +200,7 @@ class Dispatcher:
         began = time.perf_counter()
         fault: Exception | None
         if isinstance(message, UnreadableMessage):
-            result, fault = "dead_lettered", MalformedEvent(message.cause)
+            result, fault = "dead_lettered", MalformedEvent("unreadable batch")
         else:
             result, fault = await self._attempt(event, partition)
         _SECONDS.observe(time.perf_counter() - began)
@@ -259,7 +263,12 @@ class Dispatcher:
             or incoming.repeat
             or self._predecessors.may_have_read(partition, message.offset),
         )
-        await self._carry_out(key, state, decision)
+        most: float = MOST_KEPT
+        if isinstance(body, TimerDue):
+            most = math.inf
+        elif isinstance(body, OperatorDecision):
+            most = MOST_KEPT + _RESERVE
+        await self._carry_out(key, state, decision, most=most)
         return "repeat" if decision.repeat else "new"
 
     def _state(self, key: bytes) -> RequestState | None:
@@ -273,16 +282,25 @@ class Dispatcher:
             raw = self.table.get(key)
         return None if raw is None else RequestState.model_validate_json(raw)
 
-    async def _carry_out(self, key: bytes, state: RequestState | None, decision: Decision) -> None:
+    async def _carry_out(
+        self, key: bytes, state: RequestState | None, decision: Decision, *, most: float
+    ) -> None:
+        """Write the state, of at most so many bytes, and send what the decision says.
+
+        Raises:
+            MalformedEvent: the state would be larger. Nothing was done.
+        """
         faultpoints.reached("router.before_table")
-        self._write(key, state, decision)
+        self._write(key, state, decision, most=most)
         faultpoints.reached("router.after_table")
         for topic, out_key, value, out_headers in outgoing(decision):
             faultpoints.reached("router.before_emit")
             await self._emit(topic, out_key, value, out_headers)
         faultpoints.reached("router.after_emit")
 
-    def _write(self, key: bytes, before: RequestState | None, decision: Decision) -> None:
+    def _write(
+        self, key: bytes, before: RequestState | None, decision: Decision, *, most: float
+    ) -> None:
         state = decision.state
         if state is None:
             if before is not None:
@@ -296,7 +314,7 @@ class Dispatcher:
         # have died between writing it here and to the changelog, where others look for it.
         if state is not before or decision.repeat:
             kept = state.model_dump_json(exclude_defaults=True).encode()
-            if state is not before and len(kept) > MOST_KEPT:
+            if state is not before and len(kept) > most:
                 raise MalformedEvent("with it the request is larger than a record may be")
             with table_access():
                 self.table[key] = kept
@@ -325,8 +343,9 @@ class Dispatcher:
         for attempt in range(_HOLDS):
             try:
                 await self._hold(message, midway=midway)
-            except ValidationError as error:
-                # Its state cannot be read by any process: the dead letter is all that can be told.
+            except (ValidationError, MalformedEvent) as error:
+                # Its state can be read by no process, or its submission fits into no record: the
+                # dead letter is all that can be told.
                 _FAULTS.labels("hold").inc()
                 log.critical("router.not_held", topic=message.topic, offset=message.offset,
                              **told(error))  # fmt: skip
@@ -362,7 +381,8 @@ class Dispatcher:
         )
         event_id = derived_id("fault", message.topic, message.partition, message.offset)
         decision = self._lifecycle.apply(state, event_id, fault, now=self._clock.now())
-        await self._carry_out(key, state, decision)
+        whole_record = MOST_KEPT if state is None else math.inf
+        await self._carry_out(key, state, decision, most=whole_record)
 
     # -- time -----------------------------------------------------------------------------------
 
@@ -407,20 +427,26 @@ class Dispatcher:
             if count % 200 == 199:
                 await asyncio.sleep(0)
         self.recovered = True
-        self.table.data.mark_in_use()
+        self._renew_markers()
         log.info("router.recovered", requests=len(self._due))
 
     def _check_table(self, ends: Mapping[TP, int | None]) -> None:
-        """End the process where the local table is ahead of its changelog: the next start throws it
-        away and recovers."""
-        if self.table.data.distrust_if_ahead(ends):
-            error = TableError("the local table is ahead of its changelog")
+        """End the process where the local table is not to be trusted: the next start throws it away
+        and recovers."""
+        if self.table.data.distrust(ends):
+            error = TableError("the local table is ahead of its changelog, or was long out of use")
             die("router.table_thrown_away", error, topics.ROUTER_CHANGELOG)
 
     async def _mark_in_use(self) -> None:
         """Renew the markers of the local databases (`store`); not while one is being recovered."""
         tables = cast(Any, self.app.tables)
         if self.recovered and not self.app.rebalancing and not tables.recovery.in_recovery:
+            self._renew_markers()
+
+    def _renew_markers(self) -> None:
+        """Renew them only while the group counts this process as a member: one that wakes from a
+        long freeze, or was cut off, does not know yet what it has missed."""
+        if self._tenure.certain:
             self.table.data.mark_in_use()
 
     def _items(self) -> Iterator[tuple[bytes, bytes]]:

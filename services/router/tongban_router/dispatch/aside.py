@@ -21,6 +21,7 @@ from tongban_common.kafka.dead_letters import (
 from tongban_common.kafka.errors import DeadLetterLimitReached, KafkaUnavailable, Poison
 from tongban_common.kafka.record import Record
 from tongban_common.kafka.snapshot import Snapshot
+from tongban_router.dispatch.consumer import UnreadableMessage
 
 log = structlog.get_logger()
 ATTEMPTS = 3
@@ -82,23 +83,30 @@ class Aside:
         self._window.observe_total(self.applied, now)
         if not self._window.admit(now):
             raise DeadLetterLimitReached("too many records had to be put aside")
-        malformed = isinstance(fault, MalformedEvent)
-        record = Record(
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            timestamp_ms=round((message.timestamp or 0) * 1000),
-            key=message.key,
-            value=message.value,
-            headers=tuple(header_pairs(message.headers)),
-            maybe_seen=False,
-            assigned_at=0.0,
-            attempt=1 if malformed else ATTEMPTS,
-        )
-        cause = Cause.of(_poison(fault) if malformed else fault, record, time.time())
-        forms = dead_letter_forms(topics.ROUTER_APP, record, cause)
-        # What the broker refused would end the process, and whoever came next.
-        await self._emit(_TOPIC, *next(form for form in forms if _size(form) <= _LARGEST))
+        whole = isinstance(message, UnreadableMessage)
+        letter = message.batch.letter if whole else _letter(message, fault)
+        await self._emit(_TOPIC, *letter)
+
+
+def _letter(message: Any, fault: Exception) -> DeadLetter:
+    """Return the dead letter of one record, in the largest form that the broker takes: what it
+    refused would end the process, and whoever came next."""
+    malformed = isinstance(fault, MalformedEvent)
+    record = Record(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        timestamp_ms=round((message.timestamp or 0) * 1000),
+        key=message.key,
+        value=message.value,
+        headers=tuple(header_pairs(message.headers)),
+        maybe_seen=False,
+        assigned_at=0.0,
+        attempt=1 if malformed else ATTEMPTS,
+    )
+    cause = Cause.of(_poison(fault) if malformed else fault, record, time.time())
+    forms = dead_letter_forms(topics.ROUTER_APP, record, cause)
+    return next(form for form in forms if _size(form) <= _LARGEST)
 
 
 def _size(letter: DeadLetter) -> int:

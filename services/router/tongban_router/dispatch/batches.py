@@ -1,35 +1,32 @@
-"""Takes fetched records out of aiokafka partition by partition, and finds batches that it cannot
-unpack.
+"""Puts one stand-in in the place of a batch that cannot be unpacked.
 
-aiokafka's `Fetcher.fetched_records` drains partition after partition into one answer and unpacks on
-the way. Where one batch cannot be unpacked (an unknown codec, a wrong CRC, a header name that is
-not UTF-8) it raises, and what it had drained of the others is gone although their positions have
-moved. And it meets the same batch again in every later call: the router crash-looped until the
-batch's retention was over. Here nothing is drained that is not returned, and such a batch is
-returned as one `UnreadableBatch` in its place.
+`tongban_common.kafka` finds such batches, counts their reads and bounds what their headers claim
+(ADR 0020). Here their partition is left out of the fetches until its next read is due, while the
+others go on. After the last read the consumer goes on behind the batch, and what stands for it
+passes through Faust like a record: the offsets of the batch are committed once its dead letter is
+written.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from aiokafka.consumer.fetcher import FetchResult
-from prometheus_client import Counter
 
-from tongban_common.kafka import UnreadableBatchError
+from tongban_common.kafka import (
+    BatchRetries,
+    UnreadableBatchError,
+    batch_dead_letter,
+    offset_after,
+)
+from tongban_common.kafka.dead_letters import DeadLetter
+from tongban_common.kafka.unreadable import describe
 
 log = structlog.get_logger()
-
-_TRIES = 3
-"""Fetches of a batch before it counts as unreadable: a CRC may be wrong on the wire alone."""
-_UNREADABLE = Counter(
-    "tongban_router_unreadable_batches_total", "Batches that could not be unpacked", ["topic"]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,86 +35,74 @@ class UnreadableBatch:
 
     first: int
     last: int
-    error: str
-    """Name of the exception's type. Its text may quote the record."""
+    letter: DeadLetter
+    """Its one dead letter: key, value and headers."""
 
 
 class BatchReader:
-    """Returns what an aiokafka `Fetcher` has fetched. To be used in the fetcher's own thread."""
+    """Returns what an aiokafka consumer has fetched. To be used in the consumer's own thread.
 
-    def __init__(self) -> None:
-        self._tries: dict[Any, tuple[int, int]] = {}
-        """Partition -> position of the batch that failed last, failures in a row."""
+    Args:
+        group: the consumer group, which the dead letters name.
+        now: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        *,
+        retries: BatchRetries | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._group = group
+        self._retries = BatchRetries() if retries is None else retries
+        self._now = now
+        self._due: dict[Any, float] = {}
+        """Partition -> when its unreadable batch is read again."""
 
     async def read(
-        self, fetcher: Any, wanted: Collection[Any] | None, timeout: float
+        self, consumer: Any, wanted: Collection[Any] | None, timeout: float
     ) -> dict[Any, list[Any]]:
         """Wait at most `timeout` seconds for records of the wanted partitions (None: of all).
 
-        A partition's list has its records in order; an `UnreadableBatch` may be the last of it.
+        A partition's list has its records in order, or is one `UnreadableBatch`.
 
         Raises:
             aiokafka.errors.KafkaError: the broker refused a fetch.
         """
-        end = time.monotonic() + timeout
-        while True:
-            if fetcher._subscriptions.reassignment_in_progress:
-                await fetcher._subscriptions.wait_for_assignment()
-            taken = self._take(fetcher, wanted)
-            left = end - time.monotonic()
-            if taken or left <= 0:
-                return taken
-            waiter = fetcher._create_fetch_waiter()
-            done, _ = await asyncio.wait([waiter], timeout=left)
-            if not done or fetcher._closed:
-                waiter.cancel()
+        now = self._now()
+        waits = {tp: due - now for tp, due in self._due.items() if due > now}
+        if waits:
+            timeout = min(timeout, *waits.values())
+            wanted = [tp for tp in wanted or consumer.assignment() if tp not in waits]
+            if not wanted:  # an empty list would mean all of them
+                await asyncio.sleep(timeout)
                 return {}
-            waiter.result()
-
-    def _take(self, fetcher: Any, wanted: Collection[Any] | None) -> dict[Any, list[Any]]:
-        taken: dict[Any, list[Any]] = {}
-        for tp, found in list(fetcher._records.items()):
-            if wanted and tp not in wanted:
-                if not fetcher._subscriptions.is_assigned(tp):
-                    del fetcher._records[tp]
-            elif isinstance(found, FetchResult):
-                if records := self._unpack(fetcher, tp, found):
-                    taken[tp] = records
-            elif not taken:  # else in the next call: what is drained must be returned
-                del fetcher._records[tp]
-                fetcher._notify(fetcher._wait_consume_future)
-                found.check_raise()
-        return taken
-
-    def _unpack(self, fetcher: Any, tp: Any, found: Any) -> list[Any]:
-        """One by one, so that what could be unpacked before an error is not lost with it."""
-        records: list[Any] = []
         try:
-            while found.has_more():
-                record = found.getone()
-                if record is not None:
-                    records.append(record)
+            fetched: dict[Any, list[Any]] = await consumer._fetcher.fetched_records(wanted, timeout)
         except UnreadableBatchError as error:
-            if unreadable := self._failed(fetcher, tp, error):
-                records.append(unreadable)
-            return records
-        del fetcher._records[tp]
-        fetcher._notify(fetcher._wait_consume_future)
-        return records
+            return self._failed(consumer, error)
+        for tp in self._due.keys() & fetched.keys():
+            self._forget(tp)
+        return fetched
 
-    def _failed(self, fetcher: Any, tp: Any, error: UnreadableBatchError) -> UnreadableBatch | None:
-        """Fetch the batch again; after `_TRIES` step over it and return what stands for it."""
-        first = error.first_offset
-        at, tries = self._tries.get(tp, (first, 0))
-        tries = tries + 1 if at == first else 1
-        kind = error.reason.removeprefix("aiokafka.errors.").removeprefix("builtins.")
-        log.error("router.batch_unreadable", topic=tp.topic, partition=tp.partition, offset=first,
-                  error=kind, attempt=tries)  # fmt: skip
-        if tries < _TRIES:
-            self._tries[tp] = (first, tries)
-            fetcher.seek_to(tp, first)
-            return None
-        self._tries.pop(tp, None)
-        fetcher.seek_to(tp, error.next_offset)
-        _UNREADABLE.labels(tp.topic).inc()
-        return UnreadableBatch(first, error.next_offset - 1, kind)
+    def _failed(self, consumer: Any, error: UnreadableBatchError) -> dict[Any, list[Any]]:
+        """Count one failed read; after the last, go on behind the batch."""
+        tp, first = error.tp, error.first_offset
+        delay = self._retries.failed(error)
+        reads, since = self._retries.reads(error), self._retries.since(error)
+        if reads == 1:
+            log.error("router.batch_unreadable", **describe(error))
+        if delay is not None:
+            self._due[tp] = self._now() + delay
+            return {}
+        self._forget(tp)
+        after = offset_after(consumer, error)
+        log.error("router.batch_given_up", **{**describe(error), "next_offset": after})
+        consumer.seek(tp, after)
+        letter = batch_dead_letter(self._group, error, after, attempts=reads, since=since)
+        return {tp: [UnreadableBatch(first, after - 1, letter)]}
+
+    def _forget(self, tp: Any) -> None:
+        self._due.pop(tp, None)
+        self._retries.forget(tp)

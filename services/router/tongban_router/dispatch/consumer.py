@@ -14,11 +14,12 @@ finds that at its assignment.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, NamedTuple, cast
 
 import structlog
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
@@ -42,6 +43,8 @@ SOURCES = (
 
 _APART = 0.005
 """Seconds between fetches that bring records: each names and looks through 48 partitions."""
+_SETTLING_S = 1.0
+"""Before an end offset below the committed one is looked up again and believed."""
 _BACKLOG = 20
 """Where so many come at once there are more, and no reason to wait."""
 
@@ -67,20 +70,18 @@ class LogWentBack(Exception):
         super().__init__(f"partition {partition}: {expected} was next, the log is at {found}")
 
 
+class ChangelogUnreadable(Exception):
+    """A batch of the table's changelog cannot be unpacked."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"the batch at offset {offset} cannot be read")
+
+
 class UnreadableMessage(ConsumerMessage):
     """Stands for a batch that cannot be unpacked; its offset is the last of the batch, so that
     Faust commits past all of it."""
 
     batch: UnreadableBatch
-
-    @property
-    def cause(self) -> str:
-        """Return the cause that the dead letter states."""
-        batch = self.batch
-        return (
-            f"offsets {batch.first} to {batch.last} of {self.topic}/{self.partition} "
-            f"cannot be read: {batch.error}"
-        )
 
 
 class RewindingThread(AIOKafkaConsumerThread):
@@ -88,7 +89,7 @@ class RewindingThread(AIOKafkaConsumerThread):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._reader = BatchReader()
+        self._reader = BatchReader(topics.ROUTER_APP)
 
     async def on_start(self) -> None:
         """Faust's; and how long we are a member is known from here on."""
@@ -106,14 +107,29 @@ class RewindingThread(AIOKafkaConsumerThread):
         sources = [tp for tp in committed if tp.topic in SOURCES]
         ends = await consumer.end_offsets(sources) if sources else {}
         beyond = [tp for tp in sources if (committed[tp] or 0) > ends[tp]]
+        if beyond:  # a leader that was just elected may not know its own end yet
+            await asyncio.sleep(_SETTLING_S)
+            ends |= await consumer.end_offsets(beyond)
+            beyond = [tp for tp in beyond if (committed[tp] or 0) > ends[tp]]
         fresh = [tp for tp in sources if not committed[tp] or tp in beyond]
         begins = await consumer.beginning_offsets(fresh) if fresh else {}
         for tp in beyond:
             log.critical("router.committed_beyond_end", topic=tp.topic, partition=tp.partition,
                          committed=committed[tp], end=ends[tp], begins_at=begins[tp])  # fmt: skip
             committed[tp] = begins[tp]
+        if beyond:
+            await self._commit_lower(consumer, {tp: begins[tp] for tp in beyond})
         positions = {**{tp: at for tp, at in committed.items() if at}, **begins}
         return Targets(committed, positions, ends)
+
+    @staticmethod
+    async def _commit_lower(consumer: Any, begins: Offsets) -> None:
+        """Commit where these begin. Else a successor, should this process die before its first
+        commit, would read a log that has grown meanwhile from the old offset."""
+        try:
+            await consumer.commit(dict(begins))
+        except KafkaError as error:  # a rebalance: whoever has them next does the same
+            log.warning("router.lower_offsets_not_committed", error=repr(error))
 
     async def _fetch_records(
         self,
@@ -129,7 +145,7 @@ class RewindingThread(AIOKafkaConsumerThread):
         if consumer._closed or fetcher._closed:
             raise ConsumerStoppedError()
         with fetcher._subscriptions.fetch_context():
-            return await self._reader.read(fetcher, active_partitions, timeout or 0.0)
+            return await self._reader.read(consumer, active_partitions, timeout or 0.0)
 
     async def go_to(self, positions: Offsets) -> None:
         """Seek there, as far as the partitions are still ours."""
@@ -213,7 +229,7 @@ class RewindingConsumer(Consumer):
             return super()._to_message(tp, record)
         if tp.topic not in SOURCES:
             # The table's own changelog: without it the router knows less than it has promised.
-            die("router.changelog_unreadable", ValueError(record.error), tp.topic)
+            die("router.changelog_unreadable", ChangelogUnreadable(record.first), tp.topic)
         message = UnreadableMessage(
             tp.topic, tp.partition, record.last, 0.0, 0, [], None, None, None,
             tp=tp, generation_id=self.app.consumer_generation_id,

@@ -9,9 +9,9 @@
      final:  completed   rejected   withdrawn   expired   failed
 
 Rules that hold in every state:
-- An input is applied once. Its repeat changes nothing and sends everything again that may have been
-  lost (the process may have died between writing its table and sending): all with derived ids, and
-  marked as repeats.
+- An input is applied once. Its repeat changes nothing (it is only noted that a submission went out
+  twice) and sends everything again that may have been lost (the process may have died between
+  writing its table and sending): all with derived ids, and marked as repeats.
 - What was handed to a province ends as withdrawn or expired only by the connector's word.
 - Nothing leaves a final state. What comes later is ignored, or noted where a person should know.
 - An input that comes before its submission waits for it.
@@ -104,10 +104,12 @@ class Lifecycle:
         elif state is None or state.submitted is None:
             decision = self._before_submission(state, event_id, body, now)
         elif event_id in state.seen:
-            return _again(state)
+            decision = _again(state)
         else:
             decision = self._input(state, event_id, body, now)
         decision.repeat = decision.repeat or maybe_seen
+        if decision.repeat and decision.state is not None:
+            decision.state = decision.state.sent_as_repeats(decision.calls)
         return decision
 
     def _before_submission(

@@ -21,8 +21,12 @@ _MARK = "membership-is-stale"
 
 
 def mark_stale(data: Path) -> None:
-    """Leave the mark in the process's data directory; raises OSError."""
-    (data / _MARK).touch()
+    """Leave the mark in the process's data directory. Where that fails (a full disk), log it: the
+    process is about to end, and must not go on with an incomplete assignment instead."""
+    try:
+        (data / _MARK).touch()
+    except OSError as error:
+        log.error("router.membership_not_marked", errno=error.errno)
 
 
 async def outlive_stale(data: Path, *, session_s: float = SESSION_S) -> None:

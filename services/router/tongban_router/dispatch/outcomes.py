@@ -130,6 +130,8 @@ def _final_or_next(
             turn.finish(Status.REJECTED, at=at, by=_BY, **_words(outcome, texts.REJECTED))
         case OutcomeKind.WITHDRAWN if _is_unasked(turn, call):
             _ask_to_withdraw(turn, outcome, now)
+        case OutcomeKind.WITHDRAWN if _may_lie_before_a_repeat(call):
+            pass  # the withdrawal's own answer ends it
         case OutcomeKind.WITHDRAWN:
             _taken_back(turn, outcome, call)
         case OutcomeKind.NOT_SENT if outcome.call is not CallKind.SUBMIT:
@@ -162,6 +164,16 @@ def _is_unasked(turn: Turn, call: Call | None) -> bool:
     if call is None or call.kind not in (CallKind.SUBMIT, CallKind.SUPPLEMENT):
         return False
     return all(open_.kind is not CallKind.WITHDRAW for open_ in turn.state.calls)
+
+
+def _may_lie_before_a_repeat(call: Call | None) -> bool:
+    """Return True if a submission that was sent more than once is answered as withdrawn, and the
+    withdrawal is not answered yet.
+
+    The answer may be the first sending's. A connector that has been restarted since, and fetches
+    the second sending without the withdrawal behind it, carries it out.
+    """
+    return call is not None and call.kind is CallKind.SUBMIT and not call.sent_once
 
 
 def _ask_to_withdraw(turn: Turn, outcome: ProvinceOutcome, now: datetime) -> None:

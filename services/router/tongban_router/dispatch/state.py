@@ -100,6 +100,9 @@ class Call(BaseModel):
     not_after: AwareDatetime
     asked_at: AwareDatetime
     asked: int = 1
+    repeated: bool = False
+    """Whether it may be on its province's topic more than once, `asked` aside: it went out as a
+    repeat, or a router whose state is lost may have sent it before."""
     closing: bool = False
     number: int | None = None
     """Of a supplement: which of the request, from 1."""
@@ -109,6 +112,11 @@ class Call(BaseModel):
     """Where it is dead: whether its connector knows that it has not taken effect."""
     waits_until: AwareDatetime | None = None
     """When its connector goes on with it, as the connector has said."""
+
+    @property
+    def sent_once(self) -> bool:
+        """Return True if it is on its province's topic once for certain."""
+        return self.asked == 1 and not self.repeated
 
     def ask_again_at(self, rules: Rules) -> AwareDatetime:
         """When its silence has lasted too long. A connector that told until when it waits is not
@@ -200,6 +208,17 @@ class RequestState(BaseModel):
         out after the connector has said that it never will be."""
         taken_back = any(c.kind is CallKind.WITHDRAW and not c.closing for c in self.calls)
         return [c for c in calls if c.kind is not CallKind.SUBMIT or not taken_back]
+
+    def sent_as_repeats(self, sent: list[Call]) -> RequestState:
+        """Return the state that knows of the calls that go out as repeats; itself where it does."""
+        ids = {call.call_id for call in sent if call.kind is CallKind.SUBMIT and call.sent_once}
+        if not any(call.call_id in ids for call in self.calls):
+            return self
+        calls = [
+            call.model_copy(update={"repeated": True}) if call.call_id in ids else call
+            for call in self.calls
+        ]
+        return self.model_copy(update={"calls": calls})
 
     def awaited(self) -> list[Call]:
         """The open calls whose answers may still come. Of a held request's calls those that their

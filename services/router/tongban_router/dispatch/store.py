@@ -4,6 +4,8 @@ The changelog is compacted, and a deleted request leaves a tombstone for `delete
 A disk that was away for longer never hears of the deletion: its old requests look open, and would
 be handed in again. So each partition's database has a marker file whose time is renewed while the
 database is in use, and one that was not in use for half of that time is recovered from the start.
+A process that stood still for so long, or was cut off from the group, has its databases open: they
+are looked at before each recovery as well.
 
 The same is done at the next start where a database is ahead of the changelog, whose tail was lost
 in a power cut: Faust ends with a ConsistencyError there, at each start.
@@ -33,8 +35,23 @@ _CLOCK_SLACK_S = 3600.0
 
 
 def marker_of(database: Path) -> Path:
-    """The file whose time says when this partition's database was last in use."""
+    """Return the file that says when this partition's database was last in use."""
     return database.with_suffix(".in-use")
+
+
+def _renew(marker: Path) -> None:
+    # The moment is in the file as well: the file's own time is that of the copy where a disk was
+    # copied or restored without times.
+    marker.write_text(f"{time.time():.0f}")
+
+
+def _last_in_use(marker: Path) -> float:
+    """Return Unix seconds. Raises FileNotFoundError."""
+    modified = marker.stat().st_mtime
+    try:
+        return min(modified, float(marker.read_text()))
+    except ValueError:  # written by an earlier version, or cut short by a full disk
+        return modified
 
 
 def is_too_old(database: Path, now: float) -> bool:
@@ -42,7 +59,7 @@ def is_too_old(database: Path, now: float) -> bool:
     if not database.exists():
         return False
     try:
-        age = now - marker_of(database).stat().st_mtime
+        age = now - _last_in_use(marker_of(database))
     except FileNotFoundError:
         return True
     return not -_CLOCK_SLACK_S <= age < LONGEST_ABSENCE_S
@@ -55,7 +72,10 @@ class CheckedStore(Store):
         """Say that all open databases are up to date. Not before they are recovered: one that is
         opened again and again without that is as old as it was."""
         for partition in list(self._dbs):
-            marker_of(self.partition_path(partition)).touch()
+            try:
+                _renew(marker_of(self.partition_path(partition)))
+            except OSError as error:  # a marker that is too old costs a recovery, and nothing else
+                log.warning("router.marker_not_renewed", partition=partition, errno=error.errno)
 
     def _open_for_partition(self, partition: int) -> Any:
         path = self.partition_path(partition)
@@ -65,23 +85,32 @@ class CheckedStore(Store):
         fresh = not path.exists()
         database = super()._open_for_partition(partition)
         if fresh:
-            marker_of(path).touch()
+            _renew(marker_of(path))
         return database
 
-    def distrust_if_ahead(self, ends: Mapping[TP, int | None]) -> bool:
-        """Give up the markers of databases that are ahead of the changelog, whose end offsets have
-        just been asked for; the next start throws those away. Returns whether there is any."""
-        ahead = False
+    def distrust(self, ends: Mapping[TP, int | None]) -> bool:
+        """Give up the markers of open databases that are ahead of the changelog, whose end offsets
+        have just been asked for, or were out of use for too long; the next start throws those away.
+
+        Returns:
+            whether there is any.
+        """
+        found = False
         for tp, end in ends.items():
-            if end is None or tp.partition not in self._dbs:
+            if tp.partition not in self._dbs:
                 continue
+            path = self.partition_path(tp.partition)
             offset = self.persisted_offset(tp)
-            if offset is not None and offset >= end:
-                ahead = True
+            if is_too_old(path, time.time()):
+                log.critical("router.table_too_old", partition=tp.partition)
+            elif end is not None and offset is not None and offset >= end:
                 log.critical("router.table_beyond_changelog", partition=tp.partition,
                              persisted=offset, end=end)  # fmt: skip
-                marker_of(self.partition_path(tp.partition)).unlink(missing_ok=True)
-        return ahead
+            else:
+                continue
+            found = True
+            marker_of(path).unlink(missing_ok=True)
+        return found
 
 
 class RouterTable(faust.Table):  # type: ignore[type-arg]

@@ -44,6 +44,11 @@ class Tenure:
         self._assignment += 1
         self._lease.take()
 
+    @property
+    def certain(self) -> bool:
+        """Return True while the partitions are ours beyond doubt."""
+        return self._lease.holds()
+
     async def confirm(self, place: str) -> None:
         """Return as soon as the partitions are ours beyond doubt.
 
