@@ -84,7 +84,8 @@ class _Sights:
 
     def age(self, guard: Guard) -> float:
         """Seconds since the first sight of the guard as it is now, suspended time included."""
-        return uptime() - self._of(guard).at
+        sight = self._of(guard)
+        return uptime() - sight.at
 
     def turned_away(self, guard: Guard) -> bool:
         """Return True if `turn_away` was called for the guard as it is now."""
@@ -154,12 +155,12 @@ class Delivery:
         try:
             if guard.state.may_be_sent:
                 self._sights.age(guard)
+            if doubtful and not guard.state.over:
+                guard = await self._ask_all(guard)
             if new and first is not None:
                 guard = await self._hand_over(guard, first, message, began=began)
             elif guard.state.may_be_sent:
                 guard = await self._ask(guard, message)
-            if doubtful and guard.state is State.CLAIMED:
-                guard = await self._ask_all(guard)
             while guard.state is State.CLAIMED:
                 guard = await self._try_next(guard, message)
         except Overtaken:
@@ -236,6 +237,8 @@ class Delivery:
     async def _ask_all(self, guard: Guard) -> Guard:
         """Ask every provider that has not refused the message whether it has it; one that is away
         is waited for. No send can still be under way: the store was restored while no notify ran.
+        Also a guard that names a provider is not believed: after the back-up was made that one may
+        have turned the message away, and another have taken it.
 
         Raises:
             Unclear: a provider does not answer.
@@ -243,6 +246,8 @@ class Delivery:
         for provider in self._providers.values():
             if provider.name not in guard.refused_by and await provider.knows(guard.reference):
                 metrics.MESSAGES.labels(provider.name, "found").inc()
+                async with self._writing:
+                    guard = await self._guards.sending(guard, provider.name)
                 return await self._over(guard, State.SENT)
         return guard
 
