@@ -287,9 +287,10 @@ async def test_used_process_that_crashes_is_no_fault_of_the_next_sheet(
 
 
 async def test_maker_of_sheets_that_cannot_be_started_is_trouble_of_the_process(
-    renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with pytest.raises(Retry) as caught:
-        await rendered(renderer)
+    async with Renderer(processes=1) as renderer:
+        with pytest.raises(Retry) as caught:
+            await rendered(renderer)
     assert is_process_trouble(caught.value)

@@ -79,7 +79,8 @@ class Inspector:
             return await start_child(_MODULE, ready=READY.encode(), seconds=_START_S)
         except (ChildNotReadyError, MemoryError) as error:
             # Our trouble and not the document's: the cause lets the worker say so.
-            raise Retry("the reader of documents does not start", after=2.0) from error
+            reason = type(error.__cause__ or error).__name__
+            raise Retry(f"the reader of documents does not start: {reason}", after=2.0) from error
 
 
 async def _ask(process: Process, pdf: bytes) -> bytes | None:
