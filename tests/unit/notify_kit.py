@@ -198,6 +198,7 @@ class Notify:
         self.keys = KEYS
         self.quiet: QuietHours | None = None
         self.settle = 0.0
+        self.restored = NEVER_RESTORED
 
     def handler(self, wrap: Callable[[Delivery], Any] = lambda delivery: delivery) -> NotifyHandler:
         guards = cast(Guards, self.guards)
@@ -210,7 +211,7 @@ class Notify:
         return NotifyHandler(
             keys=self.keys, delivery=wrap(delivery), guards=guards,
             publisher=EventPublisher(self.topic, "notify"), secret="s", clock=self.clock,
-            optouts=self.optouts, restored=NEVER_RESTORED, quiet=self.quiet,
+            optouts=self.optouts, restored=self.restored, quiet=self.quiet,
         )  # fmt: skip
 
     async def handle(self, body: Body, *, topic: str = "t", repeat: bool = False) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.connector_kit import Bench, Scripted, answer
+from tests.unit.wire_kit import search
 from tongban_common.kafka import Cause, Poison, Record, Retry
 from tongban_router.connectors import books, settling
 from tongban_router.connectors.breaker import Breaker
@@ -267,7 +268,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@search(200)
 @given(skew_s=st.floats(-299, 299, allow_nan=False), steps=st.lists(STEPS, max_size=30))
 def test_province_that_ignores_ids_acts_once_whatever_comes_together(
     skew_s: float, steps: list[tuple[str, Any]]

@@ -12,10 +12,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.wire_kit import Parcel, Turn, Wire, advance
+from tests.unit.wire_kit import Parcel, Turn, Wire, advance, search
 from tongban_common.clock import BusinessClock
 from tongban_common.kafka import Retry
 from tongban_common.store import StoreUnavailable
@@ -276,9 +276,9 @@ def come_to_rest(data: st.DataObject, world: World, last: Process) -> None:
 
 @pytest.mark.parametrize("honouring", [True, False])
 def test_a_message_is_delivered_once_or_refused_by_all(honouring: bool) -> None:
-    @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+    @search(400)
     @given(st.data())
-    def search(data: st.DataObject) -> None:
+    def holds(data: st.DataObject) -> None:
         world = play(data, honouring=honouring)
         assert world.guard is not None
         if world.guard.state is State.REFUSED:
@@ -287,7 +287,7 @@ def test_a_message_is_delivered_once_or_refused_by_all(honouring: bool) -> None:
             assert world.guard.state is State.SENT
             assert +world.delivered == Counter({world.guard.provider: 1})
 
-    search()
+    holds()
 
 
 async def test_who_refused_and_is_not_configured_any_more_does_not_count() -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import cast
 
 from tests.unit.notify_kit import MemoryProvider, Notify, completed, record
-from tongban_common.kafka import Retry
+from tongban_common.kafka import Record, Retry
 from tongban_notify import metrics
 from tongban_notify.guards import Guards, State
 from tongban_notify.provider import Unclear
@@ -87,3 +87,22 @@ async def test_twenty_and_more_stranded_messages_stop_nothing() -> None:
     assert {status for _, status, _ in notify.topic.told} == {"held"}
     await look(notify)
     assert metrics.STRANDED.labels("aurora")._value.get() == 41
+
+
+async def test_stranded_message_that_brings_about_a_fault_leaves_those_behind_it_going_on() -> None:
+    notify, aurora = await stranded(taken=False)
+    first = next(iter(notify.guards.events))
+    event = notify.guards.events[first]
+    notify.guards.events = {"0": event._replace(value=b"fault"), first: event}
+    notify.guards.kept["0"] = notify.guards.kept[first]
+    notify.providers.append(aurora)
+    handled: list[Record] = []
+
+    async def handle(record: Record) -> None:
+        handled.append(record)
+        if record.value == b"fault":
+            raise ZeroDivisionError
+
+    names = [provider.name for provider in notify.providers]
+    await StrandedMessages(cast(Guards, notify.guards), names, handle).look()
+    assert [record.value for record in handled] == [b"fault", event.value]

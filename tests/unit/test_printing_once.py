@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.printing_kit import FORMAT_NOT_SUPPORTED, World, fresh_world, process, work_off
-from tests.unit.wire_kit import advance
+from tests.unit.wire_kit import advance, search
 from tongban_common.domain.status import PrintStatus
 from tongban_printing import printrun
 from tongban_printing.jobs import Finding
@@ -103,10 +103,6 @@ def come_to_rest(data: st.DataObject, world: World, last: Coroutine[Any, Any, No
         parcel.arrive(answered=False)
     world.print()
     assert world.sheets <= 1
-
-
-def search(examples: int) -> Callable[[Any], Any]:
-    return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def one_sheet_set(data: st.DataObject) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -20,6 +23,7 @@ from tongban_common.envelope import KeyRing
 from tongban_common.events.models import DocumentRef, PrintReported, RequestCompleted
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import Retry
+from tongban_common.trouble import is_process_trouble
 from tongban_printing import renderer as rendering
 from tongban_printing.contents import TEMPLATES, Applicant, ProvinceResult, contents
 from tongban_printing.documents import DocumentMaker
@@ -269,3 +273,24 @@ async def test_result_that_cannot_be_printed_is_a_cancelled_order_with_a_reason(
 async def test_document_that_is_stored_is_not_made_again() -> None:
     ref = DocumentRef(document_id="d", title="证明", pages=1, sha256="0")
     assert await maker(None, ref).documents_of(completed(), repeat=True) == [ref]
+
+
+@pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV])
+async def test_used_process_that_crashes_is_no_fault_of_the_next_sheet(
+    renderer: Renderer, number: signal.Signals
+) -> None:
+    """It may have come to harm by the sheets before."""
+    await rendered(renderer)
+    (idle,) = renderer._idle
+    os.kill(idle.pid, number)
+    assert (await rendered(renderer)).pages == 1
+
+
+async def test_maker_of_sheets_that_cannot_be_started_is_trouble_of_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    async with Renderer(processes=1) as renderer:
+        with pytest.raises(Retry) as caught:
+            await rendered(renderer)
+    assert is_process_trouble(caught.value)

@@ -11,6 +11,24 @@ from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
+from hypothesis import HealthCheck, Phase, settings
+
+
+def search(examples: int) -> settings:
+    """Settings of a search for an order of events that breaks a promise.
+
+    A failing example is reported as it was found, with the line that plays it again. Hypothesis
+    would shrink it for up to five minutes, and the limit of the test would end that unreported.
+    """
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+        report_multiple_bugs=False,
+        print_blob=True,
+    )
+
 
 class Turn:
     """Awaited, it lets the test decide what happens next."""

@@ -7,9 +7,12 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 
+from tongban_common.trouble import ProcessTroubleError
 
-class ChildNotReadyError(Exception):
-    """Raised where a child process ended, or said nothing in time, instead of reporting ready."""
+
+class ChildNotReadyError(ProcessTroubleError):
+    """Raised where no child process can be made, or one ended or said nothing in time instead of
+    reporting ready: what the child was to work on has not been seen by it."""
 
 
 async def start_child(module: str, *, ready: bytes, seconds: float) -> Process:
@@ -18,13 +21,16 @@ async def start_child(module: str, *, ready: bytes, seconds: float) -> Process:
     The child inherits no environment: it holds the secrets of its parent.
 
     Raises:
-        ChildNotReadyError: the child was ended.
-        OSError, MemoryError: no process can be made.
+        ChildNotReadyError: no process can be made, or the child was ended.
+        MemoryError
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module,
-        stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env={"PATH": os.defpath}, close_fds=True,
-    )  # fmt: skip
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", module,
+            stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env={"PATH": os.defpath}, close_fds=True,
+        )  # fmt: skip
+    except OSError as error:
+        raise ChildNotReadyError(module) from error
     assert process.stdout is not None  # noqa: S101 - it was asked for
     said = b""
     try:

@@ -4,7 +4,9 @@ Before anything goes to a provider, the guard says to which and since when. Whoe
 (a successor, or the same process after an unclear answer) asks that provider first. That it does
 not know the message is believed only when the send of `since` can no longer arrive there; a
 provider that honours our reference may be sent the same again at once. Another provider is tried
-only after a clear "no": a message that two of them hold could not be taken back.
+only after a clear "no": a message that two of them hold could not be taken back. A "no" to a send
+that was made again says nothing of the first one, which may still be on its way: it is clear only
+once that one can no longer arrive.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -53,6 +56,21 @@ class Stranded(Exception):
         self.provider = guard.provider or ""
 
 
+@dataclass(slots=True)
+class _Sight:
+    """What this process remembers of a guard.
+
+    Attributes:
+        rev: of the guard that was seen.
+        at: `uptime()` of the first sight of that rev.
+        turned_away: the provider did not take the message when it was sent again.
+    """
+
+    rev: int
+    at: float
+    turned_away: bool = False
+
+
 class _Sights:
     """When this process first saw each guard that says that a send may be under way.
 
@@ -62,19 +80,30 @@ class _Sights:
     """
 
     def __init__(self) -> None:
-        self._first: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._first: OrderedDict[str, _Sight] = OrderedDict()
 
     def age(self, guard: Guard) -> float:
         """Seconds since the first sight of the guard as it is now, suspended time included."""
-        now = uptime()
-        rev, at = self._first.get(guard.reference, (-1, 0.0))
-        if rev != guard.rev:
+        sight = self._of(guard)
+        return uptime() - sight.at
+
+    def turned_away(self, guard: Guard) -> bool:
+        """Return True if `turn_away` was called for the guard as it is now."""
+        return self._of(guard).turned_away
+
+    def turn_away(self, guard: Guard) -> None:
+        """Remember that sending the message again is of no use until its first send is settled."""
+        self._of(guard).turned_away = True
+
+    def _of(self, guard: Guard) -> _Sight:
+        sight = self._first.get(guard.reference)
+        if sight is None or sight.rev != guard.rev:
+            sight = _Sight(guard.rev, uptime())
             self._first.pop(guard.reference, None)
-            self._first[guard.reference] = (guard.rev, now)
+            self._first[guard.reference] = sight
             if len(self._first) > _SIGHTS:
                 self._first.popitem(last=False)
-            return 0.0
-        return now - at
+        return sight
 
     def forget(self, reference: str) -> None:
         """The message is over."""
@@ -126,12 +155,12 @@ class Delivery:
         try:
             if guard.state.may_be_sent:
                 self._sights.age(guard)
+            if doubtful and not guard.state.over:
+                guard = await self._ask_all(guard)
             if new and first is not None:
                 guard = await self._hand_over(guard, first, message, began=began)
             elif guard.state.may_be_sent:
                 guard = await self._ask(guard, message)
-            if doubtful and guard.state is State.CLAIMED:
-                guard = await self._ask_all(guard)
             while guard.state is State.CLAIMED:
                 guard = await self._try_next(guard, message)
         except Overtaken:
@@ -176,8 +205,12 @@ class Delivery:
     async def _ask(self, guard: Guard, message: Message) -> Guard:
         """Ask the provider that may have the message; send it there again if it has not."""
         provider = self._provider_of(guard)
-        guard = await self._asked(guard, wait=0.0 if provider.honours_reference else self._settle)
-        return guard if guard.state.over else await self._send(guard, provider, message)
+        at_once = provider.honours_reference and not self._sights.turned_away(guard)
+        unsettled = at_once and self._sights.age(guard) < self._settle
+        guard = await self._asked(guard, wait=0.0 if at_once else self._settle)
+        if guard.state.over:
+            return guard
+        return await self._send(guard, provider, message, unsettled=unsettled)
 
     async def _asked(self, guard: Guard, *, wait: float) -> Guard:
         """Ask the provider that may have the message. Return the guard, which is over if the
@@ -204,6 +237,8 @@ class Delivery:
     async def _ask_all(self, guard: Guard) -> Guard:
         """Ask every provider that has not refused the message whether it has it; one that is away
         is waited for. No send can still be under way: the store was restored while no notify ran.
+        Also a guard that names a provider is not believed: after the back-up was made that one may
+        have turned the message away, and another have taken it.
 
         Raises:
             Unclear: a provider does not answer.
@@ -211,6 +246,8 @@ class Delivery:
         for provider in self._providers.values():
             if provider.name not in guard.refused_by and await provider.knows(guard.reference):
                 metrics.MESSAGES.labels(provider.name, "found").inc()
+                async with self._writing:
+                    guard = await self._guards.sending(guard, provider.name)
                 return await self._over(guard, State.SENT)
         return guard
 
@@ -225,8 +262,13 @@ class Delivery:
             return await self._over(guard, State.REFUSED, _REFUSED)
         raise Retry("no provider takes messages now", after=_NO_PROVIDER)
 
-    async def _send(self, guard: Guard, provider: Provider, message: Message) -> Guard:
+    async def _send(
+        self, guard: Guard, provider: Provider, message: Message, *, unsettled: bool = False
+    ) -> Guard:
         """One attempt. The guard is claimed after it if it was clearly not sent.
+
+        Args:
+            unsettled: an earlier send to this provider may still arrive there.
 
         Raises:
             Unclear
@@ -239,18 +281,25 @@ class Delivery:
             guard = await self._guards.sending(guard, provider.name)
         self._sights.age(guard)
         faultpoints.reached("notify.after_sending")
-        return await self._hand_over(guard, provider, message, began=began)
+        return await self._hand_over(guard, provider, message, began=began, unsettled=unsettled)
 
     async def _hand_over(
-        self, guard: Guard, provider: Provider, message: Message, *, began: float
+        self,
+        guard: Guard,
+        provider: Provider,
+        message: Message,
+        *,
+        began: float,
+        unsettled: bool = False,
     ) -> Guard:
         """Call the provider once the guard says `sending`; `began` is when that was begun to be
         written (`uptime()`). Raises as `_send` does."""
         if uptime() - began > BEGIN_WITHIN:
             # Only this process knows that it has sent nothing: said at once, nobody has to wait for
             # a send that never was. A store this slow must not make everything unclear.
-            async with self._writing:
-                await self._guards.not_sent(guard, refused=False)
+            if not unsettled:
+                async with self._writing:
+                    await self._guards.not_sent(guard, refused=False)
             raise Retry("too late to begin: the store is slow", after=_ASK_AGAIN)
         try:
             with metrics.SECONDS.labels(provider.name).time():
@@ -259,6 +308,12 @@ class Delivery:
             metrics.MESSAGES.labels(provider.name, "unclear").inc()
             raise
         except NotSent as refusal:
+            if unsettled:
+                # Another provider must not be tried: the earlier send may be on its way to this.
+                metrics.MESSAGES.labels(provider.name, "not_sent").inc()
+                log.info("not_sent_again", provider=provider.name, code=refusal.code)
+                self._sights.turn_away(guard)
+                raise Retry("an earlier send may still be under way", after=_ASK_AGAIN) from None
             return await self._not_sent(guard, provider, refusal)
         faultpoints.reached("notify.after_send")
         metrics.MESSAGES.labels(provider.name, "sent").inc()

@@ -65,8 +65,6 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
                 group=topics.NOTIFY_GROUP,
                 instance=settings.instance,
                 drain_timeout=settings.drain_seconds,
-                # The process's own trouble, as no descriptor and no memory, is no record's fault.
-                transient_errors=(StoreUnavailable, OSError, MemoryError),
                 # A message takes seconds to a phone: no hurry that is worth a fetch a record.
                 fetch_wait=0.1,
                 fetch_min_bytes=64 * 1024,

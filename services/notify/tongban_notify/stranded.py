@@ -9,6 +9,7 @@ import structlog
 
 from tongban_common.kafka import KafkaUnavailable, Poison, Record, Retry
 from tongban_common.store import StoreUnavailable
+from tongban_common.trouble import is_process_trouble
 from tongban_notify import metrics
 from tongban_notify.guards import Guards
 
@@ -76,3 +77,8 @@ class StrandedMessages:
             log.info("stranded_message_waits", reason=str(error))
         except Poison as error:
             log.error("stranded_message_stays", cause=error.cause)
+        except Exception as error:
+            if is_process_trouble(error):
+                raise
+            # The messages behind this one must get on; the next look tries this one again.
+            log.error("stranded_message_failed", error=type(error).__name__, exc_info=True)

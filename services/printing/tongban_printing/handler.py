@@ -111,7 +111,7 @@ class PrintingHandler:
                 case PrintOrdered() as ordered:
                     await self._ordered(ordered, attempt=record.attempt, doubtful=doubtful)
                 case PrintConfirmed() as answer:
-                    await self._confirmed(answer)
+                    await self._confirmed(answer, doubtful=doubtful)
                 case other:
                     raise Poison(f"{other.TYPE} does not belong on {record.topic}")
 
@@ -226,8 +226,8 @@ class PrintingHandler:
             doubtful=doubtful,
         )
 
-    async def _confirmed(self, answer: PrintConfirmed) -> None:
-        order = await self._questions.answer(answer)
+    async def _confirmed(self, answer: PrintConfirmed, *, doubtful: bool) -> None:
+        order = await self._questions.answer(answer, doubtful=doubtful)
         if order is not None:
             self._spooler.call(order.kiosk_id)
 

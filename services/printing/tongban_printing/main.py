@@ -79,8 +79,6 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
                 group=topics.PRINTING_GROUP,
                 instance=settings.instance,
                 drain_timeout=settings.drain_seconds,
-                # A full disk or exhausted memory of this process is no fault of a record.
-                transient_errors=(StoreUnavailable, OSError, MemoryError),
             ),
             [topics.REQUESTS_COMPLETED, topics.PRINT_ORDERS, topics.replay(topics.PRINTING_GROUP)],
             handler.handle,

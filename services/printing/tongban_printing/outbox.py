@@ -12,7 +12,8 @@ from tongban_common import faultpoints, topics
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import KafkaUnavailable
 from tongban_common.observability import request_context
-from tongban_common.store import StoreUnavailable
+from tongban_common.trouble import is_process_trouble
+from tongban_printing import metrics
 from tongban_printing.orders import Order
 from tongban_printing.spool import Spool
 
@@ -22,6 +23,8 @@ _LOOK_SECONDS = 2.0
 _OVERDUE = timedelta(seconds=2)
 """Wall clock; younger reports are being sent by whoever wrote them."""
 _BATCH = 200
+_FAULT_PAUSE = 60.0
+"""Seconds until a report is tried again about which a fault of this program came up."""
 
 
 class Outbox:
@@ -31,6 +34,8 @@ class Outbox:
         self._spool = spool
         self._publisher = publisher
         self._written: dict[str, Order] = {}
+        self._faulty: dict[str, float] = {}
+        """`time.monotonic()` at which each order that brought about a fault is tried again."""
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -57,7 +62,9 @@ class Outbox:
                 await self._woken(next_look)
                 written, self._written = self._written, {}
                 await self._send_all(list(written.values()), repeat=False)
-            except (StoreUnavailable, KafkaUnavailable) as error:
+            except Exception as error:
+                if not _is_for_now(error):
+                    raise
                 log.warning("reports_wait", error=str(error))
                 self._written.clear()  # the next look finds them
                 if not self._stopping:
@@ -73,15 +80,27 @@ class Outbox:
             self._wake.clear()
 
     async def _send_overdue(self) -> None:
-        while overdue := await self._spool.unsent(older_than=_OVERDUE, limit=_BATCH):
+        now = time.monotonic()
+        self._faulty = {name: until for name, until in self._faulty.items() if until > now}
+        while overdue := await self._spool.unsent(
+            older_than=_OVERDUE, limit=_BATCH, skip=self._faulty
+        ):
             await self._send_all(overdue, repeat=True)
 
     async def _send_all(self, orders: list[Order], *, repeat: bool) -> None:
         results = await asyncio.gather(
             *(self._send(order, repeat=repeat) for order in orders), return_exceptions=True
         )
+        for order, error in zip(orders, results, strict=True):
+            if isinstance(error, Exception) and not _is_for_now(error):
+                # What is wrong with one report must not keep back all others.
+                self._faulty[order.order_id] = time.monotonic() + _FAULT_PAUSE
+                metrics.FAULTS.inc()
+                log.error("report_failed", order_id=order.order_id, exc_info=error)
         for error in results:
-            if isinstance(error, BaseException):
+            if isinstance(error, BaseException) and (
+                not isinstance(error, Exception) or _is_for_now(error)
+            ):
                 raise error
 
     async def _send(self, order: Order, *, repeat: bool) -> None:
@@ -99,3 +118,9 @@ class Outbox:
         if order.outbox:
             await self._spool.sent(order.order_id, order.outbox[-1].report.seq)
             faultpoints.reached("printing.after_report_removed")
+
+
+def _is_for_now(error: Exception) -> bool:
+    """Return True if time alone may mend it: Kafka or the store is away, or the process is in
+    trouble."""
+    return isinstance(error, KafkaUnavailable) or is_process_trouble(error)

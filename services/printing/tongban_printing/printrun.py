@@ -11,7 +11,8 @@ Three rules make it so:
     its printer does not end, or does not speak of any more, when nobody waits for the sheet.
     A person's "not printed" counts for a job that the printer does not know, and for one that it
     had ended before the question was asked. One that is still open is cancelled first; what the
-    printer has printed of it meanwhile is a new question.
+    printer has printed of it meanwhile is a new question. An open job that has its document and
+    that the order does not name (the store was restored from a back-up) becomes the order's job.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ _UNREADABLE = "文件已无法读取，不能打印"
 _DESTROYED = "个人信息已按期销毁，不能打印"
 _FLAPPING = "打印机反复出现故障，恢复后自动打印"
 _KEY_MISSING = "文件暂时无法读取，恢复后自动打印"
+_FAULTY = "程序处理此任务时反复出错，任务已取消，可在其他一体机补打或到窗口领取"
+_FAULTY_JOB = "程序处理此任务时反复出错，无法确认是否出纸，请大堂经理核对后确认"
 _TOO_OLD = "超过{days:g}天未能打印，任务已取消"
 
 
@@ -144,6 +147,19 @@ class PrintRun:
         else:
             await self._wait(trouble)
 
+    async def put_aside(self) -> None:
+        """End the run after faults of this program that come again: the order is cancelled, or is a
+        question where its job may be on paper. The kiosk's other orders go on.
+
+        Raises:
+            Overtaken: the order was written since it was read.
+            StoreUnavailable
+        """
+        if self.order.job is None:
+            await self._report(PrintStatus.CANCELLED, _FAULTY)
+        else:
+            await self._ask(_FAULTY_JOB)
+
     # --- an order without a job
 
     async def _begin(self) -> None:
@@ -163,8 +179,12 @@ class PrintRun:
         if pdf is None:
             await self._report(PrintStatus.CANCELLED, _UNREADABLE)
             return
-        if self._may_have_orphan:
-            await self._cancel_orphans()
+        if self._may_have_orphan or self.order.question is not None:
+            # A question without a job: the store was restored, and may lack the order's last job.
+            found = await self._settle_orphans()
+            if found is not None:
+                await self._save(sent_to(found))
+                return
         self._may_have_orphan = True
         faultpoints.reached("printing.before_create_job")
         job = await self._printer.create_job(self.order.job_name)
@@ -180,12 +200,19 @@ class PrintRun:
         )
         return None if document is None else document.pdf
 
-    async def _cancel_orphans(self) -> None:
+    async def _settle_orphans(self) -> PrinterJob | None:
+        """Cancel the order's open jobs that it does not name. Return one that has its document: it
+        will be printed, so the order follows it and has no other made."""
+        kept = None
         for found in await self._printer.open_jobs():
-            mine = found.name == self.order.job_name
-            if mine and found.view.finding is Finding.WITHOUT_DOCUMENT:
+            if found.name != self.order.job_name:
+                continue
+            if found.view.finding is Finding.WITHOUT_DOCUMENT:
                 await self._cancel(found.job)
+            elif found.view.finding in (Finding.UNDER_WAY, Finding.STOPPED):
+                kept = found.job
         self._may_have_orphan = False
+        return kept
 
     async def _send(self, job: PrinterJob, pdf: bytes) -> None:
         faultpoints.reached("printing.before_send_document")

@@ -12,10 +12,13 @@ from tongban_common.domain.status import PrintStatus
 from tongban_common.events.models import PrintConfirmed
 from tongban_common.kafka import Poison
 from tongban_common.observability import request_context
+from tongban_common.trouble import is_process_trouble
 from tongban_printing import metrics
 from tongban_printing.orders import (
+    MAY_BE_PRINTED,
     Change,
     Order,
+    asked,
     confirmed_not_printed,
     confirmed_printed,
     unanswered,
@@ -39,8 +42,12 @@ class Questions:
         self._clock: BusinessClock = means.clock
         self._patience = means.limit
 
-    async def answer(self, body: PrintConfirmed) -> Order | None:
+    async def answer(self, body: PrintConfirmed, *, doubtful: bool = False) -> Order | None:
         """Apply a person's answer; return the order if that makes it one to be worked on.
+
+        Args:
+            doubtful: the answer was given before the store was restored, so it may have been
+                applied and the sheet printed since. "Not printed" is asked again then.
 
         An answer that comes again, or after its question was answered, asked anew or given up,
         changes nothing.
@@ -57,6 +64,9 @@ class Questions:
             return None
         # Not the answer's own time: another host wrote it.
         now = self._clock.now()
+        if doubtful and not body.printed:
+            await self._write(order, asked(order, now, MAY_BE_PRINTED, job_over=False))
+            return None
         make = confirmed_printed if body.printed else confirmed_not_printed
         changed = await self._write(order, make(order, now, body.by))
         return changed if changed is not None and changed.worked_on else None
@@ -70,7 +80,14 @@ class Questions:
         now = self._clock.now()
         for order in await self._spool.unanswered(now, self._patience, limit=_AT_ONCE):
             with request_context(order.request_id):
-                await self._write(order, unanswered(order, now, self._patience))
+                try:
+                    await self._write(order, unanswered(order, now, self._patience))
+                except Exception as error:
+                    if is_process_trouble(error):
+                        raise
+                    # What is wrong with one order must not keep the questions behind it open.
+                    metrics.FAULTS.inc()
+                    log.error("question_failed", order_id=order.order_id, exc_info=True)
 
     async def _write(self, order: Order, change: Change) -> Order | None:
         faultpoints.reached("printing.before_answer")

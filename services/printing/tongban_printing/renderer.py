@@ -136,7 +136,30 @@ class Renderer:
                 self._lanes.pop(name, None)
 
     async def _work(self, text: bytes) -> tuple[dict[str, Any], bytes]:
-        process = await self._process()
+        """Have the sheet set; by a new process where one that has set others before fails at it.
+
+        A process may have come to harm by the sheets before, by what they left in its memory for
+        one, and a sheet that is blamed for that is reported as never to be printed.
+        """
+        used = self._used()
+        if used is not None:
+            try:
+                told, pdf = await self._work_in(used, text)
+            except CannotRender as error:
+                if error.why is Unprintable.TOO_MUCH:
+                    raise  # its processor time is counted for itself alone
+            else:
+                if told.get("error") != Unprintable.TOO_MUCH.value:
+                    return told, pdf
+                await self._end_idle(used)
+        return await self._work_in(await self._new(), text)
+
+    async def _end_idle(self, process: Process) -> None:
+        if process in self._idle:
+            self._idle.remove(process)
+            await end_child(process)
+
+    async def _work_in(self, process: Process, text: bytes) -> tuple[dict[str, Any], bytes]:
         self._busy.add(process)
         try:
             async with asyncio.timeout(_WALL_SECONDS):
@@ -155,15 +178,20 @@ class Renderer:
         self._idle.append(process)
         return answer
 
-    async def _process(self) -> Process:
+    def _used(self) -> Process | None:
+        """Take an idle process, if there is one."""
         while self._idle:
             process = self._idle.pop()
             if process.returncode is None:
                 return process
+        return None
+
+    async def _new(self) -> Process:
         try:
             return await start_child(_MODULE, ready=READY, seconds=_START_S)
-        except ChildNotReadyError:
-            raise Retry("the maker of sheets does not start", after=2 * _RETRY_S) from None
+        except (ChildNotReadyError, MemoryError) as error:
+            # The cause lets the worker report the trouble as the process's own.
+            raise Retry("the maker of sheets does not start", after=2 * _RETRY_S) from error
 
 
 def _fault(code: int | None) -> Exception:

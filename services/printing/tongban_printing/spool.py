@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import structlog
+from pydantic import ValidationError
 
 from tongban_common.domain.status import PrintStatus
 from tongban_common.store import STAMP, DuplicateKey, Store, expire, store_errors
 from tongban_common.topics import GUARDS_KEPT
 from tongban_printing.orders import WORKED_ON, Change, Order, Unsent
 
+log = structlog.get_logger()
+
 _OPEN = "worked_on"
 
 
 class Overtaken(Exception):
     """Someone else has written this order since it was read; what was to be done must not be."""
+
+
+class UnreadableOrderError(Exception):
+    """Raised where a record of the spool is no order that this version can read."""
+
+    def __init__(self, order_id: str) -> None:
+        super().__init__(order_id)
+        self.order_id = order_id
 
 
 class Spool:
@@ -54,13 +68,24 @@ class Spool:
             record = await self._orders.find_one({"_id": order_id})
         return None if record is None else Order.model_validate(record)
 
-    async def next_for(self, kiosk_id: str) -> Order | None:
-        """The oldest order of a kiosk that has something to be done."""
+    async def next_for(self, kiosk_id: str, *, skip: Collection[str] = ()) -> Order | None:
+        """Return the oldest order of a kiosk that has something to be done, but for those in
+        `skip`.
+
+        Raises:
+            UnreadableOrderError: that one cannot be read.
+        """
+        wanted: dict[str, Any] = {"kiosk_id": kiosk_id, _OPEN: True}
+        if skip:
+            wanted["_id"] = {"$nin": list(skip)}
         with store_errors():
-            record = await self._orders.find_one(
-                {"kiosk_id": kiosk_id, _OPEN: True}, sort=[("ordered_at", 1), ("_id", 1)]
-            )
-        return None if record is None else Order.model_validate(record)
+            record = await self._orders.find_one(wanted, sort=[("ordered_at", 1), ("_id", 1)])
+        if record is None:
+            return None
+        try:
+            return Order.model_validate(record)
+        except ValidationError:
+            raise UnreadableOrderError(str(record["_id"])) from None
 
     async def backlog(self) -> dict[str, dict[PrintStatus, int]]:
         """Kiosks with orders to work off, and how many in which status."""
@@ -139,7 +164,7 @@ class Spool:
             records = await self._orders.find({**waiting, "$or": too_old}, limit=limit).to_list(
                 limit
             )
-        return [Order.model_validate(record) for record in records]
+        return _readable(records)
 
     async def questions(self, *, kiosk_id: str | None = None, limit: int) -> list[Order]:
         """Orders that wait for a person, the oldest question first."""
@@ -150,15 +175,18 @@ class Spool:
             records = await self._orders.find(
                 wanted, sort=[("question.asked_at", 1)], limit=limit
             ).to_list(limit)
-        return [Order.model_validate(record) for record in records]
+        return _readable(records)
 
-    async def unsent(self, *, older_than: timedelta, limit: int) -> list[Order]:
-        """Orders with reports that should long have gone."""
+    async def unsent(
+        self, *, older_than: timedelta, limit: int, skip: Collection[str] = ()
+    ) -> list[Order]:
+        """Return orders with reports that should long have gone, but for those in `skip`."""
+        wanted: dict[str, Any] = {"outbox.since": {"$lt": datetime.now(UTC) - older_than}}
+        if skip:
+            wanted["_id"] = {"$nin": list(skip)}
         with store_errors():
-            records = await self._orders.find(
-                {"outbox.since": {"$lt": datetime.now(UTC) - older_than}}, limit=limit
-            ).to_list(limit)
-        return [Order.model_validate(record) for record in records]
+            records = await self._orders.find(wanted, limit=limit).to_list(limit)
+        return _readable(records)
 
     async def sent(self, order_id: str, seq: int) -> None:
         """Kafka has the order's reports up to that one."""
@@ -166,6 +194,17 @@ class Spool:
             await self._orders.update_one(
                 {"_id": order_id}, {"$pull": {"outbox": {"report.seq": {"$lte": seq}}}}
             )
+
+
+def _readable(records: Iterable[dict[str, Any]]) -> list[Order]:
+    """Return the orders that this version can read; one that it cannot keeps none of them back."""
+    orders = []
+    for record in records:
+        try:
+            orders.append(Order.model_validate(record))
+        except ValidationError:
+            log.error("order_unreadable", order_id=str(record["_id"]))
+    return orders
 
 
 def _update(change: Change) -> dict[str, Any]:

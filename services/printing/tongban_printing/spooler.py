@@ -6,18 +6,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 
 import structlog
 
 from tongban_common.observability import request_context
 from tongban_common.store import StoreUnavailable
+from tongban_common.trouble import is_process_trouble
 from tongban_printing import metrics
 from tongban_printing.leases import KioskLeases
 from tongban_printing.printer import Printer
 from tongban_printing.printrun import Means, PrintRun
 from tongban_printing.questions import Questions
-from tongban_printing.spool import Overtaken
+from tongban_printing.spool import Overtaken, UnreadableOrderError
 
 log = structlog.get_logger()
 
@@ -25,6 +27,9 @@ _LOOK_SECONDS = 1.0
 """Between looks at the whole spool: for orders of a replica that died, and from other replicas."""
 _STUCK_SECONDS = 60.0
 _FAULT_PAUSE = 2.0
+_FAULTS_AT_MOST = 5
+"""Faults of this program about one order in one life of the process, before the order is put aside
+and those behind it go on. A new life, and so a new version, tries five times again."""
 
 
 class Spooler:
@@ -46,6 +51,10 @@ class Spooler:
         self._tidy: dict[str, int] = {}
         """The epoch under which a kiosk's last order ended as it should, so that no job without an
         order can have been left at its printer."""
+        self._faults: Counter[str] = Counter()
+        """Faults so far, by order."""
+        self._skipped: set[str] = set()
+        """Orders that cannot even be put aside; they wait for another version."""
         self._wake = asyncio.Event()
         self._looked_at = time.monotonic()
         self._store_trouble: str | None = None
@@ -128,9 +137,10 @@ class Spooler:
             # Another replica has the kiosk, or a write of ours arrived after we gave it up.
             self._leases.forget(kiosk_id)
         except Exception as error:
-            # One kiosk's order must not take the printing of all others down with it.
+            # One kiosk must not take the printing of all others down with it.
             metrics.FAULTS.inc()
-            log.error("kiosk_failed", kiosk_id=kiosk_id, error=type(error).__name__, exc_info=True)
+            report = log.critical if is_process_trouble(error) else log.error
+            report("kiosk_failed", kiosk_id=kiosk_id, error=type(error).__name__, exc_info=True)
             await self._means.stopping.sleep(_FAULT_PAUSE)
         finally:
             self._at_work.discard(kiosk_id)
@@ -143,7 +153,11 @@ class Spooler:
             return
         printer = self._printer_of(kiosk_id)
         while not self._means.stopping.is_set:
-            order = await self._means.spool.next_for(kiosk_id)
+            try:
+                order = await self._means.spool.next_for(kiosk_id, skip=self._skipped)
+            except UnreadableOrderError as error:
+                self._skip(error.order_id)
+                continue
             if order is None:
                 return
             tidy = self._tidy.pop(kiosk_id, None) == epoch
@@ -153,5 +167,47 @@ class Spooler:
                     lost = await self._leases.hold(kiosk_id) != epoch
                     if lost or self._means.stopping.is_set:
                         return
-                    await run.step()
-            self._tidy[kiosk_id] = epoch
+                    try:
+                        await run.step()
+                    except Exception as error:
+                        if isinstance(error, Overtaken) or is_process_trouble(error):
+                            raise
+                        await self._failed(run, error)
+                        break
+                else:
+                    self._faults.pop(order.order_id, None)
+                    self._tidy[kiosk_id] = epoch
+
+    async def _failed(self, run: PrintRun, error: Exception) -> None:
+        """Count a fault of this program about an order, and put the order aside after the last.
+
+        Raises:
+            Overtaken, StoreUnavailable: it is read again, and not put aside yet.
+        """
+        order_id = run.order.order_id
+        self._faults[order_id] += 1
+        metrics.FAULTS.inc()
+        log.error(
+            "order_failed",
+            order_id=order_id,
+            kiosk_id=run.order.kiosk_id,
+            tries=self._faults[order_id],
+            error=type(error).__name__,
+            exc_info=error,
+        )
+        if self._faults[order_id] < _FAULTS_AT_MOST:
+            await self._means.stopping.sleep(_FAULT_PAUSE)
+            return
+        try:
+            await run.put_aside()
+        except Exception as again:
+            if isinstance(again, Overtaken) or is_process_trouble(again):
+                raise
+            self._skip(order_id)
+        else:
+            del self._faults[order_id]
+
+    def _skip(self, order_id: str) -> None:
+        metrics.FAULTS.inc()
+        log.critical("order_skipped", order_id=order_id)
+        self._skipped.add(order_id)

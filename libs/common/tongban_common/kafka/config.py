@@ -83,8 +83,8 @@ class WorkerConfig:
         fetch_apart: seconds from one fetch that brought records to the next, in which more may come
             that then come together. The first after a pause is not held up.
         handler_timeout: a handler is cancelled after it and retried; None leaves it to the handler.
-        transient_errors: exception types, besides `Retry` and Kafka's own, that are retried for
-            ever (a store that is down, for instance).
+        transient_errors: exception types that are retried for ever, besides `Retry`, Kafka's own
+            and the trouble of the process (`tongban_common.trouble`).
         client: more arguments for aiokafka's clients (security_protocol, ssl_context, sasl_*).
     """
 

@@ -19,7 +19,6 @@ from tongban_common.kafka import (
 )
 from tongban_common.store import (
     Store,
-    StoreUnavailable,
     store_errors,
 )
 from tongban_common.store.updates import update_unordered
@@ -101,7 +100,6 @@ def readmodel_worker(
             fetch_min_bytes=256 * 1024,
             max_in_flight=4000,
             drain_timeout=drain_seconds,
-            transient_errors=(StoreUnavailable,),
         ),
         SOURCES,
         Projector(store),

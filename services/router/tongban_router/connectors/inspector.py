@@ -79,13 +79,10 @@ class Inspector:
                 return process
         try:
             return await start_child(_MODULE, ready=READY.encode(), seconds=_START_S)
-        except (OSError, MemoryError) as error:
-            # Too many open files or processes, too little memory.
-            reason = f"the reader of documents does not start: {type(error).__name__}"
-            raise Retry(reason, after=2.0) from error
-        except ChildNotReadyError:
-            # Our trouble and not the document's.
-            raise Retry("the reader of documents does not start", after=2.0) from None
+        except (ChildNotReadyError, MemoryError) as error:
+            # Our trouble and not the document's: the cause lets the worker say so.
+            reason = type(error.__cause__ or error).__name__
+            raise Retry(f"the reader of documents does not start: {reason}", after=2.0) from error
 
 
 async def _ask(process: Process, pdf: bytes) -> bytes | None:
