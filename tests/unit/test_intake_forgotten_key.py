@@ -16,7 +16,7 @@ from tongban_common.events import decode
 from tongban_common.events.models import RequestSubmitted
 from tongban_common.kafka import Record
 from tongban_common.store import DuplicateKey
-from tongban_intake.readmodel.completeness import _KEYS_REPEATED, Completeness
+from tongban_intake.readmodel.completeness import Completeness
 from tongban_router.dispatch.emission import outgoing
 from tongban_router.dispatch.lifecycle import Lifecycle
 from tongban_router.dispatch.state import Rules
@@ -213,7 +213,7 @@ async def test_read_model_without_its_past_is_incomplete_for_as_long_as_keys_rep
     positions.at = positions.end
     await first.look()
     assert not first.complete
-    times.now += _KEYS_REPEATED + timedelta(seconds=1)
+    times.now += topics.KEYS_REPEATED + timedelta(seconds=1)
     later = times.completeness(positions, origins)
     await later.look()
     assert later.complete

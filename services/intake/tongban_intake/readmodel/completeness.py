@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
@@ -26,9 +26,6 @@ log = structlog.get_logger(__name__)
 
 COLLECTION = READMODEL_ORIGIN
 _ORIGIN = "requests"
-_KEYS_REPEATED = timedelta(days=220)
-"""How long an idempotency key is expected to come again: the longest deadline (180 days), what
-topics keep after it, and some. After that a read model that began without its past is complete."""
 _EVERY_S = 60.0
 _AT_START_S = 0.5
 _MOST_BEHIND_S = 3600.0
@@ -102,7 +99,7 @@ class Completeness:
 
     A document in the store says whether the read model began together with its topic: a collection
     that was lost and is filled again from a topic whose older events are deleted is not complete
-    for as long as keys are repeated (`_KEYS_REPEATED`).
+    for as long as keys are repeated (`topics.KEYS_REPEATED`).
     """
 
     def __init__(
@@ -170,7 +167,7 @@ class Completeness:
         if found is None:
             whole_from = self._now()
             if not await self._from_the_first():
-                whole_from += _KEYS_REPEATED
+                whole_from += topics.KEYS_REPEATED
                 log.warning("read_model_began_without_its_past", until=whole_from.isoformat())
             try:
                 with store_errors():
