@@ -96,7 +96,12 @@ class Intake:
         )
         items = services.offers.view(settings.kafka)
         tail = BroadcastTail(settings.kafka, hub.TOPICS, services.hub.on_record)
-        uses = BroadcastTail(settings.kafka, [ASSERTIONS_USED], services.claims.on_record)
+        uses = BroadcastTail(
+            settings.kafka,
+            [ASSERTIONS_USED],
+            services.claims.on_record,
+            on_loss=services.claims.listening,
+        )
         worker = readmodel_worker(
             bootstrap=settings.kafka,
             instance=settings.instance,
