@@ -21,9 +21,7 @@ FLAT = 4 * 1024 * 1024
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    server = HealthServer(
-        host="127.0.0.1", port=0, live={}, ready={}, registry=CollectorRegistry()
-    )
+    server = HealthServer(host="127.0.0.1", port=0, live={}, ready={}, registry=CollectorRegistry())
     async with server:
         yield server.port
 

@@ -9,10 +9,10 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 
+from tests.unit.notify_kit import OptOutRegister
 from tests.unit.test_intake_projection import status
 from tests.unit.test_notify_provider import MESSAGE
 from tests.unit.test_private_texts import KEYS, OWN, WORDS
-from tests.unit.notify_kit import OptOutRegister
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import Status
 from tongban_common.envelope import Sealed

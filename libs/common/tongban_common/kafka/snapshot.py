@@ -13,8 +13,8 @@ import aiokafka
 import structlog
 from aiokafka.errors import KafkaError
 
-from tongban_common.kafka.holes import Hole, Holes
 from tongban_common.kafka.errors import ConsumerFailed, KafkaUnavailable
+from tongban_common.kafka.holes import Hole, Holes
 from tongban_common.kafka.membership import check_background, close_consumer
 from tongban_common.kafka.record import Record
 from tongban_common.kafka.unreadable import (

@@ -52,7 +52,7 @@ class Enrolled:
         """The record of a kiosk that may knock; None for any other.
 
         Raises:
-            Problem: 503 while a starting process is still reading, or while the register has a hole.
+            Problem: 503 while still reading at start, or while the register has a hole.
         """
         self._must_be_read(self.kiosks)
         record = None if self.kiosks.in_doubt(kiosk_id) else self.kiosks.get(kiosk_id)
@@ -62,7 +62,7 @@ class Enrolled:
         """The record of a lobby manager who may sign in; None for any other.
 
         Raises:
-            Problem: 503 while a starting process is still reading, or while the register has a hole.
+            Problem: 503 while still reading at start, or while the register has a hole.
         """
         self._must_be_read(self.assistants)
         in_doubt = self.assistants.in_doubt(assistant_id)
@@ -73,7 +73,7 @@ class Enrolled:
         """Whether a token that was ours still holds, after what has been revoked since.
 
         Raises:
-            Problem: 503 while a starting process is still reading, or while the register has a hole.
+            Problem: 503 while still reading at start, or while the register has a hole.
         """
         record = self.kiosk(kiosk.kiosk_id)
         if record is None or record.epoch != kiosk.epoch or record.branch_id != kiosk.branch_id:
