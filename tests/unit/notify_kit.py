@@ -186,13 +186,25 @@ class MemoryProvider:
         return True
 
 
+class OptOutRegister(dict[str, object]):
+    """What the handler asks of `RegisterView`, set by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hole: str | None = None
+        self.doubtful: set[str] = set()
+
+    def in_doubt(self, key: str) -> bool:
+        return self.hole is not None or key in self.doubtful
+
+
 class Notify:
     """A handler over one set of guards; providers, keys and opt-outs may be exchanged."""
 
     def __init__(self, *providers: MemoryProvider) -> None:
         self.guards = MemoryGuards()
         self.topic = Topic()
-        self.optouts: dict[str, object] = {}
+        self.optouts = OptOutRegister()
         self.providers = list(providers)
         self.clock = BusinessClock.real()
         self.keys = KEYS

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.connector_kit import Keeper, Scripted, answer
-from tests.unit.notify_kit import MemoryGuards
+from tests.unit.notify_kit import MemoryGuards, OptOutRegister
 from tests.unit.restored_kit import NEVER_RESTORED
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import derived_id
@@ -93,7 +93,7 @@ def notify(keys: KeyRing, sent: Sent) -> NotifyHandler:
     return NotifyHandler(
         keys=keys, delivery=cast(Any, None), guards=cast(Any, MemoryGuards()),
         publisher=EventPublisher(sent, "notify"), secret="s", clock=BusinessClock.real(),
-        optouts={}, restored=NEVER_RESTORED,
+        optouts=OptOutRegister(), restored=NEVER_RESTORED,
     )  # fmt: skip
 
 

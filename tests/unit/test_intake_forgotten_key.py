@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from tongban_common.events import decode
 from tongban_common.events.models import RequestSubmitted
 from tongban_common.kafka import Record
 from tongban_common.store import DuplicateKey
-from tongban_intake.readmodel.completeness import _KEYS_REPEATED, Completeness
+from tongban_intake.readmodel.completeness import Completeness
 from tongban_router.dispatch.emission import outgoing
 from tongban_router.dispatch.lifecycle import Lifecycle
 from tongban_router.dispatch.state import Rules
@@ -122,12 +123,23 @@ class Positions:
     async def committed(self) -> dict[tuple[str, int], int]:
         return {} if self.at is None else {PLACE: self.at}
 
+    async def projected_last(self, committed: Mapping[tuple[str, int], int]) -> set[str]:
+        return {f"r-{offset}" for offset in committed.values() if offset > self.begin}
+
 
 class Origins:
     """The store's one document."""
 
     def __init__(self) -> None:
         self.kept: dict[str, Any] | None = None
+        self.lost = False
+        """Whether the store lacks the requests that were projected last."""
+
+    async def count_documents(self, query: dict[str, Any]) -> int:
+        return 0 if self.lost else len(query["_id"]["$in"])
+
+    async def delete_many(self, _: Any) -> None:
+        self.kept = None
 
     def collection(self, _: str) -> Origins:
         return self
@@ -213,10 +225,42 @@ async def test_read_model_without_its_past_is_incomplete_for_as_long_as_keys_rep
     positions.at = positions.end
     await first.look()
     assert not first.complete
-    times.now += _KEYS_REPEATED + timedelta(seconds=1)
+    times.now += topics.KEYS_REPEATED + timedelta(seconds=1)
     later = times.completeness(positions, origins)
     await later.look()
     assert later.complete
+
+
+async def test_read_model_played_back_from_a_backup_is_incomplete_although_it_says_whole(
+    times: Times,
+) -> None:
+    """The back-up has the document that says since when the read model is whole."""
+    positions, origins = Positions(end=50, committed=50), Origins()
+    origins.kept = {"whole_from": times.now}
+    found = times.completeness(positions, origins)
+    await found.look()
+    assert found.complete
+    origins.lost = True
+    await found.look()
+    assert not found.complete
+    origins.lost = False  # what comes next is projected again; what was lost stays lost
+    await found.look()
+    assert not found.complete
+    restarted = times.completeness(positions, origins)
+    await restarted.look()
+    assert not restarted.complete
+
+
+async def test_read_model_is_incomplete_where_the_log_ends_below_what_was_committed(
+    times: Times,
+) -> None:
+    positions, origins = Positions(end=50, committed=50), Origins()
+    origins.kept = {"whole_from": times.now}
+    found = times.completeness(positions, origins)
+    await found.look()
+    positions.end = 30
+    await found.look()
+    assert not found.complete
 
 
 async def test_replicas_that_start_together_agree(times: Times) -> None:

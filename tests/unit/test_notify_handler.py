@@ -111,6 +111,27 @@ async def test_message_sent_before_the_opt_out_stays_reported_as_sent() -> None:
     assert notify.topic.told == [("completed", "sent", "aurora")] * 2
 
 
+async def test_message_waits_while_a_part_of_the_opt_outs_cannot_be_read() -> None:
+    aurora = MemoryProvider("aurora")
+    notify = Notify(aurora)
+    notify.optouts.hole = "control.optouts cannot be read at partition 0, offsets 3 to 4"
+    with pytest.raises(Retry, match="cannot be read"):
+        await notify.handle(completed())
+    assert (aurora.taken, notify.topic.reports) == ([], [])
+    notify.optouts.hole = None
+    await notify.handle(completed(), repeat=True)
+    assert len(aurora.taken) == 1
+
+
+async def test_number_whose_newest_record_cannot_be_decoded_gets_nothing() -> None:
+    aurora = MemoryProvider("aurora")
+    notify = Notify(aurora)
+    notify.optouts.doubtful.add(optout_key("s", NUMBER))
+    await notify.handle(completed())
+    assert aurora.taken == []
+    assert [each.reason for each in notify.topic.reports] == [OPTED_OUT]
+
+
 @pytest.mark.parametrize(
     "text",
     ["13800138000", "+86 138 0013 8000", "0086-138-0013-8000", "８６１３８００１３８０００"],

@@ -9,6 +9,7 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 
+from tests.unit.notify_kit import OptOutRegister
 from tests.unit.test_intake_projection import status
 from tests.unit.test_notify_provider import MESSAGE
 from tests.unit.test_private_texts import KEYS, OWN, WORDS
@@ -34,7 +35,7 @@ def message_of(*, words: str | None) -> Message:
     unused: Any = None
     handler = NotifyHandler(
         keys=KEYS, delivery=unused, guards=unused, publisher=unused, secret="s",
-        clock=BusinessClock.real(), optouts={}, restored=unused,
+        clock=BusinessClock.real(), optouts=OptOutRegister(), restored=unused,
     )  # fmt: skip
     news = _news_of(body, unused, repeat=False)
     assert news is not None

@@ -33,6 +33,14 @@ def test_guards_outlive_every_history_that_the_router_repeats() -> None:
         assert repeated + retention(name) < GUARDS_KEPT
 
 
+def test_keys_are_expected_for_as_long_as_anything_can_bring_a_request_back() -> None:
+    ended = LONGEST_DEADLINE + topics.FINISHED_KEPT + retention(topics.REQUESTS_STATUS)
+    for group in topics.REPLAY_GROUPS:
+        replayed = retention(topics.dead_letter(group)) + retention(topics.replay(group))
+        assert max(ended, replayed) < topics.KEYS_REPEATED
+    assert topics.KEYS_REPEATED <= GUARDS_KEPT  # copies are guarded for as long as keys repeat
+
+
 def test_no_item_of_the_catalogue_is_open_longer_than_guards_assume() -> None:
     allowed = {item.code: item.limits.legal_working_days * 3 for item in load(CATALOGUE)}
     assert max(allowed.values()) <= LONGEST_DEADLINE.days

@@ -11,45 +11,25 @@ import structlog
 
 from tongban_common import process
 from tongban_common.catalogue import Item
-from tongban_common.catalogue.holidays import Holidays, load_holidays
-from tongban_common.envelope import KeyRing
-from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import BatchWorker, BroadcastTail, CompactedView, EventProducer
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import configure_logging
 from tongban_common.observability.health import Check, HealthServer
 from tongban_common.settings import load
-from tongban_common.store import DocumentStore, Store
+from tongban_common.store import Store
 from tongban_common.topics import ASSERTIONS_USED
-from tongban_intake.access.applicant_proof import ApplicantProof
-from tongban_intake.access.claims import Claims, follow
-from tongban_intake.access.enrolled import Enrolled
-from tongban_intake.access.grants import TRADES_AT_ONCE, TRADES_PER_S, Grants
-from tongban_intake.access.signin import SignIn
+from tongban_intake.access.claims import follow
 from tongban_intake.app import build_app
-from tongban_intake.followups.commands import Followups
-from tongban_intake.followups.copies import CopyNumbers
-from tongban_intake.http.auth import Authenticator
-from tongban_intake.http.limits import KioskRates, KioskSlots, Slots, Strangers
+from tongban_intake.assembly import make_services
 from tongban_intake.http.server import listen, make_server
 from tongban_intake.http.telemetry import kind_and_place
 from tongban_intake.live import hub
-from tongban_intake.live.hub import Hub
-from tongban_intake.live.stream import EventStreams
-from tongban_intake.offers import Offers
 from tongban_intake.readmodel.completeness import Completeness, StatusTopic
-from tongban_intake.readmodel.lookup import Lookup
 from tongban_intake.readmodel.projector import readmodel_worker
-from tongban_intake.readmodel.reader import ReadModel
 from tongban_intake.services import Services
 from tongban_intake.settings import IntakeSettings
-from tongban_intake.submission.accept import Acceptor
-from tongban_intake.submission.applicants import SealedApplicants
-from tongban_intake.submission.checks import Checker
-from tongban_intake.submission.recent import Recent
 
 log = structlog.get_logger(__name__)
-SOURCE = "tongban/intake"
 _LOOK_S, _MANY_ITEMS = 10.0, 100
 """Seconds between looks at the catalogue, and how many new items make settling worth while."""
 
@@ -92,11 +72,21 @@ class Intake:
         ring = key_ring(settings)
         completeness = Completeness(StatusTopic(settings.kafka), store)
         services = make_services(
-            settings, producer, store, keys=ring.keys, port=port, completeness=completeness
+            settings,
+            producer,
+            store,
+            keys=ring.keys,
+            port=port,
+            complete=lambda: completeness.complete,
         )
         items = services.offers.view(settings.kafka)
         tail = BroadcastTail(settings.kafka, hub.TOPICS, services.hub.on_record)
-        uses = BroadcastTail(settings.kafka, [ASSERTIONS_USED], services.claims.on_record)
+        uses = BroadcastTail(
+            settings.kafka,
+            [ASSERTIONS_USED],
+            services.claims.on_record,
+            on_loss=services.claims.listening,
+        )
         worker = readmodel_worker(
             bootstrap=settings.kafka,
             instance=settings.instance,
@@ -198,115 +188,3 @@ def _probes(
     if settings.probe_port is None:
         return nullcontext()
     return HealthServer(host=settings.http_host, port=settings.probe_port, live=live, ready=ready)
-
-
-def _holidays(settings: IntakeSettings) -> Holidays:
-    """Of the catalogue's directory. Items come over a topic and holidays do not: a replica that has
-    no directory tells of weekends alone."""
-    try:
-        return load_holidays(settings.catalogue)
-    except FileNotFoundError:
-        if settings.catalogue is not None:
-            raise
-        log.warning("no_holidays", why="no catalogue directory: weekends alone are told of")
-        return Holidays()
-
-
-def make_services(
-    settings: IntakeSettings,
-    producer: EventProducer,
-    store: Store,
-    *,
-    keys: KeyRing,
-    port: int,
-    completeness: Completeness,
-) -> Services:
-    """The parts that endpoints work with; `port` is where they are served."""
-    offers = Offers()
-    checker = Checker(offers)
-    recent = Recent(settings.recent_requests)
-    read_model = ReadModel(store, seconds=settings.store_ms / 1000)
-    publisher = EventPublisher(producer, SOURCE)
-    id_secret = settings.id_secret.get_secret_value()
-    token_secret = settings.token_secret.get_secret_value()
-    pseudonym_secret = settings.pseudonym_secret.get_secret_value()
-    watchers = Hub()
-    enrolled = Enrolled(settings.kafka, on_void=watchers.close_kiosk)
-    claims = Claims(producer)
-    rates = KioskRates(settings.kiosk_rate, settings.kiosk_burst)
-    return Services(
-        settings=settings,
-        clock=settings.clock,
-        enrolled=enrolled,
-        auth=Authenticator(token_secret, enrolled),
-        claims=claims,
-        grants=Grants(
-            enrolled,
-            secret=token_secret,
-            audiences=settings.token_audiences(port),
-            lifetime_s=settings.token_seconds,
-            rates=KioskRates(TRADES_PER_S, TRADES_AT_ONCE),
-            claims=claims,
-        ),
-        sign_in=SignIn(
-            enrolled,
-            secret=token_secret,
-            lifetime_s=settings.assistant_seconds,
-            at_once=settings.assistant_threads,
-        ),
-        applicant_proof=ApplicantProof(read_model, keys),
-        rates=rates,
-        reads=KioskRates(settings.read_rate, settings.read_burst),
-        traders=KioskRates(settings.token_rate, settings.token_burst),
-        strangers=Strangers(
-            settings.stranger_rate,
-            settings.stranger_burst,
-            all_rate=settings.strangers_rate,
-            all_burst=settings.strangers_burst,
-        ),
-        offers=offers,
-        checker=checker,
-        recent=recent,
-        acceptor=Acceptor(
-            id_secret=id_secret,
-            checker=checker,
-            recent=recent,
-            store=Lookup(
-                read_model,
-                seconds=settings.digest_ms / 1000,
-                applicant_of=SealedApplicants(keys, pseudonym_secret).digest,
-                complete=lambda: completeness.complete,
-            ),
-            holidays=_holidays(settings),
-            keys=keys,
-            publisher=publisher,
-            clock=settings.clock,
-            slots=Slots(settings.max_accepting),
-            kiosk_slots=KioskSlots(settings.kiosk_accepting),
-            pseudonym_secret=pseudonym_secret,
-            sign_in=settings.assisted_sign_in,
-        ),
-        read_model=read_model,
-        document_store=DocumentStore(store, keys),
-        keys=keys,
-        followups=Followups(
-            id_secret=id_secret,
-            read_model=read_model,
-            copies=CopyNumbers(store),
-            offers=offers,
-            checker=checker,
-            keys=keys,
-            publisher=publisher,
-            clock=settings.clock,
-        ),
-        hub=watchers,
-        streams=EventStreams(
-            watchers,
-            read_model,
-            keys=keys,
-            slots=Slots(settings.max_streams),
-            kiosk_slots=KioskSlots(settings.kiosk_streams),
-            heartbeat=settings.stream_heartbeat,
-            grace=settings.stream_grace,
-        ),
-    )

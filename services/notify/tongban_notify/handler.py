@@ -47,6 +47,8 @@ OPTED_OUT = "已退订"
 TOO_OLD = "事项已久，未再发送"
 KEY_PAUSE_S = 2.0
 """Until the key ring is looked at again for a key that has not come yet."""
+_HOLE_PAUSE_S = 5.0
+"""Seconds between looks whether the register of opt-outs can be read again."""
 _NO_PAPER = {PrintStatus.CANCELLED: b"cancelled", PrintStatus.EXPIRED: b"expired"}
 _STATUS: dict[State, Literal["sent", "refused", "suppressed"]] = {
     State.SENT: "sent",
@@ -56,7 +58,14 @@ _STATUS: dict[State, Literal["sent", "refused", "suppressed"]] = {
 
 
 class OptOuts(Protocol):
-    """Offers the one method of `CompactedView[OptOut]` that is needed."""
+    """Offers what is needed of `RegisterView[OptOut]`."""
+
+    @property
+    def hole(self) -> str | None:
+        """Return what of the register could not be read; None: nothing."""
+
+    def in_doubt(self, key: str) -> bool:
+        """Return True if the newest record of this digest may be another than the known one."""
 
     def get(self, key: str) -> object | None:
         """The record of a digest."""
@@ -155,13 +164,25 @@ class NotifyHandler:
     async def _deliver(self, news: _News, message: Message) -> tuple[Guard, bool]:
         if self._is_too_old(news.at):
             return await self._delivery.suppress(message, TOO_OLD)
-        if self._optouts.get(optout_key(self._secret, message.to)) is not None:
+        if self._opted_out(message.to):
             return await self._delivery.suppress(message, OPTED_OUT)
         if self._quiet is not None and (left := self._quiet.left(self._clock.now())):
             raise Retry("quiet hours", after=max(1.0, self._clock.real_seconds(left)))
         record = news.record
         doubtful = await self._restored.may_lack_guard(record.timestamp_ms, record.headers)
         return await self._delivery.deliver(message, doubtful=doubtful)
+
+    def _opted_out(self, number: str) -> bool:
+        """Return True if the owner of this number wants no messages, as far as can be read: a
+        record that cannot be decoded says that the owner said something.
+
+        Raises:
+            Retry: the register has a hole, in which any number may be.
+        """
+        if (hole := self._optouts.hole) is not None:
+            raise Retry(hole, after=_HOLE_PAUSE_S)
+        digest = optout_key(self._secret, number)
+        return self._optouts.in_doubt(digest) or self._optouts.get(digest) is not None
 
     def _is_too_old(self, at: datetime) -> bool:
         """Return True if a guard of that moment may have ended, so that nobody knows whether the

@@ -12,7 +12,7 @@ import structlog
 from tongban_common import process, topics
 from tongban_common.control.optouts import OptOut, optouts
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import CompactedView, EventProducer, Worker, WorkerConfig
+from tongban_common.kafka import EventProducer, RegisterView, Worker, WorkerConfig
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
@@ -105,7 +105,7 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
 
 
 async def _work(
-    worker: Worker, opted_out: CompactedView[OptOut], stranded: StrandedMessages
+    worker: Worker, opted_out: RegisterView[OptOut], stranded: StrandedMessages
 ) -> None:
     """Send nothing before the numbers are known that are to get nothing."""
     await opted_out.wait_ready()

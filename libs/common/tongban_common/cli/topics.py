@@ -1,4 +1,4 @@
-"""`tongban topics list|apply`."""
+"""`tongban topics list|apply`, and from `holes` the commands for what cannot be read."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from rich.table import Table
 
 from tongban_common.cli.console import Json, run
 from tongban_common.cli.group import Commands
+from tongban_common.cli.holes import accept_holes, holes
 from tongban_common.kafka import PartitionMismatch, apply_topics
 from tongban_common.settings import CommonSettings, load
 from tongban_common.topics import TOPICS
 
 topics = typer.Typer(cls=Commands, no_args_is_help=True)
+topics.command("holes")(holes)
+topics.command("accept-holes")(accept_holes)
 _DAY_MS = 86_400_000
 
 

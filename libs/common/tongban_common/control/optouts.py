@@ -6,7 +6,7 @@ from __future__ import annotations
 from pydantic import AwareDatetime
 
 from tongban_common.control.records import StateRecord
-from tongban_common.kafka.view import CompactedView
+from tongban_common.kafka.register_view import RegisterView
 from tongban_common.topics import CONTROL_OPTOUTS
 
 
@@ -23,6 +23,6 @@ class OptOut(StateRecord):
         return self.digest
 
 
-def optouts(bootstrap: str) -> CompactedView[OptOut]:
+def optouts(bootstrap: str) -> RegisterView[OptOut]:
     """All numbers that get no messages, by digest; a reader to be run."""
-    return CompactedView(bootstrap, CONTROL_OPTOUTS, OptOut.from_record)
+    return RegisterView(bootstrap, CONTROL_OPTOUTS, OptOut.from_record)

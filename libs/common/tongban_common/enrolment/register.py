@@ -44,22 +44,39 @@ class Register(Generic[RecordT]):
         self._topic = topic
         self._model = model
 
-    async def all(self) -> dict[str, RecordT]:
-        """Every record, by id.
+    async def all(self, *, despite_holes: bool = False) -> dict[str, RecordT]:
+        """Return every record, by id.
+
+        Args:
+            despite_holes: return older records too where a part of the topic cannot be read.
 
         Raises:
-            KafkaUnavailable: the broker does not answer, or the topic is not there.
+            KafkaUnavailable: the broker does not answer, the topic is not there, or it has a hole
+                (`tongban_common.kafka.holes`).
         """
-        decode = self._model.model_validate_json
-        return await read_newest(self._bootstrap, self._topic, decode, client=READ_COMMITTED)
+        return await read_newest(
+            self._bootstrap,
+            self._topic,
+            self._model.model_validate_json,
+            client=READ_COMMITTED,
+            despite_holes=despite_holes,
+        )
 
     async def change(
-        self, changes: Mapping[str, Callable[[RecordT | None], RecordT]]
+        self,
+        changes: Mapping[str, Callable[[RecordT | None], RecordT]],
+        *,
+        despite_holes: bool = False,
     ) -> dict[str, RecordT]:
         """Replace records by what each function makes of the newest one; all of them or none.
 
         The functions may be called several times. What they raise ends the change, and nothing is
         written. A record that comes back equal is not written again.
+
+        Args:
+            despite_holes: decide on older records where a part of the topic cannot be read; for
+                changes that take rights away and nothing else. Then a record that comes back equal
+                is written again too: the newer one that it replaces may be in the hole.
 
         Raises:
             KafkaUnavailable: not written in time, or not known to be; the change may be repeated.
@@ -68,7 +85,7 @@ class Register(Generic[RecordT]):
             async with asyncio.timeout(_CHANGE_S):
                 for _ in range(_ATTEMPTS):
                     try:
-                        return await self._change(changes)
+                        return await self._change(changes, despite_holes=despite_holes)
                     except ProducerFenced:  # another operator at the same moment
                         await asyncio.sleep(random.uniform(0.05, 0.5))
         except (KafkaError, TimeoutError) as error:
@@ -76,7 +93,10 @@ class Register(Generic[RecordT]):
         raise KafkaUnavailable(f"{self._topic}: too many change it at once; try again")
 
     async def _change(
-        self, changes: Mapping[str, Callable[[RecordT | None], RecordT]]
+        self,
+        changes: Mapping[str, Callable[[RecordT | None], RecordT]],
+        *,
+        despite_holes: bool,
     ) -> dict[str, RecordT]:
         producer = aiokafka.AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
@@ -87,9 +107,13 @@ class Register(Generic[RecordT]):
         )
         try:
             await producer.start()  # what is closed although it never started says nothing
-            known = await self.all()
+            known = await self.all(despite_holes=despite_holes)
             wanted = {key: make(known.get(key)) for key, make in changes.items()}
-            fresh = {key: record for key, record in wanted.items() if record != known.get(key)}
+            fresh = {
+                key: record
+                for key, record in wanted.items()
+                if despite_holes or record != known.get(key)
+            }
             if fresh:
                 async with producer.transaction():
                     for key, record in fresh.items():

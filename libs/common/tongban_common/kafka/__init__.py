@@ -21,6 +21,7 @@ from tongban_common.kafka.errors import (
 )
 from tongban_common.kafka.producer import EventProducer
 from tongban_common.kafka.record import Record
+from tongban_common.kafka.register_view import RegisterView
 from tongban_common.kafka.tail import BroadcastTail
 from tongban_common.kafka.unpacking import bound_unpacking
 from tongban_common.kafka.unreadable import (
@@ -51,6 +52,7 @@ __all__ = [
     "Poison",
     "Progress",
     "Record",
+    "RegisterView",
     "Retry",
     "RetryPolicy",
     "UnreadableBatchError",

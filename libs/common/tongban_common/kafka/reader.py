@@ -117,6 +117,7 @@ class Reader:
         self.unreadable += 1
         self._retries.forget(error.tp)
         consumer.seek(error.tp, after)
+        self._passed_over(error.tp, error.first_offset, after)
 
     async def _opened(self, consumer: Any) -> None:
         """A connection was made; positions are to be set here."""
@@ -125,6 +126,9 @@ class Reader:
     def _records(self, tp: Any, raws: Sequence[Any], /) -> None:
         """Records of one partition, in order."""
         raise NotImplementedError
+
+    def _passed_over(self, tp: Any, first: int, after: int, /) -> None:
+        """A batch was passed over: offsets from `first` up to, but without, `after`."""
 
     async def _turned(self, consumer: Any) -> None:
         """All that was fetched has been given to `_records`."""

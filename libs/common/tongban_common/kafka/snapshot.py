@@ -14,6 +14,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from tongban_common.kafka.errors import ConsumerFailed, KafkaUnavailable
+from tongban_common.kafka.holes import Hole, Holes
 from tongban_common.kafka.membership import check_background, close_consumer
 from tongban_common.kafka.record import Record
 from tongban_common.kafka.unreadable import (
@@ -49,6 +50,7 @@ class Snapshot:
         self._retries = BatchRetries(tries=2)
         self.unreadable: list[UnreadableBatchError] = []
         """Batches that `read` and `newest` could not read and passed over, each logged."""
+        self._passed: list[tuple[str, Hole]] = []
 
     async def __aenter__(self) -> Snapshot:
         consumer = aiokafka.AIOKafkaConsumer(
@@ -182,20 +184,36 @@ class Snapshot:
         log.error("batch_passed_over", **describe(error))
         self.unreadable.append(error)
         self._retries.forget(error.tp)
-        self._consumer.seek(error.tp, offset_after(self._consumer, error))
+        after = offset_after(self._consumer, error)
+        hole = Hole(error.tp.partition, error.first_offset, after)
+        self._passed.append((error.tp.topic, hole))
+        self._consumer.seek(error.tp, after)
 
     async def newest(self, topic: str, decode: Callable[[bytes], Value]) -> dict[str, Value]:
         """What a compacted topic holds: the newest value of every key. A record that cannot be
         decoded is passed over, as `CompactedView` does; so is a topic that is not there."""
+        found, _ = await self.newest_and_holes(topic, decode)
+        return found
+
+    async def newest_and_holes(
+        self, topic: str, decode: Callable[[bytes], Value]
+    ) -> tuple[dict[str, Value], list[Hole]]:
+        """Return the same, and the holes that no operator has accepted."""
         found: dict[str, Value] = {}
+        holes = Holes()
+        self._passed = [each for each in self._passed if each[0] != topic]
         async for record in self.read(await self.partitions([topic])):
             key = (record.key or b"").decode("utf-8", "replace")
+            if holes.take(key, record.value):
+                continue
             if record.value is None:
                 found.pop(key, None)
                 continue
             with suppress(ValueError):
                 found[key] = decode(record.value)
-        return found
+        for _, hole in [each for each in self._passed if each[0] == topic]:
+            holes.found(hole)
+        return found, holes.open
 
     async def _ranges(
         self, places: list[Place], since_ms: int | None, from_offsets: Mapping[Place, int]
@@ -229,20 +247,27 @@ async def read_newest(
     decode: Callable[[bytes], Value],
     *,
     client: Mapping[str, Any] | None = None,
+    despite_holes: bool = False,
 ) -> dict[str, Value]:
     """`Snapshot.newest` of one topic, over a connection of its own.
 
+    Args:
+        despite_holes: older values will do; the caller shows them, or takes rights away.
+
     Raises:
-        KafkaUnavailable: the broker does not answer, or has no such topic, or a batch of it cannot
-            be read: who decides by the newest values must not decide by older ones.
+        KafkaUnavailable: the broker does not answer, or has no such topic, or the topic has a hole
+            that no operator has accepted: a decision must not rest on older values.
     """
     async with Snapshot(bootstrap, client=client) as snapshot:
         if not snapshot.exists(topic):
             raise KafkaUnavailable(f"{bootstrap}: there is no topic {topic}")
-        newest = await snapshot.newest(topic, decode)
-        if snapshot.unreadable:
+        newest, holes = await snapshot.newest_and_holes(topic, decode)
+        if holes and not despite_holes:
             # The newest value of any key may be in that batch.
-            raise KafkaUnavailable(f"{bootstrap}: {snapshot.unreadable[0]}")
+            raise KafkaUnavailable(
+                f"{bootstrap}: {topic} cannot be read at {holes[0]}: see `tongban topics holes "
+                f"{topic}`"
+            )
         return newest
 
 

@@ -25,6 +25,7 @@ class BroadcastTail(Reader):
     Args:
         on_record: called in the loop, in order within a partition. It must not block; what it
             raises is logged, and the next record follows.
+        on_loss: called in the loop after a batch that could not be read was passed over.
     """
 
     def __init__(
@@ -33,10 +34,12 @@ class BroadcastTail(Reader):
         topics: Sequence[str],
         on_record: Callable[[Record], None],
         *,
+        on_loss: Callable[[], None] = lambda: None,
         client: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(bootstrap, topics, auto_offset_reset="earliest", client=client)
         self._on_record = on_record
+        self._on_loss = on_loss
         self._positions: dict[Any, int] = {}
         self._listening = asyncio.Event()
         self._opened_at = 0.0
@@ -61,6 +64,10 @@ class BroadcastTail(Reader):
         for tp in partitions:
             consumer.seek(tp, self._positions.setdefault(tp, 0))
         self._listening.set()
+
+    def _passed_over(self, tp: Any, _first: int, after: int) -> None:
+        self._positions[tp] = after
+        self._on_loss()
 
     def _records(self, tp: Any, raws: Sequence[Any]) -> None:
         for raw in raws:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -10,11 +11,16 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 
+from tongban_common.kafka.errors import ConsumerFailed
+from tongban_common.kafka.holes import Hole, Holes
 from tongban_common.kafka.reader import Reader
 
 log = structlog.get_logger(__name__)
 Value = TypeVar("Value")
 OnChange = Callable[[str, Value | None], None]
+_READ_AGAIN_S = 60.0
+"""Seconds after which a topic with a hole is read anew: another replica of the broker may have the
+batch intact."""
 
 
 class CompactedView(Reader, Generic[Value]):
@@ -43,6 +49,8 @@ class CompactedView(Reader, Generic[Value]):
     ) -> None:
         super().__init__(bootstrap, [topic], auto_offset_reset="earliest", client=client)
         self._decode = decode
+        self._holes = Holes()
+        self._read_again_at = 0.0
         self._on_change = on_change
         self._values: dict[str, Value] = {}
         self._loading: dict[str, Value] | None = None
@@ -74,6 +82,7 @@ class CompactedView(Reader, Generic[Value]):
 
     async def _opened(self, consumer: Any) -> None:
         self._loading = {}
+        self._begin()
         self._ends = await consumer.end_offsets(consumer.assignment())
         # An empty topic has nothing to wait for.
         await self._turned(consumer)
@@ -85,10 +94,13 @@ class CompactedView(Reader, Generic[Value]):
                 continue
             try:
                 key = raw.key.decode()
+                if self._holes.take(key, raw.value):
+                    continue
                 value = None if raw.value is None else self._decode(raw.value)
             except Exception as error:
                 self._undecodable(raw, _kind(error))
                 continue
+            self._decoded(key)
             if self._loading is None:
                 self._set(key, value)
             elif value is None:
@@ -100,8 +112,21 @@ class CompactedView(Reader, Generic[Value]):
         self.undecodable += 1
         log.error("record_undecodable", topic=raw.topic, offset=raw.offset, why=why)
 
+    def _begin(self) -> None:
+        """The topic is read from its beginning: what could not be read may be readable now."""
+        self._holes = Holes()
+
+    def _decoded(self, key: str) -> None:
+        """A record of this key has been decoded."""
+
+    def _passed_over(self, tp: Any, first: int, after: int) -> None:
+        self._holes.found(Hole(tp.partition, first, after))
+        self._read_again_at = time.monotonic() + _READ_AGAIN_S
+
     async def _turned(self, consumer: Any) -> None:
         if self._loading is None:
+            if self._holes.open and time.monotonic() >= self._read_again_at:
+                raise ConsumerFailed(f"{self.topics[0]} has a hole and is read again")
             return
         for tp, end in self._ends.items():
             if await consumer.position(tp) < end:

@@ -91,7 +91,8 @@ async def standings(bootstrap: str, provinces: Iterable[str]) -> list[ProvinceSt
 
 
 async def read_controls(snapshot: Snapshot) -> dict[str, ProvinceControl]:
-    """What operators said of provinces, by code."""
+    """Return what operators said of provinces, by code. Where the topic has a hole connectors wait
+    whatever they say here (`tongban topics holes control.provinces`)."""
     return await snapshot.newest(topics.CONTROL_PROVINCES, ProvinceControl.from_record)
 
 

@@ -60,7 +60,8 @@ class Claims:
         return None if self.since is not None else "not listening yet"
 
     def listening(self) -> None:
-        """All records from now on will be shown."""
+        """Believe assertions that are signed from now on: all earlier uses may not have been seen,
+        because this process has just begun to read them or has lost some that it could not read."""
         # An assertion says when it was signed in whole seconds: the one that runs does not count.
         self.since = int(time.time()) + 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tongban_common.enrolment import READ_COMMITTED, AssistantRecord, KioskRecord
-from tongban_common.kafka import CompactedView
+from tongban_common.kafka import RegisterView
 from tongban_common.tokens import Kiosk
 from tongban_common.topics import CONTROL_ASSISTANTS, CONTROL_KIOSKS
 from tongban_intake.problems import Kind, Problem
@@ -18,7 +18,8 @@ class Enrolled:
     """Follows both topics, so that whoever is revoked is out within a second on every replica.
 
     While Kafka is away it knows what it knew: a revocation that Kafka cannot take is not known
-    anywhere.
+    anywhere. Where a part of a topic cannot be read, a revocation may be in it: nobody is let in,
+    and open streams end, until an operator has accepted the loss (`RegisterView`).
 
     Args:
         on_void: called with the kiosk's id when its running tokens may have become void.
@@ -26,17 +27,22 @@ class Enrolled:
 
     def __init__(self, bootstrap: str, *, on_void: Callable[[str], None]) -> None:
         self._on_void = on_void
-        self.kiosks: CompactedView[KioskRecord] = CompactedView(
+        self.kiosks: RegisterView[KioskRecord] = RegisterView(
             bootstrap,
             CONTROL_KIOSKS,
             KioskRecord.model_validate_json,
             on_change=lambda kiosk_id, _: on_void(kiosk_id),
+            on_doubt=self._kiosks_in_doubt,
             client=READ_COMMITTED,
         )
-        self.assistants: CompactedView[AssistantRecord] = CompactedView(
+        self.assistants: RegisterView[AssistantRecord] = RegisterView(
             bootstrap, CONTROL_ASSISTANTS, AssistantRecord.model_validate_json,
             client=READ_COMMITTED,
         )  # fmt: skip
+
+    def _kiosks_in_doubt(self, kiosk_id: str | None) -> None:
+        for each in list(self.kiosks.values) if kiosk_id is None else [kiosk_id]:
+            self._on_void(each)
 
     def readiness(self) -> str | None:
         """None, or what has not been read yet: a replica that knows nobody must not be asked."""
@@ -46,27 +52,28 @@ class Enrolled:
         """The record of a kiosk that may knock; None for any other.
 
         Raises:
-            Problem: 503 while a starting process is still reading.
+            Problem: 503 while still reading at start, or while the register has a hole.
         """
         self._must_be_read(self.kiosks)
-        record = self.kiosks.get(kiosk_id)
+        record = None if self.kiosks.in_doubt(kiosk_id) else self.kiosks.get(kiosk_id)
         return record if record is not None and record.valid else None
 
     def assistant(self, assistant_id: str) -> AssistantRecord | None:
         """The record of a lobby manager who may sign in; None for any other.
 
         Raises:
-            Problem: 503 while a starting process is still reading.
+            Problem: 503 while still reading at start, or while the register has a hole.
         """
         self._must_be_read(self.assistants)
-        record = self.assistants.get(assistant_id)
+        in_doubt = self.assistants.in_doubt(assistant_id)
+        record = None if in_doubt else self.assistants.get(assistant_id)
         return record if record is not None and record.valid else None
 
     def standing(self, kiosk: Kiosk) -> bool:
         """Whether a token that was ours still holds, after what has been revoked since.
 
         Raises:
-            Problem: 503 while a starting process is still reading.
+            Problem: 503 while still reading at start, or while the register has a hole.
         """
         record = self.kiosk(kiosk.kiosk_id)
         if record is None or record.epoch != kiosk.epoch or record.branch_id != kiosk.branch_id:
@@ -95,8 +102,14 @@ class Enrolled:
         )
 
     @staticmethod
-    def _must_be_read(view: CompactedView[KioskRecord] | CompactedView[AssistantRecord]) -> None:
+    def _must_be_read(view: RegisterView[KioskRecord] | RegisterView[AssistantRecord]) -> None:
         if not view.ready:
             raise Problem(
                 Kind.UNAVAILABLE, Text("正在启动，请稍后重试", "Starting; try again"), retry_after=1
+            )
+        if view.hole is not None:
+            raise Problem(
+                Kind.UNAVAILABLE,
+                Text("登记信息暂时无法核实，请稍后重试", "Enrolment cannot be verified just now"),
+                retry_after=30,
             )

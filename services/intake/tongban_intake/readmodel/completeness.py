@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
@@ -17,18 +18,17 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from tongban_common import topics
-from tongban_common.kafka import KafkaUnavailable
+from tongban_common.events import MalformedEvent, decode
+from tongban_common.kafka import KafkaUnavailable, Record
 from tongban_common.kafka.snapshot import Snapshot
 from tongban_common.store import DuplicateKey, Store, StoreUnavailable, store_errors
 from tongban_common.store.recovery import READMODEL_ORIGIN
+from tongban_intake.readmodel.projector import COLLECTION as REQUESTS
 
 log = structlog.get_logger(__name__)
 
 COLLECTION = READMODEL_ORIGIN
 _ORIGIN = "requests"
-_KEYS_REPEATED = timedelta(days=220)
-"""How long an idempotency key is expected to come again: the longest deadline (180 days), what
-topics keep after it, and some. After that a read model that began without its past is complete."""
 _EVERY_S = 60.0
 _AT_START_S = 0.5
 _MOST_BEHIND_S = 3600.0
@@ -49,6 +49,10 @@ class Positions(Protocol):
 
     async def committed(self) -> Offsets:
         """Offsets that the group has committed; partitions without a commit are left out."""
+
+    async def projected_last(self, committed: Offsets) -> set[str]:
+        """Request ids of the newest record in front of each committed offset, where the record is
+        kept and is an event: the store must know these requests."""
 
 
 class StatusTopic:
@@ -95,6 +99,33 @@ class StatusTopic:
             if tp.topic == topics.REQUESTS_STATUS and meta.offset >= 0
         }
 
+    async def projected_last(self, committed: Offsets) -> set[str]:
+        """Return ids as `Positions.projected_last` does.
+
+        Raises:
+            KafkaUnavailable: the broker does not answer.
+        """
+        found: set[str] = set()
+        async with Snapshot(self._bootstrap) as snapshot:
+            for place, offset in committed.items():
+                if offset == 0:
+                    continue
+                async with aclosing(
+                    snapshot.read([place], from_offsets={place: offset - 1})
+                ) as records:
+                    async for record in records:
+                        if record.offset < offset and (request_id := _request_of(record)):
+                            found.add(request_id)
+                        break
+        return found
+
+
+def _request_of(record: Record) -> str | None:
+    try:
+        return decode(record.value, record.headers).body.request_id
+    except MalformedEvent:
+        return None  # put aside by the worker; it says nothing of any request
+
 
 class Completeness:
     """Follow, once a minute, how far the read model is. `complete` is False until it has reached
@@ -102,7 +133,11 @@ class Completeness:
 
     A document in the store says whether the read model began together with its topic: a collection
     that was lost and is filled again from a topic whose older events are deleted is not complete
-    for as long as keys are repeated (`_KEYS_REPEATED`).
+    for as long as keys are repeated (`topics.KEYS_REPEATED`).
+
+    That document comes back with a back-up that is played in, and then says too much. So each look
+    also compares: the request that was projected last of each partition must be in the store, and
+    no offset may be committed beyond the end of its log.
     """
 
     def __init__(
@@ -115,6 +150,7 @@ class Completeness:
     ) -> None:
         self._positions = positions
         self._origins = store.collection(COLLECTION)
+        self._requests = store.collection(REQUESTS)
         self._monotonic = monotonic
         self._now = now
         self._goal: Offsets | None = None
@@ -142,7 +178,8 @@ class Completeness:
                 await self.look()
             except (KafkaUnavailable, StoreUnavailable) as error:
                 log.info("read_model_not_compared", why=type(error).__name__)
-            await asyncio.sleep(_EVERY_S if self.complete else _AT_START_S)
+            # What began without its past stays incomplete for months: that is no reason to hurry.
+            await asyncio.sleep(_EVERY_S if self._caught_up else _AT_START_S)
 
     async def look(self) -> None:
         """Compare once.
@@ -158,9 +195,25 @@ class Completeness:
             goal, goal_at = await self._positions.ends(), self._monotonic()
             self._goal, self._goal_at = goal, goal_at
         committed = await self._positions.committed()
+        if self._whole_from <= self._now() and await self._has_lost(committed):
+            log.critical("read_model_lost_what_it_had_projected")
+            with store_errors():
+                await self._origins.delete_many({})
+            self._whole_from = await self._origin()
         if all(committed.get(place, 0) >= end for place, end in goal.items()):
             self._caught_up = True
             self._goal, self._goal_at = await self._positions.ends(), self._monotonic()
+
+    async def _has_lost(self, committed: Offsets) -> bool:
+        """Return whether the store lacks what the group has committed as projected, or the log
+        lacks what the group has read."""
+        ends = await self._positions.ends()
+        if any(offset > ends.get(place, 0) for place, offset in committed.items()):
+            return True
+        newest = await self._positions.projected_last(committed)
+        known = {"_id": {"$in": sorted(newest)}, "body_digest": {"$exists": True}}
+        with store_errors():
+            return bool(newest) and await self._requests.count_documents(known) < len(newest)
 
     async def _origin(self) -> datetime:
         """Return from when on the read model counts as whole, decided once in the life of a store:
@@ -170,7 +223,7 @@ class Completeness:
         if found is None:
             whole_from = self._now()
             if not await self._from_the_first():
-                whole_from += _KEYS_REPEATED
+                whole_from += topics.KEYS_REPEATED
                 log.warning("read_model_began_without_its_past", until=whole_from.isoformat())
             try:
                 with store_errors():

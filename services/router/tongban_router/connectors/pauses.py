@@ -24,7 +24,9 @@ class Pauses:
     """Follows the topic for as long as `run` runs.
 
     While Kafka is away it keeps what it knew. Before it knows anything no connector may start:
-    a province that was paused would be called.
+    a province that was paused would be called. For the same reason every province waits while the
+    topic has a hole that no operator has accepted (`RegisterView`), and one waits whose newest
+    record cannot be decoded.
     """
 
     def __init__(self, bootstrap: str, clock: BusinessClock, keys: KeyRing) -> None:
@@ -69,6 +71,8 @@ class Pauses:
         """What closes a province's gate while its pause holds."""
 
         def closure() -> Closure | None:
+            if self._view.in_doubt(province):
+                return Closure("paused", reason=paused(""))
             control = self.control(province)
             return None if control is None else closure_of(control, self._keys)
 
