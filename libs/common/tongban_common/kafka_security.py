@@ -28,6 +28,14 @@ CA_FILE = "TONGBAN_KAFKA_SSL_CA_FILE"
 CERTIFICATE_FILE = "TONGBAN_KAFKA_SSL_CERTIFICATE_FILE"
 KEY_FILE = "TONGBAN_KAFKA_SSL_KEY_FILE"
 
+NO_KAFKA_SECURITY: Mapping[str, str] = {
+    PROTOCOL: "PLAINTEXT",
+    **dict.fromkeys(
+        (MECHANISM, USERNAME, PASSWORD, PASSWORD_FILE, CA_FILE, CERTIFICATE_FILE, KEY_FILE), ""
+    ),
+}
+"""An environment in which a child process uses no security, whatever its parent's settings are."""
+
 
 class KafkaSecurityError(ValueError):
     """Raised for settings that contradict one another or are incomplete. `lines` has one line for

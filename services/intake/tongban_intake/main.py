@@ -75,7 +75,7 @@ class Intake:
         settings = self._settings
         process.on_stop(self._stopping.set)
         producer = EventProducer(
-            settings.kafka, client_id="tongban-intake", delivery_timeout=settings.accept_seconds
+            settings.cluster, client_id="tongban-intake", delivery_timeout=settings.accept_seconds
         )
         store = Store(settings.store, settings.store_name, timeout_ms=settings.store_ms)
         try:
@@ -90,15 +90,15 @@ class Intake:
         socket = listen(settings.http_host, settings.http_port)
         port = socket.getsockname()[1]
         ring = key_ring(settings)
-        completeness = Completeness(StatusTopic(settings.kafka), store)
+        completeness = Completeness(StatusTopic(settings.cluster), store)
         services = make_services(
             settings, producer, store, keys=ring.keys, port=port, completeness=completeness
         )
-        items = services.offers.view(settings.kafka)
-        tail = BroadcastTail(settings.kafka, hub.TOPICS, services.hub.on_record)
-        uses = BroadcastTail(settings.kafka, [ASSERTIONS_USED], services.claims.on_record)
+        items = services.offers.view(settings.cluster)
+        tail = BroadcastTail(settings.cluster, hub.TOPICS, services.hub.on_record)
+        uses = BroadcastTail(settings.cluster, [ASSERTIONS_USED], services.claims.on_record)
         worker = readmodel_worker(
-            bootstrap=settings.kafka,
+            bootstrap=settings.cluster,
             instance=settings.instance,
             store=store,
             producer=producer,
@@ -231,7 +231,7 @@ def make_services(
     token_secret = settings.token_secret.get_secret_value()
     pseudonym_secret = settings.pseudonym_secret.get_secret_value()
     watchers = Hub()
-    enrolled = Enrolled(settings.kafka, on_void=watchers.close_kiosk)
+    enrolled = Enrolled(settings.cluster, on_void=watchers.close_kiosk)
     claims = Claims(producer)
     rates = KioskRates(settings.kiosk_rate, settings.kiosk_burst)
     return Services(

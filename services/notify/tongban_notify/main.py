@@ -37,11 +37,11 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
         stack.callback(store.close)
         session = await stack.enter_async_context(provider_session(settings.sms_timeout_s))
         producer = await stack.enter_async_context(
-            EventProducer(settings.kafka, client_id=f"{SERVICE}-{settings.instance}")
+            EventProducer(settings.cluster, client_id=f"{SERVICE}-{settings.instance}")
         )
         guards = Guards(store)
         ring = key_ring(settings)
-        opted_out = optouts(settings.kafka)
+        opted_out = optouts(settings.cluster)
         handler = NotifyHandler(
             keys=ring.keys,
             delivery=Delivery(
@@ -61,7 +61,7 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
         stranded = StrandedMessages(guards, settings.sms_providers, handler.handle)
         worker = Worker(
             WorkerConfig(
-                bootstrap=settings.kafka,
+                bootstrap=settings.cluster,
                 group=topics.NOTIFY_GROUP,
                 instance=settings.instance,
                 drain_timeout=settings.drain_seconds,

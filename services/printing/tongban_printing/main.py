@@ -43,7 +43,7 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
         session = await stack.enter_async_context(printer_session(_CONNECTIONS))
         renderer = await stack.enter_async_context(Renderer(settings.render_processes))
         producer = await stack.enter_async_context(
-            EventProducer(settings.kafka, client_id=f"{SERVICE}-{settings.instance}")
+            EventProducer(settings.cluster, client_id=f"{SERVICE}-{settings.instance}")
         )
         publisher = EventPublisher(producer, f"tongban/{SERVICE}")
         ring = key_ring(settings)
@@ -75,7 +75,7 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
         )
         worker = Worker(
             WorkerConfig(
-                bootstrap=settings.kafka,
+                bootstrap=settings.cluster,
                 group=topics.PRINTING_GROUP,
                 instance=settings.instance,
                 drain_timeout=settings.drain_seconds,

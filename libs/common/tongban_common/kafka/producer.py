@@ -20,6 +20,7 @@ from tongban_common.kafka.errors import KafkaUnavailable, is_transient
 from tongban_common.kafka.metrics import ProducerCollector, collector_of
 from tongban_common.kafka.outbox import Outbox, Waiting
 from tongban_common.kafka.partitioner import choose
+from tongban_common.kafka_security import KafkaAddress, client_options
 
 log = structlog.get_logger(__name__)
 
@@ -47,12 +48,13 @@ class EventProducer:
             has to wait, which costs more than the sending.
         max_pending: records, and `max_pending_bytes` bytes, that may wait for acknowledgement;
             beyond, a send fails at once.
-        client: more arguments for aiokafka (security_protocol, ssl_context, sasl_*).
+        bootstrap: the cluster, or `HOST:PORT[,HOST:PORT]` of one without TLS and SASL.
+        client: more arguments for aiokafka; `bootstrap` brings those of security.
     """
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: KafkaAddress,
         *,
         client_id: str = "tongban",
         delivery_timeout: float = 1.5,
@@ -68,7 +70,7 @@ class EventProducer:
         self._bootstrap = bootstrap
         self._delivery_timeout = delivery_timeout
         self._options = {
-            "bootstrap_servers": bootstrap,
+            **client_options(bootstrap),
             "client_id": client_id,
             "enable_idempotence": True,
             "acks": "all",

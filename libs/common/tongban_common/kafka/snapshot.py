@@ -22,6 +22,7 @@ from tongban_common.kafka.unreadable import (
     describe,
     offset_after,
 )
+from tongban_common.kafka_security import KafkaAddress, client_options
 
 log = structlog.get_logger(__name__)
 _CONNECT_S = 10.0
@@ -41,7 +42,7 @@ class Snapshot:
         KafkaUnavailable: the broker does not answer, or stopped doing so.
     """
 
-    def __init__(self, bootstrap: str, *, client: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, bootstrap: KafkaAddress, *, client: Mapping[str, Any] | None = None) -> None:
         self._bootstrap = bootstrap
         self._client = dict(client or {})
         self._consumer: Any = None
@@ -52,7 +53,7 @@ class Snapshot:
 
     async def __aenter__(self) -> Snapshot:
         consumer = aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **client_options(self._bootstrap),
             client_id="tongban-operator",
             group_id=None,
             enable_auto_commit=False,
@@ -224,7 +225,7 @@ class Snapshot:
 
 
 async def read_newest(
-    bootstrap: str,
+    bootstrap: KafkaAddress,
     topic: str,
     decode: Callable[[bytes], Value],
     *,

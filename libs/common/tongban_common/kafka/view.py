@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 
 from tongban_common.kafka.reader import Reader
+from tongban_common.kafka_security import KafkaAddress
 
 log = structlog.get_logger(__name__)
 Value = TypeVar("Value")
@@ -34,7 +35,7 @@ class CompactedView(Reader, Generic[Value]):
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: KafkaAddress,
         topic: str,
         decode: Callable[[bytes], Value],
         *,

@@ -38,12 +38,12 @@ async def run(settings: ConnectorSettings) -> None:
             rest.session() as session,
             Inspector() as inspector,
             EventProducer(
-                settings.kafka,
+                settings.cluster,
                 client_id=f"connectors-{settings.instance}",
                 delivery_timeout=_DELIVERY_S,
             ) as producer,
             EventProducer(
-                settings.kafka,
+                settings.cluster,
                 client_id=f"connectors-standing-{settings.instance}",
                 delivery_timeout=_DELIVERY_S,
             ) as telling,
@@ -57,7 +57,7 @@ async def run(settings: ConnectorSettings) -> None:
                 holidays=load_holidays(settings.catalogue),
                 keys=ring.keys,
             )
-            pauses = Pauses(settings.kafka, settings.clock, ring.keys)
+            pauses = Pauses(settings.cluster, settings.clock, ring.keys)
             runners = [
                 ProvinceRunner(means, provinces[code], sources=[pauses.source(code)])
                 for code in settings.province_codes()
