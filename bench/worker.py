@@ -210,7 +210,9 @@ async def _fill(scene: Scene, size: int) -> None:
         await producer.stop(timeout=60.0)
 
 
-async def compare(kafka: KafkaAddress, *, records: int, rounds: int, linger_ms: int) -> dict[str, Any]:
+async def compare(
+    kafka: KafkaAddress, *, records: int, rounds: int, linger_ms: int
+) -> dict[str, Any]:
     """Medians over the rounds: µs a record of each, and ratios to the bare loop."""
     mark = uuid.uuid4().hex[:8]
     scene = Scene(kafka, f"bench.in.{mark}", f"bench.out.{mark}", records, linger_ms)

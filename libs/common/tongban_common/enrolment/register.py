@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from tongban_common.enrolment.assistants import AssistantRecord
 from tongban_common.enrolment.kiosks import KioskRecord
-from tongban_common.kafka import KafkaUnavailable
+from tongban_common.kafka import KafkaUnavailable, refusals
 from tongban_common.kafka.snapshot import read_newest
 from tongban_common.kafka_security import KafkaAddress, client_options
 from tongban_common.topics import CONTROL_ASSISTANTS, CONTROL_KIOSKS
@@ -73,7 +73,8 @@ class Register(Generic[RecordT]):
                     except ProducerFenced:  # another operator at the same moment
                         await asyncio.sleep(random.uniform(0.05, 0.5))
         except (KafkaError, TimeoutError) as error:
-            raise KafkaUnavailable(f"{self._topic} at {self._bootstrap}: {error!r}") from error
+            told = f"{self._topic} at {self._bootstrap}: {error!r}"
+            raise KafkaUnavailable(refusals.explain(told)) from error
         raise KafkaUnavailable(f"{self._topic}: too many change it at once; try again")
 
     async def _change(

@@ -14,7 +14,7 @@ import structlog
 from aiokafka.errors import KafkaError
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from tongban_common.kafka import delivery
+from tongban_common.kafka import delivery, refusals
 from tongban_common.kafka.delivery import RawHeaders
 from tongban_common.kafka.errors import KafkaUnavailable, is_transient
 from tongban_common.kafka.metrics import ProducerCollector, collector_of
@@ -140,7 +140,9 @@ class EventProducer:
 
     def readiness(self) -> str | None:
         """None, or why a send would probably fail (the shape of a HealthServer check)."""
-        return None if self.connected else f"no connection to Kafka at {self._bootstrap}"
+        if self.connected:
+            return None
+        return refusals.explain(f"no connection to Kafka at {self._bootstrap}")
 
     def counters(self) -> dict[str, int]:
         """For the metrics collector."""
@@ -293,7 +295,7 @@ class EventProducer:
                     await client.start()
             except (KafkaError, OSError, TimeoutError) as error:
                 await delivery.close(client)
-                log.info("kafka_not_reached", at=self._bootstrap, error=type(error).__name__)
+                log.info("kafka_not_reached", at=str(self._bootstrap), error=type(error).__name__)
                 await asyncio.sleep(random.uniform(delay / 2, delay))
                 delay = min(1.0, delay * 2)
                 continue

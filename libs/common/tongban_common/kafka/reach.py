@@ -8,6 +8,7 @@ from contextlib import suppress
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
+from tongban_common.kafka import refusals
 from tongban_common.kafka.errors import KafkaUnavailable
 from tongban_common.kafka_security import KafkaAddress, client_options
 
@@ -21,7 +22,8 @@ async def reach(bootstrap: KafkaAddress, *, within: float = PATIENCE_S) -> None:
     all are asked at once.
 
     Raises:
-        KafkaUnavailable: none did within so many seconds, or all refused.
+        KafkaUnavailable: none did within so many seconds, or all refused; where TLS or SASL is the
+            cause, its text says so.
     """
     asking = [asyncio.create_task(_answers(bootstrap, host)) for host in str(bootstrap).split(",")]
     try:
@@ -34,7 +36,8 @@ async def reach(bootstrap: KafkaAddress, *, within: float = PATIENCE_S) -> None:
         for task in asking:
             task.cancel()
         await asyncio.wait(asking)
-    raise KafkaUnavailable(f"{bootstrap}: no broker answers")
+    refusal = refusals.current()
+    raise KafkaUnavailable(f"{bootstrap}: {refusal or 'no broker answers'}")
 
 
 async def _answers(kafka: KafkaAddress, host: str) -> bool:

@@ -13,6 +13,7 @@ import aiokafka
 import structlog
 from aiokafka.errors import KafkaError
 
+from tongban_common.kafka import refusals
 from tongban_common.kafka.errors import ConsumerFailed, KafkaUnavailable
 from tongban_common.kafka.membership import check_background, close_consumer
 from tongban_common.kafka.record import Record
@@ -86,7 +87,7 @@ class Snapshot:
 
     def _away(self, error: BaseException | str) -> KafkaUnavailable:
         told = error if isinstance(error, str) else str(error) or type(error).__name__
-        return KafkaUnavailable(f"{self._bootstrap}: {told}")
+        return KafkaUnavailable(refusals.explain(f"{self._bootstrap}: {told}"))
 
     def exists(self, topic: str) -> bool:
         """Whether the broker had this topic when we connected."""

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 
+from tongban_common.kafka import refusals
 from tongban_common.kafka.reader import Reader
 from tongban_common.kafka_security import KafkaAddress
 
@@ -71,7 +72,7 @@ class CompactedView(Reader, Generic[Value]):
 
     def readiness(self) -> str | None:
         """None, or why the view cannot be used yet (the shape of a HealthServer check)."""
-        return None if self.ready else f"{self.topics[0]} has not been read yet"
+        return None if self.ready else refusals.explain(f"{self.topics[0]} has not been read yet")
 
     async def _opened(self, consumer: Any) -> None:
         self._loading = {}

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from tongban_common import topics
 from tongban_common.control.connectors import HEARD_S, CircuitState, ConnectorState
 from tongban_common.control.provinces import ProvinceControl
+from tongban_common.kafka import refusals
 from tongban_common.kafka.errors import KafkaUnavailable
 from tongban_common.kafka.producer import EventProducer
 from tongban_common.kafka.snapshot import Snapshot
@@ -142,7 +143,8 @@ async def _committed(
             groups = [topics.connector_group(code) for code in codes]
             found = await asyncio.gather(*map(admin.list_consumer_group_offsets, groups))
     except (KafkaError, OSError, TimeoutError) as error:
-        raise KafkaUnavailable(f"{bootstrap}: {error or type(error).__name__}") from error
+        told = f"{bootstrap}: {error or type(error).__name__}"
+        raise KafkaUnavailable(refusals.explain(told)) from error
     finally:
         with suppress(KafkaError):
             await admin.close()

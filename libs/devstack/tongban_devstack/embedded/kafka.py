@@ -103,9 +103,7 @@ class EmbeddedKafka(EmbeddedServer):
     async def probe(self) -> None:
         if not await listening(self.port):
             raise NotReady("nothing listens yet")
-        admin = AIOKafkaAdminClient(
-            bootstrap_servers=self.plain_address, request_timeout_ms=4000
-        )
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.plain_address, request_timeout_ms=4000)
         try:
             # Finds the group coordinator, which has its topic made, and asks that coordinator for
             # what it has loaded: only then can a consumer join a group.

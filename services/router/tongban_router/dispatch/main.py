@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import faust
 
+from tongban_common.kafka.refusals import explain
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.process import settle_heap
 from tongban_common.settings import load
@@ -65,9 +66,9 @@ def _wait_for_broker(settings: RouterSettings, dispatcher: Dispatcher) -> None:
             host=settings.http_host,
             port=settings.http_port,
             live={},
-            ready={"broker": lambda: f"no broker answers at {settings.kafka}"},
+            ready={"broker": lambda: explain(f"no broker answers at {settings.kafka}")},
         ):
-            await reached(settings.kafka, dispatcher.progress.trying)
+            await reached(settings.cluster, dispatcher.progress.trying)
             await outlive_stale(settings.data)
 
     loop = asyncio.new_event_loop()
