@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
+import structlog
 from pydantic import SecretStr
+
+log = structlog.get_logger(__name__)
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
@@ -245,3 +248,18 @@ def client_options(kafka: KafkaAddress, *, bootstrap: str | None = None) -> dict
         "bootstrap_servers": bootstrap or cluster.bootstrap,
         **cluster.security_arguments(),
     }
+
+
+def warn_of_plaintext(cluster: KafkaCluster, environment: str) -> None:
+    """Log a warning, at the start of a service outside development, where its connections to Kafka
+    are not encrypted. The service starts all the same: a mesh may encrypt below it."""
+    if environment == "development" or cluster.security.uses_tls:
+        return
+    authenticated = "" if cluster.security.uses_sasl else " and brokers know no client by name"
+    log.warning(
+        "kafka_not_encrypted",
+        protocol=cluster.security.protocol,
+        risk="personal data travels to Kafka in clear" + authenticated + ": whoever is on the "
+        "network path can read, change and forge records, unless something below encrypts",
+        look_at=[PROTOCOL],
+    )

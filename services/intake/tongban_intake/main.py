@@ -15,6 +15,7 @@ from tongban_common.catalogue.holidays import Holidays, load_holidays
 from tongban_common.envelope import KeyRing
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import BatchWorker, BroadcastTail, CompactedView, EventProducer
+from tongban_common.kafka_security import warn_of_plaintext
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import configure_logging
 from tongban_common.observability.health import Check, HealthServer
@@ -58,6 +59,7 @@ def main() -> None:
     """Run until SIGTERM or SIGINT. Exit code 0 after a drain, 1 when a part of it broke."""
     settings = load(IntakeSettings)
     configure_logging("intake", instance=settings.instance, level=settings.log_level)
+    warn_of_plaintext(settings.cluster, settings.environment)
     sys.exit(process.run(Intake(settings).run()))
 
 

@@ -13,6 +13,7 @@ from tongban_common import process, topics
 from tongban_common.control.optouts import OptOut, optouts
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import CompactedView, EventProducer, Worker, WorkerConfig
+from tongban_common.kafka_security import warn_of_plaintext
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
@@ -145,6 +146,7 @@ def main() -> None:
     """Console script; configured by TONGBAN_* variables, ends by SIGTERM or SIGINT with 0."""
     settings = load(NotifySettings)
     configure_logging(SERVICE, instance=settings.instance, level=settings.log_level)
+    warn_of_plaintext(settings.cluster, settings.environment)
 
     async def run() -> None:
         stopping = asyncio.Event()

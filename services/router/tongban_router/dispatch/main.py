@@ -9,6 +9,7 @@ from collections.abc import Callable
 import faust
 
 from tongban_common.kafka.refusals import explain
+from tongban_common.kafka_security import warn_of_plaintext
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.process import settle_heap
 from tongban_common.settings import load
@@ -28,6 +29,7 @@ def serve(
 ) -> None:
     """The same with the dispatcher that `make` makes."""
     configure_logging("router", instance=settings.instance, level=settings.log_level)
+    warn_of_plaintext(settings.cluster, settings.environment)
     logging.getLogger("faust").setLevel(logging.WARNING)
     logging.getLogger("mode").setLevel(logging.WARNING)
     settings.data.mkdir(parents=True, exist_ok=True)
