@@ -21,6 +21,7 @@ from tongban_common.kafka import EventProducer, WorkerConfig
 from tongban_common.kafka_security import (
     KafkaCluster,
     KafkaSecurity,
+    KafkaSecurityError,
     client_options,
     warn_of_plaintext,
 )
@@ -198,16 +199,15 @@ def no_key(tmp_path: Path) -> Path:
      (no_key, "CERTIFICATE_FILE: it or")],
 )  # fmt: skip
 def test_key_that_cannot_be_used_is_refused_without_asking_at_the_terminal(
-    make: Any,
-    says: str,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    certificate: Certificate,
-    capsys: pytest.CaptureFixture[str],
+    make: Any, says: str, tmp_path: Path, certificate: Certificate
 ) -> None:
-    given(monkeypatch, SECURITY_PROTOCOL="SSL", SSL_CERTIFICATE_FILE=certificate.certificate_file,
-          SSL_KEY_FILE=make(tmp_path))  # fmt: skip
-    (line,) = refused(capsys)
+    with pytest.raises(KafkaSecurityError) as refused_:
+        KafkaSecurity(
+            protocol="SSL",
+            certificate_file=certificate.certificate_file,
+            key_file=make(tmp_path),
+        ).arguments()
+    (line,) = refused_.value.lines
     assert line.startswith(f"{PREFIX}SSL_{says}")
 
 
