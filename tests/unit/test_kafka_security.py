@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from tongban_common.exit_codes import EX_CONFIG
 from tongban_common.kafka import EventProducer, WorkerConfig
 from tongban_common.kafka_security import (
+    NO_KAFKA_SECURITY,
     KafkaCluster,
     KafkaSecurity,
     KafkaSecurityError,
@@ -72,6 +73,15 @@ def test_empty_variables_count_as_unset(monkeypatch: pytest.MonkeyPatch) -> None
     names = ("SASL_MECHANISM", "SASL_USERNAME", "SASL_PASSWORD", "SASL_PASSWORD_FILE",
              "SSL_CA_FILE", "SSL_CERTIFICATE_FILE", "SSL_KEY_FILE")  # fmt: skip
     given(monkeypatch, **dict.fromkeys(names, ""))
+    assert load(CommonSettings).cluster.security == KafkaSecurity()
+
+
+def test_child_process_without_kafka_security_ignores_its_parents(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given(monkeypatch, SECURITY_PROTOCOL="SASL_SSL", SASL_USERNAME="router", SASL_PASSWORD=WORD)
+    for name, value in NO_KAFKA_SECURITY.items():
+        monkeypatch.setenv(name, value)
     assert load(CommonSettings).cluster.security == KafkaSecurity()
 
 
@@ -307,7 +317,10 @@ def test_every_kafka_client_of_the_project_is_made_by_client_options() -> None:
             passed = [
                 line.strip()
                 for line in text.splitlines()
-                if "settings.kafka" in line.replace("settings.kafka}", "")
+                if any(
+                    bare_address in line.replace("settings.kafka}", "")
+                    for bare_address in ("settings.kafka", ").kafka")
+                )
             ]
             if passed:
                 bare[name] = passed

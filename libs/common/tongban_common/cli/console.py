@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tongban_common.clock import CHINA
 from tongban_common.exit_codes import EX_UNAVAILABLE
-from tongban_common.kafka import EventProducer, KafkaUnavailable
+from tongban_common.kafka import EventProducer, KafkaUnavailable, refusals
 from tongban_common.kafka.reach import reach
 from tongban_common.kafka_security import KafkaAddress
 from tongban_common.settings import CommonSettings, load
@@ -40,7 +40,7 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run(reaching(work))
     except (KafkaUnavailable, KafkaError) as error:
         kafka = str(load(CommonSettings).cluster)
-        told = str(error)
+        told = refusals.explain(str(error))
         raise stop(told if kafka in told else f"{kafka}: {told}", EX_UNAVAILABLE) from error
 
 

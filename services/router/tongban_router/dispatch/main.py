@@ -41,7 +41,9 @@ def serve(
         port=settings.http_port,
         live={"progress": dispatcher.progress.stalled},
         ready={
-            "table": lambda: None if dispatcher.recovered else "the table is being recovered",
+            "table": lambda: (
+                None if dispatcher.recovered else explain("the table is being recovered")
+            ),
             "assignment": lambda: "a rebalance is under way" if app.rebalancing else None,
             "broker": dispatcher.progress.blind,
         },
