@@ -39,6 +39,7 @@ from tongban_common.catalogue.loader import find_directory
 from tongban_common.catalogue.loader import load as load_catalogue
 from tongban_common.catalogue.models import Item
 from tongban_common.kafka import apply_topics
+from tongban_common.kafka_security import KafkaAddress, client_options
 from tongban_devstack.load import Load, LoadResult, Target
 from tongban_devstack.load.kiosks import quantiles_ms
 from tongban_devstack.stack import SERVICES, Stack, StackOptions
@@ -67,7 +68,7 @@ def _items(provinces: Callable[[str], bool] = lambda _: True) -> list[Item]:
 
 
 async def _target(stack: Stack) -> Target:
-    return Target(stack.intake, await stack.token(*KIOSK), stack.kafka)
+    return Target(stack.intake, await stack.token(*KIOSK), stack.cluster)
 
 
 async def _faults(stack: Stack, province: str, **faults: object) -> None:
@@ -98,12 +99,14 @@ def _cpu_s(stack: Stack) -> dict[str, float]:
     return spent
 
 
-async def _bare_hops(kafka: str, *, rate: float, seconds: float) -> tuple[list[float], float]:
+async def _bare_hops(
+    kafka: KafkaAddress, *, rate: float, seconds: float
+) -> tuple[list[float], float]:
     """Seconds of two hops at a rate, and CPU seconds of this process for each record relayed."""
     first, second = (f"bench.hop.{uuid.uuid4().hex[:8]}" for _ in range(2))
     seen: list[float] = []
     await apply_topics(kafka, [PlainTopic(first), PlainTopic(second)])
-    options = {"bootstrap_servers": kafka}
+    options = client_options(kafka)
     producer = AIOKafkaProducer(**options, enable_idempotence=True, acks="all", linger_ms=5)
     relay = AIOKafkaConsumer(first, **options)
     end = AIOKafkaConsumer(second, **options)
@@ -166,7 +169,7 @@ async def _at(stack: Stack, kiosks: Load, rate: float) -> dict[str, Any]:
         for service, spent in _cpu_s(stack).items():
             cpu_ms[service].append((spent - before[service]) / result.asked * 1000)
         whole.append(quantiles_ms(_all_finished(result)))
-        hops, relay = await _bare_hops(stack.kafka, rate=rate, seconds=SECONDS / 2)
+        hops, relay = await _bare_hops(stack.cluster, rate=rate, seconds=SECONDS / 2)
         bare.append(quantiles_ms(hops))
         relay_ms.append(relay * 1000)
     together = [sum(each) for each in zip(*cpu_ms.values(), strict=True)]

@@ -30,6 +30,8 @@ from prometheus_client import CollectorRegistry
 
 from bench.plain_topic import PlainTopic
 from tongban_common.kafka import EventProducer, Record, Worker, WorkerConfig, apply_topics
+from tongban_common.kafka_security import KafkaAddress, client_options
+from tongban_common.settings import CommonSettings, load
 
 LIMIT = 1.15
 """DESIGN section 10."""
@@ -43,7 +45,7 @@ QUIX = Path(__file__).parents[1] / ".venv-bench/bin/python"
 class Scene:
     """Where and how much."""
 
-    kafka: str
+    kafka: KafkaAddress
     source: str
     target: str
     records: int
@@ -57,13 +59,13 @@ async def bare(scene: Scene) -> float:
     """The loop that one would write by hand; µs of CPU a record."""
     consumer = AIOKafkaConsumer(
         scene.source,
-        bootstrap_servers=scene.kafka,
+        **client_options(scene.kafka),
         group_id=scene.group(),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     )
     producer = AIOKafkaProducer(
-        bootstrap_servers=scene.kafka,
+        **client_options(scene.kafka),
         enable_idempotence=True,
         acks="all",
         linger_ms=scene.linger_ms,
@@ -144,7 +146,7 @@ async def lanes(scene: Scene) -> float:
 async def raw(scene: Scene) -> float:
     """The worker with the producer of the bare loop."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=scene.kafka,
+        **client_options(scene.kafka),
         enable_idempotence=True,
         acks="all",
         linger_ms=scene.linger_ms,
@@ -182,7 +184,7 @@ async def quix(scene: Scene) -> float:
     librdkafka, which is C, for its client."""
     process = await asyncio.create_subprocess_exec(
         str(QUIX), str(Path(__file__).with_name("_quix_relay.py")),
-        "--kafka", scene.kafka, "--group", scene.group(),
+        "--kafka", str(scene.kafka), "--group", scene.group(),
         "--source", scene.source, "--target", scene.target,
         "--records", str(scene.records), "--linger-ms", str(scene.linger_ms),
         "--commit-interval", str(COMMIT_INTERVAL),
@@ -208,7 +210,9 @@ async def _fill(scene: Scene, size: int) -> None:
         await producer.stop(timeout=60.0)
 
 
-async def compare(kafka: str, *, records: int, rounds: int, linger_ms: int) -> dict[str, Any]:
+async def compare(
+    kafka: KafkaAddress, *, records: int, rounds: int, linger_ms: int
+) -> dict[str, Any]:
     """Medians over the rounds: µs a record of each, and ratios to the bare loop."""
     mark = uuid.uuid4().hex[:8]
     scene = Scene(kafka, f"bench.in.{mark}", f"bench.out.{mark}", records, linger_ms)
@@ -238,9 +242,9 @@ async def compare(kafka: str, *, records: int, rounds: int, linger_ms: int) -> d
 
 
 @contextlib.asynccontextmanager
-async def _kafka() -> AsyncIterator[str]:
-    if given := os.environ.get("TONGBAN_KAFKA"):
-        yield given
+async def _kafka() -> AsyncIterator[KafkaAddress]:
+    if os.environ.get("TONGBAN_KAFKA"):
+        yield load(CommonSettings).cluster
         return
     from tongban_devstack.embedded import EmbeddedKafka  # noqa: PLC0415 - only where it is needed
 

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from tongban_common.kafka import EventProducer, Record, WorkerConfig, apply_topics
 from tongban_common.kafka.runtime import Runtime
+from tongban_common.kafka_security import KafkaAddress
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Topic:
 class Place:
     """A topic and a group of one test's own."""
 
-    kafka: str
+    kafka: KafkaAddress
     name: str
     partitions: int
 
@@ -59,7 +60,7 @@ class Place:
         return WorkerConfig(bootstrap=self.kafka, group=self.group, **{**quick, **changes})
 
 
-async def make_place(kafka: str, *, partitions: int = 4) -> Place:
+async def make_place(kafka: KafkaAddress, *, partitions: int = 4) -> Place:
     place = Place(kafka, f"test-{uuid.uuid4().hex[:10]}", partitions)
     await apply_topics(kafka, [Topic(place.topic, partitions), Topic(place.dead_letters)])
     return place

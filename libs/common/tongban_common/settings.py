@@ -9,11 +9,24 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tongban_common.clock import BusinessClock
 from tongban_common.exit_codes import EX_CONFIG
+from tongban_common.kafka_security import (
+    KafkaCluster,
+    KafkaSecurity,
+    SaslMechanism,
+    SecurityProtocol,
+)
 
 DEVELOPMENT_SECRET = "tongban-development-only"  # noqa: S105 - refused outside development
 """The public default of every secret. `CommonSettings` accepts it in the development environment
@@ -26,6 +39,14 @@ SECRET_BYTES = 32
 
 def _clock(value: Any) -> BusinessClock:
     return value if isinstance(value, BusinessClock) else BusinessClock.parse(value)
+
+
+def _empty_is_unset(value: Any) -> Any:
+    """Return None for an empty variable: compose files and charts pass what is not set as ""."""
+    return None if value == "" else value
+
+
+_UNLESS_EMPTY = BeforeValidator(_empty_is_unset)
 
 
 class CommonSettings(BaseSettings):
@@ -48,6 +69,24 @@ class CommonSettings(BaseSettings):
         "production", description="development accepts the public default secrets"
     )
     kafka: str = Field("127.0.0.1:9092", description="bootstrap address, HOST:PORT[,HOST:PORT]")
+    kafka_security_protocol: SecurityProtocol = "PLAINTEXT"
+    kafka_sasl_mechanism: Annotated[SaslMechanism | None, _UNLESS_EMPTY] = Field(
+        None, description="SCRAM-SHA-512 unless set"
+    )
+    kafka_sasl_username: Annotated[str | None, _UNLESS_EMPTY] = None
+    kafka_sasl_password: Annotated[SecretStr | None, _UNLESS_EMPTY] = None
+    kafka_sasl_password_file: Annotated[Path | None, _UNLESS_EMPTY] = Field(
+        None, description="instead of the password: a file with it"
+    )
+    kafka_ssl_ca_file: Annotated[Path | None, _UNLESS_EMPTY] = Field(
+        None, description="PEM; the system's authorities unless set"
+    )
+    kafka_ssl_certificate_file: Annotated[Path | None, _UNLESS_EMPTY] = Field(
+        None, description="PEM; for brokers that ask clients for a certificate"
+    )
+    kafka_ssl_key_file: Annotated[Path | None, _UNLESS_EMPTY] = Field(
+        None, description="PEM, without a pass phrase"
+    )
     store: str = Field(
         "mongodb://127.0.0.1:27017",
         pattern=r"^(mongodb(\+srv)?://.+)?$",
@@ -79,6 +118,28 @@ class CommonSettings(BaseSettings):
         description="keys the analysts' pseudonyms and nothing else; changing it starts new ones",
     )
     gateway_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+
+    _cluster: KafkaCluster = PrivateAttr()
+
+    @property
+    def cluster(self) -> KafkaCluster:
+        """Return the cluster that `kafka` names, with its security: what every client is given."""
+        return self._cluster
+
+    @model_validator(mode="after")
+    def _kafka_can_be_reached(self) -> Self:
+        security = KafkaSecurity(
+            protocol=self.kafka_security_protocol,
+            mechanism=self.kafka_sasl_mechanism,
+            username=self.kafka_sasl_username,
+            password=self.kafka_sasl_password,
+            password_file=self.kafka_sasl_password_file,
+            ca_file=self.kafka_ssl_ca_file,
+            certificate_file=self.kafka_ssl_certificate_file,
+            key_file=self.kafka_ssl_key_file,
+        )
+        self._cluster = KafkaCluster(self.kafka, security)
+        return self
 
     @model_validator(mode="after")
     def _secrets_are_secret(self) -> Self:

@@ -18,6 +18,7 @@ from tongban_common.enrolment import KioskRecord, kiosk_register
 from tongban_common.enrolment.keyfiles import public_x, read_private, thumbprint, write_private
 from tongban_common.enrolment.kiosks import KioskKey, enrolled
 from tongban_common.enrolment.trading import Grant, TokenRefused, trade
+from tongban_common.kafka_security import KafkaAddress
 
 TOKEN_SECONDS = 7 * 24 * 3600
 """A development setting: whoever tries the stack out keeps the ready line's token for days."""
@@ -51,8 +52,8 @@ class Where(Protocol):
     """Addresses that are known once the stack has started."""
 
     @property
-    def kafka(self) -> str:
-        """HOST:PORT."""
+    def cluster(self) -> KafkaAddress:
+        """The broker."""
 
     @property
     def intake(self) -> str:
@@ -87,7 +88,7 @@ class StackKiosks:
                 if place.kiosk_id not in self._records
             }
             if changes:
-                self._records |= await kiosk_register(self._where.kafka).change(changes)
+                self._records |= await kiosk_register(self._where.cluster).change(changes)
 
     def record(self, kiosk_id: str) -> KioskRecord:
         """What this run enrolled. Raises KeyError for others."""
@@ -139,7 +140,7 @@ class StackKiosks:
         return read_private(path.read_text())
 
 
-async def let_in(kafka: str, places: Iterable[Place]) -> None:
+async def let_in(kafka: KafkaAddress, places: Iterable[Place]) -> None:
     """Enrol kiosks with keys that are thrown away: for whoever makes their bearers with the
     deployment's secret (`tongban_common.tokens.issue`), as tests and benches do."""
 

@@ -17,6 +17,8 @@ from tongban_common.catalogue.loader import load as load_catalogue
 from tongban_common.catalogue.publish import publish
 from tongban_common.clock import BusinessClock
 from tongban_common.kafka import apply_topics
+from tongban_common.kafka_security import NO_KAFKA_SECURITY, KafkaAddress
+from tongban_common.settings import CommonSettings, load
 from tongban_common.store import Store, StoreUnavailable
 from tongban_common.topics import TOPICS
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedServer, EmbeddedStore
@@ -81,6 +83,10 @@ class Stack:
         self._kiosks = StackKiosks(self.data / "kiosks", self)
         self.kafka = os.environ.get("TONGBAN_KAFKA", "")
         """Bootstrap address, HOST:PORT."""
+        self.cluster: KafkaAddress = load(CommonSettings).cluster if self.kafka else ""
+        """The same with the security that TONGBAN_KAFKA_* set for a broker that was given; the own
+        broker has none."""
+        self._kafka_environment = {} if self.kafka else NO_KAFKA_SECURITY
         self.store = os.environ.get("TONGBAN_STORE", "")
         """MongoDB URL."""
 
@@ -141,10 +147,10 @@ class Stack:
                 log=self._log("kafka"),
             )
             await self._start_server(broker)
-            self.kafka = broker.address
+            self.kafka = self.cluster = broker.address
         self._options.report("kafka")
-        await apply_topics(self.kafka, TOPICS.values())
-        await publish(self.kafka, await asyncio.to_thread(load_catalogue, self._catalogue))
+        await apply_topics(self.cluster, TOPICS.values())
+        await publish(self.cluster, await asyncio.to_thread(load_catalogue, self._catalogue))
         self._options.report("topics")
 
     async def _start_store(self) -> None:
@@ -179,6 +185,7 @@ class Stack:
             **self._secrets,
             "TONGBAN_ENVIRONMENT": "development",
             "TONGBAN_KAFKA": self.kafka,
+            **self._kafka_environment,
             "TONGBAN_STORE": self.store,
             "TONGBAN_GATEWAYS": self.gateways,
             "TONGBAN_DEVICES": self.devices,

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from tongban_common.catalogue import CatalogueError
 from tongban_common.enrolment.trading import TokenRefused
 from tongban_common.exit_codes import EX_SOFTWARE, EX_TEMPFAIL, EX_UNAVAILABLE
-from tongban_common.kafka import KafkaUnavailable, PartitionMismatch
+from tongban_common.kafka import KafkaUnavailable, PartitionMismatch, refusals
 from tongban_common.store import StoreUnavailable
 from tongban_devstack.embedded import JarsUnavailable, StartFailed
 from tongban_devstack.files import InUse
@@ -41,5 +41,6 @@ def start_failures_told() -> Iterator[None]:
         yield
     except tuple(_EXIT_CODES) as error:
         code = next(code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
-        typer.echo(str(error), err=True)
+        is_kafka = isinstance(error, (KafkaError, KafkaUnavailable))
+        typer.echo(refusals.explain(str(error)) if is_kafka else str(error), err=True)
         raise typer.Exit(code) from error

@@ -73,7 +73,7 @@ def make_services(
         ReadModel(store, seconds=settings.store_ms / 1000),
         Checker(offers),
         Recent(settings.recent_requests),
-        Enrolled(settings.kafka, on_void=watchers.close_kiosk),
+        Enrolled(settings.cluster, on_void=watchers.close_kiosk),
     )
     claims = Claims(producer)
     return Services(

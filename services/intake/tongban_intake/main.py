@@ -12,6 +12,7 @@ import structlog
 from tongban_common import process
 from tongban_common.catalogue import Item
 from tongban_common.kafka import BatchWorker, BroadcastTail, CompactedView, EventProducer
+from tongban_common.kafka_security import warn_of_plaintext
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import configure_logging
 from tongban_common.observability.health import Check, HealthServer
@@ -38,6 +39,7 @@ def main() -> None:
     """Run until SIGTERM or SIGINT. Exit code 0 after a drain, 1 when a part of it broke."""
     settings = load(IntakeSettings)
     configure_logging("intake", instance=settings.instance, level=settings.log_level)
+    warn_of_plaintext(settings.cluster, settings.environment)
     sys.exit(process.run(Intake(settings).run()))
 
 
@@ -55,7 +57,7 @@ class Intake:
         settings = self._settings
         process.on_stop(self._stopping.set)
         producer = EventProducer(
-            settings.kafka, client_id="tongban-intake", delivery_timeout=settings.accept_seconds
+            settings.cluster, client_id="tongban-intake", delivery_timeout=settings.accept_seconds
         )
         store = Store(settings.store, settings.store_name, timeout_ms=settings.store_ms)
         try:
@@ -70,7 +72,7 @@ class Intake:
         socket = listen(settings.http_host, settings.http_port)
         port = socket.getsockname()[1]
         ring = key_ring(settings)
-        completeness = Completeness(StatusTopic(settings.kafka), store)
+        completeness = Completeness(StatusTopic(settings.cluster), store)
         services = make_services(
             settings,
             producer,
@@ -79,16 +81,16 @@ class Intake:
             port=port,
             complete=lambda: completeness.complete,
         )
-        items = services.offers.view(settings.kafka)
-        tail = BroadcastTail(settings.kafka, hub.TOPICS, services.hub.on_record)
+        items = services.offers.view(settings.cluster)
+        tail = BroadcastTail(settings.cluster, hub.TOPICS, services.hub.on_record)
         uses = BroadcastTail(
-            settings.kafka,
+            settings.cluster,
             [ASSERTIONS_USED],
             services.claims.on_record,
             on_loss=services.claims.listening,
         )
         worker = readmodel_worker(
-            bootstrap=settings.kafka,
+            bootstrap=settings.cluster,
             instance=settings.instance,
             store=store,
             producer=producer,

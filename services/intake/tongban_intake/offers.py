@@ -12,6 +12,7 @@ import orjson
 
 from tongban_common.catalogue import Catalogue, Item, ZoneSummary
 from tongban_common.kafka import CompactedView
+from tongban_common.kafka_security import KafkaAddress
 from tongban_common.topics import CATALOGUE_ITEMS
 
 Listed = dict[str, Any]
@@ -82,7 +83,7 @@ class Offers:
         self._overview: Overview | None = None
         self._view: CompactedView[Item] | None = None
 
-    def view(self, bootstrap: str) -> CompactedView[Item]:
+    def view(self, bootstrap: KafkaAddress) -> CompactedView[Item]:
         """A reader of the topic that keeps this up to date; to be run by the caller."""
         self._view = CompactedView(
             bootstrap, CATALOGUE_ITEMS, Item.from_record, on_change=self.change

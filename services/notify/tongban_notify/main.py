@@ -13,6 +13,7 @@ from tongban_common import process, topics
 from tongban_common.control.optouts import OptOut, optouts
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import EventProducer, RegisterView, Worker, WorkerConfig
+from tongban_common.kafka_security import warn_of_plaintext
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
@@ -37,11 +38,11 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
         stack.callback(store.close)
         session = await stack.enter_async_context(provider_session(settings.sms_timeout_s))
         producer = await stack.enter_async_context(
-            EventProducer(settings.kafka, client_id=f"{SERVICE}-{settings.instance}")
+            EventProducer(settings.cluster, client_id=f"{SERVICE}-{settings.instance}")
         )
         guards = Guards(store)
         ring = key_ring(settings)
-        opted_out = optouts(settings.kafka)
+        opted_out = optouts(settings.cluster)
         handler = NotifyHandler(
             keys=ring.keys,
             delivery=Delivery(
@@ -61,7 +62,7 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
         stranded = StrandedMessages(guards, settings.sms_providers, handler.handle)
         worker = Worker(
             WorkerConfig(
-                bootstrap=settings.kafka,
+                bootstrap=settings.cluster,
                 group=topics.NOTIFY_GROUP,
                 instance=settings.instance,
                 drain_timeout=settings.drain_seconds,
@@ -143,6 +144,7 @@ def main() -> None:
     """Console script; configured by TONGBAN_* variables, ends by SIGTERM or SIGINT with 0."""
     settings = load(NotifySettings)
     configure_logging(SERVICE, instance=settings.instance, level=settings.log_level)
+    warn_of_plaintext(settings.cluster, settings.environment)
 
     async def run() -> None:
         stopping = asyncio.Event()

@@ -10,6 +10,7 @@ import structlog
 from tongban_common import process, topics
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.kafka import EventProducer, Worker, WorkerConfig
+from tongban_common.kafka_security import warn_of_plaintext
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
@@ -43,7 +44,7 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
         session = await stack.enter_async_context(printer_session(_CONNECTIONS))
         renderer = await stack.enter_async_context(Renderer(settings.render_processes))
         producer = await stack.enter_async_context(
-            EventProducer(settings.kafka, client_id=f"{SERVICE}-{settings.instance}")
+            EventProducer(settings.cluster, client_id=f"{SERVICE}-{settings.instance}")
         )
         publisher = EventPublisher(producer, f"tongban/{SERVICE}")
         ring = key_ring(settings)
@@ -75,7 +76,7 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
         )
         worker = Worker(
             WorkerConfig(
-                bootstrap=settings.kafka,
+                bootstrap=settings.cluster,
                 group=topics.PRINTING_GROUP,
                 instance=settings.instance,
                 drain_timeout=settings.drain_seconds,
@@ -132,6 +133,7 @@ def main() -> None:
     """Console script; configured by TONGBAN_* variables, ends by SIGTERM or SIGINT with 0."""
     settings = load(PrintingSettings)
     configure_logging(SERVICE, instance=settings.instance, level=settings.log_level)
+    warn_of_plaintext(settings.cluster, settings.environment)
 
     async def run() -> None:
         stopping = Stopping()

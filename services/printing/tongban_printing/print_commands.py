@@ -99,7 +99,7 @@ def confirm(
 
 
 async def _publish(settings: CommonSettings, body: PrintConfirmed) -> None:
-    async with operator_producer(settings.kafka) as producer:
+    async with operator_producer(settings.cluster) as producer:
         await EventPublisher(producer, _SOURCE).publish(
             topics.PRINT_ORDERS,
             body,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from tongban_common.catalogue.models import Item
 from tongban_common.kafka import EventProducer
 from tongban_common.kafka.snapshot import read_newest
+from tongban_common.kafka_security import KafkaAddress
 from tongban_common.topics import CATALOGUE_ITEMS
 
 _HEADERS = [("content-type", b"application/json")]
@@ -63,7 +64,7 @@ def compare(
 
 
 async def publish_changes(
-    bootstrap: str,
+    bootstrap: KafkaAddress,
     wanted: Iterable[Item],
     *,
     withdraw: bool = False,
@@ -85,7 +86,7 @@ async def publish_changes(
 
 
 async def publish(
-    bootstrap: str,
+    bootstrap: KafkaAddress,
     items: Iterable[Item],
     *,
     topic: str = CATALOGUE_ITEMS,
@@ -102,7 +103,7 @@ async def publish(
 
 
 async def _write(
-    bootstrap: str, topic: str, records: Mapping[str, Item | None], timeout_s: float
+    bootstrap: KafkaAddress, topic: str, records: Mapping[str, Item | None], timeout_s: float
 ) -> int:
     async with EventProducer(
         bootstrap, client_id="catalogue", delivery_timeout=timeout_s, linger_ms=5

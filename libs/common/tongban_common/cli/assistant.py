@@ -52,7 +52,7 @@ def enrol(
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     changed = carry_out(
-        assistant_register(settings.kafka).change(
+        assistant_register(settings.cluster).change(
             {
                 assistant_id: lambda known: enrolled(
                     known, assistant_id=assistant_id, branch_id=branch, pin=hashed, now=now()
@@ -72,7 +72,7 @@ def enrol(
 def list_(as_json: Json = False) -> None:
     """Every lobby manager who was ever enrolled."""
     settings = load(CommonSettings)
-    found = carry_out(assistant_register(settings.kafka).all(despite_holes=True), "reading")
+    found = carry_out(assistant_register(settings.cluster).all(despite_holes=True), "reading")
     records = [record for _, record in sorted(found.items())]
     if as_json:
         print(json.dumps([record.model_dump(mode="json", exclude={"pin"}) for record in records]))
@@ -92,7 +92,7 @@ def revoke(assistant_id: _AssistantId, as_json: Json = False) -> None:
     """
     settings = load(CommonSettings)
     changed = carry_out(
-        assistant_register(settings.kafka).change(
+        assistant_register(settings.cluster).change(
             {assistant_id: lambda known: revoked(known, now=now())}, despite_holes=True
         ),
         f"revoking {assistant_id}",

@@ -75,7 +75,7 @@ def publish_(
     try:
         items = load_items(directory, file)
         with _status(f"publishing at {settings.kafka}"):
-            changes = run(publish_changes(settings.kafka, items, withdraw=withdraw))
+            changes = run(publish_changes(settings.cluster, items, withdraw=withdraw))
     except CatalogueError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error

@@ -18,8 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tongban_common.clock import CHINA
 from tongban_common.exit_codes import EX_UNAVAILABLE
-from tongban_common.kafka import EventProducer, KafkaUnavailable
+from tongban_common.kafka import EventProducer, KafkaUnavailable, refusals
 from tongban_common.kafka.reach import reach
+from tongban_common.kafka_security import KafkaAddress
 from tongban_common.settings import CommonSettings, load
 
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
@@ -38,8 +39,8 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
     try:
         return asyncio.run(reaching(work))
     except (KafkaUnavailable, KafkaError) as error:
-        kafka = load(CommonSettings).kafka
-        told = str(error)
+        kafka = str(load(CommonSettings).cluster)
+        told = refusals.explain(str(error))
         raise stop(told if kafka in told else f"{kafka}: {told}", EX_UNAVAILABLE) from error
 
 
@@ -50,14 +51,14 @@ async def reaching(work: Coroutine[Any, Any, Result]) -> Result:
         KafkaUnavailable: it does not; told after `PATIENCE_S` at the latest.
     """
     try:
-        await reach(load(CommonSettings).kafka)
+        await reach(load(CommonSettings).cluster)
     except BaseException:
         work.close()
         raise
     return await work
 
 
-def operator_producer(kafka: str) -> EventProducer:
+def operator_producer(kafka: KafkaAddress) -> EventProducer:
     """Return the producer of an operator's command, to be entered; it gives a record up that the
     broker has not acknowledged in 20 s."""
     return EventProducer(kafka, client_id="tongban-operator", delivery_timeout=_DELIVERY_S)

@@ -198,7 +198,7 @@ def _chosen(selection: Selection, everything: bool) -> list[DeadLetter]:
 
 def _read(selection: Selection) -> list[DeadLetter]:
     async def work() -> list[DeadLetter]:
-        async with Snapshot(load(CommonSettings).kafka) as snapshot:
+        async with Snapshot(load(CommonSettings).cluster) as snapshot:
             return await read_dead_letters(
                 snapshot, selection, groups=known_groups(), on_progress=report
             )
@@ -220,7 +220,7 @@ async def _carry_out(replays: list[Replay], operator: Operator, total: int, repo
 
 
 def _producer() -> EventProducer:
-    kafka = load(CommonSettings).kafka
+    kafka = load(CommonSettings).cluster
     return operator_producer(kafka)
 
 

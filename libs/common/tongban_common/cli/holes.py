@@ -12,6 +12,7 @@ from tongban_common.cli.console import By, Json, login_name, operator_producer, 
 from tongban_common.enrolment import READ_COMMITTED
 from tongban_common.kafka.holes import Hole, acceptances
 from tongban_common.kafka.snapshot import Snapshot
+from tongban_common.kafka_security import KafkaAddress
 from tongban_common.settings import CommonSettings, load
 from tongban_common.topics import (
     CONTROL_ASSISTANTS,
@@ -32,7 +33,7 @@ def holes(topic: _Topic, as_json: Json = False) -> None:
     (control.optouts). Exit codes: 2 no register, 69 the broker does not answer.
     """
     settings = load(CommonSettings)
-    found = run(_holes(settings.kafka, _register(topic)))
+    found = run(_holes(settings.cluster, _register(topic)))
     if as_json:
         print(json.dumps([asdict(hole) for hole in found]))
         return
@@ -51,7 +52,7 @@ def accept_holes(topic: _Topic, by: By = "", as_json: Json = False) -> None:
     the broker does not answer.
     """
     settings = load(CommonSettings)
-    found = run(_accept(settings.kafka, _register(topic), by or login_name()))
+    found = run(_accept(settings.cluster, _register(topic), by or login_name()))
     if not found:
         raise stop(f"{topic}: everything can be read", 1)
     if as_json:
@@ -67,13 +68,13 @@ def _register(topic: str) -> str:
     return topic
 
 
-async def _holes(bootstrap: str, topic: str) -> list[Hole]:
+async def _holes(bootstrap: KafkaAddress, topic: str) -> list[Hole]:
     async with Snapshot(bootstrap, client=READ_COMMITTED) as snapshot:
         _, found = await snapshot.newest_and_holes(topic, bytes)
     return found
 
 
-async def _accept(bootstrap: str, topic: str, by: str) -> list[Hole]:
+async def _accept(bootstrap: KafkaAddress, topic: str, by: str) -> list[Hole]:
     found = await _holes(bootstrap, topic)
     async with operator_producer(bootstrap) as producer:
         for acceptance in acceptances(found, by=by):

@@ -87,7 +87,7 @@ def enrol(
 
     try:
         changed = carry_out(
-            kiosk_register(settings.kafka).change({kiosk_id: change}), f"enrolling {kiosk_id}"
+            kiosk_register(settings.cluster).change({kiosk_id: change}), f"enrolling {kiosk_id}"
         )
     except typer.Exit as ended:
         if generate and ended.exit_code == 1:
@@ -134,7 +134,7 @@ def list_(
 ) -> None:
     """Every kiosk that was ever enrolled."""
     settings = load(CommonSettings)
-    found = carry_out(kiosk_register(settings.kafka).all(despite_holes=True), "reading")
+    found = carry_out(kiosk_register(settings.cluster).all(despite_holes=True), "reading")
     records = [record for _, record in sorted(found.items()) if branch in (None, record.branch_id)]
     if as_json:
         print(json.dumps([record.model_dump(mode="json") for record in records]))
@@ -173,7 +173,7 @@ def revoke(
         return revoked(known, now=now(), reason=said.clear, sealed=said.sealed, kid=key)
 
     changed = carry_out(
-        kiosk_register(settings.kafka).change({kiosk_id: change}, despite_holes=key is None),
+        kiosk_register(settings.cluster).change({kiosk_id: change}, despite_holes=key is None),
         f"revoking {kiosk_id}",
     )
     record = changed[kiosk_id]

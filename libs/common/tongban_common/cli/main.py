@@ -11,6 +11,7 @@ import logging
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from typing import Any
 
 import typer
 
@@ -54,12 +55,22 @@ def application(before: Callable[[], None] = _nothing) -> typer.Typer:
     return app
 
 
+def _drop_refusals(_logger: Any, _method: str, event: Any) -> Any:
+    """Drop the log line of a refused connection: the command's own line has its reason."""
+    import structlog  # noqa: PLC0415 - as below
+
+    if event.get("event") == "kafka_refused":
+        raise structlog.DropEvent
+    return event
+
+
 def _be_quiet() -> None:
     """What goes wrong is told in one line, by who asked; stdout is for answers."""
     import structlog  # noqa: PLC0415 - a quarter of a second that `--help` does not need
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     structlog.configure(
+        processors=[_drop_refusals, *structlog.get_config()["processors"]],
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

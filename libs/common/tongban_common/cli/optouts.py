@@ -13,6 +13,7 @@ from tongban_common.cli.group import Commands
 from tongban_common.control.optouts import OptOut
 from tongban_common.domain.phones import is_mobile, optout_key, phone_number
 from tongban_common.kafka.snapshot import read_newest
+from tongban_common.kafka_security import KafkaAddress
 from tongban_common.settings import CommonSettings, load
 from tongban_common.topics import CONTROL_OPTOUTS
 
@@ -39,7 +40,7 @@ def add(phone: Phone, by: By = "", as_json: Json = False) -> None:
     settings = load(_OptOutSettings)
     digest = _digest(settings, phone)
     record = OptOut(digest=digest, by=by or login_name(), since=settings.clock.now())
-    run(_write(settings.kafka, *record.to_record()))
+    run(_write(settings.cluster, *record.to_record()))
     _say(digest, opted_out=True, as_json=as_json)
 
 
@@ -51,9 +52,9 @@ def remove(phone: Phone, as_json: Json = False) -> None:
     """
     settings = load(_OptOutSettings)
     digest = _digest(settings, phone)
-    if digest not in run(read_newest(settings.kafka, CONTROL_OPTOUTS, OptOut.from_record)):
+    if digest not in run(read_newest(settings.cluster, CONTROL_OPTOUTS, OptOut.from_record)):
         raise stop("this number gets messages already", 1)
-    run(_write(settings.kafka, digest.encode(), None))
+    run(_write(settings.cluster, digest.encode(), None))
     _say(digest, opted_out=False, as_json=as_json)
 
 
@@ -71,7 +72,7 @@ def list_(
     """
     settings = load(_OptOutSettings)
     wanted = None if phone is None else _digest(settings, phone)
-    found = run(read_newest(settings.kafka, CONTROL_OPTOUTS, OptOut.from_record))
+    found = run(read_newest(settings.cluster, CONTROL_OPTOUTS, OptOut.from_record))
     records = [one for key, one in sorted(found.items()) if wanted in (None, key)]
     if as_json:
         print(json.dumps([one.model_dump(mode="json") for one in records]))
@@ -89,7 +90,7 @@ def _digest(settings: CommonSettings, phone: str) -> str:
     return optout_key(settings.id_secret.get_secret_value(), number)
 
 
-async def _write(kafka: str, key: bytes, value: bytes | None) -> None:
+async def _write(kafka: KafkaAddress, key: bytes, value: bytes | None) -> None:
     async with operator_producer(kafka) as producer:
         await producer.send(CONTROL_OPTOUTS, key=key, value=value, headers=[])
 

@@ -56,7 +56,7 @@ def list_(as_json: Json = False) -> None:
     settings = load(CommonSettings)
     known = _known()
     with progress(f"asking {settings.kafka}"):
-        found = run(standings(settings.kafka, PROVINCES))
+        found = run(standings(settings.cluster, PROVINCES))
     now = settings.clock.now()
     if as_json:
         print(json.dumps([_told(one, known, now) for one in found], ensure_ascii=False))
@@ -114,7 +114,7 @@ def pause(
         controls.append(control.model_copy(update=words))
         withheld = withheld or said.withheld
     tell_withheld(withheld, PAUSE_REASONS)
-    run(say(settings.kafka, controls))
+    run(say(settings.cluster, controls))
     _say_done(controls, as_json)
 
 
@@ -129,14 +129,14 @@ def resume(codes: Codes, by: By = "", as_json: Json = False) -> None:
     wanted = _codes(codes)
 
     async def read() -> dict[str, ProvinceControl]:
-        async with Snapshot(settings.kafka) as snapshot:
+        async with Snapshot(settings.cluster) as snapshot:
             return await read_controls(snapshot)
 
     before = run(read())
     paused = [code for code in wanted if (known := before.get(code)) and known.pauses(now)]
     who = by or login_name()
     controls = [ProvinceControl(province=code, paused=False, by=who, since=now) for code in paused]
-    run(say(settings.kafka, controls))
+    run(say(settings.cluster, controls))
     _say_done(controls, as_json)
     if not controls:
         raise stop(f"not paused: {', '.join(wanted)}", 1)

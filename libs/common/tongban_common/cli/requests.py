@@ -114,8 +114,8 @@ def _decide(
 
     async def work() -> list[str]:
         async with (
-            Snapshot(settings.kafka) as snapshot,
-            operator_producer(settings.kafka) as producer,
+            Snapshot(settings.cluster) as snapshot,
+            operator_producer(settings.cluster) as producer,
         ):
             selection = Selection(request=request_id)
             letters = of_decision(
@@ -139,7 +139,7 @@ def _decide(
 def _trace(request_id: str, *, whole: bool) -> Trace:
     if not REQUEST_ID.fullmatch(request_id):
         raise typer.BadParameter(f"{request_id!r} is no request id; they look like r-1a2b...")
-    kafka = load(CommonSettings).kafka
+    kafka = load(CommonSettings).cluster
 
     async def work() -> Trace:
         async with Snapshot(kafka) as snapshot:

@@ -62,7 +62,7 @@ def restore(as_json: Json = False) -> None:
 
 async def _restore(settings: CommonSettings) -> dict[str, dict[str, int]]:
     wanted = restorers()
-    if running := await members(settings.kafka, [each.group for each in wanted]):
+    if running := await members(settings.cluster, [each.group for each in wanted]):
         names = ", ".join(f"{group} has {count} members" for group, count in running.items())
         raise stop(f"{names}: stop them first, or they act on guards that are missing", EX_TEMPFAIL)
     store = Store(settings.store, settings.store_name, timeout_ms=_STORE_MS)
@@ -70,8 +70,8 @@ async def _restore(settings: CommonSettings) -> dict[str, dict[str, int]]:
         # First: whoever starts too early, or after this command has died, must know already.
         await mark_restored(store, round(time.time() * 1000))
         async with (
-            Snapshot(settings.kafka) as snapshot,
-            operator_producer(settings.kafka) as producer,
+            Snapshot(settings.cluster) as snapshot,
+            operator_producer(settings.cluster) as producer,
         ):
             restoration = _Restoration(snapshot, store, producer, settings.clock.now())
             return {each.group: await each.restore(restoration) for each in wanted}

@@ -48,7 +48,7 @@ def apply(as_json: Json = False) -> None:
     settings = load(CommonSettings)
     try:
         with Console(stderr=True).status(f"applying {len(TOPICS)} topics to {settings.kafka}"):
-            applied = run(apply_topics(settings.kafka, TOPICS.values()))
+            applied = run(apply_topics(settings.cluster, TOPICS.values()))
     except PartitionMismatch as mismatch:
         typer.echo(str(mismatch), err=True)
         raise typer.Exit(1) from mismatch

@@ -7,6 +7,7 @@ from pydantic import AwareDatetime
 
 from tongban_common.control.records import StateRecord
 from tongban_common.kafka.register_view import RegisterView
+from tongban_common.kafka_security import KafkaAddress
 from tongban_common.topics import CONTROL_OPTOUTS
 
 
@@ -23,6 +24,6 @@ class OptOut(StateRecord):
         return self.digest
 
 
-def optouts(bootstrap: str) -> RegisterView[OptOut]:
+def optouts(bootstrap: KafkaAddress) -> RegisterView[OptOut]:
     """All numbers that get no messages, by digest; a reader to be run."""
     return RegisterView(bootstrap, CONTROL_OPTOUTS, OptOut.from_record)

@@ -10,6 +10,7 @@ from tongban_common.control.records import StateRecord
 from tongban_common.domain.moments import Moment
 from tongban_common.events.models import Sealed
 from tongban_common.kafka.register_view import RegisterView
+from tongban_common.kafka_security import KafkaAddress
 from tongban_common.topics import CONTROL_PROVINCES
 
 PAUSE_REASONS = ("系统升级", "系统维护", "数据迁移", "网络故障", "节假日", "省级平台要求暂停")
@@ -48,6 +49,6 @@ class ProvinceControl(StateRecord):
         return self.province
 
 
-def province_controls(bootstrap: str) -> RegisterView[ProvinceControl]:
+def province_controls(bootstrap: KafkaAddress) -> RegisterView[ProvinceControl]:
     """All that operators said of provinces, by code; a reader to be run."""
     return RegisterView(bootstrap, CONTROL_PROVINCES, ProvinceControl.from_record)

@@ -20,8 +20,9 @@ from pydantic import BaseModel
 
 from tongban_common.enrolment.assistants import AssistantRecord
 from tongban_common.enrolment.kiosks import KioskRecord
-from tongban_common.kafka import KafkaUnavailable
+from tongban_common.kafka import KafkaUnavailable, refusals
 from tongban_common.kafka.snapshot import read_newest
+from tongban_common.kafka_security import KafkaAddress, client_options
 from tongban_common.topics import CONTROL_ASSISTANTS, CONTROL_KIOSKS
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
@@ -39,7 +40,7 @@ class Register(Generic[RecordT]):
     """One topic of records by id, for operators' commands. Each call opens and closes its own
     connections."""
 
-    def __init__(self, bootstrap: str, topic: str, model: type[RecordT]) -> None:
+    def __init__(self, bootstrap: KafkaAddress, topic: str, model: type[RecordT]) -> None:
         self._bootstrap = bootstrap
         self._topic = topic
         self._model = model
@@ -89,7 +90,8 @@ class Register(Generic[RecordT]):
                     except ProducerFenced:  # another operator at the same moment
                         await asyncio.sleep(random.uniform(0.05, 0.5))
         except (KafkaError, TimeoutError) as error:
-            raise KafkaUnavailable(f"{self._topic} at {self._bootstrap}: {error!r}") from error
+            told = f"{self._topic} at {self._bootstrap}: {error!r}"
+            raise KafkaUnavailable(refusals.explain(told)) from error
         raise KafkaUnavailable(f"{self._topic}: too many change it at once; try again")
 
     async def _change(
@@ -99,7 +101,7 @@ class Register(Generic[RecordT]):
         despite_holes: bool,
     ) -> dict[str, RecordT]:
         producer = aiokafka.AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **client_options(self._bootstrap),
             client_id=f"register-{self._topic}",
             transactional_id=f"tongban-register-{self._topic}",
             transaction_timeout_ms=_TRANSACTION_MS,
@@ -128,11 +130,11 @@ class Register(Generic[RecordT]):
             await producer.stop()
 
 
-def kiosk_register(bootstrap: str) -> Register[KioskRecord]:
+def kiosk_register(bootstrap: KafkaAddress) -> Register[KioskRecord]:
     """control.kiosks."""
     return Register(bootstrap, CONTROL_KIOSKS, KioskRecord)
 
 
-def assistant_register(bootstrap: str) -> Register[AssistantRecord]:
+def assistant_register(bootstrap: KafkaAddress) -> Register[AssistantRecord]:
     """control.assistants."""
     return Register(bootstrap, CONTROL_ASSISTANTS, AssistantRecord)

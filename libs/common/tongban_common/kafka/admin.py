@@ -11,6 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 
+from tongban_common.kafka_security import KafkaAddress, client_options
+
 _DYNAMIC_TOPIC_CONFIG = 1
 """`config_source` of what was set on the topic itself, against the broker's defaults."""
 
@@ -48,7 +50,7 @@ class Applied:
 
 
 async def apply_topics(
-    bootstrap: str,
+    bootstrap: KafkaAddress,
     topics: Iterable[WantedTopic],
     *,
     replication_factor: int = -1,
@@ -71,7 +73,7 @@ async def apply_topics(
         aiokafka.errors.KafkaError: the broker refused, or cannot be reached.
     """
     wanted = {topic.name: topic for topic in topics}
-    options = {"bootstrap_servers": bootstrap, **(client or {})}
+    options = {**client_options(bootstrap), **(client or {})}
     admin = AIOKafkaAdminClient(**options)
     try:
         await admin.start()

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tongban_common.kafka_security import KafkaAddress
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
@@ -58,7 +60,7 @@ class WorkerConfig:
     """One member of one consumer group.
 
     Args:
-        bootstrap: `HOST:PORT[,HOST:PORT]`.
+        bootstrap: the cluster, or `HOST:PORT[,HOST:PORT]` of one without TLS and SASL.
         group: the consumer group; its dead letters go to `<group>.dlt`.
         instance: a name that this replica keeps over a restart (static membership, KIP-345): its
             partitions then wait for it, for `session_timeout` at most, instead of moving. Two
@@ -85,10 +87,10 @@ class WorkerConfig:
         handler_timeout: a handler is cancelled after it and retried; None leaves it to the handler.
         transient_errors: exception types that are retried for ever, besides `Retry`, Kafka's own
             and the trouble of the process (`tongban_common.trouble`).
-        client: more arguments for aiokafka's clients (security_protocol, ssl_context, sasl_*).
+        client: more arguments for aiokafka's clients; `bootstrap` brings those of security.
     """
 
-    bootstrap: str
+    bootstrap: KafkaAddress
     group: str
     instance: str | None = None
     concurrency: int = 32

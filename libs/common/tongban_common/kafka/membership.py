@@ -24,6 +24,7 @@ from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from tongban_common.kafka.config import WorkerConfig
 from tongban_common.kafka.errors import ConsumerFailed
 from tongban_common.kafka.lease import Lease
+from tongban_common.kafka_security import client_options
 
 _RENEWING = (HeartbeatRequest, SyncGroupRequest, OffsetCommitRequest)
 """Requests that start the member's session timer anew at the coordinator."""
@@ -73,7 +74,6 @@ def make_consumer(config: WorkerConfig) -> Any:
     """
     rebalance = max(config.drain_timeout + config.commit_timeout + 3.0, config.session_timeout)
     return aiokafka.AIOKafkaConsumer(
-        bootstrap_servers=config.bootstrap,
         client_id=f"{config.group}-{config.instance}" if config.instance else config.group,
         group_id=config.group,
         group_instance_id=config.instance,
@@ -88,7 +88,11 @@ def make_consumer(config: WorkerConfig) -> Any:
         # A JoinGroup is answered when the others have drained, too.
         request_timeout_ms=round((rebalance + 5.0) * 1000),
         retry_backoff_ms=100,
-        **{"metadata_max_age_ms": _METADATA_AGE_MS, **config.client},
+        **{
+            "metadata_max_age_ms": _METADATA_AGE_MS,
+            **client_options(config.bootstrap),
+            **config.client,
+        },
     )
 
 

@@ -14,12 +14,13 @@ import structlog
 from aiokafka.errors import KafkaError
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from tongban_common.kafka import delivery
+from tongban_common.kafka import delivery, refusals
 from tongban_common.kafka.delivery import RawHeaders
 from tongban_common.kafka.errors import KafkaUnavailable, is_transient
 from tongban_common.kafka.metrics import ProducerCollector, collector_of
 from tongban_common.kafka.outbox import Outbox, Waiting
 from tongban_common.kafka.partitioner import choose
+from tongban_common.kafka_security import KafkaAddress, client_options
 
 log = structlog.get_logger(__name__)
 
@@ -48,12 +49,13 @@ class EventProducer:
             has to wait, which costs more than the sending.
         max_pending: records, and `max_pending_bytes` bytes, that may wait for acknowledgement;
             beyond, a send fails at once.
-        client: more arguments for aiokafka (security_protocol, ssl_context, sasl_*).
+        bootstrap: the cluster, or `HOST:PORT[,HOST:PORT]` of one without TLS and SASL.
+        client: more arguments for aiokafka; `bootstrap` brings those of security.
     """
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: KafkaAddress,
         *,
         client_id: str = "tongban",
         delivery_timeout: float = 1.5,
@@ -69,7 +71,7 @@ class EventProducer:
         self._bootstrap = bootstrap
         self._delivery_timeout = delivery_timeout
         self._options = {
-            "bootstrap_servers": bootstrap,
+            **client_options(bootstrap),
             "client_id": client_id,
             "enable_idempotence": True,
             "acks": "all",
@@ -140,7 +142,9 @@ class EventProducer:
 
     def readiness(self) -> str | None:
         """None, or why a send would probably fail (the shape of a HealthServer check)."""
-        return None if self.connected else f"no connection to Kafka at {self._bootstrap}"
+        if self.connected:
+            return None
+        return refusals.explain(f"no connection to Kafka at {self._bootstrap}")
 
     def counters(self) -> dict[str, int]:
         """For the metrics collector."""
@@ -293,7 +297,7 @@ class EventProducer:
                     await client.start()
             except (KafkaError, OSError, TimeoutError) as error:
                 await delivery.close(client)
-                log.info("kafka_not_reached", at=self._bootstrap, error=type(error).__name__)
+                log.info("kafka_not_reached", at=str(self._bootstrap), error=type(error).__name__)
                 await asyncio.sleep(random.uniform(delay / 2, delay))
                 delay = min(1.0, delay * 2)
                 continue

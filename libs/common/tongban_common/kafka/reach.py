@@ -8,21 +8,24 @@ from contextlib import suppress
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
+from tongban_common.kafka import refusals
 from tongban_common.kafka.errors import KafkaUnavailable
+from tongban_common.kafka_security import KafkaAddress, client_options
 
 PATIENCE_S = 3.0
 
 
-async def reach(bootstrap: str, *, within: float = PATIENCE_S) -> None:
+async def reach(bootstrap: KafkaAddress, *, within: float = PATIENCE_S) -> None:
     """Return once one of the brokers that `bootstrap` names answers.
 
     Clients try them one after the other, and are as patient with each as a busy one needs; here
     all are asked at once.
 
     Raises:
-        KafkaUnavailable: none did within so many seconds, or all refused.
+        KafkaUnavailable: none did within so many seconds, or all refused; where TLS or SASL is the
+            cause, its text says so.
     """
-    asking = [asyncio.create_task(_answers(host)) for host in bootstrap.split(",")]
+    asking = [asyncio.create_task(_answers(bootstrap, host)) for host in str(bootstrap).split(",")]
     try:
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
@@ -33,11 +36,12 @@ async def reach(bootstrap: str, *, within: float = PATIENCE_S) -> None:
         for task in asking:
             task.cancel()
         await asyncio.wait(asking)
-    raise KafkaUnavailable(f"{bootstrap}: no broker answers")
+    refusal = refusals.current()
+    raise KafkaUnavailable(f"{bootstrap}: {refusal or 'no broker answers'}")
 
 
-async def _answers(host: str) -> bool:
-    client = AIOKafkaClient(bootstrap_servers=host, client_id="tongban-operator")
+async def _answers(kafka: KafkaAddress, host: str) -> bool:
+    client = AIOKafkaClient(**client_options(kafka, bootstrap=host), client_id="tongban-operator")
     try:
         await client.bootstrap()
     except (KafkaError, OSError):

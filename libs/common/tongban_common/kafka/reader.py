@@ -20,6 +20,7 @@ from tongban_common.kafka.unreadable import (
     describe,
     offset_after,
 )
+from tongban_common.kafka_security import KafkaAddress, client_options
 
 log = structlog.get_logger(__name__)
 _APART = 0.02
@@ -35,7 +36,7 @@ class Reader:
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: KafkaAddress,
         topics: Sequence[str],
         *,
         auto_offset_reset: str,
@@ -48,7 +49,7 @@ class Reader:
         self.unreadable = 0
         """Batches that could not be read and were passed over."""
         self._options = {
-            "bootstrap_servers": bootstrap,
+            **client_options(bootstrap),
             "client_id": f"reader-{self.topics[0]}",
             "group_id": None,
             "enable_auto_commit": False,

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import structlog
 
 from tongban_common.kafka.view import CompactedView, OnChange
+from tongban_common.kafka_security import KafkaAddress
 
 log = structlog.get_logger(__name__)
 Value = TypeVar("Value")
@@ -26,7 +27,7 @@ class RegisterView(CompactedView[Value]):
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: KafkaAddress,
         topic: str,
         decode: Callable[[bytes], Value],
         *,

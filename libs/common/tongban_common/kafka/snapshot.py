@@ -13,6 +13,7 @@ import aiokafka
 import structlog
 from aiokafka.errors import KafkaError
 
+from tongban_common.kafka import refusals
 from tongban_common.kafka.errors import ConsumerFailed, KafkaUnavailable
 from tongban_common.kafka.holes import Hole, Holes
 from tongban_common.kafka.membership import check_background, close_consumer
@@ -23,6 +24,7 @@ from tongban_common.kafka.unreadable import (
     describe,
     offset_after,
 )
+from tongban_common.kafka_security import KafkaAddress, client_options
 
 log = structlog.get_logger(__name__)
 _CONNECT_S = 10.0
@@ -42,7 +44,7 @@ class Snapshot:
         KafkaUnavailable: the broker does not answer, or stopped doing so.
     """
 
-    def __init__(self, bootstrap: str, *, client: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, bootstrap: KafkaAddress, *, client: Mapping[str, Any] | None = None) -> None:
         self._bootstrap = bootstrap
         self._client = dict(client or {})
         self._consumer: Any = None
@@ -54,7 +56,7 @@ class Snapshot:
 
     async def __aenter__(self) -> Snapshot:
         consumer = aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **client_options(self._bootstrap),
             client_id="tongban-operator",
             group_id=None,
             enable_auto_commit=False,
@@ -87,7 +89,7 @@ class Snapshot:
 
     def _away(self, error: BaseException | str) -> KafkaUnavailable:
         told = error if isinstance(error, str) else str(error) or type(error).__name__
-        return KafkaUnavailable(f"{self._bootstrap}: {told}")
+        return KafkaUnavailable(refusals.explain(f"{self._bootstrap}: {told}"))
 
     def exists(self, topic: str) -> bool:
         """Whether the broker had this topic when we connected."""
@@ -242,7 +244,7 @@ class Snapshot:
 
 
 async def read_newest(
-    bootstrap: str,
+    bootstrap: KafkaAddress,
     topic: str,
     decode: Callable[[bytes], Value],
     *,

@@ -11,6 +11,7 @@ import structlog
 from tongban_common.clock import uptime
 from tongban_common.kafka.reader import Reader
 from tongban_common.kafka.record import Record
+from tongban_common.kafka_security import KafkaAddress
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +31,7 @@ class BroadcastTail(Reader):
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: KafkaAddress,
         topics: Sequence[str],
         on_record: Callable[[Record], None],
         *,

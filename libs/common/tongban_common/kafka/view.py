@@ -11,9 +11,11 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 
+from tongban_common.kafka import refusals
 from tongban_common.kafka.errors import ConsumerFailed
 from tongban_common.kafka.holes import Hole, Holes
 from tongban_common.kafka.reader import Reader
+from tongban_common.kafka_security import KafkaAddress
 
 log = structlog.get_logger(__name__)
 Value = TypeVar("Value")
@@ -40,7 +42,7 @@ class CompactedView(Reader, Generic[Value]):
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: KafkaAddress,
         topic: str,
         decode: Callable[[bytes], Value],
         *,
@@ -78,7 +80,7 @@ class CompactedView(Reader, Generic[Value]):
 
     def readiness(self) -> str | None:
         """None, or why the view cannot be used yet (the shape of a HealthServer check)."""
-        return None if self.ready else f"{self.topics[0]} has not been read yet"
+        return None if self.ready else refusals.explain(f"{self.topics[0]} has not been read yet")
 
     async def _opened(self, consumer: Any) -> None:
         self._loading = {}

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from tongban_common.kafka import refusals
 from tongban_common.kafka.commits import Committer
 from tongban_common.kafka.config import WorkerConfig
 from tongban_common.kafka.flow import Flow
@@ -89,9 +90,9 @@ class Vitals:
     def readiness(self) -> str | None:
         """None, or why nothing is being worked on now."""
         if self._lease.age() is None:
-            return f"worker {self.group} has not joined yet"
+            return refusals.explain(f"worker {self.group} has not joined yet")
         if self._lease.held and self._lease.remaining() == 0:
-            return f"worker {self.group} cannot reach its coordinator"
+            return refusals.explain(f"worker {self.group} cannot reach its coordinator")
         return self.liveness()
 
     # --- for the metrics collector

@@ -15,9 +15,11 @@ from aiokafka.errors import KafkaError
 from tongban_common import topics
 from tongban_common.control.connectors import HEARD_S, CircuitState, ConnectorState
 from tongban_common.control.provinces import ProvinceControl
+from tongban_common.kafka import refusals
 from tongban_common.kafka.errors import KafkaUnavailable
 from tongban_common.kafka.producer import EventProducer
 from tongban_common.kafka.snapshot import Snapshot
+from tongban_common.kafka_security import KafkaAddress, client_options
 from tongban_common.operators.dead_letters import place_of, read_settled
 
 LONGEST_PAUSE = timedelta(days=366)
@@ -49,7 +51,7 @@ def _trouble(state: ConnectorState) -> tuple[int, bool, int]:
     return list(CircuitState).index(state.circuit), state.cause is not None, state.waiting
 
 
-async def standings(bootstrap: str, provinces: Iterable[str]) -> list[ProvinceStanding]:
+async def standings(bootstrap: KafkaAddress, provinces: Iterable[str]) -> list[ProvinceStanding]:
     """All of these provinces.
 
     Raises:
@@ -108,7 +110,7 @@ async def read_connectors(snapshot: Snapshot) -> list[ConnectorState]:
     return [state for _, state in sorted(found.items())]
 
 
-async def say(bootstrap: str, controls: Iterable[ProvinceControl]) -> None:
+async def say(bootstrap: KafkaAddress, controls: Iterable[ProvinceControl]) -> None:
     """Write what an operator says; acknowledged when this returns.
 
     Raises:
@@ -131,16 +133,19 @@ async def say(bootstrap: str, controls: Iterable[ProvinceControl]) -> None:
             )
 
 
-async def _committed(bootstrap: str, codes: Iterable[str]) -> Mapping[tuple[str, int], int]:
+async def _committed(
+    bootstrap: KafkaAddress, codes: Iterable[str]
+) -> Mapping[tuple[str, int], int]:
     """Offsets that the connectors' groups have committed, by partition."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**client_options(bootstrap))
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             await admin.start()
             groups = [topics.connector_group(code) for code in codes]
             found = await asyncio.gather(*map(admin.list_consumer_group_offsets, groups))
     except (KafkaError, OSError, TimeoutError) as error:
-        raise KafkaUnavailable(f"{bootstrap}: {error or type(error).__name__}") from error
+        told = f"{bootstrap}: {error or type(error).__name__}"
+        raise KafkaUnavailable(refusals.explain(told)) from error
     finally:
         with suppress(KafkaError):
             await admin.close()

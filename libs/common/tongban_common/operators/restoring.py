@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tongban_common.kafka.snapshot import Snapshot
+from tongban_common.kafka_security import KafkaAddress, client_options
 from tongban_common.store import Store
 
 ENTRY_POINTS = "tongban.restorers"
@@ -56,13 +57,13 @@ def restorers() -> list[Restorer]:
     return [each.load()() for each in found]
 
 
-async def members(bootstrap: str, groups: Iterable[str]) -> dict[str, int]:
+async def members(bootstrap: KafkaAddress, groups: Iterable[str]) -> dict[str, int]:
     """Return how many members each consumer group has now; groups without any are left out.
 
     Raises:
         aiokafka.errors.KafkaError: the broker does not answer.
     """
-    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    client = AIOKafkaAdminClient(**client_options(bootstrap))
     try:
         await client.start()
         found = {}

@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from tongban_common.kafka_security import KafkaAddress, client_options
 from tongban_common.topics import TOPICS
 from tongban_devstack.demo.play import FINAL, Day
 from tongban_devstack.stack import SERVICES, Stack
@@ -49,7 +50,7 @@ async def account(
         ledger = await _read(http, f"{stack.gateways}/ledger")
         printed = await _read(http, f"{stack.devices}/printed")
         messages = await _read(http, f"{stack.devices}/messages")
-    dead = await _dead_letters(stack.kafka)
+    dead = await _dead_letters(stack.cluster)
     found = compare(
         day, ledger, printed, messages, dead_lettered=dead, seconds=seconds, speed=speed
     )
@@ -154,10 +155,10 @@ async def _read(http: aiohttp.ClientSession, url: str) -> list[dict[str, Any]]:
         return found
 
 
-async def _dead_letters(kafka: str) -> int:
+async def _dead_letters(kafka: KafkaAddress) -> int:
     """Records on all dead-letter topics."""
     names = [name for name in TOPICS if name.endswith(".dlt")]
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
+    consumer = AIOKafkaConsumer(**client_options(kafka))
     await consumer.start()
     try:
         partitions = [

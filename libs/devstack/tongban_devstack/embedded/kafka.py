@@ -16,6 +16,7 @@ from rich.console import Console
 
 from tongban_devstack.embedded.jars import broker_home, class_path
 from tongban_devstack.embedded.jvm import fingerprint, java_command
+from tongban_devstack.embedded.security import BrokerSecurity
 from tongban_devstack.embedded.server import EmbeddedServer, listening
 from tongban_devstack.embedded.storage import format_storage, settings
 from tongban_devstack.files import InUse, exclusive, user_cache, write_atomically
@@ -42,9 +43,20 @@ class EmbeddedKafka(EmbeddedServer):
         log: Path | None = None,
         cache: Path | None = None,
         java_flags: Sequence[str] | None = None,
+        security: BrokerSecurity | None = None,
     ) -> None:
-        """`java_flags` None starts from what was compiled ahead of time, made when missing."""
+        """`java_flags` None starts from what was compiled ahead of time, made when missing.
+
+        With `security` the broker's `address` speaks SASL_SSL, `mutual_tls_address` TLS with a
+        certificate on either side, and `plain_address` neither, for what keeps the broker.
+        """
         super().__init__("kafka", data_dir, port or free_port(), log)
+        self._security = security
+        self._listeners = {"PLAINTEXT": self.port}
+        if security is not None:
+            self._listeners = {
+                "SASL_SSL": self.port, "SSL": free_port(), "PLAINTEXT": free_port()
+            }  # fmt: skip
         self._controller_port = controller_port or free_port()
         self._cache = cache or user_cache()
         self._jars: Sequence[Path] = ()
@@ -53,6 +65,16 @@ class EmbeddedKafka(EmbeddedServer):
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def plain_address(self) -> str:
+        """Where it speaks neither TLS nor SASL."""
+        return f"127.0.0.1:{self._listeners['PLAINTEXT']}"
+
+    @property
+    def mutual_tls_address(self) -> str:
+        """Where a secured broker asks for a client certificate instead of a password."""
+        return f"127.0.0.1:{self._listeners['SSL']}"
 
     @property
     def spec(self) -> ChildSpec:
@@ -68,14 +90,20 @@ class EmbeddedKafka(EmbeddedServer):
     def _prepare_files(self) -> None:
         self._jars = class_path(self._cache)
         logs = self.data_dir / "topics"
-        text = settings(port=self.port, controller_port=self._controller_port, logs=logs)
+        text = settings(
+            ports=self._listeners,
+            controller_port=self._controller_port,
+            logs=logs,
+            more=self._security.settings() if self._security else "",
+        )
         write_atomically(self.data_dir / "server.properties", text)
-        format_storage(logs, broker_home(self._cache), self._jars)
+        users = self._security.scram_options() if self._security else ()
+        format_storage(logs, broker_home(self._cache), self._jars, scram_options=users)
 
     async def probe(self) -> None:
         if not await listening(self.port):
             raise NotReady("nothing listens yet")
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.address, request_timeout_ms=4000)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.plain_address, request_timeout_ms=4000)
         try:
             # Finds the group coordinator, which has its topic made, and asks that coordinator for
             # what it has loaded: only then can a consumer join a group.

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tongban_devstack.embedded.jvm import java_command
@@ -17,11 +17,11 @@ _SETTINGS = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners={listeners},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners={listeners}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL,CONTROLLER:PLAINTEXT
 log.dirs={logs}
 
 # As in production: a topic is made by the registry or not at all.
@@ -58,20 +58,34 @@ log.retention.hours=168
 """
 
 
-def settings(*, port: int, controller_port: int, logs: Path) -> bytes:
-    """The contents of server.properties."""
-    return _SETTINGS.format(port=port, controller_port=controller_port, logs=logs).encode()
+def settings(
+    *, ports: Mapping[str, int], controller_port: int, logs: Path, more: str = ""
+) -> bytes:
+    """Return the contents of server.properties.
+
+    Args:
+        ports: by the names of listeners: PLAINTEXT, and for a secured broker SASL_SSL and SSL.
+        more: further lines.
+    """
+    listeners = ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
+    text = _SETTINGS.format(listeners=listeners, controller_port=controller_port, logs=logs)
+    return (text + more).encode()
 
 
-def format_storage(logs: Path, home: Path, jars: Sequence[Path]) -> None:
+def format_storage(
+    logs: Path, home: Path, jars: Sequence[Path], *, scram_options: Sequence[str] = ()
+) -> None:
     """What `kafka-storage format` does, without the second and a half that it takes.
 
     Does nothing where it was done before. `meta.properties` comes last: with it a directory counts
-    as formatted.
+    as formatted. With `scram_options` the tool is run: users are records of the checkpoint.
     """
     if (logs / "meta.properties").exists():
         return
-    write_atomically(logs / "bootstrap.checkpoint", _bootstrap_checkpoint(home, jars))
+    checkpoint = (
+        _format(jars, scram_options) if scram_options else _bootstrap_checkpoint(home, jars)
+    )
+    write_atomically(logs / "bootstrap.checkpoint", checkpoint)
     identity = f"version=1\nnode.id=1\ncluster.id={_new_uuid()}\ndirectory.id={_new_uuid()}\n"
     write_atomically(logs / "meta.properties", identity.encode())
 
@@ -88,15 +102,20 @@ def _bootstrap_checkpoint(home: Path, jars: Sequence[Path]) -> bytes:
     """
     kept = home / "bootstrap.checkpoint"
     if not kept.exists():
-        with tempfile.TemporaryDirectory(prefix="kafka-format-") as scratch:
-            logs = Path(scratch) / "logs"
-            properties = Path(scratch) / "server.properties"
-            properties.write_bytes(settings(port=1, controller_port=2, logs=logs))
-            tool = ["kafka.tools.StorageTool", "format", "-t", _new_uuid(), "-c", str(properties)]
-            done = subprocess.run(  # noqa: S603 - argv is ours
-                [*java_command(jars), *tool], capture_output=True, text=True, check=False
-            )
-            if done.returncode != 0:
-                raise StartFailed(f"kafka-storage format: {done.stdout}{done.stderr}")
-            write_atomically(kept, (logs / "bootstrap.checkpoint").read_bytes())
+        write_atomically(kept, _format(jars, ()))
     return kept.read_bytes()
+
+
+def _format(jars: Sequence[Path], options: Sequence[str]) -> bytes:
+    """Run Kafka's own tool on a directory that is thrown away; return the checkpoint it writes."""
+    with tempfile.TemporaryDirectory(prefix="kafka-format-") as scratch:
+        logs = Path(scratch) / "logs"
+        properties = Path(scratch) / "server.properties"
+        properties.write_bytes(settings(ports={"PLAINTEXT": 1}, controller_port=2, logs=logs))
+        tool = ["kafka.tools.StorageTool", "format", "-t", _new_uuid(), "-c", str(properties)]
+        done = subprocess.run(  # noqa: S603 - argv is ours
+            [*java_command(jars), *tool, *options], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise StartFailed(f"kafka-storage format: {done.stdout}{done.stderr}")
+        return (logs / "bootstrap.checkpoint").read_bytes()

@@ -19,7 +19,10 @@ from rich.table import Table
 from tongban_common.catalogue import CatalogueError
 from tongban_common.catalogue.loader import load as load_catalogue
 from tongban_common.catalogue.models import Item
+from tongban_common.kafka_security import KafkaCluster
 from tongban_common.observability import configure_logging
+from tongban_common.settings import CommonSettings
+from tongban_common.settings import load as load_settings
 from tongban_devstack.load.kiosks import Load, LoadResult, Target
 from tongban_devstack.stack import Stack, StackOptions
 from tongban_devstack.start_failures import start_failures_told
@@ -63,7 +66,11 @@ def load(  # noqa: PLR0917 - typer makes options of them
         raise typer.BadParameter("no item is offered there", param_hint="--province")
     configure_logging("load", instance="load", level="ERROR")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a broker that starts is no error
-    target = Target(intake, token, kafka) if intake and token and kafka else None
+    target = None
+    if intake and token and kafka:
+        target = Target(
+            intake, token, KafkaCluster(kafka, load_settings(CommonSettings).cluster.security)
+        )
     with start_failures_told():
         result = asyncio.run(_load(target, items, rate, seconds, prints))
     _tell(result, as_json=as_json)
@@ -87,7 +94,7 @@ async def _on(target: Target | None) -> AsyncIterator[Target]:
     with tempfile.TemporaryDirectory(prefix="tongban-load-") as scratch:
         async with Stack(StackOptions(data=Path(scratch))) as stack:
             token = await stack.token(KIOSK_ID, BRANCH_ID)
-            yield Target(stack.intake, token, stack.kafka)
+            yield Target(stack.intake, token, stack.cluster)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from aiokafka import AIOKafkaConsumer
 from tongban_common.catalogue.models import Item
 from tongban_common.events import decode
 from tongban_common.events.models import RequestStatus
+from tongban_common.kafka_security import KafkaAddress, client_options
 from tongban_common.topics import REQUESTS_STATUS
 
 _IN_FLIGHT = 4000
@@ -33,7 +34,7 @@ class Target:
 
     intake: str
     token: str
-    kafka: str
+    kafka: KafkaAddress
 
 
 @dataclass(slots=True)
@@ -99,7 +100,7 @@ class Load:
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=30),
         )
-        consumer = AIOKafkaConsumer(REQUESTS_STATUS, bootstrap_servers=self._target.kafka)
+        consumer = AIOKafkaConsumer(REQUESTS_STATUS, **client_options(self._target.kafka))
         await consumer.start()
         await consumer.seek_to_end()
         self._reading = asyncio.create_task(self._read(consumer), name="load-reader")

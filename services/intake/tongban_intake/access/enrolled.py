@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tongban_common.enrolment import READ_COMMITTED, AssistantRecord, KioskRecord
 from tongban_common.kafka import RegisterView
+from tongban_common.kafka_security import KafkaAddress
 from tongban_common.tokens import Kiosk
 from tongban_common.topics import CONTROL_ASSISTANTS, CONTROL_KIOSKS
 from tongban_intake.problems import Kind, Problem
@@ -25,7 +26,7 @@ class Enrolled:
         on_void: called with the kiosk's id when its running tokens may have become void.
     """
 
-    def __init__(self, bootstrap: str, *, on_void: Callable[[str], None]) -> None:
+    def __init__(self, bootstrap: KafkaAddress, *, on_void: Callable[[str], None]) -> None:
         self._on_void = on_void
         self.kiosks: RegisterView[KioskRecord] = RegisterView(
             bootstrap,

@@ -59,7 +59,7 @@ async def _rebuild(
     store = Store(settings.store, settings.store_name, timeout_ms=_STORE_MS)
     try:
         await store.ping()
-        async with Snapshot(settings.kafka) as snapshot:
+        async with Snapshot(settings.cluster) as snapshot:
             with progress("reading the topics") as report:
                 done = await project(snapshot, Projector(store), on_progress=report)
             known = await in_router(snapshot)
@@ -83,7 +83,7 @@ async def _ask(settings: CommonSettings, request_ids: list[str], *, rate: float,
         request_ids, run_id=str(uuid.uuid4()), by=by, at=settings.clock.now()
     )
     began = time.monotonic()
-    async with operator_producer(settings.kafka) as producer:
+    async with operator_producer(settings.cluster) as producer:
         with progress("asking the router") as report:
             for number, (topic, key, value, headers) in enumerate(records, start=1):
                 await producer.send(topic, key=key, value=value, headers=headers)

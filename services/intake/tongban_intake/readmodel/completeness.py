@@ -21,6 +21,7 @@ from tongban_common import topics
 from tongban_common.events import MalformedEvent, decode
 from tongban_common.kafka import KafkaUnavailable, Record
 from tongban_common.kafka.snapshot import Snapshot
+from tongban_common.kafka_security import KafkaAddress, client_options
 from tongban_common.store import DuplicateKey, Store, StoreUnavailable, store_errors
 from tongban_common.store.recovery import READMODEL_ORIGIN
 from tongban_intake.readmodel.projector import COLLECTION as REQUESTS
@@ -58,7 +59,7 @@ class Positions(Protocol):
 class StatusTopic:
     """`Positions` of requests.status, over connections that live for one question."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: KafkaAddress) -> None:
         self._bootstrap = bootstrap
 
     async def begins(self) -> Offsets:
@@ -85,7 +86,7 @@ class StatusTopic:
         Raises:
             KafkaUnavailable: the broker does not answer.
         """
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        admin = AIOKafkaAdminClient(**client_options(self._bootstrap))
         try:
             await admin.start()
             found = await admin.list_consumer_group_offsets(topics.READMODEL_GROUP)

@@ -17,6 +17,7 @@ from tongban_common.kafka import (
     Retry,
     WorkerConfig,
 )
+from tongban_common.kafka_security import KafkaAddress
 from tongban_common.store import (
     Store,
     store_errors,
@@ -85,7 +86,12 @@ class Projector:
 
 
 def readmodel_worker(
-    *, bootstrap: str, instance: str, store: Store, producer: EventProducer, drain_seconds: float
+    *,
+    bootstrap: KafkaAddress,
+    instance: str,
+    store: Store,
+    producer: EventProducer,
+    drain_seconds: float,
 ) -> BatchWorker:
     """The worker of group `intake-readmodel`. A store that is down is waited for."""
     return BatchWorker(

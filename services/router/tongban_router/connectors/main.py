@@ -10,6 +10,7 @@ from tongban_common import process
 from tongban_common.catalogue.holidays import load_holidays
 from tongban_common.catalogue.loader import load_provinces
 from tongban_common.kafka import EventProducer
+from tongban_common.kafka_security import warn_of_plaintext
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
@@ -38,12 +39,12 @@ async def run(settings: ConnectorSettings) -> None:
             rest.session() as session,
             Inspector() as inspector,
             EventProducer(
-                settings.kafka,
+                settings.cluster,
                 client_id=f"connectors-{settings.instance}",
                 delivery_timeout=_DELIVERY_S,
             ) as producer,
             EventProducer(
-                settings.kafka,
+                settings.cluster,
                 client_id=f"connectors-standing-{settings.instance}",
                 delivery_timeout=_DELIVERY_S,
             ) as telling,
@@ -57,7 +58,7 @@ async def run(settings: ConnectorSettings) -> None:
                 holidays=load_holidays(settings.catalogue),
                 keys=ring.keys,
             )
-            pauses = Pauses(settings.kafka, settings.clock, ring.keys)
+            pauses = Pauses(settings.cluster, settings.clock, ring.keys)
             runners = [
                 ProvinceRunner(means, provinces[code], sources=[pauses.source(code)])
                 for code in settings.province_codes()
@@ -116,6 +117,7 @@ def main() -> None:
     """Run until SIGTERM or SIGINT."""
     settings = load(ConnectorSettings)
     configure_logging("connectors", instance=settings.instance, level=settings.log_level)
+    warn_of_plaintext(settings.cluster, settings.environment)
     process.run(run(settings))
 
 

@@ -12,6 +12,7 @@ import structlog
 from tongban_common.clock import BusinessClock
 from tongban_common.control.provinces import ProvinceControl, province_controls
 from tongban_common.envelope import KeyRing, Unreadable
+from tongban_common.kafka_security import KafkaAddress
 from tongban_common.private_texts import REASON
 from tongban_router.connectors.gate import Closure, Source
 from tongban_router.connectors.restarts import RESTARTS, STEADY_S, is_our_end, kinds_of
@@ -29,7 +30,7 @@ class Pauses:
     record cannot be decoded.
     """
 
-    def __init__(self, bootstrap: str, clock: BusinessClock, keys: KeyRing) -> None:
+    def __init__(self, bootstrap: KafkaAddress, clock: BusinessClock, keys: KeyRing) -> None:
         self._view = province_controls(bootstrap)
         self._clock = clock
         self._keys = keys

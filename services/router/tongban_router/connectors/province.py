@@ -127,7 +127,7 @@ class ProvinceRunner:
         )
         worker = Worker(
             WorkerConfig(
-                bootstrap=settings.kafka,
+                bootstrap=settings.cluster,
                 group=connector_group(self.code),
                 instance=settings.instance,
                 # Waiting records hold a place but no slot at the gateway: the connector counts

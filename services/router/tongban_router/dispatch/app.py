@@ -31,6 +31,7 @@ from tongban_common.events.models import OperatorDecision, RequestSubmitted, Tim
 from tongban_common.kafka.errors import DeadLetterLimitReached
 from tongban_common.kafka.partitioner import choose
 from tongban_router.dispatch.aside import ATTEMPTS, Aside, header_pairs
+from tongban_router.dispatch.broker import broker_credentials
 from tongban_router.dispatch.consumer import (
     SOURCES,
     RewindingTransport,
@@ -103,7 +104,7 @@ class Dispatcher:
         self._clock = settings.clock
         self._rules = settings.rules()
         self._lifecycle = Lifecycle(self._rules)
-        self._aside = Aside(settings.kafka, self._emit)
+        self._aside = Aside(settings.cluster, self._emit)
         self._due = DueIndex(resend_after=timedelta(seconds=15 * self._clock.speed))
         self._predecessors = Predecessors()
         self._continuity = Continuity()
@@ -132,6 +133,7 @@ class Dispatcher:
         return RouterApp(
             topics.ROUTER_APP,
             broker=[f"kafka://{address}" for address in settings.kafka.split(",")],
+            broker_credentials=broker_credentials(settings.cluster),
             store="rocksdb://",
             Table=RouterTable,
             datadir=str(settings.data / "faust"),

@@ -21,6 +21,7 @@ from tongban_common.kafka.dead_letters import (
 from tongban_common.kafka.errors import DeadLetterLimitReached, KafkaUnavailable, Poison
 from tongban_common.kafka.record import Record
 from tongban_common.kafka.snapshot import Snapshot
+from tongban_common.kafka_security import KafkaAddress
 from tongban_router.dispatch.consumer import UnreadableMessage
 
 log = structlog.get_logger()
@@ -45,7 +46,7 @@ def header_pairs(headers: Any) -> Iterable[tuple[str, bytes]]:
 class Aside:
     """Writes dead letters within the limit of `DeadLetterLimit`, which outlives the process."""
 
-    def __init__(self, kafka: str, emit: Emit) -> None:
+    def __init__(self, kafka: KafkaAddress, emit: Emit) -> None:
         self._kafka = kafka
         self._emit = emit
         self._limit = DeadLetterLimit()

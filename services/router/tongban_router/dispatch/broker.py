@@ -1,4 +1,4 @@
-"""Waiting for the broker before Faust starts.
+"""Waiting for the broker before Faust starts, and Faust's share of the Kafka settings.
 
 Faust ends a process that finds no broker at its start, with a traceback each time. A broker that is
 away for a minute would have the dispatcher restarted all the while, later and later each time.
@@ -12,8 +12,10 @@ from collections.abc import Callable
 import structlog
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
+from faust.auth import Credentials, SASLCredentials, SSLCredentials
 
 from tongban_common.kafka.config import RetryPolicy
+from tongban_common.kafka_security import KafkaAddress, client_options
 
 log = structlog.get_logger()
 _AGAIN = RetryPolicy(first=0.2, longest=5.0)
@@ -21,18 +23,32 @@ _PATIENCE_S = 10.0
 """For one attempt, however the broker hangs."""
 
 
-async def reached(bootstrap: str, trying: Callable[[], None]) -> None:
+def broker_credentials(kafka: KafkaAddress) -> Credentials | None:
+    """Return the credentials by which Faust's consumer and producer connect as all our clients do;
+    None without TLS and SASL. Its transport makes no other client, as topics are not declared."""
+    options = client_options(kafka)
+    if "sasl_mechanism" in options:
+        return SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=options.get("ssl_context"),
+        )
+    return SSLCredentials(options["ssl_context"]) if "ssl_context" in options else None
+
+
+async def reached(bootstrap: KafkaAddress, trying: Callable[[], None]) -> None:
     """Return once a broker answers; `trying` is called before each attempt."""
     attempt = 0
     while True:
         trying()
-        client = AIOKafkaClient(bootstrap_servers=bootstrap, client_id="tongban-router")
+        client = AIOKafkaClient(**client_options(bootstrap), client_id="tongban-router")
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 await client.bootstrap()
         except (KafkaError, OSError, TimeoutError) as error:
             attempt += 1
-            log.warning("router.kafka_not_reached", at=bootstrap, error=type(error).__name__)
+            log.warning("router.kafka_not_reached", at=str(bootstrap), error=type(error).__name__)
         else:
             return
         finally:

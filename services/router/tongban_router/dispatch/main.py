@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import faust
 
+from tongban_common.kafka.refusals import explain
+from tongban_common.kafka_security import warn_of_plaintext
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.process import settle_heap
 from tongban_common.settings import load
@@ -27,6 +29,7 @@ def serve(
 ) -> None:
     """The same with the dispatcher that `make` makes."""
     configure_logging("router", instance=settings.instance, level=settings.log_level)
+    warn_of_plaintext(settings.cluster, settings.environment)
     logging.getLogger("faust").setLevel(logging.WARNING)
     logging.getLogger("mode").setLevel(logging.WARNING)
     settings.data.mkdir(parents=True, exist_ok=True)
@@ -38,7 +41,9 @@ def serve(
         port=settings.http_port,
         live={"progress": dispatcher.progress.stalled},
         ready={
-            "table": lambda: None if dispatcher.recovered else "the table is being recovered",
+            "table": lambda: (
+                None if dispatcher.recovered else explain("the table is being recovered")
+            ),
             "assignment": lambda: "a rebalance is under way" if app.rebalancing else None,
             "broker": dispatcher.progress.blind,
         },
@@ -65,9 +70,9 @@ def _wait_for_broker(settings: RouterSettings, dispatcher: Dispatcher) -> None:
             host=settings.http_host,
             port=settings.http_port,
             live={},
-            ready={"broker": lambda: f"no broker answers at {settings.kafka}"},
+            ready={"broker": lambda: explain(f"no broker answers at {settings.kafka}")},
         ):
-            await reached(settings.kafka, dispatcher.progress.trying)
+            await reached(settings.cluster, dispatcher.progress.trying)
             await outlive_stale(settings.data)
 
     loop = asyncio.new_event_loop()
