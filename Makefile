@@ -2,12 +2,13 @@
 # PYTHON: the interpreter to use; by default the newest suitable one on the PATH.
 VENV := .venv
 BIN := $(VENV)/bin
-DISTS := libs/common libs/devstack services/intake services/router services/printing services/notify
+DISTS := libs/kafka libs/common libs/provinces libs/devstack services/intake services/router services/connectors \
+	services/printing services/notify tools/ops
 PYPROJECTS := $(addsuffix /pyproject.toml,$(DISTS))
 STAMP := $(VENV)/.installed-from-lock
 BENCH_VENV := .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed-from-lock
-SOURCES := libs services tests bench
+SOURCES := libs services tools tests bench
 ONCE ?=
 PYTEST_ARGS ?=
 # Most tests wait for processes: two workers on two cores, each with a broker and a store of its own.
@@ -65,7 +66,7 @@ $(BENCH_STAMP): bench/requirements.lock $(STAMP)
 
 lock: $(STAMP)  ## make the locks anew from what is asked for
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
-		--no-emit-index-url --no-emit-find-links --python-version 3.11 --no-emit-package tongban-common \
+		--no-emit-index-url --no-emit-find-links --python-version 3.11 $(foreach dist,$(DISTS),--no-emit-package tongban-$(notdir $(dist))) \
 		--output-file requirements.lock pyproject.toml $(PYPROJECTS)
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --python-version 3.11 \

@@ -35,14 +35,14 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from bench.plain_topic import PlainTopic
-from tongban_common.catalogue.loader import find_directory
-from tongban_common.catalogue.loader import load as load_catalogue
 from tongban_common.catalogue.models import Item
-from tongban_common.kafka import apply_topics
-from tongban_common.kafka_security import KafkaAddress, client_options
+from tongban_common.catalogue.provinces import find_directory
 from tongban_devstack.load import Load, LoadResult, Target
 from tongban_devstack.load.kiosks import quantiles_ms
 from tongban_devstack.stack import SERVICES, Stack, StackOptions
+from tongban_kafka import apply_topics
+from tongban_kafka.security import KafkaAddress, client_options
+from tongban_ops.catalogue.loader import load as load_catalogue
 
 RATE = 200.0
 RATES = (12.5, 25.0, 50.0, 100.0, RATE)

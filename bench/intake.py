@@ -29,19 +29,21 @@ from aiokafka import AIOKafkaConsumer
 
 from bench.bare_route import keep_sample
 from bench.plain_topic import PlainTopic
-from tongban_common import tokens, topics
-from tongban_common.catalogue import Catalogue, load
-from tongban_common.catalogue.publish import publish
+from tongban_common import topics
+from tongban_common.catalogue import Catalogue
 from tongban_common.domain import ids
 from tongban_common.domain.status import Status
 from tongban_common.events import decode
 from tongban_common.events.models import RequestStatus, RequestSubmitted
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import EventProducer, apply_topics
 from tongban_common.settings import DEVELOPMENT_SECRET
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedStore
 from tongban_devstack.kiosks import CROWDED_KIOSKS, Place, let_in
 from tongban_devstack.ports import free_port
+from tongban_intake.access import tokens
+from tongban_kafka import EventProducer, apply_topics
+from tongban_ops.catalogue.loader import load
+from tongban_ops.catalogue.publish import publish
 
 LEAST = 0.5
 """Of the bare route's requests a second, and of its CPU a request the other way round."""

@@ -1,4 +1,4 @@
-"""The dispatcher's events a second against the documented way of Faust, which awaits each
+"""The router's events a second against the documented way of Faust, which awaits each
 `topic.send`, with the same table and the same decisions, in the same run.
 
 Both work off the same backlog of submissions on a broker of their own, each in a process of its
@@ -30,14 +30,14 @@ from tongban_common.domain import ids
 from tongban_common.envelope import KeyRing
 from tongban_common.events.models import ApplicantFacts, ItemSnapshot, Origin, RequestSubmitted
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import EventProducer, apply_topics
 from tongban_common.settings import CommonSettings
 from tongban_devstack.embedded import EmbeddedKafka
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildProcess, ChildSpec
-from tongban_router.dispatch.app import Dispatcher, RouterApp
-from tongban_router.dispatch.main import serve
-from tongban_router.dispatch.settings import RouterSettings
+from tongban_kafka import EventProducer, apply_topics
+from tongban_router.faust_runtime.app import Router, RouterApp
+from tongban_router.main import serve
+from tongban_router.settings import RouterSettings
 
 LIMIT = 1.6
 ENTRIES = 2
@@ -45,7 +45,7 @@ ENTRIES = 2
 KEYS = KeyRing.parse(CommonSettings().keyring.get_secret_value())
 
 
-class PerEvent(Dispatcher):
+class PerEvent(Router):
     """The documented way: each record is sent and waited for before the next. Whoever waits for
     each does not let the client linger as well."""
 
@@ -156,11 +156,11 @@ async def main(count: int = 4000, rounds: int = 3) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--way", choices=["ours", "per_event"], help="be the dispatcher itself")
+    parser.add_argument("--way", choices=["ours", "per_event"], help="be the router itself")
     parser.add_argument("--count", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     if asked.way:
-        serve(RouterSettings(), Dispatcher if asked.way == "ours" else PerEvent)
+        serve(RouterSettings(), Router if asked.way == "ours" else PerEvent)
     else:
         raise SystemExit(asyncio.run(main(asked.count, asked.rounds)))

@@ -29,9 +29,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
 from bench.plain_topic import PlainTopic
-from tongban_common.kafka import EventProducer, Record, Worker, WorkerConfig, apply_topics
-from tongban_common.kafka_security import KafkaAddress, client_options
 from tongban_common.settings import CommonSettings, load
+from tongban_kafka import EventProducer, Record, Worker, WorkerConfig, apply_topics
+from tongban_kafka.security import KafkaAddress, client_options
 
 LIMIT = 1.15
 """DESIGN section 10."""

@@ -11,6 +11,9 @@ import pytest
 from hypothesis import settings
 
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedStore
+from tongban_kafka import prepare_aiokafka
+
+prepare_aiokafka()
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("tongban", deadline=None)

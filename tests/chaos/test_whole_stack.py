@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tongban_common.catalogue.loader import Sources, find_directory
+from tongban_common.catalogue.provinces import find_directory
 from tongban_devstack.demo.plan import Mishaps, visits
 from tongban_devstack.demo.play import Day, Player
 from tongban_devstack.demo.report import account
 from tongban_devstack.kiosks import Place
 from tongban_devstack.stack import SERVICES, Stack, StackOptions
+from tongban_ops.catalogue.loader import Sources
 
 SERVERS = ("kafka", "store", "gateways", "devices")
 

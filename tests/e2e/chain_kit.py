@@ -34,11 +34,11 @@ from tongban_common.events.models import (
     RequestSubmitted,
 )
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import EventProducer, apply_topics
 from tongban_common.settings import CommonSettings
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedStore
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildProcess, ChildSpec
+from tongban_kafka import EventProducer, apply_topics
 
 BIN = Path(sys.executable).parent
 KEYS = KeyRing.parse(CommonSettings().keyring.get_secret_value())

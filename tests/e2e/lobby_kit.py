@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tongban_common.catalogue import Catalogue, Item, load
+from tongban_common.catalogue import Catalogue, Item
 from tongban_common.clock import BusinessClock
 from tongban_common.domain import ids
 from tongban_devstack.demo.play import FINAL, SETTLED_PRINTS
@@ -21,6 +21,7 @@ from tongban_devstack.gateways.applications import Plan, plan
 from tongban_devstack.gateways.provinces import load_provinces
 from tongban_devstack.secrets_file import stack_secrets
 from tongban_devstack.stack import Stack, StackOptions
+from tongban_ops.catalogue.loader import load
 
 CATALOGUE = Path(__file__).parents[2] / "catalogue"
 KIOSK, BRANCH = "k-310115-001", "b-310115-01"

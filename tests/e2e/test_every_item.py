@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.lobby_kit import Lobby, lobby_in
 from tongban_common.clock import BusinessClock
-from tongban_devstack.demo.plan import Visit, visits
+from tongban_devstack.demo.plan import PlannedVisit, visits
 from tongban_devstack.demo.play import Day
 from tongban_devstack.demo.report import account
 from tongban_devstack.kiosks import Place
@@ -60,7 +60,7 @@ async def test_every_item_completes_once_and_prints_once(tmp_path: Path) -> None
     print(f"{len(items)} items in {took:.0f} s, {printable} printed: {result.report}")
 
 
-async def _token(lobby: Lobby, visit: Visit) -> dict[str, str]:
+async def _token(lobby: Lobby, visit: PlannedVisit) -> dict[str, str]:
     token = await lobby.stack.token(visit.kiosk_id, visit.branch_id)
     return {"Authorization": f"Bearer {token}"}
 

@@ -23,20 +23,20 @@ from tongban_common.control.provinces import ProvinceControl
 from tongban_common.domain import ids
 from tongban_common.events import decode
 from tongban_common.exit_codes import EX_TEMPFAIL
-from tongban_common.kafka import EventProducer
-from tongban_common.kafka.snapshot import Snapshot
-from tongban_common.operators.dead_letters import (
-    DeadLetter,
-    Selection,
-    known_groups,
-    read_dead_letters,
-)
-from tongban_common.operators.provinces import say, standings
-from tongban_common.operators.replays import Operator, decision, plan
-from tongban_common.operators.settling import carry_out, send_all
 from tongban_devstack.embedded import EmbeddedKafka
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildProcess, ChildSpec
+from tongban_kafka import EventProducer
+from tongban_kafka.snapshot import Snapshot
+from tongban_ops.operators.dead_letters import (
+    DeadLetter,
+    DeadLetterSelection,
+    known_groups,
+    read_dead_letters,
+)
+from tongban_ops.operators.provinces import say, standings
+from tongban_ops.operators.replays import Operator, decision, plan
+from tongban_ops.operators.settling import carry_out, send_all
 
 LI = Operator(by="li", at=CLOCK.now())
 
@@ -69,7 +69,9 @@ async def put(
 
 async def open_letters(chain: Chain, **wanted: Any) -> list[DeadLetter]:
     async with Snapshot(chain.broker.address) as snapshot:
-        return await read_dead_letters(snapshot, Selection(**wanted), groups=known_groups())
+        return await read_dead_letters(
+            snapshot, DeadLetterSelection(**wanted), groups=known_groups()
+        )
 
 
 async def replay(chain: Chain, letters: Sequence[DeadLetter]) -> None:
@@ -130,7 +132,7 @@ async def test_poison_holds_its_request_until_it_is_replayed(
     assert letter.cause.startswith("header missing")
     # An operator's machine may die after the replay was sent and before it is marked.
     monkeypatch.setattr(faultpoints, "_points", faultpoints._parse("operator.before_mark!"))
-    with pytest.raises(faultpoints.InjectedFault):
+    with pytest.raises(faultpoints.InjectedFaultError):
         await replay(chain, [letter])
     assert await open_letters(chain, request=held) == [letter]
     await replay(chain, [letter])

@@ -13,8 +13,8 @@ from aiokafka.errors import KafkaError
 from tests.e2e.chain_kit import CLOCK, Chain, chain_on, until
 from tests.integration.kafka_kit import read_all
 from tongban_common import topics
-from tongban_common.kafka import apply_topics
 from tongban_devstack.embedded import EmbeddedKafka
+from tongban_kafka import apply_topics
 
 pytestmark = pytest.mark.long
 

@@ -17,7 +17,7 @@ import orjson
 from aiohttp import web
 
 from tests.integration.simulation_kit import pdf
-from tongban_router.connectors.signing import (
+from tongban_provinces.signing import (
     H_BODY_SIGNATURE,
     H_NONCE,
     SignatureError,

@@ -19,7 +19,7 @@ from tests.integration.broken_gateway import (
     Fault,
     Said,
 )
-from tongban_router.connectors.signing import sign_request
+from tongban_provinces.signing import sign_request
 
 
 class CallbackFault(StrEnum):

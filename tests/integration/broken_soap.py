@@ -20,12 +20,12 @@ from tests.integration.broken_gateway import (
     Refusal,
     Said,
 )
-from tongban_devstack.gateways.desk import Code, Reply, Submission
+from tongban_devstack.gateways.simulator import Code, ReceivedSubmission, SimulatorReply
 from tongban_devstack.gateways.soap import SoapFrontEnd
-from tongban_devstack.gateways.soap_answers import Answer
-from tongban_router.connectors.signing import SignatureError
-from tongban_router.connectors.soap_envelope import DS, read, written
-from tongban_router.connectors.soap_signature import sign, verify
+from tongban_devstack.gateways.soap_answers import SoapAnswer
+from tongban_provinces.signing import SignatureError
+from tongban_provinces.soap_envelope import DS, read, written
+from tongban_provinces.soap_signature import sign, verify
 
 
 class SoapFault(StrEnum):
@@ -50,7 +50,7 @@ class _Desk:
     def connect(self) -> None:
         return
 
-    async def submit(self, call: Submission) -> Reply:
+    async def submit(self, call: ReceivedSubmission) -> SimulatorReply:
         body = {
             "request_id": call.request_id,
             "item_code": call.item_code,
@@ -60,7 +60,7 @@ class _Desk:
         }
         return await _reply(lambda: self._books.submit(orjson.dumps(body)))
 
-    async def look_up(self, request_id: str) -> Reply:
+    async def look_up(self, request_id: str) -> SimulatorReply:
         return await _reply(lambda: _soon(lambda: self._books.look_up(request_id)))
 
     async def paper(self, _: str) -> None:
@@ -69,10 +69,10 @@ class _Desk:
     async def fetch(self, _: str, __: str) -> Any:
         return SimpleNamespace(pdf=PDF)
 
-    async def supplement(self, request_id: str, *_: object) -> Reply:
+    async def supplement(self, request_id: str, *_: object) -> SimulatorReply:
         return await _reply(lambda: _soon(lambda: self._books.supplement(request_id)))
 
-    async def withdraw(self, request_id: str, *_: object) -> Reply:
+    async def withdraw(self, request_id: str, *_: object) -> SimulatorReply:
         return await _reply(lambda: _soon(lambda: self._books.withdraw(request_id)))
 
 
@@ -80,13 +80,13 @@ async def _soon(call: Callable[[], Said]) -> Said:
     return call()
 
 
-async def _reply(call: Callable[[], Awaitable[Said]]) -> Reply:
+async def _reply(call: Callable[[], Awaitable[Said]]) -> SimulatorReply:
     try:
         _, known = await call()
     except Refusal as refused:
         throttled = refused.code == "throttled"
-        return Reply(Code(refused.code), retry_after_seconds=1 if throttled else None)
-    return Reply(Code.OK, known)
+        return SimulatorReply(Code(refused.code), retry_after_seconds=1 if throttled else None)
+    return SimulatorReply(Code.OK, known)
 
 
 class BrokenSoap(SoapFrontEnd):
@@ -105,13 +105,13 @@ class BrokenSoap(SoapFrontEnd):
         app.add_routes(self.routes())
         return app
 
-    async def _answer(self, desk: Any, request: Any) -> Answer:
+    async def _answer(self, desk: Any, request: Any) -> SoapAnswer:
         if self._wrong is SoapFault.TOKEN_ALONE:
             request = SimpleNamespace(read=_resigned(await request.read()))
         answer = await super()._answer(desk, request)
         match self._wrong:
             case SoapFault.UNSIGNED_ANSWERS:
-                return Answer(answer.code, answer._content, answer._action, answer.status)
+                return SoapAnswer(answer.code, answer._content, answer._action, answer.status)
             case SoapFault.CONFIRMS_ANOTHER:
                 about = read(await request.read()).header.findtext("{*}MessageID")
                 return answer.signed(TOKEN, relates_to=about, confirms="YW5vdGhlcg==")

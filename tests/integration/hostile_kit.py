@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
-from tongban_router.connectors import rest
-from tongban_router.connectors.rest import RestGateway
-from tongban_router.connectors.signing import province_token, sign_response
+from tongban_connectors import rest
+from tongban_connectors.rest import RestGateway
+from tongban_provinces.signing import province_token, sign_response
 
 PROVINCE, SECRET = "110000", "a-secret-of-the-tests"
 TOKEN = province_token(SECRET, PROVINCE)

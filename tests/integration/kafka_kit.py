@@ -14,9 +14,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client import CollectorRegistry
 
-from tongban_common.kafka import EventProducer, Record, WorkerConfig, apply_topics
-from tongban_common.kafka.runtime import Runtime
-from tongban_common.kafka_security import KafkaAddress
+from tongban_kafka import EventProducer, Record, WorkerConfig, apply_topics
+from tongban_kafka.runtime import Runtime
+from tongban_kafka.security import KafkaAddress
 
 
 @dataclass(frozen=True)

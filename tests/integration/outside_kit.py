@@ -33,12 +33,12 @@ from tongban_common.events.models import (
     RequestStatus,
 )
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import EventProducer, apply_topics
 from tongban_common.settings import CommonSettings
 from tongban_common.store import Store
 from tongban_devstack.embedded import EmbeddedKafka
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildProcess, ChildSpec
+from tongban_kafka import EventProducer, apply_topics
 
 _TOPICS = (
     topics.REQUESTS_COMPLETED,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.integration.simulation_kit import SECRET, Simulation, application
-from tongban_router.connectors.gateway import Answer, Gateway
-from tongban_router.connectors.protocols import speaking
+from tongban_connectors.gateway import Gateway, GatewayAnswer
+from tongban_connectors.protocols import speaking
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ SPOKEN = {
 }
 
 
-async def submit(speaks: Gateway, request_id: str, *, within: float = 60, **other: Any) -> Answer:
+async def submit(
+    speaks: Gateway, request_id: str, *, within: float = 60, **other: Any
+) -> GatewayAnswer:
     body = {**application(request_id), **other}
     del body["act_before"]
     return await speaks.submit(body, act_before=time.time() + within)

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from tongban_common.kafka_security import KafkaCluster, KafkaSecurity
 from tongban_devstack.embedded import EmbeddedKafka
 from tongban_devstack.embedded.security import BrokerSecurity, Certificate, CertificateAuthority
+from tongban_kafka.security import KafkaCluster, KafkaSecurity
 
 USER, WORD, WRONG = "tongban", "correct-horse_1", "battery-staple_2"
 

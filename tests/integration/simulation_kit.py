@@ -20,7 +20,7 @@ import pypdf
 
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildProcess, ChildSpec
-from tongban_router.connectors.signing import province_token, sign_request, verify_response
+from tongban_provinces.signing import province_token, sign_request, verify_response
 
 BIN = Path(sys.executable).parent
 SECRET = "a-secret-of-the-tests"

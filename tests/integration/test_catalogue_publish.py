@@ -10,10 +10,10 @@ import pytest
 
 from tests.integration.kafka_kit import Topic, eventually
 from tongban_common.catalogue import Item
-from tongban_common.catalogue.loader import load_items
-from tongban_common.catalogue.publish import publish_changes
-from tongban_common.kafka import CompactedView, KafkaUnavailable, apply_topics
-from tongban_common.kafka.snapshot import read_newest
+from tongban_kafka import CompactedView, KafkaUnavailableError, apply_topics
+from tongban_kafka.snapshot import read_newest
+from tongban_ops.catalogue.loader import load_items
+from tongban_ops.catalogue.publish import publish_changes
 
 CATALOGUE = Path(__file__).parents[2] / "catalogue"
 
@@ -51,5 +51,5 @@ async def test_only_changes_are_written_and_replicas_see_them(kafka: str, topic:
 
 
 async def test_a_topic_that_is_not_there_is_an_error_in_time(kafka: str) -> None:
-    with pytest.raises(KafkaUnavailable, match="there is no topic"):
+    with pytest.raises(KafkaUnavailableError, match="there is no topic"):
         await read_newest(kafka, "catalogue.nowhere", Item.from_record)

@@ -22,12 +22,12 @@ from tests.integration.simulation_kit import (
     Simulation,
     simulation,
 )
-from tongban_common.cli.main import application
 from tongban_common.clock import CHINA, BusinessClock
-from tongban_router.conformance.checks import selected
-from tongban_router.conformance.options import NOBODY, Example, Options
-from tongban_router.conformance.runner import examine
-from tongban_router.conformance.verdicts import Outcome, Report
+from tongban_ops.cli.main import application
+from tongban_ops.conformance.checks import selected
+from tongban_ops.conformance.options import NOBODY, Example, Options
+from tongban_ops.conformance.runner import examine
+from tongban_ops.conformance.verdicts import ConformanceReport, Outcome
 
 MONDAY = datetime(2026, 3, 2, 10, 0, tzinfo=CHINA)
 CHANCE = {"withdraw-final", "result", "callback", "callback-repeated", "document"}
@@ -72,10 +72,10 @@ async def command(*arguments: str, secret: str = SECRET) -> Result:
 
 
 @pytest.fixture(scope="module")
-async def reports(gateways: Simulation) -> dict[str, Report]:
+async def reports(gateways: Simulation) -> dict[str, ConformanceReport]:
     """All at the same time: most of a run is waiting."""
 
-    async def report(province: str, protocol: str) -> Report:
+    async def report(province: str, protocol: str) -> ConformanceReport:
         options = Options(
             url=f"{gateways.url}/p/{province}{'/soap' if protocol == 'soap' else ''}",
             protocol=protocol,
@@ -92,7 +92,9 @@ async def reports(gateways: Simulation) -> dict[str, Report]:
 
 
 @pytest.mark.parametrize("province", PROVINCES)
-async def test_simulated_provinces_pass(reports: dict[str, Report], province: str) -> None:
+async def test_simulated_provinces_pass(
+    reports: dict[str, ConformanceReport], province: str
+) -> None:
     report = reports[province]
     notes = {verdict.name: verdict.note for verdict in report.verdicts}
     assert report.ok, notes
@@ -102,12 +104,16 @@ async def test_simulated_provinces_pass(reports: dict[str, Report], province: st
     assert report.clean_up.withdrawn, "what was open is withdrawn"
 
 
-async def test_what_is_left_to_chance_holds_somewhere(reports: dict[str, Report]) -> None:
+async def test_what_is_left_to_chance_holds_somewhere(
+    reports: dict[str, ConformanceReport],
+) -> None:
     held = {name for report in reports.values() for name in report.of(Outcome.HOLDS)}
     assert held >= CHANCE
 
 
-async def test_what_was_open_is_withdrawn(gateways: Simulation, reports: dict[str, Report]) -> None:
+async def test_what_was_open_is_withdrawn(
+    gateways: Simulation, reports: dict[str, ConformanceReport]
+) -> None:
     for request_id in reports[HONOURS].clean_up.withdrawn:
         _, known = await gateways.look_up(HONOURS, request_id)
         assert known["withdrawn"]

@@ -17,10 +17,10 @@ from tests.integration.broken_gateway import (
 )
 from tests.integration.broken_receipts import BrokenReceipts, CallbackFault
 from tests.integration.broken_soap import BrokenSoap, SoapFault
-from tongban_router.conformance.checks import selected
-from tongban_router.conformance.options import NOBODY, Example, Options
-from tongban_router.conformance.runner import NotReachable, examine
-from tongban_router.conformance.verdicts import Outcome, Report
+from tongban_ops.conformance.checks import selected
+from tongban_ops.conformance.options import NOBODY, Example, Options
+from tongban_ops.conformance.runner import GatewayUnreachableError, examine
+from tongban_ops.conformance.verdicts import ConformanceReport, Outcome
 
 FAILING: dict[Fault, set[str]] = {
     Fault.NONE: set(),
@@ -106,13 +106,13 @@ def _options(fault: Fault) -> Options:
             return OPTIONS
 
 
-async def _examined(fault: Fault) -> tuple[Report, BrokenGateway]:
+async def _examined(fault: Fault) -> tuple[ConformanceReport, BrokenGateway]:
     gateway = BrokenGateway(fault)
     async with served(gateway) as url:
         return await examine(replace(_options(fault), url=url), selected("rest")), gateway
 
 
-async def _called_back(fault: CallbackFault) -> Report:
+async def _called_back(fault: CallbackFault) -> ConformanceReport:
     patience = 15 if fault in (CallbackFault.NONE, CallbackFault.NEW_NOTICE) else 1.5
     options = replace(OPTIONS, protocol="rest_callback", wait_s=patience)
     checks = selected("rest_callback", ["receipt", "callback-repeated"])
@@ -121,7 +121,7 @@ async def _called_back(fault: CallbackFault) -> Report:
 
 
 @pytest.fixture(scope="module")
-async def examined() -> dict[Fault, tuple[Report, BrokenGateway]]:
+async def examined() -> dict[Fault, tuple[ConformanceReport, BrokenGateway]]:
     """All at the same time: most of a run is waiting."""
     results = await asyncio.gather(*map(_examined, Fault))
     return dict(zip(Fault, results, strict=True))
@@ -129,7 +129,7 @@ async def examined() -> dict[Fault, tuple[Report, BrokenGateway]]:
 
 @pytest.mark.parametrize("fault", Fault)
 async def test_a_fault_fails_where_it_should(
-    examined: dict[Fault, tuple[Report, BrokenGateway]], fault: Fault
+    examined: dict[Fault, tuple[ConformanceReport, BrokenGateway]], fault: Fault
 ) -> None:
     report, _ = examined[fault]
     notes = {verdict.name: verdict.note for verdict in report.verdicts}
@@ -138,7 +138,7 @@ async def test_a_fault_fails_where_it_should(
 
 
 @pytest.fixture(scope="module")
-async def called_back() -> dict[CallbackFault, Report]:
+async def called_back() -> dict[CallbackFault, ConformanceReport]:
     """All at the same time."""
     results = await asyncio.gather(*map(_called_back, CallbackFault))
     return dict(zip(CallbackFault, results, strict=True))
@@ -146,7 +146,7 @@ async def called_back() -> dict[CallbackFault, Report]:
 
 @pytest.mark.parametrize("fault", CallbackFault)
 async def test_a_fault_of_callbacks_fails_where_it_should(
-    called_back: dict[CallbackFault, Report], fault: CallbackFault
+    called_back: dict[CallbackFault, ConformanceReport], fault: CallbackFault
 ) -> None:
     report = called_back[fault]
     notes = {verdict.name: verdict.note for verdict in report.verdicts}
@@ -155,14 +155,14 @@ async def test_a_fault_of_callbacks_fails_where_it_should(
         assert report.of(Outcome.SKIPPED) == []
 
 
-async def _spoken_to_in_soap(wrong: SoapFault, fault: Fault) -> Report:
+async def _spoken_to_in_soap(wrong: SoapFault, fault: Fault) -> ConformanceReport:
     options = replace(_options(fault), protocol="soap")
     async with served(BrokenSoap(wrong, fault)) as url:
         return await examine(replace(options, url=f"{url}/soap"), selected("soap"))
 
 
 @pytest.fixture(scope="module")
-async def in_soap() -> dict[tuple[SoapFault, Fault], Report]:
+async def in_soap() -> dict[tuple[SoapFault, Fault], ConformanceReport]:
     """All at the same time."""
     results = await asyncio.gather(*(_spoken_to_in_soap(*each) for each in SOAP_FAILING))
     return dict(zip(SOAP_FAILING, results, strict=True))
@@ -170,7 +170,7 @@ async def in_soap() -> dict[tuple[SoapFault, Fault], Report]:
 
 @pytest.mark.parametrize("wrong", SOAP_FAILING)
 async def test_a_fault_in_soap_fails_where_it_should(
-    in_soap: dict[tuple[SoapFault, Fault], Report], wrong: tuple[SoapFault, Fault]
+    in_soap: dict[tuple[SoapFault, Fault], ConformanceReport], wrong: tuple[SoapFault, Fault]
 ) -> None:
     report = in_soap[wrong]
     notes = {verdict.name: verdict.note for verdict in report.verdicts}
@@ -180,7 +180,7 @@ async def test_a_fault_in_soap_fails_where_it_should(
 
 
 async def test_a_gateway_that_is_right_passes_every_check_and_is_left_clean(
-    examined: dict[Fault, tuple[Report, BrokenGateway]],
+    examined: dict[Fault, tuple[ConformanceReport, BrokenGateway]],
 ) -> None:
     report, gateway = examined[Fault.NONE]
     assert report.of(Outcome.HOLDS) == [check.name for check in selected("rest")]
@@ -192,7 +192,7 @@ async def test_a_gateway_that_is_right_passes_every_check_and_is_left_clean(
 
 
 async def test_what_rests_on_a_check_that_fails_is_not_tried(
-    examined: dict[Fault, tuple[Report, BrokenGateway]],
+    examined: dict[Fault, tuple[ConformanceReport, BrokenGateway]],
 ) -> None:
     report, _ = examined[Fault.FORGETS]
     repeat = next(verdict for verdict in report.verdicts if verdict.name == "repeat")
@@ -201,7 +201,7 @@ async def test_what_rests_on_a_check_that_fails_is_not_tried(
 
 
 async def test_what_cannot_be_cleared_away_is_told(
-    examined: dict[Fault, tuple[Report, BrokenGateway]],
+    examined: dict[Fault, tuple[ConformanceReport, BrokenGateway]],
 ) -> None:
     report, gateway = examined[Fault.UNSIGNED_ANSWERS]
     assert set(gateway.applications) <= set(report.clean_up.left)
@@ -215,5 +215,5 @@ async def test_one_check_brings_what_it_needs() -> None:
 
 
 async def test_nobody_there() -> None:
-    with pytest.raises(NotReachable):
+    with pytest.raises(GatewayUnreachableError):
         await examine(replace(OPTIONS, url="http://127.0.0.1:1/p/340000"), selected("rest"))

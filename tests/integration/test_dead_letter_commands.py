@@ -18,13 +18,13 @@ from typer.testing import CliRunner, Result
 from tests.integration.kafka_kit import read_all
 from tests.unit.test_operators import WITHDRAWAL
 from tongban_common import topics
-from tongban_common.cli.main import application
 from tongban_common.clock import CHINA
 from tongban_common.domain.ids import request_id
 from tongban_common.events import Event, encode
-from tongban_common.kafka import Cause, Poison, Record, apply_topics
-from tongban_common.kafka.dead_letters import dead_letter_headers
 from tongban_common.topics import TOPICS, dead_letter
+from tongban_kafka import Cause, Poison, Record, apply_topics
+from tongban_kafka.dead_letters import dead_letter_headers
+from tongban_ops.cli.main import application
 
 Tongban = Callable[..., Result]
 SHAPE = {

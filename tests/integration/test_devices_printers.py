@@ -12,12 +12,12 @@ import aiohttp
 import pypdf
 import pytest
 from pyipp import IPP
-from pyipp.enums import IppJobState, IppOperation, IppPrinterState, IppStatus
+from pyipp.enums import IppJobState, IppOperation, IppPrinterState
 from pyipp.exceptions import IPPConnectionError, IPPError
 
 from tests.integration.simulation_kit import Simulation, of, pdf, simulation, until
-from tongban_devstack.devices.ipp.codec import Group, Message, decode, encode
-from tongban_devstack.devices.ipp.vocabulary import GroupTag, Operation, Status, ValueTag
+from tongban_devstack.devices.ipp.codec import Group, IppMessage, decode, encode
+from tongban_devstack.devices.ipp.vocabulary import GroupTag, IppStatus, Operation, ValueTag
 
 MS_PER_PAGE = 50
 
@@ -479,8 +479,8 @@ async def test_request_that_names_no_target_is_refused(running: Simulation) -> N
     group = Group(GroupTag.OPERATION)
     group.add("attributes-charset", ValueTag.CHARSET, "utf-8")
     group.add("attributes-natural-language", ValueTag.LANGUAGE, "zh-cn")
-    message = Message((1, 1), int(Operation.GET_PRINTER_ATTRIBUTES), 1, [group])
+    message = IppMessage((1, 1), int(Operation.GET_PRINTER_ATTRIBUTES), 1, [group])
     url = kiosk.uri.replace("ipp://", "http://")
     headers = {"Content-Type": "application/ipp"}
     async with running.http.post(url, data=encode(message), headers=headers) as reply:
-        assert decode(await reply.read()).code == Status.BAD_REQUEST
+        assert decode(await reply.read()).code == IppStatus.BAD_REQUEST

@@ -13,8 +13,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from tongban_devstack.embedded import EmbeddedKafka, StartFailed
-from tongban_devstack.files import InUse
+from tongban_devstack.embedded import EmbeddedKafka, StartFailedError
+from tongban_devstack.files import InUseError
 
 TOPIC = "embedded.echo"
 
@@ -95,7 +95,7 @@ async def test_a_stopped_process_is_ended_all_the_same(broker: EmbeddedKafka) ->
 
 async def test_two_brokers_do_not_share_a_directory(broker: EmbeddedKafka) -> None:
     second = EmbeddedKafka(broker.data_dir)
-    with pytest.raises(InUse, match="in use by another process"):
+    with pytest.raises(InUseError, match="in use by another process"):
         await second.start()
     await broker.probe()  # and the first has not noticed
 
@@ -105,6 +105,6 @@ async def test_says_why_it_did_not_start(tmp_path: Path) -> None:
         broker = EmbeddedKafka(
             tmp_path / "kafka", controller_port=taken.getsockname()[1], java_flags=[]
         )
-        with pytest.raises(StartFailed, match="ended before it was ready") as failed:
+        with pytest.raises(StartFailedError, match="ended before it was ready") as failed:
             await broker.start()
     assert "Address already in use" in str(failed.value)

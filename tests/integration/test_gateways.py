@@ -24,7 +24,7 @@ from tests.integration.simulation_kit import (
     simulation,
 )
 from tongban_devstack.gateways.provinces import load_provinces
-from tongban_router.connectors.signing import (
+from tongban_provinces.signing import (
     H_BODY_SIGNATURE,
     SignatureError,
     province_token,

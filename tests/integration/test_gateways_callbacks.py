@@ -19,7 +19,7 @@ from tongban_common.observability import HealthServer
 from tongban_devstack.gateways.applications import Plan, plan
 from tongban_devstack.gateways.provinces import Manner, load_provinces
 from tongban_devstack.ports import free_port
-from tongban_router.connectors.signing import (
+from tongban_provinces.signing import (
     H_NONCE,
     province_token,
     sign_response,

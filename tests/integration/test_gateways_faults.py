@@ -21,7 +21,7 @@ from tests.integration.simulation_kit import (
     simulation,
     until,
 )
-from tongban_router.connectors.signing import SignatureError
+from tongban_provinces.signing import SignatureError
 
 
 @pytest.fixture(scope="module")

@@ -16,15 +16,15 @@ from tests.integration.simulation_kit import (
     simulation,
     until,
 )
-from tongban_devstack.ports import free_port
-from tongban_router.connectors.gateway import (
-    Answer,
-    Barred,
-    Down,
-    Later,
-    Refused,
-    Unclear,
+from tongban_connectors.gateway import (
+    AccessDeniedError,
+    GatewayAnswer,
+    GatewayDownError,
+    GatewayRefusedError,
+    RetryLaterError,
+    UnclearAnswerError,
 )
+from tongban_devstack.ports import free_port
 
 
 @pytest.fixture(params=SPOKEN)
@@ -69,20 +69,20 @@ async def test_a_repeat_is_honoured_refused_or_done_again(
 async def test_what_is_refused_clearly_had_no_effect(place: Simulation, spoken: Spoken) -> None:
     speaks, request_id = spoken.gateway(place, spoken.honours), fresh()
     soon = time.time() + 60
-    with pytest.raises(Refused, match="unknown"):
+    with pytest.raises(GatewayRefusedError, match="unknown"):
         await speaks.withdraw(request_id, act_before=soon)
-    with pytest.raises(Refused, match="unknown"):
+    with pytest.raises(GatewayRefusedError, match="unknown"):
         await speaks.supplement(request_id, "s-1", {"a": "b"}, act_before=soon)
-    with pytest.raises(Barred, match="too_late"):
+    with pytest.raises(AccessDeniedError, match="too_late"):
         await submit(speaks, request_id, within=-0.01)
-    with pytest.raises(Refused, match="bad_request"):
+    with pytest.raises(GatewayRefusedError, match="bad_request"):
         await submit(speaks, "with space")
-    with pytest.raises(Refused, match="bad_request"):
+    with pytest.raises(GatewayRefusedError, match="bad_request"):
         await submit(speaks, fresh(), kind="dance")
     await submit(speaks, request_id)
-    with pytest.raises(Refused, match="final"):
+    with pytest.raises(GatewayRefusedError, match="final"):
         await speaks.withdraw(request_id, act_before=soon)
-    with pytest.raises(Refused, match="not_awaited"):
+    with pytest.raises(GatewayRefusedError, match="not_awaited"):
         await speaks.supplement(request_id, "s-1", {"a": "b"}, act_before=soon)
     assert await place.ledger(request_id) == {
         "submit": (2, 1),
@@ -97,23 +97,23 @@ async def test_a_cut_or_broken_answer_is_unclear_whatever_was_done(
     speaks, request_id = spoken.gateway(place, spoken.twice), fresh()
     await place.fault(spoken.twice, drop_after_commit_rate=1)
     for attempts in (1, 2):
-        with pytest.raises(Unclear):
+        with pytest.raises(UnclearAnswerError):
             await submit(speaks, request_id)
         assert await place.ledger(request_id) == {"submit": (attempts, attempts)}
     answer = await speaks.look_up(request_id)
-    assert isinstance(answer, Answer), "asking has no effect to lose"
+    assert isinstance(answer, GatewayAnswer), "asking has no effect to lose"
     await place.fault(spoken.twice, error_rate=1)
     ids = [fresh() for _ in range(40)]
     errors = await asyncio.gather(*(submit(speaks, each) for each in ids), return_exceptions=True)
-    assert {type(error) for error in errors} == {Unclear}
+    assert {type(error) for error in errors} == {UnclearAnswerError}
     # Pages of a proxy, and over SOAP faults of a service bus that nobody signed.
     assert {str(error)[:4] for error in errors} == {"500 ", "502 ", "503 "}
     counts = [(await place.ledger(each))["submit"][1] for each in ids]
     assert 5 < sum(counts) < 35
-    with pytest.raises(Unclear):
+    with pytest.raises(UnclearAnswerError):
         await speaks.look_up(ids[0])
     await place.fault(spoken.twice, down=True)
-    with pytest.raises(Unclear):
+    with pytest.raises(UnclearAnswerError):
         await speaks.look_up(ids[0])
 
 
@@ -136,7 +136,7 @@ async def test_slow_provinces_are_unclear_in_time_and_act_within_it(
     await until(acted, "the effect that nobody waits for")
     assert await place.ledger(too_late) == {"submit": (1, 0)}
     await place.fault(spoken.twice, slow_commit_ms=500)
-    with pytest.raises(Unclear):
+    with pytest.raises(UnclearAnswerError):
         await submit(spoken.gateway(place, spoken.twice), in_time)
     lines = await place.get("/ledger", request_id=in_time, province=spoken.twice)
     assert [line["attempts"] for line in lines] == [1]
@@ -148,11 +148,11 @@ async def test_throttling_and_an_unknown_item_are_clear(place: Simulation, spoke
     answers = await asyncio.gather(
         *(submit(speaks, fresh()) for _ in range(10)), return_exceptions=True
     )
-    throttled = [answer for answer in answers if isinstance(answer, Later)]
+    throttled = [answer for answer in answers if isinstance(answer, RetryLaterError)]
     assert len(throttled) >= 5
     assert {(each.cause, each.after_s) for each in throttled} == {("throttled", 1.0)}
     await place.fault(spoken.honours, unknown_items=[application("r")["item_code"]])
-    with pytest.raises(Refused, match="unknown_item"):
+    with pytest.raises(GatewayRefusedError, match="unknown_item"):
         await submit(speaks, fresh())
 
 
@@ -161,7 +161,7 @@ async def test_a_province_that_nobody_can_connect_to_is_down(
 ) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     speaks = spoken.gateway(place, spoken.honours, base=nowhere)
-    with pytest.raises(Down):
+    with pytest.raises(GatewayDownError):
         await submit(speaks, fresh())
 
 
@@ -171,11 +171,11 @@ async def test_who_is_not_recognised_is_told_nothing_that_settles_anything(
     """A no that anybody can have says nothing of our message, which may still be on its way."""
     stranger = spoken.gateway(place, spoken.honours, secret="another")
     request_id = fresh()
-    with pytest.raises(Unclear, match="without a signature"):
+    with pytest.raises(UnclearAnswerError, match="without a signature"):
         await submit(stranger, request_id)
-    with pytest.raises(Unclear, match="without a signature"):
+    with pytest.raises(UnclearAnswerError, match="without a signature"):
         await stranger.look_up(request_id)
-    with pytest.raises(Unclear, match=r"413|ClientOSError|ServerDisconnected"):
+    with pytest.raises(UnclearAnswerError, match=r"413|ClientOSError|ServerDisconnected"):
         known = spoken.gateway(place, spoken.honours)
         await submit(known, request_id, form={"a": "x" * (1 << 20)})
     assert await place.ledger(request_id) == {}

@@ -25,19 +25,19 @@ from tests.integration.simulation_kit import (
     until,
 )
 from tests.integration.test_gateways_profiles import MONDAY, SUNDAY, clock, request_with
-from tongban_devstack.gateways.provinces import load_provinces
-from tongban_router.connectors.documents import whole
-from tongban_router.connectors.gateway import (
-    Answer,
-    Broken,
+from tongban_connectors.documents import whole
+from tongban_connectors.gateway import (
+    BrokenAnswerError,
     Gateway,
+    GatewayAnswer,
     GatewayState,
-    Later,
-    Unclear,
+    RetryLaterError,
+    UnclearAnswerError,
     Unknown,
 )
-from tongban_router.connectors.soap import SoapGateway
-from tongban_router.connectors.soap_envelope import ENV, PROVINCE, WSA, read
+from tongban_connectors.soap import SoapGateway
+from tongban_devstack.gateways.provinces import load_provinces
+from tongban_provinces.soap_envelope import ENV, PROVINCE, WSA, read
 
 SOAP = {code: each for code, each in load_provinces().items() if each.protocol == "soap"}
 SPEAKS = SPOKEN["soap"]
@@ -69,7 +69,7 @@ async def test_every_soap_province_takes_an_application_and_knows_it(place: Simu
         assert answer.receipt is not None
         assert answer.receipt.startswith(province[:2])
         known = await speaks.look_up(request_id)
-        assert isinstance(known, Answer)
+        assert isinstance(known, GatewayAnswer)
         assert known.model_dump() == answer.model_dump()
 
     assert len(SOAP) == 9
@@ -100,7 +100,7 @@ async def test_a_document_of_the_provinces_own_is_announced_and_handed_out(
     assert (await submit(gateway(place, HONOURS), request_id)).documents == []
     for wrong in (document.model_copy(update={"name": "another"}), document):
         start = document.size if wrong is document else 0
-        with pytest.raises(Broken, match="refused"):
+        with pytest.raises(BrokenAnswerError, match="refused"):
             await speaks.fetch(request_id, wrong, start)
 
 
@@ -117,7 +117,7 @@ async def test_days_of_business_a_supplement_and_a_withdrawal(
             await submit(speaks, request_id, kind="handle")
             await _reaches(speaks, request_id, GatewayState.NEEDS_SUPPLEMENT)
             asked = await speaks.look_up(request_id)
-            assert isinstance(asked, Answer)
+            assert isinstance(asked, GatewayAnswer)
             assert asked.reason == "申报材料不清晰，请补正后重新提交"
             for _ in range(2):  # the second one is honoured, refused or done again
                 taken = await speaks.supplement(
@@ -140,7 +140,7 @@ async def test_days_of_business_a_supplement_and_a_withdrawal(
 async def _reaches(speaks: Gateway, request_id: str, state: GatewayState) -> None:
     async def there() -> bool:
         answer = await speaks.look_up(request_id)
-        return isinstance(answer, Answer) and answer.state is state
+        return isinstance(answer, GatewayAnswer) and answer.state is state
 
     await until(there, f"{request_id} to be {state}", within=60)
 
@@ -157,7 +157,7 @@ async def test_a_closed_province_says_when_to_come_again(
                 await submit(speaks, request_id, kind="query")
                 continue
             closed += 1
-            with pytest.raises(Later, match="closed") as caught:
+            with pytest.raises(RetryLaterError, match="closed") as caught:
                 await submit(speaks, request_id, kind="query")
             # Until Monday 08:30 it is 20.5 hours, a tenth of that on the wall clock.
             assert 7200 <= caught.value.after_s <= 7380
@@ -218,7 +218,7 @@ async def test_a_message_is_believed_once_and_whole(place: Simulation) -> None:
     # Nor does another province or another secret believe it.
     other = fresh()
     for stranger in (speak(province=REFUSES), speak(secret="another")):
-        with pytest.raises(Unclear, match="without a signature"):
+        with pytest.raises(UnclearAnswerError, match="without a signature"):
             await submit(stranger, other)
     assert await place.ledger(other) == {}
 

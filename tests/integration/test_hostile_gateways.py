@@ -15,20 +15,20 @@ from typing import Any
 import pytest
 
 from tests.integration.hostile_kit import PIECE, Asked, gateway_to, gateways_to, hostile
-from tongban_router.connectors.gate import LONGEST_WAIT_S
-from tongban_router.connectors.gateway import (
-    Answer,
-    Broken,
-    Down,
+from tongban_connectors.gate import LONGEST_WAIT_S
+from tongban_connectors.gateway import (
+    BrokenAnswerError,
+    GatewayAnswer,
+    GatewayDownError,
     GatewayState,
-    Later,
+    NotRecognisedError,
     OfferedDocument,
-    Unclear,
+    RetryLaterError,
+    UnclearAnswerError,
     Unknown,
-    Unrecognised,
 )
-from tongban_router.connectors.rest import RestGateway
-from tongban_router.connectors.signing import WINDOW_SECONDS
+from tongban_connectors.rest import RestGateway
+from tongban_provinces.signing import WINDOW_SECONDS
 
 GOOD = {"request_id": "r-1", "state": "accepted", "receipt": "1"}
 MOST_MEMORY = 6 * 1024 * 1024
@@ -193,7 +193,7 @@ UNCLEAR = [
 # --- what comes of them
 
 
-async def submit(gateway: RestGateway) -> Answer:
+async def submit(gateway: RestGateway) -> GatewayAnswer:
     return await gateway.submit({"request_id": "r-1"}, act_before=time.time() + 5)
 
 
@@ -218,11 +218,11 @@ async def test_no_answer_does_harm(behaviour: Callable[[Asked], Any]) -> None:
         finally:
             tracemalloc.stop()
     *hurt, answered = results
-    assert isinstance(answered, Answer)
+    assert isinstance(answered, GatewayAnswer)
     assert answered.state is GatewayState.ACCEPTED
     for error in hurt:
-        assert isinstance(error, Unclear), repr(error)
-        assert isinstance(error, Broken) == (behaviour in BROKEN), repr(error)
+        assert isinstance(error, UnclearAnswerError), repr(error)
+        assert isinstance(error, BrokenAnswerError) == (behaviour in BROKEN), repr(error)
     assert took < 8, "time-outs hold on a slow machine as well"
     assert peak < MOST_MEMORY
     assert all("elsewhere" not in asked.target for asked in place.asked)
@@ -232,7 +232,7 @@ async def test_nothing_is_sent_where_nobody_listens() -> None:
     async with hostile(honest) as place:
         port = place.port
     async with gateway_to(port) as gateway:
-        with pytest.raises(Down):
+        with pytest.raises(GatewayDownError):
             await submit(gateway)
 
 
@@ -259,9 +259,9 @@ async def test_what_comes_after_an_answer_belongs_to_no_other() -> None:
         for _ in range(3):
             try:
                 said = await gateway.look_up("r-1")
-            except Unclear:
+            except UnclearAnswerError:
                 continue
-            assert isinstance(said, Answer)
+            assert isinstance(said, GatewayAnswer)
             assert said.state is GatewayState.ACCEPTED
 
 
@@ -312,7 +312,7 @@ async def test_long_wait_is_believed_where_it_is_signed(
         await asked.answer(said, 429 if cause == "throttled" else 503, retry_after=header)
 
     async with hostile(asks_us_to_wait) as place, gateway_to(place.port) as gateway:
-        with pytest.raises(Later) as later:
+        with pytest.raises(RetryLaterError) as later:
             await gateway.look_up("r-1")
     assert later.value.after_s == min(waited, LONGEST_WAIT_S[cause])
 
@@ -324,7 +324,7 @@ async def _waited_for(said: str) -> float:
         await asked.answer({"code": "throttled"}, 429, retry_after=said)
 
     async with hostile(throttling) as place, gateway_to(place.port) as gateway:
-        with pytest.raises(Later) as later:
+        with pytest.raises(RetryLaterError) as later:
             await gateway.look_up("r-1")
     assert later.value.cause == "throttled"
     return later.value.after_s
@@ -358,17 +358,17 @@ async def test_a_document_is_read_no_further_than_it_was_announced(fault: str) -
 
     announced = OfferedDocument(name="c", title="证明", sha256="0" * 64, size=len(pdf))
     async with hostile(serves) as place, gateway_to(place.port) as gateway:
-        with pytest.raises(Broken):
+        with pytest.raises(BrokenAnswerError):
             await gateway.fetch("r-1", announced, 0)
 
 
 @pytest.mark.parametrize(
     ("status", "code", "ends"),
     [
-        (401, "bad_signature", Unrecognised),
-        (401, "replayed", Unclear),
-        (400, "stale", Unrecognised),
-        (413, "too_large", Broken),
+        (401, "bad_signature", NotRecognisedError),
+        (401, "replayed", UnclearAnswerError),
+        (400, "stale", NotRecognisedError),
+        (413, "too_large", BrokenAnswerError),
     ],
 )
 async def test_a_signed_no_to_a_message_that_nobody_verified_settles_nothing(
@@ -382,6 +382,6 @@ async def test_a_signed_no_to_a_message_that_nobody_verified_settles_nothing(
     async with hostile(refuses) as place, gateway_to(place.port) as gateway:
         with pytest.raises(ends) as caught:
             await gateway.submit({"request_id": "r-1"}, act_before=time.time() + 5)
-        assert isinstance(caught.value, Unclear)
-        with pytest.raises(Unclear):
+        assert isinstance(caught.value, UnclearAnswerError)
+        with pytest.raises(UnclearAnswerError):
             await gateway.look_up("r-1")

@@ -9,9 +9,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.integration.kafka_kit import Topic
-from tongban_common.kafka import EventProducer, PartitionMismatch, apply_topics
-from tongban_common.kafka.admin import _own_settings
 from tongban_common.topics import TOPICS
+from tongban_kafka import EventProducer, PartitionMismatchError, apply_topics
+from tongban_kafka.admin import _own_settings
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ async def test_partitions_are_added_where_no_key_can_part(kafka: str, name: str)
     async with EventProducer(kafka) as producer:
         await producer.send(name, key=b"k", value=b"v", headers=[])
     for wanted in (2, 8):
-        with pytest.raises(PartitionMismatch, match=f"{name} has 4, wanted {wanted}"):
+        with pytest.raises(PartitionMismatchError, match=f"{name} has 4, wanted {wanted}"):
             await apply_topics(kafka, [Topic(name, wanted), Topic(f"{name}.new")])
     # Nothing is done by halves: the other topic was not created either.
     assert (await apply_topics(kafka, [Topic(f"{name}.new")])).created == [f"{name}.new"]

@@ -11,14 +11,14 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.integration.kafka_kit import Topic, eventually, number_of
-from tongban_common.kafka import (
+from tongban_kafka import (
     BroadcastTail,
     CompactedView,
     EventProducer,
     Record,
     apply_topics,
 )
-from tongban_common.kafka.reader import Reader
+from tongban_kafka.reader import Reader
 
 
 @asynccontextmanager

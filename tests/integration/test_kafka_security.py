@@ -19,27 +19,27 @@ from pydantic import SecretStr
 from tests.integration.kafka_kit import eventually, make_place, number_of, produce, running
 from tests.integration.secured_kit import USER, WORD, WRONG, Secured, secured_kafka
 from tongban_common import topics
-from tongban_common.enrolment.register import kiosk_register
 from tongban_common.exit_codes import EX_UNAVAILABLE
-from tongban_common.kafka import (
+from tongban_devstack.embedded.security import CertificateAuthority
+from tongban_devstack.kiosks import Place, let_in
+from tongban_devstack.ports import free_port
+from tongban_devstack.processes import ChildProcess, ChildSpec
+from tongban_intake.access.enrolment.register import kiosk_register
+from tongban_kafka import (
     BroadcastTail,
     CompactedView,
     EventProducer,
-    KafkaUnavailable,
+    KafkaUnavailableError,
     Record,
     Worker,
     apply_topics,
     refusals,
 )
-from tongban_common.kafka.reach import reach
-from tongban_common.kafka.snapshot import Snapshot
-from tongban_common.kafka_security import KafkaCluster, client_options
-from tongban_common.operators.provinces import standings
-from tongban_common.operators.restoring import members
-from tongban_devstack.embedded.security import CertificateAuthority
-from tongban_devstack.kiosks import Place, let_in
-from tongban_devstack.ports import free_port
-from tongban_devstack.processes import ChildProcess, ChildSpec
+from tongban_kafka.reach import reach
+from tongban_kafka.security import KafkaCluster, client_options
+from tongban_kafka.snapshot import Snapshot
+from tongban_ops.operators.provinces import standings
+from tongban_ops.operators.restorers import members
 
 BIN = Path(sys.executable).parent
 CATALOGUE = Path(__file__).parents[2] / "catalogue"
@@ -168,13 +168,13 @@ async def test_refused_client_says_why_and_which_setting_to_look_at(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     cluster = make(secured)
-    with pytest.raises(KafkaUnavailable) as unavailable:
+    with pytest.raises(KafkaUnavailableError) as unavailable:
         await reach(cluster, within=20)
     said = str(unavailable.value)
     assert reason in said
     assert look_at in said
     assert "\n" not in said
-    with pytest.raises(KafkaUnavailable, match=reason):
+    with pytest.raises(KafkaUnavailableError, match=reason):
         async with Snapshot(cluster):
             pass
     async with EventProducer(cluster) as producer:

@@ -14,10 +14,11 @@ from aiokafka import AIOKafkaConsumer
 from typer.testing import CliRunner
 
 from tongban_common import topics
-from tongban_common.catalogue import Item, load
-from tongban_common.cli.main import application
+from tongban_common.catalogue import Item
 from tongban_common.events import decode
 from tongban_devstack.stack import Stack, StackOptions
+from tongban_ops.catalogue.loader import load
+from tongban_ops.cli.main import application
 
 CATALOGUE = Path(__file__).parents[2] / "catalogue"
 DOWN = "650000"

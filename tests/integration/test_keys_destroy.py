@@ -11,10 +11,10 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from tongban_common.cli.main import application
 from tongban_common.keyring import Ring
-from tongban_common.keyring.file import write
 from tongban_common.store import Store
+from tongban_ops.cli.main import application
+from tongban_ops.keyring_file import write
 
 KEYS = {"active": "k1", "keys": {"k1": "A" * 43}}
 

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tongban_common.clock import BusinessClock
-from tongban_common.kafka import Record
 from tongban_common.store import Store
-from tongban_notify.guards import Guards, Overtaken, State
-from tongban_notify.messages import Message, Template
+from tongban_kafka import Record
+from tongban_notify.guards import GuardOvertakenError, Guards, GuardState
+from tongban_notify.messages import MessageTemplate, TextMessage
 
 AT = BusinessClock.real().now()
 EVENT = Record("requests.completed", 3, 7, 5, b"r-1", b"{}", (("ce_id", b"e"),), False, 0.0)
@@ -33,8 +33,10 @@ async def guards(database: Store) -> Guards:
     return guards
 
 
-def message(reference: str = "m", time: int | None = None) -> Message:
-    return Message(reference, "r-1", Template.NEEDS_SUPPLEMENT, "13800138000", "您好", time)
+def message(reference: str = "m", time: int | None = None) -> TextMessage:
+    return TextMessage(
+        reference, "r-1", MessageTemplate.NEEDS_SUPPLEMENT, "13800138000", "您好", time
+    )
 
 
 async def ends_now(database: Store, reference: str) -> bool:
@@ -47,18 +49,18 @@ async def test_guard_of_a_message_is_found_without_its_number(guards: Guards) ->
     first, new = await guards.claim(message("m-1"), "aurora")
     second, _ = await guards.claim(message("m-2", time=1), "aurora")
     assert new
-    assert await guards.of("r-1", Template.NEEDS_SUPPLEMENT, None) == first
-    assert await guards.of("r-1", Template.NEEDS_SUPPLEMENT, 1) == second
-    assert await guards.of("r-1", Template.NEEDS_SUPPLEMENT, 2) is None
-    assert await guards.of("r-1", Template.COMPLETED, None) is None
+    assert await guards.of("r-1", MessageTemplate.NEEDS_SUPPLEMENT, None) == first
+    assert await guards.of("r-1", MessageTemplate.NEEDS_SUPPLEMENT, 1) == second
+    assert await guards.of("r-1", MessageTemplate.NEEDS_SUPPLEMENT, 2) is None
+    assert await guards.of("r-1", MessageTemplate.COMPLETED, None) is None
 
 
 async def test_guard_that_is_over_ends(guards: Guards, database: Store) -> None:
     guard, _ = await guards.claim(message(), "aurora")
     assert not await ends_now(database, "m")
-    over = await guards.over(guard, State.SENT, at=AT)
+    over = await guards.over(guard, GuardState.SENT, at=AT)
     assert await ends_now(database, "m")
-    with pytest.raises(Overtaken):
+    with pytest.raises(GuardOvertakenError):
         await guards.sending(guard, "aurora")
     found, new = await guards.claim(message(), "borealis")
     assert (found.state, found.provider, found.rev, new) == (over.state, "aurora", 1, False)
@@ -68,7 +70,7 @@ async def test_guard_that_was_left_unfinished_ends(guards: Guards, database: Sto
     """Its record may be given up at any attempt after the first, so the second look is enough."""
     await guards.claim(message(), "aurora")
     found, new = await guards.claim(message(), "aurora")
-    assert (found.state, new) == (State.SENDING, False)
+    assert (found.state, new) == (GuardState.SENDING, False)
     assert await ends_now(database, "m")
 
 
@@ -85,6 +87,6 @@ async def test_stranded_guard_keeps_its_event_until_it_is_over(
     assert found["m"].value == EVENT.value
     assert (found["m"].headers, found["m"].topic) == (EVENT.headers, EVENT.topic)
     assert await guards.stranded_at(["aurora"], after="m", limit=9) == {}
-    await guards.over(guard, State.SENT, at=AT)
+    await guards.over(guard, GuardState.SENT, at=AT)
     assert await guards.stranded_counts() == {}
     assert await guards.stranded_at(["aurora"], after="", limit=9) == {}

@@ -20,10 +20,10 @@ from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import PrintStatus
 from tongban_common.events.models import DocumentRef, PrintConfirmed
 from tongban_common.exit_codes import EX_NOINPUT
-from tongban_common.kafka import Poison
 from tongban_common.store import Store
-from tongban_printing.orders import Order, PrinterJob, asked, new_order, sent_to
-from tongban_printing.printrun import Means
+from tongban_kafka import Poison
+from tongban_printing.orders import PrinterJob, SpooledOrder, asked, new_order, sent_to
+from tongban_printing.printrun import PrintDependencies
 from tongban_printing.questions import Questions
 from tongban_printing.spool import Spool
 from tongban_printing.stopping import Stopping
@@ -35,9 +35,9 @@ class Offered:
     """The outbox, which is told of orders with new reports."""
 
     def __init__(self) -> None:
-        self.orders: list[Order] = []
+        self.orders: list[SpooledOrder] = []
 
-    def offer(self, order: Order) -> None:
+    def offer(self, order: SpooledOrder) -> None:
         self.orders.append(order)
 
 
@@ -48,13 +48,13 @@ class Desk:
         self.spool = Spool(database)
         self.outbox = Offered()
         self.questions = Questions(
-            Means(
+            PrintDependencies(
                 spool=self.spool, documents=cast(Any, None), outbox=cast(Any, self.outbox),
                 clock=BusinessClock.real(), limit=LIMIT, stopping=Stopping(),
             )
         )  # fmt: skip
 
-    async def order(self, *, asked_at: datetime | None = None) -> Order:
+    async def order(self, *, asked_at: datetime | None = None) -> SpooledOrder:
         fresh = new_order(
             order_id=uuid.uuid4().hex,
             request_id=fresh_id(),
@@ -69,17 +69,17 @@ class Desk:
         sent = await self.spool.save(fresh, sent_to(PrinterJob(printer="p", job_id=7)), epoch=3)
         return await self.ask(sent, asked_at=asked_at)
 
-    async def ask(self, order: Order, *, asked_at: datetime | None = None) -> Order:
+    async def ask(self, order: SpooledOrder, *, asked_at: datetime | None = None) -> SpooledOrder:
         change = asked(order, asked_at or CLOCK.now(), "?", job_over=False)
         return await self.spool.save(order, change, epoch=3)
 
-    async def now(self, order: Order) -> Order:
+    async def now(self, order: SpooledOrder) -> SpooledOrder:
         found = await self.spool.find(order.order_id)
         assert found is not None
         return found
 
 
-def answer(order: Order, *, printed: bool, **changes: Any) -> PrintConfirmed:
+def answer(order: SpooledOrder, *, printed: bool, **changes: Any) -> PrintConfirmed:
     body = PrintConfirmed(
         request_id=order.request_id, order_id=order.order_id, seq=order.seq, printed=printed,
         by="m-1", at=CLOCK.now(),

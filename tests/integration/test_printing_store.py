@@ -21,20 +21,20 @@ from tests.integration.outside_kit import (
 from tongban_common.domain.status import PrintStatus
 from tongban_common.events import Event, encode
 from tongban_common.events.models import DocumentRef, PrintOrdered
-from tongban_common.kafka import Record, Retry
-from tongban_common.store import DocumentStore, Store, StoreUnavailable
+from tongban_common.store import DocumentStore, Store, StoreUnavailableError
 from tongban_common.store.recovery import RestoredStore
 from tongban_common.topics import GUARDS_KEPT
 from tongban_devstack.ports import free_port
-from tongban_intake.followups.copies import CopyNumbers
+from tongban_intake.commands.copies import CopyNumbers
+from tongban_kafka import Record, Retry
 from tongban_notify.guards import Guards
 from tongban_printing import leases
 from tongban_printing import spool as spool_module
 from tongban_printing.handler import PrintingHandler
 from tongban_printing.leases import KioskLeases
-from tongban_printing.orders import Order, PrinterJob, new_order, reported, sent_to
+from tongban_printing.orders import PrinterJob, SpooledOrder, new_order, reported, sent_to
 from tongban_printing.printables import Printable, Printables
-from tongban_printing.spool import Overtaken, Spool
+from tongban_printing.spool import OrderOvertakenError, Spool
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ async def spool(database: Store) -> Spool:
     return spool
 
 
-def order(kiosk_id: str = "k-1", **changes: object) -> Order:
+def order(kiosk_id: str = "k-1", **changes: object) -> SpooledOrder:
     fresh = new_order(
         order_id=uuid.uuid4().hex,
         request_id=fresh_id(),
@@ -109,9 +109,9 @@ async def test_only_who_has_seen_the_last_write_makes_the_next(spool: Spool) -> 
     change = sent_to(PrinterJob(printer="p", job_id=7))
     saved = await spool.save(mine, change, epoch=3)
     assert (saved.job, saved.rev) == (PrinterJob(printer="p", job_id=7), 1)
-    with pytest.raises(Overtaken):
+    with pytest.raises(OrderOvertakenError):
         await spool.save(mine, change, epoch=3)
-    with pytest.raises(Overtaken):
+    with pytest.raises(OrderOvertakenError):
         await spool.save(saved, change, epoch=2)
     assert (await spool.save(saved, change, epoch=4)).rev == 2
 
@@ -233,9 +233,9 @@ async def test_index_of_an_older_release_is_given_the_new_time(database: Store) 
 
 async def test_a_store_that_is_away_says_so() -> None:
     away = Store(f"mongodb://127.0.0.1:{free_port()}", "none", timeout_ms=100)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         await Spool(away).insert(order())
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         await KioskLeases(away, owner="one", seconds=10).hold("k-1")
     away.close()
 
@@ -287,7 +287,7 @@ class Called:
 
     def call(self, _: str) -> None: ...
 
-    def offer(self, _: Order) -> None: ...
+    def offer(self, _: SpooledOrder) -> None: ...
 
 
 def _record(body: PrintOrdered) -> Record:

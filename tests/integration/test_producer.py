@@ -14,8 +14,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
 
 from tests.integration.kafka_kit import Topic, eventually, read_all
-from tongban_common.kafka import EventProducer, KafkaUnavailable, apply_topics
 from tongban_devstack.embedded import EmbeddedKafka
+from tongban_kafka import EventProducer, KafkaUnavailableError, apply_topics
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ async def test_stop_sends_what_was_sent_without_waiting(kafka: str, topic: str) 
         ]
     assert all(future.done() and future.exception() is None for future in futures)
     assert len(await read_all(kafka, topic, partitions=3)) == 500
-    with pytest.raises(KafkaUnavailable, match="stopped"):
+    with pytest.raises(KafkaUnavailableError, match="stopped"):
         await producer.send(topic, key=b"k", value=b"v", headers=[])
 
 
@@ -106,7 +106,7 @@ async def test_a_topic_that_is_missing_fails_alone_and_in_time(kafka: str, topic
         began = loop.time()
         missing = producer.send_nowait("no.such.topic", key=b"k", value=b"v", headers=[])
         await producer.send(topic, key=b"k", value=b"1", headers=[])
-        with pytest.raises(KafkaUnavailable, match=r"no\.such\.topic"):
+        with pytest.raises(KafkaUnavailableError, match=r"no\.such\.topic"):
             await missing
         assert 0.9 < loop.time() - began < 1.5
         assert producer.connections == 1
@@ -121,7 +121,7 @@ async def test_a_refused_batch_does_not_break_the_partition_for_ever(
         sequences = producer._client._txn_manager._sequence_numbers
         for number in range(3):
             sequences[TopicPartition(topic, number)] += 5
-        with pytest.raises(KafkaUnavailable, match="OutOfOrderSequence"):
+        with pytest.raises(KafkaUnavailableError, match="OutOfOrderSequence"):
             await producer.send(topic, key=b"k", value=b"2", headers=[])
         await producer.send(topic, key=b"k", value=b"3", headers=[])
         # The same where nobody awaits: the producer finds out by itself.
@@ -139,7 +139,7 @@ async def test_memory_is_bounded(kafka: str, topic: str) -> None:
     async with EventProducer(kafka, max_pending=50) as few:
         await few.connection()
         futures = []
-        with pytest.raises(KafkaUnavailable, match="too many"):
+        with pytest.raises(KafkaUnavailableError, match="too many"):
             for number in range(200):
                 value = b"%d" % number
                 futures.append(few.send_nowait(topic, key=b"k", value=value, headers=[]))
@@ -148,7 +148,7 @@ async def test_memory_is_bounded(kafka: str, topic: str) -> None:
         await few.send(topic, key=b"k", value=b"x", headers=[])
     async with EventProducer(kafka, max_pending_bytes=100_000) as small:
         await small.connection()
-        with pytest.raises(KafkaUnavailable, match="too many"):
+        with pytest.raises(KafkaUnavailableError, match="too many"):
             for _ in range(200):
                 small.send_nowait(topic, key=b"k", value=b"x" * 1000, headers=[])
 
@@ -158,7 +158,7 @@ async def test_not_started_or_no_broker_answers_in_time(tmp_path: Path) -> None:
     async with EventProducer(nowhere, delivery_timeout=0.5) as producer:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        with pytest.raises(KafkaUnavailable, match="could not be reached"):
+        with pytest.raises(KafkaUnavailableError, match="could not be reached"):
             await producer.send("t", key=b"k", value=b"v", headers=[])
         assert 0.4 < loop.time() - began < 1.0
         assert not producer.connected
@@ -189,7 +189,7 @@ async def test_broker_gone_is_told_in_time_and_its_return_is_noticed(
                 for n in range(20)
             ]
             answers = await asyncio.gather(*many, return_exceptions=True)
-            assert all(isinstance(answer, KafkaUnavailable) for answer in answers)
+            assert all(isinstance(answer, KafkaUnavailableError) for answer in answers)
             assert loop.time() - began < 1.5
         if fault == "frozen":
             broker.send_signal(signal.SIGCONT)
@@ -199,7 +199,7 @@ async def test_broker_gone_is_told_in_time_and_its_return_is_noticed(
         async def sent() -> bool:
             try:
                 await producer.send(topic, key=b"k", value=b"4", headers=[])
-            except KafkaUnavailable:
+            except KafkaUnavailableError:
                 return False
             return True
 

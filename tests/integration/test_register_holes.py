@@ -17,27 +17,27 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner, Result
 
 from tests.integration.kafka_kit import eventually
-from tongban_common.cli.main import application
 from tongban_common.clock import CHINA, BusinessClock
 from tongban_common.control.optouts import optouts
 from tongban_common.control.provinces import ProvinceControl
-from tongban_common.enrolment import kiosk_register
-from tongban_common.enrolment.keyfiles import public_x, thumbprint
-from tongban_common.enrolment.kiosks import KioskKey, enrolled
-from tongban_common.kafka import BatchRetries, RegisterView, apply_topics
-from tongban_common.kafka.reader import Reader
-from tongban_common.operators.provinces import say
-from tongban_common.tokens import Kiosk
 from tongban_common.topics import (
     CONTROL_KIOSKS,
     CONTROL_OPTOUTS,
     CONTROL_PROVINCES,
     TOPICS,
 )
+from tongban_connectors.pauses import Pauses
 from tongban_devstack.embedded.kafka import EmbeddedKafka
 from tongban_intake.access.enrolled import Enrolled
-from tongban_intake.problems import Problem
-from tongban_router.connectors.pauses import Pauses
+from tongban_intake.access.enrolment import kiosk_register
+from tongban_intake.access.enrolment.keyfiles import public_x, thumbprint
+from tongban_intake.access.enrolment.kiosks import KioskKey, enrolled
+from tongban_intake.access.tokens import Kiosk
+from tongban_intake.problems import ProblemError
+from tongban_kafka import BatchRetries, RegisterView, apply_topics
+from tongban_kafka.reader import Reader
+from tongban_ops.cli.main import application
+from tongban_ops.operators.provinces import say
 
 _BOMB = bytes(70 * 1024 * 1024)
 _REGISTERS = [topic for name, topic in TOPICS.items() if name.startswith("control.")]
@@ -112,7 +112,7 @@ async def test_no_kiosk_is_let_in_until_the_hole_is_accepted(own_kafka: str) -> 
         void.clear()
         await _write(kafka, CONTROL_KIOSKS, "k-310115-001", _BOMB)
         await eventually(lambda: "offsets" in str(replica.readiness()), within=30)
-        with pytest.raises(Problem) as refused:
+        with pytest.raises(ProblemError) as refused:
             replica.standing(bearer("k-310115-002"))
         assert refused.value.kind.status == 503
         assert {"k-310115-001", "k-310115-002"} <= set(void)
@@ -195,15 +195,15 @@ async def test_register_says_so_until_it_has_been_read_anew_without_a_hole(
     own_kafka: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A broker that had garbled the batch may have it intact on another replica."""
-    monkeypatch.setattr("tongban_common.kafka.view._READ_AGAIN_S", 0.5)
-    monkeypatch.setattr("tongban_common.kafka.unpacking.MAX_BYTES", 10)
+    monkeypatch.setattr("tongban_kafka.view._READ_AGAIN_S", 0.5)
+    monkeypatch.setattr("tongban_kafka._aiokafka.unpacking.MAX_BYTES", 10)
     view: RegisterView[Any] = optouts(own_kafka)
     await _write(own_kafka, CONTROL_OPTOUTS, "digest", b'{"digest": "digest", "by": "op"}' * 3)
     async with following(view):
         await eventually(lambda: view.ready, within=30)
         assert view.hole is not None
         assert view.in_doubt("any other")
-        monkeypatch.setattr("tongban_common.kafka.unpacking.MAX_BYTES", 64 * 1024 * 1024)
+        monkeypatch.setattr("tongban_kafka._aiokafka.unpacking.MAX_BYTES", 64 * 1024 * 1024)
         await eventually(lambda: view.hole is None, within=30)
         assert view.in_doubt("digest")  # it can be read, and is no record
         assert not view.in_doubt("any other")

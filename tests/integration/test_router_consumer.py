@@ -10,10 +10,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.integration.kafka_kit import make_place, produce
 from tongban_common.exit_codes import EX_TEMPFAIL
-from tongban_common.kafka import EventProducer
-from tongban_router.dispatch import consumer as router_consumer
-from tongban_router.dispatch.batches import BatchReader
-from tongban_router.dispatch.continuity import Continuity
+from tongban_kafka import EventProducer
+from tongban_router.faust_runtime import consumer as router_consumer
+from tongban_router.faust_runtime.batches import BatchReader
+from tongban_router.faust_runtime.gap_detector import GapDetector
 
 
 class Thread(router_consumer.RewindingThread):
@@ -100,7 +100,7 @@ async def test_other_topics_are_left_where_they_are(kafka: str) -> None:
 
 FOLLOW = """
 import sys
-from tongban_router.dispatch.continuity import Continuity
+from tongban_router.faust_runtime.gap_detector import Continuity
 continuity = Continuity()
 continuity.begin({("t", 0): int(sys.argv[1])})
 continuity.allow(("t", 0), 20, 23)
@@ -128,7 +128,7 @@ def test_a_record_passed_over_ends_the_process(begins: int, offsets: tuple[int, 
 
 
 def test_a_hole_that_the_log_has_is_passed_over() -> None:
-    continuity = Continuity()
+    continuity = GapDetector()
     continuity.begin({("t", 0): 3})
     continuity.follow(("t", 0), 3)
     continuity.allow(("t", 0), 4, 9)
@@ -140,7 +140,7 @@ def test_a_hole_that_the_log_has_is_passed_over() -> None:
 
 
 def test_reading_on_and_reading_again_are_no_faults() -> None:
-    continuity = Continuity()
+    continuity = GapDetector()
     continuity.begin({("t", 0): 3})
     for offset in (3, 4, 5, 3, 4, 5, 6):
         continuity.follow(("t", 0), offset)

@@ -10,11 +10,11 @@ from pathlib import Path
 import aiohttp
 
 from tests.integration.kafka_kit import eventually
-from tongban_common.kafka import apply_topics
 from tongban_common.topics import TOPICS
 from tongban_devstack.embedded import EmbeddedKafka
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildProcess, ChildSpec
+from tongban_kafka import apply_topics
 
 BIN = Path(sys.executable).parent
 

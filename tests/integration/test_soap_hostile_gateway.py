@@ -15,13 +15,13 @@ from aiohttp import web
 
 from tests.integration.simulation_kit import SECRET, application
 from tests.unit.test_soap_hostile import HOSTILE, envelope_of
-from tongban_devstack.gateways.soap_answers import Answer, answered, fault, knows
-from tongban_router.connectors.gateway import Answer as ProvinceAnswer
-from tongban_router.connectors.gateway import Unclear
-from tongban_router.connectors.signing import province_token
-from tongban_router.connectors.soap import MAX_ANSWER, SoapGateway
-from tongban_router.connectors.soap_envelope import WSA, read
-from tongban_router.connectors.soap_signature import verify
+from tongban_connectors.gateway import GatewayAnswer as ProvinceAnswer
+from tongban_connectors.gateway import UnclearAnswerError
+from tongban_connectors.soap import MAX_ANSWER, SoapGateway
+from tongban_devstack.gateways.soap_answers import SoapAnswer, answered, fault, knows
+from tongban_provinces.signing import province_token
+from tongban_provinces.soap_envelope import WSA, read
+from tongban_provinces.soap_signature import verify
 
 PROVINCE = "220000"
 TOKEN = province_token(SECRET, PROVINCE)
@@ -108,7 +108,7 @@ async def is_unclear(
             lambda: speaks.look_up("r-1"),
         ):
             began = time.monotonic()
-            with pytest.raises(Unclear, match=match):
+            with pytest.raises(UnclearAnswerError, match=match):
                 await call()
             assert time.monotonic() - began < timeout_s + 2
 
@@ -202,7 +202,7 @@ async def test_broken_http_is_unclear(hostile: Hostile) -> None:
     await is_unclear(hostile)
 
 
-SIGNED: dict[str, tuple[Callable[[bytes], Answer], str]] = {
+SIGNED: dict[str, tuple[Callable[[bytes], SoapAnswer], str]] = {
     "no signature": (lambda _: answered("Submit", knows({**KNOWN, "request_id": "r-1"})), "header"),
     "an unsigned fault": (lambda _: fault("unknown", "未查询到该办件"), "without a signature"),
     "another request": (lambda raw: _signed(raw, request_id="r-2"), "about another request"),
@@ -221,7 +221,7 @@ def _signed(
     relates_to: str | None = None,
     confirms: str | None = None,
     **changes: Any,
-) -> Answer:
+) -> SoapAnswer:
     """What an honest province answers to this message, but for what is changed."""
     message = read(raw)
     operation = message.content.tag.rpartition("}")[2]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 
-from tongban_common.store import Store, StoreUnavailable, store_errors
+from tongban_common.store import Store, StoreUnavailableError, store_errors
 from tongban_devstack.embedded import EmbeddedStore
 from tongban_devstack.processes import ChildSpec
 
@@ -34,19 +34,19 @@ async def test_store_with_a_changed_password_is_unavailable(tmp_path: Path) -> N
         server.guarded = True
         await server.start()
         host = server.address.removeprefix("mongodb://")
-        for password, expected in (("before", None), ("after", StoreUnavailable)):
+        for password, expected in (("before", None), ("after", StoreUnavailableError)):
             opened = Store(f"mongodb://tongban:{password}@{host}/?authSource=admin", "test")
             try:
                 with store_errors():
                     await opened.collection("orders").insert_one({"_id": password})
-            except StoreUnavailable as error:
-                assert expected is StoreUnavailable, error
+            except StoreUnavailableError as error:
+                assert expected is StoreUnavailableError, error
                 assert password not in str(error)
             else:
                 assert expected is None
             finally:
                 opened.close()
         anonymous = Store(server.address, "test")
-        with pytest.raises(StoreUnavailable), store_errors():
+        with pytest.raises(StoreUnavailableError), store_errors():
             await anonymous.collection("orders").insert_one({"_id": "nobody"})
         anonymous.close()

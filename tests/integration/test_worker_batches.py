@@ -19,11 +19,11 @@ from tests.integration.kafka_kit import (
     registry,
     running,
 )
-from tongban_common.kafka import (
+from tongban_kafka import (
     BatchConfig,
     BatchWorker,
     DeadLetterLimit,
-    DeadLetterLimitReached,
+    DeadLetterLimitError,
     EventProducer,
     Poison,
     Record,
@@ -182,7 +182,7 @@ async def test_nothing_behind_the_record_that_reached_the_limit_is_handled(kafka
             batch=BatchConfig(size=20, linger=0.02),
             registry=registry(),
         )
-        with pytest.raises(DeadLetterLimitReached):
+        with pytest.raises(DeadLetterLimitError):
             await asyncio.wait_for(worker.run(), 45)
     assert done == list(range(10))
     assert await committed(place) == {0: 10}

@@ -19,17 +19,17 @@ from tests.integration.kafka_kit import (
     registry,
     running,
 )
-from tongban_common.kafka import (
+from tongban_devstack.embedded import EmbeddedKafka
+from tongban_kafka import (
     BroadcastTail,
     CompactedView,
     EventProducer,
-    KafkaUnavailable,
+    KafkaUnavailableError,
     Record,
     Worker,
     WorkerConfig,
     apply_topics,
 )
-from tongban_devstack.embedded import EmbeddedKafka
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ async def _feed(producer: EventProducer, topic: str, count: int) -> None:
             try:
                 key = b"k%d" % (number % 50)
                 await producer.send(topic, key=key, value=b"%d" % number, headers=[])
-            except KafkaUnavailable:
+            except KafkaUnavailableError:
                 continue
             break
         await asyncio.sleep(0.005)
@@ -116,7 +116,7 @@ async def test_worker_and_producer_wait_for_a_broker_that_is_late(tmp_path: Path
         handled.append(number_of(record))
 
     async with EventProducer(kafka.address, delivery_timeout=1.0) as producer:
-        with pytest.raises(KafkaUnavailable):
+        with pytest.raises(KafkaUnavailableError):
             await producer.send("late.events", key=b"k", value=b"0", headers=[])
         assert producer.readiness() is not None
         config = WorkerConfig(bootstrap=kafka.address, group="late", heartbeat_interval=0.5)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.kafka_kit import committed, ends, eventually, make_place, produce, read_all
 from tests.integration.processes_kit import check_history, members, stopped
-from tongban_common.kafka import EventProducer
+from tongban_kafka import EventProducer
 
 COUNT = 200
 

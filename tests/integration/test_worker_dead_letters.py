@@ -20,12 +20,12 @@ from tests.integration.kafka_kit import (
     registry,
     running,
 )
-from tongban_common.kafka import (
+from tongban_kafka import (
     Cause,
     DeadLetterLimit,
-    DeadLetterLimitReached,
+    DeadLetterLimitError,
     EventProducer,
-    KafkaUnavailable,
+    KafkaUnavailableError,
     Poison,
     Record,
     Retry,
@@ -88,7 +88,7 @@ async def test_poison_and_hopeless_records_go_aside_with_their_story(kafka: str)
     assert await committed(place) == await ends(place)
 
 
-@pytest.mark.parametrize("error", [Retry("down"), KafkaUnavailable("down"), StoreDown()])
+@pytest.mark.parametrize("error", [Retry("down"), KafkaUnavailableError("down"), StoreDown()])
 async def test_what_time_may_mend_is_never_given_up(kafka: str, error: Exception) -> None:
     place = await make_place(kafka, partitions=1)
     attempts = 0
@@ -161,7 +161,7 @@ async def test_a_flood_stops_the_worker_and_a_restart_does_not_get_round_it(kafk
             producer=producer,
             registry=registry(),
         )
-        with pytest.raises(DeadLetterLimitReached, match="allows"):
+        with pytest.raises(DeadLetterLimitError, match="allows"):
             await asyncio.wait_for(worker.run(), 20)
         return worker
 
@@ -197,7 +197,7 @@ async def test_dead_letters_wait_for_kafka(kafka: str) -> None:
         ) -> None:
             self.asked += 1
             if not self.gate.is_set():
-                raise KafkaUnavailable("not now")
+                raise KafkaUnavailableError("not now")
             await self.producer.send(topic, key=key, value=value, headers=headers)
 
     attempts: dict[int, int] = defaultdict(int)

@@ -20,16 +20,16 @@ from tests.integration.kafka_kit import (
     registry,
     running,
 )
-from tongban_common.kafka import (
+from tongban_kafka import (
     CompactedView,
     EventProducer,
-    KafkaUnavailable,
+    KafkaUnavailableError,
     Poison,
     Record,
     Worker,
     apply_topics,
 )
-from tongban_common.kafka.snapshot import Snapshot, read_newest
+from tongban_kafka.snapshot import Snapshot, read_newest
 
 _BOMB = bytes(70 * 1024 * 1024)
 
@@ -121,7 +121,7 @@ async def test_view_and_snapshot_pass_over_a_batch_that_cannot_be_read(kafka: st
     async with Snapshot(kafka) as snapshot:
         assert await snapshot.newest(name, bytes.decode) == {"k": "after"}
         assert [error.next_offset for error in snapshot.unreadable] == [1]
-    with pytest.raises(KafkaUnavailable, match="cannot be read"):
+    with pytest.raises(KafkaUnavailableError, match="cannot be read"):
         await read_newest(kafka, name, bytes.decode)
 
 

@@ -23,8 +23,8 @@ from tests.integration.kafka_kit import (
     registry,
     running,
 )
-from tongban_common.kafka import ConsumerFailed, EventProducer, Poison, Record, Worker
-from tongban_common.kafka.errors import HandlerFault
+from tongban_kafka import ConsumerFailedError, EventProducer, Poison, Record, Worker
+from tongban_kafka.errors import HandlerTypeError
 
 
 async def _nothing(_: Record) -> None:
@@ -124,7 +124,7 @@ async def test_a_client_that_died_inside_ends_the_worker(kafka: str) -> None:
             worker, task = await _at_work(place, producer)
             holder, name = part.split(".")
             getattr(getattr(worker._vitals.consumer, holder), name).cancel()
-            with pytest.raises(ConsumerFailed, match="task of the Kafka client"):
+            with pytest.raises(ConsumerFailedError, match="task of the Kafka client"):
                 await asyncio.wait_for(task, 15)
             assert not worker.healthy()
 
@@ -142,7 +142,7 @@ async def test_a_heartbeat_that_died_ends_the_worker(kafka: str) -> None:
         beating, coordinator._heartbeat_task = coordinator._heartbeat_task, None
         beating.cancel()
         coordinator._heartbeat_task = asyncio.create_task(fail())
-        with pytest.raises(ConsumerFailed, match="heartbeat task"):
+        with pytest.raises(ConsumerFailedError, match="heartbeat task"):
             await asyncio.wait_for(task, 15)
         assert not worker.healthy()
 
@@ -236,7 +236,7 @@ async def test_a_handler_that_returns_nonsense_stops_the_worker(kafka: str) -> N
         worker = Worker(
             place.config(), [place.topic], handle, producer=producer, registry=registry()
         )
-        with pytest.raises(HandlerFault, match="coroutine"):
+        with pytest.raises(HandlerTypeError, match="coroutine"):
             await asyncio.wait_for(worker.run(), 10)
     assert await read_all(kafka, place.dead_letters) == []
 
@@ -259,7 +259,7 @@ async def test_two_processes_of_one_name_do_not_both_go_on(kafka: str) -> None:
         task = asyncio.create_task(older.run())
         await eventually(lambda: older.progress().assigned == 4)
         async with running(newer):
-            with pytest.raises(ConsumerFailed, match="uses the name same"):
+            with pytest.raises(ConsumerFailedError, match="uses the name same"):
                 await asyncio.wait_for(task, 10)
             assert older.lease_remaining() == 0
             await eventually(lambda: newer.progress().assigned == 4)

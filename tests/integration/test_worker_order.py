@@ -20,7 +20,7 @@ from tests.integration.kafka_kit import (
     registry,
     running,
 )
-from tongban_common.kafka import EventProducer, Record, Retry, RetryPolicy, Worker
+from tongban_kafka import EventProducer, Record, Retry, RetryPolicy, Worker
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

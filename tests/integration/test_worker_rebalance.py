@@ -22,7 +22,7 @@ from tests.integration.kafka_kit import (
     running,
 )
 from tests.integration.processes_kit import check_history, members, stopped
-from tongban_common.kafka import EventProducer, Record, Worker
+from tongban_kafka import EventProducer, Record, Worker
 
 COUNT = 2500
 

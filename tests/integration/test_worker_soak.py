@@ -12,8 +12,8 @@ import pytest
 
 from tests.integration.kafka_kit import Topic, committed, ends, eventually, make_place, read_all
 from tests.integration.processes_kit import check_history, members, stopped
-from tongban_common.kafka import EventProducer, KafkaUnavailable, apply_topics
 from tongban_devstack.embedded import EmbeddedKafka
+from tongban_kafka import EventProducer, KafkaUnavailableError, apply_topics
 
 SECONDS = 75
 NAMES = ("a", "b", "c")
@@ -37,7 +37,7 @@ async def test_relay_through_a_minute_of_faults(tmp_path: Path, seed: int) -> No
             try:
                 key = b"k%d" % (total % 200)
                 await producer.send(place.topic, key=key, value=b"%d" % total, headers=[])
-            except KafkaUnavailable:
+            except KafkaUnavailableError:
                 continue
             total += 1
             await asyncio.sleep(0.004)

@@ -15,7 +15,7 @@ import sys
 import time
 from typing import Any
 
-from tongban_common.kafka import EventProducer, Poison, Record, Worker, WorkerConfig
+from tongban_kafka import EventProducer, Poison, Record, Worker, WorkerConfig
 
 
 class Effects:

@@ -9,18 +9,19 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from tongban_common.clock import BusinessClock, uptime
+from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import CallKind
 from tongban_common.envelope import KeyRing
 from tongban_common.events import Event, encode
 from tongban_common.events.models import DocumentRef, ItemSnapshot, ProvinceCall, ProvinceOutcome
-from tongban_common.kafka import Poison, Record, Retry
 from tongban_common.settings import CommonSettings
-from tongban_router.connectors.breaker import Breaker
-from tongban_router.connectors.connector import Connector
-from tongban_router.connectors.gate import Gate, Source
-from tongban_router.connectors.gateway import Answer, GatewayState, OfferedDocument, Result, Unknown
-from tongban_router.connectors.reports import Reporter
+from tongban_connectors.breaker import Breaker
+from tongban_connectors.connector import Connector
+from tongban_connectors.gate import Gate, Source
+from tongban_connectors.gateway import GatewayAnswer, GatewayState, OfferedDocument, Result, Unknown
+from tongban_connectors.reports import Reporter
+from tongban_kafka import Poison, Record, Retry
+from tongban_kafka.uptime import uptime
 
 KEYS = KeyRing.parse(CommonSettings().keyring.get_secret_value())
 PROVINCE = "110000"
@@ -28,9 +29,11 @@ RESULT = Result(number="1", issuer="北京市", issued_on="2026-03-02", facts=[]
 Script = Callable[[], Any]
 
 
-def answer(request_id: str, state: GatewayState = GatewayState.COMPLETED, **more: Any) -> Answer:
+def answer(
+    request_id: str, state: GatewayState = GatewayState.COMPLETED, **more: Any
+) -> GatewayAnswer:
     result = RESULT if state is GatewayState.COMPLETED else None
-    return Answer(request_id=request_id, state=state, result=result, **more)
+    return GatewayAnswer(request_id=request_id, state=state, result=result, **more)
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
@@ -62,19 +65,19 @@ class Scripted:
             raise step
         return step
 
-    async def submit(self, application: dict[str, Any], *, act_before: float) -> Answer:
+    async def submit(self, application: dict[str, Any], *, act_before: float) -> GatewayAnswer:
         self.act_before = act_before
         return await self._next("submit", application["request_id"])
 
     async def supplement(
         self, request_id: str, supplement_id: str, form: Any, *, act_before: float
-    ) -> Answer:
+    ) -> GatewayAnswer:
         return await self._next("supplement", request_id)
 
-    async def withdraw(self, request_id: str, *, act_before: float) -> Answer:
+    async def withdraw(self, request_id: str, *, act_before: float) -> GatewayAnswer:
         return await self._next("withdraw", request_id)
 
-    async def look_up(self, request_id: str) -> Answer | Unknown | None:
+    async def look_up(self, request_id: str) -> GatewayAnswer | Unknown | None:
         return await self._next("look_up", request_id)
 
     async def fetch(self, request_id: str, document: OfferedDocument, start: int) -> bytes:

@@ -6,25 +6,26 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tongban_common.catalogue import Item, load
+from tongban_common.catalogue import Item
 from tongban_common.catalogue.holidays import load_holidays
 from tongban_common.clock import BusinessClock
 from tongban_common.envelope import KeyRing
 from tongban_common.events import decode
 from tongban_common.events.models import RequestSubmitted
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import Record
 from tongban_common.settings import CommonSettings
-from tongban_common.store import StoreUnavailable
-from tongban_common.tokens import Kiosk
+from tongban_common.store import StoreUnavailableError
+from tongban_intake.access.tokens import Kiosk
+from tongban_intake.catalogue_index import CatalogueIndex
 from tongban_intake.http.limits import KioskSlots, Slots
-from tongban_intake.offers import Offers
 from tongban_intake.readmodel.lookup import Lookup
 from tongban_intake.readmodel.projection import applying_key
 from tongban_intake.submission.accept import Acceptor
 from tongban_intake.submission.applicants import SealedApplicants
 from tongban_intake.submission.checks import Checker
 from tongban_intake.submission.recent import Recent
+from tongban_kafka import Record
+from tongban_ops.catalogue.loader import load
 
 CATALOGUE = Path(__file__).parents[2] / "catalogue"
 KEYS = KeyRing.parse(CommonSettings().keyring.get_secret_value())
@@ -81,7 +82,7 @@ class Readable:
 
     def _those(self, field: str, values: list[str]) -> list[dict[str, Any]]:
         if self.down:
-            raise StoreUnavailable("down")
+            raise StoreUnavailableError("down")
         return [each for each in self.documents if each.get(field) in values]
 
     def project(self, submitted: RequestSubmitted) -> None:
@@ -106,7 +107,7 @@ class Door:
         self.topic = topic or Topic()
         self.complete = True
         self.clock = BusinessClock.parse("2026-03-04T10:00:00+08:00@1")
-        offers = Offers()
+        offers = CatalogueIndex()
         for item in items():
             offers.change(item.code, item)
         self.acceptor = Acceptor(

@@ -23,12 +23,12 @@ from tongban_common.events.models import (
     Sealed,
 )
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import Record
 from tongban_common.keyring import Ring
+from tongban_kafka import Record
 from tongban_notify.delivery import Delivery
-from tongban_notify.guards import Guard, Guards, Overtaken, State
+from tongban_notify.guards import Guard, GuardOvertakenError, Guards, GuardState
 from tongban_notify.handler import NotifyHandler
-from tongban_notify.messages import Message, Template
+from tongban_notify.messages import MessageTemplate, TextMessage
 from tongban_notify.provider import Provider
 from tongban_notify.quiet import QuietHours
 
@@ -107,10 +107,10 @@ class MemoryGuards:
         self.times: dict[str, int | None] = {}
         self.events: dict[str, Record] = {}
 
-    async def claim(self, message: Message, provider: str | None) -> tuple[Guard, bool]:
+    async def claim(self, message: TextMessage, provider: str | None) -> tuple[Guard, bool]:
         if message.reference in self.kept:
             return self.kept[message.reference], False
-        state = State.CLAIMED if provider is None else State.SENDING
+        state = GuardState.CLAIMED if provider is None else GuardState.SENDING
         guard = Guard(
             reference=message.reference, request_id=message.request_id,
             template=message.template, state=state, provider=provider,
@@ -119,7 +119,9 @@ class MemoryGuards:
         self.times[message.reference] = message.time
         return guard, True
 
-    async def of(self, request_id: str, template: Template, time: int | None) -> Guard | None:
+    async def of(
+        self, request_id: str, template: MessageTemplate, time: int | None
+    ) -> Guard | None:
         for guard in self.kept.values():
             wanted = (guard.request_id, guard.template, self.times[guard.reference])
             if wanted == (request_id, template, time):
@@ -127,15 +129,15 @@ class MemoryGuards:
         return None
 
     async def sending(self, guard: Guard, provider: str) -> Guard:
-        return self._write(guard, state=State.SENDING, provider=provider)
+        return self._write(guard, state=GuardState.SENDING, provider=provider)
 
     async def not_sent(self, guard: Guard, *, refused: bool) -> Guard:
         by = [*guard.refused_by, guard.provider] if refused else guard.refused_by
-        return self._write(guard, state=State.CLAIMED, refused_by=by)
+        return self._write(guard, state=GuardState.CLAIMED, refused_by=by)
 
     async def strand(self, guard: Guard, event: Record) -> Guard:
         self.events[guard.reference] = event
-        return self._write(guard, state=State.STRANDED)
+        return self._write(guard, state=GuardState.STRANDED)
 
     async def stranded_counts(self) -> dict[str, int]:
         names = [self.kept[reference].provider or "" for reference in self.events]
@@ -150,14 +152,14 @@ class MemoryGuards:
         return {reference: self.events[reference] for reference in found[:limit]}
 
     async def over(
-        self, guard: Guard, state: State, *, at: datetime, reason: str | None = None
+        self, guard: Guard, state: GuardState, *, at: datetime, reason: str | None = None
     ) -> Guard:
         self.events.pop(guard.reference, None)
         return self._write(guard, state=state, at=at, reason=reason)
 
     def _write(self, guard: Guard, **fields: Any) -> Guard:
         if self.kept[guard.reference].rev != guard.rev:
-            raise Overtaken(guard.reference)
+            raise GuardOvertakenError(guard.reference)
         self.kept[guard.reference] = guard.model_copy(update={**fields, "rev": guard.rev + 1})
         return self.kept[guard.reference]
 
@@ -172,7 +174,7 @@ class MemoryProvider:
         self.texts: list[str] = []
         self.trouble = trouble
 
-    async def send(self, message: Message, *, before: float) -> None:
+    async def send(self, message: TextMessage, *, before: float) -> None:
         assert before > 0
         self.taken.append(message.reference)
         self.texts.append(message.text)

@@ -11,20 +11,20 @@ from tests.unit.wire_kit import Turn, Wire, advance
 from tongban_common.clock import CHINA, BusinessClock
 from tongban_common.domain.status import PrintStatus
 from tongban_common.events.models import DocumentRef
-from tongban_common.store import DocumentStore, StoredDocument, StoreUnavailable
+from tongban_common.store import DocumentStore, StoredDocument, StoreUnavailableError
 from tongban_printing.jobs import UNKNOWN_JOB, Finding, JobView
 from tongban_printing.orders import (
-    Change,
-    Order,
+    OrderChange,
     PrinterJob,
+    SpooledOrder,
     confirmed_not_printed,
     confirmed_printed,
     new_order,
 )
 from tongban_printing.outbox import Outbox
-from tongban_printing.printer import OpenJob, Printer, PrinterTrouble, Refused
-from tongban_printing.printrun import Means, PrintRun
-from tongban_printing.spool import Overtaken, Spool
+from tongban_printing.printer import OpenJob, Printer, PrinterRefusedError, PrinterTroubleError
+from tongban_printing.printrun import PrintDependencies, PrintRun
+from tongban_printing.spool import OrderOvertakenError, Spool
 from tongban_printing.stopping import Stopping
 
 REF = DocumentRef(document_id="d", title="证明", pages=3, sha256="0")
@@ -42,7 +42,7 @@ class Job:
 class World:
     """The printer, the store and the wire to both."""
 
-    order: Order
+    order: SpooledOrder
     jobs: dict[int, Job] = field(default_factory=dict)
     made: int = 0
     sheets: int = 0
@@ -67,18 +67,18 @@ class World:
     def take_document(self, job_id: int) -> None:
         job = self._job(job_id)
         if job.state is not Finding.WITHOUT_DOCUMENT:
-            raise Refused(NOT_POSSIBLE)
+            raise PrinterRefusedError(NOT_POSSIBLE)
         job.state = Finding.UNDER_WAY
 
     def cancel(self, job_id: int) -> None:
         job = self._job(job_id)
         if job.state not in (Finding.WITHOUT_DOCUMENT, Finding.UNDER_WAY):
-            raise Refused(NOT_POSSIBLE)
+            raise PrinterRefusedError(NOT_POSSIBLE)
         job.state = Finding.NOTHING_PRINTED
 
     def _job(self, job_id: int) -> Job:
         if job_id not in self.jobs:
-            raise Refused(NOT_FOUND)
+            raise PrinterRefusedError(NOT_FOUND)
         return self.jobs[job_id]
 
     def print(self) -> None:
@@ -101,15 +101,15 @@ class World:
             change = make(self.order, datetime.now(CHINA), "m-1")
             self._apply(change)
 
-    def write(self, order: Order, change: Change, epoch: int) -> Order:
+    def write(self, order: SpooledOrder, change: OrderChange, epoch: int) -> SpooledOrder:
         if order.rev != self.order.rev or epoch < self.epoch:
-            raise Overtaken(order.order_id)
+            raise OrderOvertakenError(order.order_id)
         self.epoch = epoch
         return self._apply(change)
 
-    def _apply(self, change: Change) -> Order:
+    def _apply(self, change: OrderChange) -> SpooledOrder:
         fields = {**self.order.model_dump(), **change.fields, "rev": self.order.rev + 1}
-        self.order = Order.model_validate(fields)
+        self.order = SpooledOrder.model_validate(fields)
         return self.order
 
 
@@ -120,7 +120,7 @@ class ModelPrinter:
         self._world = world
 
     def _ask(self, effect: Callable[[], Any]) -> Awaitable[Any]:
-        return self._world.wire.send(effect, PrinterTrouble("打印机离线"))
+        return self._world.wire.send(effect, PrinterTroubleError("打印机离线"))
 
     async def create_job(self, name: str) -> PrinterJob:
         return cast(PrinterJob, await self._ask(lambda: self._world.create(name)))
@@ -134,7 +134,7 @@ class ModelPrinter:
     async def look_at(self, job: PrinterJob, _: str) -> JobView:
         def look() -> JobView:
             if self._world.look_refused:
-                raise Refused(NOT_AUTHORIZED)
+                raise PrinterRefusedError(NOT_AUTHORIZED)
             found = self._world.jobs.get(job.job_id)
             return UNKNOWN_JOB if found is None else JobView(found.state)
 
@@ -162,22 +162,22 @@ class ModelStore:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    async def read(self) -> Order:
-        order: Order = await self._world.wire.send(
-            lambda: self._world.order, StoreUnavailable("down")
+    async def read(self) -> SpooledOrder:
+        order: SpooledOrder = await self._world.wire.send(
+            lambda: self._world.order, StoreUnavailableError("down")
         )
         return order
 
-    async def save(self, order: Order, change: Change, *, epoch: int) -> Order:
+    async def save(self, order: SpooledOrder, change: OrderChange, *, epoch: int) -> SpooledOrder:
         write = self._world.wire.send(
-            lambda: self._world.write(order, change, epoch), StoreUnavailable("down")
+            lambda: self._world.write(order, change, epoch), StoreUnavailableError("down")
         )
-        return cast(Order, await write)
+        return cast(SpooledOrder, await write)
 
     async def get(self, *_: str) -> StoredDocument:
         return StoredDocument(REF, b"%PDF")
 
-    def offer(self, _: Order) -> None:
+    def offer(self, _: SpooledOrder) -> None:
         pass
 
     async def sleep(self, seconds: float) -> None:
@@ -185,9 +185,9 @@ class ModelStore:
         await Turn()
 
 
-def means_of(world: World) -> tuple[ModelStore, Means]:
+def means_of(world: World) -> tuple[ModelStore, PrintDependencies]:
     model = ModelStore(world)
-    means = Means(
+    means = PrintDependencies(
         spool=cast(Spool, model),
         documents=cast(DocumentStore, model),
         outbox=cast(Outbox, model),
@@ -208,7 +208,7 @@ async def process(world: World, epoch: int) -> None:
             run = PrintRun(means, printer, order, epoch=epoch, may_have_orphan=True)
             while run.order.worked_on:
                 await run.step()
-        except (StoreUnavailable, Overtaken):
+        except (StoreUnavailableError, OrderOvertakenError):
             continue
         return
 
@@ -247,7 +247,7 @@ def work_off(world: World, *, printer_answers: bool = True, printing: bool = Fal
             turns += 1
             assert turns < 5000, f"no end: {world.order}"
             for parcel in world.wire.pending:
-                if isinstance(parcel.trouble, PrinterTrouble) and not printer_answers:
+                if isinstance(parcel.trouble, PrinterTroubleError) and not printer_answers:
                     world.wire.lose(parcel)
                 else:
                     parcel.arrive(answered=True)

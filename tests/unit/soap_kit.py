@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tongban_devstack.gateways.soap_answers import Answer
-from tongban_router.connectors.gateway import Unclear
-from tongban_router.connectors.signing import province_token
-from tongban_router.connectors.soap import SoapGateway
-from tongban_router.connectors.soap_envelope import Envelope, read
+from tongban_connectors.gateway import UnclearAnswerError
+from tongban_connectors.soap import SoapGateway
+from tongban_devstack.gateways.soap_answers import SoapAnswer
+from tongban_provinces.signing import province_token
+from tongban_provinces.soap_envelope import Envelope, read
 
 NOW = 1_772_413_200.0
 TOKEN = province_token("secret", "220000")
@@ -68,7 +68,7 @@ class Silent(SoapGateway):
 async def message() -> Envelope:
     """A message of the connector, as its reader sees it."""
     silent = Silent()
-    with pytest.raises(Unclear):
+    with pytest.raises(UnclearAnswerError):
         await silent.submit(APPLICATION, act_before=time.time())
     return read(silent.sent[0].raw)
 
@@ -77,7 +77,7 @@ def find(envelope: Envelope, namespace: str, name: str) -> Any:
     return next(envelope.root.iter(f"{{{namespace}}}{name}"))
 
 
-def said(make: Callable[[], Answer]) -> Silent:
+def said(make: Callable[[], SoapAnswer]) -> Silent:
     """A gateway that is answered so, with a signature for the very message."""
     return Silent(
         lambda sent: make().signed(TOKEN, relates_to=sent.message_id, confirms=sent.signature).raw

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tongban_common.clock import BusinessClock
-from tongban_router.connectors.breaker import Breaker, Circuit
-from tongban_router.connectors.gate import Gate
+from tongban_connectors.breaker import Breaker, Circuit
+from tongban_connectors.gate import Gate
 
 
 class Clock:

@@ -18,11 +18,11 @@ from tongban_common.clock import BusinessClock
 from tongban_common.domain import ids
 from tongban_common.events import decode
 from tongban_common.events.models import ProvinceNotice
-from tongban_common.kafka import KafkaUnavailable
 from tongban_common.observability import HealthServer
-from tongban_router.connectors import callbacks
-from tongban_router.connectors.callbacks import CallbackEndpoint, callback_url
-from tongban_router.connectors.signing import (
+from tongban_connectors import callbacks
+from tongban_connectors.callbacks import CallbackEndpoint, callback_url
+from tongban_kafka import KafkaUnavailableError
+from tongban_provinces.signing import (
     H_BODY_SIGNATURE,
     WINDOW_SECONDS,
     province_token,
@@ -54,7 +54,7 @@ class Kafka:
     ) -> None:
         await self.acknowledges.wait()
         if self.away:
-            raise KafkaUnavailable("away")
+            raise KafkaUnavailableError("away")
         self.sent.append((topic, key, decode(value, headers)))
 
 

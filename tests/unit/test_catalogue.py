@@ -20,14 +20,14 @@ from tongban_common.catalogue import (
     Mode,
     ServiceHours,
     Zone,
-    code,
-    load,
     load_provinces,
 )
 from tongban_common.catalogue.models import ServiceWindow
 from tongban_common.clock import CHINA
 from tongban_common.domain import identity
 from tongban_common.topics import PROVINCES
+from tongban_ops.catalogue import code
+from tongban_ops.catalogue.loader import load
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,12 +11,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from tongban_common.catalogue import CatalogueError, find_directory, load
-from tongban_common.catalogue.checks import check
-from tongban_common.catalogue.loader import VARIABLE, Sources, load_items
-from tongban_common.catalogue.publish import compare
+from tongban_common.catalogue import CatalogueError, find_directory
+from tongban_common.catalogue.provinces import VARIABLE
 from tongban_common.catalogue.yamlfile import line_of, read
-from tongban_common.cli.main import application
+from tongban_ops.catalogue.checks import check
+from tongban_ops.catalogue.loader import Sources, load, load_items
+from tongban_ops.catalogue.publish import compare
+from tongban_ops.cli.main import application
 from tongban_printing.contents import TEMPLATES
 
 ORIGINAL = Path(__file__).parents[2] / "catalogue"

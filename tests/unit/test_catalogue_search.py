@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongban_common.catalogue import load
+from tongban_ops.catalogue.loader import load
 
 CATALOGUE = load(Path(__file__).parents[2] / "catalogue")
 NAMES = sorted({item.name for item in CATALOGUE})

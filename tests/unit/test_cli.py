@@ -13,9 +13,9 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from tongban_common.cli.group import Commands
-from tongban_common.cli.main import application
 from tongban_common.topics import TOPICS
+from tongban_ops.cli.group import Commands
+from tongban_ops.cli.main import application
 
 HEAVY = ("aiokafka", "aiohttp", "pydantic", "structlog", "motor", "fastapi", "faust", "yaml")
 
@@ -23,8 +23,8 @@ HEAVY = ("aiokafka", "aiohttp", "pydantic", "structlog", "motor", "fastapi", "fa
 def test_nobody_waits_for_the_imports_of_other_commands() -> None:
     script = f"""
 import sys
-from tongban_common.cli.group import Commands
-from tongban_common.cli.main import application
+from tongban_ops.cli.group import Commands
+from tongban_ops.cli.main import application
 sys.argv = ["tongban", "--help"]
 try:
     application()()
@@ -101,8 +101,8 @@ def test_a_key_for_a_kiosk_that_is_refused_does_not_stay(
     async def there(_: str) -> None:
         pass
 
-    monkeypatch.setattr("tongban_common.cli.console.reach", there)
-    monkeypatch.setattr("tongban_common.enrolment.register.Register.change", refuse)
+    monkeypatch.setattr("tongban_ops.cli.console.reach", there)
+    monkeypatch.setattr("tongban_intake.access.enrolment.register.Register.change", refuse)
     key = tmp_path / "key.pem"
     enrol = ["kiosk", "enrol", "k-7", "--generate", "--out", str(key)]
     answer = CliRunner().invoke(application(), enrol)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-TONGBAN = [sys.executable, "-c", "from tongban_common.cli.main import main; main()"]
+TONGBAN = [sys.executable, "-c", "from tongban_ops.cli.main import main; main()"]
 
 
 def tongban(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:

@@ -11,12 +11,12 @@ from stdnum.cn import ric
 from typer.testing import CliRunner
 
 from tongban_common.catalogue.catalogue import Catalogue
-from tongban_common.cli.main import application
-from tongban_router.conformance import render
-from tongban_router.conformance.checks import CHECKS, selected
-from tongban_router.conformance.options import NOBODY, TEST_ITEM, examples
-from tongban_router.conformance.verdicts import CleanUp, Outcome, Report, Verdict
-from tongban_router.connectors.signing import (
+from tongban_ops.cli.main import application
+from tongban_ops.conformance import render
+from tongban_ops.conformance.checks import CHECKS, selected
+from tongban_ops.conformance.options import NOBODY, TEST_ITEM, examples
+from tongban_ops.conformance.verdicts import CheckVerdict, CleanUp, ConformanceReport, Outcome
+from tongban_provinces.signing import (
     H_BODY_SIGNATURE,
     H_SIGNATURE,
     sign_request,
@@ -98,10 +98,10 @@ def test_the_page_signs_its_example_rightly() -> None:
 def test_what_a_gateway_says_breaks_no_report() -> None:
     note = "[bold]\x1b[31m\x00" + "\ud800" + "很长" * 1000
     verdicts = (
-        Verdict("submit", Outcome.FAILS, note, "A promise.", 0.1),
-        Verdict("look-up", Outcome.SKIPPED, note, "A promise.", 0.0),
+        CheckVerdict("submit", Outcome.FAILS, note, "A promise.", 0.1),
+        CheckVerdict("look-up", Outcome.SKIPPED, note, "A promise.", 0.0),
     )
-    report = Report(URL, "rest", "340000", "conformance-1", verdicts, CleanUp(), 1.0)
+    report = ConformanceReport(URL, "rest", "340000", "conformance-1", verdicts, CleanUp(), 1.0)
     suite = ET.fromstring(render.junit(report))[0]  # noqa: S314 - our own
     assert [case[0].tag for case in suite.iter("testcase")] == ["failure", "skipped"]
     told = render.as_json(report)

@@ -9,9 +9,9 @@ import aiohttp
 import orjson
 import pytest
 
-from tongban_router.conformance.listener import Heard, listening
-from tongban_router.conformance.options import Options
-from tongban_router.connectors.signing import (
+from tongban_ops.conformance.listener import Heard, listening
+from tongban_ops.conformance.options import Options
+from tongban_provinces.signing import (
     H_BODY_SIGNATURE,
     province_token,
     sign_request,

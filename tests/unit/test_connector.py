@@ -13,28 +13,29 @@ import pytest
 from tests.unit.connector_kit import RESULT, Bench, Keeper, Scripted, answer, eventually
 from tongban_common.catalogue.holidays import Holidays
 from tongban_common.catalogue.models import ServiceHours, ServiceWindow
-from tongban_common.clock import CHINA, BusinessClock, uptime
+from tongban_common.clock import CHINA, BusinessClock
 from tongban_common.domain.status import CallKind
-from tongban_common.kafka import Cause, Retry
-from tongban_common.store import StoreUnavailable
-from tongban_router.connectors import connector as module
-from tongban_router.connectors import settling
-from tongban_router.connectors.breaker import Breaker
-from tongban_router.connectors.gate import Closure
-from tongban_router.connectors.gateway import (
-    Barred,
-    Broken,
-    Down,
+from tongban_common.store import StoreUnavailableError
+from tongban_connectors import connector as module
+from tongban_connectors import settling
+from tongban_connectors.breaker import Breaker
+from tongban_connectors.gate import Block
+from tongban_connectors.gateway import (
+    AccessDeniedError,
+    BrokenAnswerError,
+    GatewayDownError,
+    GatewayRefusedError,
     GatewayState,
-    Later,
+    NotRecognisedError,
     OfferedDocument,
-    Refused,
-    Table,
-    Unclear,
+    ResultTable,
+    RetryLaterError,
+    UnclearAnswerError,
     Unknown,
-    Unrecognised,
 )
-from tongban_router.connectors.hours import OpeningHours
+from tongban_connectors.hours import OpeningHours
+from tongban_kafka import Cause, Retry
+from tongban_kafka.uptime import uptime
 
 OFFICE = ServiceHours(
     text="工作日", text_en="Working days",
@@ -90,7 +91,7 @@ async def test_a_closed_province_is_told_once_and_not_called_until_it_opens() ->
 
 
 async def test_what_was_handed_in_can_be_followed_while_the_province_is_closed() -> None:
-    closed = Closure("closed", effects_only=True)
+    closed = Block("closed", effects_only=True)
     bench = Bench(Scripted(), sources=[lambda: closed])
     assert await bench.work(bench.record(CallKind.POLL)) == "done"
     assert await bench.work(bench.record(seen=True)) == "done"
@@ -98,7 +99,7 @@ async def test_what_was_handed_in_can_be_followed_while_the_province_is_closed()
 
 
 async def test_a_gateway_that_says_closed_closes_for_all_but_for_being_asked() -> None:
-    gateway = Scripted(submit=[Later("closed", 0.3), answer("r-1"), answer("r-2")])
+    gateway = Scripted(submit=[RetryLaterError("closed", 0.3), answer("r-1"), answer("r-2")])
     bench = Bench(gateway)
     began = time.monotonic()
     first = asyncio.create_task(bench.work(bench.record()))
@@ -114,7 +115,7 @@ async def test_a_gateway_that_says_closed_closes_for_all_but_for_being_asked() -
 
 
 async def test_throttling_of_one_is_waited_for_by_all() -> None:
-    gateway = Scripted(submit=[Later("throttled", 0.3), answer])
+    gateway = Scripted(submit=[RetryLaterError("throttled", 0.3), answer])
     bench = Bench(gateway)
     began = time.monotonic()
     first = asyncio.create_task(bench.work(bench.record()))
@@ -140,7 +141,7 @@ async def test_we_learn_the_rate_that_a_gateway_bears() -> None:
         if now - window[0] >= 0.5:
             window[0], taken[0] = now, 0
         taken[0] += 1
-        return answer(request_id) if taken[0] <= 10 else Later("throttled", 0.5)
+        return answer(request_id) if taken[0] <= 10 else RetryLaterError("throttled", 0.5)
 
     gateway = Scripted(submit=[at_most_20])
     bench = Bench(gateway, concurrency=32)
@@ -153,7 +154,7 @@ async def test_an_open_circuit_is_probed_by_one_call_and_then_all_go_on() -> Non
     under_way, most, dead = 0, 0, True
 
     def gateway_now(request_id: str) -> object:
-        return Down("refused") if dead else answer(request_id)
+        return GatewayDownError("refused") if dead else answer(request_id)
 
     gateway = Scripted(submit=[gateway_now])
     take = gateway.submit
@@ -187,7 +188,7 @@ async def test_an_open_circuit_is_probed_by_one_call_and_then_all_go_on() -> Non
 
 
 async def test_a_pause_ends_when_its_source_says_so() -> None:
-    paused: list[Closure] = [Closure("paused")]
+    paused: list[Block] = [Block("paused")]
     bench = Bench(Scripted(), sources=[lambda: paused[0] if paused else None])
     task = asyncio.create_task(bench.work(bench.record(CallKind.POLL)))
     await asyncio.sleep(0.05)
@@ -199,7 +200,9 @@ async def test_a_pause_ends_when_its_source_says_so() -> None:
 
 
 async def test_a_probe_that_never_calls_leaves_the_probing_to_another() -> None:
-    bench = Bench(Scripted(submit=[Down("x"), answer]), breaker=Breaker(threshold=1, first_s=0.05))
+    bench = Bench(
+        Scripted(submit=[GatewayDownError("x"), answer]), breaker=Breaker(threshold=1, first_s=0.05)
+    )
     first = bench.record()
     with pytest.raises(Retry) as waits:
         await bench.connector.handle(first)
@@ -213,14 +216,14 @@ async def test_a_probe_that_never_calls_leaves_the_probing_to_another() -> None:
 
 
 async def test_an_unclear_send_is_asked_about_and_not_repeated() -> None:
-    bench = Bench(Scripted(submit=[Unclear("time-out")], look_up=[answer]))
+    bench = Bench(Scripted(submit=[UnclearAnswerError("time-out")], look_up=[answer]))
     assert await bench.work(bench.record()) == "done"
     assert bench.gateway.calls == ["submit", "look_up"]
     assert bench.books == 0
 
 
 async def test_unknown_is_believed_when_the_send_can_have_no_effect_any_more() -> None:
-    bench = Bench(Scripted(submit=[Unclear("time-out"), answer], look_up=[unknown_now]))
+    bench = Bench(Scripted(submit=[UnclearAnswerError("time-out"), answer], look_up=[unknown_now]))
     began = time.time()
     assert await bench.work(bench.record()) == "done"
     assert bench.gateway.calls[0] == bench.gateway.calls[-1] == "submit"
@@ -232,7 +235,7 @@ async def test_unknown_is_not_believed_from_a_gateway_whose_clock_is_behind() ->
     behind = 0.6
     bench = Bench(
         Scripted(
-            submit=[Unclear("time-out"), answer],
+            submit=[UnclearAnswerError("time-out"), answer],
             look_up=[lambda _: Unknown(time.time() - behind)],
         )
     )
@@ -252,7 +255,9 @@ async def test_not_done_yet_is_believed_no_sooner_than_unknown(kind: CallKind) -
         return answer(request_id, GatewayState.ACCEPTED, supplements=1, withdrawn=True)
 
     asked_first = [known] if kind is CallKind.WITHDRAW else []
-    gateway = Scripted(look_up=[*asked_first, known], **{str(kind): [Unclear("time-out")]})
+    gateway = Scripted(
+        look_up=[*asked_first, known], **{str(kind): [UnclearAnswerError("time-out")]}
+    )
     bench = Bench(gateway, timeout_s=0.4)
     assert await bench.work(bench.record(kind)) == "done"
     assert gateway.calls.count(str(kind)) == 1
@@ -321,7 +326,7 @@ async def test_a_withdrawal_knows_of_the_unclear_submission_before_it() -> None:
         return answer(request_id, GatewayState.ACCEPTED)
 
     gateway = Scripted(
-        submit=[Unclear("time-out")],
+        submit=[UnclearAnswerError("time-out")],
         look_up=[knows],
         withdraw=[lambda request_id: answer(request_id, GatewayState.ACCEPTED, withdrawn=True)],
     )
@@ -337,7 +342,7 @@ async def test_a_withdrawal_knows_of_the_unclear_submission_before_it() -> None:
 
 
 async def test_a_withdrawal_of_what_was_never_sent_keeps_it_from_being_sent() -> None:
-    closed = Closure("closed", effects_only=True)
+    closed = Block("closed", effects_only=True)
     bench = Bench(Scripted(look_up=[unknown_now]), sources=[lambda: closed])
     submission = bench.record()
     with pytest.raises(Retry) as waits:
@@ -400,7 +405,7 @@ async def test_time_may_run_out_while_a_call_stands_before_the_gateway() -> None
 
 
 async def test_an_item_that_the_province_does_not_offer_is_rejected_with_a_reason() -> None:
-    bench = Bench(Scripted(submit=[Refused("unknown_item")], look_up=[unknown_now]))
+    bench = Bench(Scripted(submit=[GatewayRefusedError("unknown_item")], look_up=[unknown_now]))
     assert await bench.work(bench.record()) == "done"
     (told,) = bench.published.outcomes
     assert told.outcome == "rejected"
@@ -409,7 +414,7 @@ async def test_an_item_that_the_province_does_not_offer_is_rejected_with_a_reaso
 
 
 async def test_a_no_between_programs_is_held_for_an_operator() -> None:
-    bench = Bench(Scripted(submit=[Refused("bad_request")], look_up=[unknown_now]))
+    bench = Bench(Scripted(submit=[GatewayRefusedError("bad_request")], look_up=[unknown_now]))
     record = bench.record()
     assert await bench.work(record) == "refused: bad_request"
     await bench.connector.on_dead_letter(record, cause("refused"))
@@ -418,27 +423,29 @@ async def test_a_no_between_programs_is_held_for_an_operator() -> None:
 
 
 async def test_a_no_to_a_repeat_is_answered_by_what_the_gateway_knows() -> None:
-    bench = Bench(Scripted(submit=[Refused("duplicate")], look_up=[answer]))
+    bench = Bench(Scripted(submit=[GatewayRefusedError("duplicate")], look_up=[answer]))
     assert await bench.work(bench.record()) == "done"
     assert bench.told == [("completed", None)]
 
 
 async def test_a_no_to_us_is_no_fault_of_the_request() -> None:
-    bench = Bench(Scripted(submit=[Barred("too_late"), Barred("no_rights"), answer]))
+    bench = Bench(
+        Scripted(submit=[AccessDeniedError("too_late"), AccessDeniedError("no_rights"), answer])
+    )
     assert await bench.work(bench.record()) == "done"
     assert bench.gateway.calls == ["submit"] * 3, "nothing was done, so nothing has to be asked"
 
 
 async def test_a_gateway_that_did_not_know_the_sender_says_nothing_of_what_we_sent() -> None:
     """Somebody else's rubbish under our nonce was refused, and ours was acted upon."""
-    bench = Bench(Scripted(submit=[Unrecognised("bad_signature")], look_up=[answer]))
+    bench = Bench(Scripted(submit=[NotRecognisedError("bad_signature")], look_up=[answer]))
     assert await bench.work(bench.record()) == "done"
     assert bench.gateway.calls == ["submit", "look_up"]
 
 
 @pytest.mark.usefixtures("impatient")
 async def test_answers_that_cannot_be_believed_end_with_a_person() -> None:
-    bench = Bench(Scripted(submit=[Broken("wrong shape")], look_up=[unknown_now]))
+    bench = Bench(Scripted(submit=[BrokenAnswerError("wrong shape")], look_up=[unknown_now]))
     record = bench.record()
     given_up = await bench.work(record, patience=60)
     assert given_up == "answers that cannot be believed; it has not taken effect"
@@ -448,7 +455,9 @@ async def test_answers_that_cannot_be_believed_end_with_a_person() -> None:
 
 @pytest.mark.usefixtures("impatient")
 async def test_an_unclear_send_is_not_given_up_before_it_was_asked_about() -> None:
-    bench = Bench(Scripted(submit=[Unclear("cut")], look_up=[Broken("another request")]))
+    bench = Bench(
+        Scripted(submit=[UnclearAnswerError("cut")], look_up=[BrokenAnswerError("another request")])
+    )
     given_up = await bench.work(bench.record(), patience=60)
     assert given_up == "another request; whether it took effect is not known"
     assert bench.gateway.calls.count("submit") == 1
@@ -474,7 +483,7 @@ async def test_an_answer_that_is_none_is_not_believed(said: object) -> None:
 
 async def test_a_result_that_fits_into_no_event_ends_with_a_person() -> None:
     """It is within all bounds of its protocol: SOAP may say 1 MiB."""
-    table = Table(columns=["栏"] * 20, rows=[["字" * 200] * 20 for _ in range(60)])
+    table = ResultTable(columns=["栏"] * 20, rows=[["字" * 200] * 20 for _ in range(60)])
     large = answer("r-1").model_copy(update={"result": RESULT.model_copy(update={"table": table})})
     bench = Bench(Scripted(submit=[large]))
     assert await bench.work(bench.record()) == "a result larger than an event may be"
@@ -491,7 +500,7 @@ async def test_a_store_that_is_down_makes_the_outcome_wait_and_nothing_be_sent_a
     with_document = [lambda r: answer(r, documents=[PDF])]
     bench = Bench(
         Scripted(submit=list(with_document), look_up=list(with_document), fetch=[b"%PDF"]),
-        keeper=Keeper(StoreUnavailable("down"), StoreUnavailable("down")),
+        keeper=Keeper(StoreUnavailableError("down"), StoreUnavailableError("down")),
     )
     assert await bench.work(bench.record()) == "done"
     assert Counter(bench.gateway.calls) == {"submit": 1, "look_up": 2, "fetch": 1}
@@ -502,5 +511,7 @@ async def test_a_store_that_is_down_makes_the_outcome_wait_and_nothing_be_sent_a
 @pytest.mark.usefixtures("impatient")
 async def test_a_document_that_cannot_be_had_ends_with_a_person() -> None:
     with_document = [lambda r: answer(r, documents=[PDF])]
-    bench = Bench(Scripted(look_up=with_document), keeper=Keeper(*[Broken("no PDF")] * 20))
+    bench = Bench(
+        Scripted(look_up=with_document), keeper=Keeper(*[BrokenAnswerError("no PDF")] * 20)
+    )
     assert await bench.work(bench.record(CallKind.POLL)) == "no PDF"

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from tongban_common.clock import BusinessClock
-from tongban_router.connectors.caller import Caller
-from tongban_router.connectors.gate import Gate
-from tongban_router.connectors.gateway import Later
+from tongban_connectors.caller import Caller
+from tongban_connectors.gate import Gate
+from tongban_connectors.gateway import RetryLaterError
 
 
 class Time:
@@ -63,10 +63,10 @@ async def test_throttled_process_comes_back_to_its_share_and_no_further() -> Non
     one = caller(share, now)
 
     async def throttled() -> None:
-        raise Later("throttled", 0.0)
+        raise RetryLaterError("throttled", 0.0)
 
     now.at += 10
-    with pytest.raises(Later):
+    with pytest.raises(RetryLaterError):
         await one.call("look_up", throttled, effect=False)
     assert one._rate == 20
     for _ in range(10):

@@ -15,11 +15,11 @@ from tests.integration.simulation_kit import pdf
 from tests.unit.connector_kit import Bench
 from tongban_common.events import decode
 from tongban_common.events.models import DocumentRef, ProvinceCall
-from tongban_common.kafka import Retry
 from tongban_common.store.documents import MAX_BYTES
-from tongban_router.connectors.documents import Budget, DocumentKeeper
-from tongban_router.connectors.gateway import Broken, OfferedDocument
-from tongban_router.connectors.inspector import Inspector, NotAPdf
+from tongban_connectors.documents import Budget, DocumentKeeper
+from tongban_connectors.gateway import BrokenAnswerError, OfferedDocument
+from tongban_connectors.inspector import Inspector, NotAPdfError
+from tongban_kafka import Retry
 
 
 def offered(data: bytes, **changes: Any) -> OfferedDocument:
@@ -111,7 +111,7 @@ async def test_what_is_not_the_document_is_not_kept(
     inspector: Inspector, data: bytes, changes: dict[str, Any]
 ) -> None:
     bed = Bed(inspector, data)
-    with pytest.raises(Broken):
+    with pytest.raises(BrokenAnswerError):
         await bed.keep(offered(data, **changes))
     assert bed.shelf.kept == {}
 
@@ -138,7 +138,7 @@ async def test_a_document_that_never_ends_costs_one_process_for_a_moment() -> No
     async with Inspector(processes=1, timeout_s=3) as impatient:
         assert await impatient.pages(pdf(2)) == 2
         began = time.monotonic()
-        with pytest.raises(NotAPdf):
+        with pytest.raises(NotAPdfError):
             await impatient.pages(page_tree_bomb())
         assert time.monotonic() - began < 60
         assert await impatient.pages(pdf(2)) == 2, "and the next one is read"

@@ -12,11 +12,16 @@ import pytest
 from tests.unit.connector_kit import Bench, Keeper, Scripted, answer
 from tongban_common.clock import CHINA, BusinessClock
 from tongban_common.domain.status import CallKind
-from tongban_common.kafka import Cause, Record
-from tongban_common.store import StoreUnavailable
-from tongban_router.connectors import connector as module
-from tongban_router.connectors.gate import Closure, Gate
-from tongban_router.connectors.gateway import Later, OfferedDocument, Refused, Unknown
+from tongban_common.store import StoreUnavailableError
+from tongban_connectors import connector as module
+from tongban_connectors.gate import Block, Gate
+from tongban_connectors.gateway import (
+    GatewayRefusedError,
+    OfferedDocument,
+    RetryLaterError,
+    Unknown,
+)
+from tongban_kafka import Cause, Record
 
 PDF = OfferedDocument(name="certificate", title="证明", sha256="0" * 64, size=10)
 GIVEN_UP = Cause(
@@ -103,7 +108,7 @@ async def test_not_after_at_the_end_of_time_is_only_far_away(moment: datetime) -
 
 @pytest.mark.parametrize("moment", EDGE)
 async def test_pause_until_the_end_of_time_is_waited_for(moment: datetime) -> None:
-    gate = Gate("110000", clock=BusinessClock.real(), sources=[lambda: Closure("paused", moment)])
+    gate = Gate("110000", clock=BusinessClock.real(), sources=[lambda: Block("paused", moment)])
     place = gate.stand_in_line(effect=True)
     assert 0 < gate._look_again_s() <= 30
     place.cancel()
@@ -163,7 +168,7 @@ LACKING = [
     MemoryError(),
     RuntimeError("can't start new thread"),
     ExceptionGroup("tasks", [OSError(24, "x")]),
-    StoreUnavailable("OutOfDiskSpace"),
+    StoreUnavailableError("OutOfDiskSpace"),
 ]
 
 
@@ -188,7 +193,9 @@ async def test_outcome_waits_for_what_the_process_lacks_and_is_asked_for_again(
 
 @pytest.mark.parametrize("kind", [CallKind.SUBMIT, CallKind.SUPPLEMENT])
 async def test_form_that_the_protocol_cannot_carry_is_held_with_a_reason(kind: CallKind) -> None:
-    bench = Bench(Scripted(**{str(kind): [Refused("not_expressible")]}, look_up=[Unknown()]))
+    bench = Bench(
+        Scripted(**{str(kind): [GatewayRefusedError("not_expressible")]}, look_up=[Unknown()])
+    )
     cause = await bench.work(bench.record(kind))
     assert "not_expressible" in cause
     assert "cannot carry" in cause
@@ -196,7 +203,7 @@ async def test_form_that_the_protocol_cannot_carry_is_held_with_a_reason(kind: C
 
 
 async def test_wait_of_a_later_is_not_believed_for_longer_than_its_cause_allows() -> None:
-    bench = Bench(Scripted(submit=[Later("throttled", 1e308), answer]))
+    bench = Bench(Scripted(submit=[RetryLaterError("throttled", 1e308), answer]))
     record = bench.record()
     with pytest.raises(module.Retry) as waits:
         await bench.connector.handle(record)

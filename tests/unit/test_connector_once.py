@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 
 from tests.unit.connector_kit import Bench, Scripted, answer
 from tests.unit.wire_kit import search
-from tongban_common.kafka import Cause, Poison, Record, Retry
-from tongban_router.connectors import books, settling
-from tongban_router.connectors.breaker import Breaker
-from tongban_router.connectors.connector import Connector
-from tongban_router.connectors.gateway import (
-    Answer,
-    Barred,
-    Broken,
-    Down,
+from tongban_connectors import call_ledger, settling
+from tongban_connectors.breaker import Breaker
+from tongban_connectors.connector import Connector
+from tongban_connectors.gateway import (
+    AccessDeniedError,
+    BrokenAnswerError,
+    GatewayAnswer,
+    GatewayDownError,
     GatewayState,
-    Unclear,
+    UnclearAnswerError,
     Unknown,
 )
+from tongban_kafka import Cause, Poison, Record, Retry
 
 GIVEN_UP = Cause(
     reason="x", exception="", where="", attempts=1, first_failed_at=0, last_failed_at=0
@@ -49,8 +49,8 @@ def _clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     clocks = Clocks()
     monkeypatch.setattr(settling, "time", clocks)
     monkeypatch.setattr(settling, "uptime", clocks.monotonic)
-    monkeypatch.setattr(books, "time", clocks)
-    monkeypatch.setattr(books, "uptime", clocks.monotonic)
+    monkeypatch.setattr(call_ledger, "time", clocks)
+    monkeypatch.setattr(call_ledger, "uptime", clocks.monotonic)
     return clocks
 
 
@@ -105,7 +105,7 @@ async def test_unknown_that_was_said_before_a_freeze_is_not_believed_after_it(
         clocks.at += 60
         return Unknown()
 
-    gateway = Scripted(submit=[Unclear("cut")], look_up=[frozen])
+    gateway = Scripted(submit=[UnclearAnswerError("cut")], look_up=[frozen])
     bench = bench_at(clocks, gateway)
     clocks.at += 100
     record = stamped(clocks, bench.record())
@@ -122,7 +122,8 @@ async def test_repeat_of_a_given_up_call_waits_for_the_clock_of_the_gateway(
 ) -> None:
     behind_s = 290.0
     gateway = Scripted(
-        submit=[Unclear("cut"), answer], look_up=[lambda _: Unknown(clocks.time() - behind_s)]
+        submit=[UnclearAnswerError("cut"), answer],
+        look_up=[lambda _: Unknown(clocks.time() - behind_s)],
     )
     bench = bench_at(clocks, gateway)
     clocks.at += 1000
@@ -176,7 +177,7 @@ async def test_unmarked_call_created_before_the_assignment_is_asked_about(
 async def test_unmarked_call_older_than_what_is_remembered_is_asked_about(
     clocks: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(books, "_ENDED", 1)
+    monkeypatch.setattr(call_ledger, "_ENDED", 1)
     gateway = Scripted()
     bench = bench_at(clocks, gateway)
     clocks.at += 100
@@ -225,27 +226,27 @@ class Province:
                 moment = self.clock() - (self._clocks.at - at)
                 self.effects += moment <= act_before
 
-    async def submit(self, application: dict[str, Any], *, act_before: float) -> Answer:
+    async def submit(self, application: dict[str, Any], *, act_before: float) -> GatewayAnswer:
         self.catch_up()
         manner, after_s = self.manner
         if self.clock() > act_before:
-            raise Barred("too_late")
+            raise AccessDeniedError("too_late")
         if manner == "down":
-            raise Down("x")
+            raise GatewayDownError("x")
         if manner == "lost":
-            raise Unclear("x")
+            raise UnclearAnswerError("x")
         self._due.append((self._clocks.at + after_s, act_before))
         self.catch_up()
         if manner == "answer" and self.effects:
             return answer(application["request_id"], GatewayState.COMPLETED)
         if manner == "fault":
             raise RuntimeError("what nobody expects")
-        raise (Broken if manner == "broken" else Unclear)("x")
+        raise (BrokenAnswerError if manner == "broken" else UnclearAnswerError)("x")
 
-    async def look_up(self, request_id: str) -> Answer | Unknown:
+    async def look_up(self, request_id: str) -> GatewayAnswer | Unknown:
         self.catch_up()
         if self.says != "truth":
-            raise (Broken if self.says == "broken" else Unclear)("x")
+            raise (BrokenAnswerError if self.says == "broken" else UnclearAnswerError)("x")
         if self.effects:
             return answer(request_id, GatewayState.COMPLETED, said_at=self.clock())
         return Unknown(self.clock())
@@ -277,8 +278,8 @@ def test_province_that_ignores_ids_acts_once_whatever_comes_together(
         clocks = Clocks()
         patch.setattr(settling, "time", clocks)
         patch.setattr(settling, "uptime", clocks.monotonic)
-        patch.setattr(books, "time", clocks)
-        patch.setattr(books, "uptime", clocks.monotonic)
+        patch.setattr(call_ledger, "time", clocks)
+        patch.setattr(call_ledger, "uptime", clocks.monotonic)
         asyncio.run(_play(clocks, Province(clocks, skew_s), steps))
 
 

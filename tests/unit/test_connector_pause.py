@@ -8,11 +8,11 @@ import pytest
 
 from tests.unit.connector_kit import Bench, Scripted, answer, eventually
 from tongban_common.domain.status import CallKind
-from tongban_common.kafka import Retry
-from tongban_router.connectors import texts
-from tongban_router.connectors.gate import Closure
+from tongban_connectors import texts
+from tongban_connectors.gate import Block
+from tongban_kafka import Retry
 
-PAUSE = Closure("paused", reason=texts.paused("系统升级"))
+PAUSE = Block("paused", reason=texts.paused("系统升级"))
 
 
 async def test_it_waits_is_told_once_and_goes_on() -> None:
@@ -44,7 +44,7 @@ async def test_it_goes_on_by_itself_when_the_pause_is_taken_back() -> None:
 @pytest.mark.parametrize("seen", [False, True])
 async def test_what_waits_for_its_turn_is_not_sent_either(seen: bool) -> None:
     """A pause holds for those in the queue of a slow province; what is under way is finished."""
-    pause: list[Closure] = []
+    pause: list[Block] = []
     may_answer = asyncio.Event()
     gateway = Scripted(submit=[answer], look_up=[answer])
     take = gateway.submit

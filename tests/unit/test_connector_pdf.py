@@ -25,10 +25,10 @@ from pypdf.generic import (
 )
 
 from tests.integration.simulation_kit import pdf
-from tongban_common.kafka import Retry
-from tongban_router.connectors import inspector as inspector_module
-from tongban_router.connectors.inspector import Inspector, NotAPdf
-from tongban_router.connectors.pdfcheck import look_into
+from tongban_connectors import inspector as inspector_module
+from tongban_connectors.inspector import Inspector, NotAPdfError
+from tongban_connectors.pdfcheck import look_into
+from tongban_kafka import Retry
 
 NOTHING = {"EXTRA": b"", "CATALOG": b"", "PAGE": b""}
 
@@ -216,7 +216,7 @@ def test_damaged_bytes_never_raise() -> None:
 
 CONFINED = """
 import os, socket, sys
-from tongban_router.connectors import pdfcheck
+from tongban_connectors import pdfcheck
 pdfcheck._load()
 pdfcheck.confine()
 def tried(what, deed):
@@ -249,11 +249,11 @@ async def test_confined_reader_reads_what_it_read_before() -> None:
     async with Inspector() as inspector:
         assert await inspector.pages(pdf(3)) == 3
         assert await inspector.pages(built({}, in_stream=True)) == 1
-        with pytest.raises(NotAPdf, match="active part: /S /Launch"):
+        with pytest.raises(NotAPdfError, match="active part: /S /Launch"):
             await inspector.pages(built({"EXTRA": HARMFUL[2].join([b"<<", b">>"])}))
         for algorithm in ("RC4-128", "AES-256"):
             encrypted = made(lambda writer, a=algorithm: writer.encrypt("x", algorithm=a))
-            with pytest.raises(NotAPdf, match="encrypted"):
+            with pytest.raises(NotAPdfError, match="encrypted"):
                 await inspector.pages(encrypted)
 
 

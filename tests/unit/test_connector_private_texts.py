@@ -9,13 +9,18 @@ import pytest
 from tests.unit.connector_kit import KEYS, PROVINCE, Bench, Scripted, answer
 from tongban_common.control.provinces import ProvinceControl
 from tongban_common.domain.status import CallKind
-from tongban_common.envelope import Destroyed, KeyRing, Sealed
+from tongban_common.envelope import KeyDestroyedError, KeyRing, Sealed
 from tongban_common.events.models import ProvinceOutcome
 from tongban_common.private_texts import REASON, RECEIPT
-from tongban_router.connectors import refusals, texts
-from tongban_router.connectors.gate import Closure
-from tongban_router.connectors.gateway import Answer, GatewayState, OfferedDocument, Refused
-from tongban_router.connectors.pauses import closure_of
+from tongban_connectors import refusals, texts
+from tongban_connectors.gate import Block
+from tongban_connectors.gateway import (
+    GatewayAnswer,
+    GatewayRefusedError,
+    GatewayState,
+    OfferedDocument,
+)
+from tongban_connectors.pauses import closure_of
 
 TALK = "申请人张三（身份证 110101 1990 0307 8690，电话一三八零零零零一二三四）与公安库不一致"
 RECEIPT_NUMBER = "110101199003078690"
@@ -50,7 +55,7 @@ async def test_answer_without_words_carries_no_envelope() -> None:
 
 
 async def test_rejection_in_our_words_stays_in_clear() -> None:
-    bench = Bench(Scripted(submit=[Refused("unknown_item")], look_up=[None]))
+    bench = Bench(Scripted(submit=[GatewayRefusedError("unknown_item")], look_up=[None]))
     assert await bench.work(bench.record()) == "done"
     (told,) = bench.published.outcomes
     assert (told.reason, told.sealed) == (texts.ITEM_NOT_OFFERED, None)
@@ -79,7 +84,7 @@ async def test_withdrawal_is_reported_without_words_where_the_key_is_missing() -
 def _destroyed() -> KeyRing:
     class Gone(KeyRing):
         def add(self, request_id: str, *_: object) -> Sealed:
-            raise Destroyed(request_id)
+            raise KeyDestroyedError(request_id)
 
     return Gone("dev", {"dev": bytes(32)})
 
@@ -87,7 +92,7 @@ def _destroyed() -> KeyRing:
 # -- pauses -------------------------------------------------------------------------------------
 
 
-async def told_of(closure: Closure) -> ProvinceOutcome:
+async def told_of(closure: Block) -> ProvinceOutcome:
     bench = Bench(Scripted(), sources=[lambda: closure])
     with pytest.raises(TimeoutError):
         await bench.work(bench.record(), patience=0.3)
@@ -145,7 +150,7 @@ async def test_title_of_a_province_is_replaced_by_the_items_name() -> None:
     )
     other = paper.model_copy(update={"name": "d", "sha256": "1" * 64})
 
-    def completed(papers: list[OfferedDocument]) -> Answer:
+    def completed(papers: list[OfferedDocument]) -> GatewayAnswer:
         return answer("r-1", documents=papers)
 
     for papers, titles in (

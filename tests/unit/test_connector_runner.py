@@ -12,15 +12,15 @@ from prometheus_client import REGISTRY
 
 from tests.unit.connector_kit import eventually
 from tongban_common.catalogue.holidays import Holidays
-from tongban_common.catalogue.loader import load_provinces
+from tongban_common.catalogue.provinces import load_provinces
 from tongban_common.clock import BusinessClock
-from tongban_common.kafka import ConsumerFailed, DeadLetterLimitReached
-from tongban_router.connectors import pauses as pauses_module
-from tongban_router.connectors import province as module
-from tongban_router.connectors.gate import Gate
-from tongban_router.connectors.pauses import Pauses, following
-from tongban_router.connectors.province import Means, ProvinceRunner
-from tongban_router.connectors.settings import ConnectorSettings
+from tongban_connectors import pauses as pauses_module
+from tongban_connectors import province as module
+from tongban_connectors.gate import Gate
+from tongban_connectors.pauses import Pauses, following
+from tongban_connectors.province import ConnectorDependencies, ProvinceRunner
+from tongban_connectors.settings import ConnectorSettings
+from tongban_kafka import ConsumerFailedError, DeadLetterLimitError
 
 LIVES: dict[str, list[BaseException]] = {}
 """By group: how each next life of its worker ends; without one, it works until it is stopped."""
@@ -64,7 +64,7 @@ def _fakes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def runners(*codes: str) -> list[ProvinceRunner]:
     provinces = load_provinces()
-    means: Any = Means(
+    means: Any = ConnectorDependencies(
         settings=ConnectorSettings(),
         session=None,  # type: ignore[arg-type]
         producer=None,  # type: ignore[arg-type]
@@ -85,8 +85,8 @@ def runners(*codes: str) -> list[ProvinceRunner]:
         MemoryError(),
         ExceptionGroup("unhandled errors in a TaskGroup", [ValueError("a"), KeyError("b")]),
         asyncio.CancelledError(),
-        ConsumerFailed("x"),
-        DeadLetterLimitReached("x"),
+        ConsumerFailedError("x"),
+        DeadLetterLimitError("x"),
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -9,12 +9,12 @@ import pytest
 
 from tongban_common.clock import CHINA, BusinessClock
 from tongban_common.control.connectors import TELL_S, CircuitState, ConnectorState
-from tongban_common.kafka import EventProducer, KafkaUnavailable
-from tongban_common.operators.provinces import ProvinceStanding
-from tongban_router.connectors import standing as module
-from tongban_router.connectors.breaker import Breaker
-from tongban_router.connectors.gate import Closure, Gate
-from tongban_router.connectors.standing import Standing
+from tongban_connectors import state_reporter as module
+from tongban_connectors.breaker import Breaker
+from tongban_connectors.gate import Block, Gate
+from tongban_connectors.state_reporter import StateReporter
+from tongban_kafka import EventProducer, KafkaUnavailableError
+from tongban_ops.operators.provinces import ProvinceStanding
 
 START = datetime(2026, 3, 2, 9, tzinfo=CHINA)
 
@@ -28,7 +28,7 @@ class Producer:
 
     async def send(self, topic: str, *, key: bytes, value: bytes, headers: Any) -> None:  # noqa: ARG002
         if self.away:
-            raise KafkaUnavailable("away")
+            raise KafkaUnavailableError("away")
         assert topic == "connectors.state"
         state = ConnectorState.from_record(value)
         assert key == state.key.encode()
@@ -40,7 +40,7 @@ class World:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seconds = 0.0
-        self.closure: Closure | None = None
+        self.closure: Block | None = None
         clock = BusinessClock.parse("2026-03-02T09:00:00+08:00@60")
         monkeypatch.setattr(BusinessClock, "now", lambda _: START)
         monkeypatch.setattr(module.time, "monotonic", lambda: self.seconds)
@@ -49,7 +49,7 @@ class World:
             "510000", clock=clock, sources=[lambda: self.closure], breaker=self.breaker
         )
         self.producer = Producer()
-        self.standing = Standing(
+        self.standing = StateReporter(
             {"510000": self.gate},
             producer=cast(EventProducer, self.producer),
             clock=clock,
@@ -98,7 +98,7 @@ async def test_all_is_told_again_and_nothing_else_twice(world: World) -> None:
 
 
 async def test_a_pause_is_no_breaker_and_is_told_once_kafka_is_back(world: World) -> None:
-    world.closure = Closure("paused", START)
+    world.closure = Block("paused", START)
     place = world.gate.stand_in_line(effect=True)
     world.producer.away = True
     assert await world.tell() is None

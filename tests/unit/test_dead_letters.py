@@ -7,13 +7,13 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongban_common.kafka import Cause, DeadLetterLimit, Poison, Record, RetryPolicy
-from tongban_common.kafka.dead_letters import (
+from tongban_kafka import Cause, DeadLetterLimit, Poison, Record, RetryPolicy
+from tongban_kafka.dead_letters import (
     LimitWindow,
     dead_letter_forms,
     dead_letter_headers,
 )
-from tongban_common.operators.dead_letters import read_letter
+from tongban_ops.operators.dead_letters import read_letter
 
 SECRET = "张三 310101199001011234"
 

@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 
-from tongban_common.catalogue.loader import Sources, find_directory
-from tongban_devstack.demo.plan import Visit, visits
+from tongban_common.catalogue.provinces import find_directory
+from tongban_devstack.demo.plan import PlannedVisit, visits
 from tongban_devstack.demo.play import Day
 from tongban_devstack.demo.report import Account, compare
+from tongban_ops.catalogue.loader import Sources
 
 AT = "2026-03-02T09:00:00+08:00"
 LATER = "2026-03-02T09:10:00+08:00"
 
 
-def visit(number: int, *, prints: bool, case: str | None = None) -> Visit:
-    return Visit(f"k-{number}", "b-1", f"key-{number}", {}, prints, case)
+def visit(number: int, *, prints: bool, case: str | None = None) -> PlannedVisit:
+    return PlannedVisit(f"k-{number}", "b-1", f"key-{number}", {}, prints, case)
 
 
 def answer(status: str, *before: str) -> dict[str, Any]:

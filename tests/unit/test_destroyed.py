@@ -14,7 +14,7 @@ from tests.unit.restored_kit import NEVER_RESTORED
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import CallKind, OutcomeKind, PrintStatus, Status
-from tongban_common.envelope import Destroyed, KeyRing
+from tongban_common.envelope import KeyDestroyedError, KeyRing
 from tongban_common.events import Body, Event, decode, encode
 from tongban_common.events.models import (
     ApplicantFacts,
@@ -29,17 +29,17 @@ from tongban_common.events.models import (
     Sealed,
 )
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import Record, Retry
 from tongban_common.keyring import Ring
+from tongban_connectors.breaker import Breaker
+from tongban_connectors.connector import Connector
+from tongban_connectors.gate import Gate
+from tongban_connectors.gateway import GatewayAnswer, OfferedDocument
+from tongban_connectors.reports import Reporter
+from tongban_kafka import Record, Retry
 from tongban_notify.handler import NotifyHandler
 from tongban_printing.documents import DocumentMaker
 from tongban_printing.handler import PrintingHandler
 from tongban_printing.orders import Unsent, order_id
-from tongban_router.connectors.breaker import Breaker
-from tongban_router.connectors.connector import Connector
-from tongban_router.connectors.gate import Gate
-from tongban_router.connectors.gateway import Answer, OfferedDocument
-from tongban_router.connectors.reports import Reporter
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 FIRST = Ring.parse(json.dumps({"active": "k1", "keys": {"k1": "A" * 43}}))
@@ -117,14 +117,14 @@ def printing(keys: KeyRing, sent: Sent, *orders: str) -> PrintingHandler:
     )  # fmt: skip
 
 
-def connector(keys: KeyRing, sent: Sent, known: Answer | None = None) -> Connector:
+def connector(keys: KeyRing, sent: Sent, known: GatewayAnswer | None = None) -> Connector:
     clock = BusinessClock.real()
     gateway = Scripted(look_up=[known], submit=[AssertionError("sent")])
     return Connector(
         "340000",
         gateway,
         gate=Gate("340000", clock=clock, sources=[], breaker=Breaker()),
-        documents=cast(Any, Keeper(Destroyed("k1"))),
+        documents=cast(Any, Keeper(KeyDestroyedError("k1"))),
         reporter=Reporter("340000", EventPublisher(sent, "connectors"), keys, clock),
         keys=keys,
         clock=clock,

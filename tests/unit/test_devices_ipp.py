@@ -11,18 +11,18 @@ from pyipp.enums import IppOperation
 from pyipp.parser import parse
 from pyipp.serializer import encode_dict
 
-from tongban_devstack.devices.attributes import Origin, job_group, job_state, printer_group
+from tongban_devstack.devices.attributes import PrinterAddress, job_group, job_state, printer_group
 from tongban_devstack.devices.books import Job, JobKey, Stage, Ticket
 from tongban_devstack.devices.faults import Condition
 from tongban_devstack.devices.ipp.codec import (
     Group,
+    IppMessage,
     IppSyntaxError,
-    Message,
     Value,
     decode,
     encode,
 )
-from tongban_devstack.devices.ipp.vocabulary import GroupTag, JobState, ValueTag
+from tongban_devstack.devices.ipp.vocabulary import GroupTag, IppJobState, ValueTag
 
 NAMES = st.text(st.characters(codec="ascii", categories=["Ll"]), min_size=1, max_size=20)
 VALUES: st.SearchStrategy[tuple[ValueTag, list[Value]]] = st.one_of(
@@ -42,7 +42,7 @@ VALUES: st.SearchStrategy[tuple[ValueTag, list[Value]]] = st.one_of(
 
 
 @st.composite
-def messages(draw: st.DrawFn) -> Message:
+def messages(draw: st.DrawFn) -> IppMessage:
     groups = []
     for tag in draw(st.lists(st.sampled_from([GroupTag.OPERATION, GroupTag.JOB]), max_size=4)):
         group = Group(tag)
@@ -50,16 +50,16 @@ def messages(draw: st.DrawFn) -> Message:
             group.add(name, value_tag, *values)
         groups.append(group)
     code, number = draw(st.integers(0, 0x5FF)), draw(st.integers(1, 2**31 - 1))
-    return Message((2, 0), code, number, groups, draw(st.binary(max_size=100)))
+    return IppMessage((2, 0), code, number, groups, draw(st.binary(max_size=100)))
 
 
 @given(messages())
-def test_what_is_written_is_read(message: Message) -> None:
+def test_what_is_written_is_read(message: IppMessage) -> None:
     assert decode(encode(message)) == message
 
 
 @given(messages(), st.data())
-def test_what_is_cut_short_is_no_message(message: Message, data: st.DataObject) -> None:
+def test_what_is_cut_short_is_no_message(message: IppMessage, data: st.DataObject) -> None:
     message.data = b""
     raw = encode(message)
     cut = data.draw(st.integers(0, len(raw) - 1))
@@ -135,7 +135,7 @@ def test_a_name_with_a_language_loses_it() -> None:
 
 # --- jobs
 
-ORIGIN = Origin("k-1", "127.0.0.1:631")
+ORIGIN = PrinterAddress("k-1", "127.0.0.1:631")
 
 
 def job(stage: Stage, **changes: Any) -> Job:
@@ -157,18 +157,24 @@ def job(stage: Stage, **changes: Any) -> Job:
 @pytest.mark.parametrize(
     ("stage", "condition", "is_current", "state", "reason"),
     [
-        (Stage.INCOMING, Condition.OK, False, JobState.PENDING, "job-incoming"),
-        (Stage.INCOMING, Condition.JAM, False, JobState.PENDING, "job-incoming"),
-        (Stage.QUEUED, Condition.OK, False, JobState.PENDING, "job-queued"),
-        (Stage.QUEUED, Condition.OK, True, JobState.PROCESSING, "job-printing"),
-        (Stage.QUEUED, Condition.JAM, True, JobState.PROCESSING_STOPPED, "printer-stopped"),
-        (Stage.QUEUED, Condition.PAPER_OUT, False, JobState.PENDING, "printer-stopped"),
-        (Stage.COMPLETED, Condition.JAM, False, JobState.COMPLETED, "job-completed-successfully"),
-        (Stage.CANCELED, Condition.OK, False, JobState.CANCELED, "job-canceled-by-user"),
+        (Stage.INCOMING, Condition.OK, False, IppJobState.PENDING, "job-incoming"),
+        (Stage.INCOMING, Condition.JAM, False, IppJobState.PENDING, "job-incoming"),
+        (Stage.QUEUED, Condition.OK, False, IppJobState.PENDING, "job-queued"),
+        (Stage.QUEUED, Condition.OK, True, IppJobState.PROCESSING, "job-printing"),
+        (Stage.QUEUED, Condition.JAM, True, IppJobState.PROCESSING_STOPPED, "printer-stopped"),
+        (Stage.QUEUED, Condition.PAPER_OUT, False, IppJobState.PENDING, "printer-stopped"),
+        (
+            Stage.COMPLETED,
+            Condition.JAM,
+            False,
+            IppJobState.COMPLETED,
+            "job-completed-successfully",
+        ),
+        (Stage.CANCELED, Condition.OK, False, IppJobState.CANCELED, "job-canceled-by-user"),
     ],
 )
 def test_a_job_says_how_it_is(
-    stage: Stage, condition: Condition, is_current: bool, state: JobState, reason: str
+    stage: Stage, condition: Condition, is_current: bool, state: IppJobState, reason: str
 ) -> None:
     assert job_state(job(stage), condition, is_current) == (state, (reason,))
 
@@ -188,7 +194,7 @@ def test_every_group_is_readable_for_a_client() -> None:
         ),
         printer_group(ORIGIN, condition=Condition.PAPER_OUT, printing=True, queued=3),
     ]
-    read = parse(encode(Message((2, 0), 0, 1, groups)))
+    read = parse(encode(IppMessage((2, 0), 0, 1, groups)))
     stopped, done = read["jobs"]
     assert stopped["job-uri"] == "ipp://127.0.0.1:631/ipp/print/k-1/4"
     assert (stopped["job-state"], stopped["job-impressions-completed"]) == (6, 1)

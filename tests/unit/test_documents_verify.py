@@ -12,9 +12,9 @@ import pytest
 from aiohttp import web
 from typer.testing import CliRunner, Result
 
-from tongban_common.cli.main import application
 from tongban_intake.api.examples import VERIFIED
 from tongban_intake.verification import file_code
+from tongban_ops.cli.main import application
 
 PDF = b"%PDF-1.7 as it was issued"
 SHA256 = hashlib.sha256(PDF).hexdigest()

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from tongban_devstack.embedded.jars import (
-    JarsUnavailable,
+    JarsUnavailableError,
     broker_home,
     class_path,
     jar_name,
@@ -117,7 +117,7 @@ async def test_two_processes_at_once_fetch_once(cache: Path, repository: Counter
 async def test_refuses_a_jar_that_was_altered_in_the_cache(cache: Path) -> None:
     jars = await asyncio.to_thread(class_path, cache, PINNED)
     jars[2].write_bytes(b"other code")
-    with pytest.raises(JarsUnavailable, match="not the jar that was pinned") as refused:
+    with pytest.raises(JarsUnavailableError, match="not the jar that was pinned") as refused:
         class_path(cache, PINNED)
     said = str(refused.value)
     assert str(jars[2]) in said
@@ -129,14 +129,14 @@ async def test_refuses_a_jar_that_was_altered_in_the_cache(cache: Path) -> None:
 @pytest.mark.usefixtures("repository")
 async def test_keeps_nothing_of_a_download_that_is_not_what_was_pinned(cache: Path) -> None:
     wrong = PINNED | {"org.example:part4:1.4": "0" * 64}
-    with pytest.raises(JarsUnavailable, match=r"part4-1\.4\.jar"):
+    with pytest.raises(JarsUnavailableError, match=r"part4-1\.4\.jar"):
         await asyncio.to_thread(class_path, cache, wrong)
     assert [path.name for path in broker_home(cache).iterdir()] == ["fetch.lock"]
 
 
 @pytest.mark.usefixtures("repository_url")
 def test_says_the_way_round_when_nothing_can_be_downloaded(cache: Path) -> None:
-    with pytest.raises(JarsUnavailable, match="cannot be downloaded") as refused:
+    with pytest.raises(JarsUnavailableError, match="cannot be downloaded") as refused:
         class_path(cache, PINNED)
     assert "TONGBAN_KAFKA=HOST:PORT" in str(refused.value)
     assert str(broker_home(cache)) in str(refused.value)

@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import ValidationError
 
-from tongban_common.enrolment import assertion, assistants
-from tongban_common.enrolment.assertion import InvalidAssertion
-from tongban_common.enrolment.keyfiles import (
-    BadKey,
+from tongban_intake.access.enrolment import assertion, assistants
+from tongban_intake.access.enrolment.assertion import InvalidAssertionError
+from tongban_intake.access.enrolment.keyfiles import (
+    KeyFileError,
     encode,
     public_x,
     read_private,
@@ -33,16 +33,16 @@ from tongban_common.enrolment.keyfiles import (
     thumbprint,
     write_private,
 )
-from tongban_common.enrolment.kiosks import (
+from tongban_intake.access.enrolment.kiosks import (
     EnrolmentError,
     KioskKey,
     KioskRecord,
     enrolled,
     revoked,
 )
-from tongban_common.kafka import KafkaUnavailable, Record
-from tongban_intake.access.claims import Claims
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.access.replay_guard import AssertionReplayGuard
+from tongban_intake.problems import Kind, ProblemError
+from tongban_kafka import KafkaUnavailableError, Record
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 KEY, OTHER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
@@ -125,7 +125,7 @@ def test_keys_are_read_as_pem_and_jwk_and_kept_for_the_owner_alone(tmp_path: Pat
         assert public_x(read_public(text)) == x
     for text in (path.read_text(), private):
         assert public_x(read_private(text).public_key()) == x
-        with pytest.raises(BadKey, match="private"):
+        with pytest.raises(KeyFileError, match="private"):
             read_public(text)
 
 
@@ -139,14 +139,14 @@ def test_a_thumbprint_is_that_of_rfc_8037() -> None:
 )
 def test_what_is_no_key_is_refused_without_showing_it(text: str) -> None:
     for read in (read_public, read_private):
-        with pytest.raises(BadKey):
+        with pytest.raises(KeyFileError):
             read(text)
 
 
 def test_keys_of_another_kind_are_refused() -> None:
     other = generate_private_key(SECP256R1())
     pem = other.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    with pytest.raises(BadKey, match="Ed25519"):
+    with pytest.raises(KeyFileError, match="Ed25519"):
         read_public(pem)
 
 
@@ -207,15 +207,15 @@ def _hostile() -> dict[str, str]:
 
 @pytest.mark.parametrize("what", _hostile())
 def test_an_assertion_is_not_believed(what: str) -> None:
-    with pytest.raises(InvalidAssertion):
+    with pytest.raises(InvalidAssertionError):
         assertion.verify(_hostile()[what], FIRST, audiences=[URL])
 
 
 @pytest.mark.parametrize("text", ["", "a.b.c", "中文", "e30.e30.e30", "." * 4000, "[" * 2000])
 def test_what_is_no_jwt_is_no_assertion(text: str) -> None:
-    with pytest.raises(InvalidAssertion):
+    with pytest.raises(InvalidAssertionError):
         assertion.claimed_kiosk(text)
-    with pytest.raises(InvalidAssertion):
+    with pytest.raises(InvalidAssertionError):
         assertion.verify(text, FIRST, audiences=[URL])
 
 
@@ -231,14 +231,14 @@ class Partition:
     """One partition that replicas write to and read back, a record at a time."""
 
     def __init__(self) -> None:
-        self.readers: list[Claims] = []
+        self.readers: list[AssertionReplayGuard] = []
         self.written: list[tuple[bytes, bytes]] = []
         self.away = False
 
     async def send(self, _: str, *, key: Any, value: Any, headers: Any) -> None:
         assert headers == []
         if self.away:
-            raise KafkaUnavailable("away")
+            raise KafkaUnavailableError("away")
         self.written.append((key, value))
 
     def deliver(self) -> None:
@@ -248,8 +248,8 @@ class Partition:
                 reader.on_record(record)
         self.written.clear()
 
-    def replica(self, **more: Any) -> Claims:
-        claims = Claims(self, **more)
+    def replica(self, **more: Any) -> AssertionReplayGuard:
+        claims = AssertionReplayGuard(self, **more)
         self.readers.append(claims)
         return claims
 
@@ -280,7 +280,7 @@ async def test_an_assertion_is_remembered_while_it_lives_and_none_is_forgotten_f
         return await using
 
     assert [await use(each) for each in ("k-1", "k-2", "k-1")] == [True, True, False]
-    with pytest.raises(Problem) as full:
+    with pytest.raises(ProblemError) as full:
         await use("k-3")
     assert full.value.kind is Kind.UNAVAILABLE
     clock.now += assertion.LONGEST_LIFE + assertion.LEEWAY
@@ -294,7 +294,7 @@ async def test_without_kafka_no_assertion_is_taken() -> None:
     claims = partition.replica()
     assert claims.readiness() == "not listening yet"
     partition.away = True
-    with pytest.raises(Problem) as away:
+    with pytest.raises(ProblemError) as away:
         await claims.claim("k-1", "j")
     assert away.value.kind is Kind.UNAVAILABLE
 

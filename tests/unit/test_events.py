@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tongban_common.clock import BusinessClock
-from tongban_common.events import MODELS, Event, MalformedEvent, decode, encode
+from tongban_common.events import MODELS, Event, MalformedEventError, decode, encode
 from tongban_common.events.models import RequestStatus, TimerDue
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -97,7 +97,7 @@ def test_malformed_event_quotes_neither_headers_nor_keys_of_the_body(
     _, headers = encode(
         Event(id="e", source="s", body=TimerDue(request_id="r-1", due=NOW), time=NOW)
     )
-    with pytest.raises(MalformedEvent) as raised:
+    with pytest.raises(MalformedEventError) as raised:
         decode(value, {**dict(headers), **change}.items())
     for secret in ("张三", "13800001234", "\\xff", "\ufffd"):
         assert secret not in str(raised.value)
@@ -108,9 +108,9 @@ def test_header_without_value_counts_as_missing_and_a_time_needs_an_offset() -> 
         Event(id="e", source="s", body=TimerDue(request_id="r-1", due=NOW), time=NOW)
     )
     named: dict[str, Any] = dict(headers)
-    with pytest.raises(MalformedEvent, match="header missing: ce_id"):
+    with pytest.raises(MalformedEventError, match="header missing: ce_id"):
         decode(value, {**named, "ce_id": None}.items())
-    with pytest.raises(MalformedEvent, match="header ce_time: no offset"):
+    with pytest.raises(MalformedEventError, match="header ce_time: no offset"):
         decode(value, {**named, "ce_time": b"2026-01-01T00:00:00"}.items())
 
 
@@ -129,14 +129,14 @@ def test_what_is_no_event_is_told_without_quoting_it(
 ) -> None:
     _, headers = encode(Event(id="e", source="s", body=TimerDue(request_id="r", due=NOW), time=NOW))
     changed = [(name, raw) for name, raw in {**dict(headers), **change}.items() if raw is not None]
-    with pytest.raises(MalformedEvent, match=said):
+    with pytest.raises(MalformedEventError, match=said):
         decode(value, changed)
 
 
 def test_a_refused_value_is_not_quoted() -> None:
     _, headers = encode(Event(id="e", source="s", body=TimerDue(request_id="r", due=NOW), time=NOW))
     wrong = [(n, RequestStatus.TYPE.encode() if n == "ce_type" else v) for n, v in headers]
-    with pytest.raises(MalformedEvent) as raised:
+    with pytest.raises(MalformedEventError) as raised:
         decode(b'{"request_id": "r", "seq": "310101199003078690"}', wrong)
     assert "310101199003078690" not in str(raised.value)
 
@@ -150,7 +150,7 @@ def test_a_refused_header_is_not_quoted(name: str, value: str) -> None:
         Event(id="e", source="s", body=TimerDue(request_id="r", due=NOW), time=NOW)
     )
     wrong = [(n, value.encode() if n == name else v) for n, v in headers]
-    with pytest.raises(MalformedEvent, match=f"header {name}") as raised:
+    with pytest.raises(MalformedEventError, match=f"header {name}") as raised:
         decode(body, wrong)
     assert "张三" not in str(raised.value)
     assert "0000123" not in str(raised.value)
@@ -159,6 +159,6 @@ def test_a_refused_header_is_not_quoted(name: str, value: str) -> None:
 def test_a_refused_key_is_not_quoted() -> None:
     _, headers = encode(Event(id="e", source="s", body=TimerDue(request_id="r", due=NOW), time=NOW))
     wrong = [(n, RequestStatus.TYPE.encode() if n == "ce_type" else v) for n, v in headers]
-    with pytest.raises(MalformedEvent, match=r"/sealed/parts/\*: string_type") as raised:
+    with pytest.raises(MalformedEventError, match=r"/sealed/parts/\*: string_type") as raised:
         decode(json.dumps({"sealed": {"parts": {"张三": 1}}}).encode(), wrong)
     assert "张三" not in str(raised.value)

@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongban_common.catalogue.loader import load as load_catalogue
 from tongban_common.clock import CHINA
 from tongban_common.topics import PROVINCES as CODES
-from tongban_devstack.gateways.applications import Application, Plan, State, plan
+from tongban_connectors.gateway import Result
+from tongban_devstack.gateways.applications import Application, ApplicationState, Plan, plan
 from tongban_devstack.gateways.hours import Counter as OpeningHours
 from tongban_devstack.gateways.periods import MOST, months_of
 from tongban_devstack.gateways.provinces import NAMES, Manner, load_provinces
 from tongban_devstack.gateways.results import result_of
-from tongban_router.connectors.gateway import Result
-from tongban_router.connectors.nonces import LIFETIME, NonceMemory
-from tongban_router.connectors.signing import SignatureError
+from tongban_ops.catalogue.loader import load as load_catalogue
+from tongban_provinces.nonces import LIFETIME, NonceMemory
+from tongban_provinces.signing import SignatureError
 
 MONDAY = datetime(2026, 3, 2, 10, 0, tzinfo=CHINA)
 CATALOGUE = Path(__file__).parents[2] / "catalogue"
@@ -86,7 +86,7 @@ def test_prompt_completes_everything_at_once() -> None:
     for number in range(200):
         for kind in ("query", "handle", "print"):
             made = plan("prompt", PROVINCES["340000"], f"r-{number}", kind, MONDAY)
-            assert application(plan=made).state(MONDAY) is State.COMPLETED
+            assert application(plan=made).state(MONDAY) is ApplicationState.COMPLETED
 
 
 def _shares(profile: str, kind: str) -> Counter[str]:
@@ -132,12 +132,12 @@ def test_a_supplement_is_waited_for_and_then_decided() -> None:
     waiting = application(
         plan=Plan(MONDAY + 2 * half, supplement_at=MONDAY + half, after_supplement=half)
     )
-    assert waiting.state(MONDAY) is State.ACCEPTED
-    assert waiting.state(MONDAY + half) is State.NEEDS_SUPPLEMENT
-    assert waiting.state(MONDAY + 100 * half) is State.NEEDS_SUPPLEMENT
+    assert waiting.state(MONDAY) is ApplicationState.ACCEPTED
+    assert waiting.state(MONDAY + half) is ApplicationState.NEEDS_SUPPLEMENT
+    assert waiting.state(MONDAY + 100 * half) is ApplicationState.NEEDS_SUPPLEMENT
     given_ = replace(waiting, supplemented_at=MONDAY + 10 * half)
-    assert given_.state(MONDAY + 10 * half) is State.ACCEPTED
-    assert given_.state(MONDAY + 11 * half) is State.COMPLETED
+    assert given_.state(MONDAY + 10 * half) is ApplicationState.ACCEPTED
+    assert given_.state(MONDAY + 11 * half) is ApplicationState.COMPLETED
 
 
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 100))
@@ -145,8 +145,8 @@ def test_states_never_go_back(first: int, second: int, decided: int) -> None:
     early, late = sorted((first, second))
     at = [MONDAY + timedelta(hours=hours) for hours in (early, late, decided)]
     judged = application(plan=Plan(at[2]))
-    if judged.state(at[0]) is State.COMPLETED:
-        assert judged.state(at[1]) is State.COMPLETED
+    if judged.state(at[0]) is ApplicationState.COMPLETED:
+        assert judged.state(at[1]) is ApplicationState.COMPLETED
     withdrawn = replace(judged, withdrawn_at=at[0])
     assert withdrawn.state(at[1]) is judged.state(at[0])
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tongban_devstack.outside.faults import FAULTS_SCHEMA, FaultBoard, FaultSet
-from tongban_devstack.outside.journal import GROUP, WAITING, Journal
+from tongban_devstack.outside.journal import GROUP, WAITING, SqliteJournal
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS notes (number INTEGER PRIMARY KEY, thread INTEGER);"
 
@@ -29,25 +29,25 @@ def count(connection: sqlite3.Connection) -> int:
 
 
 @pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    async with Journal(tmp_path / "deep" / "journal.sqlite3", SCHEMA) as opened:
+async def journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
+    async with SqliteJournal(tmp_path / "deep" / "journal.sqlite3", SCHEMA) as opened:
         yield opened
 
 
-async def test_more_than_fits_is_written_in_the_end(journal: Journal) -> None:
+async def test_more_than_fits_is_written_in_the_end(journal: SqliteJournal) -> None:
     numbers = range(WAITING + 2 * GROUP)
     assert await asyncio.gather(*(journal.write(note(n)) for n in numbers)) == list(numbers)
     assert await journal.read(count) == len(numbers)
 
 
-async def test_a_work_sees_those_before_it(journal: Journal) -> None:
+async def test_a_work_sees_those_before_it(journal: SqliteJournal) -> None:
     counts = await asyncio.gather(
         *(call for n in range(50) for call in (journal.write(note(n)), journal.write(count)))
     )
     assert counts[1::2] == list(range(1, 51))
 
 
-async def test_what_fails_undoes_itself_alone(journal: Journal) -> None:
+async def test_what_fails_undoes_itself_alone(journal: SqliteJournal) -> None:
     def fails(connection: sqlite3.Connection) -> None:
         note(1000)(connection)
         raise ValueError("on second thoughts")
@@ -66,13 +66,15 @@ async def test_what_fails_undoes_itself_alone(journal: Journal) -> None:
     assert await journal.read(count) == 2
 
 
-async def test_what_was_answered_is_on_disk_for_others(journal: Journal, tmp_path: Path) -> None:
+async def test_what_was_answered_is_on_disk_for_others(
+    journal: SqliteJournal, tmp_path: Path
+) -> None:
     await journal.write(note(1))
     with sqlite3.connect(tmp_path / "deep" / "journal.sqlite3") as other:
         assert count(other) == 1
 
 
-async def test_a_caller_that_gives_up_does_not_stop_the_work(journal: Journal) -> None:
+async def test_a_caller_that_gives_up_does_not_stop_the_work(journal: SqliteJournal) -> None:
     task = asyncio.create_task(journal.write(note(1)))
     await asyncio.sleep(0)
     task.cancel()
@@ -81,17 +83,17 @@ async def test_a_caller_that_gives_up_does_not_stop_the_work(journal: Journal) -
     assert await journal.write(count) == 1
 
 
-async def test_reports_cannot_write(journal: Journal) -> None:
+async def test_reports_cannot_write(journal: SqliteJournal) -> None:
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         await journal.read(note(1))
 
 
 async def test_closing_waits_for_what_was_asked(tmp_path: Path) -> None:
-    async with Journal(tmp_path / "journal", SCHEMA) as journal:
+    async with SqliteJournal(tmp_path / "journal", SCHEMA) as journal:
         tasks = [asyncio.create_task(journal.write(note(n))) for n in range(500)]
         await asyncio.sleep(0)
     assert await asyncio.gather(*tasks) == list(range(500))
-    async with Journal(tmp_path / "journal", SCHEMA) as journal:
+    async with SqliteJournal(tmp_path / "journal", SCHEMA) as journal:
         assert await journal.read(count) == 500
 
 
@@ -100,7 +102,7 @@ class _Faults(FaultSet):
 
 
 async def test_faults_are_kept_by_family_and_their_changes_told(tmp_path: Path) -> None:
-    async with Journal(tmp_path / "journal", FAULTS_SCHEMA) as journal:
+    async with SqliteJournal(tmp_path / "journal", FAULTS_SCHEMA) as journal:
         board = FaultBoard(journal, "doors", _Faults)
         other = FaultBoard(journal, "windows", _Faults)
         changed = board.changed
@@ -111,7 +113,7 @@ async def test_faults_are_kept_by_family_and_their_changes_told(tmp_path: Path) 
         await other.clear()
         assert board.of("front").broken
         assert not board.of("back").broken
-    async with Journal(tmp_path / "journal", FAULTS_SCHEMA) as journal:
+    async with SqliteJournal(tmp_path / "journal", FAULTS_SCHEMA) as journal:
         board = FaultBoard(journal, "doors", _Faults)
         await board.load()
         assert board.as_json() == {"front": {"broken": True}}

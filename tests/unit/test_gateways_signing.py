@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongban_router.connectors.signing import (
+from tongban_provinces.signing import (
     WINDOW_SECONDS,
     SignatureError,
     province_token,

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tongban_common.catalogue.holidays import (
+    CalendarStatus,
     Holidays,
     HolidaysFile,
-    Known,
     load_holidays,
     read_holidays,
 )
-from tongban_common.catalogue.loader import load_provinces
 from tongban_common.catalogue.models import ServiceHours, ServiceWindow
+from tongban_common.catalogue.provinces import load_provinces
 from tongban_common.catalogue.yamlfile import CatalogueError
 from tongban_common.clock import CHINA
 
@@ -42,10 +42,10 @@ def test_the_published_year_has_33_days_off_and_6_worked_in_return() -> None:
     file = read_holidays(CATALOGUE)
     assert file is not None
     year = file.years[2026]
-    assert year.known is Known.ARRANGED
+    assert year.known is CalendarStatus.ARRANGED
     assert sum(len(holiday.days()) for holiday in year.days_off) == 33
     assert len(year.days_worked) == 6
-    assert HOLIDAYS.known[2027] is Known.STATUTORY
+    assert HOLIDAYS.known[2027] is CalendarStatus.STATUTORY
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongban_common import tokens
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import (
     REQUEST_ID,
@@ -21,7 +20,8 @@ from tongban_common.domain.ids import (
     pseudonym,
     request_id,
 )
-from tongban_common.envelope import KeyRing, Unreadable
+from tongban_common.envelope import KeyRing, UnreadableEnvelopeError
+from tongban_intake.access import tokens
 
 NAMES = st.text(min_size=1, max_size=20)
 
@@ -78,9 +78,9 @@ def test_a_token_names_its_kiosk_until_it_is_out_of_date() -> None:
     token = tokens.issue("s", kiosk_id="k-1", branch_id="b-1")
     assert tokens.verify("s", token).kiosk_id == "k-1"
     for wrong in (token + "x", "", ".", token.replace(".", ".x"), "中文.签名"):
-        with pytest.raises(tokens.InvalidToken):
+        with pytest.raises(tokens.InvalidTokenError):
             tokens.verify("s", wrong)
-    with pytest.raises(tokens.InvalidToken, match="out of date"):
+    with pytest.raises(tokens.InvalidTokenError, match="out of date"):
         tokens.verify("s", tokens.issue("s", kiosk_id="k", branch_id="b", lifetime_s=-1))
 
 
@@ -95,14 +95,14 @@ def test_an_envelope_opens_only_for_its_request_part_and_key() -> None:
     assert keys.open("r-1", more, "applicant") == {"name": "张𠮷"}
     assert keys.open("r-1", more, "result") == [1, 2]
     assert "张" not in more.model_dump_json()
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableEnvelopeError):
         keys.open("r-2", more, "applicant")
-    with pytest.raises(Unreadable, match="no part"):
+    with pytest.raises(UnreadableEnvelopeError, match="no part"):
         keys.open("r-1", sealed, "result")
     swapped = more.model_copy(update={"parts": {"applicant": more.parts["result"]}})
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableEnvelopeError):
         keys.open("r-1", swapped, "applicant")
-    with pytest.raises(Unreadable, match="not on the key ring"):
+    with pytest.raises(UnreadableEnvelopeError, match="not on the key ring"):
         ring(b="y").open("r-1", more, "applicant")
 
 

@@ -13,11 +13,11 @@ from tongban_common.clock import BusinessClock
 from tongban_common.events import decode
 from tongban_common.events.models import FeedbackRated, PrintConfirmed
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.tokens import Kiosk
-from tongban_intake.followups import rules
-from tongban_intake.followups.commands import Followups
-from tongban_intake.followups.models import Confirmation, Print, Rating
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.access.tokens import Kiosk
+from tongban_intake.commands import rules
+from tongban_intake.commands.give import Commands
+from tongban_intake.commands.models import Confirmation, Print, Rating
+from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.readmodel.openness import _LONGEST_SILENCE, _still_to_come
 from tongban_intake.readmodel.projection import changes
 from tongban_intake.readmodel.record import RequestRecord
@@ -51,9 +51,9 @@ class Desk:
         }  # fmt: skip
         self.replicas = [self._replica(), self._replica()]
 
-    def _replica(self) -> Followups:
+    def _replica(self) -> Commands:
         unused: Any = None
-        return Followups(
+        return Commands(
             id_secret=SECRET,
             read_model=self,  # type: ignore[arg-type]
             copies=unused,
@@ -83,9 +83,9 @@ class Desk:
 
     async def rates(self, *, key: str = "rate-0001", replica: int = 0, grade: int = 5) -> str:
         rating = Rating(grade=grade)
-        followups = self.replicas[replica]
-        asked = followups.asked(kiosk(), "r-1", "rating", key, rating.model_dump())
-        return await followups.rate(asked, rating)
+        commands = self.replicas[replica]
+        asked = commands.asked(kiosk(), "r-1", "rating", key, rating.model_dump())
+        return await commands.rate(asked, rating)
 
     def project(self) -> None:
         events = [decode(each.value, each.headers) for each in self.topic.records]
@@ -99,7 +99,7 @@ class Desk:
 
 
 async def refused(answer: Any, kind: Kind) -> None:
-    with pytest.raises(Problem) as problem:
+    with pytest.raises(ProblemError) as problem:
         await answer
     assert problem.value.kind is kind
 
@@ -167,7 +167,7 @@ async def test_print_again_while_a_question_is_open_is_for_a_lobby_manager(
     record = await Desk(status).get("r-1")
     try:
         rules.document_to_print(record, Print(), kiosk_id="kiosk-001", lobby_manager=manager)
-    except Problem as problem:
+    except ProblemError as problem:
         assert problem.kind is Kind.CONFLICT
         assert not allowed
     else:

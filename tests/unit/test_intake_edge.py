@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongban_common.kafka import Record
+from tongban_intake.catalogue_index import CatalogueIndex
 from tongban_intake.http.body import canonical, parse_object
 from tongban_intake.http.limits import KioskRates, Slots
 from tongban_intake.live.hub import Hub
-from tongban_intake.offers import Offers
-from tongban_intake.problems import FieldError, Kind, Problem
+from tongban_intake.problems import FieldError, Kind, ProblemError
 from tongban_intake.submission.checks import Checker
 from tongban_intake.submission.recent import Recent, Seen
 from tongban_intake.submission.wording import pointer
 from tongban_intake.text import Text, preferred
 from tongban_intake.verification import file_code, grouped, normal, sheet_code
+from tongban_kafka import Record
 from tongban_printing.contents import verification_code
 
 
@@ -44,7 +44,7 @@ def test_the_language_that_is_wanted(header: str | None, language: str) -> None:
 
 
 def test_a_problem_is_rfc_9457() -> None:
-    problem = Problem(
+    problem = ProblemError(
         Kind.INVALID, Text("甲", "one"), errors=[FieldError("/a~1b", Text("乙", "two"))]
     )
     answer = problem.response("en")
@@ -56,9 +56,9 @@ def test_a_problem_is_rfc_9457() -> None:
         "detail": "one",
         "errors": [{"pointer": "/a~1b", "message": "two"}],
     }
-    retry = Problem(Kind.UNAVAILABLE, retry_after=7).response("zh")
+    retry = ProblemError(Kind.UNAVAILABLE, retry_after=7).response("zh")
     assert retry.headers["Retry-After"] == "7"
-    assert Problem(Kind.UNAUTHENTICATED).response("zh").headers["WWW-Authenticate"]
+    assert ProblemError(Kind.UNAUTHENTICATED).response("zh").headers["WWW-Authenticate"]
 
 
 def test_pointers_escape() -> None:
@@ -84,8 +84,8 @@ def test_every_fault_is_told_at_once_with_what_would_be_right() -> None:
         },
         "form": {},
     }
-    with pytest.raises(Problem) as caught:
-        Checker(Offers()).check(body, today=date(2026, 3, 2))
+    with pytest.raises(ProblemError) as caught:
+        Checker(CatalogueIndex()).check(body, today=date(2026, 3, 2))
     told = {error.pointer: error.message for error in caught.value.errors}
     agent = "/applicant/agent"
     assert set(told) == {
@@ -96,8 +96,10 @@ def test_every_fault_is_told_at_once_with_what_would_be_right() -> None:
     assert " or " not in told["/channel"].zh
     assert "13800001234" in told[f"{agent}/phone"].en
     assert "@" in told[f"{agent}/email"].en
-    with pytest.raises(Problem) as caught:
-        Checker(Offers()).check({**body, "applicant": {"type": "robot"}}, today=date(2026, 3, 2))
+    with pytest.raises(ProblemError) as caught:
+        Checker(CatalogueIndex()).check(
+            {**body, "applicant": {"type": "robot"}}, today=date(2026, 3, 2)
+        )
     told = {error.pointer: error.message for error in caught.value.errors}
     assert "company" in told["/applicant/type"].zh
 
@@ -118,7 +120,7 @@ def test_equal_bodies_have_one_spelling(body: dict[str, object]) -> None:
 
 def test_nesting_that_cannot_be_written_is_refused() -> None:
     deep = b'{"a":' * 300 + b"1" + b"}" * 300
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(ProblemError) as caught:
         canonical(parse_object(deep))
     assert caught.value.kind is Kind.MALFORMED
 
@@ -134,7 +136,7 @@ class Clock:
 def taken(take: Callable[[], None]) -> bool:
     try:
         take()
-    except Problem:
+    except ProblemError:
         return False
     return True
 
@@ -162,7 +164,7 @@ def test_slots_are_given_back_after_failures() -> None:
     slots = Slots(1)
     for _ in range(3):
         with pytest.raises(RuntimeError), slots:
-            with pytest.raises(Problem) as full, slots:
+            with pytest.raises(ProblemError) as full, slots:
                 pass
             assert full.value.kind is Kind.UNAVAILABLE
             raise RuntimeError

@@ -11,14 +11,14 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tongban_common import tokens
-from tongban_common.tokens import Kiosk
+from tongban_intake.access import tokens
+from tongban_intake.access.tokens import Kiosk
 from tongban_intake.http.auth import COOKIE, Authenticator
 from tongban_intake.http.limits import KioskRates
 from tongban_intake.kiosk.entrance import Entrance
 from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import Session
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.problems import Kind, ProblemError
 
 SECRET = "s" * 32
 TOKEN = tokens.seal(SECRET, Kiosk("k-1", "b-1", "local", int(time.time()) + 3600))
@@ -79,7 +79,7 @@ async def test_form_of_our_own_or_of_an_agent_logs_in(headers: dict[str, str]) -
     ],
 )
 async def test_form_of_another_site_logs_nobody_in(headers: dict[str, str]) -> None:
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(ProblemError) as refused:
         await posts(entrance("development"), **headers)
     assert refused.value.kind is Kind.FORBIDDEN
 
@@ -93,17 +93,17 @@ async def test_form_of_a_configured_agent_logs_in() -> None:
 
 
 async def test_token_that_is_none_of_ours_is_refused() -> None:
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(ProblemError) as refused:
         await entrance().take(request(b"token=nonsense"))
     assert refused.value.kind is Kind.UNAUTHENTICATED
 
 
 def test_token_in_the_address_is_for_development_alone() -> None:
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(ProblemError) as refused:
         entrance().ask(request(), TOKEN)
     assert refused.value.kind is Kind.MALFORMED
     assert entrance("development").ask(request(), TOKEN).status_code == 303
-    with pytest.raises(Problem):
+    with pytest.raises(ProblemError):
         entrance("development").ask(request(sec_fetch_site="cross-site"), TOKEN)
 
 

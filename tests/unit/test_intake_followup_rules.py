@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 
 from tongban_common.domain.status import PrintStatus, Status
-from tongban_intake.followups import rules
-from tongban_intake.followups.models import Print
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.commands import rules
+from tongban_intake.commands.models import Print
+from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.readmodel.record import RequestRecord
 from tongban_intake.states import STATUS
 from tongban_intake.submission.checks import Checker
@@ -42,7 +42,7 @@ def test_each_command_in_each_status(command: str, status: Status) -> None:
     if status in ALLOWED[command]:
         RULES[command](record(status))
         return
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(ProblemError) as refused:
         RULES[command](record(status))
     assert refused.value.kind is Kind.CONFLICT
     detail = refused.value.detail
@@ -60,7 +60,7 @@ def test_a_note_changes_nothing_of_what_may_be_asked() -> None:
 
 
 def test_a_second_rating_is_refused() -> None:
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(ProblemError) as refused:
         rules.may_rate(record(Status.COMPLETED, rating={"grade": 5, "event_id": "e", "at": "x"}))
     assert refused.value.kind is Kind.CONFLICT
 
@@ -77,7 +77,7 @@ def test_one_set_at_a_time_at_one_kiosk(state: PrintStatus) -> None:
     if state.final:
         assert rules.document_to_print(printing, Print(), kiosk_id="k-1") == "d-1"
     else:
-        with pytest.raises(Problem) as refused:
+        with pytest.raises(ProblemError) as refused:
             rules.document_to_print(printing, Print(), kiosk_id="k-1")
         assert refused.value.kind is Kind.CONFLICT
 
@@ -88,7 +88,7 @@ def test_of_several_documents_one_has_to_be_named() -> None:
         documents={name: {"title": "证明", "pages": 1, "sha256": "00"} for name in ("d-1", "d-2")},
     )
     for wanted in (Print(), Print(document_id="d-3")):
-        with pytest.raises(Problem) as refused:
+        with pytest.raises(ProblemError) as refused:
             rules.document_to_print(several, wanted, kiosk_id="k-1")
         assert refused.value.errors[0].pointer == "/document_id"
     assert rules.document_to_print(several, Print(document_id="d-2"), kiosk_id="k-1") == "d-2"
@@ -116,7 +116,7 @@ def test_of_a_supplement_each_field_is_checked_and_not_what_the_whole_form_needs
     offers: Any = SimpleNamespace(get=lambda _: item)
     try:
         Checker(offers).supplement(cast(Any, item), form)
-    except Problem as problem:
+    except ProblemError as problem:
         assert [error.pointer for error in problem.errors] == wrong
     else:
         assert wrong == []

@@ -15,12 +15,12 @@ from tongban_common import topics
 from tongban_common.catalogue import Item
 from tongban_common.events import decode
 from tongban_common.events.models import RequestSubmitted
-from tongban_common.kafka import Record
 from tongban_common.store import DuplicateKey
 from tongban_intake.readmodel.completeness import Completeness
-from tongban_router.dispatch.emission import outgoing
-from tongban_router.dispatch.lifecycle import Lifecycle
-from tongban_router.dispatch.state import Rules
+from tongban_kafka import Record
+from tongban_router.domain.emission import outgoing
+from tongban_router.domain.lifecycle import Lifecycle
+from tongban_router.domain.state import Rules
 
 KEY = "comes-again-on-monday"
 PLACE = (topics.REQUESTS_STATUS, 0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.test_intake_projection import BODIES, WHOLE, report, status
 from tongban_common.domain.status import PrintStatus, Status
 from tongban_common.envelope import KeyRing
-from tongban_intake.live.journal import Journal
+from tongban_intake.live.journal import EventJournal
 from tongban_intake.readmodel.record import RequestRecord
 
 KEYS = KeyRing("k", {"k": bytes(32)})
@@ -43,7 +43,7 @@ def test_no_gap_and_no_repeat(
         f"{n:06d}": {"seq": n, "status": "routed", "at": "x", "by": "r"}
         for n in range(1, history_upto + 1)
     }
-    journal = Journal(last, KEYS)
+    journal = EventJournal(last, KEYS)
     frames: list[bytes] = []
     for position, number in enumerate(order):
         if position == history_at:
@@ -57,7 +57,7 @@ def test_no_gap_and_no_repeat(
 
 
 def test_a_gap_that_cannot_be_filled_is_passed_over() -> None:
-    journal = Journal(0, KEYS)
+    journal = EventJournal(0, KEYS)
     journal.live(status(3, Status.ROUTED))
     assert journal.blocked
     assert journal.take() == []
@@ -67,7 +67,7 @@ def test_a_gap_that_cannot_be_filled_is_passed_over() -> None:
 
 
 def test_prints_are_told_as_they_change_and_never_backwards() -> None:
-    journal = Journal(0, KEYS)
+    journal = EventJournal(0, KEYS)
     journal.live(report(2, PrintStatus.PRINTED))
     journal.live(report(1, PrintStatus.QUEUED))
     assert [data["status"] for _, data in told(journal.take())] == ["printed"]
@@ -75,7 +75,7 @@ def test_prints_are_told_as_they_change_and_never_backwards() -> None:
 
 
 def test_settled_waits_for_the_sheet() -> None:
-    journal = Journal(0, KEYS)
+    journal = EventJournal(0, KEYS)
     for body in BODIES[:4]:
         journal.live(body)
     assert not journal.final
@@ -84,14 +84,14 @@ def test_settled_waits_for_the_sheet() -> None:
     assert not journal.settled
     journal.live(report(3, PrintStatus.PRINTED))
     assert journal.settled
-    rejected = Journal(0, KEYS)
+    rejected = EventJournal(0, KEYS)
     rejected.live(status(1, Status.REJECTED))
     rejected.take()
     assert rejected.settled
 
 
 def test_history_alone_tells_the_whole() -> None:
-    journal = Journal(2, KEYS)
+    journal = EventJournal(2, KEYS)
     journal.history(RequestRecord(WHOLE))
     events = told(journal.take())
     assert [(e, d.get("seq")) for e, d in events if e == "status"] == [("status", 3), ("status", 4)]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tongban_common.catalogue import FormRules, load
+from tongban_common.catalogue import FormRules
 from tongban_intake.kiosk import cleaning, fields
+from tongban_ops.catalogue.loader import load
 
 CATALOGUE = load(Path(__file__).parents[2] / "catalogue")
 SCHEMAS: dict[str, dict[str, Any]] = {

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tongban_common.catalogue import Item, load
+from tongban_common.catalogue import Item
 from tongban_intake.kiosk import fields
 from tongban_intake.submission.models import Submission
+from tongban_ops.catalogue.loader import load
 
 CATALOGUE = load(Path(__file__).parents[2] / "catalogue")
 

@@ -12,15 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.intake_kit import Door, Readable, body, kiosk
-from tongban_common.catalogue import Item, load
+from tongban_common.catalogue import Item
 from tongban_common.catalogue.holidays import load_holidays
 from tongban_common.clock import CHINA
 from tongban_common.events.models import SubmissionNote
-from tongban_intake.readmodel.lookup import NOT_ASKED, NOTHING, Known, Lookup, Question
+from tongban_intake.readmodel.lookup import NOT_ASKED, NOTHING, KnownRequest, Lookup, LookupQuery
 from tongban_intake.readmodel.projection import CLOSED, applying_key
 from tongban_intake.submission import applicants, notes
 from tongban_intake.submission.accept import receipt
 from tongban_intake.submission.recent import Lately, LatelyAccepted
+from tongban_ops.catalogue.loader import load
 
 CATALOGUE = Path(__file__).parents[2] / "catalogue"
 HOLIDAYS = load_holidays(CATALOGUE)
@@ -160,23 +161,25 @@ async def test_all_who_ask_at_once_cost_two_finds() -> None:
     key = applying_key("310", "p")
     lookup, readable = asking(document("r-1", key, "b-1"), document("r-2", "310:q"))
     keys = [key if number % 2 else "310:x" for number in range(40)]
-    questions = [Question(f"n-{number}", keys[number], "zhang") for number in range(40)]
+    questions = [LookupQuery(f"n-{number}", keys[number], "zhang") for number in range(40)]
     known = await asyncio.gather(*(lookup.ask(question) for question in questions))
     assert readable.calls == [("accepted", 40), ("open_for", 2)]
-    assert known == [Known(other=Lately("r-1", "b-1")) if n % 2 else NOTHING for n in range(40)]
+    assert known == [
+        KnownRequest(other=Lately("r-1", "b-1")) if n % 2 else NOTHING for n in range(40)
+    ]
 
 
 async def test_a_repeat_is_told_what_its_first_was() -> None:
     told = {"code": "outside_hours", "opens_at": "2026-03-09T09:00:00+08:00"}
     mine = {**document("r-1", "310:p"), "notes": [told]}
     lookup, _ = asking(mine, document("r-2", "310:p"))
-    known = await lookup.ask(Question("r-1", "310:p", "zhang"))
-    assert known == Known(digest="digest of r-1", notes=(told,))
+    known = await lookup.ask(LookupQuery("r-1", "310:p", "zhang"))
+    assert known == KnownRequest(digest="digest of r-1", notes=(told,))
 
 
 async def test_what_was_accepted_lately_counts_until_it_is_known_to_be_over() -> None:
     lately = Lately("r-1", "b")
-    question = Question("r-2", "310:p", "zhang", lately)
+    question = LookupQuery("r-2", "310:p", "zhang", lately)
     assert (await asking()[0].ask(question)).other == lately
     assert (await asking(document("r-1", "310:p"))[0].ask(question)).other == lately
     assert (await asking(document("r-1", CLOSED))[0].ask(question)).other is None
@@ -184,14 +187,14 @@ async def test_what_was_accepted_lately_counts_until_it_is_known_to_be_over() ->
     assert (await asking(document("r-1", CLOSED), older)[0].ask(question)).other == Lately(
         "r-0", "b"
     )
-    itself = Question("r-1", "310:p", "zhang", lately)
+    itself = LookupQuery("r-1", "310:p", "zhang", lately)
     assert (await asking()[0].ask(itself)).other is None
 
 
 async def test_a_store_that_is_down_says_nothing_and_is_left_alone() -> None:
     lookup, readable = asking()
     readable.down = True
-    question = Question("r-2", "310:p", "zhang", Lately("r-1", "b"))
+    question = LookupQuery("r-2", "310:p", "zhang", Lately("r-1", "b"))
     assert await lookup.ask(question) == NOT_ASKED
     asked = len(readable.calls)
     assert await lookup.ask(question) == NOT_ASKED
@@ -208,9 +211,9 @@ async def test_what_nobody_foresaw_leaves_nobody_waiting() -> None:
         raise LookupError
 
     readable.accepted = fails  # type: ignore[method-assign]
-    first = asyncio.create_task(lookup.ask(Question("r-1")))
+    first = asyncio.create_task(lookup.ask(LookupQuery("r-1")))
     await begun.wait()
-    second = asyncio.create_task(lookup.ask(Question("r-2")))
+    second = asyncio.create_task(lookup.ask(LookupQuery("r-2")))
     await asyncio.sleep(0)  # it has asked, while the first is being answered
     go_on.set()
     async with asyncio.timeout(20):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tongban_common.catalogue import load
-from tongban_intake.offers import Offers
+from tongban_intake.catalogue_index import CatalogueIndex
 from tongban_intake.submission.checks import Checker
+from tongban_ops.catalogue.loader import load
 
 CATALOGUE = Path(__file__).parents[2] / "catalogue"
 
@@ -18,14 +18,14 @@ async def test_what_a_newer_publisher_added_hides_no_item() -> None:
     record = json.loads(item.model_dump_json())
     record["queue"] = {"new": True}
     record["hours"]["holidays"] = "closed"
-    view = Offers().view("127.0.0.1:1")
+    view = CatalogueIndex().view("127.0.0.1:1")
     assert view._decode(json.dumps(record).encode()) == item
 
 
 def test_an_item_that_was_withdrawn_and_comes_anew_is_checked_by_its_new_form() -> None:
     """It begins at version 1 again, so that code and version are those of the old one."""
     item = next(each for each in load(CATALOGUE) if each.form["required"])
-    checker = Checker(Offers())
+    checker = Checker(CatalogueIndex())
     assert not list(checker._form_errors(item, item.example_form))
     form = {**item.form, "required": [*item.form["required"], "added"]}
     anew = item.model_copy(update={"form": form})

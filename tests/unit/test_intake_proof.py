@@ -10,7 +10,7 @@ from tests.unit.intake_kit import KEYS, kiosk
 from tongban_intake.access.applicant_proof import ApplicantProof
 from tongban_intake.access.lockout import Lockout
 from tongban_intake.http.limits import KioskRates
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.readmodel.record import RequestRecord
 
 PERSON = {
@@ -57,7 +57,7 @@ class Bench:
         """Return what is wrong with the proof (None: nothing), and when to come again."""
         try:
             await self.proof.check(kiosk(), request_id, number=number, phone=phone)
-        except Problem as problem:
+        except ProblemError as problem:
             return problem.kind, problem.retry_after
         return None, None
 

@@ -8,7 +8,7 @@ import pytest
 from starlette.requests import Request
 
 from tongban_intake.http.limits import KioskSlots, Strangers
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.readmodel import public
 
 PERSON = {
@@ -104,7 +104,7 @@ def test_stranger_is_limited_by_address_and_all_of_them_together() -> None:
             for _ in range(20):
                 strangers.take(asks(address))
                 count += 1
-        except Problem as problem:
+        except ProblemError as problem:
             assert problem.kind is Kind.TOO_MANY
             assert problem.retry_after == 1
         return count
@@ -120,7 +120,7 @@ def test_stranger_is_limited_by_address_and_all_of_them_together() -> None:
 def test_one_kiosk_takes_no_more_places_than_are_its_own() -> None:
     slots = KioskSlots(2)
     with slots.hold("a"), slots.hold("a"):
-        with pytest.raises(Problem) as full, slots.hold("a"):
+        with pytest.raises(ProblemError) as full, slots.hold("a"):
             pass
         assert full.value.kind is Kind.UNAVAILABLE
         with slots.hold("b"):

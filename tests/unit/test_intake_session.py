@@ -11,9 +11,9 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tongban_common import tokens
-from tongban_common.enrolment.trading import Grant
-from tongban_common.tokens import Kiosk
+from tongban_intake.access import tokens
+from tongban_intake.access.token_client import Grant
+from tongban_intake.access.tokens import Kiosk
 from tongban_intake.http.auth import COOKIE, Authenticator
 from tongban_intake.http.limits import KioskRates
 from tongban_intake.kiosk.session import ASSISTANT_COOKIE, SIGN_OUT, VISIT_COOKIE, Session
@@ -50,7 +50,7 @@ class Page:
 
     def _must_stand(self, kiosk: Kiosk) -> Kiosk:
         if not self.standing:
-            raise tokens.InvalidToken
+            raise tokens.InvalidTokenError
         return kiosk
 
     def request(self, query: str = "") -> Request:

@@ -10,12 +10,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.unit.intake_kit import kiosk
-from tongban_common.enrolment import AssistantRecord
-from tongban_common.enrolment.assistants import PinHash
 from tongban_intake.access import signin
+from tongban_intake.access.enrolment import AssistantRecord
+from tongban_intake.access.enrolment.assistants import PinHash
 from tongban_intake.access.lockout import Lockout
 from tongban_intake.access.signin import SignIn
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.problems import Kind, ProblemError
 
 PIN, WRONG = "730518", "730519"
 
@@ -55,7 +55,7 @@ class Lobby:
         """The same at once."""
         try:
             await self.sign_in.sign_in(kiosk(at, branch), who, pin)
-        except Problem as problem:
+        except ProblemError as problem:
             return problem.kind
         return None
 
@@ -133,7 +133,7 @@ def test_lock_doubles_up_to_its_longest() -> None:
     for _ in range(6):
         try:
             lockout.check("k")
-        except Problem as problem:
+        except ProblemError as problem:
             waits.append(problem.retry_after)
             now[0] += problem.retry_after or 0
         lockout.begin("k")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.test_private_texts import KEYS
 from tongban_common.clock import BusinessClock
-from tongban_common.store import StoreUnavailable
+from tongban_common.store import StoreUnavailableError
 from tongban_intake.http.limits import KioskSlots, Slots
 from tongban_intake.live.hub import Hub
 from tongban_intake.live.stream import EventStreams
@@ -44,7 +44,7 @@ class Model:
 
     async def get(self, _: str) -> RequestRecord | None:
         if self.down:
-            raise StoreUnavailable("down")
+            raise StoreUnavailableError("down")
         return RequestRecord(self.document) if self.document["timeline"] else None
 
     async def over(self, told: int) -> bool:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from tongban_common.enrolment.assertion import GRANT_TYPE
-from tongban_intake.access import grants
-from tongban_intake.access.claims import _ENOUGH, _REMEMBERED_S
-from tongban_intake.access.grants import TRADES_AT_ONCE, TRADES_PER_S, Grants
+from tongban_intake.access import token_endpoint
+from tongban_intake.access.enrolment.assertion import GRANT_TYPE
+from tongban_intake.access.replay_guard import _ENOUGH, _REMEMBERED_S
+from tongban_intake.access.token_endpoint import TRADES_AT_ONCE, TRADES_PER_S, TokenEndpoint
 from tongban_intake.http.limits import KioskRates
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.problems import Kind, ProblemError
 
 
 class Claimed:
@@ -32,12 +32,12 @@ class Claimed:
 
 async def test_kiosk_that_trades_all_day_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     proved = SimpleNamespace(iat=int(time.time()), jti="j")
-    monkeypatch.setattr(grants.assertions, "claimed_kiosk", lambda _: "k-1")
-    monkeypatch.setattr(grants.assertions, "verify", lambda *_, **__: proved)
+    monkeypatch.setattr(token_endpoint.assertions, "claimed_kiosk", lambda _: "k-1")
+    monkeypatch.setattr(token_endpoint.assertions, "verify", lambda *_, **__: proved)
     record = SimpleNamespace(branch_id="b-1", zone="local", epoch=1)
     enrolled: Any = SimpleNamespace(kiosk=lambda _: record)
     now, claimed = [0.0], Claimed()
-    desk = Grants(
+    desk = TokenEndpoint(
         enrolled,
         secret="s" * 32,
         audiences=("a",),
@@ -49,7 +49,7 @@ async def test_kiosk_that_trades_all_day_is_bounded(monkeypatch: pytest.MonkeyPa
     async def trades() -> bool:
         try:
             await desk.trade(GRANT_TYPE, "assertion")
-        except Problem as problem:
+        except ProblemError as problem:
             assert problem.kind is Kind.TOO_MANY
             return False
         return True

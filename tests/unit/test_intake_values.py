@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from tongban_common.catalogue import Item, load
+from tongban_common.catalogue import Item
 from tongban_intake.http.body import canonical, parse_object
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.submission.checks import Checker
 from tongban_intake.submission.models import Submission
+from tongban_ops.catalogue.loader import load
 
 TODAY = date(2026, 3, 2)
 CATALOGUE = load(Path(__file__).parents[2] / "catalogue")
@@ -69,7 +70,7 @@ def body(**form: Any) -> dict[str, Any]:
 def errors_of(sent: dict[str, Any]) -> dict[str, str]:
     try:
         CHECKER.check(sent, today=TODAY)
-    except Problem as problem:
+    except ProblemError as problem:
         assert problem.kind is Kind.INVALID
         assert problem.errors
         return {error.pointer: error.message.zh + error.message.en for error in problem.errors}
@@ -212,7 +213,7 @@ def test_the_first_of_all_faults_of_a_field_is_told_and_every_field_is() -> None
 def supplement_errors(item: Item | None, form: dict[str, Any]) -> set[str]:
     try:
         CHECKER.supplement(item, form)
-    except Problem as problem:
+    except ProblemError as problem:
         return {error.pointer for error in problem.errors}
     return set()
 
@@ -243,8 +244,8 @@ def test_supplement_that_one_validator_refuses_is_never_accepted() -> None:
 # --- JSON as it arrives
 
 
-def refused(raw: bytes | str) -> Problem:
-    with pytest.raises(Problem) as caught:
+def refused(raw: bytes | str) -> ProblemError:
+    with pytest.raises(ProblemError) as caught:
         parse_object(raw.encode() if isinstance(raw, str) else raw)
     return caught.value
 
@@ -325,7 +326,7 @@ def into_xml(value: Any) -> None:
 def test_what_is_accepted_can_be_carried_by_xml_and_json(form: dict[str, Any]) -> None:
     try:
         accepted = CHECKER.supplement(None, form)
-    except Problem as problem:
+    except ProblemError as problem:
         problem.response("zh")
         return
     into_xml(accepted)

@@ -12,7 +12,7 @@ from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.admin import ApiVersionRequest
 
-import tongban_common.kafka  # noqa: F401 - importing it is what is tested
+import tongban_kafka  # noqa: F401 - importing it is what is tested
 
 UNKNOWN_SERVER_ERROR = -1
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tongban_common import clock
-from tongban_common.kafka.lease import Lease
+from tongban_kafka import uptime as clock
+from tongban_kafka.lease import Lease
 
 
 class Machine:

@@ -9,8 +9,8 @@ import aiokafka
 import pytest
 
 from tests.integration.kafka_kit import registry
-from tongban_common.kafka import EventProducer, KafkaUnavailable
-from tongban_common.kafka import producer as module
+from tongban_kafka import EventProducer, KafkaUnavailableError
+from tongban_kafka import producer as module
 
 
 async def test_producer_stopped_while_it_closes_a_lost_client_ends(
@@ -38,7 +38,7 @@ async def test_producer_stopped_while_it_closes_a_lost_client_ends(
     producer = EventProducer("nowhere:9", registry=registry())
     await producer.start()
     await producer.connection()
-    producer._drop(producer._client, KafkaUnavailable("no acknowledgement in time"))
+    producer._drop(producer._client, KafkaUnavailableError("no acknowledgement in time"))
     await closing.wait()
     async with asyncio.timeout(10):
         await producer.stop()

@@ -21,11 +21,11 @@ from aiokafka.errors import (
 from pydantic import SecretStr
 
 from tests.unit.kafka_security_kit import tls_server
-from tongban_common.kafka import EventProducer, KafkaUnavailable, refusals
-from tongban_common.kafka.reach import reach
-from tongban_common.kafka.snapshot import Snapshot
-from tongban_common.kafka_security import KafkaCluster, KafkaSecurity, client_options
 from tongban_devstack.embedded.security import CertificateAuthority
+from tongban_kafka import EventProducer, KafkaUnavailableError, refusals
+from tongban_kafka.reach import reach
+from tongban_kafka.security import KafkaCluster, KafkaSecurity, client_options
+from tongban_kafka.snapshot import Snapshot
 
 WORD = "correct-horse"
 
@@ -54,7 +54,10 @@ def secured(address: str, ca_file: Path | None) -> KafkaCluster:
 
 async def told(cluster: KafkaCluster) -> tuple[str, list[Any]]:
     """What a command says, and what is logged."""
-    with structlog.testing.capture_logs() as logs, pytest.raises(KafkaUnavailable) as unavailable:
+    with (
+        structlog.testing.capture_logs() as logs,
+        pytest.raises(KafkaUnavailableError) as unavailable,
+    ):
         await reach(cluster, within=20)
     lines = [line for line in logs if line["event"] == "kafka_refused"]
     assert WORD not in f"{unavailable.value}{lines}"
@@ -109,7 +112,7 @@ async def test_refusal_is_logged_once_a_minute_and_explains_probes_and_snapshots
                 lines += more
         assert len(lines) == 2
         assert "has expired" in (EventProducer(cluster).readiness() or "")
-        with pytest.raises(KafkaUnavailable, match="has expired"):
+        with pytest.raises(KafkaUnavailableError, match="has expired"):
             async with Snapshot(cluster):
                 pass
     now += 31

@@ -17,8 +17,10 @@ from cryptography.hazmat.primitives.serialization import (
 from pydantic import SecretStr
 
 from tongban_common.exit_codes import EX_CONFIG
-from tongban_common.kafka import EventProducer, WorkerConfig
-from tongban_common.kafka_security import (
+from tongban_common.settings import CommonSettings, load
+from tongban_devstack.embedded.security import Certificate, CertificateAuthority
+from tongban_kafka import EventProducer, WorkerConfig
+from tongban_kafka.security import (
     NO_KAFKA_SECURITY,
     KafkaCluster,
     KafkaSecurity,
@@ -26,9 +28,7 @@ from tongban_common.kafka_security import (
     client_options,
     warn_of_plaintext,
 )
-from tongban_common.settings import CommonSettings, load
-from tongban_devstack.embedded.security import Certificate, CertificateAuthority
-from tongban_router.dispatch.broker import broker_credentials
+from tongban_router.faust_runtime.broker import broker_credentials
 
 PREFIX = "TONGBAN_KAFKA_"
 WORD = "correct-horse"
@@ -326,7 +326,7 @@ def test_every_kafka_client_of_the_project_is_made_by_client_options() -> None:
                 bare[name] = passed
     assert set(made) == asking_itself
     assert bare == {
-        "services/router/tongban_router/dispatch/app.py": [
+        "services/router/tongban_router/faust_runtime/app.py": [
             'broker=[f"kafka://{address}" for address in settings.kafka.split(",")],'
         ]
     }

@@ -10,13 +10,8 @@ from aiokafka.record import _crecords
 
 from tests.unit import fetcher_kit as kit
 from tests.unit.fetcher_kit import Wire, batch, broken, rows
-from tongban_common.kafka import (
-    BatchRetries,
-    UnreadableBatchError,
-    batch_dead_letter,
-    offset_after,
-    unpacking,
-)
+from tongban_kafka import BatchRetries, UnreadableBatchError, batch_dead_letter, offset_after
+from tongban_kafka._aiokafka import unpacking
 
 A, B = TopicPartition("a", 0), TopicPartition("b", 0)
 _BROKEN = {

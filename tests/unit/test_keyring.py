@@ -16,10 +16,15 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from tongban_common.envelope import Destroyed, KeyMissing, KeyRing, Unreadable
+from tongban_common.envelope import (
+    KeyDestroyedError,
+    KeyMissingError,
+    KeyRing,
+    UnreadableEnvelopeError,
+)
 from tongban_common.keyring import Ring, RingError
-from tongban_common.keyring.file import change, write
 from tongban_common.keyring.follow import KeyRingFile
+from tongban_ops.keyring_file import change, write
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -129,15 +134,15 @@ def test_destroyed_is_told_apart_from_missing_and_from_altered() -> None:
         lambda: keys.add("r-1", bare, {"result": 1}),
         lambda: keys.open_bytes("r-1", sealed, "d-1", box),
     ):
-        with pytest.raises(Destroyed):
+        with pytest.raises(KeyDestroyedError):
             read()
     unknown = sealed.model_copy(update={"kid": "later"})
     assert not keys.destroyed(unknown)
-    with pytest.raises(KeyMissing):
+    with pytest.raises(KeyMissingError):
         keys.open("r-1", unknown, "applicant")
-    with pytest.raises(Unreadable) as altered:
+    with pytest.raises(UnreadableEnvelopeError) as altered:
         KeyRing.of(OLD).open("r-2", sealed, "applicant")
-    assert type(altered.value) is Unreadable
+    assert type(altered.value) is UnreadableEnvelopeError
 
 
 def test_a_file_is_for_its_owner_and_changed_by_one_at_a_time(tmp_path: Path) -> None:

@@ -26,9 +26,9 @@ from tongban_common.events.models import (
     TimerDue,
     WithdrawalAsked,
 )
-from tongban_router.dispatch.emission import outgoing
-from tongban_router.dispatch.lifecycle import Decision, Lifecycle
-from tongban_router.dispatch.state import FaultNoted, RequestState, Rules, next_due
+from tongban_router.domain.emission import outgoing
+from tongban_router.domain.lifecycle import Decision, Lifecycle
+from tongban_router.domain.state import FaultNoted, RequestState, Rules, next_due
 
 START = datetime(2026, 3, 2, 9, tzinfo=CHINA)
 RULES = Rules()

@@ -17,10 +17,10 @@ from tongban_common.events.models import (
     Sealed,
     WithdrawalAsked,
 )
-from tongban_router.dispatch import texts
-from tongban_router.dispatch.emission import outgoing
-from tongban_router.dispatch.lifecycle import Decision
-from tongban_router.dispatch.state import RequestState
+from tongban_router.domain import texts
+from tongban_router.domain.emission import outgoing
+from tongban_router.domain.lifecycle import Decision
+from tongban_router.domain.state import RequestState
 
 
 def sealed(**parts: str) -> Sealed:

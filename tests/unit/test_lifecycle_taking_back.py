@@ -21,7 +21,7 @@ from tests.unit.test_lifecycle import (
 )
 from tongban_common.domain.status import CallKind, OutcomeKind, Status
 from tongban_common.events.models import TimerDue, WithdrawalAsked
-from tongban_router.dispatch.state import FaultNoted, RequestState, next_due
+from tongban_router.domain.state import FaultNoted, RequestState, next_due
 
 
 def test_a_province_that_could_not_take_it_back_is_heard_when_it_is_asked_once_more() -> None:

@@ -8,12 +8,12 @@ import pytest
 import typer
 
 from tests.unit.test_lifecycle import LIFE, RULES, START, begun, outcome
-from tongban_common.cli.provinces import _end
 from tongban_common.control.provinces import ProvinceControl
 from tongban_common.domain.moments import EARLIEST, LATEST, later
 from tongban_common.domain.status import OutcomeKind, Status
 from tongban_common.events.models import ProvinceOutcome, TimerDue
-from tongban_router.dispatch.state import Call, RequestState, next_due
+from tongban_ops.cli.provinces import _end
+from tongban_router.domain.state import Call, RequestState, next_due
 
 FOR_EVER = "9999-12-31T23:59:59+08:00"
 

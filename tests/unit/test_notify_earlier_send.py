@@ -8,13 +8,15 @@ import pytest
 
 from tests.unit.test_notify_once import SETTLE, Host, Process, World, by_hand, process
 from tests.unit.wire_kit import Parcel
-from tongban_notify.guards import State
-from tongban_notify.provider import Unclear
+from tongban_notify.guards import GuardState
+from tongban_notify.provider import UnclearSendError
 
 
 def is_message(parcel: Parcel) -> bool:
     """Return True for a message to a provider, not a question to one or a write to the store."""
-    return isinstance(parcel.trouble, Unclear) and "knows" not in parcel.effect.__qualname__
+    return (
+        isinstance(parcel.trouble, UnclearSendError) and "knows" not in parcel.effect.__qualname__
+    )
 
 
 def until_sent(world: World, one: Process, *, sends: int) -> Parcel:
@@ -62,7 +64,7 @@ def test_repeated_send_that_is_refused_lets_no_other_provider_try_before_the_fir
         world.check()
     assert +world.delivered == Counter({"first": 1})
     assert world.guard is not None
-    assert world.guard.state is State.SENT
+    assert world.guard.state is GuardState.SENT
 
 
 def test_provider_that_refuses_every_attempt_is_followed_by_the_next_after_settling(

@@ -22,9 +22,9 @@ from tongban_common.clock import CHINA, BusinessClock
 from tongban_common.domain.phones import optout_key, phone_number
 from tongban_common.domain.status import PrintStatus, Status
 from tongban_common.events import Body
-from tongban_common.kafka import Retry
+from tongban_kafka import Retry
 from tongban_notify.handler import DESTROYED, OPTED_OUT, TOO_OLD
-from tongban_notify.provider import Unclear
+from tongban_notify.provider import UnclearSendError
 from tongban_notify.quiet import QuietHours
 
 LONG_AGO = NOW - topics.GUARDS_KEPT - timedelta(days=1)
@@ -45,7 +45,7 @@ async def test_message_of_a_destroyed_key_that_went_repeats_its_report() -> None
 
 
 async def test_message_that_may_have_gone_before_its_key_was_destroyed_is_asked_for() -> None:
-    aurora = MemoryProvider("aurora", trouble=Unclear("reset"))
+    aurora = MemoryProvider("aurora", trouble=UnclearSendError("reset"))
     notify = Notify(aurora)
     with pytest.raises(Retry):
         await notify.handle(completed())
@@ -55,7 +55,7 @@ async def test_message_that_may_have_gone_before_its_key_was_destroyed_is_asked_
 
 
 async def test_message_that_was_not_sent_before_its_key_was_destroyed_is_suppressed() -> None:
-    aurora = MemoryProvider("aurora", trouble=Unclear("reset"))
+    aurora = MemoryProvider("aurora", trouble=UnclearSendError("reset"))
     notify = Notify(aurora)
     with pytest.raises(Retry):
         await notify.handle(completed())

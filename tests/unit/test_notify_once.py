@@ -17,17 +17,17 @@ from hypothesis import strategies as st
 
 from tests.unit.wire_kit import Parcel, Turn, Wire, advance, search
 from tongban_common.clock import BusinessClock
-from tongban_common.kafka import Retry
-from tongban_common.store import StoreUnavailable
+from tongban_common.store import StoreUnavailableError
+from tongban_kafka import Retry
 from tongban_notify import delivery
-from tongban_notify.delivery import Delivery, Stranded
-from tongban_notify.guards import Guard, Guards, Overtaken, State
-from tongban_notify.messages import Message, Template
-from tongban_notify.provider import NotSent, Provider, Unclear
+from tongban_notify.delivery import Delivery, StrandedMessageError
+from tongban_notify.guards import Guard, GuardOvertakenError, Guards, GuardState
+from tongban_notify.messages import MessageTemplate, TextMessage
+from tongban_notify.provider import NotSentError, Provider, UnclearSendError
 
 SETTLE = 10.0
 EPOCH = datetime(2026, 3, 2, tzinfo=UTC)
-MESSAGE = Message("m", "r", Template.COMPLETED, "13800138000", "您好")
+MESSAGE = TextMessage("m", "r", MessageTemplate.COMPLETED, "13800138000", "您好")
 
 
 @dataclass
@@ -69,25 +69,25 @@ class World:
 
     def take(self, provider: str, *, honours: bool) -> None:
         if provider in self.refusing:
-            raise NotSent("content", final=True)
+            raise NotSentError("content", final=True)
         if provider in self.busy:
-            raise NotSent("throttled", final=False)
+            raise NotSentError("throttled", final=False)
         if not (honours and self.delivered[provider]):
             self.delivered[provider] += 1
 
     def claim(self, provider: str | None) -> tuple[Guard, bool]:
         if self.guard is not None:
             return self.guard, False
-        self.guard = Guard(reference="m", state=State.CLAIMED)
+        self.guard = Guard(reference="m", state=GuardState.CLAIMED)
         if provider is not None:
-            fields = {"state": State.SENDING, "provider": provider}
+            fields = {"state": GuardState.SENDING, "provider": provider}
             self.guard = self.guard.model_copy(update=fields)
         return self.guard, True
 
     def write(self, guard: Guard, **fields: Any) -> Guard:
         assert self.guard is not None
         if guard.rev != self.guard.rev:
-            raise Overtaken(guard.reference)
+            raise GuardOvertakenError(guard.reference)
         self.guard = self.guard.model_copy(update={**fields, "rev": guard.rev + 1})
         return self.guard
 
@@ -102,25 +102,25 @@ class ModelGuards:
         self._world = world
 
     async def _ask(self, effect: Any) -> Guard:
-        return cast(Guard, await self._world.wire.send(effect, StoreUnavailable("down")))
+        return cast(Guard, await self._world.wire.send(effect, StoreUnavailableError("down")))
 
-    async def claim(self, _: Message, provider: str | None) -> tuple[Guard, bool]:
+    async def claim(self, _: TextMessage, provider: str | None) -> tuple[Guard, bool]:
         found = await self._world.wire.send(
-            lambda: self._world.claim(provider), StoreUnavailable("down")
+            lambda: self._world.claim(provider), StoreUnavailableError("down")
         )
         return cast(tuple[Guard, bool], found)
 
     async def sending(self, guard: Guard, provider: str) -> Guard:
-        fields = {"state": State.SENDING, "provider": provider}
+        fields = {"state": GuardState.SENDING, "provider": provider}
         return await self._ask(lambda: self._world.write(guard, **fields))
 
     async def not_sent(self, guard: Guard, *, refused: bool) -> Guard:
         by = [*guard.refused_by, guard.provider] if refused else guard.refused_by
-        fields = {"state": State.CLAIMED, "refused_by": by}
+        fields = {"state": GuardState.CLAIMED, "refused_by": by}
         return await self._ask(lambda: self._world.write(guard, **fields))
 
     async def over(
-        self, guard: Guard, state: State, *, at: datetime, reason: str | None = None
+        self, guard: Guard, state: GuardState, *, at: datetime, reason: str | None = None
     ) -> Guard:
         fields = {"state": state, "at": at, "reason": reason}
         return await self._ask(lambda: self._world.write(guard, **fields))
@@ -134,16 +134,17 @@ class ModelProvider:
         self.name = name
         self.honours_reference = honours
 
-    async def send(self, _: Message, *, before: float) -> None:
+    async def send(self, _: TextMessage, *, before: float) -> None:
         if self._world.through_suspend >= before:
-            raise NotSent("unreachable", final=False)
+            raise NotSentError("unreachable", final=False)
         await self._world.wire.send(
-            lambda: self._world.take(self.name, honours=self.honours_reference), Unclear("reset")
+            lambda: self._world.take(self.name, honours=self.honours_reference),
+            UnclearSendError("reset"),
         )
 
     async def knows(self, _: str) -> bool:
         known = await self._world.wire.send(
-            lambda: self._world.delivered[self.name] > 0, Unclear("reset")
+            lambda: self._world.delivered[self.name] > 0, UnclearSendError("reset")
         )
         return bool(known)
 
@@ -166,7 +167,7 @@ async def process(world: World, honouring: bool) -> None:
     while True:
         try:
             await work.deliver(MESSAGE)
-        except (Retry, StoreUnavailable):
+        except (Retry, StoreUnavailableError):
             await Turn()
         else:
             return
@@ -281,10 +282,10 @@ def test_a_message_is_delivered_once_or_refused_by_all(honouring: bool) -> None:
     def holds(data: st.DataObject) -> None:
         world = play(data, honouring=honouring)
         assert world.guard is not None
-        if world.guard.state is State.REFUSED:
+        if world.guard.state is GuardState.REFUSED:
             assert not +world.delivered
         else:
-            assert world.guard.state is State.SENT
+            assert world.guard.state is GuardState.SENT
             assert +world.delivered == Counter({world.guard.provider: 1})
 
     holds()
@@ -292,7 +293,7 @@ def test_a_message_is_delivered_once_or_refused_by_all(honouring: bool) -> None:
 
 async def test_who_refused_and_is_not_configured_any_more_does_not_count() -> None:
     """Providers are told by their names, not by how many have refused."""
-    refused = {"reference": "m", "state": State.CLAIMED, "refused_by": ["gone"]}
+    refused = {"reference": "m", "state": GuardState.CLAIMED, "refused_by": ["gone"]}
 
     class Resting(ModelProvider):
         async def usable(self) -> bool:
@@ -318,12 +319,12 @@ async def test_who_refused_and_is_not_configured_any_more_does_not_count() -> No
     with pytest.raises(Retry):  # "first" has not been asked
         await ended(World(guard=Guard(**refused)))
     both = World(guard=Guard(**{**refused, "refused_by": ["gone", "first"]}))
-    assert (await ended(both)).state is State.REFUSED
+    assert (await ended(both)).state is GuardState.REFUSED
 
 
 async def test_what_may_be_with_a_provider_that_is_gone_is_a_question_to_an_operator() -> None:
     """Nobody can say whether it was sent: it neither waits for ever nor goes to another one."""
-    guard = Guard(reference="m", state=State.SENDING, provider="gone")
+    guard = Guard(reference="m", state=GuardState.SENDING, provider="gone")
     world = World(guard=guard)
 
     async def delivered_by(*names: str) -> Guard:
@@ -340,12 +341,12 @@ async def test_what_may_be_with_a_provider_that_is_gone_is_a_question_to_an_oper
                 parcel.arrive(answered=True)
         return delivering.result()[0]
 
-    with pytest.raises(Stranded, match="gone"):
+    with pytest.raises(StrandedMessageError, match="gone"):
         await delivered_by("first")
     assert (world.guard, world.delivered) == (guard, Counter())
     # Put back and replayed, it is asked as ever.
     world.delivered["gone"] = 1
-    assert (await delivered_by("first", "gone")).state is State.SENT
+    assert (await delivered_by("first", "gone")).state is GuardState.SENT
     world.check()
 
 
@@ -411,4 +412,4 @@ def test_process_that_was_suspended_after_its_guard_sends_nothing(
     one.run.close()
     assert not world.delivered
     assert world.guard is not None
-    assert world.guard.state is State.CLAIMED
+    assert world.guard.state is GuardState.CLAIMED

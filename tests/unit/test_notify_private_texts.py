@@ -19,13 +19,13 @@ from tongban_common.envelope import Sealed
 from tongban_common.events.models import RequestStatus
 from tongban_common.private_texts import seal
 from tongban_notify.handler import NotifyHandler, _news_of
-from tongban_notify.messages import Message
-from tongban_notify.provider import NotSent, Provider
+from tongban_notify.messages import TextMessage
+from tongban_notify.provider import NotSentError, Provider
 
 APPLICANT = {"type": "person", "name": "张三", "phone": "13800138000"}
 
 
-def message_of(*, words: str | None) -> Message:
+def message_of(*, words: str | None) -> TextMessage:
     sealed = KEYS.seal("r-1", {"applicant": APPLICANT})
     if words is not None:
         said = cast(Sealed, seal(KEYS, "r-1", sealed, reason=words))
@@ -76,7 +76,7 @@ async def test_code_of_a_provider_is_logged_only_if_it_is_one(
     async with TestServer(app) as server, ClientSession() as session:
         url = str(server.make_url("/v1/messages"))
         provider = Provider("p", url, session, key="k", honours_reference=False, timeout=20)
-        with capture_logs() as lines, pytest.raises(NotSent) as refused:
+        with capture_logs() as lines, pytest.raises(NotSentError) as refused:
             await provider.send(MESSAGE)
     assert refused.value.code == (told or f"http_{status_code}")
     assert "张三" not in str(lines)

@@ -8,10 +8,10 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from tongban_notify.messages import Message, Template
-from tongban_notify.provider import NotSent, Provider, Unclear
+from tongban_notify.messages import MessageTemplate, TextMessage
+from tongban_notify.provider import NotSentError, Provider, UnclearSendError
 
-MESSAGE = Message("m", "r", Template.COMPLETED, "13800138000", "您好")
+MESSAGE = TextMessage("m", "r", MessageTemplate.COMPLETED, "13800138000", "您好")
 
 
 async def test_a_provider_that_only_answers_with_faults_rests_between_questions() -> None:
@@ -28,7 +28,7 @@ async def test_a_provider_that_only_answers_with_faults_rests_between_questions(
         url = str(server.make_url("/v1/messages"))
         provider = Provider("p", url, session, key="k", honours_reference=False, timeout=20)
         for _ in range(2):
-            with pytest.raises(Unclear):
+            with pytest.raises(UnclearSendError):
                 await provider.send(MESSAGE)
         assert not await provider.usable()
         assert asked == ["POST", "POST"]
@@ -49,9 +49,9 @@ async def test_a_redirection_is_no_clear_answer_and_takes_no_message_elsewhere()
     async with TestServer(app) as server, ClientSession() as session:
         url = str(server.make_url("/v1/messages"))
         provider = Provider("p", url, session, key="k", honours_reference=False, timeout=20)
-        with pytest.raises(Unclear, match="303"):
+        with pytest.raises(UnclearSendError, match="303"):
             await provider.send(MESSAGE)
-        with pytest.raises(Unclear, match="303"):
+        with pytest.raises(UnclearSendError, match="303"):
             await provider.knows("m")
 
 
@@ -85,7 +85,7 @@ async def test_only_a_refusal_of_the_message_is_final(
         url = str(server.make_url("/v1/messages"))
         provider = Provider("p", url, session, key="k", honours_reference=False, timeout=20)
         for _ in range(2):
-            with pytest.raises(NotSent) as refused:
+            with pytest.raises(NotSentError) as refused:
                 await provider.send(MESSAGE)
             assert refused.value.final is final
         assert await provider.usable() is not spared
@@ -102,7 +102,7 @@ async def test_a_conflict_is_unclear() -> None:
     async with TestServer(app) as server, ClientSession() as session:
         url = str(server.make_url("/v1/messages"))
         provider = Provider("p", url, session, key="k", honours_reference=False, timeout=20)
-        with pytest.raises(Unclear, match="409"):
+        with pytest.raises(UnclearSendError, match="409"):
             await provider.send(MESSAGE)
 
 
@@ -128,7 +128,7 @@ async def test_an_answer_about_other_messages_is_none(messages: Any, known: bool
         url = str(server.make_url("/v1/messages"))
         provider = Provider("p", url, session, key="k", honours_reference=False, timeout=20)
         if known is None:
-            with pytest.raises(Unclear):
+            with pytest.raises(UnclearSendError):
                 await provider.knows("m")
         else:
             assert await provider.knows("m") is known

@@ -8,15 +8,15 @@ import pytest
 
 from tests.unit.notify_kit import MemoryProvider, Notify, completed
 from tests.unit.restored_kit import RESTORED_NOW
-from tongban_common.kafka import Retry
-from tongban_notify.guards import State
-from tongban_notify.provider import Unclear
+from tongban_kafka import Retry
+from tongban_notify.guards import GuardState
+from tongban_notify.provider import UnclearSendError
 
 
 async def backed_up_while_sending() -> tuple[Notify, MemoryProvider, MemoryProvider]:
     """The back-up says that the message goes to aurora. Aurora did not take it after all, and
     borealis did, which the restored store does not know."""
-    aurora = MemoryProvider("aurora", trouble=Unclear("reset"))
+    aurora = MemoryProvider("aurora", trouble=UnclearSendError("reset"))
     borealis = MemoryProvider("borealis")
     notify = Notify(aurora, borealis)
     with suppress(Retry):
@@ -57,10 +57,10 @@ async def test_message_waits_after_a_restoration_while_a_provider_does_not_answe
     notify, aurora, borealis = await backed_up_while_sending()
 
     async def silent(_: str) -> bool:
-        raise Unclear("reset")
+        raise UnclearSendError("reset")
 
     borealis.knows = silent  # type: ignore[method-assign]
     with pytest.raises(Retry):
         await notify.handle(completed())
     assert aurora.taken == []
-    assert {guard.state for guard in notify.guards.kept.values()} == {State.SENDING}
+    assert {guard.state for guard in notify.guards.kept.values()} == {GuardState.SENDING}

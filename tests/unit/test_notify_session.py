@@ -18,14 +18,14 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tongban_common.clock import uptime
+from tongban_kafka.uptime import uptime
 from tongban_notify import provider as provider_module
-from tongban_notify.messages import Message, Template
-from tongban_notify.provider import NotSent, Provider, Unclear
+from tongban_notify.messages import MessageTemplate, TextMessage
+from tongban_notify.provider import NotSentError, Provider, UnclearSendError
 from tongban_notify.session import Sockets, provider_session
 
-MESSAGE = Message("m", "r", Template.COMPLETED, "13800138000", "您好")
-BIG = Message("m", "r", Template.COMPLETED, "13800138000", "x" * 200_000)
+MESSAGE = TextMessage("m", "r", MessageTemplate.COMPLETED, "13800138000", "您好")
+BIG = TextMessage("m", "r", MessageTemplate.COMPLETED, "13800138000", "x" * 200_000)
 """More than a peer with a small window takes, and less than what our kernel takes of us."""
 
 
@@ -89,7 +89,7 @@ async def test_call_that_is_given_up_leaves_nothing_in_the_kernel() -> None:
     with _stalled_listener() as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         async with provider_session(0.5) as session:
-            with pytest.raises(Unclear):
+            with pytest.raises(UnclearSendError):
                 await provider(url, session, timeout=0.5).send(BIG)
             peer, _ = listener.accept()
             with peer:
@@ -160,7 +160,7 @@ async def test_call_that_would_begin_too_late_sends_nothing() -> None:
         sms = provider(url, session)
         over = uptime() - 1
         for _ in range(2):
-            with pytest.raises(NotSent) as refused:
+            with pytest.raises(NotSentError) as refused:
                 await sms.send(MESSAGE, before=over)
             assert not refused.value.final
             await sms.send(MESSAGE, before=uptime() + 60)
@@ -180,7 +180,7 @@ async def test_provider_that_takes_no_connection_got_nothing(
             second.connect_ex(address)  # the queue is full now
             async with provider_session(5.0) as session:
                 sms = provider(f"http://127.0.0.1:{address[1]}/", session)
-                with pytest.raises(NotSent, match="unreachable"):
+                with pytest.raises(NotSentError, match="unreachable"):
                     await sms.send(MESSAGE)
 
 
@@ -203,7 +203,7 @@ async def test_answer_beyond_all_bounds_is_not_read(packed: bool) -> None:
         return answer
 
     async with serving(flood) as url, provider_session(30.0) as session:
-        with pytest.raises(Unclear):
+        with pytest.raises(UnclearSendError):
             await provider(url, session, timeout=30).knows("m")
     assert read < 16 * 1024 * 1024
 
@@ -213,7 +213,7 @@ async def test_answer_nested_beyond_all_bounds_is_none() -> None:
         return web.Response(body=b"[" * 60_000, content_type="application/json")
 
     async with serving(nested) as url, provider_session(5.0) as session:
-        with pytest.raises(Unclear):
+        with pytest.raises(UnclearSendError):
             await provider(url, session).knows("m")
 
 
@@ -228,9 +228,9 @@ async def test_trouble_of_the_process_is_unclear_and_no_fault_of_the_message(
         post = get = request
 
     sms = provider("http://127.0.0.1:9/", Troubled())  # type: ignore[arg-type]
-    with pytest.raises(Unclear):
+    with pytest.raises(UnclearSendError):
         await sms.send(MESSAGE)
-    with pytest.raises(Unclear):
+    with pytest.raises(UnclearSendError):
         await sms.knows("m")
 
 
@@ -249,7 +249,7 @@ async def test_free_text_of_a_provider_is_not_written_down(code: Any, written: s
         return web.json_response({"code": code}, status=400)
 
     async with serving(refuse) as url, provider_session(5.0) as session:
-        with pytest.raises(NotSent) as refused:
+        with pytest.raises(NotSentError) as refused:
             await provider(url, session).send(MESSAGE)
     assert refused.value.code == written
 

@@ -6,16 +6,16 @@ from contextlib import suppress
 from typing import cast
 
 from tests.unit.notify_kit import MemoryProvider, Notify, completed, record
-from tongban_common.kafka import Record, Retry
+from tongban_kafka import Record, Retry
 from tongban_notify import metrics
-from tongban_notify.guards import Guards, State
-from tongban_notify.provider import Unclear
+from tongban_notify.guards import Guards, GuardState
+from tongban_notify.provider import UnclearSendError
 from tongban_notify.stranded import StrandedMessages
 
 
 async def stranded(*, taken: bool) -> tuple[Notify, MemoryProvider]:
     """A message whose sending to aurora was unclear, after aurora was taken out."""
-    aurora = MemoryProvider("aurora", trouble=Unclear("reset"))
+    aurora = MemoryProvider("aurora", trouble=UnclearSendError("reset"))
     notify = Notify(aurora)
     with suppress(Retry):
         await notify.handle(completed())
@@ -62,7 +62,7 @@ async def test_provider_that_is_back_without_the_message_is_given_it_once() -> N
     for _ in range(2):
         await look(notify)
     assert len(aurora.taken) == 1
-    assert [state.state for state in notify.guards.kept.values()] == [State.SENT]
+    assert [state.state for state in notify.guards.kept.values()] == [GuardState.SENT]
 
 
 async def test_stranded_message_whose_sender_died_again_is_gone_on_with() -> None:
@@ -79,7 +79,7 @@ async def test_twenty_and_more_stranded_messages_stop_nothing() -> None:
     notify, _ = await stranded(taken=True)
     for phone in range(13800138001, 13800138041):
         message = completed(phone=str(phone))
-        notify.providers = [MemoryProvider("aurora", trouble=Unclear("reset"))]
+        notify.providers = [MemoryProvider("aurora", trouble=UnclearSendError("reset"))]
         with suppress(Retry):
             await notify.handle(message)
         notify.providers = [MemoryProvider("borealis")]

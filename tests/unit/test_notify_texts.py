@@ -10,22 +10,22 @@ from hypothesis import strategies as st
 
 from tongban_notify.messages import (
     LONGEST,
-    Applicant,
     Contact,
-    Template,
+    MessageApplicant,
+    MessageTemplate,
     completed_text,
     reference,
     status_text,
 )
 
-PERSON = Applicant(type="person", name="张三丰", phone="13800138000")
-COMPANY = Applicant(
+PERSON = MessageApplicant(type="person", name="张三丰", phone="13800138000")
+COMPANY = MessageApplicant(
     type="company",
     name="上海某某贸易有限公司",
     agent=Contact(name="李四", phone="+86 139-0013-9000"),
 )
 ITEM = "社会保险缴费证明打印"
-STATUSES = [template for template in Template if template is not Template.COMPLETED]
+STATUSES = [template for template in MessageTemplate if template is not MessageTemplate.COMPLETED]
 
 
 def test_completion_says_whether_paper_comes_out() -> None:
@@ -37,7 +37,7 @@ def test_completion_says_whether_paper_comes_out() -> None:
 
 
 def test_a_reason_is_told() -> None:
-    text = status_text(PERSON, ITEM, Template.REJECTED, "参保地不在本省。")
+    text = status_text(PERSON, ITEM, MessageTemplate.REJECTED, "参保地不在本省。")
     assert text == (
         "【政务通办】张**您好，您申请的“社会保险缴费证明打印”未获通过：参保地不在本省。"
         "如有疑问请咨询网点大堂经理。"
@@ -61,7 +61,7 @@ def test_a_company_is_told_through_its_agent() -> None:
 
 
 @pytest.mark.parametrize("template", STATUSES)
-def test_nothing_private_goes_into_a_text(template: Template) -> None:
+def test_nothing_private_goes_into_a_text(template: MessageTemplate) -> None:
     reason = "申请人张三丰的身份证341126199003070011、手机13800138000与社保卡X12345678901不符"
     text = status_text(PERSON, ITEM, template, reason)
     for private in ("三丰", "341126199003070011", "13800138000", "X12345678901"):
@@ -81,19 +81,19 @@ def test_nothing_private_goes_into_a_text(template: Template) -> None:
     ],
 )
 def test_private_value_is_masked_however_it_is_spelt(spelt: str) -> None:
-    text = status_text(PERSON, ITEM, Template.REJECTED, f"经核验，{spelt}与登记不符")
+    text = status_text(PERSON, ITEM, MessageTemplate.REJECTED, f"经核验，{spelt}与登记不符")
     assert spelt not in text
     assert "与登记不符" in text
 
 
 def test_names_of_company_and_agent_are_masked() -> None:
     reason = f"{COMPANY.name}的经办人李四未登记"
-    text = status_text(COMPANY, ITEM, Template.REJECTED, reason)
+    text = status_text(COMPANY, ITEM, MessageTemplate.REJECTED, reason)
     assert "上**的经办人李**未登记" in text
 
 
 def test_date_and_amount_in_a_reason_stay() -> None:
-    text = status_text(PERSON, ITEM, Template.REJECTED, "2026-03-02 10:30前补缴1250.50元")
+    text = status_text(PERSON, ITEM, MessageTemplate.REJECTED, "2026-03-02 10:30前补缴1250.50元")
     assert "2026-03-02 10:30前补缴1250.50元" in text
 
 
@@ -104,9 +104,9 @@ def test_date_and_amount_in_a_reason_stay() -> None:
     template=st.sampled_from(STATUSES),
 )
 def test_a_text_fits_two_messages(
-    name: str, item: str, reason: str | None, template: Template
+    name: str, item: str, reason: str | None, template: MessageTemplate
 ) -> None:
-    applicant = Applicant(type="person", name=name, phone="13800138000")
+    applicant = MessageApplicant(type="person", name=name, phone="13800138000")
     for text in (
         status_text(applicant, item, template, reason),
         completed_text(applicant, item, on_paper=True),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongban_common.kafka.offsets import OffsetTracker
+from tongban_kafka.offsets import OffsetTracker
 
 _GAPS = st.lists(st.integers(1, 5), min_size=1, max_size=60)
 

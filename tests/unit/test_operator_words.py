@@ -10,23 +10,23 @@ import pytest
 
 from tests.unit.test_lifecycle import submitted
 from tests.unit.test_operators import NOW, dead
-from tongban_common.control.dead_letters import DeadLetterSettled, Settlement
 from tongban_common.control.provinces import PAUSE_REASONS, ProvinceControl
 from tongban_common.envelope import KeyRing
 from tongban_common.events import decode
 from tongban_common.events.models import OperatorDecision
-from tongban_common.operators.replays import Operator, Outgoing, decision, plan
-from tongban_common.operators.settling import settle
-from tongban_common.operators.showing import told
-from tongban_common.operators.words import (
+from tongban_common.private_texts import REASON
+from tongban_common.settings import CommonSettings
+from tongban_ops.operators.replays import Operator, Outgoing, decision, plan
+from tongban_ops.operators.settlements import DeadLetterSettled, Settlement
+from tongban_ops.operators.settling import settle
+from tongban_ops.operators.showing import told
+from tongban_ops.operators.words import (
     ENDED,
     RESUMED,
     about_record,
     about_request,
     key_ring_of,
 )
-from tongban_common.private_texts import REASON
-from tongban_common.settings import CommonSettings
 
 KEYS = KeyRing("k", {"k": b"k" * 32})
 OTHER = KeyRing("other", {"other": b"o" * 32})

@@ -10,24 +10,24 @@ import pytest
 from tests.unit.test_lifecycle import outcome, submitted
 from tongban_common import faultpoints
 from tongban_common.clock import CHINA
-from tongban_common.control.dead_letters import DeadLetterSettled, Settlement
 from tongban_common.control.provinces import ProvinceControl
 from tongban_common.domain.ids import request_id
 from tongban_common.domain.status import OutcomeKind
 from tongban_common.events import Body, Event, decode, encode
 from tongban_common.events.models import OperatorDecision, RequestSubmitted, WithdrawalAsked
-from tongban_common.kafka import Cause, Poison, Record
-from tongban_common.kafka.dead_letters import dead_letter_headers, dead_letter_value
-from tongban_common.operators.dead_letters import (
+from tongban_kafka import Cause, Poison, Record
+from tongban_kafka.dead_letters import dead_letter_headers, dead_letter_value
+from tongban_ops.operators.dead_letters import (
     DeadLetter,
-    Selection,
+    DeadLetterSelection,
     letter_id,
     place_of,
     read_letter,
 )
-from tongban_common.operators.replays import Operator, of_decision, plan
-from tongban_common.operators.showing import hexdump, told_whole
-from tongban_common.operators.trace import describe
+from tongban_ops.operators.replays import Operator, of_decision, plan
+from tongban_ops.operators.settlements import DeadLetterSettled, Settlement
+from tongban_ops.operators.showing import hexdump, told_whole
+from tongban_ops.operators.trace import describe
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=CHINA)
 LI = Operator(by="li", at=NOW)
@@ -139,25 +139,25 @@ def test_a_replay_has_the_same_id_until_it_was_settled() -> None:
 @pytest.mark.parametrize(
     ("wanted", "meant"),
     [
-        (Selection(), True),
-        (Selection(ids=["printing@4"]), True),
-        (Selection(ids=["printing@5"]), False),
-        (Selection(cause="SUCH ITEM"), True),
-        (Selection(cause="poison"), True),
-        (Selection(cause="other"), False),
-        (Selection(sources=["requests.completed"]), True),
-        (Selection(sources=["print.orders"]), False),
-        (Selection(request="r-1"), True),
-        (Selection(request="r-2"), False),
+        (DeadLetterSelection(), True),
+        (DeadLetterSelection(ids=["printing@4"]), True),
+        (DeadLetterSelection(ids=["printing@5"]), False),
+        (DeadLetterSelection(cause="SUCH ITEM"), True),
+        (DeadLetterSelection(cause="poison"), True),
+        (DeadLetterSelection(cause="other"), False),
+        (DeadLetterSelection(sources=["requests.completed"]), True),
+        (DeadLetterSelection(sources=["print.orders"]), False),
+        (DeadLetterSelection(request="r-1"), True),
+        (DeadLetterSelection(request="r-2"), False),
     ],
 )
-def test_dead_letters_are_chosen(wanted: Selection, meant: bool) -> None:
+def test_dead_letters_are_chosen(wanted: DeadLetterSelection, meant: bool) -> None:
     letter = dead("printing", "requests.completed", submitted(), offset=4)
     assert wanted.takes(letter) is meant
     at = datetime.fromtimestamp(letter.failed_ms / 1000, CHINA)
-    assert Selection(since=at).takes(letter)
-    assert not Selection(until=at).takes(letter)
-    assert not Selection(since=at + timedelta(seconds=1)).takes(letter)
+    assert DeadLetterSelection(since=at).takes(letter)
+    assert not DeadLetterSelection(until=at).takes(letter)
+    assert not DeadLetterSelection(since=at + timedelta(seconds=1)).takes(letter)
 
 
 def test_an_id_names_a_place() -> None:
@@ -210,7 +210,7 @@ def test_faults_are_injected_where_asked(monkeypatch: pytest.MonkeyPatch) -> Non
     for _ in range(6):
         try:
             faultpoints.reached("a")
-        except faultpoints.InjectedFault:
+        except faultpoints.InjectedFaultError:
             faults += 1
     assert faults == 2
     with pytest.raises(ValueError, match="NAME"):

@@ -7,7 +7,7 @@ from aiokafka.partitioner import murmur2 as reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongban_common.kafka.partitioner import choose, murmur2, partition_of
+from tongban_kafka.partitioner import choose, murmur2, partition_of
 
 
 @given(st.binary(max_size=200))

@@ -20,14 +20,14 @@ from tongban_common.clock import CHINA
 from tongban_common.events.models import ItemSnapshot
 from tongban_printing.contents import (
     TEMPLATES,
-    Applicant,
     ProvinceResult,
+    SheetApplicant,
     chinese_date,
     contents,
     masked_id,
     verification_code,
 )
-from tongban_printing.renderer import CannotRender, Rendered, Renderer
+from tongban_printing.renderer import Rendered, Renderer, RenderError
 
 ID_NUMBER = "341126199003070011"
 AT = datetime(2026, 3, 2, 9, 30, tzinfo=CHINA)
@@ -47,8 +47,8 @@ def item(name: str = "社会保险缴费证明打印") -> ItemSnapshot:
     )
 
 
-def person(name: str = "𠮷田㛃") -> Applicant:
-    return Applicant(type="person", name=name, id_type="resident_id", id_number=ID_NUMBER)
+def person(name: str = "𠮷田㛃") -> SheetApplicant:
+    return SheetApplicant(type="person", name=name, id_type="resident_id", id_number=ID_NUMBER)
 
 
 def result(**changes: Any) -> ProvinceResult:
@@ -163,7 +163,7 @@ async def test_the_id_number_is_in_full_only_where_the_template_may(
 
 
 async def test_a_company_is_named_with_its_code_and_agent(renderer: Renderer) -> None:
-    company = Applicant.model_validate(
+    company = SheetApplicant.model_validate(
         {
             "type": "company",
             "name": "上海某某贸易有限公司",
@@ -239,7 +239,7 @@ async def test_a_result_that_no_template_can_show_is_refused_without_its_words(
 ) -> None:
     broken = made("certificate")
     del broken["holder"]
-    with pytest.raises(CannotRender) as refused:
+    with pytest.raises(RenderError) as refused:
         await renderer.render(TEMPLATES["certificate"], broken, at=AT)
     assert "𠮷田㛃" not in str(refused.value)
 

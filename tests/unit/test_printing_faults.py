@@ -16,25 +16,25 @@ from tests.unit.printing_kit import REF
 from tongban_common.clock import CHINA, BusinessClock
 from tongban_common.domain.status import PrintStatus
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import KafkaUnavailable
 from tongban_common.store import StoredDocument
+from tongban_kafka import KafkaUnavailableError
 from tongban_printing import outbox as sending
 from tongban_printing import spooler as spooling
 from tongban_printing.jobs import Finding, JobView
 from tongban_printing.leases import KioskLeases
-from tongban_printing.orders import Change, Order, PrinterJob, asked, new_order
+from tongban_printing.orders import OrderChange, PrinterJob, SpooledOrder, asked, new_order
 from tongban_printing.outbox import Outbox
 from tongban_printing.printer import OpenJob, Printer
-from tongban_printing.printrun import Means
+from tongban_printing.printrun import PrintDependencies
 from tongban_printing.questions import Questions
-from tongban_printing.spool import Overtaken, Spool, UnreadableOrderError
+from tongban_printing.spool import OrderOvertakenError, Spool, UnreadableOrderError
 from tongban_printing.spooler import Spooler
 from tongban_printing.stopping import Stopping
 
 NOW = datetime.now(CHINA)
 
 
-def order(name: str, *, minutes: int, job: bool = False) -> Order:
+def order(name: str, *, minutes: int, job: bool = False) -> SpooledOrder:
     made = new_order(
         order_id=name, request_id=f"r-{name}", document=REF, kiosk_id="k", branch_id="b",
         copy_number=1, ordered_at=NOW + timedelta(minutes=minutes), spooled_at=datetime.now(UTC),
@@ -47,7 +47,7 @@ def order(name: str, *, minutes: int, job: bool = False) -> Order:
 class Kiosk:
     """Spool, documents, leases, questions, outbox and printer of one kiosk, in memory."""
 
-    orders: dict[str, Order]
+    orders: dict[str, SpooledOrder]
     fault: Exception
     poisoned: str = "bad"
     unreadable: str | None = None
@@ -58,7 +58,7 @@ class Kiosk:
 
     def spooler(self) -> Spooler:
         me = cast(Any, self)
-        means = Means(
+        means = PrintDependencies(
             spool=cast(Spool, self), documents=me, outbox=cast(Outbox, self),
             clock=BusinessClock.real(), limit=timedelta(days=7), stopping=self.stopping,
         )  # fmt: skip
@@ -86,7 +86,7 @@ class Kiosk:
     async def backlog(self) -> dict[str, Any]:
         return {"k": {}} if any(each.worked_on for each in self.orders.values()) else {}
 
-    async def next_for(self, _: str, *, skip: Collection[str] = ()) -> Order | None:
+    async def next_for(self, _: str, *, skip: Collection[str] = ()) -> SpooledOrder | None:
         for each in sorted(self.orders.values(), key=lambda one: one.ordered_at):
             if each.worked_on and each.order_id not in skip:
                 if each.order_id == self.unreadable:
@@ -94,14 +94,14 @@ class Kiosk:
                 return each
         return None
 
-    async def save(self, one: Order, change: Change, *, epoch: int) -> Order:
+    async def save(self, one: SpooledOrder, change: OrderChange, *, epoch: int) -> SpooledOrder:
         current = self.orders[one.order_id]
         if current.rev != one.rev:
-            raise Overtaken(one.order_id)
+            raise OrderOvertakenError(one.order_id)
         if self.unwritable and one.order_id == self.poisoned:
             raise ValueError("the store cannot keep this")
         fields = {**current.model_dump(), **change.fields, "rev": one.rev + epoch}
-        self.orders[one.order_id] = Order.model_validate(fields)
+        self.orders[one.order_id] = SpooledOrder.model_validate(fields)
         return self.orders[one.order_id]
 
     # --- leases, questions, outbox, documents
@@ -113,7 +113,7 @@ class Kiosk:
 
     async def give_up(self) -> None: ...
 
-    def offer(self, _: Order) -> None: ...
+    def offer(self, _: SpooledOrder) -> None: ...
 
     async def get(self, request_id: str, _: str) -> StoredDocument:
         self._try(request_id.removeprefix("r-"))
@@ -223,7 +223,7 @@ class Reports:
         self.sent_to_kafka.append(key.decode())
 
 
-@pytest.mark.parametrize("error", [ValueError(), KafkaUnavailable(), MemoryError()])
+@pytest.mark.parametrize("error", [ValueError(), KafkaUnavailableError(), MemoryError()])
 async def test_report_that_cannot_be_sent_keeps_back_no_other_and_ends_no_process(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,23 +244,27 @@ async def test_question_that_brings_about_a_fault_keeps_none_behind_it_open() ->
         def __init__(self) -> None:
             change = asked(order("x", minutes=0), NOW, "?", job_over=False)
             self.orders = [
-                Order.model_validate({**order(name, minutes=0).model_dump(), **change.fields})
+                SpooledOrder.model_validate(
+                    {**order(name, minutes=0).model_dump(), **change.fields}
+                )
                 for name in ("bad", "good")
             ]
             self.expired: list[str] = []
 
-        async def unanswered(self, *_: Any, limit: int) -> list[Order]:
+        async def unanswered(self, *_: Any, limit: int) -> list[SpooledOrder]:
             return self.orders[:limit]
 
-        async def answer(self, one: Order, _: Change) -> Order:
+        async def answer(self, one: SpooledOrder, _: OrderChange) -> SpooledOrder:
             if one.order_id == "bad":
                 raise ValueError("the store cannot keep this")
             self.expired.append(one.order_id)
             return one
 
-        def offer(self, _: Order) -> None: ...
+        def offer(self, _: SpooledOrder) -> None: ...
 
     spool = cast(Any, Unanswered())
-    means = Means(spool, spool, spool, BusinessClock.real(), timedelta(days=7), Stopping())
+    means = PrintDependencies(
+        spool, spool, spool, BusinessClock.real(), timedelta(days=7), Stopping()
+    )
     await Questions(means).give_up()
     assert spool.expired == ["good"]

@@ -16,7 +16,7 @@ from tongban_common.domain.status import PrintStatus
 from tongban_printing import printrun
 from tongban_printing.jobs import Finding
 from tongban_printing.orders import PrinterJob
-from tongban_printing.printer import Refused
+from tongban_printing.printer import PrinterRefusedError
 
 ACTIONS = ["arrive"] * 6 + ["advance"] * 8 + ["print"]
 FAULTS = ["answer lost", "lost", "give up", "kill", "start", "start"]
@@ -216,7 +216,7 @@ def test_what_a_printer_cannot_print_does_not_keep_it_busy_for_ever(
     class Unable(World):
         def take_document(self, job_id: int) -> None:
             if trouble == "refuses the document":
-                raise Refused(FORMAT_NOT_SUPPORTED)
+                raise PrinterRefusedError(FORMAT_NOT_SUPPORTED)
             if trouble == "forgets the job":
                 del self.jobs[job_id]
             super().take_document(job_id)

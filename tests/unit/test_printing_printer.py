@@ -14,10 +14,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.unit.printing_kit import fresh_world
-from tongban_common.kafka import Poison
+from tongban_kafka import Poison
 from tongban_printing.handler import PrintingHandler
 from tongban_printing.orders import PrinterJob
-from tongban_printing.printer import Printer, PrinterTrouble, printer_session
+from tongban_printing.printer import Printer, PrinterTroubleError, printer_session
 from tongban_printing.settings import PrintingSettings
 
 
@@ -33,7 +33,7 @@ async def test_what_is_no_ipp_is_trouble_and_no_fault(status: int, body: bytes) 
     app.add_routes([web.post("/ipp/print", answer)])
     async with TestServer(app) as server, printer_session(4) as session:
         printer = Printer(str(server.make_url("/ipp/print")), session)
-        with pytest.raises(PrinterTrouble):
+        with pytest.raises(PrinterTroubleError):
             await printer.open_jobs()
 
 
@@ -76,23 +76,23 @@ async def test_answer_that_cannot_be_understood_is_trouble(
     job: dict[str, tuple[int, bytes]],
 ) -> None:
     async with printer_that_answers(answer_of((JOB, job))) as printer:
-        with pytest.raises(PrinterTrouble):
+        with pytest.raises(PrinterTroubleError):
             await printer.open_jobs()
         if job["job-id"][0] == INTEGER:  # the number is not read again
-            with pytest.raises(PrinterTrouble):
+            with pytest.raises(PrinterTroubleError):
                 await printer.look_at(PrinterJob(printer="p", job_id=7), "name")
 
 
 @pytest.mark.parametrize("job", [{}, {"job-id": (TEXT, b"seven")}])
 async def test_created_job_without_a_number_is_trouble(job: dict[str, tuple[int, bytes]]) -> None:
     async with printer_that_answers(answer_of((JOB, job))) as printer:
-        with pytest.raises(PrinterTrouble):
+        with pytest.raises(PrinterTroubleError):
             await printer.create_job("name")
 
 
 async def test_answer_without_end_is_trouble() -> None:
     async with printer_that_answers(b"\0" * (1024 * 1024 + 1)) as printer:
-        with pytest.raises(PrinterTrouble):
+        with pytest.raises(PrinterTroubleError):
             await printer.why_stopped()
 
 
@@ -102,7 +102,7 @@ async def test_compressed_answer_is_not_unpacked() -> None:
     async with printer_that_answers(packed, headers=headers) as printer:
         tracemalloc.start()
         try:
-            with pytest.raises(PrinterTrouble):
+            with pytest.raises(PrinterTroubleError):
                 await printer.why_stopped()
             assert tracemalloc.get_traced_memory()[1] < 16 * 1024 * 1024
         finally:

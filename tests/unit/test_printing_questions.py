@@ -11,8 +11,8 @@ from tongban_common.clock import CHINA
 from tongban_common.domain.status import PrintStatus
 from tongban_printing.jobs import Finding
 from tongban_printing.orders import (
-    Order,
     PrinterJob,
+    SpooledOrder,
     asked,
     confirmed_not_printed,
     confirmed_printed,
@@ -36,8 +36,8 @@ def denied(state: Finding | None, *, job_over: bool = False, age: timedelta = ti
     return world
 
 
-def _changed(order: Order, fields: dict[str, object]) -> Order:
-    return Order.model_validate({**order.model_dump(), **fields})
+def _changed(order: SpooledOrder, fields: dict[str, object]) -> SpooledOrder:
+    return SpooledOrder.model_validate({**order.model_dump(), **fields})
 
 
 def test_job_the_printer_does_not_know_is_replaced_after_a_person_s_word() -> None:

@@ -14,20 +14,20 @@ from tongban_common.events.models import PrintConfirmed
 from tongban_printing.jobs import Finding
 from tongban_printing.orders import (
     MAY_BE_PRINTED,
-    Change,
-    Order,
+    OrderChange,
+    SpooledOrder,
     asked,
     confirmed_not_printed,
 )
-from tongban_printing.printrun import Means
+from tongban_printing.printrun import PrintDependencies
 from tongban_printing.questions import Questions
 from tongban_printing.stopping import Stopping
 
 NOW = datetime.now(CHINA)
 
 
-def changed(order: Order, change: Change) -> Order:
-    return Order.model_validate({**order.model_dump(), **change.fields})
+def changed(order: SpooledOrder, change: OrderChange) -> SpooledOrder:
+    return SpooledOrder.model_validate({**order.model_dump(), **change.fields})
 
 
 def restored(state: Finding, *, old_job: bool) -> World:
@@ -62,14 +62,14 @@ class Asked:
         order = fresh_world().order
         self.order = changed(order, asked(order, NOW, "?", job_over=True))
 
-    async def find(self, _: str) -> Order:
+    async def find(self, _: str) -> SpooledOrder:
         return self.order
 
-    async def answer(self, _: Order, change: Change) -> Order:
+    async def answer(self, _: SpooledOrder, change: OrderChange) -> SpooledOrder:
         self.order = changed(self.order, change)
         return self.order
 
-    def offer(self, _: Order) -> None: ...
+    def offer(self, _: SpooledOrder) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,9 @@ async def test_answer_of_before_a_restoration_prints_nothing(
     """It may have been applied, and the sheet printed, after the back-up was made."""
     spool = Asked()
     me, before = cast(Any, spool), spool.order.seq
-    questions = Questions(Means(me, me, me, BusinessClock.real(), timedelta(days=7), Stopping()))
+    questions = Questions(
+        PrintDependencies(me, me, me, BusinessClock.real(), timedelta(days=7), Stopping())
+    )
     answer = PrintConfirmed(
         request_id="r", order_id="o", seq=before, printed=printed, by="m-1", at=NOW
     )

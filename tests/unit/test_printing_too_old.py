@@ -15,7 +15,7 @@ from tongban_common.domain.status import PrintStatus
 from tongban_common.events.models import DocumentRef, PrintReported
 from tongban_common.events.publisher import EventPublisher
 from tongban_printing.handler import PrintingHandler
-from tongban_printing.orders import Order
+from tongban_printing.orders import SpooledOrder
 
 REF = DocumentRef(document_id="d", title="证明", pages=1, sha256="0")
 
@@ -24,22 +24,22 @@ class Means:
     """Maker, printables, spool, spooler and outbox in one."""
 
     def __init__(self) -> None:
-        self.orders: dict[str, Order] = {}
+        self.orders: dict[str, SpooledOrder] = {}
 
     async def documents_of(self, _: Any, **__: Any) -> list[DocumentRef]:
         return [REF]
 
     async def remember(self, _: Any) -> None: ...
 
-    async def find(self, order: str) -> Order | None:
+    async def find(self, order: str) -> SpooledOrder | None:
         return self.orders.get(order)
 
-    async def insert(self, order: Order) -> bool:
+    async def insert(self, order: SpooledOrder) -> bool:
         fresh = order.order_id not in self.orders
         self.orders[order.order_id] = order
         return fresh
 
-    def offer(self, _: Order) -> None: ...
+    def offer(self, _: SpooledOrder) -> None: ...
 
     def call(self, _: str) -> None: ...
 

@@ -22,14 +22,14 @@ from tongban_common.domain.status import PrintStatus
 from tongban_common.envelope import KeyRing
 from tongban_common.events.models import DocumentRef, PrintReported, RequestCompleted
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import Retry
-from tongban_common.trouble import is_process_trouble
+from tongban_kafka import Retry
+from tongban_kafka.trouble import is_process_trouble
 from tongban_printing import renderer as rendering
-from tongban_printing.contents import TEMPLATES, Applicant, ProvinceResult, contents
+from tongban_printing.contents import TEMPLATES, ProvinceResult, SheetApplicant, contents
 from tongban_printing.documents import DocumentMaker
 from tongban_printing.glyphs import GETA, Substitution, bundled
 from tongban_printing.handler import PrintingHandler
-from tongban_printing.renderer import CannotRender, Rendered, Renderer, Unprintable
+from tongban_printing.renderer import Rendered, Renderer, RenderError, Unprintable
 
 KEYS = KeyRing.of(FIRST)
 AT = datetime(2026, 3, 2, 9, 30, tzinfo=CHINA)
@@ -47,7 +47,7 @@ def data(name: str = "张三", **result: Any) -> dict[str, Any]:
         document_id="d-1",
         request_id="r-1",
         item=ITEM,
-        applicant=Applicant.model_validate({**PERSON, "name": name}),
+        applicant=SheetApplicant.model_validate({**PERSON, "name": name}),
         result=ProvinceResult.model_validate({**RESULT, **result}),
     )
 
@@ -133,14 +133,14 @@ async def test_many_missing_characters_cost_two_compilations(renderer: Renderer)
 async def test_table_that_takes_too_much_paper_is_refused_before_it_is_set(
     renderer: Renderer, rows: int, columns: int
 ) -> None:
-    with pytest.raises(CannotRender) as refused:
+    with pytest.raises(RenderError) as refused:
         await rendered(renderer, table=table(rows, columns))
     assert refused.value.why is Unprintable.TOO_LONG
 
 
 async def test_facts_that_take_too_many_pages_are_refused(renderer: Renderer) -> None:
     facts = [{"label": f"第{n}项", "value": "一" * 400} for n in range(1500)]
-    with pytest.raises(CannotRender) as refused:
+    with pytest.raises(RenderError) as refused:
         await rendered(renderer, facts=facts)
     assert refused.value.why is Unprintable.TOO_LONG
 
@@ -149,14 +149,14 @@ async def test_pdf_that_the_store_would_not_keep_is_refused(
     renderer: Renderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rendering, "MAX_DOCUMENT_BYTES", 1000)
-    with pytest.raises(CannotRender) as refused:
+    with pytest.raises(RenderError) as refused:
         await rendered(renderer)
     assert refused.value.why is Unprintable.TOO_LONG
 
 
 async def test_sheet_that_takes_too_much_processor_time_is_refused_and_the_next_is_made() -> None:
     async with Renderer(processes=1, cpu_seconds=1) as renderer:
-        with pytest.raises(CannotRender) as refused:
+        with pytest.raises(RenderError) as refused:
             await rendered(renderer, table=table(5_000, 10))
         assert refused.value.why is Unprintable.TOO_MUCH
         assert (await rendered(renderer)).pages == 1
@@ -209,7 +209,7 @@ class Refusing:
 
     async def render(self, *_: Any, **__: Any) -> Rendered:
         assert self._why is not None, "rendered again"
-        raise CannotRender(self._why, "why")
+        raise RenderError(self._why, "why")
 
 
 class Kept:

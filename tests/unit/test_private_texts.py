@@ -12,7 +12,7 @@ from tongban_common.events import Event
 from tongban_common.events.models import RequestStatus, Sealed
 from tongban_common.keyring import Ring, WrappingKey
 from tongban_common.private_texts import DESTROYED, NOT_NOW, REASON, reason_for_people, seal
-from tongban_intake.live.journal import Journal
+from tongban_intake.live.journal import EventJournal
 from tongban_intake.readmodel import view
 from tongban_intake.readmodel.projection import changes
 from tongban_intake.readmodel.record import RequestRecord
@@ -71,7 +71,7 @@ def test_reason_of_a_note_is_opened_too() -> None:
 
 @pytest.mark.parametrize("source", ["history", "live"])
 def test_stream_shows_the_words_opened(source: str) -> None:
-    journal = Journal(2, KEYS)
+    journal = EventJournal(2, KEYS)
     if source == "history":
         journal.history(projected(rejected()))
     else:

@@ -10,7 +10,7 @@ import aiokafka
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tongban_common.kafka import EventProducer, KafkaUnavailable
+from tongban_kafka import EventProducer, KafkaUnavailableError
 
 
 class Full:
@@ -52,10 +52,10 @@ async def test_a_record_that_failed_is_not_taken_afterwards(clients: list[Full])
     async with EventProducer("", delivery_timeout=0.1, registry=CollectorRegistry()) as producer:
         await producer.connection()
         late = send(producer, b"late")
-        with pytest.raises(KafkaUnavailable):
+        with pytest.raises(KafkaUnavailableError):
             await late
         clients[0].room.set()
-        with pytest.raises(KafkaUnavailable):  # taken, and not acknowledged
+        with pytest.raises(KafkaUnavailableError):  # taken, and not acknowledged
             await send(producer, b"next")
         assert clients[0].taken == [b"next"]
 
@@ -69,7 +69,7 @@ async def test_what_a_client_takes_after_it_was_given_up_is_not_laid_to_the_next
         await asyncio.sleep(0)  # the client is asked, and has no room
         producer._drop(producer._client, ConnectionError())
         clients[0].room.set()
-        with pytest.raises(KafkaUnavailable):
+        with pytest.raises(KafkaUnavailableError):
             await waiting
         clients[1].room.set()
         await producer.connection()

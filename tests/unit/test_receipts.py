@@ -11,15 +11,20 @@ import orjson
 import pytest
 from aiohttp import web
 
-from tongban_common.catalogue.loader import load_provinces
+from tongban_common.catalogue.provinces import load_provinces
 from tongban_common.observability import HealthServer
 from tongban_common.topics import PROVINCES
-from tongban_router.connectors.gateway import GatewayState, Refused, Unclear, Unrecognised
-from tongban_router.connectors.protocols import make_gateway
-from tongban_router.connectors.receipts import ReceiptGateway
-from tongban_router.connectors.rest import RestGateway
-from tongban_router.connectors.signing import H_NONCE, province_token, sign_response
-from tongban_router.connectors.soap import SoapGateway
+from tongban_connectors.gateway import (
+    GatewayRefusedError,
+    GatewayState,
+    NotRecognisedError,
+    UnclearAnswerError,
+)
+from tongban_connectors.protocols import make_gateway
+from tongban_connectors.receipts import ReceiptGateway
+from tongban_connectors.rest import RestGateway
+from tongban_connectors.soap import SoapGateway
+from tongban_provinces.signing import H_NONCE, province_token, sign_response
 
 APPLICATION = {"request_id": "r-1", "item_code": "1", "form": {}}
 ACT_BEFORE = 4_000_000_000.0
@@ -98,16 +103,16 @@ async def test_another_answer_leaves_open_what_was_done(
     gateway: ReceiptGateway, platform: Platform, status: int, says: Any
 ) -> None:
     platform.status, platform.says = status, says
-    with pytest.raises(Unclear):
+    with pytest.raises(UnclearAnswerError):
         await gateway.submit(APPLICATION, act_before=ACT_BEFORE)
 
 
 async def test_a_clear_no_is_a_clear_no(gateway: ReceiptGateway, platform: Platform) -> None:
     platform.status, platform.says = 409, {"code": "not_awaited"}
-    with pytest.raises(Refused, match="not_awaited"):
+    with pytest.raises(GatewayRefusedError, match="not_awaited"):
         await gateway.supplement("r-1", "s-1", {}, act_before=ACT_BEFORE)
     platform.status, platform.says = 401, {"code": "stale"}
-    with pytest.raises(Unrecognised, match="stale"):
+    with pytest.raises(NotRecognisedError, match="stale"):
         await gateway.submit(APPLICATION, act_before=ACT_BEFORE)
 
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from tongban_common import topics
-from tongban_common.catalogue.loader import load
-from tongban_common.catalogue.models import Limits
+from tongban_common.catalogue.models import TimeLimits
 from tongban_common.topics import GUARDS_KEPT, LONGEST_DEADLINE, TOPICS
-from tongban_router.dispatch.state import Rules
+from tongban_ops.catalogue.loader import load
+from tongban_router.domain.state import Rules
 
 CATALOGUE = Path(__file__).parents[2] / "catalogue"
 
@@ -47,7 +47,7 @@ def test_no_item_of_the_catalogue_is_open_longer_than_guards_assume() -> None:
 
 
 def test_time_allowed_is_bounded_whatever_an_item_says() -> None:
-    assert Limits(legal_working_days=0, promised_working_days=0).time_allowed.days == 7
-    assert Limits(legal_working_days=20, promised_working_days=1).time_allowed.days == 60
-    huge = Limits(legal_working_days=10**12, promised_working_days=1)
+    assert TimeLimits(legal_working_days=0, promised_working_days=0).time_allowed.days == 7
+    assert TimeLimits(legal_working_days=20, promised_working_days=1).time_allowed.days == 60
+    huge = TimeLimits(legal_working_days=10**12, promised_working_days=1)
     assert huge.time_allowed == LONGEST_DEADLINE

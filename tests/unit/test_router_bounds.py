@@ -15,15 +15,15 @@ import pytest
 from tests.unit.test_lifecycle import START, begun, outcome, submitted
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import OutcomeKind, Status
-from tongban_common.events import Event, MalformedEvent, encode
+from tongban_common.events import Event, MalformedEventError, encode
 from tongban_common.events.models import Sealed, TimerDue
-from tongban_common.kafka.config import DeadLetterLimit
-from tongban_common.kafka.errors import DeadLetterLimitReached
-from tongban_router.dispatch import app as app_module
-from tongban_router.dispatch import aside as module
-from tongban_router.dispatch.app import MOST_KEPT, Dispatcher
-from tongban_router.dispatch.settings import RouterSettings
-from tongban_router.dispatch.state import RequestState
+from tongban_kafka.config import DeadLetterLimit
+from tongban_kafka.errors import DeadLetterLimitError
+from tongban_router.domain.state import RequestState
+from tongban_router.faust_runtime import app as app_module
+from tongban_router.faust_runtime import dead_letter_writer as module
+from tongban_router.faust_runtime.app import MOST_KEPT, Router
+from tongban_router.settings import RouterSettings
 
 TAKEN = 1_048_576
 """Bytes of a record that Kafka takes."""
@@ -39,13 +39,13 @@ async def test_an_outcome_that_fits_into_no_record_of_ours_holds_its_request(
         assert len(value) < TAKEN
         sent.append(topic)
 
-    dispatcher = Dispatcher(RouterSettings(data=tmp_path))
-    dispatcher._emit = dispatcher._aside._emit = emit  # type: ignore[method-assign]
-    dispatcher._aside._known.set()
-    dispatcher._tenure._lease.renew(time.monotonic())
-    dispatcher._tenure.begin()
+    router = Router(RouterSettings(data=tmp_path))
+    router._emit = router._aside._emit = emit  # type: ignore[method-assign]
+    router._aside._known.set()
+    router._tenure._lease.renew(time.monotonic())
+    router._tenure.begin()
     state, call_id = begun()
-    dispatcher.table = {b"r-1": state.model_dump_json(exclude_defaults=True).encode()}
+    router.table = {b"r-1": state.model_dump_json(exclude_defaults=True).encode()}
     result = Sealed(kid="k", key="x", parts={"result": "r" * size})
     body = outcome(OutcomeKind.COMPLETED, call_id, sealed=result)
     value, headers = encode(Event("o-1", "test", body, START))
@@ -54,32 +54,32 @@ async def test_an_outcome_that_fits_into_no_record_of_ours_holds_its_request(
         topic="requests.outcomes", partition=0, offset=0, timestamp=None,
         key=b"r-1", value=value, headers=headers,
     )  # fmt: skip
-    await dispatcher._handle(SimpleNamespace(message=message))
-    kept = dispatcher.table[b"r-1"]
+    await router._handle(SimpleNamespace(message=message))
+    kept = router.table[b"r-1"]
     assert len(kept) <= MOST_KEPT
     assert RequestState.model_validate_json(kept).status is Status(status)
     assert ("tongban-router.dlt" in sent) == (status == "held")
 
 
 @pytest.fixture
-def dispatcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dispatcher:
+def router(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Router:
     """Sends into nowhere, and raises where the process would end."""
 
     def die(event: str, error: BaseException, _topic: str) -> None:
         raise AssertionError(event) from error
 
     monkeypatch.setattr(app_module, "die", die)
-    dispatcher = Dispatcher(RouterSettings(data=tmp_path))
-    dispatcher._emit = dispatcher._aside._emit = nothing  # type: ignore[method-assign]
-    dispatcher._aside._known.set()
-    dispatcher._tenure._lease.renew(time.monotonic())
-    dispatcher._tenure.begin()
-    dispatcher.table = {}
-    return dispatcher
+    router = Router(RouterSettings(data=tmp_path))
+    router._emit = router._aside._emit = nothing  # type: ignore[method-assign]
+    router._aside._known.set()
+    router._tenure._lease.renew(time.monotonic())
+    router._tenure.begin()
+    router.table = {}
+    return router
 
 
 async def test_a_submission_that_fits_into_no_record_of_ours_does_not_end_the_router(
-    dispatcher: Dispatcher,
+    router: Router,
 ) -> None:
     """Intake writes none, whoever reaches the topic may."""
     sealed = Sealed(kid="k", key="x", parts={"form": "r" * 1_000_000})
@@ -89,40 +89,40 @@ async def test_a_submission_that_fits_into_no_record_of_ours_does_not_end_the_ro
         topic="requests.submitted", partition=0, offset=0, timestamp=None,
         key=b"r-1", value=value, headers=headers,
     )  # fmt: skip
-    await dispatcher._handle(SimpleNamespace(message=message))
-    assert dispatcher.table == {}
-    assert dispatcher.progress._handled == {("requests.submitted", 0): 0}
+    await router._handle(SimpleNamespace(message=message))
+    assert router.table == {}
+    assert router.progress._handled == {("requests.submitted", 0): 0}
 
 
 async def test_a_request_that_fills_its_record_is_held_and_ends_all_the_same(
-    dispatcher: Dispatcher,
+    router: Router,
 ) -> None:
     """The line that says so no longer fits, which ended the router at each start."""
     state, _ = begun()
     empty = len(kept_of(padded(state, 0)))
     state = padded(state, MOST_KEPT - empty)
     assert len(kept_of(state)) == MOST_KEPT
-    dispatcher.table = {b"r-1": kept_of(state)}
+    router.table = {b"r-1": kept_of(state)}
     message = SimpleNamespace(
         topic="requests.outcomes", partition=0, offset=0, timestamp=None,
         key=b"r-1", value=b"garbage", headers=[],
     )  # fmt: skip
-    await dispatcher._handle(SimpleNamespace(message=message))
-    held = RequestState.model_validate_json(dispatcher.table[b"r-1"])
+    await router._handle(SimpleNamespace(message=message))
+    held = RequestState.model_validate_json(router.table[b"r-1"])
     assert held.status is Status.HELD
     late = max(held.request.deadline, held.history[-1].at)
     for offset, at in enumerate((late, late + timedelta(days=60))):
-        dispatcher._clock = BusinessClock(at, time.time())
+        router._clock = BusinessClock(at, time.time())
         due = Event("t-1", "test", TimerDue(request_id="r-1", due=at), at)
         value, headers = encode(due)
         message = SimpleNamespace(
             topic="router.timers", partition=0, offset=offset, timestamp_type=0, timestamp=None,
             key=b"r-1", value=value, headers=headers,
         )  # fmt: skip
-        await dispatcher._handle(SimpleNamespace(message=message))
-    held = RequestState.model_validate_json(dispatcher.table[b"r-1"])
+        await router._handle(SimpleNamespace(message=message))
+    held = RequestState.model_validate_json(router.table[b"r-1"])
     assert held.status is Status.FAILED
-    assert len(dispatcher.table[b"r-1"]) < TAKEN - 1_000
+    assert len(router.table[b"r-1"]) < TAKEN - 1_000
 
 
 async def nothing(*_: Any) -> None: ...
@@ -165,13 +165,13 @@ async def test_nothing_is_put_aside_before_earlier_lives_are_counted(
         sent.append(record)
 
     monkeypatch.setattr(module, "Snapshot", Topic)
-    aside = module.Aside("kafka", emit)
+    aside = module.DeadLetterWriter("kafka", emit)
     message = SimpleNamespace(
         topic="t", partition=0, offset=0, timestamp=None, key=b"k", value=b"v", headers=[]
     )
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(aside.remember())
-        putting = tasks.create_task(_flooded(aside.put(message, MalformedEvent("no event"))))
+        putting = tasks.create_task(_flooded(aside.put(message, MalformedEventError("no event"))))
         for _ in range(5):
             await asyncio.sleep(0)
         assert not putting.done()
@@ -180,7 +180,7 @@ async def test_nothing_is_put_aside_before_earlier_lives_are_counted(
 
 
 async def _flooded(putting: Any) -> None:
-    with pytest.raises(DeadLetterLimitReached):
+    with pytest.raises(DeadLetterLimitError):
         await putting
 
 
@@ -190,14 +190,14 @@ async def test_a_poison_record_as_large_as_a_broker_takes_is_put_aside_without_i
     async def emit(_topic: str, key: Any, value: Any, headers: Any) -> None:
         put.append((key, value, dict(headers)))
 
-    aside = module.Aside("kafka", emit)
+    aside = module.DeadLetterWriter("kafka", emit)
     aside._known.set()
     for size in (1_000, 1_048_000):
         message = SimpleNamespace(
             topic="requests.outcomes", partition=0, offset=0, timestamp=None,
             key=b"r-1", value=b"x" * size, headers=[],
         )  # fmt: skip
-        await aside.put(message, MalformedEvent("no event"))
+        await aside.put(message, MalformedEventError("no event"))
     (_, whole, _), (key, value, headers) = put
     assert whole == b"x" * 1_000
     assert (key, value, headers["dlt_value_bytes"]) == (b"r-1", b"", b"1048000")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from tongban_router.dispatch.membership import mark_stale, outlive_stale
+from tongban_router.faust_runtime.membership import mark_stale, outlive_stale
 
 
 async def test_life_after_a_missing_topic_waits_for_the_end_of_the_session(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from tongban_common import topics
 from tongban_common.clock import BusinessClock
 from tongban_common.events import Event, encode
 from tongban_common.events.models import TimerDue
-from tongban_router.dispatch.app import Dispatcher
-from tongban_router.dispatch.moments import moment_of
-from tongban_router.dispatch.settings import RouterSettings
+from tongban_router.faust_runtime.app import Router
+from tongban_router.faust_runtime.moments import moment_of
+from tongban_router.settings import RouterSettings
 
 WALL = 1_800_000_000.0
 DAYS = 10 * 24 * 3600.0
@@ -72,21 +72,21 @@ def test_the_broker_stamps_the_timers() -> None:
 
 async def test_a_clock_ten_days_ahead_closes_no_request(tmp_path: Path) -> None:
     state, _ = begun()
-    dispatcher = Dispatcher(RouterSettings(data=tmp_path))
+    router = Router(RouterSettings(data=tmp_path))
     kept = state.model_dump_json(exclude_defaults=True).encode()
     sent: list[str] = []
 
     async def emit(topic: str, *_: Any) -> None:
         sent.append(topic)
 
-    dispatcher.table, dispatcher._emit = {b"r-1": kept}, emit  # type: ignore[method-assign]
-    dispatcher._predecessors.learn(dispatcher._predecessors.assign([("t", 0)]), {("t", 0): 0})
-    clock = dispatcher._clock
+    router.table, router._emit = {b"r-1": kept}, emit  # type: ignore[method-assign]
+    router._predecessors.learn(router._predecessors.assign([("t", 0)]), {("t", 0): 0})
+    clock = router._clock
     due = state.request.deadline
     value, headers = encode(Event("t-1", "test", TimerDue(request_id="r-1", due=due), clock.now()))
     record = SimpleNamespace(
         key=b"r-1", value=value, headers=headers, offset=0, topic=topics.ROUTER_TIMERS,
         timestamp=clock.anchor - DAYS, timestamp_type=1,
     )  # fmt: skip
-    result = await dispatcher._apply(SimpleNamespace(message=record), ("t", 0), again=False)
+    result = await router._apply(SimpleNamespace(message=record), ("t", 0), again=False)
     assert (result, sent) == ("refused", [])

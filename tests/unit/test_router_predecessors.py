@@ -8,15 +8,15 @@ from typing import Any
 
 from tests.unit.test_lifecycle import submitted
 from tongban_common.events import Event, encode
-from tongban_router.dispatch.app import Dispatcher
-from tongban_router.dispatch.predecessors import Predecessors
-from tongban_router.dispatch.settings import RouterSettings
+from tongban_router.faust_runtime.app import Router
+from tongban_router.faust_runtime.redelivery_window import RedeliveryWindow
+from tongban_router.settings import RouterSettings
 
 PLACE, OTHER = ("requests.submitted", 0), ("requests.submitted", 1)
 
 
 def test_until_the_ends_are_known_whatever_comes_may_have_been_read() -> None:
-    others = Predecessors()
+    others = RedeliveryWindow()
     assignment = others.assign([PLACE])
     assert others.may_have_read(PLACE, 10**9)
     others.learn(assignment, {PLACE: 7})
@@ -26,7 +26,7 @@ def test_until_the_ends_are_known_whatever_comes_may_have_been_read() -> None:
 
 def test_a_partition_that_comes_back_may_have_been_read_by_others_meanwhile() -> None:
     """Also where no assignment was without it: we were thought dead, and did not know."""
-    others = Predecessors()
+    others = RedeliveryWindow()
     first = others.assign([PLACE])
     others.learn(first, {PLACE: 7})
     second = others.assign([PLACE])
@@ -45,12 +45,12 @@ async def test_a_replay_after_its_request_was_forgotten_has_the_province_asked_f
     async def emit(topic: str, _key: Any, _value: Any, headers: list[tuple[str, bytes]]) -> None:
         sent.append((topic, ("ce_repeat", b"true") in headers))
 
-    dispatcher = Dispatcher(RouterSettings(data=tmp_path))
-    dispatcher.table, dispatcher._emit = {}, emit  # type: ignore[method-assign]
-    dispatcher._predecessors.learn(dispatcher._predecessors.assign([PLACE]), {PLACE: 0})
+    router = Router(RouterSettings(data=tmp_path))
+    router.table, router._emit = {}, emit  # type: ignore[method-assign]
+    router._predecessors.learn(router._predecessors.assign([PLACE]), {PLACE: 0})
     for repeat in (False, True):
         value, headers = encode(Event("e-1", "test", submitted(), submitted().submitted_at, repeat))
         message = SimpleNamespace(key=b"r-1", value=value, headers=headers, offset=0)
-        await dispatcher._apply(SimpleNamespace(message=message), PLACE, again=False)
+        await router._apply(SimpleNamespace(message=message), PLACE, again=False)
         assert sent[-1] == ("province.340000.requests", repeat)
-        dispatcher.table.clear()
+        router.table.clear()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from faust.types import TP
 
-from tongban_router.dispatch import progress as module
-from tongban_router.dispatch.consumer import SOURCES
-from tongban_router.dispatch.progress import Progress
-from tongban_router.dispatch.watching import missing_sources
+from tongban_router.faust_runtime import progress as module
+from tongban_router.faust_runtime.consumer import SOURCES
+from tongban_router.faust_runtime.partition_watch import missing_sources
+from tongban_router.faust_runtime.progress import RouterProgress
 
 PLACE = ("requests.submitted", 0)
 
@@ -28,7 +28,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return fake
 
 
-def watch(progress: Progress, clock: Clock, end: int, seconds: float) -> None:
+def watch(progress: RouterProgress, clock: Clock, end: int, seconds: float) -> None:
     """The lag is looked at every 2 s for so long."""
     for _ in range(int(seconds / 2)):
         clock.now += 2
@@ -37,7 +37,7 @@ def watch(progress: Progress, clock: Clock, end: int, seconds: float) -> None:
 
 
 def test_lag_without_progress_is_death_and_no_lag_is_not(clock: Clock) -> None:
-    progress = Progress(10)
+    progress = RouterProgress(10)
     progress.assign(frozenset({PLACE}))
     watch(progress, clock, 0, 60)
     assert progress.stalled() is None
@@ -51,7 +51,7 @@ def test_lag_without_progress_is_death_and_no_lag_is_not(clock: Clock) -> None:
 
 def test_what_another_has_done_meanwhile_is_not_waited_for(clock: Clock) -> None:
     """We were thought dead; the partition came back with no assignment without it."""
-    progress = Progress(10)
+    progress = RouterProgress(10)
     progress.assign(frozenset({PLACE}))
     progress.handled(PLACE, 10)
     progress.assign(frozenset({PLACE}))
@@ -63,7 +63,7 @@ def test_what_another_has_done_meanwhile_is_not_waited_for(clock: Clock) -> None
 
 
 def test_a_slow_one_lives(clock: Clock) -> None:
-    progress = Progress(10)
+    progress = RouterProgress(10)
     progress.assign(frozenset({PLACE}))
     for offset in range(5):
         watch(progress, clock, 100, 8)
@@ -72,7 +72,7 @@ def test_a_slow_one_lives(clock: Clock) -> None:
 
 
 def test_a_timer_that_died_is_death_and_a_broker_that_is_away_is_not(clock: Clock) -> None:
-    progress = Progress(10)
+    progress = RouterProgress(10)
     progress.assign(frozenset({PLACE}))
     for _ in range(10):
         clock.now += 2
@@ -84,7 +84,7 @@ def test_a_timer_that_died_is_death_and_a_broker_that_is_away_is_not(clock: Cloc
 
 
 def test_what_is_no_longer_ours_is_no_lag_of_ours(clock: Clock) -> None:
-    progress = Progress(10)
+    progress = RouterProgress(10)
     progress.assign(frozenset({PLACE}))
     watch(progress, clock, 5, 20)
     progress.assign(frozenset())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.test_lifecycle import START
 from tongban_common.clock import BusinessClock
-from tongban_router.dispatch.settings import RouterSettings
+from tongban_router.settings import RouterSettings
 
 
 def settings(speed: float = 1, **changes: float) -> RouterSettings:

@@ -11,19 +11,24 @@ import pytest
 from faust.types import TP
 
 from tongban_common import topics
-from tongban_common.clock import uptime
-from tongban_router.dispatch.app import Dispatcher
-from tongban_router.dispatch.settings import RouterSettings
-from tongban_router.dispatch.store import LONGEST_ABSENCE_S, CheckedStore, is_too_old, marker_of
+from tongban_kafka.uptime import uptime
+from tongban_router.faust_runtime.app import Router
+from tongban_router.faust_runtime.store import (
+    LONGEST_ABSENCE_S,
+    CheckedStore,
+    is_too_old,
+    marker_of,
+)
+from tongban_router.settings import RouterSettings
 
 CHANGELOG = TP(topics.ROUTER_CHANGELOG, 0)
 
 
-def opened(directory: Path) -> tuple[Dispatcher, CheckedStore]:
-    dispatcher = Dispatcher(RouterSettings(data=directory))
-    store = dispatcher.table.data
+def opened(directory: Path) -> tuple[Router, CheckedStore]:
+    router = Router(RouterSettings(data=directory))
+    store = router.table.data
     assert isinstance(store, CheckedStore)
-    return dispatcher, store
+    return router, store
 
 
 def written(directory: Path) -> Path:
@@ -87,16 +92,16 @@ def test_a_database_held_open_through_a_long_freeze_is_thrown_away(tmp_path: Pat
 
 async def test_a_router_whose_session_may_be_over_renews_no_marker(tmp_path: Path) -> None:
     path = written(tmp_path)
-    dispatcher, store = opened(tmp_path)
+    router, store = opened(tmp_path)
     store._db_for_partition(0)
     before = time.time() - 1000
     os.utime(marker_of(path), (before, before))
-    dispatcher.recovered = True
-    dispatcher._tenure.begin()  # and the coordinator has not been heard of since
-    await dispatcher._mark_in_use()
+    router.recovered = True
+    router._tenure.begin()  # and the coordinator has not been heard of since
+    await router._mark_in_use()
     assert abs(marker_of(path).stat().st_mtime - before) < 1
-    dispatcher._tenure._lease.renew(uptime())
-    await dispatcher._mark_in_use()
+    router._tenure._lease.renew(uptime())
+    await router._mark_in_use()
     assert marker_of(path).stat().st_mtime > before + 900
 
 

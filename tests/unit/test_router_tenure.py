@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from aiokafka.protocol.produce import ProduceRequest
 
-from tongban_router.dispatch import tenure as tenure_module
-from tongban_router.dispatch.tenure import Tenure
+from tongban_router.faust_runtime import session_fence as tenure_module
+from tongban_router.faust_runtime.session_fence import SessionFence
 
 SESSION_S = 0.2
 
@@ -21,20 +21,20 @@ class Ended(Exception):
 
 
 @pytest.fixture
-def tenure(monkeypatch: pytest.MonkeyPatch) -> Tenure:
+def tenure(monkeypatch: pytest.MonkeyPatch) -> SessionFence:
     def die(event: str, *_: object) -> None:
         raise Ended(event)
 
     monkeypatch.setattr(tenure_module, "die", die)
-    return Tenure(SESSION_S)
+    return SessionFence(SESSION_S)
 
 
-def begin(tenure: Tenure) -> None:
+def begin(tenure: SessionFence) -> None:
     tenure._lease.renew(time.monotonic())
     tenure.begin()
 
 
-async def waiting(tenure: Tenure) -> asyncio.Task[None]:
+async def waiting(tenure: SessionFence) -> asyncio.Task[None]:
     """Somebody who comes when the session has run out unheard."""
     await asyncio.sleep(SESSION_S)
     task = asyncio.create_task(tenure.confirm("here"))
@@ -44,7 +44,7 @@ async def waiting(tenure: Tenure) -> asyncio.Task[None]:
 
 
 async def test_work_goes_on_while_the_group_hears_of_us_and_after_it_does_again(
-    tenure: Tenure,
+    tenure: SessionFence,
 ) -> None:
     begin(tenure)
     await tenure.confirm("here")
@@ -53,14 +53,14 @@ async def test_work_goes_on_while_the_group_hears_of_us_and_after_it_does_again(
     await task
 
 
-async def test_before_the_first_assignment_there_is_nothing_to_lose(tenure: Tenure) -> None:
+async def test_before_the_first_assignment_there_is_nothing_to_lose(tenure: SessionFence) -> None:
     task = await waiting(tenure)
     begin(tenure)
     await task
 
 
 @pytest.mark.parametrize("unheard", [True, False])
-async def test_who_was_replaced_with_work_in_hand_ends(tenure: Tenure, unheard: bool) -> None:
+async def test_who_was_replaced_with_work_in_hand_ends(tenure: SessionFence, unheard: bool) -> None:
     """Told by the coordinator, or assigned anew before it could be seen."""
     begin(tenure)
     task = await waiting(tenure)
@@ -74,7 +74,7 @@ async def test_who_was_replaced_with_work_in_hand_ends(tenure: Tenure, unheard: 
 
 
 async def test_no_record_leaves_for_the_broker_once_the_session_may_have_ended(
-    tenure: Tenure,
+    tenure: SessionFence,
 ) -> None:
     sent: list[Any] = []
 

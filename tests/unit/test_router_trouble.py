@@ -15,12 +15,12 @@ from structlog.testing import capture_logs
 from tests.unit.test_lifecycle import START, begun, outcome, submitted
 from tongban_common.domain.status import OutcomeKind, Status
 from tongban_common.events import Event, encode
-from tongban_router.dispatch import app as module
-from tongban_router.dispatch.app import Dispatcher
-from tongban_router.dispatch.batches import UnreadableBatch
-from tongban_router.dispatch.consumer import UnreadableMessage
-from tongban_router.dispatch.settings import RouterSettings
-from tongban_router.dispatch.state import RequestState
+from tongban_router.domain.state import RequestState
+from tongban_router.faust_runtime import app as module
+from tongban_router.faust_runtime.app import Router
+from tongban_router.faust_runtime.batches import UnreadableBatch
+from tongban_router.faust_runtime.consumer import UnreadableMessage
+from tongban_router.settings import RouterSettings
 
 NAME = "张三三"
 
@@ -29,17 +29,17 @@ class Died(BaseException):
     """Stands for the end of the process."""
 
 
-class Router:
-    """A dispatcher without Faust around it."""
+class BareRouter:
+    """A router without Faust around it."""
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sent: list[tuple[str, bytes | None, dict[str, bytes]]] = []
-        self.dispatcher = Dispatcher(RouterSettings(data=directory))
-        self.dispatcher._emit = self.dispatcher._aside._emit = self._emit  # type: ignore[method-assign]
-        self.dispatcher._aside._known.set()
-        self.dispatcher._tenure._lease.renew(time.monotonic())
-        self.dispatcher._tenure.begin()
-        self.dispatcher.table = {}
+        self.real = Router(RouterSettings(data=directory))
+        self.real._emit = self.real._aside._emit = self._emit  # type: ignore[method-assign]
+        self.real._aside._known.set()
+        self.real._tenure._lease.renew(time.monotonic())
+        self.real._tenure.begin()
+        self.real.table = {}
         monkeypatch.setattr(module, "die", self._die)
 
     async def _emit(self, topic: str, key: Any, _value: Any, headers: Any) -> None:
@@ -50,12 +50,12 @@ class Router:
         raise Died(event, type(error).__name__)
 
     async def handle(self, message: Any) -> None:
-        await self.dispatcher._handle(SimpleNamespace(message=message))
+        await self.real._handle(SimpleNamespace(message=message))
 
 
 @pytest.fixture
-def router(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Router:
-    return Router(tmp_path, monkeypatch)
+def router(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BareRouter:
+    return BareRouter(tmp_path, monkeypatch)
 
 
 def message_of(body: Any, **change: Any) -> SimpleNamespace:
@@ -78,9 +78,9 @@ class Damaged(dict[bytes, bytes]):
 
 @pytest.mark.parametrize("table", [FullDisk, Damaged])
 async def test_a_table_that_fails_ends_the_process_and_puts_nothing_aside(
-    router: Router, table: type
+    router: BareRouter, table: type
 ) -> None:
-    router.dispatcher.table = table()
+    router.real.table = table()
     with pytest.raises(Died, match="own_trouble"):
         await router.handle(message_of(submitted()))
     assert router.sent == []
@@ -88,9 +88,9 @@ async def test_a_table_that_fails_ends_the_process_and_puts_nothing_aside(
 
 @pytest.mark.parametrize("error", [MemoryError(), OSError(28, "No space left on device")])
 async def test_exhausted_memory_or_a_failed_call_of_the_system_ends_the_process(
-    router: Router, error: Exception, monkeypatch: pytest.MonkeyPatch
+    router: BareRouter, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(router.dispatcher._lifecycle, "apply", raising(error))
+    monkeypatch.setattr(router.real._lifecycle, "apply", raising(error))
     with pytest.raises(Died, match="own_trouble"):
         await router.handle(message_of(submitted()))
     assert router.sent == []
@@ -104,17 +104,17 @@ def raising(error: Exception) -> Callable[..., Any]:
 
 
 async def test_a_request_that_cannot_be_held_is_not_passed_over(
-    router: Router, monkeypatch: pytest.MonkeyPatch
+    router: BareRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(router.dispatcher, "_hold", raising(RuntimeError(NAME)))
+    monkeypatch.setattr(router.real, "_hold", raising(RuntimeError(NAME)))
     with pytest.raises(Died, match="not_held"):
         await router.handle(message_of(submitted(), value=b"garbage"))
 
 
 async def test_a_request_whose_state_is_unreadable_does_not_stop_its_partition(
-    router: Router,
+    router: BareRouter,
 ) -> None:
-    router.dispatcher.table = {b"r-1": b"{}"}
+    router.real.table = {b"r-1": b"{}"}
     with capture_logs() as logs:
         await router.handle(message_of(submitted()))
     assert [topic for topic, *_ in router.sent] == ["tongban-router.dlt"]
@@ -123,7 +123,7 @@ async def test_a_request_whose_state_is_unreadable_does_not_stop_its_partition(
     ]
 
 
-async def test_a_header_whose_value_is_null_is_put_aside(router: Router) -> None:
+async def test_a_header_whose_value_is_null_is_put_aside(router: BareRouter) -> None:
     message = message_of(submitted())
     message.headers = [("ce_id", None), *message.headers[2:]]
     await router.handle(message)
@@ -131,7 +131,7 @@ async def test_a_header_whose_value_is_null_is_put_aside(router: Router) -> None
     assert [letter["dlt_reason"] for letter in letters] == [b"header missing: ce_id"]
 
 
-async def test_a_null_header_beside_the_others_harms_nothing(router: Router) -> None:
+async def test_a_null_header_beside_the_others_harms_nothing(router: BareRouter) -> None:
     message = message_of(submitted())
     message.headers = [*message.headers, ("x", None)]
     await router.handle(message)
@@ -139,7 +139,7 @@ async def test_a_null_header_beside_the_others_harms_nothing(router: Router) -> 
 
 
 @pytest.mark.parametrize("name", ["ce_type", "ce_time"])
-async def test_a_header_is_quoted_nowhere(router: Router, name: str) -> None:
+async def test_a_header_is_quoted_nowhere(router: BareRouter, name: str) -> None:
     message = message_of(submitted())
     quoted = NAME.encode()
     message.headers = [(n, quoted if n == name else value) for n, value in message.headers]
@@ -150,10 +150,10 @@ async def test_a_header_is_quoted_nowhere(router: Router, name: str) -> None:
     assert NAME not in repr(logs)
 
 
-async def test_a_fault_is_logged_without_what_it_quotes(router: Router) -> None:
+async def test_a_fault_is_logged_without_what_it_quotes(router: BareRouter) -> None:
     state, call_id = begun()
     kept = state.model_dump_json(exclude_defaults=True).replace('"routed"', f'"{NAME}"')
-    router.dispatcher.table = {b"r-1": kept.encode()}
+    router.real.table = {b"r-1": kept.encode()}
     body = outcome(OutcomeKind.REJECTED, call_id)
     with capture_logs() as logs:
         await router.handle(message_of(body, topic="requests.outcomes"))
@@ -162,7 +162,9 @@ async def test_a_fault_is_logged_without_what_it_quotes(router: Router) -> None:
     assert faults[0]["wrong"] == "/history/1/status: enum"
 
 
-async def test_an_unreadable_batch_is_one_dead_letter_that_names_its_place(router: Router) -> None:
+async def test_an_unreadable_batch_is_one_dead_letter_that_names_its_place(
+    router: BareRouter,
+) -> None:
     message = UnreadableMessage(
         "requests.submitted", 3, 12, 0.0, 0, [], None, None, None, tp=TP("requests.submitted", 3)
     )
@@ -172,8 +174,8 @@ async def test_an_unreadable_batch_is_one_dead_letter_that_names_its_place(route
     assert router.sent == [("tongban-router.dlt", None, dict(place))]
 
 
-async def test_a_fault_of_the_record_holds_its_request(router: Router) -> None:
+async def test_a_fault_of_the_record_holds_its_request(router: BareRouter) -> None:
     await router.handle(message_of(submitted()))
     await router.handle(message_of(submitted(), value=b"garbage", offset=1))
-    kept = RequestState.model_validate_json(router.dispatcher.table[b"r-1"])
+    kept = RequestState.model_validate_json(router.real.table[b"r-1"])
     assert kept.status is Status.HELD

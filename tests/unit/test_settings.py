@@ -12,11 +12,11 @@ from tongban_common.clock import BusinessClock
 from tongban_common.exit_codes import EX_CONFIG
 from tongban_common.keyring.follow import key_ring
 from tongban_common.settings import DEVELOPMENT_SECRET, CommonSettings, load, variable_of
+from tongban_connectors.settings import ConnectorSettings
 from tongban_intake.settings import IntakeSettings
 from tongban_notify.settings import NotifySettings
 from tongban_printing.settings import PrintingSettings
-from tongban_router.connectors.settings import ConnectorSettings
-from tongban_router.dispatch.settings import RouterSettings
+from tongban_router.settings import RouterSettings
 
 
 def test_the_clock_is_read_as_the_contract_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:

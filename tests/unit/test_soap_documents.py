@@ -12,12 +12,12 @@ from lxml import etree
 
 from tests.unit.soap_kit import KNOWN, TOKEN, Silent, said
 from tongban_common.store.documents import MAX_BYTES
-from tongban_devstack.gateways.soap_answers import Answer as Envelope
+from tongban_connectors.documents import whole
+from tongban_connectors.gateway import BrokenAnswerError, GatewayAnswer, OfferedDocument
+from tongban_connectors.soap import MAX_ANSWER, PIECE
+from tongban_devstack.gateways.soap_answers import SoapAnswer as Envelope
 from tongban_devstack.gateways.soap_answers import answered, fault, handed_out, knows
-from tongban_router.connectors.documents import whole
-from tongban_router.connectors.gateway import Answer, Broken, OfferedDocument
-from tongban_router.connectors.soap import MAX_ANSWER, PIECE
-from tongban_router.connectors.soap_envelope import PROVINCE, read, schema
+from tongban_provinces.soap_envelope import PROVINCE, read, schema
 
 PDF = random.Random(1).randbytes(2 * PIECE + 1000)
 OFFERED: dict[str, Any] = {
@@ -37,7 +37,7 @@ async def test_what_is_announced_is_read_and_keeps_to_the_schema() -> None:
     content = etree.fromstring(offering(OFFERED, OFFERED).raw)[0][0]
     assert schema().validate(content)
     answer = await said(lambda: offering(OFFERED)).look_up("r-1")
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, GatewayAnswer)
     assert answer.documents == [DOCUMENT]
 
 
@@ -55,7 +55,7 @@ async def test_what_is_announced_is_read_and_keeps_to_the_schema() -> None:
 async def test_an_announcement_of_another_shape_is_not_believed(
     documents: list[dict[str, Any]],
 ) -> None:
-    with pytest.raises(Broken, match="another shape"):
+    with pytest.raises(BrokenAnswerError, match="another shape"):
         await said(lambda: offering(*documents)).look_up("r-1")
 
 
@@ -93,7 +93,7 @@ WRONG: dict[str, tuple[Callable[[], Envelope], str]] = {
 @pytest.mark.parametrize("wrong", WRONG)
 async def test_a_piece_that_is_not_what_was_asked_for_is_not_believed(wrong: str) -> None:
     make, why = WRONG[wrong]
-    with pytest.raises(Broken, match=why):
+    with pytest.raises(BrokenAnswerError, match=why):
         await said(make).fetch("r-1", DOCUMENT, 0)
 
 
@@ -105,7 +105,7 @@ async def test_a_piece_is_covered_by_the_signature() -> None:
         return made.raw.replace(b"QUFB", b"QUFC", 1)
 
     small = DOCUMENT.model_copy(update={"size": 30})
-    with pytest.raises(Broken, match="Body was changed"):
+    with pytest.raises(BrokenAnswerError, match="Body was changed"):
         await Silent(changed).fetch("r-1", small, 0)
 
 
@@ -113,5 +113,5 @@ async def test_the_last_piece_is_what_is_left_and_no_more() -> None:
     start = 2 * PIECE
     gateway = said(lambda: handed_out("application/pdf", PDF[start:]))
     assert await gateway.fetch("r-1", DOCUMENT, start) == PDF[start:]
-    with pytest.raises(Broken, match="another size"):
+    with pytest.raises(BrokenAnswerError, match="another size"):
         await said(lambda: handed_out("application/pdf", PDF[:PIECE])).fetch("r-1", DOCUMENT, start)

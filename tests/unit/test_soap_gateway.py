@@ -13,21 +13,21 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from tests.unit.soap_kit import APPLICATION, KNOWN, TOKEN, Silent, said
-from tongban_devstack.gateways import soap_answers
-from tongban_devstack.gateways.soap_answers import Answer as Envelope
-from tongban_devstack.gateways.soap_answers import answered, fault, knows
-from tongban_router.connectors.gateway import (
-    Answer,
-    Barred,
-    Broken,
-    Later,
-    Refused,
-    Unclear,
+from tongban_connectors.gateway import (
+    AccessDeniedError,
+    BrokenAnswerError,
+    GatewayAnswer,
+    GatewayRefusedError,
+    NotRecognisedError,
+    RetryLaterError,
+    UnclearAnswerError,
     Unknown,
-    Unrecognised,
 )
-from tongban_router.connectors.soap_envelope import PROVINCE, read, schema
-from tongban_router.connectors.soap_signature import created
+from tongban_devstack.gateways import soap_answers
+from tongban_devstack.gateways.soap_answers import SoapAnswer as Envelope
+from tongban_devstack.gateways.soap_answers import answered, fault, knows
+from tongban_provinces.soap_envelope import PROVINCE, read, schema
+from tongban_provinces.soap_signature import created
 
 XML_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\r\n\t"))
 VALUES = st.one_of(XML_TEXT, st.integers(), st.booleans(), st.none(), st.lists(XML_TEXT))
@@ -38,7 +38,7 @@ VALUES = st.one_of(XML_TEXT, st.integers(), st.booleans(), st.none(), st.lists(X
 async def test_no_value_is_lost_or_changed_on_its_way(form: dict[str, Any], name: str) -> None:
     silent = Silent()
     application = {**APPLICATION, "item_name": name[:200], "form": form}
-    with pytest.raises(Unclear):
+    with pytest.raises(UnclearAnswerError):
         await silent.submit(application, act_before=1.5)
     content = read(silent.sent[0].raw).content
     p = f"{{{PROVINCE}}}"
@@ -67,14 +67,20 @@ async def test_a_company_and_its_agent_are_told() -> None:
         "email": "a@b",
     }
     applicant = {"type": "company", "name": "某公司", "uscc": "9122", "agent": agent}
-    with pytest.raises(Unclear):
+    with pytest.raises(UnclearAnswerError):
         await silent.submit({**APPLICATION, "applicant": applicant}, act_before=time.time())
     content = read(silent.sent[0].raw).content
     assert schema().validate(content)
     company = content.find(f"{{{PROVINCE}}}applicant")[0]
     assert [part.text for part in company.iter() if part.text] == [
-        "某公司", "9122", "李四", "passport", "E1", "139", "a@b",
-    ]  # fmt: skip
+        "某公司",
+        "9122",
+        "李四",
+        "passport",
+        "E1",
+        "139",
+        "a@b",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +97,7 @@ async def test_what_cannot_be_said_is_refused_before_anything_is_sent(
     change: dict[str, Any],
 ) -> None:
     silent = Silent()
-    with pytest.raises(Refused, match="not_expressible") as caught:
+    with pytest.raises(GatewayRefusedError, match="not_expressible") as caught:
         await silent.submit({**APPLICATION, **change}, act_before=time.time())
     assert not silent.sent
     assert caught.value.__cause__ is None
@@ -102,8 +108,8 @@ async def test_what_cannot_be_said_is_refused_before_anything_is_sent(
 
 async def test_an_answer_is_read_whole() -> None:
     answer = await said(lambda: answered("LookUp", knows(KNOWN))).look_up("r-1")
-    assert isinstance(answer, Answer)
-    assert answer.model_dump() == Answer.model_validate(KNOWN).model_dump()
+    assert isinstance(answer, GatewayAnswer)
+    assert answer.model_dump() == GatewayAnswer.model_validate(KNOWN).model_dump()
     assert answer.result is not None
     assert answer.result.table is not None
     assert answer.result.table.rows == [["2025-01", ""], []]
@@ -115,30 +121,46 @@ async def test_a_large_answer_is_read_whole() -> None:
     answer = await said(lambda: answered("LookUp", knows({**KNOWN, "result": result}))).look_up(
         "r-1"
     )
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, GatewayAnswer)
     assert answer.result is not None
     assert answer.result.table is not None
     assert answer.result.table.rows == rows
 
 
 FAULTS: list[tuple[Callable[[], Envelope], type[Exception], str]] = [
-    (lambda: fault("too_late", ""), Barred, "too_late"),
-    (lambda: fault("unknown_item", ""), Refused, "unknown_item"),
-    (lambda: fault("throttled", "", server=True, retry_after_seconds=7), Later, "throttled"),
-    (lambda: fault("closed", "", server=True), Later, "closed"),
-    (lambda: fault("replayed", ""), Unclear, "fault replayed"),
-    (lambda: fault("backend_error", "", server=True), Unclear, "fault backend_error"),
-    (lambda: fault("duplicate", ""), Refused, "duplicate"),
-    (lambda: fault("bad_signature", ""), Unrecognised, "bad_signature"),
-    (lambda: fault("stale", ""), Unrecognised, "stale"),
-    (lambda: fault("too_large", ""), Broken, "too_large"),
-    (lambda: fault("Strange Code", ""), Broken, "another shape"),
-    (lambda: answered("Withdraw", knows(KNOWN)), Broken, "another shape"),
-    (lambda: answered("Submit", knows({**KNOWN, "request_id": "r-2"})), Broken, "another request"),
-    (lambda: answered("Submit", knows({**KNOWN, "state": "sleeping"})), Broken, "another shape"),
-    (lambda: answered("Submit", knows({**KNOWN, "supplements": "many"})), Broken, "another shape"),
-    (lambda: answered("Submit", etree.Element("x")), Broken, "another shape"),
-]  # fmt: skip
+    (lambda: fault("too_late", ""), AccessDeniedError, "too_late"),
+    (lambda: fault("unknown_item", ""), GatewayRefusedError, "unknown_item"),
+    (
+        lambda: fault("throttled", "", server=True, retry_after_seconds=7),
+        RetryLaterError,
+        "throttled",
+    ),
+    (lambda: fault("closed", "", server=True), RetryLaterError, "closed"),
+    (lambda: fault("replayed", ""), UnclearAnswerError, "fault replayed"),
+    (lambda: fault("backend_error", "", server=True), UnclearAnswerError, "fault backend_error"),
+    (lambda: fault("duplicate", ""), GatewayRefusedError, "duplicate"),
+    (lambda: fault("bad_signature", ""), NotRecognisedError, "bad_signature"),
+    (lambda: fault("stale", ""), NotRecognisedError, "stale"),
+    (lambda: fault("too_large", ""), BrokenAnswerError, "too_large"),
+    (lambda: fault("Strange Code", ""), BrokenAnswerError, "another shape"),
+    (lambda: answered("Withdraw", knows(KNOWN)), BrokenAnswerError, "another shape"),
+    (
+        lambda: answered("Submit", knows({**KNOWN, "request_id": "r-2"})),
+        BrokenAnswerError,
+        "another request",
+    ),
+    (
+        lambda: answered("Submit", knows({**KNOWN, "state": "sleeping"})),
+        BrokenAnswerError,
+        "another shape",
+    ),
+    (
+        lambda: answered("Submit", knows({**KNOWN, "supplements": "many"})),
+        BrokenAnswerError,
+        "another shape",
+    ),
+    (lambda: answered("Submit", etree.Element("x")), BrokenAnswerError, "another shape"),
+]
 
 
 @pytest.mark.parametrize("number", range(len(FAULTS)))
@@ -146,14 +168,14 @@ async def test_what_is_signed_is_taken_at_its_word(number: int) -> None:
     make, kind, text = FAULTS[number]
     with pytest.raises(kind, match=text) as caught:
         await said(make).submit(APPLICATION, act_before=time.time())
-    if isinstance(caught.value, Later):
+    if isinstance(caught.value, RetryLaterError):
         assert caught.value.after_s == (7 if text == "throttled" else 1)
 
 
 async def test_a_refused_repeat_tells_what_is_known() -> None:
     gateway = said(lambda: fault("duplicate", "", application=KNOWN))
     told = await gateway.submit(APPLICATION, act_before=time.time())
-    assert told.model_dump() == Answer.model_validate(KNOWN).model_dump()
+    assert told.model_dump() == GatewayAnswer.model_validate(KNOWN).model_dump()
 
 
 @pytest.mark.parametrize("behind", [-290, 0, 290])
@@ -175,7 +197,7 @@ async def test_what_was_said_at_another_time_is_not_believed(
 ) -> None:
     monkeypatch.setattr(soap_answers, "created", lambda now: created(now - behind))
     for make in (lambda: answered("LookUp", knows(KNOWN)), lambda: fault("unknown", "")):
-        with pytest.raises(Broken, match="without a signature to believe: Created"):
+        with pytest.raises(BrokenAnswerError, match="without a signature to believe: Created"):
             await said(make).look_up("r-1")
 
 
@@ -189,8 +211,8 @@ async def test_an_answer_that_was_recorded_is_not_the_answer_to_the_next_questio
         return answers[0]
 
     gateway = Silent(answer)
-    assert isinstance(await gateway.look_up("r-1"), Answer)
-    with pytest.raises(Broken, match="another message"):
+    assert isinstance(await gateway.look_up("r-1"), GatewayAnswer)
+    with pytest.raises(BrokenAnswerError, match="another message"):
         await gateway.look_up("r-1")
 
 
@@ -198,7 +220,7 @@ async def test_unknown_is_believed_with_a_signature_alone() -> None:
     found = await said(lambda: fault("unknown", "")).look_up("r-1")
     assert isinstance(found, Unknown)
     assert found.said_at == pytest.approx(time.time(), abs=60), "by the province's own clock"
-    with pytest.raises(Unclear, match="without a signature"):
+    with pytest.raises(UnclearAnswerError, match="without a signature"):
         await Silent(lambda _: fault("unknown", "").raw).look_up("r-1")
-    with pytest.raises(Broken, match="look-up refused"):
+    with pytest.raises(BrokenAnswerError, match="look-up refused"):
         await said(lambda: fault("bad_request", "")).look_up("r-1")

@@ -7,17 +7,17 @@ import time
 import pytest
 
 from tests.unit.soap_kit import TOKEN
-from tongban_router.connectors.soap import MAX_ANSWER, SMALL
-from tongban_router.connectors.soap_envelope import (
+from tongban_connectors.soap import MAX_ANSWER, SMALL
+from tongban_provinces.soap_envelope import (
     ENV,
     MAX_ATTRIBUTES,
     MAX_NAMESPACES,
     MAX_TAGS,
     WSSE,
-    Malformed,
+    MalformedEnvelopeError,
     read,
 )
-from tongban_router.connectors.soap_signature import sign
+from tongban_provinces.soap_signature import sign
 
 
 def envelope_of(body: str, attributes: str = "") -> bytes:
@@ -63,7 +63,7 @@ HOSTILE: dict[str, bytes] = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_is_hostile_is_refused_at_once(name: str) -> None:
     began = time.process_time()
-    with pytest.raises(Malformed) as caught:
+    with pytest.raises(MalformedEnvelopeError) as caught:
         read(HOSTILE[name])
     assert time.process_time() - began < 0.5
     assert caught.value.__cause__ is None, "what a parser says repeats what it read"

@@ -13,20 +13,20 @@ import pytest
 from lxml import etree
 
 from tests.unit.soap_kit import BY_XMLSEC, CONFIRMED, MESSAGE_ID, NOW, TOKEN, find, message
-from tongban_router.connectors import soap_signature
-from tongban_router.connectors.signing import SignatureError, province_token
-from tongban_router.connectors.soap_envelope import (
+from tongban_provinces import soap_signature
+from tongban_provinces.signing import SignatureError, province_token
+from tongban_provinces.soap_envelope import (
     DS,
     ENV,
     PROVINCE,
     WSSE,
     WSU,
-    Malformed,
+    MalformedEnvelopeError,
     parts_of,
     read,
     written,
 )
-from tongban_router.connectors.soap_signature import (
+from tongban_provinces.soap_signature import (
     check_answer,
     check_username_token,
     created,
@@ -78,7 +78,7 @@ CHANGES: dict[str, tuple[bytes, bytes]] = {
 def test_a_change_is_seen(change: str) -> None:
     old, new = CHANGES[change]
     assert old in BY_XMLSEC
-    with pytest.raises((SignatureError, Malformed)):
+    with pytest.raises((SignatureError, MalformedEnvelopeError)):
         verify(read(BY_XMLSEC.replace(old, new)), TOKEN)
 
 

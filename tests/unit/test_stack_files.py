@@ -12,7 +12,7 @@ import pytest
 
 from tongban_common.envelope import KeyRing
 from tongban_devstack import ports
-from tongban_devstack.files import InUse, exclusive, write_atomically
+from tongban_devstack.files import InUseError, exclusive, write_atomically
 from tongban_devstack.ports import PortBook, free_port
 from tongban_devstack.secrets_file import stack_secrets
 
@@ -108,7 +108,7 @@ def test_one_owner_at_a_time(tmp_path: Path) -> None:
     lock = tmp_path / "in-use.lock"
     with (
         exclusive(lock, wait=False),
-        pytest.raises(InUse, match=str(tmp_path)),
+        pytest.raises(InUseError, match=str(tmp_path)),
         exclusive(lock, wait=False),
     ):
         pass

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tongban_common.cli.main import application
 from tongban_common.exit_codes import EX_UNAVAILABLE
-from tongban_devstack.embedded import JarsUnavailable
+from tongban_devstack.embedded import JarsUnavailableError
 from tongban_devstack.stack import Stack
+from tongban_ops.cli.main import application
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_command_without_a_broker_to_run_ends_in_one_line(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(_stack: Stack) -> Stack:
-        raise JarsUnavailable("Apache Kafka cannot be downloaded")
+        raise JarsUnavailableError("Apache Kafka cannot be downloaded")
 
     monkeypatch.setattr(Stack, "__aenter__", fail)
     monkeypatch.chdir(tmp_path)

@@ -9,8 +9,8 @@ import pytest
 from pymongo.errors import BulkWriteError, ConfigurationError, DocumentTooLarge, InvalidDocument
 
 from tests.unit.store_kit import Answer, not_replicated, refused, store_that_answers, write_refused
-from tongban_common.store import DuplicateKey, Store, StoreUnavailable, store_errors
-from tongban_intake.readmodel.projection import Change
+from tongban_common.store import DuplicateKey, Store, StoreUnavailableError, store_errors
+from tongban_intake.readmodel.projection import RecordChange
 from tongban_intake.readmodel.projector import Projector
 
 OUT_OF_DISK, AUTHENTICATION_FAILED, UNAUTHORIZED, TOO_SLOW, QUOTA = 14031, 18, 13, 262, 8000
@@ -51,7 +51,9 @@ async def project(answer: Answer, *others: Any) -> None:
     async with store_that_answers(by_name) as url:
         store = Store(url, "test", timeout_ms=2000)
         try:
-            await Projector(store).write({"r": Change(), **{str(n): Change() for n in others}})
+            await Projector(store).write(
+                {"r": RecordChange(), **{str(n): RecordChange() for n in others}}
+            )
         finally:
             store.close()
 
@@ -59,7 +61,7 @@ async def project(answer: Answer, *others: Any) -> None:
 @pytest.mark.parametrize("code", TROUBLES)
 @pytest.mark.parametrize("act", [insert, find, project])
 async def test_command_refused_by_the_store_is_unavailable(act: Any, code: int) -> None:
-    with pytest.raises(StoreUnavailable, match=str(code)) as caught:
+    with pytest.raises(StoreUnavailableError, match=str(code)) as caught:
         await act(refused(code))
     assert "张三" not in str(caught.value)
 
@@ -67,14 +69,14 @@ async def test_command_refused_by_the_store_is_unavailable(act: Any, code: int) 
 @pytest.mark.parametrize("code", TROUBLES)
 @pytest.mark.parametrize("act", [insert, project])
 async def test_write_refused_by_the_store_is_unavailable(act: Any, code: int) -> None:
-    with pytest.raises(StoreUnavailable, match=str(code)):
+    with pytest.raises(StoreUnavailableError, match=str(code)):
         await act(write_refused(code))
 
 
 @pytest.mark.parametrize("code", [64, 79, 91, 100])
 @pytest.mark.parametrize("act", [insert, project])
 async def test_write_without_a_majority_is_unavailable(act: Any, code: int) -> None:
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         await act(not_replicated(code))
 
 
@@ -83,12 +85,12 @@ async def test_write_without_a_majority_is_unavailable(act: Any, code: int) -> N
 async def test_value_the_store_cannot_keep_is_an_error_of_its_record(act: Any, code: int) -> None:
     with pytest.raises(Exception) as caught:
         await act(write_refused(code))
-    assert not isinstance(caught.value, StoreUnavailable)
+    assert not isinstance(caught.value, StoreUnavailableError)
 
 
 async def test_batch_with_a_bad_value_and_a_full_disk_is_unavailable() -> None:
     errors = [{"index": n, "code": code} for n, code in enumerate((BAD_VALUE, OUT_OF_DISK))]
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         await project({"ok": 1, "n": 0, "writeErrors": errors}, 2)
 
 
@@ -104,7 +106,7 @@ def test_document_that_is_no_bson_is_an_error_of_its_record(error: Exception) ->
 
 
 def test_wrong_configuration_of_the_client_is_unavailable() -> None:
-    with pytest.raises(StoreUnavailable), store_errors():
+    with pytest.raises(StoreUnavailableError), store_errors():
         raise ConfigurationError("no such mechanism")
 
 
@@ -119,7 +121,7 @@ def bulk_error(*codes: int, concern: bool = False) -> BulkWriteError:
     [bulk_error(OUT_OF_DISK), bulk_error(BAD_VALUE, OUT_OF_DISK), bulk_error(concern=True)],
 )
 def test_bulk_write_that_the_store_refused_is_unavailable(error: BulkWriteError) -> None:
-    with pytest.raises(StoreUnavailable), store_errors():
+    with pytest.raises(StoreUnavailableError), store_errors():
         raise error
 
 

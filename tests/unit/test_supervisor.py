@@ -13,7 +13,7 @@ from aiohttp import web
 from tests.unit.child_kit import STUBBORN, child_spec, gone, note_when_running, until
 from tongban_devstack import liveness
 from tongban_devstack.ports import free_port
-from tongban_devstack.readiness import NotReady, StartFailed, http_probe
+from tongban_devstack.readiness import NotReadyError, StartFailedError, http_probe
 from tongban_devstack.supervisor import RESTART_S, Supervisor
 
 NOTES = """
@@ -128,7 +128,7 @@ async def test_tells_the_log_of_who_dies_again_and_again(tmp_path: Path) -> None
     async with Supervisor(restart_s=0.01) as supervisor:
         spec = child_spec(tmp_path, "raise SystemExit('no such broker')")
         supervisor.start(spec, probe=http_probe(f"http://127.0.0.1:{free_port()}"))
-        with pytest.raises(StartFailed, match=r"(?s)child died \d+ times.*no such broker"):
+        with pytest.raises(StartFailedError, match=r"(?s)child died \d+ times.*no such broker"):
             await supervisor.ready(timeout_s=30)
 
 
@@ -136,11 +136,11 @@ async def test_tells_what_was_missing_when_time_is_up(
     tmp_path: Path, supervisor: Supervisor
 ) -> None:
     async def probe() -> None:
-        raise NotReady("the table is being recovered")
+        raise NotReadyError("the table is being recovered")
 
     supervisor.start(child_spec(tmp_path, "import time; time.sleep(60)"), probe=probe)
     with pytest.raises(
-        StartFailed, match=r"was not ready in 0\.2 s \(the table is being recovered"
+        StartFailedError, match=r"was not ready in 0\.2 s \(the table is being recovered"
     ):
         await supervisor.ready("child", timeout_s=0.2)
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tongban_common.enrolment.trading import PATH, Grant, TokenRefused, trade
+from tongban_intake.access.token_client import PATH, Grant, TokenRefusedError, request_token
 
 
 async def answered(status: int, text: str, content_type: str) -> Grant:
@@ -19,7 +19,7 @@ async def answered(status: int, text: str, content_type: str) -> Grant:
     app.router.add_post(PATH, answer)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
         url = str(server.make_url("")).rstrip("/")
-        return await trade(session, url, kiosk_id="k-1", key=Ed25519PrivateKey.generate())
+        return await request_token(session, url, kiosk_id="k-1", key=Ed25519PrivateKey.generate())
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ async def answered(status: int, text: str, content_type: str) -> Grant:
     ],
 )
 async def test_whatever_is_no_token_is_a_no(status: int, text: str, content_type: str) -> None:
-    with pytest.raises(TokenRefused) as refused:
+    with pytest.raises(TokenRefusedError) as refused:
         await answered(status, text, content_type)
     assert refused.value.status == status
 
@@ -42,5 +42,5 @@ async def test_whatever_is_no_token_is_a_no(status: int, text: str, content_type
 async def test_a_token_and_a_reason_come_through() -> None:
     granted = await answered(200, '{"access_token": "t", "expires_in": 5}', "application/json")
     assert granted == Grant("t", 5)
-    with pytest.raises(TokenRefused, match="403: not you"):
+    with pytest.raises(TokenRefusedError, match="403: not you"):
         await answered(403, '{"detail": "not you"}', "application/problem+json")

@@ -11,12 +11,12 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from tongban_common.kafka import Record, WorkerConfig
-from tongban_common.kafka.commits import Committer
-from tongban_common.kafka.flow import Flow
-from tongban_common.kafka.lanes import Inline, Lanes
-from tongban_common.kafka.lease import Lease
-from tongban_common.kafka.vitals import Vitals
+from tongban_kafka import Record, WorkerConfig
+from tongban_kafka.commits import Committer
+from tongban_kafka.flow import Flow
+from tongban_kafka.keyed_executor import AsyncKeyedExecutor, SyncKeyedExecutor
+from tongban_kafka.lease import Lease
+from tongban_kafka.worker_health import WorkerHealth
 
 TP = TopicPartition("t", 0)
 
@@ -65,7 +65,7 @@ async def test_a_future_that_never_resolves_holds_up_nothing_after_its_partition
         return futures[-1]
 
     book = Book()
-    book.flow.executor = Inline(book.flow, unexpected, handle)
+    book.flow.executor = SyncKeyedExecutor(book.flow, unexpected, handle)
     book.assign()
     book.fetch()
     assert not await book.give_up()
@@ -94,7 +94,7 @@ async def test_a_handler_that_outlives_its_partition_leaves_nothing_under_way() 
 
     book = Book()
     async with asyncio.TaskGroup() as tasks:
-        book.flow.executor = Lanes(
+        book.flow.executor = AsyncKeyedExecutor(
             book.flow,
             unexpected,
             handle,
@@ -116,8 +116,8 @@ async def test_a_handler_that_outlives_its_partition_leaves_nothing_under_way() 
 
 async def test_a_partition_that_had_nothing_to_do_was_not_stalled() -> None:
     book = Book()
-    book.flow.executor = Inline(book.flow, unexpected, lambda _: asyncio.Future())
-    vitals = Vitals(
+    book.flow.executor = SyncKeyedExecutor(book.flow, unexpected, lambda _: asyncio.Future())
+    vitals = WorkerHealth(
         WorkerConfig(bootstrap="", group="g"),
         book.flow,
         book.lease,

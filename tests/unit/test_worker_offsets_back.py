@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 
 from tests.unit.fetcher_kit import Wire, batch, rows
 from tests.unit.worker_kit import Handled, WiredWorker, until, working
-from tongban_common.kafka import Record, fetching
+from tongban_kafka import Record, fetching
 
 A, B = TopicPartition("a", 0), TopicPartition("b", 0)
 

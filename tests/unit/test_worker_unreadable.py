@@ -8,8 +8,8 @@ from aiokafka import TopicPartition
 from tests.unit import fetcher_kit as kit
 from tests.unit.fetcher_kit import Wire, batch, broken, rows
 from tests.unit.worker_kit import QUICK, Handled, WiredWorker, until, working
-from tongban_common.kafka import DeadLetterLimit, DeadLetterLimitReached, Record, unreadable
-from tongban_common.operators.dead_letters import read_letter
+from tongban_kafka import DeadLetterLimit, DeadLetterLimitError, Record, unreadable
+from tongban_ops.operators.dead_letters import read_letter
 
 A, B = TopicPartition("a", 0), TopicPartition("b", 0)
 
@@ -86,7 +86,7 @@ async def test_unreadable_batches_count_for_the_dead_letter_limit() -> None:
     for base in range(0, 15, 3):
         wire.write(B, batch(base, rows(3), kit.UNKNOWN), 3)
     worker = WiredWorker(wire, handled, dead_letter_limit=DeadLetterLimit(max_count=2))
-    with pytest.raises(DeadLetterLimitReached, match="b/0@6"):
+    with pytest.raises(DeadLetterLimitError, match="b/0@6"):
         await worker.run()
     assert len(worker.letters.written) == 2
     assert _last(worker, B) == 6

@@ -10,7 +10,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from tests.unit.fetcher_kit import Wire
-from tongban_common.kafka import Record, RetryPolicy, Worker, WorkerConfig
+from tongban_kafka import Record, RetryPolicy, Worker, WorkerConfig
 
 QUICK = RetryPolicy(first=0.001, longest=0.002)
 

@@ -7,7 +7,7 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 
-from tongban_common.trouble import ProcessTroubleError
+from tongban_kafka.trouble import ProcessTroubleError
 
 
 class ChildNotReadyError(ProcessTroubleError):

@@ -1,17 +1,13 @@
-"""Clocks: the business clock, and the one that leases and deadlines between processes go by.
-
-The business clock is the time that opening hours, quiet hours and deadlines of requests go by.
+"""The business clock: the time that opening hours, quiet hours and deadlines of requests go by.
 
 It can start elsewhere and run faster than the wall clock, so that a week of waiting for a province
 becomes a test of minutes. Transport time-outs, signatures and leases never use it: they are about
-machines, not about people; they use `uptime`, and `wall_gap` where being wrong would harm.
+machines, not about people; they use `tongban_kafka.uptime`.
 """
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -75,29 +71,3 @@ class BusinessClock:
     def real_seconds(self, business: timedelta) -> float:
         """Wall seconds that a span of business time takes; what to hand to `asyncio.sleep`."""
         return business.total_seconds() / self.speed
-
-
-def _uptime_of(platform: str) -> Callable[[], float]:
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    if clock is None and platform == "darwin":
-        # Goes on while the machine sleeps, unlike the clock behind `time.monotonic` there.
-        clock = getattr(time, "CLOCK_MONOTONIC", None)
-    if clock is None:
-        return time.monotonic
-    return lambda: time.clock_gettime(clock)
-
-
-uptime: Callable[[], float] = _uptime_of(sys.platform)
-"""Monotonic seconds that count the time for which the machine was suspended, which Linux's
-`time.monotonic` does not. `time.monotonic` where the platform has no such clock. Only differences
-mean anything, and only between values of this function in this boot of the machine."""
-WALL_JUMP = 1.0
-"""Seconds by which the wall clock may gain on `uptime` before the machine counts as having stood
-still: a virtual machine that was paused or restored wakes with all of its clocks where they were,
-until the wall clock is set right. NTP slews by 0.5 ms a second at most."""
-
-
-def wall_gap() -> float:
-    """Return by how many seconds the wall clock is ahead of `uptime`. It grows by more than
-    `WALL_JUMP` where the machine stood still without knowing it (or the clock was set)."""
-    return time.time() - uptime()

@@ -32,15 +32,15 @@ _DATA_KEY = 32
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
-class Unreadable(Exception):
+class UnreadableEnvelopeError(Exception):
     """The envelope cannot be opened: one of the two below, or it is not what was sealed."""
 
 
-class Destroyed(Unreadable):
+class KeyDestroyedError(UnreadableEnvelopeError):
     """Its key was destroyed as its time was over. Nobody will ever read it: go on without."""
 
 
-class KeyMissing(Unreadable):
+class KeyMissingError(UnreadableEnvelopeError):
     """Its key is not on this process's ring: it may come a moment later, or somebody has lost it.
     Not to be taken for destroyed: ask again, and put nothing aside."""
 
@@ -53,7 +53,7 @@ def _decode(text: str) -> bytes:
     try:
         return urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError as error:
-        raise Unreadable("not what was sealed: no base64url") from error
+        raise UnreadableEnvelopeError("not what was sealed: no base64url") from error
 
 
 def _seal(cipher: AESGCM, plain: bytes, bound_to: str) -> bytes:
@@ -65,7 +65,9 @@ def _open(cipher: AESGCM, box: bytes, bound_to: str) -> bytes:
     try:
         return cipher.decrypt(box[:_NONCE], box[_NONCE:], bound_to.encode())
     except (InvalidTag, ValueError) as error:
-        raise Unreadable(f"{bound_to}: not what was sealed, or under another key") from error
+        raise UnreadableEnvelopeError(
+            f"{bound_to}: not what was sealed, or under another key"
+        ) from error
 
 
 class KeyRing:
@@ -135,7 +137,8 @@ class KeyRing:
         """The envelope with further parts, under the same data key.
 
         Raises:
-            Unreadable: the data key cannot be unwrapped (`Destroyed`, `KeyMissing`, or altered).
+            UnreadableEnvelopeError: the data key cannot be unwrapped (`KeyDestroyedError`,
+                `KeyMissingError`, or altered).
         """
         fresh = self._boxes(self._data_key(request_id, sealed), request_id, parts)
         return sealed.model_copy(update={"parts": {**sealed.parts, **fresh}})
@@ -144,11 +147,11 @@ class KeyRing:
         """The value that was sealed as `part`.
 
         Raises:
-            Unreadable: as `add`, the bytes are not what was sealed, or no such part.
+            UnreadableEnvelopeError: as `add`, the bytes are not what was sealed, or no such part.
         """
         key = self._data_key(request_id, sealed)
         if part not in sealed.parts:
-            raise Unreadable(f"{request_id}: no part {part!r} in the envelope")
+            raise UnreadableEnvelopeError(f"{request_id}: no part {part!r} in the envelope")
         box = _decode(sealed.parts[part])
         return orjson.loads(_open(AESGCM(key), box, f"{request_id}/{part}"))
 
@@ -160,16 +163,16 @@ class KeyRing:
         """What `seal_bytes` was given.
 
         Raises:
-            Unreadable: as `open`.
+            UnreadableEnvelopeError: as `open`.
         """
         return _open(AESGCM(self._data_key(request_id, sealed)), box, f"{request_id}/{name}")
 
     def _data_key(self, request_id: str, sealed: Sealed) -> bytes:
         wrapping = self._wrapping.get(sealed.kid)
         if wrapping is None and sealed.kid in self._ring.destroyed:
-            raise Destroyed(f"{request_id}: key {sealed.kid!r} was destroyed")
+            raise KeyDestroyedError(f"{request_id}: key {sealed.kid!r} was destroyed")
         if wrapping is None:
-            raise KeyMissing(f"{request_id}: key {sealed.kid!r} is not on the key ring")
+            raise KeyMissingError(f"{request_id}: key {sealed.kid!r} is not on the key ring")
         return _open(wrapping, _decode(sealed.key), f"{request_id}/key")
 
     @staticmethod

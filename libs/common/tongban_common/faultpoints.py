@@ -4,8 +4,8 @@
 the third passing of the first or the first passing of the second, whichever comes first. A place
 may also be followed by `@FILE`: the kill then happens once in the life of that file, which is
 created just before, so that the restarted process passes. With `!` at its end a passing raises
-`InjectedFault` instead of killing, `!3` this one and the next two: `router.before_table:5!3`. With
-`~` at its end the process is frozen (SIGSTOP) and goes on from there when it gets SIGCONT.
+`InjectedFaultError` instead of killing, `!3` this one and the next two: `router.before_table:5!3`.
+With `~` at its end the process is frozen (SIGSTOP) and goes on from there when it gets SIGCONT.
 Without the variable a passing costs one comparison.
 """
 
@@ -15,10 +15,12 @@ import os
 import signal
 from pathlib import Path
 
+from tongban_kafka import faultpoints as of_kafka
+
 _VARIABLE = "TONGBAN_FAULTPOINTS"
 
 
-class InjectedFault(Exception):
+class InjectedFaultError(Exception):
     """Raised where a test asked for it. No code may know it: it stands for what nobody expects."""
 
 
@@ -73,5 +75,9 @@ def reached(name: str) -> None:
     point = _points.get(name)
     if point is not None and point.passes():
         if point.raises:
-            raise InjectedFault(name)
+            raise InjectedFaultError(name)
         os.kill(os.getpid(), signal.SIGSTOP if point.freezes else signal.SIGKILL)
+
+
+if _points:  # the worker's own places are passed in a package that does not know this variable
+    of_kafka.on_reached(reached)

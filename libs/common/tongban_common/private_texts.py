@@ -8,7 +8,7 @@ that the request keeps (`applicant`, `form`, `supplement`, `result`).
 
 from __future__ import annotations
 
-from tongban_common.envelope import Destroyed, KeyRing, Unreadable
+from tongban_common.envelope import KeyDestroyedError, KeyRing, UnreadableEnvelopeError
 from tongban_common.events.models import Sealed
 
 REASON = "reason"
@@ -29,7 +29,8 @@ def seal(keys: KeyRing, request_id: str, sealed: Sealed, **texts: str | None) ->
     """Return an envelope with these parts alone, under the data key of `sealed`; None for no text.
 
     Raises:
-        Unreadable: the data key cannot be unwrapped (`Destroyed`, `KeyMissing`, or altered).
+        UnreadableEnvelopeError: the data key cannot be unwrapped (`KeyDestroyedError`,
+            `KeyMissingError`, or altered).
     """
     given = {name: text for name, text in texts.items() if text is not None}
     if not given:
@@ -64,8 +65,8 @@ def reason_for_people(
         return clear
     try:
         return str(keys.open(request_id, with_part(sealed, REASON, box), REASON))
-    except Destroyed:
+    except KeyDestroyedError:
         note = DESTROYED
-    except Unreadable:
+    except UnreadableEnvelopeError:
         note = NOT_NOW
     return note if clear is None else f"{clear}{_SEPARATOR}{note}"

@@ -21,7 +21,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tongban_common.clock import BusinessClock
 from tongban_common.exit_codes import EX_CONFIG
-from tongban_common.kafka_security import (
+from tongban_kafka.security import (
     KafkaCluster,
     KafkaSecurity,
     SaslMechanism,

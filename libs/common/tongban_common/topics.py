@@ -18,7 +18,7 @@ PROVINCE_PARTITIONS = 4
 _DAY_MS = 24 * 3600 * 1000
 CHANGELOG_DELETE_RETENTION_MS = 30 * _DAY_MS
 """For how long the router's changelog keeps the tombstone of a forgotten request. A router's disk
-that was away for longer than half of it is not trusted (`tongban_router.dispatch.store`)."""
+that was away for longer than half of it is not trusted (`tongban_router.faust_runtime.store`)."""
 
 COMMANDS_KEPT = timedelta(days=7)
 """Retention of topics that are read at once: submissions, commands, outcomes, replays."""

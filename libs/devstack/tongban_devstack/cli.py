@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from tongban_common.cli.group import add_later
+from tongban_ops.cli.group import add_later
 
 
 def register(app: typer.Typer) -> None:
-    """Called by `tongban_common.cli.main`."""
+    """Called by `tongban_ops.cli.main`."""
     add_later(
         app, "up", "tongban_devstack.commands:up", help="Start the stack until it is stopped."
     )

@@ -17,7 +17,7 @@ def user_cache() -> Path:
     return platformdirs.user_cache_path("tongban")
 
 
-class InUse(Exception):
+class InUseError(Exception):
     """Another process has the directory."""
 
 
@@ -41,14 +41,14 @@ def exclusive(path: Path, *, wait: bool) -> Iterator[None]:
     """Hold the lock file `path`. The kernel lets go of it when the process ends, however it ends.
 
     Raises:
-        InUse: another process holds it and `wait` is false.
+        InUseError: another process holds it and `wait` is false.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            raise InUse(
+            raise InUseError(
                 f"{path.parent} is in use by another process (its lock: {path}); stop that one, or"
                 " choose another directory"
             ) from None

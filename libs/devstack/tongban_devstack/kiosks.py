@@ -14,11 +14,16 @@ from typing import Protocol
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tongban_common.enrolment import KioskRecord, kiosk_register
-from tongban_common.enrolment.keyfiles import public_x, read_private, thumbprint, write_private
-from tongban_common.enrolment.kiosks import KioskKey, enrolled
-from tongban_common.enrolment.trading import Grant, TokenRefused, trade
-from tongban_common.kafka_security import KafkaAddress
+from tongban_intake.access.enrolment import KioskRecord, kiosk_register
+from tongban_intake.access.enrolment.keyfiles import (
+    public_x,
+    read_private,
+    thumbprint,
+    write_private,
+)
+from tongban_intake.access.enrolment.kiosks import KioskKey, enrolled
+from tongban_intake.access.token_client import Grant, TokenRefusedError, request_token
+from tongban_kafka.security import KafkaAddress
 
 TOKEN_SECONDS = 7 * 24 * 3600
 """A development setting: whoever tries the stack out keeps the ready line's token for days."""
@@ -48,7 +53,7 @@ class Place:
     zone: str = "cross_province"
 
 
-class Where(Protocol):
+class StackAddresses(Protocol):
     """Addresses that are known once the stack has started."""
 
     @property
@@ -67,7 +72,7 @@ class StackKiosks:
     anew: the ready line's token has to work.
     """
 
-    def __init__(self, directory: Path, where: Where) -> None:
+    def __init__(self, directory: Path, where: StackAddresses) -> None:
         self._directory = directory
         self._where = where
         self._records: dict[str, KioskRecord] = {}
@@ -98,7 +103,7 @@ class StackKiosks:
         """A bearer for an enrolled kiosk, traded at intake; kept until most of its time is over.
 
         Raises:
-            TokenRefused: a clear no, or no answer for a minute.
+            TokenRefusedError: a clear no, or no answer for a minute.
         """
         token, renew_at = self._grants.get(kiosk_id, ("", 0.0))
         if time.monotonic() >= renew_at:
@@ -113,13 +118,13 @@ class StackKiosks:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
             while True:
                 try:
-                    return await trade(
+                    return await request_token(
                         session, self._where.intake, kiosk_id=kiosk_id, key=self._key(kiosk_id)
                     )
-                except (aiohttp.ClientError, TimeoutError, TokenRefused) as error:
+                except (aiohttp.ClientError, TimeoutError, TokenRefusedError) as error:
                     # A replica that has only just been told of the kiosk may say no at first.
                     if time.monotonic() > deadline:
-                        raise TokenRefused(0, f"no token for {kiosk_id}: {error}") from error
+                        raise TokenRefusedError(0, f"no token for {kiosk_id}: {error}") from error
                 await asyncio.sleep(0.2)
 
     def _enrolled(self, place: Place, known: KioskRecord | None) -> KioskRecord:
@@ -142,7 +147,7 @@ class StackKiosks:
 
 async def let_in(kafka: KafkaAddress, places: Iterable[Place]) -> None:
     """Enrol kiosks with keys that are thrown away: for whoever makes their bearers with the
-    deployment's secret (`tongban_common.tokens.issue`), as tests and benches do."""
+    deployment's secret (`tongban_intake.access.tokens.issue`), as tests and benches do."""
 
     def one(place: Place, _: KioskRecord | None) -> KioskRecord:
         return KioskRecord.model_validate(

@@ -12,11 +12,11 @@ PROBE_TIMEOUT_S = 5.0
 _BETWEEN_PROBES_S = 0.05
 
 
-class NotReady(Exception):
+class NotReadyError(Exception):
     """A probe's answer: not yet; the text says what is missing."""
 
 
-class StartFailed(RuntimeError):
+class StartFailedError(RuntimeError):
     """A process ended, or was not ready in time; the text ends with the end of its log."""
 
 
@@ -31,9 +31,9 @@ def http_probe(url: str) -> Probe:
         try:
             async with aiohttp.ClientSession() as session, session.get(url) as reply:
                 if reply.status != 200:
-                    raise NotReady((await reply.text())[:500])
+                    raise NotReadyError((await reply.text())[:500])
         except aiohttp.ClientError as error:
-            raise NotReady(type(error).__name__) from error
+            raise NotReadyError(type(error).__name__) from error
 
     return probe
 
@@ -49,7 +49,7 @@ async def wait_ready(
     """Probe until the process is ready, `hopeless` tells why it will never be, or time is up.
 
     Raises:
-        StartFailed: with the reason and the end of the log.
+        StartFailedError: with the reason and the end of the log.
     """
     deadline = time.monotonic() + timeout
     last = "not asked yet"
@@ -58,11 +58,11 @@ async def wait_ready(
         if reason is None and time.monotonic() > deadline:
             reason = f"was not ready in {timeout:g} s ({last})"
         if reason is not None:
-            raise StartFailed(f"{name} {reason}. The end of its log:\n{log_tail()}")
+            raise StartFailedError(f"{name} {reason}. The end of its log:\n{log_tail()}")
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 return await probe()
-        except NotReady as error:
+        except NotReadyError as error:
             last = str(error)
         except TimeoutError:
             last = f"no answer in {PROBE_TIMEOUT_S:g} s"

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tongban_common.keyring import Ring, WrappingKey
-from tongban_common.keyring.file import write
 from tongban_devstack.files import write_atomically
+from tongban_ops.keyring_file import write
 
 _NAMES = ("ID_SECRET", "TOKEN_SECRET", "GATEWAY_SECRET", "PSEUDONYM_SECRET", "SMS_KEY")
 _KEYRING = "TONGBAN_KEYRING"

@@ -11,25 +11,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from tongban_common import tokens
-from tongban_common.catalogue.loader import find_directory
-from tongban_common.catalogue.loader import load as load_catalogue
-from tongban_common.catalogue.publish import publish
+from tongban_common.catalogue.provinces import find_directory
 from tongban_common.clock import BusinessClock
-from tongban_common.kafka import apply_topics
-from tongban_common.kafka_security import NO_KAFKA_SECURITY, KafkaAddress
 from tongban_common.settings import CommonSettings, load
-from tongban_common.store import Store, StoreUnavailable
+from tongban_common.store import Store, StoreUnavailableError
 from tongban_common.topics import TOPICS
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedServer, EmbeddedStore
 from tongban_devstack.files import exclusive
 from tongban_devstack.kiosks import CROWDED_KIOSKS, TOKEN_SECONDS, Place, StackKiosks
 from tongban_devstack.ports import PortBook
 from tongban_devstack.processes import ChildSpec
-from tongban_devstack.readiness import StartFailed, http_probe
+from tongban_devstack.readiness import StartFailedError, http_probe
 from tongban_devstack.secrets_file import stack_secrets
 from tongban_devstack.supervisor import Supervisor
 from tongban_devstack.together import together
+from tongban_intake.access import tokens
+from tongban_kafka import apply_topics
+from tongban_kafka.security import NO_KAFKA_SECURITY, KafkaAddress
+from tongban_ops.catalogue.loader import load as load_catalogue
+from tongban_ops.catalogue.publish import publish
 
 OUTSIDE = ("gateways", "devices")
 SERVICES = ("intake", "router", "connectors", "printing", "notify")
@@ -64,11 +64,11 @@ class Stack:
     """An async context manager; entered, everything is ready, and what dies is started again.
 
     Raises on entering:
-        InUse: another stack runs on the data directory.
-        JarsUnavailable: there is no broker to run; the text names the way round.
-        StartFailed: a process did not become ready, with the end of its log; or no catalogue.
-        KafkaUnavailable: the broker that TONGBAN_KAFKA names does not answer.
-        StoreUnavailable: the store that TONGBAN_STORE names does not answer.
+        InUseError: another stack runs on the data directory.
+        JarsUnavailableError: there is no broker to run; the text names the way round.
+        StartFailedError: a process did not become ready, with the end of its log; or no catalogue.
+        KafkaUnavailableError: the broker that TONGBAN_KAFKA names does not answer.
+        StoreUnavailableError: the store that TONGBAN_STORE names does not answer.
     """
 
     def __init__(self, options: StackOptions) -> None:
@@ -276,9 +276,9 @@ async def _reach_store(url: str) -> None:
     store = Store(url, "readiness", timeout_ms=5000)
     try:
         await store.ping()
-    except StoreUnavailable as error:
+    except StoreUnavailableError as error:
         where = url.rpartition("@")[2]  # without the password
-        raise StoreUnavailable(f"TONGBAN_STORE, {where}, does not answer") from error
+        raise StoreUnavailableError(f"TONGBAN_STORE, {where}, does not answer") from error
     finally:
         store.close()
 
@@ -290,5 +290,5 @@ def _catalogue_directory() -> Path:
     except FileNotFoundError as error:
         here = Path(__file__).parents[3] / "catalogue"
         if os.environ.get("TONGBAN_CATALOGUE") or not here.is_dir():
-            raise StartFailed(str(error)) from error
+            raise StartFailedError(str(error)) from error
         return here

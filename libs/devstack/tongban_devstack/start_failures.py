@@ -9,23 +9,23 @@ import typer
 from aiokafka.errors import KafkaError
 
 from tongban_common.catalogue import CatalogueError
-from tongban_common.enrolment.trading import TokenRefused
 from tongban_common.exit_codes import EX_SOFTWARE, EX_TEMPFAIL, EX_UNAVAILABLE
-from tongban_common.kafka import KafkaUnavailable, PartitionMismatch, refusals
-from tongban_common.store import StoreUnavailable
-from tongban_devstack.embedded import JarsUnavailable, StartFailed
-from tongban_devstack.files import InUse
+from tongban_common.store import StoreUnavailableError
+from tongban_devstack.embedded import JarsUnavailableError, StartFailedError
+from tongban_devstack.files import InUseError
+from tongban_intake.access.token_client import TokenRefusedError
+from tongban_kafka import KafkaUnavailableError, PartitionMismatchError, refusals
 
 _EXIT_CODES: dict[type[Exception], int] = {
-    JarsUnavailable: EX_UNAVAILABLE,
-    KafkaUnavailable: EX_UNAVAILABLE,
+    JarsUnavailableError: EX_UNAVAILABLE,
+    KafkaUnavailableError: EX_UNAVAILABLE,
     KafkaError: EX_UNAVAILABLE,
-    StoreUnavailable: EX_UNAVAILABLE,
-    PartitionMismatch: EX_SOFTWARE,
-    StartFailed: EX_SOFTWARE,
-    TokenRefused: EX_SOFTWARE,
+    StoreUnavailableError: EX_UNAVAILABLE,
+    PartitionMismatchError: EX_SOFTWARE,
+    StartFailedError: EX_SOFTWARE,
+    TokenRefusedError: EX_SOFTWARE,
     CatalogueError: EX_SOFTWARE,
-    InUse: EX_TEMPFAIL,
+    InUseError: EX_TEMPFAIL,
 }
 
 
@@ -41,6 +41,6 @@ def start_failures_told() -> Iterator[None]:
         yield
     except tuple(_EXIT_CODES) as error:
         code = next(code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
-        is_kafka = isinstance(error, (KafkaError, KafkaUnavailable))
+        is_kafka = isinstance(error, (KafkaError, KafkaUnavailableError))
         typer.echo(refusals.explain(str(error)) if is_kafka else str(error), err=True)
         raise typer.Exit(code) from error

@@ -114,7 +114,7 @@ class Supervisor:
         """Wait until each of those named, or all, are ready.
 
         Raises:
-            StartFailed: one of them was not in time, or died again and again.
+            StartFailedError: one of them was not in time, or died again and again.
         """
         await together(*(self._ready(self._kept[name], timeout_s) for name in names or self.names))
 

@@ -16,14 +16,14 @@ from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from tongban_common.observability.health import Check
-from tongban_common.store import StoreUnavailable
-from tongban_intake.api import catalogue, documents, followups, openapi, probes, requests, tokens
-from tongban_intake.http.direct import Direct
+from tongban_common.store import StoreUnavailableError
+from tongban_intake.api import catalogue, commands, documents, openapi, probes, requests, tokens
+from tongban_intake.http.direct import DirectRoute
 from tongban_intake.http.telemetry import Edge, HttpMetrics, count, watch
 from tongban_intake.kiosk import applying, assisting, browsing, following
 from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import SIGN_OUT, Session
-from tongban_intake.problems import Kind, Problem, language_of
+from tongban_intake.problems import Kind, ProblemError, language_of
 from tongban_intake.services import Services
 from tongban_intake.submission.wording import of_model
 from tongban_intake.text import Text
@@ -48,7 +48,7 @@ def build_app(
     )
     if services.settings.probe_port is None:
         app.include_router(probes.router(live=live, ready=ready, registry=registry))
-    for part in (requests, followups, documents, catalogue, tokens):
+    for part in (requests, commands, documents, catalogue, tokens):
         app.include_router(part.router(services))
     session = Session(services)
     pages = Pages(
@@ -64,7 +64,7 @@ def build_app(
     # Whether it came by https matters to pages (their cookie), and from which address to callers
     # without a token; neither to submissions.
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=services.settings.proxies)
-    direct = Direct(app, {("POST", "/v1/requests"): partial(requests.hand_in, services)})
+    direct = DirectRoute(app, {("POST", "/v1/requests"): partial(requests.hand_in, services)})
     return Edge(direct, metrics=HttpMetrics(registry), send_seconds=services.settings.send_seconds)
 
 
@@ -81,33 +81,33 @@ def _expose(services: Services, registry: CollectorRegistry) -> None:
 def _answer_errors(app: FastAPI, pages: Pages) -> None:
     """Whatever goes wrong is answered as a problem document, or as a page to a person."""
 
-    def answer(request: Request, problem: Problem) -> Response:
+    def answer(request: Request, problem: ProblemError) -> Response:
         if request.url.path.startswith("/kiosk"):
             return pages.problem(problem)
         return problem.response(language_of(request))
 
-    @app.exception_handler(Problem)
-    async def problem(request: Request, error: Problem) -> Response:
+    @app.exception_handler(ProblemError)
+    async def problem(request: Request, error: ProblemError) -> Response:
         return answer(request, error)
 
     @app.exception_handler(HTTPException)
     async def from_framework(request: Request, error: HTTPException) -> Response:
         kind = _BY_STATUS.get(error.status_code, Kind.MALFORMED)
         headers = dict(error.headers or {})
-        return answer(request, Problem(kind, headers=headers))
+        return answer(request, ProblemError(kind, headers=headers))
 
     @app.exception_handler(RequestValidationError)
     async def parameters(request: Request, error: RequestValidationError) -> Response:
         # FastAPI reads parameters only; where one stands (query, path) comes first in its path.
         errors: list[Any] = [{**each, "loc": each["loc"][1:]} for each in error.errors()]
-        return answer(request, Problem(Kind.INVALID, errors=of_model(errors)))
+        return answer(request, ProblemError(Kind.INVALID, errors=of_model(errors)))
 
-    @app.exception_handler(StoreUnavailable)
-    async def store_unavailable(request: Request, _: StoreUnavailable) -> Response:
+    @app.exception_handler(StoreUnavailableError)
+    async def store_unavailable(request: Request, _: StoreUnavailableError) -> Response:
         detail = Text("数据暂时无法读取，请稍后重试", "The store does not answer; try again")
-        return answer(request, Problem(Kind.UNAVAILABLE, detail, retry_after=2))
+        return answer(request, ProblemError(Kind.UNAVAILABLE, detail, retry_after=2))
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, _: Exception) -> Response:
         # The edge logs it: the framework raises it again after this.
-        return answer(request, Problem(Kind.INTERNAL))
+        return answer(request, ProblemError(Kind.INTERNAL))

@@ -10,20 +10,19 @@ import structlog
 from tongban_common.catalogue.holidays import Holidays, load_holidays
 from tongban_common.envelope import KeyRing
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import EventProducer
 from tongban_common.store import DocumentStore, Store
 from tongban_intake.access.applicant_proof import ApplicantProof
-from tongban_intake.access.claims import Claims
 from tongban_intake.access.enrolled import Enrolled
-from tongban_intake.access.grants import TRADES_AT_ONCE, TRADES_PER_S, Grants
+from tongban_intake.access.replay_guard import AssertionReplayGuard
 from tongban_intake.access.signin import SignIn
-from tongban_intake.followups.commands import Followups
-from tongban_intake.followups.copies import CopyNumbers
+from tongban_intake.access.token_endpoint import TRADES_AT_ONCE, TRADES_PER_S, TokenEndpoint
+from tongban_intake.catalogue_index import CatalogueIndex
+from tongban_intake.commands.copies import CopyNumbers
+from tongban_intake.commands.give import Commands
 from tongban_intake.http.auth import Authenticator
 from tongban_intake.http.limits import KioskRates, KioskSlots, Slots, Strangers
 from tongban_intake.live.hub import Hub
 from tongban_intake.live.stream import EventStreams
-from tongban_intake.offers import Offers
 from tongban_intake.readmodel.lookup import Lookup
 from tongban_intake.readmodel.reader import ReadModel
 from tongban_intake.services import Services
@@ -32,6 +31,7 @@ from tongban_intake.submission.accept import Acceptor
 from tongban_intake.submission.applicants import SealedApplicants
 from tongban_intake.submission.checks import Checker
 from tongban_intake.submission.recent import Recent
+from tongban_kafka import EventProducer
 
 log = structlog.get_logger(__name__)
 SOURCE = "tongban/intake"
@@ -65,7 +65,7 @@ def make_services(
         port: where they are served.
         complete: tells whether the read model knows every request (`Completeness`).
     """
-    offers, watchers = Offers(), Hub()
+    offers, watchers = CatalogueIndex(), Hub()
     shared = _Shared(
         settings,
         keys,
@@ -75,7 +75,7 @@ def make_services(
         Recent(settings.recent_requests),
         Enrolled(settings.cluster, on_void=watchers.close_kiosk),
     )
-    claims = Claims(producer)
+    claims = AssertionReplayGuard(producer)
     return Services(
         settings=settings,
         clock=settings.clock,
@@ -96,15 +96,15 @@ def make_services(
         read_model=shared.read_model,
         document_store=DocumentStore(store, keys),
         keys=keys,
-        followups=_followups(shared, store, offers),
+        commands=_followups(shared, store, offers),
         hub=watchers,
         streams=_streams(shared, watchers),
     )
 
 
-def _grants(shared: _Shared, claims: Claims, port: int) -> Grants:
+def _grants(shared: _Shared, claims: AssertionReplayGuard, port: int) -> TokenEndpoint:
     settings = shared.settings
-    return Grants(
+    return TokenEndpoint(
         shared.enrolled,
         secret=settings.token_secret.get_secret_value(),
         audiences=settings.token_audiences(port),
@@ -157,9 +157,9 @@ def _acceptor(shared: _Shared, complete: Callable[[], bool]) -> Acceptor:
     )
 
 
-def _followups(shared: _Shared, store: Store, offers: Offers) -> Followups:
+def _followups(shared: _Shared, store: Store, offers: CatalogueIndex) -> Commands:
     settings = shared.settings
-    return Followups(
+    return Commands(
         id_secret=settings.id_secret.get_secret_value(),
         read_model=shared.read_model,
         copies=CopyNumbers(store),

@@ -11,15 +11,13 @@ import structlog
 
 from tongban_common import process
 from tongban_common.catalogue import Item
-from tongban_common.kafka import BatchWorker, BroadcastTail, CompactedView, EventProducer
-from tongban_common.kafka_security import warn_of_plaintext
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import configure_logging
 from tongban_common.observability.health import Check, HealthServer
 from tongban_common.settings import load
 from tongban_common.store import Store
 from tongban_common.topics import ASSERTIONS_USED
-from tongban_intake.access.claims import follow
+from tongban_intake.access.replay_guard import follow
 from tongban_intake.app import build_app
 from tongban_intake.assembly import make_services
 from tongban_intake.http.server import listen, make_server
@@ -29,6 +27,8 @@ from tongban_intake.readmodel.completeness import Completeness, StatusTopic
 from tongban_intake.readmodel.projector import readmodel_worker
 from tongban_intake.services import Services
 from tongban_intake.settings import IntakeSettings
+from tongban_kafka import BatchWorker, BroadcastTail, CompactedView, EventProducer, prepare_aiokafka
+from tongban_kafka.security import warn_of_plaintext
 
 log = structlog.get_logger(__name__)
 _LOOK_S, _MANY_ITEMS = 10.0, 100
@@ -37,6 +37,7 @@ _LOOK_S, _MANY_ITEMS = 10.0, 100
 
 def main() -> None:
     """Run until SIGTERM or SIGINT. Exit code 0 after a drain, 1 when a part of it broke."""
+    prepare_aiokafka()
     settings = load(IntakeSettings)
     configure_logging("intake", instance=settings.instance, level=settings.log_level)
     warn_of_plaintext(settings.cluster, settings.environment)

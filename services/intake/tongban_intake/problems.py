@@ -63,7 +63,7 @@ class FieldError:
     message: Text
 
 
-class Problem(Exception):
+class ProblemError(Exception):
     """Ends the handling of a request with this answer. `retry_after` is in whole seconds; `members`
     are told beside the standard's, for readers who expect another standard's as well."""
 
@@ -122,18 +122,18 @@ def language_of(request: Request) -> Language:
     return preferred(request.headers.get("accept-language"))
 
 
-def invalid(pointer: str, zh: str, en: str) -> Problem:
+def invalid(pointer: str, zh: str, en: str) -> ProblemError:
     """One wrong field."""
-    return Problem(Kind.INVALID, errors=[FieldError(pointer, Text(zh, en))])
+    return ProblemError(Kind.INVALID, errors=[FieldError(pointer, Text(zh, en))])
 
 
-def gone() -> Problem:
+def gone() -> ProblemError:
     """All that named anyone in this request was destroyed, with its key or by age."""
-    return Problem(Kind.GONE, Text("个人信息已按期销毁", "Personal data destroyed"))
+    return ProblemError(Kind.GONE, Text("个人信息已按期销毁", "Personal data destroyed"))
 
 
-def unreadable_now() -> Problem:
+def unreadable_now() -> ProblemError:
     """The key of this request is not on this replica's ring, and has not been destroyed."""
-    return Problem(
+    return ProblemError(
         Kind.UNAVAILABLE, Text("暂时无法读取", "The key is not here yet; try again"), retry_after=5
     )

@@ -10,19 +10,19 @@ from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import Issued, issued
 from tongban_common.envelope import KeyRing
 from tongban_common.store import DocumentStore
-from tongban_common.tokens import Kiosk
 from tongban_intake.access.applicant_proof import ApplicantProof
-from tongban_intake.access.claims import Claims
 from tongban_intake.access.enrolled import Enrolled
-from tongban_intake.access.grants import Grants
+from tongban_intake.access.replay_guard import AssertionReplayGuard
 from tongban_intake.access.signin import SignIn
-from tongban_intake.followups.commands import Followups
+from tongban_intake.access.token_endpoint import TokenEndpoint
+from tongban_intake.access.tokens import Kiosk
+from tongban_intake.catalogue_index import CatalogueIndex
+from tongban_intake.commands.give import Commands
 from tongban_intake.http.auth import Authenticator
 from tongban_intake.http.limits import KioskRates, Strangers
 from tongban_intake.live.hub import Hub
 from tongban_intake.live.stream import EventStreams
-from tongban_intake.offers import Offers
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.readmodel.reader import ReadModel
 from tongban_intake.settings import IntakeSettings
 from tongban_intake.submission.accept import Acceptor
@@ -39,22 +39,22 @@ class Services:
     clock: BusinessClock
     enrolled: Enrolled
     auth: Authenticator
-    claims: Claims
-    grants: Grants
+    claims: AssertionReplayGuard
+    grants: TokenEndpoint
     sign_in: SignIn
     applicant_proof: ApplicantProof
     rates: KioskRates
     reads: KioskRates
     traders: KioskRates
     strangers: Strangers
-    offers: Offers
+    offers: CatalogueIndex
     checker: Checker
     recent: Recent
     acceptor: Acceptor
     read_model: ReadModel
     document_store: DocumentStore
     keys: KeyRing
-    followups: Followups
+    commands: Commands
     hub: Hub
     streams: EventStreams
 
@@ -62,7 +62,7 @@ class Services:
         """Return the kiosk whose bearer token a GET carries.
 
         Raises:
-            Problem: 401, as `Authenticator.bearer`; 429, it asks too often.
+            ProblemError: 401, as `Authenticator.bearer`; 429, it asks too often.
         """
         kiosk = self.auth.bearer(request)
         self.reads.take(kiosk.kiosk_id)
@@ -72,16 +72,16 @@ class Services:
         """Refuse an id that is not of this kiosk's branch.
 
         Raises:
-            Problem: 404 where intake never issued it, 403 where another branch's.
+            ProblemError: 404 where intake never issued it, 403 where another branch's.
         """
         secret = self.settings.id_secret.get_secret_value()
         match issued(secret, request_id, branch_id=kiosk.branch_id):
             case Issued.NEVER:
-                raise Problem(
+                raise ProblemError(
                     Kind.NOT_FOUND, Text("没有这个办件", "No request was issued under this id")
                 )
             case Issued.ELSEWHERE:
-                raise Problem(
+                raise ProblemError(
                     Kind.FORBIDDEN,
                     Text("只能在提交办件的网点查看", "This request belongs to another branch"),
                 )

@@ -20,12 +20,13 @@ from datetime import timedelta
 import structlog
 
 from tongban_common import faultpoints
-from tongban_common.clock import BusinessClock, uptime
-from tongban_common.kafka import Retry
+from tongban_common.clock import BusinessClock
+from tongban_kafka import Retry
+from tongban_kafka.uptime import uptime
 from tongban_notify import metrics
-from tongban_notify.guards import Guard, Guards, Overtaken, State
-from tongban_notify.messages import Message
-from tongban_notify.provider import NotSent, Provider, Unclear
+from tongban_notify.guards import Guard, GuardOvertakenError, Guards, GuardState
+from tongban_notify.messages import TextMessage
+from tongban_notify.provider import NotSentError, Provider, UnclearSendError
 
 log = structlog.get_logger()
 
@@ -46,7 +47,7 @@ _REASONS = {WRONG_NUMBER: "手机号码无效"}
 _REFUSED = "短信服务商拒绝发送"
 
 
-class Stranded(Exception):
+class StrandedMessageError(Exception):
     """The message may be with a provider that is not configured (any more): whether it was sent
     nobody can be asked, and another provider might send it twice."""
 
@@ -133,7 +134,7 @@ class Delivery:
         self._sights = _Sights()
         self._writing = asyncio.Semaphore(_WRITES_AT_ONCE)
 
-    async def deliver(self, message: Message, *, doubtful: bool = False) -> tuple[Guard, bool]:
+    async def deliver(self, message: TextMessage, *, doubtful: bool = False) -> tuple[Guard, bool]:
         """Send it, or find that it was sent. Return the guard, which is over, and whether it was
         over before (so that a report of it may be out already).
 
@@ -142,8 +143,8 @@ class Delivery:
 
         Raises:
             Retry: nothing can be done now, or nobody can tell yet.
-            Stranded: an operator has to see to it; nothing is changed until then.
-            StoreUnavailable: nothing is sent without a guard.
+            StrandedMessageError: an operator has to see to it; nothing is changed until then.
+            StoreUnavailableError: nothing is sent without a guard.
         """
         first = None if doubtful else await self._first_usable()
         faultpoints.reached("notify.before_claim")
@@ -161,15 +162,15 @@ class Delivery:
                 guard = await self._hand_over(guard, first, message, began=began)
             elif guard.state.may_be_sent:
                 guard = await self._ask(guard, message)
-            while guard.state is State.CLAIMED:
+            while guard.state is GuardState.CLAIMED:
                 guard = await self._try_next(guard, message)
-        except Overtaken:
+        except GuardOvertakenError:
             raise Retry("another process has the message", after=_ASK_AGAIN) from None
-        except Unclear as unclear:
+        except UnclearSendError as unclear:
             raise Retry(f"unclear: {unclear}", after=_ASK_AGAIN) from None
         return guard, seen
 
-    async def suppress(self, message: Message, reason: str) -> tuple[Guard, bool]:
+    async def suppress(self, message: TextMessage, reason: str) -> tuple[Guard, bool]:
         """Have it not sent, unless it was before; returns and raises as `deliver`."""
         async with self._writing:
             guard, _ = await self._guards.claim(message, None)
@@ -183,10 +184,10 @@ class Delivery:
                 guard = await self._asked(guard, wait=self._settle)
             if guard.state.over:
                 return guard
-            return await self._over(guard, State.SUPPRESSED, reason)
-        except Overtaken:
+            return await self._over(guard, GuardState.SUPPRESSED, reason)
+        except GuardOvertakenError:
             raise Retry("another process has the message", after=_ASK_AGAIN) from None
-        except Unclear as unclear:
+        except UnclearSendError as unclear:
             raise Retry(f"unclear: {unclear}", after=_ASK_AGAIN) from None
 
     async def _first_usable(self) -> Provider | None:
@@ -199,10 +200,10 @@ class Delivery:
         provider = self._providers.get(guard.provider or "")
         if provider is None:
             metrics.MESSAGES.labels(guard.provider or "", "stranded").inc()
-            raise Stranded(guard)
+            raise StrandedMessageError(guard)
         return provider
 
-    async def _ask(self, guard: Guard, message: Message) -> Guard:
+    async def _ask(self, guard: Guard, message: TextMessage) -> Guard:
         """Ask the provider that may have the message; send it there again if it has not."""
         provider = self._provider_of(guard)
         at_once = provider.honours_reference and not self._sights.turned_away(guard)
@@ -227,7 +228,7 @@ class Delivery:
         faultpoints.reached("notify.before_look_up")
         if await provider.knows(guard.reference):
             metrics.MESSAGES.labels(provider.name, "found").inc()
-            return await self._over(guard, State.SENT)
+            return await self._over(guard, GuardState.SENT)
         faultpoints.reached("notify.after_look_up")
         # The age was taken before asking: an answer that was long under way proves nothing new.
         if age < wait:
@@ -241,29 +242,29 @@ class Delivery:
         have turned the message away, and another have taken it.
 
         Raises:
-            Unclear: a provider does not answer.
+            UnclearSendError: a provider does not answer.
         """
         for provider in self._providers.values():
             if provider.name not in guard.refused_by and await provider.knows(guard.reference):
                 metrics.MESSAGES.labels(provider.name, "found").inc()
                 async with self._writing:
                     guard = await self._guards.sending(guard, provider.name)
-                return await self._over(guard, State.SENT)
+                return await self._over(guard, GuardState.SENT)
         return guard
 
-    async def _try_next(self, guard: Guard, message: Message) -> Guard:
+    async def _try_next(self, guard: Guard, message: TextMessage) -> Guard:
         for provider in self._providers.values():
             if provider.name in guard.refused_by or not await provider.usable():
                 continue
             guard = await self._send(guard, provider, message)
-            if guard.state is not State.CLAIMED or provider.name in guard.refused_by:
+            if guard.state is not GuardState.CLAIMED or provider.name in guard.refused_by:
                 return guard
         if all(name in guard.refused_by for name in self._providers):
-            return await self._over(guard, State.REFUSED, _REFUSED)
+            return await self._over(guard, GuardState.REFUSED, _REFUSED)
         raise Retry("no provider takes messages now", after=_NO_PROVIDER)
 
     async def _send(
-        self, guard: Guard, provider: Provider, message: Message, *, unsettled: bool = False
+        self, guard: Guard, provider: Provider, message: TextMessage, *, unsettled: bool = False
     ) -> Guard:
         """One attempt. The guard is claimed after it if it was clearly not sent.
 
@@ -271,9 +272,9 @@ class Delivery:
             unsettled: an earlier send to this provider may still arrive there.
 
         Raises:
-            Unclear
+            UnclearSendError
             Retry: it was not even begun.
-            Overtaken
+            GuardOvertakenError
         """
         async with self._writing:
             began = uptime()
@@ -287,7 +288,7 @@ class Delivery:
         self,
         guard: Guard,
         provider: Provider,
-        message: Message,
+        message: TextMessage,
         *,
         began: float,
         unsettled: bool = False,
@@ -304,10 +305,10 @@ class Delivery:
         try:
             with metrics.SECONDS.labels(provider.name).time():
                 await provider.send(message, before=began + BEGIN_WITHIN)
-        except Unclear:
+        except UnclearSendError:
             metrics.MESSAGES.labels(provider.name, "unclear").inc()
             raise
-        except NotSent as refusal:
+        except NotSentError as refusal:
             if unsettled:
                 # Another provider must not be tried: the earlier send may be on its way to this.
                 metrics.MESSAGES.labels(provider.name, "not_sent").inc()
@@ -317,21 +318,21 @@ class Delivery:
             return await self._not_sent(guard, provider, refusal)
         faultpoints.reached("notify.after_send")
         metrics.MESSAGES.labels(provider.name, "sent").inc()
-        return await self._over(guard, State.SENT)
+        return await self._over(guard, GuardState.SENT)
 
-    async def _not_sent(self, guard: Guard, provider: Provider, refusal: NotSent) -> Guard:
+    async def _not_sent(self, guard: Guard, provider: Provider, refusal: NotSentError) -> Guard:
         outcome = "refused" if refusal.final else "not_sent"
         metrics.MESSAGES.labels(provider.name, outcome).inc()
         log.info("not_sent", provider=provider.name, code=refusal.code, final=refusal.final)
         if refusal.code == WRONG_NUMBER:
-            return await self._over(guard, State.REFUSED, _REASONS[WRONG_NUMBER])
+            return await self._over(guard, GuardState.REFUSED, _REASONS[WRONG_NUMBER])
         faultpoints.reached("notify.before_not_sent")
         async with self._writing:
             guard = await self._guards.not_sent(guard, refused=refusal.final)
         faultpoints.reached("notify.after_not_sent")
         return guard
 
-    async def _over(self, guard: Guard, state: State, reason: str | None = None) -> Guard:
+    async def _over(self, guard: Guard, state: GuardState, reason: str | None = None) -> Guard:
         faultpoints.reached("notify.before_over")
         async with self._writing:
             guard = await self._guards.over(guard, state, at=self._clock.now(), reason=reason)

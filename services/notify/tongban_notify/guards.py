@@ -21,15 +21,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tongban_common.kafka import Record
 from tongban_common.store import STAMP, DuplicateKey, Store, expire, store_errors
 from tongban_common.topics import GUARDS_KEPT
-from tongban_notify.messages import Message, Template
+from tongban_kafka import Record
+from tongban_notify.messages import MessageTemplate, TextMessage
 
 _ENDS = {STAMP: {"over_at": True}}
 
 
-class State(StrEnum):
+class GuardState(StrEnum):
     """What is known of a message."""
 
     CLAIMED = "claimed"
@@ -45,15 +45,15 @@ class State(StrEnum):
     @property
     def over(self) -> bool:
         """Return True if nothing more is done about the message."""
-        return self in (State.SENT, State.REFUSED, State.SUPPRESSED)
+        return self in (GuardState.SENT, GuardState.REFUSED, GuardState.SUPPRESSED)
 
     @property
     def may_be_sent(self) -> bool:
         """Return True if the guard's provider may have the message."""
-        return self in (State.SENDING, State.STRANDED)
+        return self in (GuardState.SENDING, GuardState.STRANDED)
 
 
-class Overtaken(Exception):
+class GuardOvertakenError(Exception):
     """Another process has written the guard since it was read."""
 
 
@@ -64,8 +64,8 @@ class Guard(BaseModel):
 
     reference: str = Field(alias="_id")
     request_id: str = ""
-    template: Template = Template.COMPLETED
-    state: State
+    template: MessageTemplate = MessageTemplate.COMPLETED
+    state: GuardState
     provider: str | None = None
     refused_by: list[str] = []
     at: datetime | None = None
@@ -88,14 +88,14 @@ class Guards:
             await self._guards.create_index("request_id", name="request")
             await self._guards.create_index("waits_for", name="stranded", sparse=True)
 
-    async def claim(self, message: Message, provider: str | None) -> tuple[Guard, bool]:
+    async def claim(self, message: TextMessage, provider: str | None) -> tuple[Guard, bool]:
         """Return the message's guard, and whether it is new. A new guard says that the message goes
         to `provider` now, if one is named: one write where two would say no more."""
         guard = Guard(
             reference=message.reference,
             request_id=message.request_id,
             template=message.template,
-            state=State.CLAIMED,
+            state=GuardState.CLAIMED,
         )
         if provider is not None:
             guard = guard.model_copy(update=_sending(provider))
@@ -119,7 +119,9 @@ class Guards:
                 return Guard.model_validate(found), False
         return guard, True
 
-    async def of(self, request_id: str, template: Template, time: int | None) -> Guard | None:
+    async def of(
+        self, request_id: str, template: MessageTemplate, time: int | None
+    ) -> Guard | None:
         """Return the guard of a message whose recipient is not known any more."""
         with store_errors():
             found = await self._guards.find_one(
@@ -131,7 +133,7 @@ class Guards:
         """Write that the message goes to the provider, before anything goes there.
 
         Raises:
-            Overtaken
+            GuardOvertakenError
         """
         return await self._write(guard, _sending(provider), _since())
 
@@ -139,9 +141,9 @@ class Guards:
         """The provider has clearly not sent it; `refused`: and will not, however often asked.
 
         Raises:
-            Overtaken
+            GuardOvertakenError
         """
-        changed: dict[str, Any] = {"state": State.CLAIMED}
+        changed: dict[str, Any] = {"state": GuardState.CLAIMED}
         if refused and guard.provider is not None and guard.provider not in guard.refused_by:
             changed["refused_by"] = [*guard.refused_by, guard.provider]
         return await self._write(guard, changed)
@@ -151,7 +153,7 @@ class Guards:
         once its provider is configured again, the event is all that is needed to go on.
 
         Raises:
-            Overtaken
+            GuardOvertakenError
         """
         event = {
             "topic": record.topic,
@@ -161,7 +163,7 @@ class Guards:
             "timestamp_ms": record.timestamp_ms,
         }
         beside = {"event": event, "waits_for": guard.provider}
-        return await self._write(guard, {"state": State.STRANDED}, beside, _ENDS)
+        return await self._write(guard, {"state": GuardState.STRANDED}, beside, _ENDS)
 
     async def stranded_counts(self) -> dict[str, int]:
         """Return how many messages are stranded, by provider."""
@@ -189,7 +191,7 @@ class Guards:
     async def over(
         self,
         guard: Guard,
-        state: State,
+        state: GuardState,
         *,
         at: datetime,
         reason: str | None = None,
@@ -197,7 +199,7 @@ class Guards:
         """Write that nothing more is done about the message; `at` is business time.
 
         Raises:
-            Overtaken
+            GuardOvertakenError
         """
         ends = {**_ENDS, "$unset": {"event": "", "waits_for": ""}}
         return await self._write(guard, {"state": state, "at": at, "reason": reason}, {}, ends)
@@ -222,12 +224,12 @@ class Guards:
                 {"_id": guard.reference, "rev": guard.rev}, {"$set": fields, **(operators or {})}
             )
         if not result.matched_count:
-            raise Overtaken(guard.reference)
+            raise GuardOvertakenError(guard.reference)
         return after
 
 
 def _sending(provider: str) -> dict[str, Any]:
-    return {"state": State.SENDING, "provider": provider}
+    return {"state": GuardState.SENDING, "provider": provider}
 
 
 def _since() -> dict[str, Any]:

@@ -13,8 +13,13 @@ from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.phones import optout_key
 from tongban_common.domain.status import PrintStatus
-from tongban_common.envelope import Destroyed, KeyMissing, KeyRing, Unreadable
-from tongban_common.events import MalformedEvent, decode, wrong_fields
+from tongban_common.envelope import (
+    KeyDestroyedError,
+    KeyMissingError,
+    KeyRing,
+    UnreadableEnvelopeError,
+)
+from tongban_common.events import MalformedEventError, decode, wrong_fields
 from tongban_common.events.models import (
     DocumentStored,
     NotificationReported,
@@ -24,17 +29,17 @@ from tongban_common.events.models import (
     Sealed,
 )
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import Poison, Record, Retry
 from tongban_common.observability import request_context
 from tongban_common.private_texts import REASON, part_of
 from tongban_common.store.recovery import RestoredStore
-from tongban_notify.delivery import Delivery, Stranded
-from tongban_notify.guards import Guard, Guards, Overtaken, State
+from tongban_kafka import Poison, Record, Retry
+from tongban_notify.delivery import Delivery, StrandedMessageError
+from tongban_notify.guards import Guard, GuardOvertakenError, Guards, GuardState
 from tongban_notify.messages import (
     OF_STATUS,
-    Applicant,
-    Message,
-    Template,
+    MessageApplicant,
+    MessageTemplate,
+    TextMessage,
     completed_text,
     reference,
     status_text,
@@ -50,10 +55,10 @@ KEY_PAUSE_S = 2.0
 _HOLE_PAUSE_S = 5.0
 """Seconds between looks whether the register of opt-outs can be read again."""
 _NO_PAPER = {PrintStatus.CANCELLED: b"cancelled", PrintStatus.EXPIRED: b"expired"}
-_STATUS: dict[State, Literal["sent", "refused", "suppressed"]] = {
-    State.SENT: "sent",
-    State.REFUSED: "refused",
-    State.SUPPRESSED: "suppressed",
+_STATUS: dict[GuardState, Literal["sent", "refused", "suppressed"]] = {
+    GuardState.SENT: "sent",
+    GuardState.REFUSED: "refused",
+    GuardState.SUPPRESSED: "suppressed",
 }
 
 
@@ -76,7 +81,7 @@ class _News:
     """Holds what a person is to be told because of a record."""
 
     request_id: str
-    template: Template
+    template: MessageTemplate
     item: str
     sealed: Sealed
     at: datetime
@@ -133,7 +138,7 @@ class NotifyHandler:
             return
         try:
             event = decode(record.value, record.headers)
-        except MalformedEvent as error:
+        except MalformedEventError as error:
             raise Poison(str(error)) from error
         with request_context(event.body.request_id):
             match event.body:
@@ -149,19 +154,19 @@ class NotifyHandler:
     async def _tell_of(self, news: _News) -> None:
         try:
             message = self._message(news)
-        except Destroyed:
+        except KeyDestroyedError:
             await self._nobody_to_tell(news)
             return
         try:
             guard, seen = await self._deliver(news, message)
-        except Stranded as stranded:
+        except StrandedMessageError as stranded:
             await self._held(news, stranded.guard)
             return
         faultpoints.reached("notify.before_report")
         await self._report(news, guard, repeat=news.repeat or seen)
         faultpoints.reached("notify.after_report")
 
-    async def _deliver(self, news: _News, message: Message) -> tuple[Guard, bool]:
+    async def _deliver(self, news: _News, message: TextMessage) -> tuple[Guard, bool]:
         if self._is_too_old(news.at):
             return await self._delivery.suppress(message, TOO_OLD)
         if self._opted_out(message.to):
@@ -198,7 +203,7 @@ class NotifyHandler:
             seen = guard.state.over
             try:
                 guard = await self._delivery.withhold(guard, DESTROYED)
-            except Stranded as stranded:
+            except StrandedMessageError as stranded:
                 await self._held(news, stranded.guard)
             else:
                 await self._report(news, guard, repeat=news.repeat or seen)
@@ -209,12 +214,12 @@ class NotifyHandler:
             repeat=news.repeat,
         )  # fmt: skip
 
-    def _message(self, news: _News) -> Message:
+    def _message(self, news: _News) -> TextMessage:
         applicant = self._applicant(news)
         contact = applicant.contact
         if contact is None:
             raise Poison("the applicant has no number to send to")
-        if news.template is Template.COMPLETED:
+        if news.template is MessageTemplate.COMPLETED:
             text = completed_text(applicant, news.item, on_paper=news.on_paper)
         else:
             text = status_text(applicant, news.item, news.template, self._reason(news))
@@ -225,7 +230,7 @@ class NotifyHandler:
             number=contact.number,
             time=news.time,
         )
-        return Message(name, news.request_id, news.template, contact.number, text, news.time)
+        return TextMessage(name, news.request_id, news.template, contact.number, text, news.time)
 
     def _reason(self, news: _News) -> str | None:
         """Return why: the author's own words where they were sealed, else the text in clear.
@@ -236,30 +241,30 @@ class NotifyHandler:
             return news.reason
         try:
             return str(self._keys.open(news.request_id, news.sealed, REASON))
-        except Unreadable:
+        except UnreadableEnvelopeError:
             return news.reason  # the message matters more than its words
 
-    def _applicant(self, news: _News) -> Applicant:
+    def _applicant(self, news: _News) -> MessageApplicant:
         try:
-            return Applicant.model_validate(
+            return MessageApplicant.model_validate(
                 self._keys.open(news.request_id, news.sealed, "applicant")
             )
-        except Destroyed:
+        except KeyDestroyedError:
             raise
-        except KeyMissing as error:
+        except KeyMissingError as error:
             raise Retry(str(error), after=KEY_PAUSE_S) from error
-        except Unreadable as error:
+        except UnreadableEnvelopeError as error:
             raise Poison(str(error)) from error
         except ValidationError as error:
-            raise Poison(f"applicant: {wrong_fields(error, of=Applicant)}") from None
+            raise Poison(f"applicant: {wrong_fields(error, of=MessageApplicant)}") from None
 
     async def _held(self, news: _News, guard: Guard) -> None:
         """The message waits until its provider is configured again (`stranded`). What comes of it
         then is another event, so this one has another id."""
-        if guard.state is not State.STRANDED:
+        if guard.state is not GuardState.STRANDED:
             try:
                 guard = await self._guards.strand(guard, news.record)
-            except Overtaken:
+            except GuardOvertakenError:
                 raise Retry("another process has the message", after=1.0) from None
         await self._say(
             news, guard.reference, "held", provider=guard.provider, at=news.at, reason=STRANDED,
@@ -316,7 +321,7 @@ def _news_of(
     match body:
         case RequestCompleted():
             return _News(
-                body.request_id, Template.COMPLETED, body.item.name, body.sealed,
+                body.request_id, MessageTemplate.COMPLETED, body.item.name, body.sealed,
                 body.completed_at, repeat, record,
                 on_paper=body.print and bool(body.documents or body.item.template),
             )  # fmt: skip
@@ -333,6 +338,6 @@ def _news_of(
             if body.status not in _NO_PAPER or body.sealed is None:
                 return None
             return _News(
-                body.request_id, Template.NOT_PRINTED, body.item_name or "证明", body.sealed,
+                body.request_id, MessageTemplate.NOT_PRINTED, body.item_name or "证明", body.sealed,
                 body.at, repeat, record, reason=body.reason, time=body.copy_number,
             )  # fmt: skip

@@ -12,13 +12,13 @@ import structlog
 from tongban_common import process, topics
 from tongban_common.control.optouts import OptOut, optouts
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import EventProducer, RegisterView, Worker, WorkerConfig
-from tongban_common.kafka_security import warn_of_plaintext
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
-from tongban_common.store import Store, StoreUnavailable
+from tongban_common.store import Store, StoreUnavailableError
 from tongban_common.store.recovery import RestoredStore
+from tongban_kafka import EventProducer, RegisterView, Worker, WorkerConfig, prepare_aiokafka
+from tongban_kafka.security import warn_of_plaintext
 from tongban_notify.delivery import Delivery
 from tongban_notify.guards import Guards
 from tongban_notify.handler import NotifyHandler
@@ -133,7 +133,7 @@ async def _prepare(guards: Guards) -> None:
     while True:
         try:
             await guards.prepare()
-        except StoreUnavailable as error:
+        except StoreUnavailableError as error:
             log.warning("waiting_for_store", error=str(error))
             await asyncio.sleep(1.0)
         else:
@@ -142,6 +142,7 @@ async def _prepare(guards: Guards) -> None:
 
 def main() -> None:
     """Console script; configured by TONGBAN_* variables, ends by SIGTERM or SIGINT with 0."""
+    prepare_aiokafka()
     settings = load(NotifySettings)
     configure_logging(SERVICE, instance=settings.instance, level=settings.log_level)
     warn_of_plaintext(settings.cluster, settings.environment)

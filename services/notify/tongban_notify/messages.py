@@ -28,7 +28,7 @@ _NUMBERS = re.compile(
 which is longer than what a reason needs."""
 
 
-class Template(StrEnum):
+class MessageTemplate(StrEnum):
     """The templates, by the names that providers and reports know them by."""
 
     COMPLETED = "completed"
@@ -41,22 +41,22 @@ class Template(StrEnum):
 
 
 OF_STATUS = {
-    Status.NEEDS_SUPPLEMENT: Template.NEEDS_SUPPLEMENT,
-    Status.REJECTED: Template.REJECTED,
-    Status.WITHDRAWN: Template.WITHDRAWN,
-    Status.EXPIRED: Template.EXPIRED,
-    Status.FAILED: Template.FAILED,
+    Status.NEEDS_SUPPLEMENT: MessageTemplate.NEEDS_SUPPLEMENT,
+    Status.REJECTED: MessageTemplate.REJECTED,
+    Status.WITHDRAWN: MessageTemplate.WITHDRAWN,
+    Status.EXPIRED: MessageTemplate.EXPIRED,
+    Status.FAILED: MessageTemplate.FAILED,
 }
 """Statuses that people are told of. Completion is told by its own event, which says what comes
 of it, and a sheet that will never come by the report of its print order."""
 
 _TEXTS = {
-    Template.NEEDS_SUPPLEMENT: "需要补正{reason}，请到银行网点一体机补交材料。",
-    Template.REJECTED: "未获通过{reason}。如有疑问请咨询网点大堂经理。",
-    Template.WITHDRAWN: "已撤回{reason}。",
-    Template.EXPIRED: "超过办理期限，已终止{reason}。如仍需办理请重新提交。",
-    Template.FAILED: "未能办理成功{reason}。请到网点咨询大堂经理。",
-    Template.NOT_PRINTED: "已办结，但证明未能打印{reason}。请到网点咨询大堂经理。",
+    MessageTemplate.NEEDS_SUPPLEMENT: "需要补正{reason}，请到银行网点一体机补交材料。",
+    MessageTemplate.REJECTED: "未获通过{reason}。如有疑问请咨询网点大堂经理。",
+    MessageTemplate.WITHDRAWN: "已撤回{reason}。",
+    MessageTemplate.EXPIRED: "超过办理期限，已终止{reason}。如仍需办理请重新提交。",
+    MessageTemplate.FAILED: "未能办理成功{reason}。请到网点咨询大堂经理。",
+    MessageTemplate.NOT_PRINTED: "已办结，但证明未能打印{reason}。请到网点咨询大堂经理。",
 }
 
 
@@ -79,7 +79,7 @@ class Contact(BaseModel):
         return phone_number(self.phone)
 
 
-class Applicant(BaseModel):
+class MessageApplicant(BaseModel):
     """The part `applicant` of the envelope, as far as messages go (CONTRACT.md)."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -98,20 +98,20 @@ class Applicant(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class TextMessage:
     """A message to be sent once. `reference` is its name at every provider; `time` tells apart
     messages of one template about one request (see `reference`)."""
 
     reference: str
     request_id: str
-    template: Template
+    template: MessageTemplate
     to: str
     text: str
     time: int | None = None
 
 
 def reference(
-    secret: str, *, request_id: str, template: Template, number: str, time: int | None = None
+    secret: str, *, request_id: str, template: MessageTemplate, number: str, time: int | None = None
 ) -> str:
     """Names the message of a template about a request to a recipient. `time` tells apart those that
     may come more than once, as asking for a supplement after one was handed in.
@@ -124,7 +124,7 @@ def reference(
     return derived_id("message", request_id, template, recipient, *which)
 
 
-def completed_text(applicant: Applicant, item: str, *, on_paper: bool) -> str:
+def completed_text(applicant: MessageApplicant, item: str, *, on_paper: bool) -> str:
     """Say that it is done, and whether paper is to come out of the kiosk. Paper is not promised:
     the printer may be empty, and a sheet may turn out to be one that cannot be set."""
     outcome = (
@@ -135,12 +135,14 @@ def completed_text(applicant: Applicant, item: str, *, on_paper: bool) -> str:
     return _text(applicant, item, f"已办结，{outcome}。", reason=None)
 
 
-def status_text(applicant: Applicant, item: str, template: Template, reason: str | None) -> str:
+def status_text(
+    applicant: MessageApplicant, item: str, template: MessageTemplate, reason: str | None
+) -> str:
     """That something else has become of it, and why."""
     return _text(applicant, item, _TEXTS[template], reason=reason)
 
 
-def _text(applicant: Applicant, item: str, pattern: str, *, reason: str | None) -> str:
+def _text(applicant: MessageApplicant, item: str, pattern: str, *, reason: str | None) -> str:
     contact = applicant.contact
     whom = contact.masked if contact else ""
     whose = "贵单位" if applicant.type == "company" else "您"
@@ -150,7 +152,7 @@ def _text(applicant: Applicant, item: str, pattern: str, *, reason: str | None) 
     return start + pattern.format(reason=f"：{_cut(why, room)}" if why and room > 0 else "")
 
 
-def _discreet(reason: str, applicant: Applicant) -> str:
+def _discreet(reason: str, applicant: MessageApplicant) -> str:
     """Return the words of a province or an operator without numbers and the applicant's names."""
     contact = applicant.contact
     for name in (applicant.name, contact.name if contact else ""):

@@ -11,8 +11,8 @@ import aiohttp
 import structlog
 
 from tongban_notify import metrics
-from tongban_notify.messages import Message
-from tongban_notify.session import TooLate
+from tongban_notify.messages import TextMessage
+from tongban_notify.session import SendTooLateError
 
 log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ _NOT_CONNECTED = (
     aiohttp.ClientConnectorError,
     aiohttp.ConnectionTimeoutError,
     aiohttp.ClientConnectorDNSError,
-    TooLate,
+    SendTooLateError,
 )
 """What says that not a byte was sent."""
 _TROUBLE = (aiohttp.ClientError, OSError, EOFError, MemoryError)
@@ -49,7 +49,7 @@ _MOST_BYTES = 64 * 1024
 _CONNECT_S = 2.0
 
 
-class NotSent(Exception):
+class NotSentError(Exception):
     """Clearly not sent. `final`: the provider will not, however often it is asked."""
 
     def __init__(self, code: str, *, final: bool) -> None:
@@ -58,7 +58,7 @@ class NotSent(Exception):
         self.final = final
 
 
-class Unclear(Exception):
+class UnclearSendError(Exception):
     """Whether it was or will be sent is not known."""
 
 
@@ -90,15 +90,15 @@ class Provider:
         self._failures = 0
         self._rests_until = 0.0
 
-    async def send(self, message: Message, *, before: float | None = None) -> None:
+    async def send(self, message: TextMessage, *, before: float | None = None) -> None:
         """Hand a message over; returning means that the provider has taken it.
 
         Args:
             before: `uptime()` at which it is too late to send the first byte.
 
         Raises:
-            NotSent
-            Unclear
+            NotSentError
+            UnclearSendError
         """
         body = {
             "reference": message.reference,
@@ -121,10 +121,10 @@ class Provider:
                 answer = await _json(reply)
         except _NOT_CONNECTED as error:
             self._failed()
-            raise NotSent("unreachable", final=False) from error
+            raise NotSentError("unreachable", final=False) from error
         except _TROUBLE as error:
             self._failed()
-            raise Unclear(type(error).__name__) from error
+            raise UnclearSendError(type(error).__name__) from error
         if 200 <= status < 300:
             self._answered()
         elif 400 <= status < 500 and status != _CONFLICT:
@@ -132,9 +132,9 @@ class Provider:
             raise self._refusal(status, code)
         else:
             self._failed()
-            raise Unclear(f"HTTP {status}")
+            raise UnclearSendError(f"HTTP {status}")
 
-    def _refusal(self, status: int, code: Any) -> NotSent:
+    def _refusal(self, status: int, code: Any) -> NotSentError:
         told = _code_of(code, otherwise=f"http_{status}")
         final = status in _OF_THE_MESSAGE or (status in _WITH_A_CODE and bool(code))
         if final or status in _NOT_NOW:
@@ -142,13 +142,13 @@ class Provider:
         else:
             log.error("provider_turns_us_away", provider=self.name, status=status, code=told)
             self._failed()
-        return NotSent(told, final=final)
+        return NotSentError(told, final=final)
 
     async def knows(self, reference: str) -> bool:
         """Whether it has sent, or is about to send, a message of that reference.
 
         Raises:
-            Unclear: it did not say.
+            UnclearSendError: it did not say.
         """
         try:
             async with self._session.get(
@@ -162,18 +162,18 @@ class Provider:
                 answer = await _json(reply)
         except _TROUBLE as error:
             self._failed()
-            raise Unclear(type(error).__name__) from error
+            raise UnclearSendError(type(error).__name__) from error
         if status != 200 or not isinstance(answer, dict):
             self._failed()
-            raise Unclear(f"HTTP {status}")
+            raise UnclearSendError(f"HTTP {status}")
         self._answered()
         messages = answer.get("messages")
         if not isinstance(messages, list):
-            raise Unclear("an answer without messages")
+            raise UnclearSendError("an answer without messages")
         found = [each.get("reference") for each in messages if isinstance(each, dict)]
         if any(one != reference for one in found) or len(found) < len(messages):
             # Of another message, or of who knows which: neither a yes nor a no about this one.
-            raise Unclear("an answer about other messages")
+            raise UnclearSendError("an answer about other messages")
         return bool(found)
 
     async def usable(self) -> bool:
@@ -185,7 +185,7 @@ class Provider:
             return False
         try:
             await self.knows("are-you-there")
-        except Unclear:
+        except UnclearSendError:
             return False
         return True
 

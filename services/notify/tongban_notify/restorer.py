@@ -6,8 +6,8 @@ from typing import Any
 
 from tongban_common import topics
 from tongban_common.events.models import NotificationReported
-from tongban_common.operators.reading import event_batches
-from tongban_common.operators.restoring import Restoration
+from tongban_common.events.reading import event_batches
+from tongban_common.restoring import Restoration
 from tongban_common.store.updates import update_unordered
 
 COLLECTION = "message_guards"

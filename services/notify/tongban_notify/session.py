@@ -16,14 +16,14 @@ from typing import Any
 
 import aiohttp
 
-from tongban_common.clock import uptime
+from tongban_kafka.uptime import uptime
 
 _MAX_HEADERS = 64
 _NO_LINGER = struct.pack("ii", 1, 0)
 AddrInfo = tuple[Any, ...]
 
 
-class TooLate(Exception):
+class SendTooLateError(Exception):
     """The connection came after the moment before which the call had to begin."""
 
 
@@ -75,7 +75,7 @@ def _begin_in_time() -> aiohttp.TraceConfig:
     async def check(_session: Any, context: SimpleNamespace, _params: Any) -> None:
         before = context.trace_request_ctx
         if before is not None and uptime() >= before:
-            raise TooLate
+            raise SendTooLateError
 
     trace = aiohttp.TraceConfig()
     trace.on_connection_create_end.append(check)

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from tongban_common.kafka import KafkaUnavailable, Poison, Record, Retry
-from tongban_common.store import StoreUnavailable
-from tongban_common.trouble import is_process_trouble
+from tongban_common.store import StoreUnavailableError
+from tongban_kafka import KafkaUnavailableError, Poison, Record, Retry
+from tongban_kafka.trouble import is_process_trouble
 from tongban_notify import metrics
 from tongban_notify.guards import Guards
 
@@ -46,7 +46,7 @@ class StrandedMessages:
         while True:
             try:
                 await self.look()
-            except StoreUnavailable as error:
+            except StoreUnavailableError as error:
                 log.info("stranded_messages_wait", error=str(error))
             except Exception as error:
                 log.error("stranded_messages_failed", error=type(error).__name__)
@@ -56,7 +56,7 @@ class StrandedMessages:
         """Handle what can go on, once.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailableError
         """
         counts = await self._guards.stranded_counts()
         for provider in self._shown | set(counts):
@@ -73,7 +73,7 @@ class StrandedMessages:
     async def _go_on(self, record: Record) -> None:
         try:
             await self._handle(record)
-        except (Retry, KafkaUnavailable) as error:
+        except (Retry, KafkaUnavailableError) as error:
             log.info("stranded_message_waits", reason=str(error))
         except Poison as error:
             log.error("stranded_message_stays", cause=error.cause)

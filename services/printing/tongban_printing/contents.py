@@ -20,7 +20,7 @@ from tongban_common.events.models import ItemSnapshot
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
+class SheetTemplate:
     """A file of `templates/` and what the law lets it show."""
 
     name: str
@@ -32,9 +32,9 @@ class Template:
 TEMPLATES = {
     template.name: template
     for template in (
-        Template("certificate", full_id=True),
-        Template("contribution_record", full_id=False),
-        Template("account_statement", full_id=False),
+        SheetTemplate("certificate", full_id=True),
+        SheetTemplate("contribution_record", full_id=False),
+        SheetTemplate("account_statement", full_id=False),
     )
 }
 
@@ -57,14 +57,14 @@ class _Received(BaseModel):
     model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True, frozen=True)
 
 
-class Fact(_Received):
+class SheetFact(_Received):
     """One line of a result."""
 
     label: str
     value: str
 
 
-class Table(_Received):
+class SheetTable(_Received):
     """Rows of a result, such as one for each month; a row has as many cells as there are columns
     (missing ones are shown empty, surplus ones are left out)."""
 
@@ -78,8 +78,8 @@ class ProvinceResult(_Received):
     number: str
     issuer: str
     issued_on: str
-    facts: list[Fact] = []
-    table: Table | None = None
+    facts: list[SheetFact] = []
+    table: SheetTable | None = None
 
 
 class Agent(_Received):
@@ -88,7 +88,7 @@ class Agent(_Received):
     name: str
 
 
-class Applicant(_Received):
+class SheetApplicant(_Received):
     """The part `applicant` of the envelope, as far as a document shows it (CONTRACT.md)."""
 
     type: str
@@ -131,12 +131,12 @@ def chinese_date(text: str) -> str:
 
 
 def contents(
-    template: Template,
+    template: SheetTemplate,
     *,
     document_id: str,
     request_id: str,
     item: ItemSnapshot,
-    applicant: Applicant,
+    applicant: SheetApplicant,
     result: ProvinceResult,
 ) -> dict[str, Any]:
     """What `templates/sheet.typ` knows as `data`, without `substituted`."""
@@ -187,7 +187,7 @@ def _is_numeric(text: str) -> bool:
     return _NUMERIC.fullmatch(text) is not None
 
 
-def _table(table: Table, show: Any) -> dict[str, Any] | None:
+def _table(table: SheetTable, show: Any) -> dict[str, Any] | None:
     width = len(table.columns)
     if width == 0:
         return None

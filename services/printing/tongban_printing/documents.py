@@ -9,27 +9,32 @@ from pydantic import BaseModel, ValidationError
 from tongban_common import faultpoints
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.titles import title_of
-from tongban_common.envelope import Destroyed, KeyMissing, KeyRing, Unreadable
+from tongban_common.envelope import (
+    KeyDestroyedError,
+    KeyMissingError,
+    KeyRing,
+    UnreadableEnvelopeError,
+)
 from tongban_common.events import wrong_fields
 from tongban_common.events.models import DocumentRef, RequestCompleted
-from tongban_common.kafka import Poison, Retry
 from tongban_common.store import DocumentStore
+from tongban_kafka import Poison, Retry
 from tongban_printing import metrics
 from tongban_printing.contents import (
     TEMPLATES,
-    Applicant,
     ProvinceResult,
-    Template,
+    SheetApplicant,
+    SheetTemplate,
     contents,
 )
-from tongban_printing.renderer import CannotRender, Renderer
+from tongban_printing.renderer import Renderer, RenderError
 
 _KEY_PAUSE_S = 2.0
 """Until the key ring is looked at again for a key that has not come yet."""
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-class Unmakeable(Exception):
+class UnmakeableDocumentError(Exception):
     """No document can be made of a result, by any replica; whoever waits for it is told.
 
     The text holds nothing of the contents.
@@ -58,8 +63,8 @@ class DocumentMaker:
         call has stored, even if a template has changed since.
 
         Raises:
-            Destroyed: what would stand in it was destroyed with its key.
-            Unmakeable: no document can be made of it, now or later.
+            KeyDestroyedError: what would stand in it was destroyed with its key.
+            UnmakeableDocumentError: no document can be made of it, now or later.
             Poison: an operator has to look: a newer version or another key may make it.
             Retry, StoreUnavailable: not now.
         """
@@ -73,7 +78,7 @@ class DocumentMaker:
         return [await self._make(body, template, repeat=repeat)]
 
     async def _make(
-        self, body: RequestCompleted, template: Template, *, repeat: bool
+        self, body: RequestCompleted, template: SheetTemplate, *, repeat: bool
     ) -> DocumentRef:
         document_id = derived_id("document", body.request_id, 0)
         data = contents(
@@ -81,7 +86,7 @@ class DocumentMaker:
             document_id=document_id,
             request_id=body.request_id,
             item=body.item,
-            applicant=self._open(body, "applicant", Applicant),
+            applicant=self._open(body, "applicant", SheetApplicant),
             result=self._open(body, "result", ProvinceResult),
         )
         if repeat and (kept := await self._documents.ref(body.request_id, document_id)):
@@ -92,8 +97,8 @@ class DocumentMaker:
                 document = await self._renderer.render(
                     template, data, at=body.completed_at, lane=body.item.province
                 )
-        except CannotRender as error:
-            raise Unmakeable(error.why.value, str(error)) from error
+        except RenderError as error:
+            raise UnmakeableDocumentError(error.why.value, str(error)) from error
         ref = DocumentRef(
             document_id=document_id,
             title=title_of(body.item),
@@ -110,11 +115,13 @@ class DocumentMaker:
     def _open(self, body: RequestCompleted, part: str, model: type[_Model]) -> _Model:
         try:
             return model.model_validate(self._keys.open(body.request_id, body.sealed, part))
-        except Destroyed:
+        except KeyDestroyedError:
             raise
-        except KeyMissing as error:
+        except KeyMissingError as error:
             raise Retry(str(error), after=_KEY_PAUSE_S) from error
-        except Unreadable as error:
+        except UnreadableEnvelopeError as error:
             raise Poison(str(error)) from error
         except ValidationError as error:
-            raise Unmakeable("no_result", f"{part}: {wrong_fields(error, of=model)}") from None
+            raise UnmakeableDocumentError(
+                "no_result", f"{part}: {wrong_fields(error, of=model)}"
+            ) from None

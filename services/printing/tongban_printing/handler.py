@@ -14,8 +14,8 @@ from tongban_common import faultpoints, topics
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import PrintStatus
-from tongban_common.envelope import Destroyed
-from tongban_common.events import MalformedEvent, decode
+from tongban_common.envelope import KeyDestroyedError
+from tongban_common.events import MalformedEventError, decode
 from tongban_common.events.models import (
     DocumentRef,
     DocumentStored,
@@ -25,13 +25,13 @@ from tongban_common.events.models import (
     RequestCompleted,
 )
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import Poison, Record, Retry
 from tongban_common.observability import request_context
 from tongban_common.store import DocumentStore
 from tongban_common.store.recovery import RestoredStore
+from tongban_kafka import Poison, Record, Retry
 from tongban_printing import metrics
-from tongban_printing.documents import DocumentMaker, Unmakeable
-from tongban_printing.orders import Order, applicant_of, maybe_printed, new_order, order_id
+from tongban_printing.documents import DocumentMaker, UnmakeableDocumentError
+from tongban_printing.orders import SpooledOrder, applicant_of, maybe_printed, new_order, order_id
 from tongban_printing.outbox import Outbox
 from tongban_printing.printables import Printable, Printables
 from tongban_printing.questions import Questions
@@ -45,7 +45,7 @@ _UNMAKEABLE = {
     "too_much": "材料篇幅过长，一体机不能打印，请到窗口领取",
     "no_result": "办理结果不完整，无法生成材料，请到窗口领取",
 }
-"""By `Unmakeable.why`, for the person in front of the kiosk."""
+"""By `UnmakeableDocumentError.why`, for the person in front of the kiosk."""
 log = structlog.get_logger()
 
 _TOO_OLD = "事项已久，未再打印"
@@ -100,7 +100,7 @@ class PrintingHandler:
         """
         try:
             event = decode(record.value, record.headers)
-        except MalformedEvent as error:
+        except MalformedEventError as error:
             raise Poison(str(error)) from error
         repeat = record.maybe_seen or record.attempt > 1 or event.repeat
         doubtful = await self._restored.may_lack_guard(record.timestamp_ms, record.headers)
@@ -118,10 +118,10 @@ class PrintingHandler:
     async def _completed(self, body: RequestCompleted, *, repeat: bool, doubtful: bool) -> None:
         try:
             documents = await self._maker.documents_of(body, repeat=repeat)
-        except Destroyed:
+        except KeyDestroyedError:
             await self._cannot_print(body, "destroyed", _DESTROYED, repeat=repeat)
             return
-        except Unmakeable as error:
+        except UnmakeableDocumentError as error:
             metrics.UNMAKEABLE.labels(error.why).inc()
             log.error("document_cannot_be_made", why=error.why, what=str(error))
             reason = _UNMAKEABLE.get(error.why, _CANNOT_SET)
@@ -241,7 +241,7 @@ class PrintingHandler:
             return None
         return Printable(request_id=body.request_id, branch_id=body.branch_id, documents=[ref])
 
-    async def _take_in(self, order: Order, *, doubtful: bool) -> None:
+    async def _take_in(self, order: SpooledOrder, *, doubtful: bool) -> None:
         """Spool an order. `doubtful`: its sheet may have come out, and the guard that knew was lost
         with the store; then a person is asked."""
         if not KIOSK_ID.fullmatch(order.kiosk_id):

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tongban_common.clock import uptime
 from tongban_common.store import NOW, DuplicateKey, Store, store_errors
+from tongban_kafka.uptime import uptime
 
 
 @dataclass(slots=True)

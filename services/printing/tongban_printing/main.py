@@ -9,20 +9,20 @@ import structlog
 
 from tongban_common import process, topics
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import EventProducer, Worker, WorkerConfig
-from tongban_common.kafka_security import warn_of_plaintext
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
-from tongban_common.store import DocumentStore, Store, StoreUnavailable
+from tongban_common.store import DocumentStore, Store, StoreUnavailableError
 from tongban_common.store.recovery import RestoredStore
+from tongban_kafka import EventProducer, Worker, WorkerConfig, prepare_aiokafka
+from tongban_kafka.security import warn_of_plaintext
 from tongban_printing.documents import DocumentMaker
 from tongban_printing.handler import PrintingHandler
 from tongban_printing.leases import KioskLeases
 from tongban_printing.outbox import Outbox
 from tongban_printing.printables import Printables
 from tongban_printing.printer import Printer, printer_session
-from tongban_printing.printrun import Means
+from tongban_printing.printrun import PrintDependencies
 from tongban_printing.questions import Questions
 from tongban_printing.renderer import Renderer
 from tongban_printing.settings import PrintingSettings
@@ -53,7 +53,9 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
         spool = Spool(store)
         printables = Printables(store)
         outbox = Outbox(spool, publisher)
-        means = Means(spool, documents, outbox, settings.clock, settings.order_limit, stopping)
+        means = PrintDependencies(
+            spool, documents, outbox, settings.clock, settings.order_limit, stopping
+        )
         leases = KioskLeases(store, owner=settings.instance, seconds=settings.lease_seconds)
         questions = Questions(means)
         spooler = Spooler(
@@ -111,7 +113,7 @@ async def _prepare(spool: Spool, printables: Printables, stopping: Stopping) -> 
         try:
             await spool.prepare()
             await printables.prepare()
-        except StoreUnavailable as error:
+        except StoreUnavailableError as error:
             log.warning("waiting_for_store", error=str(error))
             await stopping.sleep(1.0)
         else:
@@ -131,6 +133,7 @@ async def _work(worker: Worker, spooler: Spooler, outbox: Outbox, stopping: Stop
 
 def main() -> None:
     """Console script; configured by TONGBAN_* variables, ends by SIGTERM or SIGINT with 0."""
+    prepare_aiokafka()
     settings = load(PrintingSettings)
     configure_logging(SERVICE, instance=settings.instance, level=settings.log_level)
     warn_of_plaintext(settings.cluster, settings.environment)

@@ -43,7 +43,7 @@ class PrinterJob(_Stored):
     job_id: int
 
 
-class Question(_Stored):
+class PrintQuestion(_Stored):
     """Records the question about the order's job, while the order is needs_confirmation."""
 
     asked_at: datetime
@@ -66,7 +66,7 @@ class Unsent(_Stored):
         return derived_id("print-reported", self.report.order_id, self.report.seq)
 
 
-class Order(_Stored):
+class SpooledOrder(_Stored):
     """One sheet set for one kiosk, as the collection `print_orders` has it."""
 
     order_id: str = Field(alias="_id")
@@ -86,7 +86,7 @@ class Order(_Stored):
     job: PrinterJob | None = None
     """The only job whose document may be on paper. Set before a document is sent to it; taken away
     only when the printer has said that nothing of it was printed or ever will be."""
-    question: Question | None = None
+    question: PrintQuestion | None = None
     """The last one; kept after its answer, which is only as good as what was known then."""
     confirmed_not: int | None = None
     """Id of the job of which a person said that nothing of it is on paper. Goes with the job."""
@@ -140,9 +140,9 @@ def new_order(
     spooled_at: datetime,
     item_name: str | None = None,
     sealed: Sealed | None = None,
-) -> Order:
+) -> SpooledOrder:
     """A queued order with its first report."""
-    bare = Order(
+    bare = SpooledOrder(
         order_id=order_id,
         request_id=request_id,
         document=document,
@@ -161,39 +161,41 @@ def new_order(
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class OrderChange:
     """One write to an order: fields to set, and the report that goes with them."""
 
     fields: dict[str, Any] = field(default_factory=dict)
     report: PrintReported | None = None
 
 
-def sent_to(job: PrinterJob) -> Change:
+def sent_to(job: PrinterJob) -> OrderChange:
     """The order has a job now, and its document may go there."""
-    return Change({"job": job.model_dump()})
+    return OrderChange({"job": job.model_dump()})
 
 
-def taken_from_printer() -> Change:
+def taken_from_printer() -> OrderChange:
     """The printer said that nothing of the job was or will be printed: another may be made."""
-    return Change({"job": None, "confirmed_not": None})
+    return OrderChange({"job": None, "confirmed_not": None})
 
 
-def reported(order: Order, status: PrintStatus, at: datetime, reason: str | None = None) -> Change:
+def reported(
+    order: SpooledOrder, status: PrintStatus, at: datetime, reason: str | None = None
+) -> OrderChange:
     """The order has another status (or reason); `at` is business time."""
     fields = {"status": status.value, "reason": reason, "seq": order.seq + 1}
-    return Change(fields, _report(order, status, order.seq + 1, at, reason))
+    return OrderChange(fields, _report(order, status, order.seq + 1, at, reason))
 
 
-def asked(order: Order, at: datetime, reason: str, *, job_over: bool) -> Change:
+def asked(order: SpooledOrder, at: datetime, reason: str, *, job_over: bool) -> OrderChange:
     """A person has to look whether the order's job is on paper; `at` is business time."""
     change = reported(order, PrintStatus.NEEDS_CONFIRMATION, at, reason)
-    question = Question(asked_at=at, job_over=job_over)
-    return Change(
+    question = PrintQuestion(asked_at=at, job_over=job_over)
+    return OrderChange(
         {**change.fields, "question": question.model_dump(), "confirmed_not": None}, change.report
     )
 
 
-def maybe_printed(order: Order, at: datetime) -> Order:
+def maybe_printed(order: SpooledOrder, at: datetime) -> SpooledOrder:
     """Make a question of a new order of which a lost guard may have known that its sheet is on
     paper; `at` is business time."""
     change = asked(order, at, MAY_BE_PRINTED, job_over=False)
@@ -204,19 +206,19 @@ def maybe_printed(order: Order, at: datetime) -> Order:
             "status": PrintStatus.NEEDS_CONFIRMATION,
             "reason": MAY_BE_PRINTED,
             "seq": change.report.seq,
-            "question": Question(asked_at=at),
+            "question": PrintQuestion(asked_at=at),
             "outbox": [*order.outbox, report],
         }
     )
 
 
-def confirmed_printed(order: Order, at: datetime, by: str) -> Change:
+def confirmed_printed(order: SpooledOrder, at: datetime, by: str) -> OrderChange:
     """`by` has seen the sheet; `at` is business time."""
     change = reported(order, PrintStatus.PRINTED, at, _CONFIRMED)
-    return Change({**change.fields, "answered_by": by}, change.report)
+    return OrderChange({**change.fields, "answered_by": by}, change.report)
 
 
-def confirmed_not_printed(order: Order, at: datetime, by: str) -> Change:
+def confirmed_not_printed(order: SpooledOrder, at: datetime, by: str) -> OrderChange:
     """`by` says that nothing of the order's job is on paper, so it is worked on again. The job
     stays with the order: what may still be open at the printer is ended before another is made."""
     change = reported(order, PrintStatus.QUEUED, at, _DENIED)
@@ -226,10 +228,10 @@ def confirmed_not_printed(order: Order, at: datetime, by: str) -> Change:
         "confirmed_not": None if order.job is None else order.job.job_id,
         "waits_since": at,
     }
-    return Change(fields, change.report)
+    return OrderChange(fields, change.report)
 
 
-def unanswered(order: Order, at: datetime, limit: timedelta) -> Change:
+def unanswered(order: SpooledOrder, at: datetime, limit: timedelta) -> OrderChange:
     """Nobody has answered within `limit`; the order ends, so that a copy can be ordered again."""
     days = limit / timedelta(days=1)
     # The sheet may well have come out: a message that none will come could be untrue.
@@ -244,7 +246,7 @@ def applicant_of(sealed: Sealed) -> Sealed:
 
 
 def _report(
-    order: Order, status: PrintStatus, seq: int, at: datetime, reason: str | None
+    order: SpooledOrder, status: PrintStatus, seq: int, at: datetime, reason: str | None
 ) -> PrintReported:
     return PrintReported(
         request_id=order.request_id,

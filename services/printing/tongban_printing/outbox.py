@@ -10,11 +10,11 @@ import structlog
 
 from tongban_common import faultpoints, topics
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import KafkaUnavailable
 from tongban_common.observability import request_context
-from tongban_common.trouble import is_process_trouble
+from tongban_kafka import KafkaUnavailableError
+from tongban_kafka.trouble import is_process_trouble
 from tongban_printing import metrics
-from tongban_printing.orders import Order
+from tongban_printing.orders import SpooledOrder
 from tongban_printing.spool import Spool
 
 log = structlog.get_logger()
@@ -33,13 +33,13 @@ class Outbox:
     def __init__(self, spool: Spool, publisher: EventPublisher) -> None:
         self._spool = spool
         self._publisher = publisher
-        self._written: dict[str, Order] = {}
+        self._written: dict[str, SpooledOrder] = {}
         self._faulty: dict[str, float] = {}
         """`time.monotonic()` at which each order that brought about a fault is tried again."""
         self._wake = asyncio.Event()
         self._stopping = False
 
-    def offer(self, order: Order) -> None:
+    def offer(self, order: SpooledOrder) -> None:
         """An order with new reports was written. What finds no room here is only delayed until the
         next look."""
         if len(self._written) < _BATCH:
@@ -87,7 +87,7 @@ class Outbox:
         ):
             await self._send_all(overdue, repeat=True)
 
-    async def _send_all(self, orders: list[Order], *, repeat: bool) -> None:
+    async def _send_all(self, orders: list[SpooledOrder], *, repeat: bool) -> None:
         results = await asyncio.gather(
             *(self._send(order, repeat=repeat) for order in orders), return_exceptions=True
         )
@@ -103,7 +103,7 @@ class Outbox:
             ):
                 raise error
 
-    async def _send(self, order: Order, *, repeat: bool) -> None:
+    async def _send(self, order: SpooledOrder, *, repeat: bool) -> None:
         for unsent in order.outbox:
             with request_context(order.request_id):
                 faultpoints.reached("printing.before_report")
@@ -123,4 +123,4 @@ class Outbox:
 def _is_for_now(error: Exception) -> bool:
     """Return True if time alone may mend it: Kafka or the store is away, or the process is in
     trouble."""
-    return isinstance(error, KafkaUnavailable) or is_process_trouble(error)
+    return isinstance(error, KafkaUnavailableError) or is_process_trouble(error)

@@ -33,7 +33,7 @@ _JOB_ATTRIBUTES = [
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ipp": 631, "ipps": 631}
 
 
-class PrinterTrouble(Exception):
+class PrinterTroubleError(Exception):
     """Nothing can be said or done now; whether the operation took effect is not known."""
 
     def __init__(self, reason: str) -> None:
@@ -42,7 +42,7 @@ class PrinterTrouble(Exception):
         """In Chinese, for the person in front of the kiosk."""
 
 
-class Refused(Exception):
+class PrinterRefusedError(Exception):
     """The printer understood and did not do it."""
 
     def __init__(self, status: int) -> None:
@@ -122,7 +122,7 @@ class Printer:
         """An open job without a document, which prints nothing.
 
         Raises:
-            Refused
+            PrinterRefusedError
         """
         answer = await self._execute(IppOperation.CREATE_JOB, {"job-name": name})
         with _understanding():
@@ -133,7 +133,7 @@ class Printer:
         PrinterTrouble the job has to be asked.
 
         Raises:
-            Refused
+            PrinterRefusedError
         """
         attributes = {
             "job-id": job.job_id,
@@ -147,14 +147,14 @@ class Printer:
         printer was replaced, or counts from 1 again.
 
         Raises:
-            Refused: for another reason than that there is no such job.
+            PrinterRefusedError: for another reason than that there is no such job.
         """
         try:
             answer = await self._execute(
                 IppOperation.GET_JOB_ATTRIBUTES,
                 {"job-id": job.job_id, "requested-attributes": _JOB_ATTRIBUTES},
             )
-        except Refused as refused:
+        except PrinterRefusedError as refused:
             if refused.unknown_job:
                 return UNKNOWN_JOB
             raise
@@ -168,7 +168,7 @@ class Printer:
         """Ask for a job's end. Only a look at it tells whether it had begun to print.
 
         Raises:
-            Refused: it has ended already, or is not known.
+            PrinterRefusedError: it has ended already, or is not known.
         """
         await self._execute(IppOperation.CANCEL_JOB, {"job-id": job.job_id})
 
@@ -176,7 +176,7 @@ class Printer:
         """All jobs that have not ended.
 
         Raises:
-            Refused
+            PrinterRefusedError
         """
         answer = await self._execute(
             IppOperation.GET_JOBS,
@@ -197,7 +197,7 @@ class Printer:
         """What is the matter, in Chinese.
 
         Raises:
-            Refused
+            PrinterRefusedError
         """
         answer = await self._execute(
             IppOperation.GET_PRINTER_ATTRIBUTES,
@@ -222,15 +222,15 @@ class Printer:
         except IPPError as error:
             status = _ipp_status(error)
             if status is None:
-                raise PrinterTrouble(OFFLINE) from error
+                raise PrinterTroubleError(OFFLINE) from error
             if status >= IppStatus.ERROR_INTERNAL:
-                raise PrinterTrouble(REFUSES) from error
-            raise Refused(status) from error
+                raise PrinterTroubleError(REFUSES) from error
+            raise PrinterRefusedError(status) from error
         except MemoryError:
             raise
         except Exception as error:
             # pyipp takes every page of an error for UTF-8, among other things.
-            raise PrinterTrouble(OFFLINE) from error
+            raise PrinterTroubleError(OFFLINE) from error
         return answer
 
 
@@ -249,4 +249,4 @@ def _understanding() -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:
-        raise PrinterTrouble(REFUSES) from error
+        raise PrinterTroubleError(REFUSES) from error

@@ -27,21 +27,21 @@ import structlog
 from tongban_common import faultpoints
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import PrintStatus
-from tongban_common.envelope import Destroyed, KeyMissing, Unreadable
+from tongban_common.envelope import KeyDestroyedError, KeyMissingError, UnreadableEnvelopeError
 from tongban_common.store import DocumentStore
 from tongban_printing import metrics
 from tongban_printing.jobs import OFFLINE, REFUSES, Finding
 from tongban_printing.orders import (
-    Change,
-    Order,
+    OrderChange,
     PrinterJob,
+    SpooledOrder,
     asked,
     reported,
     sent_to,
     taken_from_printer,
 )
 from tongban_printing.outbox import Outbox
-from tongban_printing.printer import Printer, PrinterTrouble, Refused
+from tongban_printing.printer import Printer, PrinterRefusedError, PrinterTroubleError
 from tongban_printing.spool import Spool
 from tongban_printing.stopping import Stopping
 
@@ -81,7 +81,7 @@ _TOO_OLD = "超过{days:g}天未能打印，任务已取消"
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class PrintDependencies:
     """What every run needs, whichever kiosk it is for."""
 
     spool: Spool
@@ -102,7 +102,13 @@ class PrintRun:
     """
 
     def __init__(
-        self, means: Means, printer: Printer, order: Order, *, epoch: int, may_have_orphan: bool
+        self,
+        means: PrintDependencies,
+        printer: Printer,
+        order: SpooledOrder,
+        *,
+        epoch: int,
+        may_have_orphan: bool,
     ) -> None:
         self.order = order
         self._means = means
@@ -122,17 +128,17 @@ class PrintRun:
 
         Raises:
             Overtaken: it is someone else's now.
-            StoreUnavailable: read it again later.
+            StoreUnavailableError: read it again later.
         """
         try:
             if self.order.job is None:
                 await self._begin()
             else:
                 await self._follow(self.order.job)
-        except PrinterTrouble as trouble:
+        except PrinterTroubleError as trouble:
             metrics.TROUBLES.inc()
             await self._no_word(trouble.reason, _SILENT)
-        except Refused as refused:
+        except PrinterRefusedError as refused:
             self._log.warning("printer_refuses", status=refused.status)
             await self._no_word(REFUSES, _ENDLESS)
         else:
@@ -153,7 +159,7 @@ class PrintRun:
 
         Raises:
             Overtaken: the order was written since it was read.
-            StoreUnavailable
+            StoreUnavailableError
         """
         if self.order.job is None:
             await self._report(PrintStatus.CANCELLED, _FAULTY)
@@ -169,11 +175,11 @@ class PrintRun:
             return
         try:
             pdf = await self._pdf()
-        except KeyMissing:
+        except KeyMissingError:
             await self._wait(_KEY_MISSING)
             return
-        except Unreadable as error:
-            why = _DESTROYED if isinstance(error, Destroyed) else _UNREADABLE
+        except UnreadableEnvelopeError as error:
+            why = _DESTROYED if isinstance(error, KeyDestroyedError) else _UNREADABLE
             await self._report(PrintStatus.CANCELLED, why)
             return
         if pdf is None:
@@ -219,7 +225,7 @@ class PrintRun:
         try:
             await self._printer.send_document(job, pdf)
             self._delivered = job.job_id
-        except Refused as refused:
+        except PrinterRefusedError as refused:
             self._log.warning("document_refused", status=refused.status)
             if refused.unknown_job:
                 # It forgot the job before the only document that was ever sent to it came.
@@ -292,7 +298,7 @@ class PrintRun:
         faultpoints.reached("printing.before_cancel_job")
         try:
             await self._printer.cancel(job)
-        except Refused as refused:
+        except PrinterRefusedError as refused:
             # It has just ended or begun to print: the next look tells.
             self._log.info("cancel_refused", job_id=job.job_id, status=refused.status)
         faultpoints.reached("printing.after_cancel_job")
@@ -323,13 +329,13 @@ class PrintRun:
         change = asked(self.order, self._means.clock.now(), question, job_over=job_over)
         await self._tell(PrintStatus.NEEDS_CONFIRMATION, change)
 
-    async def _tell(self, status: PrintStatus, change: Change) -> None:
+    async def _tell(self, status: PrintStatus, change: OrderChange) -> None:
         await self._save(change)
         self._means.outbox.offer(self.order)
         metrics.REPORTED.labels(status).inc()
         self._log.info("order_reported", status=status)
 
-    async def _save(self, change: Change) -> None:
+    async def _save(self, change: OrderChange) -> None:
         faultpoints.reached("printing.before_save")
         self.order = await self._means.spool.save(self.order, change, epoch=self._epoch)
         faultpoints.reached("printing.after_save")

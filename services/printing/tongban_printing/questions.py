@@ -10,21 +10,21 @@ from tongban_common import faultpoints
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import PrintStatus
 from tongban_common.events.models import PrintConfirmed
-from tongban_common.kafka import Poison
 from tongban_common.observability import request_context
-from tongban_common.trouble import is_process_trouble
+from tongban_kafka import Poison
+from tongban_kafka.trouble import is_process_trouble
 from tongban_printing import metrics
 from tongban_printing.orders import (
     MAY_BE_PRINTED,
-    Change,
-    Order,
+    OrderChange,
+    SpooledOrder,
     asked,
     confirmed_not_printed,
     confirmed_printed,
     unanswered,
 )
 from tongban_printing.outbox import Outbox
-from tongban_printing.printrun import Means
+from tongban_printing.printrun import PrintDependencies
 from tongban_printing.spool import Spool
 
 log = structlog.get_logger()
@@ -36,13 +36,13 @@ class Questions:
     """Answers and expiries of questions. Idempotent: the first write to a question ends it, and
     the report of what came of it is part of that write."""
 
-    def __init__(self, means: Means) -> None:
+    def __init__(self, means: PrintDependencies) -> None:
         self._spool: Spool = means.spool
         self._outbox: Outbox = means.outbox
         self._clock: BusinessClock = means.clock
         self._patience = means.limit
 
-    async def answer(self, body: PrintConfirmed, *, doubtful: bool = False) -> Order | None:
+    async def answer(self, body: PrintConfirmed, *, doubtful: bool = False) -> SpooledOrder | None:
         """Apply a person's answer; return the order if that makes it one to be worked on.
 
         Args:
@@ -54,7 +54,7 @@ class Questions:
 
         Raises:
             Poison: no order of that request has this id.
-            StoreUnavailable: not now.
+            StoreUnavailableError: not now.
         """
         order = await self._spool.find(body.order_id)
         if order is None or order.request_id != body.request_id:
@@ -75,7 +75,7 @@ class Questions:
         """Expire the questions that nobody has answered in time.
 
         Raises:
-            StoreUnavailable: the next call goes on.
+            StoreUnavailableError: the next call goes on.
         """
         now = self._clock.now()
         for order in await self._spool.unanswered(now, self._patience, limit=_AT_ONCE):
@@ -89,7 +89,7 @@ class Questions:
                     metrics.FAULTS.inc()
                     log.error("question_failed", order_id=order.order_id, exc_info=True)
 
-    async def _write(self, order: Order, change: Change) -> Order | None:
+    async def _write(self, order: SpooledOrder, change: OrderChange) -> SpooledOrder | None:
         faultpoints.reached("printing.before_answer")
         changed = await self._spool.answer(order, change)
         faultpoints.reached("printing.after_answer")

@@ -22,16 +22,16 @@ LENGTH = struct.Struct(">I")
 def answer(job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """`{"pages": n}` and the PDF, or `{"error": kind, "what": text}` and nothing."""
     from tongban_printing.typesetting import (  # noqa: PLC0415 - the parent imports this module
-        CannotSet,
-        TooLong,
+        SheetTooLongError,
+        TypesettingError,
         set_sheet,
     )
 
     try:
         sheet = set_sheet(job["template"], job["data"], job["timestamp"])
-    except TooLong as error:
+    except SheetTooLongError as error:
         return {"error": "too_long", "what": str(error)}, b""
-    except CannotSet as error:
+    except TypesettingError as error:
         return {"error": "cannot_set", "what": str(error)}, b""
     except MemoryError:
         return {"error": "too_much", "what": "takes too much memory"}, b""

@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import Any
 
 from tongban_common.children import ChildNotReadyError, end_child, start_child
-from tongban_common.kafka import Retry
 from tongban_common.store import MAX_DOCUMENT_BYTES
-from tongban_printing.contents import Template
+from tongban_kafka import Retry
+from tongban_printing.contents import SheetTemplate
 from tongban_printing.render_worker import LENGTH, READY
 
 _MODULE = "tongban_printing.render_worker"
@@ -41,7 +41,7 @@ class Unprintable(Enum):
     CANNOT_SET = "cannot_set"
 
 
-class CannotRender(Exception):
+class RenderError(Exception):
     """The document cannot be made, now or later. The text holds nothing of the contents."""
 
     def __init__(self, why: Unprintable, what: str) -> None:
@@ -95,14 +95,14 @@ class Renderer:
             await end_child(self._idle.pop())
 
     async def render(
-        self, template: Template, data: dict[str, Any], *, at: datetime, lane: str = ""
+        self, template: SheetTemplate, data: dict[str, Any], *, at: datetime, lane: str = ""
     ) -> Rendered:
         """Make the PDF; `at` is the date it carries.
 
         Characters that the fonts lack are set as 〓 and named by their code points on the sheet.
 
         Raises:
-            CannotRender: the template fails, or the sheet takes too much time, memory, paper or
+            RenderError: the template fails, or the sheet takes too much time, memory, paper or
                 more bytes than the store keeps.
             Retry: the lane is full, or no process can be had now.
         """
@@ -116,9 +116,9 @@ class Renderer:
         async with self._turn(lane), self._slots:
             told, pdf = await self._work(text)
         if "error" in told:
-            raise CannotRender(Unprintable(told["error"]), told["what"])
+            raise RenderError(Unprintable(told["error"]), told["what"])
         if len(pdf) > MAX_DOCUMENT_BYTES:
-            raise CannotRender(Unprintable.TOO_LONG, f"a PDF of {len(pdf)} bytes")
+            raise RenderError(Unprintable.TOO_LONG, f"a PDF of {len(pdf)} bytes")
         return Rendered(pdf, int(told["pages"]))
 
     @asynccontextmanager
@@ -145,7 +145,7 @@ class Renderer:
         if used is not None:
             try:
                 told, pdf = await self._work_in(used, text)
-            except CannotRender as error:
+            except RenderError as error:
                 if error.why is Unprintable.TOO_MUCH:
                     raise  # its processor time is counted for itself alone
             else:
@@ -197,11 +197,11 @@ class Renderer:
 def _fault(code: int | None) -> Exception:
     """Return the exception for a sheet in whose middle the worker ended with this code."""
     if code == -signal.SIGXCPU:
-        return CannotRender(Unprintable.TOO_MUCH, "takes too much processor time")
+        return RenderError(Unprintable.TOO_MUCH, "takes too much processor time")
     if code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT):
         # By the system, which was short of memory, or by an operator.
         return Retry("the maker of sheets was killed", after=_RETRY_S)
-    return CannotRender(Unprintable.CANNOT_SET, f"the maker of sheets ended with {code}")
+    return RenderError(Unprintable.CANNOT_SET, f"the maker of sheets ended with {code}")
 
 
 async def _ask(process: Process, text: bytes) -> tuple[dict[str, Any], bytes] | None:

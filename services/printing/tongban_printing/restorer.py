@@ -9,12 +9,12 @@ from tongban_common import topics
 from tongban_common.domain.ids import derived_id
 from tongban_common.events.cloudevents import REPEAT, REPLAY_OF
 from tongban_common.events.models import PrintReported, RequestCompleted
-from tongban_common.operators.reading import Read, event_batches
-from tongban_common.operators.restoring import Restoration
+from tongban_common.events.reading import Read, event_batches
+from tongban_common.restoring import Restoration
 from tongban_common.store import store_errors
 from tongban_common.store.recovery import RESTORED
 from tongban_common.store.updates import update_unordered
-from tongban_printing.orders import MAY_BE_PRINTED, WORKED_ON, Order, asked
+from tongban_printing.orders import MAY_BE_PRINTED, WORKED_ON, SpooledOrder, asked
 from tongban_printing.spool import Spool
 
 ORDERS, DOCUMENTS = "print_orders", "documents"
@@ -66,7 +66,7 @@ class PrintingRestorer:
         count = 0
         with store_errors():
             async for found in restoration.store.collection(ORDERS).find({"worked_on": True}):
-                order = Order.model_validate(found)
+                order = SpooledOrder.model_validate(found)
                 question = asked(order, restoration.now, MAY_BE_PRINTED, job_over=False)
                 count += await spool.ask(order, question)
         return count

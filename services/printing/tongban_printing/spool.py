@@ -12,14 +12,14 @@ from pydantic import ValidationError
 from tongban_common.domain.status import PrintStatus
 from tongban_common.store import STAMP, DuplicateKey, Store, expire, store_errors
 from tongban_common.topics import GUARDS_KEPT
-from tongban_printing.orders import WORKED_ON, Change, Order, Unsent
+from tongban_printing.orders import WORKED_ON, OrderChange, SpooledOrder, Unsent
 
 log = structlog.get_logger()
 
 _OPEN = "worked_on"
 
 
-class Overtaken(Exception):
+class OrderOvertakenError(Exception):
     """Someone else has written this order since it was read; what was to be done must not be."""
 
 
@@ -53,7 +53,7 @@ class Spool:
             )
         await expire(self._orders, "over_at", name="over", after=GUARDS_KEPT, sparse=True)
 
-    async def insert(self, order: Order) -> bool:
+    async def insert(self, order: SpooledOrder) -> bool:
         """Take an order in; False where it is there already."""
         with store_errors():
             try:
@@ -62,13 +62,13 @@ class Spool:
                 return False
         return True
 
-    async def find(self, order_id: str) -> Order | None:
+    async def find(self, order_id: str) -> SpooledOrder | None:
         """One order."""
         with store_errors():
             record = await self._orders.find_one({"_id": order_id})
-        return None if record is None else Order.model_validate(record)
+        return None if record is None else SpooledOrder.model_validate(record)
 
-    async def next_for(self, kiosk_id: str, *, skip: Collection[str] = ()) -> Order | None:
+    async def next_for(self, kiosk_id: str, *, skip: Collection[str] = ()) -> SpooledOrder | None:
         """Return the oldest order of a kiosk that has something to be done, but for those in
         `skip`.
 
@@ -83,7 +83,7 @@ class Spool:
         if record is None:
             return None
         try:
-            return Order.model_validate(record)
+            return SpooledOrder.model_validate(record)
         except ValidationError:
             raise UnreadableOrderError(str(record["_id"])) from None
 
@@ -105,11 +105,11 @@ class Spool:
                 found.setdefault(key["kiosk_id"], {})[PrintStatus(key["status"])] = group["count"]
         return found
 
-    async def save(self, order: Order, change: Change, *, epoch: int) -> Order:
+    async def save(self, order: SpooledOrder, change: OrderChange, *, epoch: int) -> SpooledOrder:
         """Write a change of the order as it was read, in the name of a kiosk's lease.
 
         Raises:
-            Overtaken: the order was written meanwhile, or under a later lease.
+            OrderOvertakenError: the order was written meanwhile, or under a later lease.
         """
         update = _update(change)
         update["$set"]["epoch"] = epoch
@@ -121,10 +121,10 @@ class Spool:
             if result.matched_count:
                 record = await self._orders.find_one({"_id": order.order_id})
         if record is None or record["rev"] != order.rev + 1:
-            raise Overtaken(order.order_id)
-        return Order.model_validate(record)
+            raise OrderOvertakenError(order.order_id)
+        return SpooledOrder.model_validate(record)
 
-    async def answer(self, question: Order, change: Change) -> Order | None:
+    async def answer(self, question: SpooledOrder, change: OrderChange) -> SpooledOrder | None:
         """Write a change of an order that waits for a person; None where it waits no more, or with
         a newer question: then nothing is changed.
 
@@ -140,9 +140,9 @@ class Spool:
             record = await self._orders.find_one_and_update(
                 asked, _update(change), return_document=True
             )
-        return None if record is None else Order.model_validate(record)
+        return None if record is None else SpooledOrder.model_validate(record)
 
-    async def ask(self, order: Order, change: Change) -> bool:
+    async def ask(self, order: SpooledOrder, change: OrderChange) -> bool:
         """Make a question of an order as it was read, while no spooler runs (`restorer`); False
         where it was written meanwhile."""
         with store_errors():
@@ -151,7 +151,9 @@ class Spool:
             )
         return bool(result.matched_count)
 
-    async def unanswered(self, now: datetime, patience: timedelta, *, limit: int) -> list[Order]:
+    async def unanswered(
+        self, now: datetime, patience: timedelta, *, limit: int
+    ) -> list[SpooledOrder]:
         """Orders that have waited for a person for longer than `patience`, in business time."""
         waiting = {"status": PrintStatus.NEEDS_CONFIRMATION.value}
         # An order of before questions were recorded has its age alone, and was asked about within
@@ -166,7 +168,7 @@ class Spool:
             )
         return _readable(records)
 
-    async def questions(self, *, kiosk_id: str | None = None, limit: int) -> list[Order]:
+    async def questions(self, *, kiosk_id: str | None = None, limit: int) -> list[SpooledOrder]:
         """Orders that wait for a person, the oldest question first."""
         wanted: dict[str, Any] = {"status": PrintStatus.NEEDS_CONFIRMATION.value}
         if kiosk_id is not None:
@@ -179,7 +181,7 @@ class Spool:
 
     async def unsent(
         self, *, older_than: timedelta, limit: int, skip: Collection[str] = ()
-    ) -> list[Order]:
+    ) -> list[SpooledOrder]:
         """Return orders with reports that should long have gone, but for those in `skip`."""
         wanted: dict[str, Any] = {"outbox.since": {"$lt": datetime.now(UTC) - older_than}}
         if skip:
@@ -196,18 +198,18 @@ class Spool:
             )
 
 
-def _readable(records: Iterable[dict[str, Any]]) -> list[Order]:
+def _readable(records: Iterable[dict[str, Any]]) -> list[SpooledOrder]:
     """Return the orders that this version can read; one that it cannot keeps none of them back."""
     orders = []
     for record in records:
         try:
-            orders.append(Order.model_validate(record))
+            orders.append(SpooledOrder.model_validate(record))
         except ValidationError:
             log.error("order_unreadable", order_id=str(record["_id"]))
     return orders
 
 
-def _update(change: Change) -> dict[str, Any]:
+def _update(change: OrderChange) -> dict[str, Any]:
     """A change as an update of MongoDB."""
     fields = dict(change.fields)
     update: dict[str, Any] = {"$set": fields, "$inc": {"rev": 1}}
@@ -227,7 +229,7 @@ def _unsent(unsent: Unsent) -> dict[str, Any]:
     return {"report": unsent.report.model_dump(mode="json"), "since": unsent.since}
 
 
-def _record(order: Order) -> dict[str, Any]:
+def _record(order: SpooledOrder) -> dict[str, Any]:
     return {
         **order.model_dump(by_alias=True, exclude={"outbox"}),
         "status": order.status.value,

@@ -12,14 +12,14 @@ from collections.abc import Callable
 import structlog
 
 from tongban_common.observability import request_context
-from tongban_common.store import StoreUnavailable
-from tongban_common.trouble import is_process_trouble
+from tongban_common.store import StoreUnavailableError
+from tongban_kafka.trouble import is_process_trouble
 from tongban_printing import metrics
 from tongban_printing.leases import KioskLeases
 from tongban_printing.printer import Printer
-from tongban_printing.printrun import Means, PrintRun
+from tongban_printing.printrun import PrintDependencies, PrintRun
 from tongban_printing.questions import Questions
-from tongban_printing.spool import Overtaken, UnreadableOrderError
+from tongban_printing.spool import OrderOvertakenError, UnreadableOrderError
 
 log = structlog.get_logger()
 
@@ -37,7 +37,7 @@ class Spooler:
 
     def __init__(
         self,
-        means: Means,
+        means: PrintDependencies,
         leases: KioskLeases,
         questions: Questions,
         printer_of: Callable[[str], Printer],
@@ -94,7 +94,7 @@ class Spooler:
                 await self._woken(next_look)
         try:
             await self._leases.release_all()
-        except StoreUnavailable:
+        except StoreUnavailableError:
             log.info("leases_run_out_by_themselves")
 
     async def _look(self) -> set[str]:
@@ -102,7 +102,7 @@ class Spooler:
         try:
             backlog = await self._means.spool.backlog()
             await self._give_up_questions()
-        except StoreUnavailable as error:
+        except StoreUnavailableError as error:
             self._store_trouble = str(error)
             return set()
         self._store_trouble = None
@@ -112,7 +112,7 @@ class Spooler:
     async def _give_up_questions(self) -> None:
         try:
             await self._questions.give_up()
-        except StoreUnavailable:
+        except StoreUnavailableError:
             raise
         except Exception as error:
             # What is wrong with one order must not end the printing of all others.
@@ -131,9 +131,9 @@ class Spooler:
     async def _serve(self, kiosk_id: str) -> None:
         try:
             await self._work_off(kiosk_id)
-        except StoreUnavailable as error:
+        except StoreUnavailableError as error:
             log.warning("kiosk_waits_for_store", kiosk_id=kiosk_id, error=str(error))
-        except Overtaken:
+        except OrderOvertakenError:
             # Another replica has the kiosk, or a write of ours arrived after we gave it up.
             self._leases.forget(kiosk_id)
         except Exception as error:
@@ -170,7 +170,7 @@ class Spooler:
                     try:
                         await run.step()
                     except Exception as error:
-                        if isinstance(error, Overtaken) or is_process_trouble(error):
+                        if isinstance(error, OrderOvertakenError) or is_process_trouble(error):
                             raise
                         await self._failed(run, error)
                         break
@@ -182,7 +182,7 @@ class Spooler:
         """Count a fault of this program about an order, and put the order aside after the last.
 
         Raises:
-            Overtaken, StoreUnavailable: it is read again, and not put aside yet.
+            OrderOvertakenError, StoreUnavailable: it is read again, and not put aside yet.
         """
         order_id = run.order.order_id
         self._faults[order_id] += 1
@@ -201,7 +201,7 @@ class Spooler:
         try:
             await run.put_aside()
         except Exception as again:
-            if isinstance(again, Overtaken) or is_process_trouble(again):
+            if isinstance(again, OrderOvertakenError) or is_process_trouble(again):
                 raise
             self._skip(order_id)
         else:

@@ -26,11 +26,11 @@ _NO_GLYPH = "could not be displayed"
 """In Typst's message for a text without a glyph, which PDF/A does not allow."""
 
 
-class CannotSet(Exception):
+class TypesettingError(Exception):
     """The sheet cannot be made, now or later. The text holds nothing of the contents."""
 
 
-class TooLong(CannotSet):
+class SheetTooLongError(TypesettingError):
     """The sheet would have more pages than a kiosk prints."""
 
 
@@ -49,23 +49,23 @@ def set_sheet(template: str, data: dict[str, Any], timestamp: int) -> Sheet:
     〓 and named by their code points on the sheet.
 
     Raises:
-        CannotSet: the template does not work with these data.
-        TooLong
+        TypesettingError: the template does not work with these data.
+        SheetTooLongError
     """
     table = data.get("table")
     if table is not None:
         rows = len(table["rows"])
         if rows > _MOST_ROWS or rows * len(table["columns"]) > _MOST_CELLS:
-            raise TooLong(f"a table of {rows} rows")
+            raise SheetTooLongError(f"a table of {rows} rows")
     try:
         sheet = _compiled(template, {**data, "substituted": []}, timestamp)
     except (typst.TypstError, UnicodeEncodeError) as error:
         # A chain to the cause would take the contents into the logs.
         if isinstance(error, typst.TypstError) and _NO_GLYPH not in error.message:
-            raise CannotSet(f"template {template} failed") from None
+            raise TypesettingError(f"template {template} failed") from None
         sheet = _with_substitutes(template, data, timestamp)
     if sheet.pages > MOST_PAGES:
-        raise TooLong(f"{sheet.pages} pages")
+        raise SheetTooLongError(f"{sheet.pages} pages")
     return sheet
 
 
@@ -75,7 +75,7 @@ def _with_substitutes(template: str, data: dict[str, Any], timestamp: int) -> Sh
     try:
         return _compiled(template, {**shown, "substituted": substitution.names}, timestamp)
     except typst.TypstError:
-        raise CannotSet(f"template {template} failed with substitutes") from None
+        raise TypesettingError(f"template {template} failed with substitutes") from None
 
 
 def _compiled(template: str, data: dict[str, Any], timestamp: int) -> Sheet:
@@ -88,7 +88,7 @@ def _compiled(template: str, data: dict[str, Any], timestamp: int) -> Sheet:
     )
     pdf = compiler.compile(format="pdf", pdf_standards="a-2b", timestamp=timestamp)
     if not isinstance(pdf, bytes):
-        raise CannotSet(f"template {template} made no PDF")
+        raise TypesettingError(f"template {template} made no PDF")
     pages = int(json.loads(compiler.query("<pages>", field="value", one=True)))
     return Sheet(pdf, pages)
 

@@ -1,1 +1,1 @@
-"""The router: the Faust dispatcher, and the connectors of the provinces."""
+"""Router: decides what becomes of each request, from its submission to a final state."""

@@ -17,9 +17,8 @@ import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from tongban_common import tokens, topics
-from tongban_common.catalogue import Catalogue, Item, load
-from tongban_common.catalogue.publish import publish
+from tongban_common import topics
+from tongban_common.catalogue import Catalogue, Item
 from tongban_common.domain import ids
 from tongban_common.domain.status import PrintStatus, Status
 from tongban_common.events import Body, Event, decode
@@ -30,12 +29,15 @@ from tongban_common.events.models import (
     RequestSubmitted,
 )
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import EventProducer, apply_topics
 from tongban_common.settings import DEVELOPMENT_SECRET
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedStore
 from tongban_devstack.kiosks import CROWDED_KIOSKS, Place, let_in
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import tied_to_parent
+from tongban_intake.access import tokens
+from tongban_kafka import EventProducer, apply_topics
+from tongban_ops.catalogue.loader import load
+from tongban_ops.catalogue.publish import publish
 
 ROOT = Path(__file__).parents[3]
 KIOSK, BRANCH = "kiosk-001", "branch-01"

@@ -11,8 +11,8 @@ import pytest
 from tests.integration.intake.conftest import Replica, Stack, token, until
 from tests.integration.intake.test_intake_submit import pointers, problem
 from tongban_common.catalogue import Item
-from tongban_common.catalogue.publish import publish
 from tongban_common.topics import CATALOGUE_ITEMS
+from tongban_ops.catalogue.publish import publish
 
 
 async def test_the_summary_counts_what_is_there(intake: Replica, stack: Stack) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tongban_common.store import Store
 from tongban_common.topics import GUARDS_KEPT
-from tongban_intake.followups.copies import CopyNumbers
+from tongban_intake.commands.copies import CopyNumbers
 
 
 @pytest.fixture

@@ -17,16 +17,16 @@ from tests.integration.intake.conftest import Replica, Stack, until
 from tests.integration.intake.test_intake_events import Watcher
 from tests.integration.intake.test_intake_submit import pointers, problem
 from tongban_common.catalogue.models import Audience
-from tongban_common.cli.main import application
 from tongban_common.domain import ids
 from tongban_common.domain.status import Status
-from tongban_common.enrolment.assertion import GRANT_TYPE, sign
-from tongban_common.enrolment.keyfiles import read_private
-from tongban_common.enrolment.trading import TokenRefused, trade
 from tongban_common.settings import DEVELOPMENT_SECRET
-from tongban_common.tokens import Kiosk
 from tongban_intake.access.enrolled import Enrolled
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.access.enrolment.assertion import GRANT_TYPE, sign
+from tongban_intake.access.enrolment.keyfiles import read_private
+from tongban_intake.access.token_client import TokenRefusedError, request_token
+from tongban_intake.access.tokens import Kiosk
+from tongban_intake.problems import Kind, ProblemError
+from tongban_ops.cli.main import application
 
 OUT_WITHIN_S = 5.0
 
@@ -59,10 +59,10 @@ class Device:
 
         async def given() -> str:
             try:
-                grant = await trade(
+                grant = await request_token(
                     intake.session, intake.url, kiosk_id=self.kiosk_id, key=self.key
                 )
-            except TokenRefused as refused:
+            except TokenRefusedError as refused:
                 assert refused.status == 400, refused
                 return ""
             return grant.token
@@ -286,6 +286,6 @@ async def pseudonyms_have_a_key_of_their_own(stack: Stack, intake: Replica, key:
 async def test_a_replica_that_has_read_nothing_lets_nobody_in_and_says_so() -> None:
     enrolled = Enrolled("127.0.0.1:1", on_void=lambda _: None)
     assert enrolled.readiness() == "control.kiosks has not been read yet"
-    with pytest.raises(Problem) as starting:
+    with pytest.raises(ProblemError) as starting:
         enrolled.must_stand(Kiosk("k-1", "b-1", "local", 2**31))
     assert (starting.value.kind, starting.value.retry_after) == (Kind.UNAVAILABLE, 1)

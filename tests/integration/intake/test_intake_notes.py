@@ -13,8 +13,8 @@ from tests.integration.intake.test_intake_kiosk import Browser
 from tests.integration.intake.test_intake_reading import shown
 from tongban_common import topics
 from tongban_common.catalogue import Item
-from tongban_common.catalogue.examples import fictional_id_number
 from tongban_common.domain.status import Status
+from tongban_ops.catalogue.examples import fictional_id_number
 
 ENGLISH = {"Accept-Language": "en"}
 OFFICE_HOURS = "2026-03-04T10:00:00+08:00@1"

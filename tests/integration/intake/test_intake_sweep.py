@@ -10,10 +10,10 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from tongban_common.cli.main import application
 from tongban_common.clock import CHINA
 from tongban_common.store import Store
 from tongban_intake.readmodel.record import RequestRecord
+from tongban_ops.cli.main import application
 
 NOW = datetime.now(CHINA)
 

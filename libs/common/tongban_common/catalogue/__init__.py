@@ -2,45 +2,42 @@
 
 from tongban_common.catalogue.catalogue import Catalogue, ZoneSummary
 from tongban_common.catalogue.forms import Fault, FormRules
-from tongban_common.catalogue.loader import find_directory, load, load_provinces
 from tongban_common.catalogue.models import (
     Audience,
-    Document,
     Fee,
-    Gateway,
+    GatewaySettings,
     Item,
+    ItemDocument,
     ItemKind,
-    Limits,
     Material,
     Mode,
     Province,
     ServiceHours,
+    TimeLimits,
     Zone,
 )
-from tongban_common.catalogue.source import Category
-from tongban_common.catalogue.yamlfile import CatalogueError, Problem
+from tongban_common.catalogue.provinces import find_directory, load_provinces
+from tongban_common.catalogue.yamlfile import CatalogueError, CatalogueProblem
 
 __all__ = [
     "Audience",
     "Catalogue",
     "CatalogueError",
-    "Category",
-    "Document",
+    "CatalogueProblem",
     "Fault",
     "Fee",
     "FormRules",
-    "Gateway",
+    "GatewaySettings",
     "Item",
+    "ItemDocument",
     "ItemKind",
-    "Limits",
     "Material",
     "Mode",
-    "Problem",
     "Province",
     "ServiceHours",
+    "TimeLimits",
     "Zone",
     "ZoneSummary",
     "find_directory",
-    "load",
     "load_provinces",
 ]

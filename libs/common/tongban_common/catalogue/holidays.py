@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError, model_validator
 
-from tongban_common.catalogue.loader import find_directory
 from tongban_common.catalogue.models import CatalogueModel, ServiceHours
-from tongban_common.catalogue.yamlfile import CatalogueError, Problem, line_of, read
+from tongban_common.catalogue.provinces import find_directory
+from tongban_common.catalogue.yamlfile import CatalogueError, CatalogueProblem, line_of, read
 
 FILE = "holidays.yaml"
 _MONDAY, _SATURDAY, _SUNDAY = 1, 6, 7
@@ -22,7 +22,7 @@ _LONGEST_CLOSED = 40
 """Days ahead in which hours that are kept at all must open: holidays are ten days at most."""
 
 
-class Known(StrEnum):
+class CalendarStatus(StrEnum):
     """How much is known of a year."""
 
     ARRANGED = "arranged"
@@ -48,7 +48,7 @@ class DaysOff(CatalogueModel):
 class Year(CatalogueModel):
     """One year's arrangement."""
 
-    known: Known
+    known: CalendarStatus
     source: str
     days_off: tuple[DaysOff, ...]
     days_worked: tuple[date, ...]
@@ -148,14 +148,16 @@ def read_holidays(directory: Path) -> HolidaysFile | None:
     except ValidationError as error:
         raise CatalogueError(
             [
-                Problem(FILE, line_of(content, each["loc"]), _told(each["loc"], each["msg"]))
+                CatalogueProblem(
+                    FILE, line_of(content, each["loc"]), _told(each["loc"], each["msg"])
+                )
                 for each in error.errors()
             ]
         ) from error
 
 
 def load_holidays(directory: Path | None = None) -> Holidays:
-    """The holidays of a catalogue, found as `loader.find_directory` finds it.
+    """The holidays of a catalogue, found as `provinces.find_directory` finds it.
 
     Raises:
         FileNotFoundError: see `find_directory`.

@@ -142,7 +142,7 @@ def _at(day: date, moment: time, like: datetime) -> datetime:
     return datetime.combine(day, moment, tzinfo=like.tzinfo)
 
 
-class Gateway(CatalogueModel):
+class GatewaySettings(CatalogueModel):
     """How a province's own system (省级平台) is reached and how much it can bear."""
 
     protocol: Literal["rest", "rest_callback", "soap"] = "rest"
@@ -169,7 +169,7 @@ class Province(CatalogueModel):
     """As people say it: 安徽, 内蒙古."""
     name_en: str
     municipality: bool = False
-    gateway: Gateway
+    gateway: GatewaySettings
     cities: tuple[str, ...] = Field(min_length=1)
     """Prefectures, or districts of a municipality; the capital comes first."""
 
@@ -182,7 +182,7 @@ class Material(CatalogueModel):
     note: str = ""
 
 
-class Limits(CatalogueModel):
+class TimeLimits(CatalogueModel):
     """Time limits in working days; 0 is at once (即办)."""
 
     legal_working_days: int = Field(ge=0, strict=True)
@@ -204,7 +204,7 @@ class Fee(CatalogueModel):
     text_en: str = "Free of charge"
 
 
-class Document(CatalogueModel):
+class ItemDocument(CatalogueModel):
     """What comes out of the printer."""
 
     template: Slug
@@ -236,14 +236,14 @@ class Item(CatalogueModel):
     partner: ProvinceCode | None = None
     """The second province of 多地联办; the item's own province leads."""
     materials: tuple[Material, ...]
-    limits: Limits
+    limits: TimeLimits
     fee: Fee
     hours: ServiceHours
     form: dict[str, Any]
     """JSON Schema, draft 2020-12, of a request's `form`."""
     example_form: dict[str, Any]
     example_applicant: dict[str, Any]
-    document: Document | None = None
+    document: ItemDocument | None = None
     usage: int = Field(0, ge=0)
     """Relative: how often people want it. Search puts the most used first."""
     keywords: tuple[str, ...] = ()

@@ -105,7 +105,7 @@ _Fits = dict[tuple[str, str], int]
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _QueryReading:
     """One way to understand a word of a query: what is left when a province was taken out."""
 
     rest: str
@@ -182,8 +182,8 @@ class SearchIndex:
                 found += _together(named, scored)
         return found + list(self._by_code(words))
 
-    def _readings(self, word: str) -> Iterator[_Reading]:
-        yield _Reading(word)
+    def _readings(self, word: str) -> Iterator[_QueryReading]:
+        yield _QueryReading(word)
         for alias, provinces in self._provinces.items():
             if word.startswith(alias):
                 rest = word[len(alias) :]
@@ -192,7 +192,7 @@ class SearchIndex:
             else:
                 continue
             for province in provinces:
-                yield _Reading(rest, province)
+                yield _QueryReading(rest, province)
 
     def _by_code(self, words: list[str]) -> Iterator[tuple[int, Item]]:
         if len(words) == 1 and words[0].isdigit() and len(words[0]) >= _SHORTEST_CODE:
@@ -258,7 +258,7 @@ def _aliases(item: Item) -> Iterator[str]:
         yield "".join(syllables[: len(short)])
 
 
-def _score(named: _Named, reading: _Reading, keywords: _Fits) -> int:
+def _score(named: _Named, reading: _QueryReading, keywords: _Fits) -> int:
     """How well a word fits; 0 is not at all."""
     rest = reading.rest
     if reading.province is not None:

@@ -11,7 +11,7 @@ import yaml
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Problem:
+class CatalogueProblem:
     """One thing that is wrong in one line of one file."""
 
     file: str
@@ -25,7 +25,7 @@ class Problem:
 class CatalogueError(Exception):
     """The data cannot be used; `problems` has every reason, by file and line."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[CatalogueProblem]) -> None:
         self.problems = sorted(problems)
         super().__init__("\n".join(map(str, self.problems)))
 
@@ -96,20 +96,24 @@ def read(path: Path, name: str) -> LocatedDict:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise CatalogueError([Problem(name, 1, f"cannot be read: {error.strerror}")]) from error
+        raise CatalogueError(
+            [CatalogueProblem(name, 1, f"cannot be read: {error.strerror}")]
+        ) from error
     try:
         content = yaml.load(raw, Loader=_Loader)  # noqa: S506 - derives from CSafeLoader
     except yaml.reader.ReaderError as error:
         line = raw.count(b"\n", 0, error.position) + 1
-        raise CatalogueError([Problem(name, line, f"not UTF-8 text: {error.reason}")]) from error
+        raise CatalogueError(
+            [CatalogueProblem(name, line, f"not UTF-8 text: {error.reason}")]
+        ) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = mark.line + 1 if mark else 1
-        raise CatalogueError([Problem(name, line, str(error.problem))]) from error
+        raise CatalogueError([CatalogueProblem(name, line, str(error.problem))]) from error
     except yaml.YAMLError as error:
-        raise CatalogueError([Problem(name, 1, str(error))]) from error
+        raise CatalogueError([CatalogueProblem(name, 1, str(error))]) from error
     if not isinstance(content, LocatedDict):
-        raise CatalogueError([Problem(name, 1, "the top level must be a mapping")])
+        raise CatalogueError([CatalogueProblem(name, 1, "the top level must be a mapping")])
     return content
 
 

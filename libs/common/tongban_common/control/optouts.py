@@ -6,9 +6,9 @@ from __future__ import annotations
 from pydantic import AwareDatetime
 
 from tongban_common.control.records import StateRecord
-from tongban_common.kafka.register_view import RegisterView
-from tongban_common.kafka_security import KafkaAddress
 from tongban_common.topics import CONTROL_OPTOUTS
+from tongban_kafka.register_view import RegisterView
+from tongban_kafka.security import KafkaAddress
 
 
 class OptOut(StateRecord):

@@ -9,9 +9,9 @@ from pydantic import Field
 from tongban_common.control.records import StateRecord
 from tongban_common.domain.moments import Moment
 from tongban_common.events.models import Sealed
-from tongban_common.kafka.register_view import RegisterView
-from tongban_common.kafka_security import KafkaAddress
 from tongban_common.topics import CONTROL_PROVINCES
+from tongban_kafka.register_view import RegisterView
+from tongban_kafka.security import KafkaAddress
 
 PAUSE_REASONS = ("系统升级", "系统维护", "数据迁移", "网络故障", "节假日", "省级平台要求暂停")
 """Reasons that may stand in clear. Any other text of an operator is sealed (ADR 0019)."""

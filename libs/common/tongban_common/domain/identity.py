@@ -36,14 +36,14 @@ _MOBILE = re.compile(r"1[3-9][0-9]{9}")
 _EARLIEST_BIRTH = date(1880, 1, 1)
 
 
-class Problem(NamedTuple):
+class ValueProblem(NamedTuple):
     """What is wrong and what would be right, for the person at the kiosk."""
 
     zh: str
     en: str
 
 
-def resident_id_problems(number: str, *, today: date | None = None) -> list[Problem]:
+def resident_id_problems(number: str, *, today: date | None = None) -> list[ValueProblem]:
     """What is wrong with a resident ID number (GB 11643); empty when nothing is.
 
     A small x for the check digit is wrong: events carry one spelling. `today` bounds the birth date
@@ -51,7 +51,7 @@ def resident_id_problems(number: str, *, today: date | None = None) -> list[Prob
     """
     if not _RESIDENT_ID.fullmatch(number):
         return [
-            Problem(
+            ValueProblem(
                 "身份证号码应为18位：前17位是数字，最后一位是数字或大写字母X",
                 "A resident ID number has 18 characters: 17 digits, then a digit or a capital X",
             )
@@ -59,21 +59,21 @@ def resident_id_problems(number: str, *, today: date | None = None) -> list[Prob
     problems = []
     if number[:2] not in PROVINCE_DIGITS:
         problems.append(
-            Problem(
+            ValueProblem(
                 "身份证号码前两位应为省级行政区划代码（GB/T 2260），如31代表上海",
                 "The first two digits must be a province of GB/T 2260, such as 31 for Shanghai",
             )
         )
     if not _born(number, today):
         problems.append(
-            Problem(
+            ValueProblem(
                 "身份证号码第7至14位应为真实存在的出生日期，格式为年月日，如19900307",
                 "Digits 7 to 14 must be a birth date that exists, as in 19900307",
             )
         )
     if ric.calc_check_digit(number) != number[-1]:
         problems.append(
-            Problem(
+            ValueProblem(
                 "身份证号码校验位不符，请逐位核对号码（末位应由前17位按GB 11643计算得出）",
                 "The check digit does not fit the 17 digits before it (GB 11643): compare each",
             )
@@ -81,7 +81,7 @@ def resident_id_problems(number: str, *, today: date | None = None) -> list[Prob
     return problems
 
 
-def credit_code_problems(code: str) -> list[Problem]:
+def credit_code_problems(code: str) -> list[ValueProblem]:
     """What is wrong with a unified social credit code (GB 32100); empty when nothing is.
 
     The inner check of the subject number (GB 11714) is not asked for: early codes were given out
@@ -89,7 +89,7 @@ def credit_code_problems(code: str) -> list[Problem]:
     """
     if not _CREDIT_CODE.fullmatch(code):
         return [
-            Problem(
+            ValueProblem(
                 "统一社会信用代码应为18位数字或大写字母（不含I、O、S、V、Z），第3至8位为数字",
                 "A unified social credit code has 18 digits or capital letters other than I, O, S, "
                 "V and Z; characters 3 to 8 are digits",
@@ -98,14 +98,14 @@ def credit_code_problems(code: str) -> list[Problem]:
     problems = []
     if code[2:4] not in CREDIT_CODE_REGIONS:
         problems.append(
-            Problem(
+            ValueProblem(
                 "统一社会信用代码第3至8位应为登记机关的行政区划代码（GB/T 2260），如310000",
                 "Characters 3 to 8 must be the registering region of GB/T 2260, such as 310000",
             )
         )
     if uscc.calc_check_digit(code[:17]) != code[-1]:
         problems.append(
-            Problem(
+            ValueProblem(
                 "统一社会信用代码校验位不符，请逐位核对代码（末位应由前17位按GB 32100计算得出）",
                 "The check character does not fit the 17 before it (GB 32100): compare each",
             )
@@ -113,12 +113,12 @@ def credit_code_problems(code: str) -> list[Problem]:
     return problems
 
 
-def mobile_problems(phone: str) -> list[Problem]:
+def mobile_problems(phone: str) -> list[ValueProblem]:
     """What is wrong with a mainland mobile number, without country code or separators."""
     if _MOBILE.fullmatch(phone):
         return []
     return [
-        Problem(
+        ValueProblem(
             "手机号码应为11位数字，以13至19开头，如13800001234",
             "A mobile number has 11 digits and begins with 13 to 19, as in 13800001234",
         )
@@ -127,27 +127,27 @@ def mobile_problems(phone: str) -> list[Problem]:
 
 class _Loose(NamedTuple):
     pattern: re.Pattern[str]
-    problem: Problem
+    problem: ValueProblem
 
 
 _LOOSE = {
     "passport": _Loose(
         re.compile(r"[0-9A-Z]{5,17}"),
-        Problem(
+        ValueProblem(
             "护照号码应为5至17位大写字母或数字",
             "A passport number has 5 to 17 capital letters or digits",
         ),
     ),
     "hk_macau_permit": _Loose(
         re.compile(r"[HM][0-9]{8}(?:[0-9]{2})?"),
-        Problem(
+        ValueProblem(
             "港澳居民来往内地通行证号码应以H或M开头，后接8位或10位数字",
             "A permit of Hong Kong or Macau is H or M, then 8 or 10 digits",
         ),
     ),
     "taiwan_permit": _Loose(
         re.compile(r"[0-9]{8}|[0-9]{10}[0-9A-Z]?"),
-        Problem(
+        ValueProblem(
             "台湾居民来往大陆通行证号码应为8位数字（旧版为10位数字，可带一位字母或数字）",
             "A permit of Taiwan has 8 digits (older ones 10, with an optional letter or digit)",
         ),
@@ -155,14 +155,14 @@ _LOOSE = {
 }
 _FOREIGN_OLD = re.compile(r"[A-Z]{3}[0-9]{12}")
 _FOREIGN_NEW = re.compile(r"9[0-9]{16}[0-9X]")
-_FOREIGN_PROBLEM = Problem(
+_FOREIGN_PROBLEM = ValueProblem(
     "外国人永久居留身份证号码应为以9开头的18位号码，或旧版3位大写字母加12位数字，校验位须相符",
     "A foreign permanent resident's number has 18 characters and begins with 9, or is the older 3 "
     "capital letters and 12 digits; its check digit must fit",
 )
 
 
-def _foreign_resident_problems(number: str, *, today: date | None = None) -> list[Problem]:
+def _foreign_resident_problems(number: str, *, today: date | None = None) -> list[ValueProblem]:
     if _FOREIGN_OLD.fullmatch(number) or _is_new_foreign(number, today):
         return []
     return [_FOREIGN_PROBLEM]
@@ -185,12 +185,12 @@ def _born(number: str, today: date | None) -> bool:
     return birth is not None and _EARLIEST_BIRTH <= birth <= (today or datetime.now(CHINA).date())
 
 
-def _loose_problems(id_type: str) -> Callable[..., list[Problem]]:
+def _loose_problems(id_type: str) -> Callable[..., list[ValueProblem]]:
     pattern, problem = _LOOSE[id_type]
     return lambda number, **_: [] if pattern.fullmatch(number) else [problem]
 
 
-_BY_TYPE: dict[str, Callable[..., list[Problem]]] = {
+_BY_TYPE: dict[str, Callable[..., list[ValueProblem]]] = {
     "resident_id": resident_id_problems,
     "foreign_resident_id": _foreign_resident_problems,
     **{id_type: _loose_problems(id_type) for id_type in _LOOSE},
@@ -199,7 +199,9 @@ ID_TYPES = tuple(_BY_TYPE)
 """The `id_type` values of CONTRACT.md."""
 
 
-def id_number_problems(id_type: str, number: str, *, today: date | None = None) -> list[Problem]:
+def id_number_problems(
+    id_type: str, number: str, *, today: date | None = None
+) -> list[ValueProblem]:
     """What is wrong with the number of a document of this type, or with the type itself.
 
     `today` bounds birth dates, as in `resident_id_problems`.
@@ -207,7 +209,9 @@ def id_number_problems(id_type: str, number: str, *, today: date | None = None) 
     check = _BY_TYPE.get(id_type)
     if check is None:
         known = ", ".join(ID_TYPES)
-        return [Problem(f"证件类型应为以下之一：{known}", f"The document type is one of {known}")]
+        return [
+            ValueProblem(f"证件类型应为以下之一：{known}", f"The document type is one of {known}")
+        ]
     return check(number, today=today)
 
 

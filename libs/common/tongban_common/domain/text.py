@@ -16,7 +16,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from tongban_common.domain.identity import Problem
+from tongban_common.domain.identity import ValueProblem
 
 _MOST_MARKS = 8
 """Combining marks behind one letter. Tibetan and Arabic need up to five; a pile of more covers the
@@ -57,8 +57,10 @@ _MONGOLIAN_SELECTORS = frozenset("\u180b\u180c\u180d\u180e\u180f")
 _CONTEXT = _JOINERS | _SELECTORS | _HAN_SELECTORS | _MONGOLIAN_SELECTORS
 """Invisible characters that some scripts need: accepted in the right place alone."""
 
-_BLANK = Problem("不能为空白，请填写看得见的文字", "Must have a character that can be seen")
-_ONE_LINE = Problem("只能填写一行，不能有换行或制表符", "One line only: no line break and no tab")
+_BLANK = ValueProblem("不能为空白，请填写看得见的文字", "Must have a character that can be seen")
+_ONE_LINE = ValueProblem(
+    "只能填写一行，不能有换行或制表符", "One line only: no line break and no tab"
+)
 
 
 def normalise_text(text: str) -> str:
@@ -71,7 +73,7 @@ def normalise_text(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
-def text_problem(text: str, *, lines: bool = False) -> Problem | None:
+def text_problem(text: str, *, lines: bool = False) -> ValueProblem | None:
     """Return what is wrong with a text that a person typed, None if nothing is.
 
     Args:
@@ -80,11 +82,11 @@ def text_problem(text: str, *, lines: bool = False) -> Problem | None:
     """
     if _ORDINARY.fullmatch(text) or not text:
         return None
-    return _Reading(text, lines).problem()
+    return _TextScan(text, lines).problem()
 
 
 @dataclass(slots=True)
-class _Reading:
+class _TextScan:
     """One pass over a text, from its first character to its last."""
 
     text: str
@@ -95,14 +97,14 @@ class _Reading:
     """Marks and other characters that follow `base`."""
     visible: bool = False
 
-    def problem(self) -> Problem | None:
+    def problem(self) -> ValueProblem | None:
         for at, character in enumerate(self.text):
             found = self._read(at, character)
             if found is not None:
                 return found
         return None if self.visible else _BLANK
 
-    def _read(self, at: int, character: str) -> Problem | None:
+    def _read(self, at: int, character: str) -> ValueProblem | None:
         if character in _LINE:
             self.base = ""
             return None if self.lines else _ONE_LINE
@@ -142,24 +144,24 @@ def _new_han(character: str, category: str) -> bool:
     return category == "Cn" and character in _NEW_HAN
 
 
-def _refused(at: int, character: str, category: str) -> Problem:
+def _refused(at: int, character: str, category: str) -> ValueProblem:
     place = (
         f"第{at + 1}个字符（U+{ord(character):04X}）",
         f"Character {at + 1} (U+{ord(character):04X})",
     )
     if category == "Co":
-        return Problem(
+        return ValueProblem(
             f"{place[0]}是自造字，其他系统无法识别，请改用国家标准编码的字",
             f"{place[1]} is a private-use character, which no other system can read",
         )
-    return Problem(
+    return ValueProblem(
         f"{place[0]}看不见或不能使用，请删除后重新填写",
         f"{place[1]} cannot be seen or cannot be used: remove it",
     )
 
 
-def _refused_mark(at: int, character: str) -> Problem:
-    return Problem(
+def _refused_mark(at: int, character: str) -> ValueProblem:
+    return ValueProblem(
         f"第{at + 1}个字符（U+{ord(character):04X}）是组合符号，须跟在文字之后，且不能叠加过多",
         f"Character {at + 1} (U+{ord(character):04X}) is a combining mark: it must follow a "
         f"letter, with at most {_MOST_MARKS} marks on one",

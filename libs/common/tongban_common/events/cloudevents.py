@@ -26,7 +26,7 @@ Headers = list[tuple[str, bytes]]
 _MOST_WRONG = 20
 
 
-class MalformedEvent(ValueError):
+class MalformedEventError(ValueError):
     """Not one of our events; the text says what is wrong, never with the values."""
 
 
@@ -101,24 +101,26 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event[B
     """Read a record.
 
     Raises:
-        MalformedEvent: no CloudEvent, an unknown type, or a body that its model refuses.
+        MalformedEventError: no CloudEvent, an unknown type, or a body that its model refuses.
     """
     found = {name: raw.decode("utf-8", "replace") for name, raw in headers if raw is not None}
     missing = [name for name in ("ce_id", "ce_type", "ce_source", "ce_time") if name not in found]
     if missing:
-        raise MalformedEvent(f"header missing: {', '.join(missing)}")
+        raise MalformedEventError(f"header missing: {', '.join(missing)}")
     model = MODELS.get(found["ce_type"])
     if model is None:
-        raise MalformedEvent("header ce_type: unknown type")
+        raise MalformedEventError("header ce_type: unknown type")
     try:
         body = model.model_validate_json(value or b"")
         time = datetime.fromisoformat(found["ce_time"])
     except ValidationError as error:
-        raise MalformedEvent(f"{found['ce_type']}: {wrong_fields(error, of=model)}") from None
+        raise MalformedEventError(f"{found['ce_type']}: {wrong_fields(error, of=model)}") from None
     except ValueError:
-        raise MalformedEvent(f"{found['ce_type']}: header ce_time: no time of ISO 8601") from None
+        raise MalformedEventError(
+            f"{found['ce_type']}: header ce_time: no time of ISO 8601"
+        ) from None
     if time.tzinfo is None:
-        raise MalformedEvent(f"{found['ce_type']}: header ce_time: no offset from UTC")
+        raise MalformedEventError(f"{found['ce_type']}: header ce_time: no offset from UTC")
     return Event(
         id=found["ce_id"],
         source=found["ce_source"],

@@ -11,7 +11,7 @@ from tongban_common.events.models import Body
 
 
 class RawProducer(Protocol):
-    """What `tongban_common.kafka.producer.EventProducer` offers."""
+    """What `tongban_kafka.producer.EventProducer` offers."""
 
     def send(
         self, topic: str, *, key: bytes, value: bytes, headers: list[tuple[str, bytes]]
@@ -32,7 +32,7 @@ class EventPublisher:
         """Send and wait for the acknowledgement of all in-sync replicas.
 
         Raises:
-            KafkaUnavailable: as the producer.
+            KafkaUnavailableError: as the producer.
         """
         event = Event(id=event_id, source=self._source, body=body, time=at, repeat=repeat)
         value, headers = encode(event)

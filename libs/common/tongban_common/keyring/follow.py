@@ -13,7 +13,6 @@ from prometheus_client import Counter, Gauge
 
 from tongban_common.envelope import KeyRing
 from tongban_common.exit_codes import EX_CONFIG
-from tongban_common.keyring.file import Mark, mark_of
 from tongban_common.keyring.ring import Ring, RingError
 from tongban_common.settings import CommonSettings
 
@@ -22,6 +21,18 @@ log = structlog.get_logger(__name__)
 CHANGES = Counter("tongban_keyring_changes", "Times that a changed key ring was taken over")
 UNUSABLE = Gauge("tongban_keyring_unusable", "1 while the key ring's file cannot be read")
 _EVERY_S = 1.0
+Mark = tuple[int, int, int]
+
+
+def mark_of(path: Path) -> Mark:
+    """Changes whenever the file does: inode, time in ns, size. Follows links, as a mounted Secret
+    is swapped by one.
+
+    Raises:
+        OSError
+    """
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 class KeyRingFile:

@@ -9,7 +9,7 @@ from tongban_common.store.client import (
     DUPLICATE_KEY_CODES,
     DuplicateKey,
     Store,
-    StoreUnavailable,
+    StoreUnavailableError,
     store_errors,
 )
 from tongban_common.store.documents import MAX_BYTES as MAX_DOCUMENT_BYTES
@@ -25,7 +25,7 @@ __all__ = [
     "DocumentStore",
     "DuplicateKey",
     "Store",
-    "StoreUnavailable",
+    "StoreUnavailableError",
     "StoredDocument",
     "expire",
     "store_errors",

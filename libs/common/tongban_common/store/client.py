@@ -10,7 +10,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import WriteConcern
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
-from tongban_common.trouble import ProcessTroubleError
+from tongban_kafka.trouble import ProcessTroubleError
 
 Collection = Any
 """A motor collection. Motor has no types that a strict checker accepts."""
@@ -38,7 +38,7 @@ BAD_VALUE_CODES = frozenset(
 that are about the record in hand. A code that is not listed is taken for trouble of the store."""
 
 
-class StoreUnavailable(ProcessTroubleError):
+class StoreUnavailableError(ProcessTroubleError):
     """The store does not answer, or refuses, now; whether a write took effect is not known.
 
     The text names the error and its code, never what the server wrote: that may quote a value.
@@ -59,7 +59,7 @@ def store_errors() -> Iterator[None]:
     except PyMongoError as error:
         if _is_about_a_value(error):
             raise
-        raise StoreUnavailable(f"store: {_described(error)}") from error
+        raise StoreUnavailableError(f"store: {_described(error)}") from error
 
 
 def _is_about_a_value(error: PyMongoError) -> bool:

@@ -35,8 +35,8 @@ class DocumentStore:
 
         Raises:
             ValueError: larger than MAX_BYTES.
-            Unreadable: the request's data key is gone.
-            StoreUnavailable: ask again later.
+            UnreadableEnvelopeError: the request's data key is gone.
+            StoreUnavailableError: ask again later.
         """
         if len(pdf) > MAX_BYTES:
             raise ValueError(f"a document has {MAX_BYTES} bytes at most, this one {len(pdf)}")
@@ -60,7 +60,7 @@ class DocumentStore:
         """The reference alone, or None where that request has no such document.
 
         Raises:
-            StoreUnavailable: ask again later.
+            StoreUnavailableError: ask again later.
         """
         with store_errors():
             kept = await self._documents.find_one(
@@ -72,8 +72,8 @@ class DocumentStore:
         """The document of that request, or None where there is none.
 
         Raises:
-            Unreadable: its key was destroyed.
-            StoreUnavailable: ask again later.
+            UnreadableEnvelopeError: its key was destroyed.
+            StoreUnavailableError: ask again later.
         """
         with store_errors():
             record = await self._documents.find_one({"_id": document_id, "request_id": request_id})

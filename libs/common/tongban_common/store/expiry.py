@@ -26,7 +26,7 @@ async def expire(
     `createIndexes` refuses it then, and `collMod` changes it without building it anew.
 
     Raises:
-        StoreUnavailable: ask again later.
+        StoreUnavailableError: ask again later.
     """
     seconds = round(after.total_seconds())
     with store_errors():

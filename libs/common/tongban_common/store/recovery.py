@@ -25,7 +25,7 @@ async def mark_restored(store: Store, before_ms: int) -> None:
     the read model no longer knows every request: intake decides that anew within a minute.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailableError
     """
     with store_errors():
         await store.collection(_COLLECTION).update_one(
@@ -38,7 +38,7 @@ async def restored_before_ms(store: Store) -> int:
     """Return that Unix time in milliseconds; 0 where the store was never restored.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailableError
     """
     with store_errors():
         found = await store.collection(_COLLECTION).find_one({"_id": _ID})
@@ -61,7 +61,7 @@ class RestoredStore:
             timestamp_ms: Unix time at which the record was appended.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailableError
         """
         if self._before_ms is None:
             self._before_ms = await restored_before_ms(self._store)

@@ -10,7 +10,7 @@ from tongban_common.store.client import (
     BAD_VALUE_CODES,
     DUPLICATE_KEY_CODES,
     Collection,
-    StoreUnavailable,
+    StoreUnavailableError,
     store_errors,
 )
 
@@ -34,8 +34,8 @@ async def update_unordered(collection: Collection, updates: Sequence[dict[str, A
         updates: each with `q`, `u` and `upsert`, as MongoDB's command `update` takes them.
 
     Raises:
-        StoreUnavailable: the store is full, refuses writes or lacks a majority; some updates may
-            have been written.
+        StoreUnavailableError: the store is full, refuses writes or lacks a majority; some updates
+            may have been written.
         ValueError: the store cannot keep one of the values; the others were written.
     """
     with store_errors():
@@ -51,9 +51,9 @@ async def update_unordered(collection: Collection, updates: Sequence[dict[str, A
         raise TypeError(f"writeErrors is a {type(errors).__name__}")
     codes = {error["code"] for error in errors}
     if trouble := codes - BAD_VALUE_CODES - DUPLICATE_KEY_CODES:
-        raise StoreUnavailable(f"store: refused writes with codes {sorted(trouble)}")
+        raise StoreUnavailableError(f"store: refused writes with codes {sorted(trouble)}")
     if answer.get("writeConcernError"):
-        raise StoreUnavailable("the write is not known to be on a majority")
+        raise StoreUnavailableError("the write is not known to be on a majority")
     if bad := codes & BAD_VALUE_CODES:
         raise ValueError(f"the store cannot keep a value, codes {sorted(bad)}")
     written = int(answer.get("nModified", 0)) + len(answer.get("upserted") or ())

@@ -15,16 +15,17 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from tongban_common.catalogue.loader import Sources, find_directory, load_provinces
+from tongban_common.catalogue.provinces import find_directory, load_provinces
 from tongban_common.clock import BusinessClock
 from tongban_common.observability import configure_logging
-from tongban_devstack.demo.plan import Mishaps, Visit, visits
+from tongban_devstack.demo.plan import Mishaps, PlannedVisit, visits
 from tongban_devstack.demo.play import Day, Player
 from tongban_devstack.demo.report import Account, account, keep
 from tongban_devstack.demo.view import View
 from tongban_devstack.kiosks import Place
 from tongban_devstack.stack import Stack, StackOptions
 from tongban_devstack.start_failures import start_failures_told
+from tongban_ops.catalogue.loader import Sources
 
 console = Console()
 SPEED = 120.0
@@ -92,7 +93,7 @@ async def _watch(playing: asyncio.Task[None], view: View) -> None:
     return await playing
 
 
-def _plan(requests: int) -> list[Visit]:
+def _plan(requests: int) -> list[PlannedVisit]:
     sources = Sources(find_directory())
     return visits(
         sources.items(),

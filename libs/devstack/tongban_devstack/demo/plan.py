@@ -11,7 +11,7 @@ from tongban_common.catalogue.models import Item
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class PlannedVisit:
     """One submission at one kiosk. `key` is its Idempotency-Key, kept through every retry."""
 
     kiosk_id: str
@@ -30,7 +30,7 @@ def kiosks(count: int) -> list[tuple[str, str]]:
 
 def visits(
     items: Sequence[Item], cases: Sequence[Item], *, count: int, kiosk_count: int, day: str
-) -> list[Visit]:
+) -> list[PlannedVisit]:
     """The day's submissions in order: the published cases, everything that prints, then others of
     all provinces as far as they go round, a quarter of them with the lobby manager's help (a
     transfer between two provinces always). The same `day` gives the same plan."""
@@ -46,7 +46,7 @@ def visits(
         kiosk_id, branch_id = places[number % len(places)]
         helper = f"lm-{branch_id[-2:]}" if item.partner or dice.random() < 0.25 else None
         planned.append(
-            Visit(
+            PlannedVisit(
                 kiosk_id,
                 branch_id,
                 key=f"{day}-{number:05d}",

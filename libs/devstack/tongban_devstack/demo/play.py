@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from tongban_devstack.demo.plan import Mishaps, Visit
+from tongban_devstack.demo.plan import Mishaps, PlannedVisit
 from tongban_devstack.stack import SERVICES, Stack
 
 FINAL = frozenset({"completed", "rejected", "withdrawn", "expired", "failed"})
@@ -23,8 +23,8 @@ SETTLED_PRINTS = frozenset({"printed", "cancelled", "expired"})
 class Day:
     """What is known while the day goes on; the report asks the outside again at its end."""
 
-    visits: list[Visit]
-    accepted: dict[str, Visit] = field(default_factory=dict)
+    visits: list[PlannedVisit]
+    accepted: dict[str, PlannedVisit] = field(default_factory=dict)
     seen: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Intake's newest answer about each accepted request."""
     kills: Counter[str] = field(default_factory=Counter)
@@ -90,7 +90,7 @@ class Player:
 
     async def _feed(self) -> None:
         """Each kiosk submits its visits in turn; together they take `seconds`."""
-        queues: dict[str, list[Visit]] = {}
+        queues: dict[str, list[PlannedVisit]] = {}
         for visit in self._day.visits:
             queues.setdefault(visit.kiosk_id, []).append(visit)
         async with asyncio.TaskGroup() as group:
@@ -98,13 +98,13 @@ class Player:
                 group.create_task(self._kiosk(queue, self._seconds / len(queue)))
         self._fed.set()
 
-    async def _kiosk(self, queue: list[Visit], pause_s: float) -> None:
+    async def _kiosk(self, queue: list[PlannedVisit], pause_s: float) -> None:
         token = await self._stack.token(queue[0].kiosk_id, queue[0].branch_id)
         for visit in queue:
             await asyncio.sleep(random.uniform(0.5, 1.5) * pause_s)
             await self._submit(visit, token)
 
-    async def _submit(self, visit: Visit, token: str) -> None:
+    async def _submit(self, visit: PlannedVisit, token: str) -> None:
         """Until intake says something clear, always under the same key."""
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": visit.key}
         url = f"{self._stack.intake}/v1/requests"

@@ -15,10 +15,10 @@ from typing import Any
 import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from tongban_common.kafka_security import KafkaAddress, client_options
 from tongban_common.topics import TOPICS
 from tongban_devstack.demo.play import FINAL, Day
 from tongban_devstack.stack import SERVICES, Stack
+from tongban_kafka.security import KafkaAddress, client_options
 
 ONCE_ONLY = frozenset(
     {"completed", "rejected", "withdrawn", "expired", "failed", "needs_supplement"}

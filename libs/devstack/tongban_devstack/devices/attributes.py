@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from tongban_devstack.devices.books import Job, Stage
 from tongban_devstack.devices.faults import Condition
-from tongban_devstack.devices.ipp.codec import Group, Message
+from tongban_devstack.devices.ipp.codec import Group, IppMessage
 from tongban_devstack.devices.ipp.vocabulary import (
     GroupTag,
-    JobState,
+    IppJobState,
     Operation,
     PrinterState,
     ValueTag,
@@ -27,7 +27,7 @@ _WHOLE_GROUPS = frozenset({"all", "job-template", "job-description", "printer-de
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class PrinterAddress:
     """Which printer was spoken to, and under which HOST:PORT."""
 
     kiosk_id: str
@@ -39,26 +39,28 @@ class Origin:
         return f"ipp://{self.host}/ipp/print/{self.kiosk_id}"
 
 
-def job_state(job: Job, condition: Condition, is_current: bool) -> tuple[JobState, tuple[str, ...]]:
+def job_state(
+    job: Job, condition: Condition, is_current: bool
+) -> tuple[IppJobState, tuple[str, ...]]:
     """job-state and job-state-reasons (RFC 8011 sections 5.3.7 and 5.3.8)."""
     match job.stage:
         case Stage.COMPLETED:
-            return JobState.COMPLETED, ("job-completed-successfully",)
+            return IppJobState.COMPLETED, ("job-completed-successfully",)
         case Stage.CANCELED:
-            return JobState.CANCELED, ("job-canceled-by-user",)
+            return IppJobState.CANCELED, ("job-canceled-by-user",)
         case Stage.INCOMING:
-            return JobState.PENDING, ("job-incoming",)
+            return IppJobState.PENDING, ("job-incoming",)
         case Stage.QUEUED if condition is not Condition.OK:
-            stopped = JobState.PROCESSING_STOPPED if is_current else JobState.PENDING
+            stopped = IppJobState.PROCESSING_STOPPED if is_current else IppJobState.PENDING
             return stopped, ("printer-stopped",)
         case Stage.QUEUED:
             if is_current:
-                return JobState.PROCESSING, ("job-printing",)
-            return JobState.PENDING, ("job-queued",)
+                return IppJobState.PROCESSING, ("job-printing",)
+            return IppJobState.PENDING, ("job-queued",)
 
 
 def job_group(
-    origin: Origin, job: Job, *, condition: Condition, is_current: bool, impressions: int
+    origin: PrinterAddress, job: Job, *, condition: Condition, is_current: bool, impressions: int
 ) -> Group:
     """A job's attributes."""
     state, reasons = job_state(job, condition, is_current)
@@ -92,7 +94,9 @@ def job_group(
     return group
 
 
-def printer_group(origin: Origin, *, condition: Condition, printing: bool, queued: int) -> Group:
+def printer_group(
+    origin: PrinterAddress, *, condition: Condition, printing: bool, queued: int
+) -> Group:
     """A printer's attributes: those that RFC 8011 requires, and what tells its condition."""
     state = PrinterState.PROCESSING if printing else PrinterState.IDLE
     if condition is not Condition.OK:
@@ -135,7 +139,7 @@ def printer_group(origin: Origin, *, condition: Condition, printing: bool, queue
     return group
 
 
-def requested(group: Group, request: Message, default: tuple[str, ...] = ("all",)) -> Group:
+def requested(group: Group, request: IppMessage, default: tuple[str, ...] = ("all",)) -> Group:
     """The group cut down to requested-attributes, or to `default` if nothing was requested."""
     asked = request.group(GroupTag.OPERATION).attributes.get("requested-attributes")
     names = frozenset(map(str, asked.values if asked else default))

@@ -10,17 +10,17 @@ from tongban_devstack.devices.ipp.http import KIOSK_ID
 from tongban_devstack.devices.printer import Printers
 from tongban_devstack.devices.settings import DeviceSettings
 from tongban_devstack.outside.faults import FaultBoard, problem, read_faults
-from tongban_devstack.outside.journal import Journal
+from tongban_devstack.outside.journal import SqliteJournal
 
 
-class Controls:
+class DeviceControls:
     """Routes without a key; the process listens on the loopback."""
 
     def __init__(
         self,
         *,
         settings: DeviceSettings,
-        journal: Journal,
+        journal: SqliteJournal,
         printers: Printers,
         printer_faults: FaultBoard[PrinterFaults],
         sms_faults: FaultBoard[SmsFaults],

@@ -7,7 +7,7 @@ import asyncio
 from tongban_common.observability import HealthServer
 from tongban_common.settings import load
 from tongban_devstack.devices import books, sms
-from tongban_devstack.devices.controls import Controls
+from tongban_devstack.devices.controls import DeviceControls
 from tongban_devstack.devices.faults import PrinterFaults, SmsFaults
 from tongban_devstack.devices.ipp.http import IppFrontEnd
 from tongban_devstack.devices.presses import Presses
@@ -15,7 +15,7 @@ from tongban_devstack.devices.printer import Printers
 from tongban_devstack.devices.settings import DeviceSettings
 from tongban_devstack.devices.sms import SmsProviders
 from tongban_devstack.outside.faults import FAULTS_SCHEMA, FaultBoard
-from tongban_devstack.outside.journal import Journal
+from tongban_devstack.outside.journal import SqliteJournal
 from tongban_devstack.outside.process import Stopping, announce, run
 
 SERVICE = "tongban-devices"
@@ -24,7 +24,7 @@ SCHEMA = FAULTS_SCHEMA + books.SCHEMA + sms.SCHEMA
 
 async def serve(settings: DeviceSettings, stopping: Stopping) -> None:
     """Serve printers and SMS until `stopping` is set; books are in `data`/devices.sqlite3."""
-    journal = Journal(settings.data / "devices.sqlite3", SCHEMA)
+    journal = SqliteJournal(settings.data / "devices.sqlite3", SCHEMA)
     async with journal, asyncio.TaskGroup() as tasks:
         printer_faults = FaultBoard(journal, "printers", PrinterFaults)
         sms_faults = FaultBoard(journal, "sms", SmsFaults)
@@ -48,7 +48,7 @@ async def serve(settings: DeviceSettings, stopping: Stopping) -> None:
             key=settings.sms_key.get_secret_value(),
             stopping=stopping,
         )
-        controls = Controls(
+        controls = DeviceControls(
             settings=settings,
             journal=journal,
             printers=printers,

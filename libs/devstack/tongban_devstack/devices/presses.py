@@ -18,8 +18,8 @@ from tongban_devstack.devices import books
 from tongban_devstack.devices.books import JobKey, Stage
 from tongban_devstack.devices.faults import Condition, PrinterFaults
 from tongban_devstack.outside.faults import FaultBoard
-from tongban_devstack.outside.journal import Journal
-from tongban_devstack.outside.process import Cut, Stopping
+from tongban_devstack.outside.journal import SqliteJournal
+from tongban_devstack.outside.process import ConnectionCutError, Stopping
 
 SHEETS = Counter("tongban_printer_jobs_completed_total", "Jobs whose sheets came out")
 
@@ -39,7 +39,7 @@ class Presses:
     def __init__(
         self,
         *,
-        journal: Journal,
+        journal: SqliteJournal,
         faults: FaultBoard[PrinterFaults],
         data: Path,
         seconds_per_page: float,
@@ -100,7 +100,7 @@ class Presses:
                 await self._print(press, press.current)
                 self._ended.discard(press.current)
                 press.current = None
-        except Cut:
+        except ConnectionCutError:
             return  # the process ends; the books say where to go on
         finally:
             del self._presses[kiosk_id]

@@ -14,18 +14,18 @@ import pypdf
 
 from tongban_devstack.devices import books
 from tongban_devstack.devices.attributes import (
-    Origin,
+    PrinterAddress,
     job_group,
     printer_group,
     requested,
 )
 from tongban_devstack.devices.books import Job, JobKey, JobRequest, SpooledDocument, Stage
 from tongban_devstack.devices.faults import PrinterFaults
-from tongban_devstack.devices.ipp.codec import Group, Message
-from tongban_devstack.devices.ipp.vocabulary import GroupTag, Operation, Status
+from tongban_devstack.devices.ipp.codec import Group, IppMessage
+from tongban_devstack.devices.ipp.vocabulary import GroupTag, IppStatus, Operation
 from tongban_devstack.devices.presses import Presses
 from tongban_devstack.outside.faults import FaultBoard
-from tongban_devstack.outside.journal import Journal
+from tongban_devstack.outside.journal import SqliteJournal
 
 PDF = "application/pdf"
 _ANONYMOUS = "anonymous"
@@ -45,7 +45,7 @@ CHANGING = frozenset(
 class IppError(Exception):
     """A status other than successful; the text goes into status-message."""
 
-    def __init__(self, status: Status, message: str) -> None:
+    def __init__(self, status: IppStatus, message: str) -> None:
         super().__init__(message)
         self.status = status
 
@@ -56,7 +56,7 @@ class Printers:
     def __init__(
         self,
         *,
-        journal: Journal,
+        journal: SqliteJournal,
         presses: Presses,
         faults: FaultBoard[PrinterFaults],
         data: Path,
@@ -65,7 +65,9 @@ class Printers:
         self._presses = presses
         self._faults = faults
         self._data = data
-        self._operations: dict[int, Callable[[Origin, Message], Awaitable[list[Group]]]] = {
+        self._operations: dict[
+            int, Callable[[PrinterAddress, IppMessage], Awaitable[list[Group]]]
+        ] = {
             Operation.PRINT_JOB: self._print_job,
             Operation.VALIDATE_JOB: self._validate_job,
             Operation.CREATE_JOB: self._create_job,
@@ -76,7 +78,7 @@ class Printers:
             Operation.GET_PRINTER_ATTRIBUTES: self._get_printer_attributes,
         }
 
-    async def execute(self, origin: Origin, request: Message) -> list[Group]:
+    async def execute(self, origin: PrinterAddress, request: IppMessage) -> list[Group]:
         """Carry an operation out; returns the groups that follow the operation attributes.
 
         Raises:
@@ -84,7 +86,7 @@ class Printers:
         """
         operation = self._operations.get(request.code)
         if operation is None:
-            raise IppError(Status.OPERATION_NOT_SUPPORTED, f"operation 0x{request.code:04x}")
+            raise IppError(IppStatus.OPERATION_NOT_SUPPORTED, f"operation 0x{request.code:04x}")
         return await operation(origin, request)
 
     async def forget_jobs(self, kiosk_id: str) -> None:
@@ -92,10 +94,10 @@ class Printers:
         await self._journal.write(lambda connection: books.forget_jobs(connection, kiosk_id))
         self._presses.drop_all(kiosk_id)
 
-    async def _print_job(self, origin: Origin, request: Message) -> list[Group]:
+    async def _print_job(self, origin: PrinterAddress, request: IppMessage) -> list[Group]:
         document = await self._spool(origin.kiosk_id, request)
         if document is None:
-            raise IppError(Status.BAD_REQUEST, "Print-Job comes with its document")
+            raise IppError(IppStatus.BAD_REQUEST, "Print-Job comes with its document")
         asked = _job_request(request)
 
         def work(connection: sqlite3.Connection) -> JobKey:
@@ -107,59 +109,59 @@ class Printers:
         self._presses.enqueue(key)
         return [self._status_of(origin, await self._job(key))]
 
-    async def _validate_job(self, _: Origin, request: Message) -> list[Group]:
+    async def _validate_job(self, _: PrinterAddress, request: IppMessage) -> list[Group]:
         _job_request(request)
         _check_format(request)
         return []
 
-    async def _create_job(self, origin: Origin, request: Message) -> list[Group]:
+    async def _create_job(self, origin: PrinterAddress, request: IppMessage) -> list[Group]:
         asked = _job_request(request)
         key = await self._journal.write(
             lambda connection: books.create_job(connection, origin.kiosk_id, asked, time.time())
         )
         return [self._status_of(origin, await self._job(key))]
 
-    async def _send_document(self, origin: Origin, request: Message) -> list[Group]:
+    async def _send_document(self, origin: PrinterAddress, request: IppMessage) -> list[Group]:
         key = _job_key(origin, request)
         last = request.value(GroupTag.OPERATION, "last-document")
         if not isinstance(last, bool):
-            raise IppError(Status.BAD_REQUEST, "last-document is missing")
+            raise IppError(IppStatus.BAD_REQUEST, "last-document is missing")
         if (await self._job(key)).stage is not Stage.INCOMING:
-            raise IppError(Status.NOT_POSSIBLE, "the job takes no more documents")
+            raise IppError(IppStatus.NOT_POSSIBLE, "the job takes no more documents")
         document = await self._spool(origin.kiosk_id, request)
         if document is None and not last:
-            raise IppError(Status.BAD_REQUEST, "only the last document may be empty")
+            raise IppError(IppStatus.BAD_REQUEST, "only the last document may be empty")
         taken = await self._journal.write(
             lambda connection: books.add_document(connection, key, document, last)
         )
         if not taken:  # another Send-Document came first, or the job was canceled meanwhile
             if document is not None:
                 await asyncio.to_thread((self._data / document.file).unlink)
-            raise IppError(Status.NOT_POSSIBLE, "the job takes no more documents")
+            raise IppError(IppStatus.NOT_POSSIBLE, "the job takes no more documents")
         if last:
             self._presses.enqueue(key)
         return [self._status_of(origin, await self._job(key))]
 
-    async def _cancel_job(self, origin: Origin, request: Message) -> list[Group]:
+    async def _cancel_job(self, origin: PrinterAddress, request: IppMessage) -> list[Group]:
         key = _job_key(origin, request)
         await self._job(key)
         canceled = await self._journal.write(
             lambda connection: books.cancel_job(connection, key, time.time())
         )
         if not canceled:
-            raise IppError(Status.NOT_POSSIBLE, "the job has ended")
+            raise IppError(IppStatus.NOT_POSSIBLE, "the job has ended")
         self._presses.drop(key)
         return []
 
-    async def _get_job_attributes(self, origin: Origin, request: Message) -> list[Group]:
+    async def _get_job_attributes(self, origin: PrinterAddress, request: IppMessage) -> list[Group]:
         job = await self._job(_job_key(origin, request))
         return [requested(self._status_of(origin, job), request)]
 
-    async def _get_jobs(self, origin: Origin, request: Message) -> list[Group]:
+    async def _get_jobs(self, origin: PrinterAddress, request: IppMessage) -> list[Group]:
         which = request.text(GroupTag.OPERATION, "which-jobs") or "not-completed"
         stages = WHICH_JOBS.get(which)
         if stages is None:
-            raise IppError(Status.BAD_REQUEST, f"which-jobs {which}")
+            raise IppError(IppStatus.BAD_REQUEST, f"which-jobs {which}")
         jobs = await self._journal.read(
             lambda connection: books.list_jobs(connection, stages, origin.kiosk_id)
         )
@@ -174,7 +176,9 @@ class Printers:
         few = ("job-uri", "job-id")
         return [requested(self._status_of(origin, job), request, few) for job in jobs]
 
-    async def _get_printer_attributes(self, origin: Origin, request: Message) -> list[Group]:
+    async def _get_printer_attributes(
+        self, origin: PrinterAddress, request: IppMessage
+    ) -> list[Group]:
         queued = await self._journal.read(
             lambda connection: len(books.list_jobs(connection, UNENDED, origin.kiosk_id))
         )
@@ -189,10 +193,10 @@ class Printers:
     async def _job(self, key: JobKey) -> Job:
         job = await self._journal.read(lambda connection: books.find_job(connection, key))
         if job is None:
-            raise IppError(Status.NOT_FOUND, f"no job {key.job_id}")
+            raise IppError(IppStatus.NOT_FOUND, f"no job {key.job_id}")
         return job
 
-    def _status_of(self, origin: Origin, job: Job) -> Group:
+    def _status_of(self, origin: PrinterAddress, job: Job) -> Group:
         return job_group(
             origin,
             job,
@@ -201,7 +205,7 @@ class Printers:
             impressions=self._presses.impressions(job.key),
         )
 
-    async def _spool(self, kiosk_id: str, request: Message) -> SpooledDocument | None:
+    async def _spool(self, kiosk_id: str, request: IppMessage) -> SpooledDocument | None:
         """Write the document to the spool; None if the message carries none."""
         _check_format(request)
         if not request.data:
@@ -210,7 +214,7 @@ class Printers:
         try:
             pages = await asyncio.to_thread(_spool_pdf, self._data / file, request.data)
         except Exception as error:  # whatever its input provokes in the parser
-            raise IppError(Status.DOCUMENT_FORMAT_ERROR, f"not a PDF: {error}") from error
+            raise IppError(IppStatus.DOCUMENT_FORMAT_ERROR, f"not a PDF: {error}") from error
         return SpooledDocument(file, pages, len(request.data))
 
 
@@ -223,7 +227,7 @@ def _spool_pdf(file: Path, content: bytes) -> int:
     return pages
 
 
-def _job_key(origin: Origin, request: Message) -> JobKey:
+def _job_key(origin: PrinterAddress, request: IppMessage) -> JobKey:
     """The job that is meant: by job-id (with the printer that was spoken to) or by job-uri."""
     job_id = request.value(GroupTag.OPERATION, "job-id")
     if isinstance(job_id, int):
@@ -231,26 +235,26 @@ def _job_key(origin: Origin, request: Message) -> JobKey:
     uri = request.text(GroupTag.OPERATION, "job-uri")
     if uri is not None and (number := uri.rpartition("/")[2]).isdecimal():
         return JobKey(origin.kiosk_id, int(number))
-    raise IppError(Status.BAD_REQUEST, "neither job-id nor job-uri says which job is meant")
+    raise IppError(IppStatus.BAD_REQUEST, "neither job-id nor job-uri says which job is meant")
 
 
-def _job_request(request: Message) -> JobRequest:
+def _job_request(request: IppMessage) -> JobRequest:
     name = request.text(GroupTag.OPERATION, "job-name")
     user = request.text(GroupTag.OPERATION, "requesting-user-name")
     asked = request.value(GroupTag.JOB, "copies")
     copies = 1 if asked is None else asked
     if not isinstance(copies, int) or not 1 <= copies <= 99:
-        raise IppError(Status.BAD_REQUEST, "copies is from 1 to 99")
+        raise IppError(IppStatus.BAD_REQUEST, "copies is from 1 to 99")
     if max(len(each.encode()) for each in (name or "", user or "")) > NAME_OCTETS:
-        raise IppError(Status.VALUE_TOO_LONG, f"a name has up to {NAME_OCTETS} octets")
+        raise IppError(IppStatus.VALUE_TOO_LONG, f"a name has up to {NAME_OCTETS} octets")
     return JobRequest(name or "untitled", user or _ANONYMOUS, copies)
 
 
-def _check_format(request: Message) -> None:
+def _check_format(request: IppMessage) -> None:
     """Only PDF is printed; octet-stream means that the printer looks for itself."""
     given = request.text(GroupTag.OPERATION, "document-format") or OCTETS
     sensed = not request.data or request.data.startswith(b"%PDF-")
     if given not in (PDF, OCTETS) or not sensed:
-        raise IppError(Status.DOCUMENT_FORMAT_NOT_SUPPORTED, f"{given}: only {PDF} is printed")
+        raise IppError(IppStatus.DOCUMENT_FORMAT_NOT_SUPPORTED, f"{given}: only {PDF} is printed")
     if request.text(GroupTag.OPERATION, "compression") not in (None, "none"):
-        raise IppError(Status.COMPRESSION_NOT_SUPPORTED, "only compression none")
+        raise IppError(IppStatus.COMPRESSION_NOT_SUPPORTED, "only compression none")

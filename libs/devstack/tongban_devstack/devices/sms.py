@@ -20,9 +20,9 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from tongban_common.clock import CHINA
 from tongban_devstack.devices.faults import SmsFaults
 from tongban_devstack.outside.faults import FaultBoard
-from tongban_devstack.outside.journal import Journal
-from tongban_devstack.outside.mishaps import Broken, Limiter, Mishap
-from tongban_devstack.outside.process import Cut, Stopping, cut
+from tongban_devstack.outside.journal import SqliteJournal
+from tongban_devstack.outside.mishaps import InjectedServerError, Limiter, Mishap
+from tongban_devstack.outside.process import ConnectionCutError, Stopping, cut
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS messages (
@@ -50,7 +50,7 @@ class _Message(BaseModel):
     text: Text
 
 
-class _Refused(Exception):
+class _SmsRefusedError(Exception):
     """A clear refusal: the message is not and will not be sent."""
 
     def __init__(self, status: int, code: str, retry_after_seconds: int | None = None) -> None:
@@ -77,7 +77,7 @@ class SmsProviders:
     """Routes under /sms and their book of sent messages."""
 
     def __init__(
-        self, *, journal: Journal, faults: FaultBoard[SmsFaults], key: str, stopping: Stopping
+        self, *, journal: SqliteJournal, faults: FaultBoard[SmsFaults], key: str, stopping: Stopping
     ) -> None:
         self._journal = journal
         self._faults = faults
@@ -96,11 +96,11 @@ class SmsProviders:
         provider = request.match_info["provider"]
         try:
             response: web.StreamResponse = await self._send(provider, request)
-        except _Refused as refused:
+        except _SmsRefusedError as refused:
             response = refused.response()
-        except Broken as broken:
+        except InjectedServerError as broken:
             response = web.Response(status=broken.status, text="upstream error")
-        except Cut:
+        except ConnectionCutError:
             CALLS.labels(provider, "cut").inc()
             return cut(request)
         CALLS.labels(provider, str(response.status)).inc()
@@ -110,22 +110,22 @@ class SmsProviders:
         faults = self._open(provider, request)
         message = _parsed(await request.read())
         if faults.refuse:
-            raise _Refused(403, faults.refuse)
+            raise _SmsRefusedError(403, faults.refuse)
         if faults.talkative and message.reference[-1] in _EVERY_SECOND:
-            raise _Refused(403, f"{faults.talkative} {message.to}")
+            raise _SmsRefusedError(403, f"{faults.talkative} {message.to}")
         if (wait := self._limiters[provider].wait_seconds(faults.rate_per_s)) is not None:
-            raise _Refused(429, "throttled", wait)
+            raise _SmsRefusedError(429, "throttled", wait)
         mishap = Mishap.roll(faults.error_rate)
         if mishap is Mishap.ERROR_BEFORE:
-            raise Broken
+            raise InjectedServerError
         message_id = await self._journal.write(lambda con: _enter(con, provider, message))
         # Slow to answer, not to act: a provider takes no deadline, so one that acted long after
         # its caller has given up could not be dealt with by anybody.
         await self._stopping.sleep(faults.latency_ms / 1000)
         if mishap is Mishap.ERROR_AFTER:
-            raise Broken
+            raise InjectedServerError
         if faults.drops():
-            raise Cut
+            raise ConnectionCutError
         return web.json_response({"message_id": message_id}, status=202)
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
@@ -134,12 +134,12 @@ class SmsProviders:
             faults = self._open(provider, request)
             await self._stopping.sleep(faults.latency_ms / 1000)
             if Mishap.roll(faults.error_rate) is not Mishap.NONE:
-                raise Broken
-        except _Refused as refused:
+                raise InjectedServerError
+        except _SmsRefusedError as refused:
             return refused.response()
-        except Broken as broken:
+        except InjectedServerError as broken:
             return web.Response(status=broken.status, text="upstream error")
-        except Cut:
+        except ConnectionCutError:
             return cut(request)
         reference = request.query.get("reference", "")
         # Through the writer's queue, so that a message on its way into the book is not overlooked.
@@ -150,17 +150,17 @@ class SmsProviders:
         """The provider's faults, once it is reachable and the caller is known.
 
         Raises:
-            Cut: it is down.
-            _Refused: there is no such provider, or the key is wrong.
+            ConnectionCutError: it is down.
+            _SmsRefusedError: there is no such provider, or the key is wrong.
         """
         if provider not in HONOURS_REFERENCE:
-            raise _Refused(404, "no_such_provider")
+            raise _SmsRefusedError(404, "no_such_provider")
         faults = self._faults.of(provider)
         if faults.down:
-            raise Cut
+            raise ConnectionCutError
         given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
         if not hmac.compare_digest(given, self._authorization):
-            raise _Refused(401, "unauthorized")
+            raise _SmsRefusedError(401, "unauthorized")
         return faults
 
 
@@ -168,11 +168,11 @@ def _parsed(body: bytes) -> _Message:
     try:
         message = _Message.model_validate_json(body)
     except ValidationError as error:
-        raise _Refused(400, "bad_request") from error
+        raise _SmsRefusedError(400, "bad_request") from error
     if not MOBILE.fullmatch(message.to):
-        raise _Refused(400, "invalid_number")
+        raise _SmsRefusedError(400, "invalid_number")
     if not TEMPLATE.fullmatch(message.template):
-        raise _Refused(400, "template_unknown")
+        raise _SmsRefusedError(400, "template_unknown")
     return message
 
 

@@ -31,7 +31,7 @@ WAY_ROUND = (
 )
 
 
-class JarsUnavailable(RuntimeError):
+class JarsUnavailableError(RuntimeError):
     """The jars cannot be fetched, or are not what was pinned; the text says what to do."""
 
 
@@ -56,7 +56,7 @@ def class_path(cache: Path, pinned: dict[str, str] | None = None) -> list[Path]:
     """The jars, fetched if need be and verified. Safe to call from several processes at once.
 
     Raises:
-        JarsUnavailable: they cannot be fetched, or one is not what was pinned.
+        JarsUnavailableError: they cannot be fetched, or one is not what was pinned.
     """
     pinned = pinned_jars() if pinned is None else pinned
     directory = broker_home(cache) / "jars"
@@ -77,10 +77,10 @@ def _fetch(directory: Path, pinned: dict[str, str]) -> None:
         _download_all(pinned, staging)
         _verify(staging / "jars", pinned, "It was downloaded so; a proxy may have altered it.")
         (staging / "jars").rename(directory)
-    except JarsUnavailable:
+    except JarsUnavailableError:
         raise
     except (RuntimeError, OSError) as error:  # requests' errors are OSErrors
-        raise JarsUnavailable(
+        raise JarsUnavailableError(
             f"Apache Kafka cannot be downloaded: {error}. "
             + WAY_ROUND.format(cache=directory.parent)
         ) from error
@@ -135,7 +135,7 @@ def _verify(directory: Path, pinned: dict[str, str], remedy: str) -> None:
         except FileNotFoundError:
             actual = "none: the file is missing"
         if actual != expected:
-            raise JarsUnavailable(
+            raise JarsUnavailableError(
                 f"{path} is not the jar that was pinned: its SHA-256 is {actual}, expected"
                 f" {expected}. It will not be run. {remedy} "
                 + WAY_ROUND.format(cache=directory.parent)

@@ -19,10 +19,10 @@ from tongban_devstack.embedded.jvm import fingerprint, java_command
 from tongban_devstack.embedded.security import BrokerSecurity
 from tongban_devstack.embedded.server import EmbeddedServer, listening
 from tongban_devstack.embedded.storage import format_storage, settings
-from tongban_devstack.files import InUse, exclusive, user_cache, write_atomically
+from tongban_devstack.files import InUseError, exclusive, user_cache, write_atomically
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildSpec
-from tongban_devstack.readiness import NotReady, StartFailed
+from tongban_devstack.readiness import NotReadyError, StartFailedError
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +102,7 @@ class EmbeddedKafka(EmbeddedServer):
 
     async def probe(self) -> None:
         if not await listening(self.port):
-            raise NotReady("nothing listens yet")
+            raise NotReadyError("nothing listens yet")
         admin = AIOKafkaAdminClient(bootstrap_servers=self.plain_address, request_timeout_ms=4000)
         try:
             # Finds the group coordinator, which has its topic made, and asks that coordinator for
@@ -110,7 +110,7 @@ class EmbeddedKafka(EmbeddedServer):
             await admin.start()
             await admin.list_consumer_group_offsets("readiness")
         except KafkaError as error:
-            raise NotReady(repr(error)) from error
+            raise NotReadyError(repr(error)) from error
         finally:
             await admin.close()
 
@@ -128,11 +128,11 @@ async def _ahead_of_time(cache: Path) -> list[str]:
         with ExitStack() as stack:
             try:
                 stack.enter_context(exclusive(home / "train.lock", wait=False))
-            except InUse:
+            except InUseError:
                 return []
             try:
                 await _train(cache, prepared)
-            except (StartFailed, OSError) as error:
+            except (StartFailedError, OSError) as error:
                 log.warning("broker not prepared for quick starts", error=str(error))
                 return []
     return [f"-XX:AOTCache={prepared}"]

@@ -52,7 +52,7 @@ class EmbeddedServer(ABC):
         """Return once it does real work for a client.
 
         Raises:
-            NotReady: it answers, but not as it should, or not at all.
+            NotReadyError: it answers, but not as it should, or not at all.
         """
 
     @property
@@ -81,8 +81,8 @@ class EmbeddedServer(ABC):
         """Start it on its data directory and wait until it is ready.
 
         Raises:
-            InUse: another process runs a server on that directory.
-            StartFailed: it ended or was not ready in `timeout` seconds.
+            InUseError: another process runs a server on that directory.
+            StartFailedError: it ended or was not ready in `timeout` seconds.
         """
         async with AsyncExitStack() as stack:
             self.data_dir.mkdir(parents=True, exist_ok=True)

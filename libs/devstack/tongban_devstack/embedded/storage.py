@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tongban_devstack.embedded.jvm import java_command
 from tongban_devstack.files import write_atomically
-from tongban_devstack.readiness import StartFailed
+from tongban_devstack.readiness import StartFailedError
 
 _SETTINGS = """\
 process.roles=broker,controller
@@ -117,5 +117,5 @@ def _format(jars: Sequence[Path], options: Sequence[str]) -> bytes:
             [*java_command(jars), *tool, *options], capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
-            raise StartFailed(f"kafka-storage format: {done.stdout}{done.stderr}")
+            raise StartFailedError(f"kafka-storage format: {done.stdout}{done.stderr}")
         return (logs / "bootstrap.checkpoint").read_bytes()

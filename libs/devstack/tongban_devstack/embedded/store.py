@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tongban_common.store import Store, StoreUnavailable
+from tongban_common.store import Store, StoreUnavailableError
 from tongban_devstack.embedded.server import EmbeddedServer, listening
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildSpec
-from tongban_devstack.readiness import NotReady
+from tongban_devstack.readiness import NotReadyError
 
 
 class EmbeddedStore(EmbeddedServer):
@@ -40,11 +40,11 @@ class EmbeddedStore(EmbeddedServer):
 
     async def probe(self) -> None:
         if not await listening(self.port):
-            raise NotReady("nothing listens yet")
+            raise NotReadyError("nothing listens yet")
         store = Store(self.address, "readiness", timeout_ms=4000)
         try:
             await store.ping()
-        except StoreUnavailable as error:
-            raise NotReady(str(error)) from error
+        except StoreUnavailableError as error:
+            raise NotReadyError(str(error)) from error
         finally:
             store.close()

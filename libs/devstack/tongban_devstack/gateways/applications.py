@@ -14,10 +14,10 @@ from hashlib import blake2b
 from typing import Any
 
 from tongban_devstack.gateways.dice import Dice
-from tongban_devstack.gateways.provinces import Province
+from tongban_devstack.gateways.provinces import SimulatedProvince
 
 
-class State(StrEnum):
+class ApplicationState(StrEnum):
     """How far a province is with an application."""
 
     ACCEPTED = "accepted"
@@ -26,7 +26,7 @@ class State(StrEnum):
     REJECTED = "rejected"
 
 
-FINAL = frozenset({State.COMPLETED, State.REJECTED})
+FINAL = frozenset({ApplicationState.COMPLETED, ApplicationState.REJECTED})
 
 SUPPLEMENT_REASON = "申报材料不清晰，请补正后重新提交"
 REJECTIONS = (
@@ -75,27 +75,27 @@ class Application:
             return None
         return self.supplemented_at + self.plan.after_supplement
 
-    def state(self, now: datetime) -> State:
+    def state(self, now: datetime) -> ApplicationState:
         """The state at a business time; a withdrawn application stays as it was withdrawn."""
         if self.withdrawn_at is not None:
             now = min(now, self.withdrawn_at)
         decided_at = self.decided_at()
         if decided_at is not None and now >= decided_at:
-            return State.REJECTED if self.plan.rejection else State.COMPLETED
+            return ApplicationState.REJECTED if self.plan.rejection else ApplicationState.COMPLETED
         wanted = self.plan.supplement_at
         if wanted is not None and now >= wanted and self.supplemented_at is None:
-            return State.NEEDS_SUPPLEMENT
-        return State.ACCEPTED
+            return ApplicationState.NEEDS_SUPPLEMENT
+        return ApplicationState.ACCEPTED
 
-    def reason(self, state: State) -> str | None:
+    def reason(self, state: ApplicationState) -> str | None:
         """What the province says beside the state, for the applicant to read."""
-        if state is State.REJECTED:
+        if state is ApplicationState.REJECTED:
             return self.plan.rejection
-        return SUPPLEMENT_REASON if state is State.NEEDS_SUPPLEMENT else None
+        return SUPPLEMENT_REASON if state is ApplicationState.NEEDS_SUPPLEMENT else None
 
 
 def plan(
-    profile: str, province: Province, request_id: str, kind: str, submitted_at: datetime
+    profile: str, province: SimulatedProvince, request_id: str, kind: str, submitted_at: datetime
 ) -> Plan:
     """Decide what will become of an application; the same arguments give the same plan.
 

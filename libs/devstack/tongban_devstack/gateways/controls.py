@@ -8,19 +8,19 @@ from aiohttp import web
 
 from tongban_devstack.gateways import register
 from tongban_devstack.gateways.faults import GatewayFaults
-from tongban_devstack.gateways.provinces import Province
+from tongban_devstack.gateways.provinces import SimulatedProvince
 from tongban_devstack.outside.faults import FaultBoard, problem, read_faults
-from tongban_devstack.outside.journal import Journal
+from tongban_devstack.outside.journal import SqliteJournal
 
 
-class Controls:
+class GatewayControls:
     """Routes without a signature; the process listens on the loopback."""
 
     def __init__(
         self,
-        journal: Journal,
+        journal: SqliteJournal,
         faults: FaultBoard[GatewayFaults],
-        provinces: Mapping[str, Province],
+        provinces: Mapping[str, SimulatedProvince],
     ) -> None:
         self._provinces = provinces
         self._journal = journal

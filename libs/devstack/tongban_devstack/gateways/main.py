@@ -7,19 +7,19 @@ from collections.abc import Mapping
 
 from tongban_common.observability import HealthServer
 from tongban_common.settings import CommonSettings, load
-from tongban_devstack.gateways.controls import Controls
-from tongban_devstack.gateways.desk import Desk, LateActs
+from tongban_devstack.gateways.callbacks import SCHEMA as NOTICES_SCHEMA
+from tongban_devstack.gateways.callbacks import CallbackQueue, CallbackSender
+from tongban_devstack.gateways.controls import GatewayControls
 from tongban_devstack.gateways.faults import GatewayFaults
-from tongban_devstack.gateways.notices import SCHEMA as NOTICES_SCHEMA
-from tongban_devstack.gateways.notices import CallbackSender, Notices
 from tongban_devstack.gateways.papers import Papers
 from tongban_devstack.gateways.provinces import load_provinces
 from tongban_devstack.gateways.receipts import ReceiptFrontEnd
 from tongban_devstack.gateways.register import SCHEMA
 from tongban_devstack.gateways.rest import RestFrontEnd, no_such_province
+from tongban_devstack.gateways.simulator import LateActs, ProvinceSimulator
 from tongban_devstack.gateways.soap import SoapFrontEnd
 from tongban_devstack.outside.faults import FaultBoard
-from tongban_devstack.outside.journal import Journal
+from tongban_devstack.outside.journal import SqliteJournal
 from tongban_devstack.outside.process import Stopping, announce, run
 
 SERVICE = "tongban-gateways"
@@ -29,14 +29,14 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
     """Serve all provinces until `stopping` is set; books are in `data`/gateways.sqlite3."""
     provinces = load_provinces()
     secret = settings.gateway_secret.get_secret_value()
-    notices, papers = Notices(), Papers()
-    journal = Journal(settings.data / "gateways.sqlite3", SCHEMA + NOTICES_SCHEMA)
+    notices, papers = CallbackQueue(), Papers()
+    journal = SqliteJournal(settings.data / "gateways.sqlite3", SCHEMA + NOTICES_SCHEMA)
     async with journal, asyncio.TaskGroup() as tasks:
         faults = FaultBoard(journal, "provinces", GatewayFaults)
         await faults.load()
         late_acts = LateActs(tasks, stopping)
         desks = {
-            code: Desk(
+            code: ProvinceSimulator(
                 province,
                 profile=settings.profile,
                 clock=settings.clock,
@@ -63,7 +63,7 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
                 *SoapFrontEnd(_speaking(desks, "soap"), secret).routes(),
                 no_such_province(),
                 *sender.routes(),
-                *Controls(journal, faults, provinces).routes(),
+                *GatewayControls(journal, faults, provinces).routes(),
             ],
         )
         async with server:
@@ -74,7 +74,9 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
         papers.close()
 
 
-def _speaking(desks: Mapping[str, Desk], protocol: str) -> dict[str, Desk]:
+def _speaking(
+    desks: Mapping[str, ProvinceSimulator], protocol: str
+) -> dict[str, ProvinceSimulator]:
     return {code: desk for code, desk in desks.items() if desk.province.protocol == protocol}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tongban_common.catalogue.holidays import load_holidays
-from tongban_common.catalogue.loader import load_provinces as from_catalogue
+from tongban_common.catalogue.provinces import load_provinces as from_catalogue
 from tongban_devstack.gateways.hours import Counter
 
 NAMES = {
@@ -59,7 +59,7 @@ PROTOCOLS = ("rest", "rest_callback", "soap")
 
 
 @dataclass(frozen=True, slots=True)
-class Province:
+class SimulatedProvince:
     """One province. `counter` matters in the realistic profile alone: None is round the clock."""
 
     code: str
@@ -76,13 +76,15 @@ class Province:
         return self.counter is not None
 
 
-def _province(index: int, code: str, name: str, counter: Counter | None, protocol: str) -> Province:
+def _province(
+    index: int, code: str, name: str, counter: Counter | None, protocol: str
+) -> SimulatedProvince:
     # Index and index // 3 are mixed so that those with documents are found among all manners.
     makes_documents = (index + index // 3) % 3 == 0
-    return Province(code, name, MANNERS[index % 3], makes_documents, counter, protocol)
+    return SimulatedProvince(code, name, MANNERS[index % 3], makes_documents, counter, protocol)
 
 
-def load_provinces() -> dict[str, Province]:
+def load_provinces() -> dict[str, SimulatedProvince]:
     """The provinces of `catalogue/provinces.yaml` (found as every service finds it), by code; in
     the order of their codes, as the manners depend on it. Without a catalogue none ever closes.
 

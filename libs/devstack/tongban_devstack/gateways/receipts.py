@@ -11,7 +11,6 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import StringConstraints
 
-from tongban_devstack.gateways.desk import Code, Desk, Reply
 from tongban_devstack.gateways.rest import (
     JsonAnswer,
     RestFrontEnd,
@@ -21,6 +20,7 @@ from tongban_devstack.gateways.rest import (
     parsed,
     submission,
 )
+from tongban_devstack.gateways.simulator import Code, ProvinceSimulator, SimulatorReply
 
 CallbackUrl = Annotated[str, StringConstraints(pattern=r"^https?://[!-~]{1,500}$")]
 _RECEIPT = ("request_id", "receipt")
@@ -37,11 +37,13 @@ class _SupplementBody(SupplementBody):
 class ReceiptFrontEnd(RestFrontEnd):
     """Routes of all provinces that answer with a receipt."""
 
-    async def _submit(self, desk: Desk, _: web.Request, body: bytes) -> Reply:
+    async def _submit(self, desk: ProvinceSimulator, _: web.Request, body: bytes) -> SimulatorReply:
         read = parsed(_SubmitBody, body)
         return await desk.submit(submission(read), callback_url=read.callback_url)
 
-    async def _supplement(self, desk: Desk, request: web.Request, body: bytes) -> Reply:
+    async def _supplement(
+        self, desk: ProvinceSimulator, request: web.Request, body: bytes
+    ) -> SimulatorReply:
         read = parsed(_SupplementBody, body)
         return await desk.supplement(
             request.match_info["request_id"],
@@ -50,7 +52,7 @@ class ReceiptFrontEnd(RestFrontEnd):
             callback_url=read.callback_url,
         )
 
-    def _render(self, call: str, reply: Reply) -> JsonAnswer:
+    def _render(self, call: str, reply: SimulatorReply) -> JsonAnswer:
         status, said, headers = as_http(reply)
         if call not in ("submit", "supplement") or reply.application is None:
             return status, said, headers

@@ -15,12 +15,17 @@ from aiohttp import web
 from prometheus_client import Counter
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
-from tongban_devstack.gateways.desk import Code, Desk, Reply, Submission
 from tongban_devstack.gateways.papers import Paper
-from tongban_devstack.outside.mishaps import Broken
-from tongban_devstack.outside.process import Cut, cut
-from tongban_router.connectors.senders import Sender
-from tongban_router.connectors.signing import (
+from tongban_devstack.gateways.simulator import (
+    Code,
+    ProvinceSimulator,
+    ReceivedSubmission,
+    SimulatorReply,
+)
+from tongban_devstack.outside.mishaps import InjectedServerError
+from tongban_devstack.outside.process import ConnectionCutError, cut
+from tongban_provinces.authentication import SenderAuthenticator
+from tongban_provinces.signing import (
     SignatureError,
     province_token,
     sign_response,
@@ -92,7 +97,7 @@ MESSAGES = {
 JsonAnswer = tuple[int, dict[str, Any], dict[str, str]]
 HttpAnswer = JsonAnswer | tuple[int, bytes, dict[str, str]]
 """Status, body and headers."""
-_Call = Callable[[Desk, web.Request, bytes], Awaitable[Reply | Paper]]
+_Call = Callable[[ProvinceSimulator, web.Request, bytes], Awaitable[SimulatorReply | Paper]]
 
 
 def _single_values(form: Mapping[str, Any]) -> dict[str, str]:
@@ -104,7 +109,7 @@ def _single_values(form: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-class _Refused(Exception):
+class _RestRefusedError(Exception):
     """The message itself is wrong; nobody acts on it."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -115,9 +120,9 @@ class _Refused(Exception):
 class RestFrontEnd:
     """Routes of all provinces that speak signed REST."""
 
-    def __init__(self, desks: Mapping[str, Desk], secret: str) -> None:
+    def __init__(self, desks: Mapping[str, ProvinceSimulator], secret: str) -> None:
         self._desks = desks
-        self._senders = {code: Sender(province_token(secret, code)) for code in desks}
+        self._senders = {code: SenderAuthenticator(province_token(secret, code)) for code in desks}
 
     def routes(self) -> list[web.RouteDef]:
         """To be added to the process's application."""
@@ -135,16 +140,18 @@ class RestFrontEnd:
             web.route("*", province + "/{rest:.*}", self._handler("other", _no_such_route)),
         ]
 
-    async def _submit(self, desk: Desk, _: web.Request, body: bytes) -> Reply:
+    async def _submit(self, desk: ProvinceSimulator, _: web.Request, body: bytes) -> SimulatorReply:
         return await desk.submit(submission(parsed(SubmitBody, body)))
 
-    async def _supplement(self, desk: Desk, request: web.Request, body: bytes) -> Reply:
+    async def _supplement(
+        self, desk: ProvinceSimulator, request: web.Request, body: bytes
+    ) -> SimulatorReply:
         read = parsed(SupplementBody, body)
         return await desk.supplement(
             request.match_info["request_id"], read.supplement_id, read.act_before
         )
 
-    def _render(self, _: str, reply: Reply) -> JsonAnswer:
+    def _render(self, _: str, reply: SimulatorReply) -> JsonAnswer:
         """A reply to the call of that name, as it goes over the wire."""
         return as_http(reply)
 
@@ -157,10 +164,10 @@ class RestFrontEnd:
             try:
                 desk.connect()
                 nonce, (status, body, headers) = await self._answer(desk, name, request, call)
-            except Cut:
+            except ConnectionCutError:
                 CALLS.labels(province, name, "cut").inc()
                 return cut(request)
-            except Broken as broken:
+            except InjectedServerError as broken:
                 CALLS.labels(province, name, "broken").inc()
                 return _broken_answer(broken.status)
             CALLS.labels(province, name, str(status)).inc()
@@ -169,7 +176,7 @@ class RestFrontEnd:
         return handle
 
     async def _answer(
-        self, desk: Desk, name: str, request: web.Request, call: _Call
+        self, desk: ProvinceSimulator, name: str, request: web.Request, call: _Call
     ) -> tuple[str | None, HttpAnswer]:
         """The answer, and the nonce to sign it with: None where the message was not recognised."""
         sender, nonce = self._senders[desk.province.code], None
@@ -178,7 +185,7 @@ class RestFrontEnd:
             nonce = sender.recognised(request, body)
             sender.take(nonce)
             reply = await call(desk, request, body)
-        except _Refused as refused:
+        except _RestRefusedError as refused:
             return nonce, refused.answer
         except SignatureError as error:
             said = {"code": error.code, "message": f"签名校验未通过: {error}"}
@@ -216,7 +223,7 @@ class RestFrontEnd:
         )
 
 
-async def with_documents(desk: Desk, reply: Reply) -> Reply:
+async def with_documents(desk: ProvinceSimulator, reply: SimulatorReply) -> SimulatorReply:
     """The reply, and what documents there are of an application that is completed."""
     known = reply.application
     if known is None or known["state"] != "completed":
@@ -238,9 +245,9 @@ def no_such_province() -> web.RouteDef:
     return web.route("*", "/p/{province}/{rest:.*}", handle)
 
 
-def submission(read: SubmitBody) -> Submission:
+def submission(read: SubmitBody) -> ReceivedSubmission:
     """What a desk needs of a submission."""
-    return Submission(
+    return ReceivedSubmission(
         read.request_id,
         read.item_code,
         read.item_name,
@@ -251,21 +258,21 @@ def submission(read: SubmitBody) -> Submission:
     )
 
 
-async def _look_up(desk: Desk, request: web.Request, _: bytes) -> Reply:
+async def _look_up(desk: ProvinceSimulator, request: web.Request, _: bytes) -> SimulatorReply:
     return await desk.look_up(request.match_info["request_id"])
 
 
-async def _fetch(desk: Desk, request: web.Request, _: bytes) -> Reply | Paper:
+async def _fetch(desk: ProvinceSimulator, request: web.Request, _: bytes) -> SimulatorReply | Paper:
     return await desk.fetch(request.match_info["request_id"], request.match_info["name"])
 
 
-async def _withdraw(desk: Desk, request: web.Request, body: bytes) -> Reply:
+async def _withdraw(desk: ProvinceSimulator, request: web.Request, body: bytes) -> SimulatorReply:
     read = parsed(_WithdrawalBody, body)
     return await desk.withdraw(request.match_info["request_id"], read.act_before)
 
 
-async def _no_such_route(_: Desk, request: web.Request, __: bytes) -> Reply:
-    raise _Refused(404, "no_such_route", f"{request.method} {request.path} 不存在")
+async def _no_such_route(_: ProvinceSimulator, request: web.Request, __: bytes) -> SimulatorReply:
+    raise _RestRefusedError(404, "no_such_route", f"{request.method} {request.path} 不存在")
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -278,10 +285,10 @@ def parsed(model: type[Model], body: bytes) -> Model:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = "/" + "/".join(map(str, first["loc"]))
-        raise _Refused(400, "bad_request", f"{where}: {first['msg']}") from error
+        raise _RestRefusedError(400, "bad_request", f"{where}: {first['msg']}") from error
 
 
-def as_http(reply: Reply) -> JsonAnswer:
+def as_http(reply: SimulatorReply) -> JsonAnswer:
     """Status, body and headers of a reply that tells all that is known."""
     headers: dict[str, str] = {}
     if reply.retry_after_seconds is not None:

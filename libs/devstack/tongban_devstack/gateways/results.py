@@ -13,7 +13,7 @@ from typing import Any
 from tongban_devstack.gateways.applications import Application
 from tongban_devstack.gateways.dice import Dice
 from tongban_devstack.gateways.periods import months_of
-from tongban_devstack.gateways.provinces import Province
+from tongban_devstack.gateways.provinces import SimulatedProvince
 
 FORM_LABELS = {
     "insured_city": "参保地",
@@ -49,7 +49,7 @@ Table = dict[str, Any]
 _Composer = Callable[[Application, datetime, Dice], tuple[Facts, Table | None]]
 
 
-def result_of(application: Application, province: Province) -> dict[str, Any]:
+def result_of(application: Application, province: SimulatedProvince) -> dict[str, Any]:
     """`{number, issuer, issued_on, facts: [{label, value}], table: {columns, rows} | None}`.
 
     Cells and values are strings. The application must have been decided.
@@ -192,7 +192,7 @@ _COMPOSERS: tuple[tuple[tuple[str, ...], _Composer], ...] = (
 """The first whose words stand in the item's name composes the result."""
 
 
-def _issuer(item_name: str, province: Province) -> str:
+def _issuer(item_name: str, province: SimulatedProvince) -> str:
     if any(word in item_name for word in _TAX_WORDS):
         return f"国家税务总局{province.name}税务局"
     for words, office, in_municipality in _OFFICES:

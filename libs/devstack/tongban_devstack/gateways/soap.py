@@ -14,32 +14,37 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 from lxml import etree
 
-from tongban_devstack.gateways.desk import Code, Desk, Reply, Submission
 from tongban_devstack.gateways.rest import BODY_LIMIT, CALLS, MESSAGES, with_documents
-from tongban_devstack.gateways.soap_answers import Answer, answered, fault, handed_out, knows
-from tongban_devstack.outside.mishaps import Broken
-from tongban_devstack.outside.process import Cut, cut
-from tongban_router.connectors.nonces import NonceMemory
-from tongban_router.connectors.signing import PAASID, SignatureError, province_token
-from tongban_router.connectors.soap_envelope import (
+from tongban_devstack.gateways.simulator import (
+    Code,
+    ProvinceSimulator,
+    ReceivedSubmission,
+    SimulatorReply,
+)
+from tongban_devstack.gateways.soap_answers import SoapAnswer, answered, fault, handed_out, knows
+from tongban_devstack.outside.mishaps import InjectedServerError
+from tongban_devstack.outside.process import ConnectionCutError, cut
+from tongban_provinces.nonces import NonceMemory
+from tongban_provinces.signing import PAASID, SignatureError, province_token
+from tongban_provinces.soap_envelope import (
     PROVINCE,
     WSA,
     Element,
     Envelope,
-    Malformed,
+    MalformedEnvelopeError,
     read,
     schema,
     wsdl,
 )
-from tongban_router.connectors.soap_signature import check_username_token, verify
+from tongban_provinces.soap_signature import check_username_token, verify
 
-_Call = Callable[[Desk, Element], Awaitable[Reply | Answer]]
+_Call = Callable[[ProvinceSimulator, Element], Awaitable[SimulatorReply | SoapAnswer]]
 PIECE = 512 * 1024
 """Bytes of a document in one answer, as the WSDL has it."""
 _P = {"p": PROVINCE}
 
 
-class _Refused(Exception):
+class _SoapRefusedError(Exception):
     """The message itself is wrong; nobody acts on it."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -51,7 +56,7 @@ class _Refused(Exception):
 class SoapFrontEnd:
     """Routes of all provinces that speak SOAP."""
 
-    def __init__(self, desks: Mapping[str, Desk], secret: str) -> None:
+    def __init__(self, desks: Mapping[str, ProvinceSimulator], secret: str) -> None:
         self._desks = desks
         self._tokens = {code: province_token(secret, code) for code in desks}
         self._nonces = {code: NonceMemory() for code in desks}
@@ -85,10 +90,10 @@ class SoapFrontEnd:
             try:
                 desk.connect()
                 answer = await self._answer(desk, request)
-            except Cut:
+            except ConnectionCutError:
                 CALLS.labels(province, "soap", "cut").inc()
                 return cut(request)
-            except Broken as broken:
+            except InjectedServerError as broken:
                 CALLS.labels(province, "soap", "broken").inc()
                 return _broken_answer(broken.status)
             CALLS.labels(province, "soap", answer.code).inc()
@@ -98,7 +103,7 @@ class SoapFrontEnd:
 
         return handle
 
-    async def _answer(self, desk: Desk, request: web.Request) -> Answer:
+    async def _answer(self, desk: ProvinceSimulator, request: web.Request) -> SoapAnswer:
         """The answer, signed as soon as the message is verified.
 
         Not before: who can have any message answered with a signature could pass that off as the
@@ -112,7 +117,7 @@ class SoapFrontEnd:
             nonce = check_username_token(envelope, token, user=PAASID, now=stamp)
         except web.HTTPRequestEntityTooLarge:
             return fault("too_large", f"请求体超过{BODY_LIMIT}字节", status=413)
-        except Malformed as error:
+        except MalformedEnvelopeError as error:
             return fault("bad_request", f"报文格式错误: {error}")
         except SignatureError as error:
             return fault(error.code, f"签名校验未通过: {error}")
@@ -122,31 +127,31 @@ class SoapFrontEnd:
             said = await self._operation(envelope)(desk, envelope.content)
         except SignatureError as error:
             answer = fault(error.code, f"签名校验未通过: {error}")
-        except _Refused as refused:
+        except _SoapRefusedError as refused:
             answer = fault(refused.code, refused.message)
         else:
-            answer = said if isinstance(said, Answer) else await _as_soap(desk, operation, said)
+            answer = said if isinstance(said, SoapAnswer) else await _as_soap(desk, operation, said)
         return answer.signed(token, relates_to=envelope.text(WSA, "MessageID"), confirms=signature)
 
     def _operation(self, envelope: Envelope) -> _Call:
         content = envelope.content
         operation = content.tag.removeprefix(f"{{{PROVINCE}}}")
         if operation not in _OPERATIONS or not envelope.text(WSA, "MessageID"):
-            raise _Refused("no_such_operation", f"{operation} 不存在或缺少 MessageID")
+            raise _SoapRefusedError("no_such_operation", f"{operation} 不存在或缺少 MessageID")
         if envelope.text(WSA, "Action") != f"{PROVINCE}/{operation}":
-            raise _Refused("bad_request", "wsa:Action 与报文不符")
+            raise _SoapRefusedError("bad_request", "wsa:Action 与报文不符")
         if not self._schema.validate(content):
             first = self._schema.error_log[0]
             # Names where the sender has prefixes, else positions; values are nobody's business.
             where = re.sub(r"[^/:]+:", "", first.path)
-            raise _Refused("bad_request", f"{where}: {first.type_name}")
+            raise _SoapRefusedError("bad_request", f"{where}: {first.type_name}")
         return _OPERATIONS[operation]
 
 
-async def _submit(desk: Desk, content: Element) -> Reply:
+async def _submit(desk: ProvinceSimulator, content: Element) -> SimulatorReply:
     text = _reader(content)
     return await desk.submit(
-        Submission(
+        ReceivedSubmission(
             text("requestId"),
             text("itemCode"),
             text("itemName"),
@@ -158,27 +163,27 @@ async def _submit(desk: Desk, content: Element) -> Reply:
     )
 
 
-async def _look_up(desk: Desk, content: Element) -> Reply:
+async def _look_up(desk: ProvinceSimulator, content: Element) -> SimulatorReply:
     return await desk.look_up(_reader(content)("requestId"))
 
 
-async def _supplement(desk: Desk, content: Element) -> Reply:
+async def _supplement(desk: ProvinceSimulator, content: Element) -> SimulatorReply:
     text = _reader(content)
     return await desk.supplement(text("requestId"), text("supplementId"), int(text("actBefore")))
 
 
-async def _withdraw(desk: Desk, content: Element) -> Reply:
+async def _withdraw(desk: ProvinceSimulator, content: Element) -> SimulatorReply:
     text = _reader(content)
     return await desk.withdraw(text("requestId"), int(text("actBefore")))
 
 
-async def _fetch(desk: Desk, content: Element) -> Reply | Answer:
+async def _fetch(desk: ProvinceSimulator, content: Element) -> SimulatorReply | SoapAnswer:
     text = _reader(content)
     paper, offset = await desk.fetch(text("requestId"), text("name")), int(text("offset"))
-    if isinstance(paper, Reply):
+    if isinstance(paper, SimulatorReply):
         return paper
     if offset >= len(paper.pdf):
-        raise _Refused("bad_request", "FetchDocument/offset: 超出文件长度")
+        raise _SoapRefusedError("bad_request", "FetchDocument/offset: 超出文件长度")
     return handed_out("application/pdf", paper.pdf[offset : offset + PIECE])
 
 
@@ -206,7 +211,7 @@ def _single_values(content: Element) -> dict[str, str]:
     }
 
 
-async def _as_soap(desk: Desk, operation: str, bare: Reply) -> Answer:
+async def _as_soap(desk: ProvinceSimulator, operation: str, bare: SimulatorReply) -> SoapAnswer:
     reply = await with_documents(desk, bare)
     if reply.code is Code.OK:
         return answered(operation, knows(reply.application or {}))

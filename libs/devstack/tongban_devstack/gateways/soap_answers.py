@@ -10,7 +10,7 @@ from typing import Any
 
 from lxml.builder import ElementMaker
 
-from tongban_router.connectors.soap_envelope import (
+from tongban_provinces.soap_envelope import (
     ENV,
     PROVINCE,
     WSA,
@@ -21,7 +21,7 @@ from tongban_router.connectors.soap_envelope import (
     parts_of,
     written,
 )
-from tongban_router.connectors.soap_signature import created, sign
+from tongban_provinces.soap_signature import created, sign
 
 _ENV = ElementMaker(namespace=ENV, nsmap={"soap": ENV})
 _WSA = ElementMaker(namespace=WSA, nsmap={"wsa": WSA})
@@ -32,7 +32,7 @@ _P = ElementMaker(namespace=PROVINCE, nsmap={"p": PROVINCE})
 _PLAIN = ElementMaker()
 
 
-class Answer:
+class SoapAnswer:
     """A body to be sent, and what it means. Unsigned until `signed`."""
 
     def __init__(self, code: str, content: Element, action: str, status: int) -> None:
@@ -42,7 +42,7 @@ class Answer:
         self._action = action
         self.raw = written(_ENV.Envelope(_ENV.Body(content)))
 
-    def signed(self, token: str, *, relates_to: str | None, confirms: str) -> Answer:
+    def signed(self, token: str, *, relates_to: str | None, confirms: str) -> SoapAnswer:
         """The same, as the answer to the message with that id and that SignatureValue."""
         security = _WSSE.Security(
             _WSU.Timestamp(_WSU.Created(created(time.time()))),
@@ -60,17 +60,17 @@ class Answer:
         return self
 
 
-def answered(operation: str, application: Element) -> Answer:
+def answered(operation: str, application: Element) -> SoapAnswer:
     """The response of an operation that was carried out."""
     name = f"{operation}Response"
-    return Answer("ok", _P(name, application), f"{PROVINCE}/{name}", 200)
+    return SoapAnswer("ok", _P(name, application), f"{PROVINCE}/{name}", 200)
 
 
-def handed_out(media_type: str, piece: bytes) -> Answer:
+def handed_out(media_type: str, piece: bytes) -> SoapAnswer:
     """The response that has a piece of a document."""
     name = "FetchDocumentResponse"
     content = _P(name, _P.mediaType(media_type), _P.content(base64.b64encode(piece).decode()))
-    return Answer("ok", content, f"{PROVINCE}/{name}", 200)
+    return SoapAnswer("ok", content, f"{PROVINCE}/{name}", 200)
 
 
 def fault(
@@ -81,7 +81,7 @@ def fault(
     status: int = 500,
     retry_after_seconds: int | None = None,
     application: Mapping[str, Any] | None = None,
-) -> Answer:
+) -> SoapAnswer:
     """A fault, of the caller's making unless `server`; SOAP 1.1 sends them with status 500."""
     refusal = _P.Refusal(_P.code(code), _P.message(message))
     if retry_after_seconds is not None:
@@ -93,7 +93,7 @@ def fault(
         _PLAIN.faultstring(message),
         _PLAIN.detail(refusal),
     )
-    return Answer(code, content, f"{PROVINCE}/Refusal", status)
+    return SoapAnswer(code, content, f"{PROVINCE}/Refusal", status)
 
 
 def knows(application: Mapping[str, Any]) -> Element:

@@ -17,15 +17,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from tongban_common.catalogue import CatalogueError
-from tongban_common.catalogue.loader import load as load_catalogue
 from tongban_common.catalogue.models import Item
-from tongban_common.kafka_security import KafkaCluster
 from tongban_common.observability import configure_logging
 from tongban_common.settings import CommonSettings
 from tongban_common.settings import load as load_settings
 from tongban_devstack.load.kiosks import Load, LoadResult, Target
 from tongban_devstack.stack import Stack, StackOptions
 from tongban_devstack.start_failures import start_failures_told
+from tongban_kafka.security import KafkaCluster
+from tongban_ops.catalogue.loader import load as load_catalogue
 
 KIOSK_ID, BRANCH_ID = "k-310115-001", "b-310115-01"
 

@@ -21,8 +21,8 @@ from aiokafka import AIOKafkaConsumer
 from tongban_common.catalogue.models import Item
 from tongban_common.events import decode
 from tongban_common.events.models import RequestStatus
-from tongban_common.kafka_security import KafkaAddress, client_options
 from tongban_common.topics import REQUESTS_STATUS
+from tongban_kafka.security import KafkaAddress, client_options
 
 _IN_FLIGHT = 4000
 """Submissions that may await their answer at once; more are counted as not made."""

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tongban_devstack.outside.journal import Journal
+from tongban_devstack.outside.journal import SqliteJournal
 
 FAULTS_SCHEMA = """
 CREATE TABLE IF NOT EXISTS faults (
@@ -31,7 +31,7 @@ F = TypeVar("F", bound=FaultSet)
 class FaultBoard(Generic[F]):
     """The faults of one family of targets (provinces, printers, providers), in memory and kept."""
 
-    def __init__(self, journal: Journal, family: str, model: type[F]) -> None:
+    def __init__(self, journal: SqliteJournal, family: str, model: type[F]) -> None:
         self.model = model
         self._journal = journal
         self._family = family

@@ -41,7 +41,7 @@ class _Job:
 _Outcome = tuple["asyncio.Future[Any]", Any, BaseException | None]
 
 
-class Journal:
+class SqliteJournal:
     """An async context manager around one database file; `schema` is run when it is opened."""
 
     def __init__(self, path: Path, schema: str) -> None:
@@ -53,7 +53,7 @@ class Journal:
         self._writer: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def __aenter__(self) -> Journal:
+    async def __aenter__(self) -> SqliteJournal:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._loop = asyncio.get_running_loop()
         connection = await asyncio.to_thread(self._open)

@@ -8,7 +8,7 @@ import time
 from enum import Enum
 
 
-class Broken(Exception):
+class InjectedServerError(Exception):
     """The answer is to be a server error that says nothing about the effect."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from tongban_common.settings import CommonSettings
 log = structlog.get_logger()
 
 
-class Cut(Exception):
+class ConnectionCutError(Exception):
     """The connection is to be aborted without an answer."""
 
 
@@ -45,7 +45,7 @@ class Stopping:
         """Sleep on the wall clock.
 
         Raises:
-            Cut: the process ends; whoever was to be answered sees the connection go.
+            ConnectionCutError: the process ends; whoever was to be answered sees the connection go.
         """
         if seconds <= 0:
             return
@@ -54,13 +54,13 @@ class Stopping:
                 await self._event.wait()
         except TimeoutError:
             return
-        raise Cut
+        raise ConnectionCutError
 
     async def until(self, event: asyncio.Event) -> None:
         """Wait for an event.
 
         Raises:
-            Cut: the process ends.
+            ConnectionCutError: the process ends.
         """
         async with asyncio.TaskGroup() as tasks:
             waits = [tasks.create_task(each.wait()) for each in (event, self._event)]
@@ -68,7 +68,7 @@ class Stopping:
             for wait in waits:
                 wait.cancel()
         if self._event.is_set():
-            raise Cut
+            raise ConnectionCutError
 
 
 def run(

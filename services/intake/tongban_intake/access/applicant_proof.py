@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from hmac import compare_digest
 
-from tongban_common.envelope import KeyMissing, KeyRing, Unreadable
-from tongban_common.tokens import Kiosk
+from tongban_common.envelope import KeyMissingError, KeyRing, UnreadableEnvelopeError
 from tongban_intake.access.lockout import Lockout
+from tongban_intake.access.tokens import Kiosk
 from tongban_intake.http.limits import KioskRates
-from tongban_intake.problems import Kind, Problem, gone, unreadable_now
+from tongban_intake.problems import Kind, ProblemError, gone, unreadable_now
 from tongban_intake.readmodel.reader import ReadModel
 from tongban_intake.submission.applicants import comparable
 from tongban_intake.text import Text
@@ -48,9 +48,10 @@ class ApplicantProof:
         number and phone.
 
         Raises:
-            Problem: 403, one of them is wrong; 410, the key was destroyed; 429, too many tries;
-                503, the request is not in the read model yet, or its key not on this replica.
-            StoreUnavailable
+            ProblemError: 403, one of them is wrong; 410, the key was destroyed; 429, too many
+                tries; 503, the request is not in the read model yet, or its key not on this
+                replica.
+            StoreUnavailableError
         """
         self._lockout.check(request_id)
         self._rates.take(kiosk.kiosk_id)
@@ -59,7 +60,7 @@ class ApplicantProof:
         self._lockout.begin(request_id)
         typed = (comparable(number), comparable(phone))
         if not compare_digest("\x1f".join(typed).encode(), "\x1f".join(ends).encode()):
-            raise Problem(
+            raise ProblemError(
                 Kind.FORBIDDEN,
                 Text("与申请人登记的信息不一致", "Not what the applicant has on record"),
             )
@@ -68,16 +69,16 @@ class ApplicantProof:
     async def _ends(self, request_id: str) -> tuple[str, str]:
         record = await self._read_model.get(request_id)
         if record is None or not record.projected:
-            raise Problem(
+            raise ProblemError(
                 Kind.UNAVAILABLE,
                 Text("办件正在登记，请稍后再试", "Not on record yet; try again"),
                 retry_after=2,
             )
         try:
             applicant = self._keys.open(request_id, record.sealed, "applicant")
-        except KeyMissing:
+        except KeyMissingError:
             raise unreadable_now() from None
-        except Unreadable:
+        except UnreadableEnvelopeError:
             raise gone() from None
         person = applicant.get("agent", applicant)
         return tuple(comparable(person[name])[-TAIL:] for name in ("id_number", "phone"))  # type: ignore[return-value]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tongban_common.enrolment import READ_COMMITTED, AssistantRecord, KioskRecord
-from tongban_common.kafka import RegisterView
-from tongban_common.kafka_security import KafkaAddress
-from tongban_common.tokens import Kiosk
 from tongban_common.topics import CONTROL_ASSISTANTS, CONTROL_KIOSKS
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.access.enrolment import READ_COMMITTED, AssistantRecord, KioskRecord
+from tongban_intake.access.tokens import Kiosk
+from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.text import Text
+from tongban_kafka import RegisterView
+from tongban_kafka.security import KafkaAddress
 
 _INVALID = {"WWW-Authenticate": 'Bearer realm="tongban", error="invalid_token"'}
 
@@ -53,7 +53,7 @@ class Enrolled:
         """The record of a kiosk that may knock; None for any other.
 
         Raises:
-            Problem: 503 while still reading at start, or while the register has a hole.
+            ProblemError: 503 while still reading at start, or while the register has a hole.
         """
         self._must_be_read(self.kiosks)
         record = None if self.kiosks.in_doubt(kiosk_id) else self.kiosks.get(kiosk_id)
@@ -63,7 +63,7 @@ class Enrolled:
         """The record of a lobby manager who may sign in; None for any other.
 
         Raises:
-            Problem: 503 while still reading at start, or while the register has a hole.
+            ProblemError: 503 while still reading at start, or while the register has a hole.
         """
         self._must_be_read(self.assistants)
         in_doubt = self.assistants.in_doubt(assistant_id)
@@ -74,7 +74,7 @@ class Enrolled:
         """Whether a token that was ours still holds, after what has been revoked since.
 
         Raises:
-            Problem: 503 while still reading at start, or while the register has a hole.
+            ProblemError: 503 while still reading at start, or while the register has a hole.
         """
         record = self.kiosk(kiosk.kiosk_id)
         if record is None or record.epoch != kiosk.epoch or record.branch_id != kiosk.branch_id:
@@ -92,11 +92,11 @@ class Enrolled:
         """The same kiosk.
 
         Raises:
-            Problem: 401, what it was issued under has been revoked; 503 as `standing`.
+            ProblemError: 401, what it was issued under has been revoked; 503 as `standing`.
         """
         if self.standing(kiosk):
             return kiosk
-        raise Problem(
+        raise ProblemError(
             Kind.UNAUTHENTICATED,
             Text("终端未登记、已停用或登录已失效", "Not enrolled, revoked, or signed out by force"),
             headers=_INVALID,
@@ -105,11 +105,11 @@ class Enrolled:
     @staticmethod
     def _must_be_read(view: RegisterView[KioskRecord] | RegisterView[AssistantRecord]) -> None:
         if not view.ready:
-            raise Problem(
+            raise ProblemError(
                 Kind.UNAVAILABLE, Text("正在启动，请稍后重试", "Starting; try again"), retry_after=1
             )
         if view.hole is not None:
-            raise Problem(
+            raise ProblemError(
                 Kind.UNAVAILABLE,
                 Text("登记信息暂时无法核实，请稍后重试", "Enrolment cannot be verified just now"),
                 retry_after=30,

@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.text import Text
 
 _REMEMBERED = 10_000
@@ -47,7 +47,7 @@ class Lockout:
         _, until = self._wrong.get(key, (0, 0.0))
         left = until - self._monotonic()
         if left > 0:
-            raise Problem(
+            raise ProblemError(
                 Kind.TOO_MANY,
                 Text("错误次数过多，请稍后再试", "Too many wrong tries; wait"),
                 retry_after=math.ceil(left),

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from tongban_common.enrolment.kiosks import DeviceId
+from tongban_intake.access.enrolment.kiosks import DeviceId
 from tongban_intake.submission.models import Sent
 
 

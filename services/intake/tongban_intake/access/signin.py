@@ -10,14 +10,14 @@ from dataclasses import replace
 
 import structlog
 
-from tongban_common import tokens
-from tongban_common.enrolment.assistants import PIN, AssistantRecord, hash_pin, pin_fits
-from tongban_common.enrolment.trading import Grant
-from tongban_common.tokens import Kiosk
+from tongban_intake.access import tokens
 from tongban_intake.access.enrolled import Enrolled
+from tongban_intake.access.enrolment.assistants import PIN, AssistantRecord, hash_pin, pin_fits
 from tongban_intake.access.lockout import Lockout
+from tongban_intake.access.token_client import Grant
+from tongban_intake.access.tokens import Kiosk
 from tongban_intake.http.limits import KioskRates, Slots
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.text import Text
 
 log = structlog.get_logger(__name__)
@@ -75,7 +75,8 @@ class SignIn:
         """A token that says who assists at this kiosk.
 
         Raises:
-            Problem: 403, not this one, not here or not this PIN, without saying which; 429; 503.
+            ProblemError: 403, not this one, not here or not this PIN, without saying which; 429;
+                503.
         """
         self._rates.take(kiosk.kiosk_id)
         record = self._enrolled.assistant(assistant_id)
@@ -91,7 +92,7 @@ class SignIn:
                 # An operator's slip that nobody would find: `enrol` ran with another secret.
                 other_secret=kept.secret_id != self._nobody.secret_id,
             )
-            raise Problem(
+            raise ProblemError(
                 Kind.FORBIDDEN,
                 Text("工号或密码有误，或不属于本网点", "Not this id, not this PIN, or not here"),
             )
@@ -109,7 +110,7 @@ class SignIn:
         not of the branch, or not enrolled, costs the same time and is not counted.
 
         Raises:
-            Problem: 429, locked out; 503, too many are tried at once.
+            ProblemError: 429, locked out; 503, too many are tried at once.
         """
         kept = self._nobody if here is None or here.pin is None else here.pin
         counted = [] if here is None else self._counters(here.assistant_id, kiosk)

@@ -16,8 +16,8 @@ from tongban_intake.api import examples
 from tongban_intake.api import openapi as docs
 from tongban_intake.api.examples import ItemCode
 from tongban_intake.api.schemas import ItemDetails, ItemPage, Summary
-from tongban_intake.offers import Selection, listed
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.catalogue_index import ItemSelection, listed
+from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import Services
 from tongban_intake.text import Text
 
@@ -43,9 +43,9 @@ class ItemQuery(BaseModel):
     page_size: int = Field(50, ge=1, le=200)
 
     @property
-    def selection(self) -> Selection:
+    def selection(self) -> ItemSelection:
         """Without the paging."""
-        return Selection(**self.model_dump(exclude={"page", "page_size"}))
+        return ItemSelection(**self.model_dump(exclude={"page", "page_size"}))
 
 
 def router(services: Services) -> APIRouter:
@@ -109,7 +109,7 @@ def router(services: Services) -> APIRouter:
         services.reader(request)
         body = offers.details(code)
         if body is None:
-            raise Problem(
+            raise ProblemError(
                 Kind.NOT_FOUND,
                 Text(
                     "没有这个事项，或已停止办理", "There is no such item, or it is offered no more"

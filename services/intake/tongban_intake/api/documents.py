@@ -10,13 +10,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tongban_common.envelope import KeyMissing, Unreadable
+from tongban_common.envelope import KeyMissingError, UnreadableEnvelopeError
 from tongban_common.observability import request_context
 from tongban_intake.api import examples
 from tongban_intake.api import openapi as docs
 from tongban_intake.api.examples import DocumentId, RequestId, VerificationCode
 from tongban_intake.api.schemas import Verified
-from tongban_intake.problems import Kind, Problem, gone, unreadable_now
+from tongban_intake.problems import Kind, ProblemError, gone, unreadable_now
 from tongban_intake.readmodel import public
 from tongban_intake.readmodel.record import RequestRecord
 from tongban_intake.services import Services
@@ -76,21 +76,21 @@ async def fetch(
     """The document as a PDF; `embedded` is whether the kiosk's page shows it within itself.
 
     Raises:
-        Problem: 404, 410 where its key was destroyed, 503 where its key has not come here yet.
-        StoreUnavailable
+        ProblemError: 404, 410 where its key was destroyed, 503 where its key has not come here yet.
+        StoreUnavailableError
     """
     with request_context(request_id):
         try:
             found = await services.document_store.get(request_id, document_id)
-        except KeyMissing:
+        except KeyMissingError:
             raise unreadable_now() from None
-        except Unreadable:
+        except UnreadableEnvelopeError:
             raise gone() from None
     if found is None:
         record = await services.read_model.get(request_id)
         if record is not None and record.swept:
             raise gone()
-        raise Problem(Kind.NOT_FOUND, Text("没有这份材料", "The request has no such document"))
+        raise ProblemError(Kind.NOT_FOUND, Text("没有这份材料", "The request has no such document"))
     return Response(
         found.pdf,
         media_type="application/pdf",
@@ -109,13 +109,13 @@ async def verified(services: Services, code: str) -> dict[str, Any]:
     applicant.
 
     Raises:
-        Problem: 404, not one of ours; 503, the key has not come to this replica yet.
-        StoreUnavailable
+        ProblemError: 404, not one of ours; 503, the key has not come to this replica yet.
+        StoreUnavailableError
     """
     wanted = normal(code)
     record = await services.read_model.by_code(wanted) if wanted else None
     if record is None or not record.projected or wanted is None:
-        raise Problem(
+        raise ProblemError(
             Kind.NOT_FOUND,
             Text(
                 "没有查到使用该验证码的材料，请核对后重新输入",
@@ -155,9 +155,9 @@ def _compared(services: Services, record: RequestRecord) -> dict[str, Any]:
         sealed = record.sealed
         known = "result" in sealed.parts
         result = services.keys.open(record.request_id, sealed, "result") if known else {}
-    except KeyMissing:
+    except KeyMissingError:
         raise unreadable_now() from None
-    except Unreadable:
+    except UnreadableEnvelopeError:
         return {"personal_data": "destroyed"}
     number = {"number": str(result["number"])} if "number" in result else {}
     return {

@@ -10,14 +10,14 @@ from pydantic.json_schema import models_json_schema
 
 from tongban_intake.access.models import AssistantSignIn, TokenRequest
 from tongban_intake.api.schemas import ProblemDocument, StreamEvent
-from tongban_intake.followups.models import (
+from tongban_intake.commands.models import (
     Confirmation,
     Print,
     Rating,
     Supplement,
     Withdrawal,
 )
-from tongban_intake.problems import MEDIA_TYPE, FieldError, Kind, Problem
+from tongban_intake.problems import MEDIA_TYPE, FieldError, Kind, ProblemError
 from tongban_intake.submission.models import Submission
 from tongban_intake.text import Text
 
@@ -99,7 +99,7 @@ def problems(*kinds: Kind) -> Responses:
 
 def _problem(kind: Kind) -> dict[str, Any]:
     errors = [FieldError("/applicant/phone", Text("应为11位手机号码", "A mobile number"))]
-    example = Problem(kind, errors=errors if kind is Kind.INVALID else ()).body("zh")
+    example = ProblemError(kind, errors=errors if kind is Kind.INVALID else ()).body("zh")
     response: dict[str, Any] = {
         "description": kind.title.en,
         "content": {

@@ -8,12 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from tongban_common.observability import request_context
-from tongban_common.store import StoreUnavailable
-from tongban_common.tokens import Kiosk
+from tongban_common.store import StoreUnavailableError
+from tongban_intake.access.tokens import Kiosk
 from tongban_intake.api import examples
 from tongban_intake.api import openapi as docs
 from tongban_intake.api.examples import RequestId
-from tongban_intake.api.schemas import Accepted, RequestState, StreamEvent
+from tongban_intake.api.schemas import Accepted, RequestView, StreamEvent
 from tongban_intake.http.body import idempotency_key, read_object
 from tongban_intake.problems import language_of
 from tongban_intake.readmodel import view
@@ -45,7 +45,7 @@ def router(services: Services) -> APIRouter:
     @routes.get(
         "/{request_id}",
         responses={
-            200: docs.answer(RequestState, "As far as known", examples.STATE),
+            200: docs.answer(RequestView, "As far as known", examples.STATE),
             **docs.problems(*docs.READ),
         },
     )
@@ -148,7 +148,7 @@ async def state_of(services: Services, request_id: str, language: Language) -> v
     """What is known of a request that was issued: never nothing, store up or not."""
     try:
         record = await services.read_model.get(request_id)
-    except StoreUnavailable:
+    except StoreUnavailableError:
         record = None
     if record is None or not record.projected:
         return view.not_projected(request_id, services.recent.get(request_id), language)

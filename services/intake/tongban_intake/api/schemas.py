@@ -65,7 +65,7 @@ class Message(BaseModel):
     reason: str | None = None
 
 
-class RequestState(BaseModel):
+class RequestView(BaseModel):
     """How a request stands. `delayed`: accepted, but not yet (or just now not) readable in full."""
 
     request_id: str

@@ -10,15 +10,15 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tongban_common.enrolment.assertion import GRANT_TYPE
-from tongban_common.enrolment.trading import Grant
+from tongban_intake.access.enrolment.assertion import GRANT_TYPE
 from tongban_intake.access.models import AssistantSignIn, TokenRequest
+from tongban_intake.access.token_client import Grant
 from tongban_intake.api import examples
 from tongban_intake.api import openapi as docs
 from tongban_intake.api.schemas import SessionGiven, TokenGiven
 from tongban_intake.http.body import read_bytes, read_object
 from tongban_intake.http.limits import caller
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import Services
 from tongban_intake.submission.wording import of_model
 from tongban_intake.text import Text
@@ -53,12 +53,12 @@ def router(services: Services) -> APIRouter:
         services.traders.take(caller(request))
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != _FORM:
-            raise Problem(Kind.MEDIA_TYPE, Text("请以表单提交", f"Send Content-Type: {_FORM}"))
+            raise ProblemError(Kind.MEDIA_TYPE, Text("请以表单提交", f"Send Content-Type: {_FORM}"))
         raw = await read_bytes(request, limit=_LONGEST_FORM, seconds=seconds)
         try:
             form = parse_qs(raw.decode(), max_num_fields=20)
         except ValueError:
-            raise Problem(Kind.MALFORMED) from None
+            raise ProblemError(Kind.MALFORMED) from None
         grant_type, assertion = (form.get(name, [""])[0] for name in ("grant_type", "assertion"))
         return Response(
             orjson.dumps(_told(await services.grants.trade(grant_type, assertion))),
@@ -86,7 +86,7 @@ def router(services: Services) -> APIRouter:
             who = AssistantSignIn.model_validate(body)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
-            raise Problem(Kind.INVALID, errors=of_model(found)) from None
+            raise ProblemError(Kind.INVALID, errors=of_model(found)) from None
         grant = await services.sign_in.sign_in(kiosk, who.assistant_id, who.pin)
         return Response(
             orjson.dumps({**_told(grant), "assistant": who.assistant_id}),

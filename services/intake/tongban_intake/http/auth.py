@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from tongban_common import tokens
-from tongban_common.tokens import InvalidToken, Kiosk
+from tongban_intake.access import tokens
 from tongban_intake.access.enrolled import Enrolled
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.access.tokens import InvalidTokenError, Kiosk
+from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.text import Text
 
 COOKIE = "tongban_kiosk"
@@ -24,11 +24,11 @@ class Authenticator:
         """The kiosk of the `Authorization` header.
 
         Raises:
-            Problem: 401, no token, none of ours, or revoked; 503 while starting.
+            ProblemError: 401, no token, none of ours, or revoked; 503 while starting.
         """
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
-            raise Problem(
+            raise ProblemError(
                 Kind.UNAUTHENTICATED,
                 Text("缺少终端令牌", "Send Authorization: Bearer with the kiosk's token"),
             )
@@ -38,12 +38,12 @@ class Authenticator:
         """The kiosk of a token.
 
         Raises:
-            Problem: 401, none of ours, out of date or revoked; 503 while starting.
+            ProblemError: 401, none of ours, out of date or revoked; 503 while starting.
         """
         try:
             return self._enrolled.must_stand(tokens.verify(self._secret, token))
-        except InvalidToken:
-            raise Problem(
+        except InvalidTokenError:
+            raise ProblemError(
                 Kind.UNAUTHENTICATED,
                 Text("终端令牌无效或已过期", "The token is not one of ours, or is out of date"),
                 headers={"WWW-Authenticate": 'Bearer realm="tongban", error="invalid_token"'},
@@ -56,6 +56,6 @@ class Authenticator:
             return None
         try:
             kiosk = tokens.verify(self._secret, token)
-        except InvalidToken:
+        except InvalidTokenError:
             return None
         return kiosk if self._enrolled.standing(kiosk) else None

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from tongban_common.domain.ids import IDEMPOTENCY_KEY
 from tongban_intake.http.patience import within
-from tongban_intake.problems import FieldError, Kind, Problem
+from tongban_intake.problems import FieldError, Kind, ProblemError
 from tongban_intake.text import Text
 
 
@@ -20,11 +20,11 @@ async def read_object(request: Request, *, limit: int, seconds: float) -> dict[s
     """The JSON object that was sent.
 
     Raises:
-        Problem: 415, 413, 408, or 400 for what is no JSON object.
+        ProblemError: 415, 413, 408, or 400 for what is no JSON object.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
-        raise Problem(
+        raise ProblemError(
             Kind.MEDIA_TYPE, Text("请以application/json提交", "Send Content-Type: application/json")
         )
     return parse_object(await read_bytes(request, limit=limit, seconds=seconds))
@@ -34,7 +34,7 @@ async def read_bytes(request: Request, *, limit: int, seconds: float) -> bytes:
     """The body, of `limit` bytes at most; the count is kept while reading.
 
     Raises:
-        Problem: 413 or 408.
+        ProblemError: 413 or 408.
     """
     announced = request.headers.get("content-length", "0")
     if not (announced.isascii() and announced.isdigit()) or int(announced) > limit:
@@ -42,9 +42,9 @@ async def read_bytes(request: Request, *, limit: int, seconds: float) -> bytes:
     try:
         return await within(seconds, _received(request, limit))
     except TimeoutError:
-        raise Problem(Kind.SLOW, headers={"Connection": "close"}) from None
+        raise ProblemError(Kind.SLOW, headers={"Connection": "close"}) from None
     except ClientDisconnect:
-        raise Problem(Kind.MALFORMED, Text("连接中断", "The connection broke off")) from None
+        raise ProblemError(Kind.MALFORMED, Text("连接中断", "The connection broke off")) from None
 
 
 async def _received(request: Request, limit: int) -> bytes:
@@ -61,8 +61,8 @@ async def _received(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-def _too_large(limit: int) -> Problem:
-    return Problem(
+def _too_large(limit: int) -> ProblemError:
+    return ProblemError(
         Kind.TOO_LARGE, Text(f"请勿超过{limit // 1024}KB", f"At most {limit // 1024} KB")
     )
 
@@ -82,39 +82,39 @@ def parse_object(body: bytes) -> dict[str, Any]:
     surrogate pair. A number that no double holds is read as infinite, for the field to be named.
 
     Raises:
-        Problem: 400; 422 with the field, where a text has half of a surrogate pair.
+        ProblemError: 400; 422 with the field, where a text has half of a surrogate pair.
     """
     try:
         text = body.decode()
         if text.startswith("\ufeff") or "\0" in text:
-            raise Problem(Kind.MALFORMED, _NOT_UTF8)
+            raise ProblemError(Kind.MALFORMED, _NOT_UTF8)
         value = _DECODER.decode(text)
         halves = list(_halves(value, "")) if "\\u" in text else []
     except UnicodeDecodeError:
-        raise Problem(Kind.MALFORMED, _NOT_UTF8) from None
+        raise ProblemError(Kind.MALFORMED, _NOT_UTF8) from None
     except RecursionError:
-        raise Problem(Kind.MALFORMED, _DEEP) from None
+        raise ProblemError(Kind.MALFORMED, _DEEP) from None
     except json.JSONDecodeError as error:
         place = f"第{error.lineno}行第{error.colno}列", f"line {error.lineno}, {error.colno}"
-        raise Problem(
+        raise ProblemError(
             Kind.MALFORMED, Text(f"不是有效的JSON（{place[0]}）", f"No valid JSON ({place[1]})")
         ) from None
     if not isinstance(value, dict):
-        raise Problem(Kind.MALFORMED, Text("应为JSON对象", "A JSON object is expected"))
+        raise ProblemError(Kind.MALFORMED, Text("应为JSON对象", "A JSON object is expected"))
     if halves:
-        raise Problem(Kind.INVALID, errors=[FieldError(at, _HALF) for at in halves])
+        raise ProblemError(Kind.INVALID, errors=[FieldError(at, _HALF) for at in halves])
     return value
 
 
 def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        raise Problem(Kind.MALFORMED, _TWICE)
+        raise ProblemError(Kind.MALFORMED, _TWICE)
     return value
 
 
 def _no_number(_: str) -> Any:
-    raise Problem(Kind.MALFORMED, _NO_NUMBER)
+    raise ProblemError(Kind.MALFORMED, _NO_NUMBER)
 
 
 def _integer(digits: str) -> int | float:
@@ -147,23 +147,23 @@ def canonical(value: dict[str, Any]) -> bytes:
     """One spelling for equal JSON values: keys sorted, no spaces.
 
     Raises:
-        Problem: 400, nested deeper than 254 levels.
+        ProblemError: 400, nested deeper than 254 levels.
     """
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:
-        raise Problem(Kind.MALFORMED, _DEEP) from None
+        raise ProblemError(Kind.MALFORMED, _DEEP) from None
 
 
 def idempotency_key(request: Request) -> str:
     """The `Idempotency-Key` header.
 
     Raises:
-        Problem: 400, missing or not 8 to 128 visible ASCII characters.
+        ProblemError: 400, missing or not 8 to 128 visible ASCII characters.
     """
     key = request.headers.get("idempotency-key", "")
     if not IDEMPOTENCY_KEY.fullmatch(key):
-        raise Problem(
+        raise ProblemError(
             Kind.MALFORMED,
             Text(
                 "缺少Idempotency-Key，或不是8至128个可见ASCII字符",

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tongban_intake.problems import Kind, Problem, language_of
+from tongban_intake.problems import Kind, ProblemError, language_of
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -41,7 +41,7 @@ class _Request(Request):
         self._headers = _Headers(scope["headers"])
 
 
-class Direct:
+class DirectRoute:
     """Calls `handlers` by (method, path), and everything else through `app`.
 
     A handler takes a request, checks for itself who asks, and raises nothing but Problem; whatever
@@ -64,10 +64,10 @@ class Direct:
         request = _Request(scope, receive, send)
         try:
             response = await handler(request)
-        except Problem as problem:
+        except ProblemError as problem:
             response = problem.response(language_of(request))
         except Exception:
-            await Problem(Kind.INTERNAL).response(language_of(request))(scope, receive, send)
+            await ProblemError(Kind.INTERNAL).response(language_of(request))(scope, receive, send)
             raise
         head = {"type": "http.response.start", "status": response.status_code}
         await send({**head, "headers": response.raw_headers})

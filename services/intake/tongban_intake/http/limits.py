@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 
 from starlette.requests import Request
 
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.text import Text
 
 
@@ -37,7 +37,7 @@ class KioskRates:
         """Count one request.
 
         Raises:
-            Problem: 429, with when the next one will be let through.
+            ProblemError: 429, with when the next one will be let through.
         """
         now = self._monotonic()
         level, at = self._buckets.pop(kiosk_id, (self._burst, now))
@@ -47,7 +47,9 @@ class KioskRates:
         if len(self._buckets) > self._remembered:
             self._buckets.popitem(last=False)
         if not allowed:
-            raise Problem(Kind.TOO_MANY, retry_after=max(1, math.ceil((1.0 - level) / self._rate)))
+            raise ProblemError(
+                Kind.TOO_MANY, retry_after=max(1, math.ceil((1.0 - level) / self._rate))
+            )
 
 
 class Slots:
@@ -62,10 +64,10 @@ class Slots:
         """Hold a place.
 
         Raises:
-            Problem: 503, all are taken.
+            ProblemError: 503, all are taken.
         """
         if self.taken >= self._size:
-            raise Problem(
+            raise ProblemError(
                 Kind.UNAVAILABLE, Text("当前办理人数较多", "Busy: too many at once"), retry_after=1
             )
         self.taken += 1
@@ -86,7 +88,7 @@ class KioskSlots:
         """Hold a place of this kiosk.
 
         Raises:
-            Problem: 503, it has all of its places taken.
+            ProblemError: 503, it has all of its places taken.
         """
         self.check(kiosk_id)
         self._taken[kiosk_id] += 1
@@ -100,7 +102,7 @@ class KioskSlots:
     def check(self, kiosk_id: str) -> None:
         """Raise Problem 503 where `hold` would."""
         if self._taken[kiosk_id] >= self._size:
-            raise Problem(
+            raise ProblemError(
                 Kind.UNAVAILABLE,
                 Text("本终端同时办理过多", "Too many at once of this kiosk"),
                 retry_after=1,
@@ -134,7 +136,7 @@ class Strangers:
         """Count one question.
 
         Raises:
-            Problem: 429, with when the next one will be let through.
+            ProblemError: 429, with when the next one will be let through.
         """
         # An address that is over its own limit takes nothing from the others.
         self._each.take(caller(request))

@@ -15,7 +15,7 @@ _FAREWELL_S = 2.0
 connection, and the client would lose the answer that tells it why."""
 
 
-class _TooLarge(Exception):
+class _HeadTooLargeError(Exception):
     """Raised within the parser: the head has reached its limit."""
 
 
@@ -87,7 +87,7 @@ class BoundedHeads(HttpToolsProtocol):
     def _count(self, size: int) -> None:
         self._parsed += size
         if self._parsed > HEAD_BYTES or self._fields > HEAD_FIELDS:
-            raise _TooLarge
+            raise _HeadTooLargeError
 
     def send_400_response(self, msg: str) -> None:
         """Answer and close; uvicorn calls it when the parser has raised, also for our own."""

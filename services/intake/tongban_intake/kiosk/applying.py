@@ -14,13 +14,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from tongban_common.catalogue import Item
-from tongban_common.tokens import Kiosk
+from tongban_intake.access.tokens import Kiosk
 from tongban_intake.kiosk import fields
-from tongban_intake.kiosk.assisting import Asked, SignInCounter
+from tongban_intake.kiosk.assisting import PendingSignIn, SignInCounter
 from tongban_intake.kiosk.fields import Errors, Posted
 from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import Session, new_key
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import Services
 from tongban_intake.text import Text
 
@@ -86,7 +86,7 @@ class _Desk:
     def item(self, code: str) -> Item:
         item = self._services.offers.get(code)
         if item is None:
-            raise Problem(
+            raise ProblemError(
                 Kind.NOT_FOUND, Text("这个事项已停止办理", "The item is not offered any more")
             )
         return item
@@ -115,7 +115,7 @@ class _Desk:
                 today=self._services.clock.now().date(),
                 signed_in=kiosk.assistant,
             )
-        except Problem as problem:
+        except ProblemError as problem:
             return self.form(kiosk, item, key, posted, _by_pointer(problem))
         return self._pages.page(
             "confirm.html",
@@ -154,7 +154,7 @@ class _Desk:
         body = _body(kiosk, item, posted)
         try:
             request_id, _ = await self._services.acceptor.accept(kiosk, key, body)
-        except Problem as problem:
+        except ProblemError as problem:
             if problem.kind is Kind.INVALID:
                 return self.form(kiosk, item, key, posted, _by_pointer(problem))
             if problem.kind is Kind.KEY_REUSED:
@@ -168,8 +168,8 @@ class _Desk:
         return RedirectResponse(f"/kiosk/requests/{request_id}", status_code=303)
 
 
-def _asked(kiosk: Kiosk, item: Item, key: str, posted: Posted) -> Asked:
-    return Asked(kiosk, f"/kiosk/items/{item.code}", key, _carried(posted))
+def _asked(kiosk: Kiosk, item: Item, key: str, posted: Posted) -> PendingSignIn:
+    return PendingSignIn(kiosk, f"/kiosk/items/{item.code}", key, _carried(posted))
 
 
 def _carried(posted: Posted) -> list[tuple[str, str]]:
@@ -198,7 +198,7 @@ def _sections(item: Item, posted: Posted, errors: Errors) -> dict[str, Any]:
     }
 
 
-def _by_pointer(problem: Problem) -> Errors:
+def _by_pointer(problem: ProblemError) -> Errors:
     found: dict[str, str] = {}
     for error in problem.errors:
         found.setdefault(error.pointer, error.message.zh)

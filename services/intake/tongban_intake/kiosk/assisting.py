@@ -12,13 +12,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from tongban_common.enrolment.trading import Grant
-from tongban_common.tokens import Kiosk
+from tongban_intake.access.token_client import Grant
+from tongban_intake.access.tokens import Kiosk
 from tongban_intake.kiosk import cleaning
 from tongban_intake.kiosk.fields import Posted
 from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import SIGN_OUT, Session, new_key
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import Services
 
 _TOLD_ON_THE_PAGE = (Kind.FORBIDDEN, Kind.TOO_MANY, Kind.UNAVAILABLE)
@@ -32,13 +32,13 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
 
     @routes.get("")
     async def ask(request: Request) -> Response:
-        return counter.page(Asked(session.kiosk(request), _HERE, new_key()))
+        return counter.page(PendingSignIn(session.kiosk(request), _HERE, new_key()))
 
     @routes.post("")
     async def sign_in(request: Request) -> Response:
         kiosk = session.kiosk(request)
         posted = await session.posted(request, kiosk)
-        asked = Asked(kiosk, _HERE, posted["key"][0])
+        asked = PendingSignIn(kiosk, _HERE, posted["key"][0])
         signed_in = await counter.sign_in(asked, posted)
         if isinstance(signed_in, Response):
             return signed_in
@@ -51,7 +51,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
         kiosk = session.kiosk(request)
         posted = await session.posted(request, kiosk)
         if posted["key"][0] != SIGN_OUT:
-            raise Problem(Kind.FORBIDDEN)
+            raise ProblemError(Kind.FORBIDDEN)
         response = RedirectResponse("/kiosk", status_code=303)
         session.sign_out(request, response, kiosk)
         return response
@@ -60,7 +60,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PendingSignIn:
     """Where the sign-in goes to, and what of a form goes along."""
 
     kiosk: Kiosk
@@ -77,7 +77,9 @@ class SignInCounter:
         self._pages = pages
         self._session = session
 
-    def page(self, asked: Asked, *, who: str = "", problem: Problem | None = None) -> Response:
+    def page(
+        self, asked: PendingSignIn, *, who: str = "", problem: ProblemError | None = None
+    ) -> Response:
         """The page, after a try with what was wrong. The PIN is never shown again."""
         detail = problem.detail or problem.kind.title if problem else None
         response = self._pages.page(
@@ -96,17 +98,17 @@ class SignInCounter:
             response.headers["Retry-After"] = str(problem.retry_after)
         return response
 
-    async def sign_in(self, asked: Asked, posted: Posted) -> Grant | Response:
+    async def sign_in(self, asked: PendingSignIn, posted: Posted) -> Grant | Response:
         """The token of both, or the page again where it was refused.
 
         Raises:
-            Problem: one that the page cannot put right.
+            ProblemError: one that the page cannot put right.
         """
         who = cleaning.email(posted.get("who", [""])[0])[:64]
         pin = cleaning.half_width(posted.get("pin", [""])[0]).strip()
         try:
             return await self._services.sign_in.sign_in(asked.kiosk, who, pin)
-        except Problem as problem:
+        except ProblemError as problem:
             if problem.kind not in _TOLD_ON_THE_PAGE:
                 raise
             return self.page(asked, who=who, problem=problem)

@@ -14,7 +14,7 @@ from tongban_intake.api.catalogue import ItemQuery
 from tongban_intake.kiosk.entrance import Entrance
 from tongban_intake.kiosk.rendering import DOMAINS, Pages
 from tongban_intake.kiosk.session import Session
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import Services
 
 _MOST_USED = 6
@@ -44,7 +44,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     async def static(name: str) -> Response:
         found = pages.static.response(name)
         if found is None:
-            raise Problem(Kind.NOT_FOUND)
+            raise ProblemError(Kind.NOT_FOUND)
         return found
 
     @routes.get("")

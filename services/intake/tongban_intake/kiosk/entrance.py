@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from tongban_intake.http.body import read_bytes
 from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import Session
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import Services
 from tongban_intake.text import Text
 
@@ -38,12 +38,12 @@ class Entrance:
         """Return the form; in the development environment log in with a token in the address.
 
         Raises:
-            Problem: 400, a token in the address; 401, 403, 503 as `take`.
+            ProblemError: 400, a token in the address; 401, 403, 503 as `take`.
         """
         if not token:
             return self._pages.page("login.html", kiosk=None)
         if self._services.settings.environment != "development":
-            raise Problem(
+            raise ProblemError(
                 Kind.MALFORMED,
                 Text("终端令牌只能以表单提交", "Post the token in a form, not in the address"),
             )
@@ -54,7 +54,8 @@ class Entrance:
         """Log in with the token of the form.
 
         Raises:
-            Problem: 401, not a token of ours; 403, another site's form; 400, 408, 413, 429, 503.
+            ProblemError: 401, not a token of ours; 403, another site's form; 400, 408, 413, 429,
+                503.
         """
         self._must_be_own(request)
         seconds = self._services.settings.body_seconds
@@ -62,7 +63,7 @@ class Entrance:
         try:
             token = parse_qs(raw.decode(), max_num_fields=10).get("token", [""])[0]
         except ValueError:
-            raise Problem(Kind.MALFORMED) from None
+            raise ProblemError(Kind.MALFORMED) from None
         return self._log_in(request, token.strip())
 
     def _log_in(self, request: Request, token: str) -> Response:
@@ -78,6 +79,6 @@ class Entrance:
             return
         own_host = origin is None or urlsplit(origin).netloc == request.headers.get("host")
         if not own_host or request.headers.get("sec-fetch-site", "none") not in _OWN:
-            raise Problem(
+            raise ProblemError(
                 Kind.FORBIDDEN, Text("请在本机登录终端", "Another site may not log a kiosk in")
             )

@@ -16,17 +16,17 @@ from starlette.responses import RedirectResponse, Response
 from tongban_common.domain.status import Status
 from tongban_common.events.models import SubmissionNote
 from tongban_common.observability import request_context
-from tongban_common.store import StoreUnavailable
-from tongban_common.tokens import Kiosk
+from tongban_common.store import StoreUnavailableError
+from tongban_intake.access.tokens import Kiosk
 from tongban_intake.api.documents import fetch
 from tongban_intake.api.requests import stream_of
-from tongban_intake.followups.models import Confirmation, Print, Rating, Supplement
+from tongban_intake.commands.models import Confirmation, Print, Rating, Supplement
 from tongban_intake.kiosk import cleaning, fields
 from tongban_intake.kiosk.fields import Posted
 from tongban_intake.kiosk.proving import ProvingPage
 from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import Session, new_key
-from tongban_intake.problems import Kind, Problem, invalid
+from tongban_intake.problems import Kind, ProblemError, invalid
 from tongban_intake.readmodel import view
 from tongban_intake.readmodel.record import RequestRecord
 from tongban_intake.services import Services
@@ -61,7 +61,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     def own(request: Request, request_id: str) -> Kiosk:
         kiosk = of_branch(request, request_id)
         if not session.may_see(request, kiosk, request_id):
-            raise Problem(
+            raise ProblemError(
                 Kind.FORBIDDEN, Text("请先核实申请人身份", "Prove first to be its applicant")
             )
         return kiosk
@@ -112,7 +112,7 @@ class _Counter:
     ) -> Response:
         try:
             record, readable = await self._record(request_id), True
-        except StoreUnavailable:
+        except StoreUnavailableError:
             record, readable = None, False
         key = new_key()
         seen = self._services.recent.get(request_id)
@@ -149,7 +149,7 @@ class _Counter:
     async def follow_up(self, kiosk: Kiosk, request_id: str, kind: str, posted: Posted) -> Response:
         try:
             await self._give(kiosk, request_id, kind, posted)
-        except Problem as problem:
+        except ProblemError as problem:
             if problem.kind not in (Kind.CONFLICT, Kind.INVALID, Kind.UNAVAILABLE):
                 raise
             said = [error.message.zh for error in problem.errors]
@@ -158,19 +158,19 @@ class _Counter:
         return RedirectResponse(f"/kiosk/requests/{request_id}", status_code=303)
 
     async def _give(self, kiosk: Kiosk, request_id: str, kind: str, posted: Posted) -> None:
-        followups = self._services.followups
+        commands = self._services.commands
         key = posted["key"][0]
 
         def asked(body: dict[str, Any]) -> Any:
-            return followups.asked(kiosk, request_id, kind, key, body)
+            return commands.asked(kiosk, request_id, kind, key, body)
 
         match kind:
             case "withdrawal":
-                await followups.withdraw(asked({}))
+                await commands.withdraw(asked({}))
             case "print":
                 document = posted.get("document_id", [""])[0] or None
                 wanted = Print(document_id=document)
-                await followups.print(asked(wanted.model_dump()), wanted)
+                await commands.print(asked(wanted.model_dump()), wanted)
             case "confirmation":
                 await self._confirm(kiosk, request_id, key, posted)
             case "rating":
@@ -179,23 +179,23 @@ class _Counter:
                     raise invalid("/grade", "请选择满意程度", "Choose a grade")
                 words = _words(posted, "words") or None
                 rating = Rating(grade=int(grade), words=words)
-                await followups.rate(asked(rating.model_dump()), rating)
+                await commands.rate(asked(rating.model_dump()), rating)
             case "supplement":
                 form = await self._supplement(request_id, posted)
-                await followups.supplement(asked({"form": form}), Supplement(form=form))
+                await commands.supplement(asked({"form": form}), Supplement(form=form))
             case _:
-                raise Problem(Kind.NOT_FOUND)
+                raise ProblemError(Kind.NOT_FOUND)
 
     async def _confirm(self, kiosk: Kiosk, request_id: str, key: str, posted: Posted) -> None:
         order_id, said = (posted.get(name, [""])[0] for name in ("order_id", "printed"))
         if said not in ("yes", "no"):
             raise invalid("/printed", "请选择纸是否出来了", "Say whether the sheet came out")
         wanted = Confirmation(printed=said == "yes")
-        followups = self._services.followups
-        asked = followups.asked(
+        commands = self._services.commands
+        asked = commands.asked(
             kiosk, request_id, f"confirmation of {order_id}", key, wanted.model_dump()
         )
-        await followups.confirm(asked, order_id, wanted)
+        await commands.confirm(asked, order_id, wanted)
 
     async def _supplement(self, request_id: str, posted: Posted) -> dict[str, Any]:
         record = await self._record(request_id)
@@ -212,7 +212,7 @@ def _words(posted: Posted, name: str) -> str:
     """Free words. Browsers send a line end as two characters and count it as one.
 
     Raises:
-        Problem: 422, they are too long; cutting them would not be noticed.
+        ProblemError: 422, they are too long; cutting them would not be noticed.
     """
     words = cleaning.line(posted.get(name, [""])[0])
     if len(words) > _MOST_WORDS:

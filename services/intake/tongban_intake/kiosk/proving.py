@@ -6,12 +6,12 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from tongban_common.tokens import Kiosk
 from tongban_intake.access.applicant_proof import TAIL
+from tongban_intake.access.tokens import Kiosk
 from tongban_intake.kiosk.fields import Posted
 from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import Session, new_key
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import Services
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,9 @@ class ProvingPage:
         self._pages = pages
         self._session = session
 
-    def page(self, kiosk: Kiosk, request_id: str, *, problem: Problem | None = None) -> Response:
+    def page(
+        self, kiosk: Kiosk, request_id: str, *, problem: ProblemError | None = None
+    ) -> Response:
         """Return the page, status 403; after a try with what was wrong, and its status."""
         detail = problem.detail or problem.kind.title if problem else None
         key = new_key()
@@ -52,15 +54,15 @@ class ProvingPage:
         """Lead on to the request, or return the page again where the proof was refused.
 
         Raises:
-            Problem: one that the page cannot put right.
-            StoreUnavailable
+            ProblemError: one that the page cannot put right.
+            StoreUnavailableError
         """
         number, phone = (posted.get(name, [""])[0][:32] for name in ("number_end", "phone_end"))
         try:
             await self._services.applicant_proof.check(
                 kiosk, request_id, number=number, phone=phone
             )
-        except Problem as problem:
+        except ProblemError as problem:
             if problem.kind not in _TOLD_ON_THE_PAGE:
                 raise
             log.warning("applicant_not_proved", kiosk_id=kiosk.kiosk_id, why=problem.kind.slug)

@@ -11,8 +11,8 @@ import jinja2
 from starlette.responses import Response
 
 from tongban_common.domain.status import PrintStatus, Status
-from tongban_common.tokens import Kiosk
-from tongban_intake.problems import Problem
+from tongban_intake.access.tokens import Kiosk
+from tongban_intake.problems import ProblemError
 from tongban_intake.states import PRINT, STATUS
 
 _HERE = resources.files("tongban_intake.kiosk")
@@ -102,7 +102,7 @@ class Pages:
         body = self._templates.get_template(template).render(context)
         return Response(body, status_code=code, media_type="text/html")
 
-    def problem(self, problem: Problem) -> Response:
+    def problem(self, problem: ProblemError) -> Response:
         """An error that ends what the person was doing."""
         response = self.page(
             "problem.html",

@@ -16,13 +16,13 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tongban_common import tokens
-from tongban_common.enrolment.trading import Grant
-from tongban_common.tokens import Kiosk
+from tongban_intake.access import tokens
+from tongban_intake.access.token_client import Grant
+from tongban_intake.access.tokens import Kiosk
 from tongban_intake.http.auth import COOKIE
 from tongban_intake.http.body import read_bytes
 from tongban_intake.kiosk.visit import Visit, VisitCookie
-from tongban_intake.problems import Kind, Problem
+from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import Services
 from tongban_intake.text import Text
 
@@ -62,11 +62,11 @@ class Session:
         """The kiosk that has logged in, with the lobby manager who has signed in there.
 
         Raises:
-            Problem: 401, none has.
+            ProblemError: 401, none has.
         """
         kiosk = self._services.auth.cookie(request)
         if kiosk is None:
-            raise Problem(
+            raise ProblemError(
                 Kind.UNAUTHENTICATED, Text("终端登录已过期，请联系大堂经理", "Log the kiosk in")
             )
         if request.method == "GET":
@@ -205,7 +205,7 @@ class Session:
             return None
         try:
             both = self._services.auth.token(token)
-        except Problem:  # out of date, or one of the two was revoked
+        except ProblemError:  # out of date, or one of the two was revoked
             return None
         same = (both.kiosk_id, both.branch_id) == (kiosk.kiosk_id, kiosk.branch_id)
         return (token, both) if same else None
@@ -223,7 +223,7 @@ class Session:
         """The fields of a form of ours.
 
         Raises:
-            Problem: 403, the form is not from one of our pages; 413, 408, 429.
+            ProblemError: 403, the form is not from one of our pages; 413, 408, 429.
         """
         settings = self._services.settings
         self._services.rates.take(kiosk.kiosk_id)
@@ -231,8 +231,10 @@ class Session:
         try:
             posted = parse_qs(raw.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
         except ValueError:
-            raise Problem(Kind.MALFORMED) from None
+            raise ProblemError(Kind.MALFORMED) from None
         key, proof = posted.get("key", [""])[0], posted.get("proof", [""])[0]
         if not hmac.compare_digest(proof.encode(), self.proof(kiosk, key).encode()):
-            raise Problem(Kind.FORBIDDEN, Text("页面已失效，请返回首页重新办理", "Start again"))
+            raise ProblemError(
+                Kind.FORBIDDEN, Text("页面已失效，请返回首页重新办理", "Start again")
+            )
         return posted

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tongban_common import topics
-from tongban_common.kafka import Record
+from tongban_kafka import Record
 
 TOPICS = (topics.REQUESTS_STATUS, topics.DOCUMENTS_PRINTED, topics.NOTIFICATIONS_SENT)
 _QUEUE = 256

@@ -27,7 +27,7 @@ def frame(event: str, data: Line, *, number: int | None = None) -> bytes:
     return b"%sevent: %s\ndata: %s\n\n" % (head, event.encode(), orjson.dumps(data))
 
 
-class Journal:
+class EventJournal:
     """Args:
     told: the number of the last status that the watcher has (Last-Event-ID), 0 for none.
     keys: open the reasons that a watcher is shown.

@@ -11,13 +11,13 @@ import structlog
 
 from tongban_common.clock import BusinessClock
 from tongban_common.envelope import KeyRing
-from tongban_common.events import MalformedEvent, decode
-from tongban_common.kafka import Record
-from tongban_common.store import StoreUnavailable
+from tongban_common.events import MalformedEventError, decode
+from tongban_common.store import StoreUnavailableError
 from tongban_intake.http.limits import KioskSlots, Slots
 from tongban_intake.live.hub import Hub, Subscription
-from tongban_intake.live.journal import END, HEARTBEAT, Journal
+from tongban_intake.live.journal import END, HEARTBEAT, EventJournal
 from tongban_intake.readmodel.reader import ReadModel
+from tongban_kafka import Record
 
 log = structlog.get_logger(__name__)
 
@@ -64,11 +64,11 @@ class EventStreams:
         the store does not answer."""
         try:
             record = await self._read_model.get(request_id)
-        except StoreUnavailable:
+        except StoreUnavailableError:
             return False
         if record is None or not record.projected:
             return False
-        journal = Journal(told, self._keys)
+        journal = EventJournal(told, self._keys)
         journal.history(record)
         if not journal.final or journal.settled:
             return journal.settled
@@ -91,7 +91,9 @@ class EventStreams:
         ):
             if not may_watch():  # revoked between the answer's head and here
                 return
-            watch = _Watch(request_id, self._read_model, subscription, Journal(told, self._keys))
+            watch = _Watch(
+                request_id, self._read_model, subscription, EventJournal(told, self._keys)
+            )
             yield b"retry: 2000\n\n"
             async for chunk in watch.run(self._heartbeat, self._grace):
                 yield chunk
@@ -105,7 +107,7 @@ class _Watch:
         request_id: str,
         read_model: ReadModel,
         subscription: Subscription,
-        journal: Journal,
+        journal: EventJournal,
     ) -> None:
         self._request_id = request_id
         self._read_model = read_model
@@ -158,7 +160,7 @@ class _Watch:
         for record in records:
             try:
                 self._journal.live(decode(record.value, record.headers).body)
-            except MalformedEvent as error:
+            except MalformedEventError as error:
                 log.warning("event_not_shown", place=record.place, cause=str(error))
 
     async def _look(self) -> bool:
@@ -166,7 +168,7 @@ class _Watch:
         now = self._loop.time()
         try:
             record = await self._read_model.get(self._request_id)
-        except StoreUnavailable:
+        except StoreUnavailableError:
             self._look_at = now + _STORE_DOWN_LOOK
             return False
         self._looks += 1

@@ -18,13 +18,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from tongban_common import topics
-from tongban_common.events import MalformedEvent, decode
-from tongban_common.kafka import KafkaUnavailable, Record
-from tongban_common.kafka.snapshot import Snapshot
-from tongban_common.kafka_security import KafkaAddress, client_options
-from tongban_common.store import DuplicateKey, Store, StoreUnavailable, store_errors
+from tongban_common.events import MalformedEventError, decode
+from tongban_common.store import DuplicateKey, Store, StoreUnavailableError, store_errors
 from tongban_common.store.recovery import READMODEL_ORIGIN
 from tongban_intake.readmodel.projector import COLLECTION as REQUESTS
+from tongban_kafka import KafkaUnavailableError, Record
+from tongban_kafka.security import KafkaAddress, client_options
+from tongban_kafka.snapshot import Snapshot
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +66,7 @@ class StatusTopic:
         """Return offsets as `Positions.begins` does.
 
         Raises:
-            KafkaUnavailable: the broker does not answer.
+            KafkaUnavailableError: the broker does not answer.
         """
         async with Snapshot(self._bootstrap) as snapshot:
             return await snapshot.begins(await snapshot.partitions([topics.REQUESTS_STATUS]))
@@ -75,7 +75,7 @@ class StatusTopic:
         """Return offsets as `Positions.ends` does.
 
         Raises:
-            KafkaUnavailable: the broker does not answer.
+            KafkaUnavailableError: the broker does not answer.
         """
         async with Snapshot(self._bootstrap) as snapshot:
             return await snapshot.ends(await snapshot.partitions([topics.REQUESTS_STATUS]))
@@ -84,14 +84,14 @@ class StatusTopic:
         """Return offsets as `Positions.committed` does.
 
         Raises:
-            KafkaUnavailable: the broker does not answer.
+            KafkaUnavailableError: the broker does not answer.
         """
         admin = AIOKafkaAdminClient(**client_options(self._bootstrap))
         try:
             await admin.start()
             found = await admin.list_consumer_group_offsets(topics.READMODEL_GROUP)
         except (KafkaError, OSError) as error:
-            raise KafkaUnavailable(f"{self._bootstrap}: {error!r}") from error
+            raise KafkaUnavailableError(f"{self._bootstrap}: {error!r}") from error
         finally:
             await admin.close()
         return {
@@ -104,7 +104,7 @@ class StatusTopic:
         """Return ids as `Positions.projected_last` does.
 
         Raises:
-            KafkaUnavailable: the broker does not answer.
+            KafkaUnavailableError: the broker does not answer.
         """
         found: set[str] = set()
         async with Snapshot(self._bootstrap) as snapshot:
@@ -124,7 +124,7 @@ class StatusTopic:
 def _request_of(record: Record) -> str | None:
     try:
         return decode(record.value, record.headers).body.request_id
-    except MalformedEvent:
+    except MalformedEventError:
         return None  # put aside by the worker; it says nothing of any request
 
 
@@ -177,7 +177,7 @@ class Completeness:
         while True:
             try:
                 await self.look()
-            except (KafkaUnavailable, StoreUnavailable) as error:
+            except (KafkaUnavailableError, StoreUnavailableError) as error:
                 log.info("read_model_not_compared", why=type(error).__name__)
             # What began without its past stays incomplete for months: that is no reason to hurry.
             await asyncio.sleep(_EVERY_S if self._caught_up else _AT_START_S)
@@ -186,7 +186,7 @@ class Completeness:
         """Compare once.
 
         Raises:
-            KafkaUnavailable, StoreUnavailable: not known now; `complete` stays as it is.
+            KafkaUnavailableError, StoreUnavailable: not known now; `complete` stays as it is.
         """
         # Each time: the store may have been lost, or played back from a back-up, meanwhile.
         self._whole_from = await self._origin()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from tongban_common.store import StoreUnavailable
+from tongban_common.store import StoreUnavailableError
 from tongban_intake.http.telemetry import kind_and_place
 from tongban_intake.readmodel.projection import CLOSED
 from tongban_intake.readmodel.reader import REST_AFTER_FAILURE, Fields, ReadModel
@@ -22,7 +22,7 @@ _APART = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class LookupQuery:
     """Of one submission. `applying` is as `projection.applying_key` makes it and `applicant` as
     `submission.applicants.digest`, None where the body does not say who applies for what; `lately`
     is what this replica accepted last of the same applicant for the same item."""
@@ -34,7 +34,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownRequest:
     """What the store said. `digest` and `notes` are of the body that was accepted under this id,
     None and empty where none was or it is not known; `other` is another request in progress of the
     same applicant for the same item.
@@ -48,8 +48,8 @@ class Known:
     other: Lately | None = None
 
 
-NOTHING = Known()
-NOT_ASKED = Known(asked=False)
+NOTHING = KnownRequest()
+NOT_ASKED = KnownRequest(asked=False)
 
 
 class Lookup:
@@ -79,16 +79,16 @@ class Lookup:
         self._seconds = seconds
         self._applicant_of = applicant_of
         self._complete = complete
-        self._waiting: list[tuple[Question, asyncio.Future[Known]]] = []
+        self._waiting: list[tuple[LookupQuery, asyncio.Future[KnownRequest]]] = []
         self._task: asyncio.Task[None] | None = None
         self._last = 0.0
         self._rest_until = 0.0
 
-    async def ask(self, question: Question) -> Known:
+    async def ask(self, question: LookupQuery) -> KnownRequest:
         """Return what the store knows; `NOT_ASKED` where it does not answer in time."""
         if time.monotonic() < self._rest_until:
             return NOT_ASKED
-        future: asyncio.Future[Known] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[KnownRequest] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, future))
         if self._task is None:
             self._task = asyncio.create_task(self._work())
@@ -107,12 +107,12 @@ class Lookup:
         finally:
             self._task = None
 
-    async def _answer(self, batch: list[tuple[Question, asyncio.Future[Known]]]) -> None:
+    async def _answer(self, batch: list[tuple[LookupQuery, asyncio.Future[KnownRequest]]]) -> None:
         found = None
         try:
             if time.monotonic() >= self._rest_until:
                 found = await self._find([question for question, _ in batch])
-        except StoreUnavailable:
+        except StoreUnavailableError:
             log.warning("store_not_asked_for_submissions", seconds=REST_AFTER_FAILURE)
             self._rest_until = time.monotonic() + REST_AFTER_FAILURE
         except Exception as error:
@@ -124,7 +124,7 @@ class Lookup:
                 if not future.done():  # whoever asked may have gone
                     future.set_result(NOT_ASKED if found is None else found.of(question))
 
-    async def _find(self, questions: list[Question]) -> _Found:
+    async def _find(self, questions: list[LookupQuery]) -> _Found:
         wanted = {question.request_id for question in questions}
         wanted |= {each.lately.request_id for each in questions if each.lately is not None}
         keys = {q.applying for q in questions if q.applying is not None and q.applicant is not None}
@@ -154,13 +154,13 @@ class _Found:
         for each in in_progress:
             self._in_progress.setdefault(each["applying"], []).append(each)
 
-    def of(self, question: Question) -> Known:
+    def of(self, question: LookupQuery) -> KnownRequest:
         mine = self._accepted.get(question.request_id)
         if mine is not None:
-            return Known(digest=mine["body_digest"], notes=tuple(mine.get("notes", ())))
-        return Known(asked=self._complete, other=self._other(question))
+            return KnownRequest(digest=mine["body_digest"], notes=tuple(mine.get("notes", ())))
+        return KnownRequest(asked=self._complete, other=self._other(question))
 
-    def _other(self, question: Question) -> Lately | None:
+    def _other(self, question: LookupQuery) -> Lately | None:
         lately = question.lately
         if lately is not None and lately.request_id != question.request_id:
             projected = self._accepted.get(lately.request_id)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from tongban_common.store import Store, store_errors
 from tongban_intake.readmodel.projector import COLLECTION
-from tongban_intake.readmodel.record import Order, RequestRecord
+from tongban_intake.readmodel.record import OrderRecord, RequestRecord
 
 _LONGEST_SILENCE = timedelta(days=30)
 """What documents.printed keeps, and longer than an order waits for its printer or for an answer."""
@@ -21,7 +21,7 @@ async def open_under(store: Store, kid: str, *, now: datetime) -> AsyncIterator[
     Reads all of them: a command's work, not a request's.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailableError
     """
     with store_errors():
         async for document in store.collection(COLLECTION).find({"sealed.kid": kid}, _FIELDS):
@@ -30,7 +30,7 @@ async def open_under(store: Store, kid: str, *, now: datetime) -> AsyncIterator[
             yield record.request_id, not record.status.final or waiting
 
 
-def _still_to_come(order: Order, now: datetime) -> bool:
+def _still_to_come(order: OrderRecord, now: datetime) -> bool:
     """Return whether a sheet may still be printed. An order that nobody has reported on for longer
     than printing keeps any is over, though its end was never heard: it must not keep the key."""
     heard = datetime.fromisoformat(order.line["at"])

@@ -51,7 +51,7 @@ CLOSED = "~"
 
 
 @dataclass(slots=True)
-class Change:
+class RecordChange:
     """What is to be done to one document."""
 
     fields: Fields = field(default_factory=dict)
@@ -70,16 +70,16 @@ class Change:
         return update
 
 
-def changes(events: Iterable[Event[Body]]) -> dict[str, Change]:
+def changes(events: Iterable[Event[Body]]) -> dict[str, RecordChange]:
     """One change a request, whatever happened to it in these events."""
-    found: dict[str, Change] = {}
+    found: dict[str, RecordChange] = {}
     for event in events:
-        change = found.setdefault(event.body.request_id, Change())
+        change = found.setdefault(event.body.request_id, RecordChange())
         _apply(change, event)
     return {request_id: change for request_id, change in found.items() if change.update()}
 
 
-def _apply(change: Change, event: Event[Body]) -> None:
+def _apply(change: RecordChange, event: Event[Body]) -> None:
     match event.body:
         case RequestStatus() as body:
             change.fields.update(_status(body))
@@ -213,7 +213,7 @@ def _confirmation(event_id: str, body: PrintConfirmed) -> Fields:
     return {f"confirmations.{name(body.order_id)}.{numbered(body.seq)}": answer}
 
 
-def _document(change: Change, document: DocumentRef) -> None:
+def _document(change: RecordChange, document: DocumentRef) -> None:
     shown = document.model_dump(include={"title", "pages", "sha256"})
     change.fields[f"documents.{name(document.document_id)}"] = shown
     change.codes |= {sheet_code(document.document_id), file_code(document.sha256)}

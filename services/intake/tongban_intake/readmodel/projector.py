@@ -7,8 +7,14 @@ from collections.abc import Sequence
 import structlog
 
 from tongban_common import topics
-from tongban_common.events import MalformedEvent, decode
-from tongban_common.kafka import (
+from tongban_common.events import MalformedEventError, decode
+from tongban_common.store import (
+    Store,
+    store_errors,
+)
+from tongban_common.store.updates import update_unordered
+from tongban_intake.readmodel.projection import RecordChange, changes
+from tongban_kafka import (
     BatchConfig,
     BatchWorker,
     EventProducer,
@@ -17,13 +23,7 @@ from tongban_common.kafka import (
     Retry,
     WorkerConfig,
 )
-from tongban_common.kafka_security import KafkaAddress
-from tongban_common.store import (
-    Store,
-    store_errors,
-)
-from tongban_common.store.updates import update_unordered
-from tongban_intake.readmodel.projection import Change, changes
+from tongban_kafka.security import KafkaAddress
 
 log = structlog.get_logger(__name__)
 
@@ -56,15 +56,15 @@ class Projector:
 
         Raises:
             Poison: one of the records is no event.
-            StoreUnavailable: nothing, or not all, was written; the batch has to come again.
+            StoreUnavailableError: nothing, or not all, was written; the batch has to come again.
         """
         try:
             events = [decode(record.value, record.headers) for record in records]
-        except MalformedEvent as error:
+        except MalformedEventError as error:
             raise Poison(str(error)) from None
         await self.write(changes(events))
 
-    async def write(self, wanted: dict[str, Change]) -> None:
+    async def write(self, wanted: dict[str, RecordChange]) -> None:
         """Upsert all changes with one command, acknowledged by a majority and journalled."""
         if not wanted:
             return

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-from tongban_common.store import Store, StoreUnavailable, store_errors
+from tongban_common.store import Store, StoreUnavailableError, store_errors
 from tongban_intake.readmodel.projector import COLLECTION
 from tongban_intake.readmodel.record import RequestRecord
 
@@ -39,7 +39,7 @@ class ReadModel:
         """What is known of a request; None where nothing is, yet.
 
         Raises:
-            StoreUnavailable: no answer in time.
+            StoreUnavailableError: no answer in time.
         """
         return await self._one({"_id": request_id})
 
@@ -47,7 +47,7 @@ class ReadModel:
         """The request that has a document with this verification code.
 
         Raises:
-            StoreUnavailable: no answer in time.
+            StoreUnavailableError: no answer in time.
         """
         return await self._one({"codes": code})
 
@@ -56,7 +56,7 @@ class ReadModel:
         there `notes`, `applying` and `origin.branch_id`. `seconds` is this caller's patience.
 
         Raises:
-            StoreUnavailable: no answer in time.
+            StoreUnavailableError: no answer in time.
         """
         query = {"_id": {"$in": request_ids}, "body_digest": {"$exists": True}}
         return await self._all(query, _OF_ACCEPTED, most=len(request_ids), seconds=seconds)
@@ -66,7 +66,7 @@ class ReadModel:
         envelope of the applicant; of one who has very many, not all.
 
         Raises:
-            StoreUnavailable: no answer in time.
+            StoreUnavailableError: no answer in time.
         """
         query = {"applying": {"$in": keys}}
         return await self._all(query, _OF_OPEN, most=_MOST_OPEN * len(keys), seconds=seconds)
@@ -87,10 +87,10 @@ class ReadModel:
 
     async def _one(self, query: dict[str, Any]) -> RequestRecord | None:
         if time.monotonic() < self._rest_until:
-            raise StoreUnavailable("store: did not answer a moment ago")
+            raise StoreUnavailableError("store: did not answer a moment ago")
         try:
             document = await _within(self._seconds, self._requests.find_one(query))
-        except StoreUnavailable:
+        except StoreUnavailableError:
             self._rest_until = time.monotonic() + REST_AFTER_FAILURE
             raise
         return None if document is None else RequestRecord(document)
@@ -102,4 +102,4 @@ async def _within(seconds: float, answer: Awaitable[Found]) -> Found:
             async with asyncio.timeout(seconds):
                 return await answer
     except TimeoutError:
-        raise StoreUnavailable("store: no answer in time") from None
+        raise StoreUnavailableError("store: no answer in time") from None

@@ -16,11 +16,11 @@ from tongban_common import topics
 from tongban_common.domain.ids import REQUEST_ID, derived_id
 from tongban_common.events import Event, encode
 from tongban_common.events.models import RepublishRequested
-from tongban_common.kafka.snapshot import OnProgress, Snapshot
-from tongban_common.operators.reading import event_batches
+from tongban_common.events.reading import event_batches
 from tongban_common.store import Store, store_errors
 from tongban_intake.readmodel.projection import changes
 from tongban_intake.readmodel.projector import COLLECTION, SOURCES, Projector
+from tongban_kafka.snapshot import OnProgress, Snapshot
 
 _BATCH = 500
 SOURCE = "tongban/operators"
@@ -61,7 +61,7 @@ async def in_router(snapshot: Snapshot) -> list[str]:
     within the last day.
 
     Raises:
-        KafkaUnavailable
+        KafkaUnavailableError
     """
     found: dict[str, None] = {}
     async for record in snapshot.read(await snapshot.partitions([topics.ROUTER_CHANGELOG])):
@@ -77,7 +77,7 @@ async def incomplete(store: Store, request_ids: Sequence[str]) -> AsyncIterator[
     """Yield those whose history in the store is missing or has a gap.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailableError
     """
     collection = store.collection(COLLECTION)
     for begin in range(0, len(request_ids), _BATCH):

@@ -22,7 +22,7 @@ def _newness(line: Line) -> tuple[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class OrderRecord:
     """A print order as last reported. `first_at` is when it was first heard of."""
 
     order_id: str
@@ -109,13 +109,13 @@ class RequestRecord:
         return {unquote(document_id): fields for document_id, fields in found.items()}
 
     @property
-    def orders(self) -> list[Order]:
+    def orders(self) -> list[OrderRecord]:
         """Print orders, oldest first, each as last reported."""
         found = []
         for order_id, reports in self._document.get("orders", {}).items():
             newest = max(reports)
             first = reports[min(reports)]["at"]
-            found.append(Order(unquote(order_id), int(newest), first, reports[newest]))
+            found.append(OrderRecord(unquote(order_id), int(newest), first, reports[newest]))
         return sorted(found, key=lambda order: (order.first_at, order.order_id))
 
     @property

@@ -41,7 +41,7 @@ async def sweep(
     """Sweep requests that ended before a moment, oldest key first; may be interrupted at any point.
 
     Raises:
-        StoreUnavailable: what was swept stays swept.
+        StoreUnavailableError: what was swept stays swept.
     """
     done = Swept()
     collection = store.collection(COLLECTION)

@@ -7,9 +7,9 @@ from typing import Any
 import structlog
 
 from tongban_common.domain.status import Status
-from tongban_common.envelope import KeyRing, Unreadable
+from tongban_common.envelope import KeyRing, UnreadableEnvelopeError
 from tongban_intake.readmodel.private import in_words
-from tongban_intake.readmodel.record import Order, RequestRecord
+from tongban_intake.readmodel.record import OrderRecord, RequestRecord
 from tongban_intake.submission.notes import words
 from tongban_intake.submission.recent import Seen
 from tongban_intake.text import Language
@@ -82,7 +82,7 @@ def documents(record: RequestRecord) -> list[Body]:
     ]
 
 
-def order(each: Order) -> Body:
+def order(each: OrderRecord) -> Body:
     """A print order."""
     return {"order_id": each.order_id, **each.line}
 
@@ -93,7 +93,7 @@ def _result(record: RequestRecord, keys: KeyRing) -> Any:
         return None
     try:
         return keys.open(record.request_id, sealed, "result")
-    except Unreadable as error:
+    except UnreadableEnvelopeError as error:
         # Destroyed, or its key is on the way to this replica: the rest is still worth telling.
         log.info("result_unreadable", why=type(error).__name__)
         return None

@@ -23,29 +23,29 @@ from tongban_common.events.models import (
     SubmissionNote,
 )
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.kafka import KafkaUnavailable
 from tongban_common.observability import request_context
-from tongban_common.tokens import Kiosk
+from tongban_intake.access.tokens import Kiosk
 from tongban_intake.http.body import canonical
 from tongban_intake.http.limits import KioskSlots, Slots
-from tongban_intake.problems import Kind, Problem
-from tongban_intake.readmodel.lookup import NOTHING, Known, Question
+from tongban_intake.problems import Kind, ProblemError
+from tongban_intake.readmodel.lookup import NOTHING, KnownRequest, LookupQuery
 from tongban_intake.submission import applicants, assistance, notes
 from tongban_intake.submission.checks import Checker
 from tongban_intake.submission.models import Company, Submission
 from tongban_intake.submission.per_item import PerItem
 from tongban_intake.submission.recent import Lately, LatelyAccepted, Recent, Seen
 from tongban_intake.text import Language, Text
+from tongban_kafka import KafkaUnavailableError
 
 
 class Answers(Protocol):
     """What the read model knows."""
 
-    async def ask(self, question: Question) -> Known:
+    async def ask(self, question: LookupQuery) -> KnownRequest:
         """Return what the store knows; `NOT_ASKED` where it does not answer in time."""
 
 
-class Accepted(NamedTuple):
+class AcceptedSubmission(NamedTuple):
     """A request that Kafka has, and what is to be told beside."""
 
     request_id: str
@@ -100,11 +100,12 @@ class Acceptor:
         """Submissions that are being worked on now."""
         return self._slots.taken
 
-    async def accept(self, kiosk: Kiosk, key: str, body: dict[str, Any]) -> Accepted:
+    async def accept(self, kiosk: Kiosk, key: str, body: dict[str, Any]) -> AcceptedSubmission:
         """Return once Kafka has the request on all in-sync replicas.
 
         Raises:
-            Problem: 400, 403, 404, 422; 503 where Kafka does not acknowledge, or too many wait.
+            ProblemError: 400, 403, 404, 422; 503 where Kafka does not acknowledge, or too many
+                wait.
         """
         request_id = ids.request_id(
             self._secret, kiosk_id=kiosk.kiosk_id, branch_id=kiosk.branch_id, key=key
@@ -115,10 +116,10 @@ class Acceptor:
             applicant = applicants.digest(self._pseudonym_secret, body.get("applicant"))
             same = None if applying is None or applicant is None else f"{applying}:{applicant}"
             lately = None if same is None else self._lately.get(same)
-            question = Question(request_id, applying, applicant, lately)
+            question = LookupQuery(request_id, applying, applicant, lately)
             seen, known = await self._known(question, digest)
             if seen is not None:
-                return Accepted(request_id, seen.notes)
+                return AcceptedSubmission(request_id, seen.notes)
             now = self._clock.now()
             submission, item = self._checker.check(
                 body, today=now.date(), signed_in=kiosk.assistant
@@ -137,9 +138,9 @@ class Acceptor:
             await self._publish(event, now, told, repeat=not known.asked)
             if same is not None:
                 self._lately.put(same, Lately(request_id, kiosk.branch_id))
-        return Accepted(request_id, told)
+        return AcceptedSubmission(request_id, told)
 
-    async def _known(self, question: Question, digest: str) -> tuple[Seen | None, Known]:
+    async def _known(self, question: LookupQuery, digest: str) -> tuple[Seen | None, KnownRequest]:
         """What was accepted under this id, None where nothing was, and what else is known."""
         request_id = question.request_id
         seen, known = await self._settled(request_id), NOTHING
@@ -151,7 +152,7 @@ class Acceptor:
             # While the store was asked, another call may have begun.
             seen = await self._settled(request_id)
         if seen is not None and seen.digest != digest:
-            raise Problem(
+            raise ProblemError(
                 Kind.KEY_REUSED,
                 Text(
                     "同一Idempotency-Key已提交过不同内容，请使用新的编号",
@@ -199,7 +200,7 @@ class Acceptor:
                 told,
             )
             self.accepted += 1
-        except KafkaUnavailable:
+        except KafkaUnavailableError:
             raise kafka_unavailable() from None
         finally:
             self._recent.end(request_id, seen)
@@ -298,9 +299,9 @@ def receipt(
     )
 
 
-def kafka_unavailable() -> Problem:
+def kafka_unavailable() -> ProblemError:
     """Kafka did not acknowledge in time; whether it has the event is not known."""
-    return Problem(
+    return ProblemError(
         Kind.UNAVAILABLE,
         Text(
             "暂时无法受理，请稍后以同一编号重试",

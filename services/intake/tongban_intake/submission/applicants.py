@@ -10,7 +10,7 @@ import unicodedata
 from typing import Any
 
 from tongban_common.domain import ids
-from tongban_common.envelope import KeyRing, Unreadable
+from tongban_common.envelope import KeyRing, UnreadableEnvelopeError
 from tongban_common.events.models import Sealed
 
 _LONGEST = 254
@@ -60,6 +60,6 @@ class SealedApplicants:
         try:
             sealed = Sealed.model_validate(document["sealed"])
             applicant = self._keys.open(document["_id"], sealed, "applicant")
-        except (KeyError, ValueError, Unreadable):
+        except (KeyError, ValueError, UnreadableEnvelopeError):
             return None
         return digest(self._secret, applicant)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tongban_common.tokens import Kiosk
-from tongban_intake.problems import FieldError, Kind, Problem
+from tongban_intake.access.tokens import Kiosk
+from tongban_intake.problems import FieldError, Kind, ProblemError
 from tongban_intake.submission.models import Submission
 from tongban_intake.text import Text
 
@@ -37,7 +37,7 @@ def problems(submission: Submission, signed_in: str | None) -> Iterator[FieldErr
 def must_be_allowed(submission: Submission, kiosk: Kiosk, *, sign_in: bool) -> None:
     """Raises Problem 403 where assisting needs a lobby manager's sign-in and there is none."""
     if sign_in and submission.channel == "assisted" and kiosk.assistant is None:
-        raise Problem(
+        raise ProblemError(
             Kind.FORBIDDEN,
             Text("协助办理前，请大堂经理先登录", "A lobby manager has to sign in before assisting"),
         )

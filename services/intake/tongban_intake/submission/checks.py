@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from tongban_common.catalogue import FormRules, Item
 from tongban_common.catalogue.forms import has_lines, partial_schema
 from tongban_common.domain import identity
-from tongban_intake.problems import FieldError, Kind, Problem
+from tongban_intake.problems import FieldError, Kind, ProblemError
 from tongban_intake.submission import assistance
 from tongban_intake.submission.models import Company, Submission
 from tongban_intake.submission.per_item import PerItem
@@ -65,8 +65,8 @@ class Checker:
         """The submission and its item; `signed_in` is the lobby manager who is at the kiosk.
 
         Raises:
-            Problem: 404 for an item that is not offered, 422 with every field that is wrong, 503
-                for an unknown item while a starting process is still reading the catalogue.
+            ProblemError: 404 for an item that is not offered, 422 with every field that is wrong,
+                503 for an unknown item while a starting process is still reading the catalogue.
         """
         body, unfit = self._read(body)
         try:
@@ -74,18 +74,18 @@ class Checker:
         except ValidationError as error:
             found = of_model(error.errors(include_url=False, include_input=False))
             errors = _merged(unfit, found, _numbers_of(body, today), self._form_of(body))
-            raise Problem(Kind.INVALID, errors=errors) from None
+            raise ProblemError(Kind.INVALID, errors=errors) from None
         item = self._items.get(submission.item_code)
         if item is None and unfit:
-            raise Problem(Kind.INVALID, errors=unfit)
+            raise ProblemError(Kind.INVALID, errors=unfit)
         if item is None and not self._items.complete:
-            raise Problem(
+            raise ProblemError(
                 Kind.UNAVAILABLE,
                 Text("正在启动，请稍后以同一编号重试", "Starting; try again with the same key"),
                 retry_after=1,
             )
         if item is None:
-            raise Problem(
+            raise ProblemError(
                 Kind.NOT_FOUND,
                 Text(
                     "没有这个事项，或已停止办理", "There is no such item, or it is offered no more"
@@ -99,7 +99,7 @@ class Checker:
             self._form_errors(item, submission.form),
         )
         if errors:
-            raise Problem(Kind.INVALID, errors=errors)
+            raise ProblemError(Kind.INVALID, errors=errors)
         return submission, item
 
     def _read(self, body: dict[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
@@ -146,13 +146,13 @@ class Checker:
         province may ask for others as well.
 
         Raises:
-            Problem: 422 with every field that is wrong.
+            ProblemError: 422 with every field that is wrong.
         """
         form, unfit = self._read_form(item, form)
         faults = iter(()) if item is None else self._rules.of(item).supplement.faults(form)
         errors = _merged(unfit, of_schema(faults, under="/form"))
         if errors:
-            raise Problem(Kind.INVALID, errors=errors)
+            raise ProblemError(Kind.INVALID, errors=errors)
         return form
 
 

@@ -47,7 +47,7 @@ class Group:
 
 
 @dataclass(slots=True)
-class Message:
+class IppMessage:
     """A request or response; `code` is the operation or the status, `data` the document."""
 
     version: tuple[int, int]
@@ -71,7 +71,7 @@ class Message:
         return value if isinstance(value, str) else None
 
 
-def encode(message: Message) -> bytes:
+def encode(message: IppMessage) -> bytes:
     """The message as bytes."""
     parts = [_HEADER.pack(*message.version, message.code, message.request_id)]
     for group in message.groups:
@@ -107,7 +107,7 @@ def _encode_value(value: Value) -> bytes:
             return _PAIR.pack(low, high)
 
 
-def decode(raw: bytes) -> Message:
+def decode(raw: bytes) -> IppMessage:
     """Read a message.
 
     Values with a language lose it. Collections are read over and have `b""` as their value: these
@@ -129,10 +129,10 @@ class _Reader:
         self._raw = raw
         self._at = 0
 
-    def message(self) -> Message:
+    def message(self) -> IppMessage:
         major, minor, code, request_id = _HEADER.unpack_from(self._raw)
         self._at = _HEADER.size
-        message = Message((major, minor), code, request_id)
+        message = IppMessage((major, minor), code, request_id)
         name: str | None = None
         while (tag := self._tag()) != GroupTag.END:
             if tag < _FIRST_VALUE_TAG:

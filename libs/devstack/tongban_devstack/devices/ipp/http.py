@@ -7,10 +7,10 @@ import re
 from aiohttp import web
 from prometheus_client import Counter
 
-from tongban_devstack.devices.attributes import Origin
+from tongban_devstack.devices.attributes import PrinterAddress
 from tongban_devstack.devices.faults import Condition, PrinterFaults
-from tongban_devstack.devices.ipp.codec import Group, IppSyntaxError, Message, decode, encode
-from tongban_devstack.devices.ipp.vocabulary import GroupTag, Operation, Status, ValueTag
+from tongban_devstack.devices.ipp.codec import Group, IppMessage, IppSyntaxError, decode, encode
+from tongban_devstack.devices.ipp.vocabulary import GroupTag, IppStatus, Operation, ValueTag
 from tongban_devstack.devices.printer import CHANGING, IppError, Printers
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.process import cut
@@ -51,26 +51,28 @@ class IppFrontEnd:
             message = decode(raw)
         except IppSyntaxError as error:
             raise web.HTTPBadRequest(text=f"not an IPP message: {error}") from error
-        response, carried_out = await self._respond(Origin(kiosk_id, request.host), message)
+        response, carried_out = await self._respond(PrinterAddress(kiosk_id, request.host), message)
         OPERATIONS.labels(_operation_name(message.code), _status_name(response.code)).inc()
         if carried_out and message.code in CHANGING and faults.drops():
             return cut(request)
         return web.Response(body=encode(response), content_type="application/ipp")
 
-    async def _respond(self, origin: Origin, request: Message) -> tuple[Message, bool]:
+    async def _respond(
+        self, origin: PrinterAddress, request: IppMessage
+    ) -> tuple[IppMessage, bool]:
         try:
             _check_envelope(request)
             groups = await self._printers.execute(origin, request)
         except IppError as error:
             operation = _operation_group().add("status-message", ValueTag.TEXT, str(error)[:255])
             return self._message(request, error.status, [operation]), False
-        return self._message(request, Status.OK, [_operation_group(), *groups]), True
+        return self._message(request, IppStatus.OK, [_operation_group(), *groups]), True
 
     @staticmethod
-    def _message(request: Message, status: Status, groups: list[Group]) -> Message:
+    def _message(request: IppMessage, status: IppStatus, groups: list[Group]) -> IppMessage:
         version = request.version if request.version in ((1, 1), (2, 0)) else (2, 0)
         filled = [group for group in groups if group.attributes]
-        return Message(version, int(status), request.request_id, filled)
+        return IppMessage(version, int(status), request.request_id, filled)
 
 
 def _operation_group() -> Group:
@@ -79,12 +81,12 @@ def _operation_group() -> Group:
     return group.add("attributes-natural-language", ValueTag.LANGUAGE, "zh-cn")
 
 
-def _check_envelope(request: Message) -> None:
+def _check_envelope(request: IppMessage) -> None:
     """What RFC 8011 section 4.1 asks of every request."""
     if request.version[0] not in (1, 2):
-        raise IppError(Status.VERSION_NOT_SUPPORTED, "IPP 1.1 and 2.0 are spoken here")
+        raise IppError(IppStatus.VERSION_NOT_SUPPORTED, "IPP 1.1 and 2.0 are spoken here")
     if request.request_id <= 0:
-        raise IppError(Status.BAD_REQUEST, "request-id is from 1")
+        raise IppError(IppStatus.BAD_REQUEST, "request-id is from 1")
     first = request.groups[0] if request.groups else Group(GroupTag.END)
     names = list(first.attributes)[:2]
     if first.tag != GroupTag.OPERATION or names != [
@@ -92,13 +94,13 @@ def _check_envelope(request: Message) -> None:
         "attributes-natural-language",
     ]:
         raise IppError(
-            Status.BAD_REQUEST, "attributes-charset and attributes-natural-language come first"
+            IppStatus.BAD_REQUEST, "attributes-charset and attributes-natural-language come first"
         )
     if not first.attributes.keys() & {"printer-uri", "job-uri"}:
-        raise IppError(Status.BAD_REQUEST, "printer-uri or job-uri names the target")
+        raise IppError(IppStatus.BAD_REQUEST, "printer-uri or job-uri names the target")
     charset = request.text(GroupTag.OPERATION, "attributes-charset") or "none"
     if charset.lower() not in ("utf-8", "us-ascii"):
-        raise IppError(Status.CHARSET_NOT_SUPPORTED, f"charset {charset}")
+        raise IppError(IppStatus.CHARSET_NOT_SUPPORTED, f"charset {charset}")
 
 
 async def _read(request: web.Request) -> bytes:
@@ -118,4 +120,4 @@ def _operation_name(code: int) -> str:
 
 
 def _status_name(code: int) -> str:
-    return Status(code).name.lower()
+    return IppStatus(code).name.lower()

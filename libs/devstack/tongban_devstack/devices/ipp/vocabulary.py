@@ -56,7 +56,7 @@ class Operation(IntEnum):
     GET_PRINTER_ATTRIBUTES = 0x000B
 
 
-class Status(IntEnum):
+class IppStatus(IntEnum):
     """Status codes that these printers answer with."""
 
     OK = 0x0000
@@ -74,7 +74,7 @@ class Status(IntEnum):
     VERSION_NOT_SUPPORTED = 0x0503
 
 
-class JobState(IntEnum):
+class IppJobState(IntEnum):
     """job-state (RFC 8011 section 5.3.7)."""
 
     PENDING = 3

@@ -1,0 +1,116 @@
+"""The provinces of `provinces.yaml`, and where the catalogue's files are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError, model_validator
+
+from tongban_common.catalogue.models import CatalogueModel, Province, ProvinceCode, ServiceHours
+from tongban_common.catalogue.yamlfile import (
+    CatalogueError,
+    CatalogueProblem,
+    LocatedDict,
+    line_of,
+    read,
+)
+
+VARIABLE = "TONGBAN_CATALOGUE"
+File = TypeVar("File", bound=BaseModel)
+
+
+class GatewayHours(ServiceHours):
+    """Hours that several gateways keep."""
+
+    provinces: tuple[ProvinceCode, ...]
+
+
+class ProvincesFile(CatalogueModel):
+    """`provinces.yaml`."""
+
+    gateway_hours: tuple[GatewayHours, ...] = ()
+    provinces: tuple[Province, ...]
+
+    @model_validator(mode="after")
+    def _hours_given(self) -> ProvincesFile:
+        given = [code for hours in self.gateway_hours for code in hours.provinces]
+        known = {province.code for province in self.provinces}
+        for code in given:
+            if code not in known or given.count(code) > 1:
+                raise ValueError(f"gateway_hours: {code} is no province, or has hours twice")
+        return self
+
+    def with_hours(self) -> tuple[Province, ...]:
+        """The provinces, each gateway with its hours; what it says itself goes before."""
+        shared = {
+            code: ServiceHours.model_validate(hours.model_dump(exclude={"provinces"}))
+            for hours in self.gateway_hours
+            for code in hours.provinces
+        }
+        return tuple(
+            province
+            if province.gateway.hours or province.code not in shared
+            else province.model_copy(
+                update={
+                    "gateway": province.gateway.model_copy(update={"hours": shared[province.code]})
+                }
+            )
+            for province in self.provinces
+        )
+
+
+def find_directory(given: Path | None = None) -> Path:
+    """The catalogue's directory: `given`, else `TONGBAN_CATALOGUE`, else `catalogue` in the current
+    directory or the nearest one above that has it.
+
+    Raises:
+        FileNotFoundError: there is none, or the one that was named has no `provinces.yaml`.
+    """
+    named = given or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
+    if named is not None:
+        if not (named / "provinces.yaml").is_file():
+            raise FileNotFoundError(f"{named} is no catalogue: it has no provinces.yaml")
+        return named
+    here = Path.cwd()
+    for directory in (here, *here.parents):
+        if (directory / "catalogue" / "provinces.yaml").is_file():
+            return directory / "catalogue"
+    raise FileNotFoundError(f"no catalogue/ in {here} or above: name one by {VARIABLE}")
+
+
+def load_provinces(directory: Path | None = None) -> dict[str, Province]:
+    """The provinces alone, by code: for processes that need gateways and no items.
+
+    Raises:
+        FileNotFoundError: see `find_directory`.
+        CatalogueError: `provinces.yaml` is wrong.
+    """
+    name = "provinces.yaml"
+    found = find_directory(directory)
+    provinces = typed(read(found / name, name), name, ProvincesFile).with_hours()
+    return {province.code: province for province in provinces}
+
+
+def typed(content: LocatedDict, name: str, model: type[File]) -> File:
+    """Return a file's content as its model.
+
+    Raises:
+        CatalogueError: it is of another shape; by line.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise CatalogueError(
+            [
+                CatalogueProblem(
+                    name, line_of(content, each["loc"]), _explain(each["loc"], each["msg"])
+                )
+                for each in error.errors()
+            ]
+        ) from error
+
+
+def _explain(location: tuple[str | int, ...], message: str) -> str:
+    return f"{'.'.join(map(str, location))}: {message.removeprefix('Value error, ')}"

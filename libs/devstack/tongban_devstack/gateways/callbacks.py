@@ -1,0 +1,296 @@
+"""Callbacks of provinces that answer with a receipt: what there is to say, and saying it.
+
+A notice is written down in the transaction of the act it follows from, with the moment at which
+it will be true. It is sent from then on, again and again with growing pauses, until the other side
+says 200 with a signature or the attempts are used up. So a restart loses none, and may repeat one:
+it has the same number each time, by which the reader knows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import secrets
+import sqlite3
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+
+import aiohttp
+import orjson
+import structlog
+from aiohttp import web
+from prometheus_client import Counter
+from yarl import URL
+
+from tongban_common.clock import BusinessClock
+from tongban_devstack.gateways.applications import Application, receipt
+from tongban_devstack.gateways.faults import GatewayFaults
+from tongban_devstack.outside.faults import FaultBoard
+from tongban_devstack.outside.journal import SqliteJournal
+from tongban_provinces.signing import (
+    SignatureError,
+    province_token,
+    sign_request,
+    verify_response,
+)
+
+log = structlog.get_logger()
+CALLBACKS = Counter(
+    "tongban_gateway_callbacks_total", "Callbacks by what came of them", ("province", "result")
+)
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS callback_urls (
+    province TEXT, request_id TEXT, url TEXT NOT NULL, PRIMARY KEY (province, request_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notices (
+    notice_id TEXT PRIMARY KEY, province TEXT, request_id TEXT, receipt TEXT, url TEXT,
+    due REAL, not_before REAL, attempts INTEGER NOT NULL, told INTEGER NOT NULL, status TEXT
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS open_notices ON notices (due) WHERE status = 'open';
+"""
+"""`due` is business time, `not_before` wall time, both in Unix seconds. `status` is open, told (as
+often as it was to be), given_up or lost."""
+
+AT_ONCE = 32
+TIMEOUT = aiohttp.ClientTimeout(total=5)
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
+MOST_ATTEMPTS = 12
+"""About six minutes of trying; then the other side has to ask."""
+DOWN_PAUSE_S = 0.5
+_ANSWER_LIMIT = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _PendingCallback:
+    notice_id: str
+    province: str
+    request_id: str
+    receipt: str
+    url: str
+    attempts: int
+    told: int
+
+
+class CallbackQueue:
+    """Writes down what there will be to say. Its methods run in the journal's thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.changed = asyncio.Event()
+        """Set when there is something new to send."""
+
+    def subscribe(self, connection: sqlite3.Connection, application: Application, url: str) -> None:
+        """Remember where the other side wants to be called about an application."""
+        connection.execute(
+            "INSERT OR REPLACE INTO callback_urls VALUES (?, ?, ?)",
+            (application.province, application.request_id, url),
+        )
+
+    def replan(self, connection: sqlite3.Connection, application: Application) -> None:
+        """After every act: what is still to be said of the application, and when."""
+        key = application.province, application.request_id
+        connection.execute(
+            "DELETE FROM notices WHERE province = ? AND request_id = ? AND status = 'open'"
+            " AND told = 0",
+            key,
+        )
+        row = connection.execute(
+            "SELECT url FROM callback_urls WHERE province = ? AND request_id = ?", key
+        ).fetchone()
+        if row is None:
+            return
+        number = receipt(*key, application.submitted_at, 1)
+        connection.executemany(
+            "INSERT OR IGNORE INTO notices VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 'open')",
+            [
+                (_number(*key, what), *key, number, row[0], due.timestamp())
+                for what, due in news_of(application)
+            ],
+        )
+        self._loop.call_soon_threadsafe(self.changed.set)
+
+
+def news_of(application: Application) -> list[tuple[str, datetime]]:
+    """What an application will have to tell, and from which business time on."""
+    if application.withdrawn_at is not None:
+        return []
+    news = []
+    if application.plan.supplement_at is not None and application.supplemented_at is None:
+        news.append(("supplement", application.plan.supplement_at))
+    decided_at = application.decided_at()
+    if decided_at is not None:
+        news.append(("decision", decided_at))
+    return news
+
+
+def _number(province: str, request_id: str, what: str) -> str:
+    return blake2b(f"{province}\n{request_id}\n{what}".encode(), digest_size=12).hexdigest()
+
+
+class CallbackSender:
+    """Sends what is due, `AT_ONCE` at a time; one task of the process."""
+
+    def __init__(
+        self,
+        notices: CallbackQueue,
+        *,
+        journal: SqliteJournal,
+        clock: BusinessClock,
+        faults: FaultBoard[GatewayFaults],
+        secret: str,
+    ) -> None:
+        self._notices = notices
+        self._journal = journal
+        self._clock = clock
+        self._faults = faults
+        self._secret = secret
+
+    def routes(self) -> list[web.RouteDef]:
+        """What tests see: `GET /callbacks?request_id=`."""
+        return [web.get("/callbacks", self._list)]
+
+    async def _list(self, request: web.Request) -> web.Response:
+        request_id = request.query.get("request_id")
+
+        def report(connection: sqlite3.Connection) -> str:
+            rows = connection.execute(
+                "SELECT province, request_id, notice_id, attempts, told, status FROM notices"
+                " WHERE ?1 IS NULL OR request_id = ?1 ORDER BY due",
+                (request_id,),
+            ).fetchall()
+            names = ("province", "request_id", "notice_id", "attempts", "told", "status")
+            return json.dumps([dict(zip(names, row, strict=True)) for row in rows])
+
+        text = await self._journal.read(report)
+        return web.Response(text=text, content_type="application/json")
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        async with aiohttp.ClientSession(timeout=TIMEOUT) as http:
+            while True:
+                self._notices.changed.clear()
+                due = await self._journal.write(self._due)
+                if not due:
+                    await self._wait()
+                    continue
+                async with asyncio.TaskGroup() as tasks:
+                    for notice in due:
+                        tasks.create_task(self._tell(http, notice))
+
+    def _due(self, connection: sqlite3.Connection) -> list[_PendingCallback]:
+        # Asked in the writer's queue: what an act before it has written down is seen.
+        rows = connection.execute(
+            "SELECT notice_id, province, request_id, receipt, url, attempts, told FROM notices"
+            " WHERE status = 'open' AND due <= ? AND not_before <= ? ORDER BY due LIMIT ?",
+            (self._clock.now().timestamp(), time.time(), AT_ONCE),
+        ).fetchall()
+        return [_PendingCallback(*row) for row in rows]
+
+    async def _wait(self) -> None:
+        """Until the next one is due, or something has changed."""
+
+        def next_moment(connection: sqlite3.Connection) -> float | None:
+            clock = self._clock
+            row = connection.execute(
+                "SELECT min(max(? + (due - ?) / ?, not_before)) FROM notices WHERE status = 'open'",
+                (clock.anchor, clock.start.timestamp(), clock.speed),
+            ).fetchone()
+            moment: float | None = row[0]
+            return moment
+
+        moment = await self._journal.write(next_moment)
+        try:
+            pause = None if moment is None else max(0.01, moment - time.time())
+            async with asyncio.timeout(pause):
+                await self._notices.changed.wait()
+        except TimeoutError:
+            return
+
+    async def _tell(self, http: aiohttp.ClientSession, notice: _PendingCallback) -> None:
+        faults = self._faults.of(notice.province)
+        if faults.down:
+            await self._enter(notice, "open", pause_s=DOWN_PAUSE_S)
+        elif notice.attempts == 0 and faults.loses_callback():
+            CALLBACKS.labels(notice.province, "lost").inc()
+            await self._enter(notice, "lost")
+        elif await self._believed(http, notice):
+            CALLBACKS.labels(notice.province, "told").inc()
+            enough = notice.told >= faults.repeat_callbacks
+            status = "told" if enough else "open"
+            await self._enter(
+                notice, status, attempts=1, told=1, pause_s=random.uniform(0.05, FIRST_PAUSE_S)
+            )
+        else:
+            CALLBACKS.labels(notice.province, "failed").inc()
+            tried = notice.attempts + 1
+            pause_s = min(FIRST_PAUSE_S * (1 << notice.attempts), LONGEST_PAUSE_S)
+            status = "open" if tried < MOST_ATTEMPTS else "given_up"
+            await self._enter(
+                notice, status, attempts=1, pause_s=pause_s * random.uniform(0.5, 1.0)
+            )
+
+    async def _enter(
+        self,
+        notice: _PendingCallback,
+        status: str,
+        *,
+        attempts: int = 0,
+        told: int = 0,
+        pause_s: float = 0,
+    ) -> None:
+        not_before = time.time() + pause_s
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE notices SET status = ?, attempts = attempts + ?, told = told + ?,"
+                " not_before = ? WHERE notice_id = ?",
+                (status, attempts, told, not_before, notice.notice_id),
+            )
+
+        await self._journal.write(work)
+
+    async def _believed(self, http: aiohttp.ClientSession, notice: _PendingCallback) -> bool:
+        """Send it once; whether the other side has said, with a signature, that it has it."""
+        token = province_token(self._secret, notice.province)
+        nonce = secrets.token_urlsafe(16)
+        body = orjson.dumps(
+            {
+                "notice_id": notice.notice_id,
+                "request_id": notice.request_id,
+                "receipt": notice.receipt,
+            }
+        )
+        try:
+            url = URL(notice.url)
+            headers = sign_request(
+                token,
+                method="POST",
+                target=url.raw_path_qs,
+                body=body,
+                timestamp=int(time.time()),
+                nonce=nonce,
+                paasid=notice.province,
+            )
+            headers["content-type"] = "application/json"
+            async with http.post(
+                url, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                said = await response.content.read(_ANSWER_LIMIT)
+                verify_response(
+                    token,
+                    response.headers,
+                    status=response.status,
+                    body=said,
+                    nonce=nonce,
+                    now=time.time(),
+                )
+        except (aiohttp.ClientError, TimeoutError, SignatureError, ValueError) as error:
+            log.info("callback.failed", province=notice.province, error=type(error).__name__)
+            return False
+        if not 200 <= response.status < 300:
+            log.info("callback.refused", province=notice.province, status=response.status)
+        return 200 <= response.status < 300

@@ -1,0 +1,95 @@
+"""What becomes of a partition whose next batch cannot be read, while the others go on."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import structlog
+
+from tongban_kafka.config import WorkerConfig
+from tongban_kafka.failures import Failures
+from tongban_kafka.flow import Flow, Spawn
+from tongban_kafka.partition import Partition
+from tongban_kafka.unreadable import (
+    BatchRetries,
+    UnreadableBatchError,
+    batch_dead_letter,
+    describe,
+    offset_after,
+)
+
+log = structlog.get_logger(__name__)
+
+
+class BatchFailures:
+    """Reads an unreadable batch again a few times, with back-off; then writes one dead letter for
+    it and seeks behind it. Its partition is paused meanwhile, and no other is."""
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        flow: Flow,
+        failures: Failures,
+        consumer: Any,
+        *,
+        spawn: Spawn,
+        retries: BatchRetries | None = None,
+    ) -> None:
+        self._config = config
+        self._flow = flow
+        self._failures = failures
+        self._consumer = consumer
+        self._spawn = spawn
+        self._retries = BatchRetries() if retries is None else retries
+
+    def failed(self, error: UnreadableBatchError) -> None:
+        """Decide about one failed read."""
+        partition = self._flow.partitions.get(error.tp)
+        if partition is None or self._flow.draining:
+            return
+        delay = self._retries.failed(error)
+        if self._retries.reads(error) == 1:
+            log.error("batch_unreadable", **describe(error))
+        partition.paused = True
+        self._consumer.pause(partition.tp)
+        if delay is not None:
+            partition.blocked_until = time.monotonic() + delay
+            return
+        partition.blocked_until = math.inf
+        self._flow.began()
+        task = self._spawn(self._give_up_aside(partition, error))
+        self._flow.side_tasks.add(task)
+        task.add_done_callback(self._flow.side_tasks.discard)
+
+    async def _give_up_aside(self, partition: Partition, error: UnreadableBatchError) -> None:
+        try:
+            await self._give_up(partition, error)
+        finally:
+            self._flow.ended(partition)
+        self._flow.changed.set()
+
+    async def _give_up(self, partition: Partition, error: UnreadableBatchError) -> None:
+        tp = partition.tp
+        place = f"{tp.topic}/{tp.partition}@{error.first_offset}"
+        if not self._failures.admit(place):
+            return
+        after = offset_after(self._consumer, error)
+        letter = batch_dead_letter(
+            self._config.group,
+            error,
+            after,
+            attempts=self._retries.reads(error),
+            since=self._retries.since(error),
+        )
+        log.error("batch_given_up", **{**describe(error), "next_offset": after})
+        written = await self._failures.until_done(place, lambda: self._failures.write_aside(letter))
+        if not written or partition.revoked:
+            return
+        # Nothing may be awaited from here on: a rebalance in between would move the position.
+        partition.tracker.skip(after)
+        partition.stats.dead_lettered += 1
+        partition.blocked_until = 0.0
+        self._retries.forget(tp)
+        self._consumer.seek(tp, after)

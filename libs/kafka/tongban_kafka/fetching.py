@@ -1,0 +1,250 @@
+"""The loop that fetches: as much as there is room for, from the partitions that may go on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    InvalidGroupIdError,
+    InvalidSessionTimeoutError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
+
+from tongban_kafka.batch_failures import BatchFailures
+from tongban_kafka.config import WorkerConfig
+from tongban_kafka.errors import ConsumerFailedError
+from tongban_kafka.flow import Flow
+from tongban_kafka.lease import Lease
+from tongban_kafka.membership import check_background, committed_offsets
+from tongban_kafka.pace import Pace
+from tongban_kafka.unreadable import UnreadableBatchError
+
+log = structlog.get_logger(__name__)
+
+_NOTHING = TopicPartition("", -1)
+"""Asked for when all partitions are full: a poll that says "alive" and fetches nothing."""
+_SHORT_POLL = 0.05
+"""Seconds of a poll while a partition is paused, so that it is asked again soon after it has
+room."""
+_OPEN_TIMEOUT = 5.0
+"""Seconds for the leaders and the coordinator to answer about new partitions, before the next
+turn asks again."""
+_HOPELESS = (
+    GroupAuthorizationFailedError,
+    InvalidGroupIdError,
+    InvalidSessionTimeoutError,
+    TopicAuthorizationFailedError,
+)
+"""The broker does not want us as we are configured."""
+_SETTLING = 1.0
+"""Seconds before an end offset below the committed one is looked up again and believed."""
+_EXHAUSTED_PAUSE = 1.0
+"""Seconds before the next fetch when there was no memory for this one."""
+BeginAgain = Callable[[Mapping[Any, int]], Awaitable[None]]
+"""Called with the offsets at which logs that have gone back begin; see `Runtime`."""
+
+
+class Fetching:
+    """Turns until it is told to stop. It never waits longer than `fetch_wait` for records, so that
+    its turns tell that it lives."""
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        flow: Flow,
+        lease: Lease,
+        consumer: Any,
+        *,
+        batch_failures: BatchFailures,
+        begin_again: BeginAgain,
+        stopping: asyncio.Event,
+        turned: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._flow = flow
+        self._lease = lease
+        self._consumer = consumer
+        self._batch_failures = batch_failures
+        self._begin_again = begin_again
+        self._stopping = stopping
+        self._turned = turned
+        self._pace = Pace(config.fetch_apart)
+        self._backlog = False
+        """The last turn took all that there was room for, so there may be more."""
+
+    async def run(self) -> None:
+        """Fetch until `stopping` is set.
+
+        Raises:
+            ConsumerFailedError: the client is broken, or the broker does not want it.
+        """
+        flow = self._flow
+        while not self._stopping.is_set():
+            self._turned()
+            self._check()
+            await self._pace.wait()
+            try:
+                if flow.draining or not flow.partitions:
+                    flow.changed.clear()
+                    await self._changed(self._config.fetch_wait)
+                else:
+                    await self._turn()
+            except asyncio.CancelledError as error:
+                me = asyncio.current_task()
+                if me is None or me.cancelling():
+                    raise
+                # The client hands on the cancellation of a task of its own. Taken for ours, it
+                # would end the worker without a word.
+                raise ConsumerFailedError("a task of the Kafka client was cancelled") from error
+            except UnreadableBatchError as error:
+                self._batch_failures.failed(error)
+            except MemoryError:
+                # What was read before stays with the client; less may be in the way soon.
+                log.critical("memory_exhausted", group=self._config.group)
+                flow.changed.clear()
+                await self._changed(_EXHAUSTED_PAUSE)
+            except _HOPELESS as error:
+                raise ConsumerFailedError(repr(error)) from error
+            except (KafkaError, TimeoutError) as error:
+                # Errors of the coordinator come up here once each; aiokafka goes on by itself.
+                log.warning("fetch_failed", group=self._config.group, error=repr(error))
+                flow.changed.clear()
+                await self._changed(1.0)
+
+    def _check(self) -> None:
+        check_background(self._consumer)
+        if self._config.instance is not None and self._lease.usurped:
+            raise ConsumerFailedError(
+                f"another member of {self._config.group} uses the name {self._config.instance}"
+            )
+
+    async def _changed(self, timeout: float) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._flow.changed.wait()
+        except TimeoutError:
+            return
+
+    async def _turn(self) -> None:
+        flow, consumer = self._flow, self._consumer
+        wanted = await self._open_partitions()
+        room = flow.room()
+        if not room or not wanted:
+            flow.await_room()
+            await consumer.getmany(_NOTHING, timeout_ms=0)
+            await self._changed(self._config.fetch_wait)
+            return
+        fetched = await self._shares(wanted, room) if self._backlog else {}
+        if not fetched:
+            some_paused = len(wanted) < len(flow.partitions)
+            waiting = _SHORT_POLL if some_paused else self._config.fetch_wait
+            fetched = await consumer.getmany(
+                *wanted, timeout_ms=round(waiting * 1000), max_records=room
+            )
+        back = {
+            tp: raws[0].offset
+            for tp, raws in fetched.items()
+            if flow.partitions[tp].tracker.goes_back(raws[0].offset)
+        }
+        if back:
+            await self._begin_again(back)
+            return
+        # What is left of a partition with its share taken comes in the next turn.
+        count = flow.accept(fetched)
+        self._backlog = count >= room // 2
+        if count:
+            flow.executor.kick()
+        if not self._backlog:
+            self._pace.given(count)
+        await asyncio.sleep(0)
+
+    async def _shares(self, wanted: Sequence[Any], room: int) -> dict[Any, list[Any]]:
+        """What is there of each partition, but no more than its share of the room: aiokafka would
+        give all of the first partition before the next.
+
+        Without a timeout `getmany` does not suspend, so that no rebalance can come in between.
+        """
+        share = max(1, room // len(wanted))
+        fetched: dict[Any, list[Any]] = {}
+        for tp in wanted:
+            try:
+                fetched |= await self._consumer.getmany(tp, max_records=share)
+            except UnreadableBatchError as error:
+                self._batch_failures.failed(error)
+            except KafkaError as error:
+                if not fetched:
+                    raise
+                # The client has moved on past what it gave us: that must not be thrown away.
+                log.warning("fetch_failed", group=self._config.group, error=repr(error))
+                break
+        return fetched
+
+    async def _open_partitions(self) -> list[Any]:
+        """Partitions to fetch from; pauses those that are full and resumes those that were.
+
+        A partition is opened by asking where it begins for us and where it ends now: what lies
+        between may have been seen by a predecessor.
+        """
+        consumer, flow = self._consumer, self._flow
+        partitions = flow.partitions
+        unknown = [tp for tp, partition in partitions.items() if partition.seen_end is None]
+        if unknown:
+            async with asyncio.timeout(_OPEN_TIMEOUT):
+                ends = await consumer.end_offsets(unknown)
+                begins = await self._begins_of_shorter(unknown, ends)
+                positions = {tp: await consumer.position(tp) for tp in unknown}
+            if partitions is not flow.partitions:
+                return []
+            for tp in unknown:
+                if tp in begins:
+                    consumer.seek(tp, begins[tp])
+                    partitions[tp].begin_again(begins[tp])
+                partitions[tp].open(positions[tp], ends[tp])
+        wanted = []
+        now = time.monotonic()
+        for tp, partition in partitions.items():
+            if partition.paused:
+                if now < partition.blocked_until or not flow.has_room_again(partition):
+                    continue
+                partition.paused = False
+                consumer.resume(tp)
+            elif flow.is_full(partition):
+                partition.paused = True
+                consumer.pause(tp)
+                continue
+            wanted.append(tp)
+        return wanted
+
+    async def _begins_of_shorter(
+        self, tps: Sequence[Any], ends: Mapping[Any, int]
+    ) -> dict[Any, int]:
+        """Return where logs begin that end below what the group has committed of them: topics that
+        were made anew, or logs that lost their end in a power cut or an unclean election.
+
+        aiokafka would read them from the committed offset, at which there is nothing, or reset to
+        their beginning without a word.
+        """
+        consumer = self._consumer
+        committed = await committed_offsets(consumer, tps)
+        shorter = [tp for tp in committed if committed[tp] > ends[tp]]
+        if not shorter:
+            return {}
+        await asyncio.sleep(_SETTLING)
+        ends = await consumer.end_offsets(shorter)
+        shorter = [tp for tp in shorter if committed[tp] > ends[tp]]
+        begins: dict[Any, int] = await consumer.beginning_offsets(shorter) if shorter else {}
+        for tp in shorter:
+            if (partition := self._flow.partitions.get(tp)) is not None:
+                partition.stats.went_back += 1
+            log.critical(
+                "log_ends_below_committed", topic=tp.topic, partition=tp.partition,
+                committed=committed[tp], end=ends[tp], begins_again_at=begins[tp],
+            )  # fmt: skip
+        return begins

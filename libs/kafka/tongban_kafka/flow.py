@@ -1,0 +1,214 @@
+"""Records between being fetched and being done: bounds, completion, and what is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import structlog
+
+from tongban_kafka.config import WorkerConfig
+from tongban_kafka.lease import Lease
+from tongban_kafka.partition import RECORD_OVERHEAD, Partition, TopicStats
+from tongban_kafka.record import Record
+from tongban_kafka.uptime import uptime
+
+log = structlog.get_logger(__name__)
+Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+"""Starts a task in the worker's task group."""
+Part = tuple[Partition, list[Record]]
+"""What was fetched of one partition."""
+
+
+class Executor(Protocol):
+    """Decides which record runs when, and runs it."""
+
+    def offer(self, parts: Sequence[Part]) -> None:
+        """Records were fetched. They run once `kick` is called and the order allows it."""
+
+    def resume(self, partition: Partition, record: Record) -> None:
+        """A record that was under way and failed is to run again, before others of its key."""
+
+    def release(self, partition: Partition, record: Record) -> None:
+        """A record is done: the next of its key may run."""
+
+    def kick(self) -> None:
+        """Run what can run."""
+
+    def clear(self) -> None:
+        """Forget what has not begun."""
+
+    def cancel(self) -> list[asyncio.Task[None]]:
+        """Cancel what runs; the tasks that have yet to end."""
+
+
+class Flow:
+    """The worker's book of records. All methods run in the event loop and none waits but `drain`.
+
+    A record counts as held from `accept` to `finish`, and as under way while a handler, an
+    acknowledgement or a dead letter is being waited for.
+    """
+
+    def __init__(self, config: WorkerConfig, lease: Lease) -> None:
+        self._config = config
+        self.lease = lease
+        lease.on_resumed = self._resumed
+        self.partitions: dict[Any, Partition] = {}
+        self.stats: dict[str, TopicStats] = {}
+        self.held = 0
+        self.held_bytes = 0
+        self.under_way = 0
+        self.draining = True
+        self.side_tasks: set[asyncio.Task[None]] = set()
+        """Dead letters being written."""
+        self.changed = asyncio.Event()
+        """Set when room was made; the fetching loop clears it."""
+        self._wanted = False
+        self._quiet: asyncio.Future[None] | None = None
+        self._drain_begun = asyncio.Event()
+        self.executor: Executor
+
+    def assign(self, tps: Iterable[Any]) -> None:
+        """Begin with partitions whose ends are not known yet."""
+        now = uptime()
+        self.partitions = {tp: Partition(tp, self._stats(tp.topic), now) for tp in tps}
+        self.held = self.held_bytes = self.under_way = 0
+        self.draining = False
+        self._drain_begun.clear()
+
+    def _stats(self, topic: str) -> TopicStats:
+        return self.stats.setdefault(topic, TopicStats(topic))
+
+    def accept(self, fetched: Mapping[Any, Sequence[Any]]) -> int:
+        """Take fetched records, by partition; how many. They begin with the next `kick`."""
+        parts = [self._accept(self.partitions[tp], raws) for tp, raws in fetched.items()]
+        self.executor.offer(parts)
+        return sum([len(records) for _, records in parts])
+
+    def _accept(self, partition: Partition, raws: Sequence[Any]) -> Part:
+        missing = partition.tracker.add([raw.offset for raw in raws])
+        if missing:
+            self._missed(partition, raws[0].offset, missing)
+        partition.blocked_until = 0.0
+        count = len(raws)
+        if partition.held == 0:
+            partition.moved_at = time.monotonic()
+        partition.held += count
+        self.held += count
+        values = sum([len(raw.value) for raw in raws if raw.value])
+        self.held_bytes += values + count * RECORD_OVERHEAD
+        return partition, partition.records(raws)
+
+    def _missed(self, partition: Partition, offset: int, count: int) -> None:
+        """Retention has overtaken us, unless the topic is compacted or has transactions."""
+        partition.stats.skipped += count
+        log.error("offsets_missing", topic=partition.tp.topic, before=offset, count=count)
+
+    def may_begin(self) -> bool:
+        """Whether the partitions are ours for sure and not about to be given up."""
+        return not self.draining and self.lease.holds()
+
+    def _resumed(self) -> None:
+        self.executor.kick()
+
+    def room(self) -> int:
+        """Records that may be fetched now; 0 when the worker is full."""
+        if self.held_bytes >= self._config.max_in_flight_bytes:
+            return 0
+        return max(0, self._config.max_in_flight - self.held)
+
+    def is_full(self, partition: Partition) -> bool:
+        """Whether this partition holds its share, or its oldest record holds it back."""
+        return (
+            partition.held >= self._config.partition_share
+            or partition.tracker.span >= self._config.max_span
+        )
+
+    def has_room_again(self, partition: Partition) -> bool:
+        """Whether a paused partition should go on: at half its bounds, so that it does not flap."""
+        return (
+            partition.held <= self._config.partition_share // 2
+            and partition.tracker.span <= self._config.max_span // 2
+        )
+
+    def await_room(self) -> None:
+        """Have `changed` set when half of the room is free again or a paused partition may go
+        on."""
+        self.changed.clear()
+        self._wanted = True
+
+    def began(self) -> None:
+        """Something is under way."""
+        self.under_way += 1
+
+    def ended(self, partition: Partition) -> None:
+        """It no longer is. What was given up in the meantime is not counted any more."""
+        if partition.revoked:
+            return
+        self.under_way -= 1
+        if self.under_way == 0 and self._quiet is not None and not self._quiet.done():
+            self._quiet.set_result(None)
+
+    def finish(self, partition: Partition, record: Record) -> None:
+        """The record needs no more work: its offset may be committed."""
+        if partition.revoked:
+            return
+        partition.tracker.done(record.offset)
+        partition.held -= 1
+        self.held -= 1
+        value = record.value
+        self.held_bytes -= RECORD_OVERHEAD + len(value) if value else RECORD_OVERHEAD
+        if partition.first_failures:
+            partition.first_failures.pop(record.offset, None)
+        self.executor.release(partition, record)
+        if self._wanted and self._has_room_again(partition):
+            self._wanted = False
+            self.changed.set()
+
+    def _has_room_again(self, partition: Partition) -> bool:
+        if partition.paused:
+            return self.has_room_again(partition)
+        return (
+            self.held <= self._config.max_in_flight // 2
+            and self.held_bytes <= self._config.max_in_flight_bytes // 2
+        )
+
+    async def drain(self, timeout: float) -> bool:
+        """Begin nothing more and wait for what is under way; whether all of it ended in time."""
+        self.draining = True
+        self._drain_begun.set()
+        self.executor.clear()
+        for partition in self.partitions.values():
+            partition.cancel_timers()
+        if self.under_way == 0:
+            return True
+        self._quiet = asyncio.get_running_loop().create_future()
+        done, _ = await asyncio.wait([self._quiet], timeout=timeout)
+        self._quiet = None
+        if done:
+            return True
+        tasks = [*self.executor.cancel(), *self.side_tasks]
+        for task in self.side_tasks:
+            task.cancel()
+        if tasks:
+            # A handler that swallows its cancellation must not hold the partitions for ever.
+            await asyncio.wait(tasks, timeout=1.0)
+        return False
+
+    async def pause(self, seconds: float) -> bool:
+        """Sleep before a retry; False as soon as the partitions are being given up."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._drain_begun.wait()
+        except TimeoutError:
+            return True
+        return False
+
+    def forget(self) -> None:
+        """The partitions are no longer ours: what still ends of them counts for nothing."""
+        for partition in self.partitions.values():
+            partition.revoked = True
+        self.partitions = {}
+        self.held = self.held_bytes = self.under_way = 0

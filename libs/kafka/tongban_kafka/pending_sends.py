@@ -1,0 +1,144 @@
+"""What a producer has been given and Kafka has not acknowledged yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.errors import KafkaError
+
+from tongban_kafka.delivery import RawHeaders, fail
+from tongban_kafka.errors import KafkaUnavailableError
+
+_OVERHEAD = 200
+"""Bytes that the memory bound counts for one record besides its key and value."""
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A record that the client has not taken yet: no connection, no metadata, or a full batch."""
+
+    deadline: float
+    future: asyncio.Future[Any]
+    size: int
+    arguments: tuple[str, bytes | None, bytes | None, RawHeaders]
+
+
+class PendingSends:
+    """Bounded in records and bytes; knows who is late. Deadlines are `loop.time()`.
+
+    Records are in the order of the calls, so of the deadlines too: those that the client has
+    `taken`, and, by topic, those that `wait` for it.
+    """
+
+    def __init__(self, *, max_records: int, max_bytes: int) -> None:
+        self._max_records = max_records
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._taken: deque[tuple[float, asyncio.Future[Any], int]] = deque()
+        self.waiting: dict[str, deque[Waiting]] = {}
+        self.acknowledged = 0
+        self.failed = 0
+        self.refused: Exception | None = None
+        """A broker's refusal of a batch of the present client."""
+
+    def __len__(self) -> int:
+        return len(self._taken) + sum(map(len, self.waiting.values()))
+
+    def admit(self, key: bytes | None, value: bytes | None) -> int:
+        """The size that one more record is counted with.
+
+        Raises:
+            KafkaUnavailableError: there is no room for it.
+        """
+        if self._is_full():
+            self.settle()
+            if self._is_full():
+                raise KafkaUnavailableError("too many records wait for acknowledgement")
+        return _OVERHEAD + (len(key) if key else 0) + (len(value) if value else 0)
+
+    def _is_full(self) -> bool:
+        waiting = sum(map(len, self.waiting.values())) if self.waiting else 0
+        return len(self._taken) + waiting >= self._max_records or self._bytes >= self._max_bytes
+
+    def take(self, deadline: float, future: asyncio.Future[Any], size: int) -> None:
+        """The client has taken a record."""
+        self._taken.append((deadline, future, size))
+        self._bytes += size
+
+    def wait(self, item: Waiting) -> None:
+        """A record has to wait for the client."""
+        self.waiting.setdefault(item.arguments[0], deque()).append(item)
+        self._bytes += item.size
+
+    def next_waiting(self, topic: str) -> Waiting | None:
+        """The first record that waits for a topic, and whose time is not over."""
+        queue = self.waiting.get(topic)
+        while queue and queue[0].future.done():
+            self._bytes -= queue.popleft().size
+        if queue:
+            return queue[0]
+        self.waiting.pop(topic, None)
+        return None
+
+    def leave(self, topic: str) -> Waiting:
+        """Take the first waiting record out."""
+        item = self.waiting[topic].popleft()
+        self._bytes -= item.size
+        return item
+
+    def settle(self) -> None:
+        """Forget what has ended."""
+        taken = self._taken
+        while taken and taken[0][1].done():
+            _, future, size = taken.popleft()
+            self._bytes -= size
+            if future.cancelled():
+                continue
+            error = future.exception()
+            if error is None:
+                self.acknowledged += 1
+            else:
+                self.failed += 1
+                if isinstance(error, KafkaError):
+                    self.refused = error
+
+    def is_late(self, now: float) -> bool:
+        """Whether the client has kept a record beyond its deadline."""
+        return bool(self._taken) and self._taken[0][0] <= now
+
+    def expire_waiting(self, now: float) -> None:
+        """Fail the records that waited for the client beyond their deadlines."""
+        for topic, queue in list(self.waiting.items()):
+            late = KafkaUnavailableError(f"{topic}: Kafka could not be reached in time")
+            for item in queue:
+                if item.deadline > now:
+                    break
+                self.failed += fail(item.future, late)
+            self.next_waiting(topic)
+
+    def fail_taken(self, text: str) -> int:
+        """Fail all that the client has taken; how many that were."""
+        count = 0
+        for _, future, size in self._taken:
+            self._bytes -= size
+            count += fail(future, KafkaUnavailableError(text))
+        self._taken.clear()
+        self.failed += count
+        self.refused = None
+        return count
+
+    def fail_all(self, text: str) -> None:
+        """Fail everything."""
+        self.fail_taken(text)
+        for topic in list(self.waiting):
+            for item in self.waiting[topic]:
+                self.failed += fail(item.future, KafkaUnavailableError(text))
+            self.next_waiting(topic)
+
+    def futures(self) -> list[asyncio.Future[Any]]:
+        """Of all that is open."""
+        left = [future for _, future, _ in self._taken if not future.done()]
+        return left + [item.future for queue in self.waiting.values() for item in queue]

@@ -1,0 +1,321 @@
+"""An idempotent producer that always answers in time and always comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+import aiokafka
+import structlog
+from aiokafka.errors import KafkaError
+from prometheus_client import REGISTRY, CollectorRegistry
+
+from tongban_kafka import delivery, refusals
+from tongban_kafka._aiokafka import check_prepared
+from tongban_kafka.delivery import RawHeaders
+from tongban_kafka.errors import KafkaUnavailableError, is_transient
+from tongban_kafka.metrics import ProducerCollector, collector_of
+from tongban_kafka.partitioner import choose
+from tongban_kafka.pending_sends import PendingSends, Waiting
+from tongban_kafka.security import KafkaAddress, client_options
+
+log = structlog.get_logger(__name__)
+
+_CANCEL_AGAIN_S = 0.2
+_TICK = 0.05
+"""Seconds between looks at what is pending."""
+
+
+class EventProducer:
+    """Sends records with `acks=all` and idempotence; usable while Kafka is away or not yet there.
+
+    aiokafka's idempotent producer never gives a batch up, and after a batch that the broker
+    refused it fails for ever on that partition. So every record here has `delivery_timeout`
+    seconds; when they pass, or when a batch was refused, everything that is pending fails with
+    KafkaUnavailable and the client is replaced. Nothing that was reported as failed is sent later,
+    but what was on the wire at that moment may have arrived: a repeat needs an id that its reader
+    knows.
+
+    Records of one key arrive in the order of the calls, as long as none fails.
+
+    Args:
+        linger_ms: waiting for more records of a batch; 0 to 5. Under load batches fill by
+            themselves, because one request at a time is under way to a broker.
+        compression: None or "gzip"; others need packages that are not installed.
+        max_batch_size: bytes of one partition that go together. A record that finds the batch full
+            has to wait, which costs more than the sending.
+        max_pending: records, and `max_pending_bytes` bytes, that may wait for acknowledgement;
+            beyond, a send fails at once.
+        bootstrap: the cluster, or `HOST:PORT[,HOST:PORT]` of one without TLS and SASL.
+        client: more arguments for aiokafka; `bootstrap` brings those of security.
+    """
+
+    def __init__(
+        self,
+        bootstrap: KafkaAddress,
+        *,
+        client_id: str = "tongban",
+        delivery_timeout: float = 1.5,
+        linger_ms: int = 0,
+        compression: str | None = None,
+        max_batch_size: int = 128 * 1024,
+        max_pending: int = 20_000,
+        max_pending_bytes: int = 32 * 1024 * 1024,
+        client: Mapping[str, Any] | None = None,
+        registry: CollectorRegistry = REGISTRY,
+    ) -> None:
+        self.client_id = client_id
+        self._bootstrap = bootstrap
+        self._delivery_timeout = delivery_timeout
+        self._options = {
+            **client_options(bootstrap),
+            "client_id": client_id,
+            "enable_idempotence": True,
+            "acks": "all",
+            "linger_ms": linger_ms,
+            "partitioner": choose,
+            "max_batch_size": max_batch_size,
+            "compression_type": compression,
+            "request_timeout_ms": round(max(delivery_timeout, 1.0) * 1000),
+            **(client or {}),
+        }
+        self._client: Any = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._lost = asyncio.Event()
+        self._arrived = asyncio.Event()
+        self._outbox = PendingSends(max_records=max_pending, max_bytes=max_pending_bytes)
+        self._feeders: dict[str, asyncio.Task[None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
+        self.connections = 0
+        collector_of(registry, ProducerCollector).add(self)
+
+    # --- life
+
+    async def start(self) -> None:
+        """Begin to connect, and go on until it succeeds. Returns at once."""
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep_connected())
+
+    async def stop(self, timeout: float = 5.0) -> None:
+        """Wait for what is pending, that long at most; what is left fails."""
+        self._closing = True
+        if left := self._outbox.futures():
+            await asyncio.wait(left, timeout=timeout)
+        while self._keeper is not None and not self._keeper.done():
+            # Again and again: aiokafka swallows a cancellation that comes while it closes a client.
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper], timeout=_CANCEL_AGAIN_S)
+        for feeder in self._feeders.values():
+            feeder.cancel()
+        client, self._client = self._client, None
+        self._outbox.fail_all("the producer was stopped")
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if client is not None:
+            await delivery.close(client)
+
+    async def __aenter__(self) -> EventProducer:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection that is not known to be broken."""
+        return self._client is not None
+
+    async def connection(self) -> None:
+        """Return once there is a connection, for a process that has nothing to do before."""
+        await self._arrived.wait()
+
+    def readiness(self) -> str | None:
+        """None, or why a send would probably fail (the shape of a HealthServer check)."""
+        if self.connected:
+            return None
+        return refusals.explain(f"no connection to Kafka at {self._bootstrap}")
+
+    def counters(self) -> dict[str, int]:
+        """For the metrics collector."""
+        return {
+            "acknowledged": self._outbox.acknowledged,
+            "failed": self._outbox.failed,
+            "connections": self.connections,
+        }
+
+    def gauges(self) -> dict[str, float]:
+        """For the metrics collector."""
+        return {"pending": len(self._outbox), "connected": float(self.connected)}
+
+    # --- sending
+
+    async def send(
+        self, topic: str, *, key: bytes | None, value: bytes | None, headers: RawHeaders
+    ) -> Any:
+        """Return when all in-sync replicas have the record; aiokafka's RecordMetadata.
+
+        Raises:
+            KafkaUnavailableError: not acknowledged within `delivery_timeout`; it may have arrived.
+            aiokafka.errors.KafkaError: the record cannot be sent as it is (its size, its topic's
+                name or its rights).
+        """
+        future = self.send_nowait(topic, key=key, value=value, headers=headers)
+        client = self._client
+        try:
+            return await future
+        except KafkaError as error:
+            if not is_transient(error):
+                raise
+            self._drop(client, error)
+            raise KafkaUnavailableError(f"{topic}: {type(error).__name__}") from error
+
+    def send_nowait(
+        self, topic: str, *, key: bytes | None, value: bytes | None, headers: RawHeaders
+    ) -> asyncio.Future[Any]:
+        """Send without waiting; the future resolves on acknowledgement, or fails as `send` raises
+        (or with the KafkaError underneath).
+
+        Raises:
+            KafkaUnavailableError: too much is pending, or the producer is stopped.
+            aiokafka.errors.MessageSizeTooLargeError
+        """
+        if key is None and value is None:
+            raise ValueError("a record needs a key or a value")
+        if self._closing:
+            raise KafkaUnavailableError("the producer is stopped")
+        outbox = self._outbox
+        size = outbox.admit(key, value)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._delivery_timeout
+        future: asyncio.Future[Any] | None = None
+        if self._client is not None and topic not in outbox.waiting:
+            future = self._hand_over(topic, key, value, headers)
+        if future is None:
+            future = loop.create_future()
+            outbox.wait(Waiting(deadline, future, size, (topic, key, value, headers)))
+            self._feed(topic)
+        else:
+            outbox.take(deadline, future, size)
+        if self._timer is None:
+            self._timer = loop.call_later(_TICK, self._tick)
+        return future
+
+    def _hand_over(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: RawHeaders
+    ) -> asyncio.Future[Any] | None:
+        """Have the client take the record; None if it cannot take it now."""
+        try:
+            return delivery.take(self._client, topic, key, value, headers)
+        except KafkaError as error:
+            if not is_transient(error):
+                raise
+            self._drop(self._client, error)
+            return None
+
+    def _feed(self, topic: str) -> None:
+        if self._client is not None and topic not in self._feeders:
+            self._feeders[topic] = asyncio.create_task(self._feed_client(topic, self._client))
+
+    async def _feed_client(self, topic: str, client: Any) -> None:
+        """Hand over what waits for a topic, in order; the client says when it can take it."""
+        outbox = self._outbox
+        try:
+            while client is self._client and (item := outbox.next_waiting(topic)) is not None:
+                try:
+                    async with asyncio.timeout_at(item.deadline):
+                        inner = await delivery.wait_taken(client, *item.arguments)
+                except TimeoutError:
+                    # The client must not take later what is reported as failed now.
+                    outbox.expire_waiting(item.deadline)
+                    continue
+                except KafkaError as error:
+                    if is_transient(error):
+                        # Its deadline says when to give up: no leader yet, no such topic yet.
+                        await asyncio.sleep(_TICK)
+                    else:
+                        delivery.fail(item.future, error)
+                    continue
+                except Exception as error:
+                    # What the client cannot encode must not hold up those behind it.
+                    delivery.fail(item.future, error)
+                    continue
+                inner.add_done_callback(partial(delivery.copy, item.future))
+                if client is not self._client:
+                    # It may still go out or not; the next client is not to answer for it.
+                    outbox.failed += delivery.fail(
+                        item.future,
+                        KafkaUnavailableError(f"{topic}: the client was given up meanwhile"),
+                    )
+                elif outbox.next_waiting(topic) is item:
+                    outbox.leave(topic)
+                    outbox.take(item.deadline, item.future, item.size)
+        finally:
+            del self._feeders[topic]
+        if client is not self._client and topic in outbox.waiting:
+            self._feed(topic)
+
+    # --- keeping watch
+
+    def _tick(self) -> None:
+        """Settle what ended, fail what is late, and replace the client if it is to blame."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._outbox.settle()
+        if self._outbox.refused is not None:
+            self._drop(self._client, self._outbox.refused)
+        elif self._outbox.is_late(now):
+            self._drop(self._client, KafkaUnavailableError("no acknowledgement in time"))
+        self._outbox.expire_waiting(now)
+        self._timer = loop.call_later(_TICK, self._tick) if len(self._outbox) else None
+
+    def _drop(self, client: Any, reason: Exception) -> None:
+        """Give the client up with all that it has taken."""
+        if client is None or client is not self._client:
+            return
+        self._client = None
+        self._arrived.clear()
+        count = self._outbox.fail_taken(f"Kafka did not acknowledge: {reason!r}")
+        log.warning("producer_replaced", reason=repr(reason), pending=count)
+        self._lost.set()
+
+    async def _keep_connected(self) -> None:
+        delay = 0.05
+        while True:
+            check_prepared()
+            client = aiokafka.AIOKafkaProducer(**self._options)
+            try:
+                async with asyncio.timeout(max(2 * self._delivery_timeout, 3.0)):
+                    await client.start()
+            except (KafkaError, OSError, TimeoutError) as error:
+                await delivery.close(client)
+                log.info("kafka_not_reached", at=str(self._bootstrap), error=type(error).__name__)
+                await asyncio.sleep(random.uniform(delay / 2, delay))
+                delay = min(1.0, delay * 2)
+                continue
+            except BaseException:
+                await delivery.close(client)
+                raise
+            delay = 0.05
+            self.connections += 1
+            self._lost.clear()
+            self._client = client
+            self._arrived.set()
+            for topic in list(self._outbox.waiting):
+                self._feed(topic)
+            try:
+                await self._lost.wait()
+            finally:
+                if client is not self._client:
+                    await delivery.close(client)

@@ -1,0 +1,149 @@
+"""Reading topics without a consumer group: every process reads all partitions for itself."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aiokafka
+import structlog
+from aiokafka.errors import KafkaError
+
+from tongban_kafka._aiokafka import check_prepared
+from tongban_kafka.errors import ConsumerFailedError
+from tongban_kafka.membership import check_background, close_consumer
+from tongban_kafka.pace import Pace
+from tongban_kafka.security import KafkaAddress, client_options
+from tongban_kafka.unreadable import (
+    BatchRetries,
+    UnreadableBatchError,
+    describe,
+    offset_after,
+)
+
+log = structlog.get_logger(__name__)
+_APART = 0.02
+"""Seconds between fetches that bring records. Readers show what happens to people and take in what
+operators change: neither sees the difference."""
+
+
+class Reader:
+    """Keeps a consumer of all partitions of some topics running, over restarts of the broker.
+
+    Subclasses say where to begin and what to do with records.
+    """
+
+    def __init__(
+        self,
+        bootstrap: KafkaAddress,
+        topics: Sequence[str],
+        *,
+        auto_offset_reset: str,
+        client: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.topics = tuple(topics)
+        self._pace = Pace(_APART)
+        self._next: dict[Any, int] = {}
+        self._retries = BatchRetries()
+        self.unreadable = 0
+        """Batches that could not be read and were passed over."""
+        self._options = {
+            **client_options(bootstrap),
+            "client_id": f"reader-{self.topics[0]}",
+            "group_id": None,
+            "enable_auto_commit": False,
+            "auto_offset_reset": auto_offset_reset,
+            "request_timeout_ms": 10_000,
+            **(client or {}),
+        }
+
+    async def run(self) -> None:
+        """Read until cancelled. Kafka's being away is waited out."""
+        delay = 0.1
+        while True:
+            check_prepared()
+            consumer = aiokafka.AIOKafkaConsumer(**self._options)
+            try:
+                await consumer.start()
+                consumer.assign(await self._partitions(consumer))
+                self._next.clear()
+                await self._opened(consumer)
+                delay = 0.1
+                while True:
+                    await self._turn(consumer)
+            except (KafkaError, ConsumerFailedError, OSError) as error:
+                log.warning("reader_interrupted", topics=self.topics, error=repr(error))
+            finally:
+                self._closed()
+                await close_consumer(consumer, timeout=2.0)
+            await asyncio.sleep(random.uniform(delay / 2, delay))
+            delay = min(5.0, delay * 2)
+
+    async def _partitions(self, consumer: Any) -> list[Any]:
+        missing = set(self.topics) - await consumer.topics()
+        if missing:
+            raise KafkaError(f"topics are missing: {', '.join(sorted(missing))}")
+        return await partitions_of(consumer, self.topics)
+
+    async def _turn(self, consumer: Any) -> None:
+        check_background(consumer)
+        await self._pace.wait()
+        for topic in self.topics:
+            known = consumer.partitions_for_topic(topic) or set()
+            if len(known) > sum(tp.topic == topic for tp in consumer.assignment()):
+                raise ConsumerFailedError(f"{topic} has more partitions now")
+        try:
+            fetched = await consumer.getmany(timeout_ms=500, max_records=1000)
+        except UnreadableBatchError as error:
+            await self._unreadable(consumer, error)
+            fetched = {}
+        for tp, raws in fetched.items():
+            if raws[0].offset < self._next.get(tp, 0):
+                raise ConsumerFailedError(f"{tp.topic}/{tp.partition}: offsets went back")
+            self._next[tp] = raws[-1].offset + 1
+            self._records(tp, raws)
+        self._pace.given(len(fetched))
+        await self._turned(consumer)
+        await asyncio.sleep(0)
+
+    async def _unreadable(self, consumer: Any, error: UnreadableBatchError) -> None:
+        """Read the batch again a few times, then pass over it: a view that waited for it would
+        never be ready, and a tail would show nothing more of its partition."""
+        delay = self._retries.failed(error)
+        if delay is not None:
+            await asyncio.sleep(delay)
+            return
+        after = offset_after(consumer, error)
+        log.critical("batch_passed_over", **{**describe(error), "next_offset": after})
+        self.unreadable += 1
+        self._retries.forget(error.tp)
+        consumer.seek(error.tp, after)
+        self._passed_over(error.tp, error.first_offset, after)
+
+    async def _opened(self, consumer: Any) -> None:
+        """A connection was made; positions are to be set here."""
+        raise NotImplementedError
+
+    def _records(self, tp: Any, raws: Sequence[Any], /) -> None:
+        """Records of one partition, in order."""
+        raise NotImplementedError
+
+    def _passed_over(self, tp: Any, first: int, after: int, /) -> None:
+        """A batch was passed over: offsets from `first` up to, but without, `after`."""
+
+    async def _turned(self, consumer: Any) -> None:
+        """All that was fetched has been given to `_records`."""
+
+    def _closed(self) -> None:
+        """The connection is gone."""
+
+
+async def partitions_of(consumer: Any, topics: Sequence[str]) -> list[Any]:
+    """All partitions of existing topics."""
+    return [
+        aiokafka.TopicPartition(topic, number)
+        for topic in topics
+        for number in sorted(await consumer._client._wait_on_metadata(topic))
+    ]

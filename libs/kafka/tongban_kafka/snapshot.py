@@ -1,0 +1,282 @@
+"""Reading what stands on topics now, once, and ending: for commands of operators."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, TypeVar
+
+import aiokafka
+import structlog
+from aiokafka.errors import KafkaError
+
+from tongban_kafka import refusals
+from tongban_kafka._aiokafka import check_prepared
+from tongban_kafka.errors import ConsumerFailedError, KafkaUnavailableError
+from tongban_kafka.holes import Hole, Holes
+from tongban_kafka.membership import check_background, close_consumer
+from tongban_kafka.record import Record
+from tongban_kafka.security import KafkaAddress, client_options
+from tongban_kafka.unreadable import (
+    BatchRetries,
+    UnreadableBatchError,
+    describe,
+    offset_after,
+)
+
+log = structlog.get_logger(__name__)
+_CONNECT_S = 10.0
+_STALLED_S = 20.0
+"""Seconds without a record or an end of one before the broker counts as away."""
+Value = TypeVar("Value")
+Place = tuple[str, int]
+"""Topic and partition."""
+OnProgress = Callable[[int, int], None]
+"""Called with offsets passed and offsets to pass in all."""
+
+
+class Snapshot:
+    """An async context manager over one consumer without a group.
+
+    Raises on entering and reading:
+        KafkaUnavailableError: the broker does not answer, or stopped doing so.
+    """
+
+    def __init__(self, bootstrap: KafkaAddress, *, client: Mapping[str, Any] | None = None) -> None:
+        self._bootstrap = bootstrap
+        self._client = dict(client or {})
+        self._consumer: Any = None
+        self._topics: set[str] = set()
+        self._retries = BatchRetries(tries=2)
+        self.unreadable: list[UnreadableBatchError] = []
+        """Batches that `read` and `newest` could not read and passed over, each logged."""
+        self._passed: list[tuple[str, Hole]] = []
+
+    async def __aenter__(self) -> Snapshot:
+        check_prepared()
+        consumer = aiokafka.AIOKafkaConsumer(
+            **client_options(self._bootstrap),
+            client_id="tongban-operator",
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=100,
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+            request_timeout_ms=round(_CONNECT_S * 1000),
+            **self._client,
+        )
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                await consumer.start()
+                self._topics = await consumer.topics()
+        except (KafkaError, OSError, TimeoutError) as error:
+            await close_consumer(consumer, timeout=2.0)
+            raise self._away(error) from error
+        except BaseException:
+            await close_consumer(consumer, timeout=2.0)
+            raise
+        self._consumer = consumer
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await close_consumer(self._consumer, timeout=5.0)
+
+    def _away(self, error: BaseException | str) -> KafkaUnavailableError:
+        told = error if isinstance(error, str) else str(error) or type(error).__name__
+        return KafkaUnavailableError(refusals.explain(f"{self._bootstrap}: {told}"))
+
+    def exists(self, topic: str) -> bool:
+        """Whether the broker had this topic when we connected."""
+        return topic in self._topics
+
+    async def partitions(self, topics: Iterable[str]) -> list[Place]:
+        """All partitions of those of the topics that exist."""
+        wait = self._consumer._client._wait_on_metadata
+        try:
+            return [
+                (topic, number)
+                for topic in topics
+                if topic in self._topics
+                for number in sorted(await wait(topic))
+            ]
+        except KafkaError as error:
+            raise self._away(error) from error
+
+    async def ends(self, places: Iterable[Place]) -> dict[Place, int]:
+        """The offset of the next record, by partition."""
+        return await self._offsets(self._consumer.end_offsets, places)
+
+    async def begins(self, places: Iterable[Place]) -> dict[Place, int]:
+        """The offset of the oldest record that is kept, by partition."""
+        return await self._offsets(self._consumer.beginning_offsets, places)
+
+    async def _offsets(self, ask: Callable[..., Any], places: Iterable[Place]) -> dict[Place, int]:
+        wanted = [aiokafka.TopicPartition(*place) for place in places]
+        if not wanted:
+            return {}
+        try:
+            found = await ask(wanted)
+        except KafkaError as error:
+            raise self._away(error) from error
+        return {(tp.topic, tp.partition): offset for tp, offset in found.items()}
+
+    async def count_since(self, topic: str, unix_ms: int) -> int:
+        """How many records a topic has got since then; 0 where there is no such topic."""
+        ranges = await self._ranges(await self.partitions([topic]), unix_ms, {})
+        return sum(end - begin for begin, end in ranges.values())
+
+    async def read(
+        self,
+        places: Iterable[Place],
+        *,
+        since_ms: int | None = None,
+        from_offsets: Mapping[Place, int] | None = None,
+        on_progress: OnProgress = lambda _done, _total: None,
+    ) -> AsyncGenerator[Record, None]:
+        """The records of these partitions up to the ends they have now, partition by partition in
+        order, across partitions in none.
+
+        Args:
+            since_ms: skips what was written before this Unix time in milliseconds.
+            from_offsets: where to begin instead, by partition.
+        """
+        consumer = self._consumer
+        ranges = await self._ranges(list(places), since_ms, from_offsets or {})
+        left = {aiokafka.TopicPartition(*place): span for place, span in ranges.items()}
+        total = sum(end - begin for begin, end in left.values())
+        consumer.assign(list(left))
+        for tp, (begin, _) in left.items():
+            consumer.seek(tp, begin)
+        moved_at = time.monotonic()
+        while left:
+            on_progress(total - await self._to_pass(left), total)
+            try:
+                check_background(consumer)
+                fetched = await consumer.getmany(*left, timeout_ms=500, max_records=5000)
+            except UnreadableBatchError as error:
+                await self._pass_over(error)
+                fetched = {}
+            except (KafkaError, ConsumerFailedError) as error:
+                raise self._away(error) from error
+            if fetched:
+                moved_at = time.monotonic()
+            elif time.monotonic() - moved_at > _STALLED_S:
+                raise self._away("it has stopped answering")
+            for tp, raws in fetched.items():
+                for raw in raws:
+                    if raw.offset < left[tp][1]:
+                        yield _record(raw)
+            for tp in [tp for tp, (_, end) in left.items() if await consumer.position(tp) >= end]:
+                del left[tp]
+                consumer.pause(tp)
+        on_progress(total, total)
+
+    async def _pass_over(self, error: UnreadableBatchError) -> None:
+        """Read the batch once more; then log it, remember it and seek behind it."""
+        delay = self._retries.failed(error)
+        if delay is not None:
+            await asyncio.sleep(delay)
+            return
+        log.error("batch_passed_over", **describe(error))
+        self.unreadable.append(error)
+        self._retries.forget(error.tp)
+        after = offset_after(self._consumer, error)
+        hole = Hole(error.tp.partition, error.first_offset, after)
+        self._passed.append((error.tp.topic, hole))
+        self._consumer.seek(error.tp, after)
+
+    async def newest(self, topic: str, decode: Callable[[bytes], Value]) -> dict[str, Value]:
+        """What a compacted topic holds: the newest value of every key. A record that cannot be
+        decoded is passed over, as `CompactedView` does; so is a topic that is not there."""
+        found, _ = await self.newest_and_holes(topic, decode)
+        return found
+
+    async def newest_and_holes(
+        self, topic: str, decode: Callable[[bytes], Value]
+    ) -> tuple[dict[str, Value], list[Hole]]:
+        """Return the same, and the holes that no operator has accepted."""
+        found: dict[str, Value] = {}
+        holes = Holes()
+        self._passed = [each for each in self._passed if each[0] != topic]
+        async for record in self.read(await self.partitions([topic])):
+            key = (record.key or b"").decode("utf-8", "replace")
+            if holes.take(key, record.value):
+                continue
+            if record.value is None:
+                found.pop(key, None)
+                continue
+            with suppress(ValueError):
+                found[key] = decode(record.value)
+        for _, hole in [each for each in self._passed if each[0] == topic]:
+            holes.found(hole)
+        return found, holes.open
+
+    async def _ranges(
+        self, places: list[Place], since_ms: int | None, from_offsets: Mapping[Place, int]
+    ) -> dict[Place, tuple[int, int]]:
+        """Where reading begins and ends; partitions with nothing to read are left out."""
+        ends, begins = await self.ends(places), await self.begins(places)
+        if since_ms is not None and places:
+            wanted = {aiokafka.TopicPartition(*place): since_ms for place in places}
+            try:
+                found = await self._consumer.offsets_for_times(wanted)
+            except KafkaError as error:
+                raise self._away(error) from error
+            for tp, at in found.items():
+                place = (tp.topic, tp.partition)
+                begins[place] = ends[place] if at is None else at.offset
+        for place, offset in from_offsets.items():
+            begins[place] = max(begins[place], offset)
+        return {
+            place: (begins[place], ends[place]) for place in places if begins[place] < ends[place]
+        }
+
+    async def _to_pass(self, left: Mapping[Any, tuple[int, int]]) -> int:
+        return sum(
+            [max(0, end - await self._consumer.position(tp)) for tp, (_, end) in left.items()]
+        )
+
+
+async def read_newest(
+    bootstrap: KafkaAddress,
+    topic: str,
+    decode: Callable[[bytes], Value],
+    *,
+    client: Mapping[str, Any] | None = None,
+    despite_holes: bool = False,
+) -> dict[str, Value]:
+    """`Snapshot.newest` of one topic, over a connection of its own.
+
+    Args:
+        despite_holes: older values will do; the caller shows them, or takes rights away.
+
+    Raises:
+        KafkaUnavailableError: the broker does not answer, or has no such topic, or the topic has a
+            hole that no operator has accepted: a decision must not rest on older values.
+    """
+    async with Snapshot(bootstrap, client=client) as snapshot:
+        if not snapshot.exists(topic):
+            raise KafkaUnavailableError(f"{bootstrap}: there is no topic {topic}")
+        newest, holes = await snapshot.newest_and_holes(topic, decode)
+        if holes and not despite_holes:
+            # The newest value of any key may be in that batch.
+            raise KafkaUnavailableError(
+                f"{bootstrap}: {topic} cannot be read at {holes[0]}: see `tongban topics holes "
+                f"{topic}`"
+            )
+        return newest
+
+
+def _record(raw: Any) -> Record:
+    return Record(
+        raw.topic, raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, raw.headers,
+        True, 0.0,
+    )  # fmt: skip

@@ -1,0 +1,90 @@
+"""The newest records of topics, for every process that listens (server-sent events)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from tongban_kafka.reader import Reader
+from tongban_kafka.record import Record
+from tongban_kafka.security import KafkaAddress
+from tongban_kafka.uptime import uptime
+
+log = structlog.get_logger(__name__)
+
+
+class BroadcastTail(Reader):
+    """Calls back with each record that comes to the topics from the start on.
+
+    Every process sees every record. Over an interruption it goes on where it was. What came before
+    the start is not shown; who needs it reads the store and listens before reading, so that
+    nothing falls in between.
+
+    Args:
+        on_record: called in the loop, in order within a partition. It must not block; what it
+            raises is logged, and the next record follows.
+        on_loss: called in the loop after a batch that could not be read was passed over.
+    """
+
+    def __init__(
+        self,
+        bootstrap: KafkaAddress,
+        topics: Sequence[str],
+        on_record: Callable[[Record], None],
+        *,
+        on_loss: Callable[[], None] = lambda: None,
+        client: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(bootstrap, topics, auto_offset_reset="earliest", client=client)
+        self._on_record = on_record
+        self._on_loss = on_loss
+        self._positions: dict[Any, int] = {}
+        self._listening = asyncio.Event()
+        self._opened_at = 0.0
+
+    @property
+    def listening(self) -> bool:
+        """Whether records that arrive from now on will be shown, at once or after an
+        interruption."""
+        return self._listening.is_set()
+
+    async def wait_listening(self) -> None:
+        """Return once `listening`."""
+        await self._listening.wait()
+
+    async def _opened(self, consumer: Any) -> None:
+        self._opened_at = uptime()
+        partitions = consumer.assignment()
+        new = [tp for tp in partitions if tp not in self._positions]
+        # A partition that was added while we listened is read from its beginning.
+        if new and not self.listening:
+            self._positions.update(await consumer.end_offsets(new))
+        for tp in partitions:
+            consumer.seek(tp, self._positions.setdefault(tp, 0))
+        self._listening.set()
+
+    def _passed_over(self, tp: Any, _first: int, after: int) -> None:
+        self._positions[tp] = after
+        self._on_loss()
+
+    def _records(self, tp: Any, raws: Sequence[Any]) -> None:
+        for raw in raws:
+            record = Record(
+                raw.topic,
+                raw.partition,
+                raw.offset,
+                raw.timestamp,
+                raw.key,
+                raw.value,
+                raw.headers,
+                False,
+                self._opened_at,
+            )
+            try:
+                self._on_record(record)
+            except Exception as error:
+                log.error("on_record_failed", place=record.place, error=type(error).__name__)
+        self._positions[tp] = raws[-1].offset + 1

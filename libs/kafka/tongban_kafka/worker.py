@@ -1,0 +1,95 @@
+"""The workers that services use. See docs/worker.md for what they promise."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import cast
+
+from prometheus_client import REGISTRY, CollectorRegistry
+
+from tongban_kafka.batches import Batches, BatchHandler
+from tongban_kafka.config import BatchConfig, WorkerConfig
+from tongban_kafka.dead_letters import Sink
+from tongban_kafka.failures import OnDeadLetter
+from tongban_kafka.flow import Executor
+from tongban_kafka.keyed_executor import (
+    AsyncHandler,
+    AsyncKeyedExecutor,
+    Handler,
+    SyncKeyedExecutor,
+)
+from tongban_kafka.runtime import Runtime
+
+
+class Worker(Runtime):
+    """Handles records one by one: in order within a key, at once across keys.
+
+    Args:
+        handler: called with a Record. An `async def`, or a plain function where nothing has to be
+            awaited. Returning means done; if it returns a future, the record is done when that
+            resolves. Raising means `Retry`, `Poison` or, for any other exception, another attempt.
+        others: as of `Runtime`.
+    """
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        topics: Sequence[str],
+        handler: Handler,
+        *,
+        producer: Sink,
+        on_dead_letter: OnDeadLetter | None = None,
+        registry: CollectorRegistry = REGISTRY,
+    ) -> None:
+        super().__init__(
+            config, topics, producer=producer, on_dead_letter=on_dead_letter, registry=registry
+        )
+        self._flow.executor = self._executor(handler)
+
+    def _executor(self, handler: Handler) -> Executor:
+        call = getattr(handler, "__call__", None)  # noqa: B004 - of an object with that method
+        if not inspect.iscoroutinefunction(handler) and not inspect.iscoroutinefunction(call):
+            return SyncKeyedExecutor(self._flow, self._failures.failed, handler)
+        return AsyncKeyedExecutor(
+            self._flow,
+            self._failures.failed,
+            cast(AsyncHandler, handler),
+            concurrency=self.config.concurrency,
+            timeout=self.config.handler_timeout,
+            spawn=self._spawn,
+        )
+
+
+class BatchWorker(Runtime):
+    """Handles many records with one call, for bulk writes: in order within a partition.
+
+    Args:
+        handler: an `async def` called with records, in order within each partition. Returning
+            means that all are done. `Batches` says what becomes of a batch that fails.
+        batch: when a batch is called.
+        others: as of `Runtime`. `concurrency` counts batches.
+    """
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        topics: Sequence[str],
+        handler: BatchHandler,
+        *,
+        producer: Sink,
+        batch: BatchConfig | None = None,
+        on_dead_letter: OnDeadLetter | None = None,
+        registry: CollectorRegistry = REGISTRY,
+    ) -> None:
+        super().__init__(
+            config, topics, producer=producer, on_dead_letter=on_dead_letter, registry=registry
+        )
+        self._flow.executor = Batches(
+            config,
+            self._flow,
+            self._failures,
+            handler,
+            batch=batch or BatchConfig(),
+            spawn=self._spawn,
+        )

@@ -1,0 +1,129 @@
+"""Documents that provinces made: fetched, checked, encrypted and kept (the claim check of DESIGN
+section 3), so that a reference alone travels on the topic."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from tongban_common import faultpoints
+from tongban_common.clock import BusinessClock
+from tongban_common.domain.ids import derived_id
+from tongban_common.events.models import DocumentRef, ProvinceCall
+from tongban_common.store import DocumentStore
+from tongban_common.store.documents import MAX_BYTES
+from tongban_connectors.gateway import BrokenAnswerError, OfferedDocument
+from tongban_connectors.inspector import Inspector, NotAPdfError
+from tongban_connectors.opening import keyed
+
+Fetch = Callable[[OfferedDocument, int], Awaitable[bytes]]
+"""As `Gateway.fetch`, of one request."""
+_BIG = 256 * 1024
+"""Bytes from which hashing is too long for the loop."""
+
+
+class Budget:
+    """How many bytes of documents may be in memory at once."""
+
+    def __init__(self, size: int) -> None:
+        self._size = self._free = size
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def of(self, size: int) -> AsyncIterator[None]:
+        """Wait until there is room for so many; more than all of it is as much as all of it."""
+        size = min(size, self._size)
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._free >= size)
+            self._free -= size
+        try:
+            yield
+        finally:
+            self._free += size
+            async with self._changed:
+                self._changed.notify_all()
+
+
+class DocumentKeeper:
+    """One province's, so that its large or slow documents keep no other province waiting."""
+
+    def __init__(
+        self,
+        store: DocumentStore,
+        inspector: Inspector,
+        clock: BusinessClock,
+        *,
+        budget: int = MAX_BYTES + MAX_BYTES // 2,
+    ) -> None:
+        self._store = store
+        self._inspector = inspector
+        self._clock = clock
+        self._budget = Budget(budget)
+        self._inspecting = asyncio.Lock()
+
+    async def keep(self, call: ProvinceCall, offered: OfferedDocument, fetch: Fetch) -> DocumentRef:
+        """Have a document in the store. Its id follows from request and hash: again is the same.
+
+        Raises:
+            BrokenAnswerError: it is not what the signed answer announced, or no PDF.
+            StoreUnavailableError: not now; nothing was fetched where the store was away before.
+            Destroyed, Retry, Poison: see `keyed`.
+            Whatever `fetch` raises.
+        """
+        document_id = derived_id("document", call.request_id, offered.sha256)
+        known = await self._store.ref(call.request_id, document_id)
+        if known is not None:
+            return known
+        async with self._budget.of(offered.size):
+            faultpoints.reached("connector.before_fetch")
+            pdf = await whole(offered, fetch)
+            faultpoints.reached("connector.after_fetch")
+            ref = DocumentRef(
+                document_id=document_id,
+                title=offered.title,
+                pages=await self._checked(offered, pdf),
+                sha256=offered.sha256,
+            )
+            faultpoints.reached("connector.before_store_document")
+            with keyed():
+                kept = await self._store.put(
+                    call.request_id, ref, pdf, call.sealed, at=self._clock.now()
+                )
+            faultpoints.reached("connector.after_store_document")
+            return kept
+
+    async def _checked(self, offered: OfferedDocument, pdf: bytes) -> int:
+        """How many pages it has."""
+        if len(pdf) != offered.size or await _sha256(pdf) != offered.sha256:
+            raise BrokenAnswerError("a document other than the one announced")
+        # One of a province at a time: whatever it sends, it keeps no other province waiting long.
+        async with self._inspecting:
+            try:
+                return await self._inspector.pages(pdf)
+            except NotAPdfError as error:
+                raise BrokenAnswerError(f"a document that cannot be printed: {error}") from error
+
+
+async def whole(offered: OfferedDocument, fetch: Fetch) -> bytes:
+    """A document, piece by piece.
+
+    Raises:
+        BrokenAnswerError: it has another size than announced.
+        Whatever `fetch` raises.
+    """
+    pieces, size = [], 0
+    while size < offered.size:
+        piece = await fetch(offered, size)
+        size += len(piece)
+        if not piece or size > offered.size:
+            raise BrokenAnswerError("a document other than the one announced")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+async def _sha256(data: bytes) -> str:
+    if len(data) < _BIG:
+        return hashlib.sha256(data).hexdigest()
+    return (await asyncio.to_thread(hashlib.sha256, data)).hexdigest()

@@ -1,0 +1,126 @@
+"""`tongban-connectors`: one consumer for each province, in one process or spread over several."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from tongban_common import process
+from tongban_common.catalogue.holidays import load_holidays
+from tongban_common.catalogue.provinces import load_provinces
+from tongban_common.keyring.follow import key_ring
+from tongban_common.observability import HealthServer, configure_logging
+from tongban_common.settings import load
+from tongban_common.store import DocumentStore, Store
+from tongban_connectors import rest
+from tongban_connectors.callbacks import CallbackEndpoint
+from tongban_connectors.inspector import Inspector
+from tongban_connectors.pauses import Pauses, following
+from tongban_connectors.province import ConnectorDependencies, ProvinceRunner
+from tongban_connectors.settings import ConnectorSettings
+from tongban_connectors.state_reporter import StateReporter, told
+from tongban_kafka import EventProducer, prepare_aiokafka
+from tongban_kafka.security import warn_of_plaintext
+
+log = structlog.get_logger()
+_DELIVERY_S = 10.0
+"""Nobody stands before a connector and waits, as before intake. A broker that is slow for a moment
+must not have every outcome fail, and every gateway asked once more for the answer it gave."""
+
+
+async def run(settings: ConnectorSettings) -> None:
+    """Work until SIGTERM or SIGINT, then drain."""
+    provinces = load_provinces(settings.catalogue)
+    ring = key_ring(settings)
+    store = Store(settings.store, settings.store_name)
+    try:
+        async with (
+            rest.session() as session,
+            Inspector() as inspector,
+            EventProducer(
+                settings.cluster,
+                client_id=f"connectors-{settings.instance}",
+                delivery_timeout=_DELIVERY_S,
+            ) as producer,
+            EventProducer(
+                settings.cluster,
+                client_id=f"connectors-standing-{settings.instance}",
+                delivery_timeout=_DELIVERY_S,
+            ) as telling,
+        ):
+            means = ConnectorDependencies(
+                settings=settings,
+                session=session,
+                producer=producer,
+                documents=DocumentStore(store, ring.keys),
+                inspector=inspector,
+                holidays=load_holidays(settings.catalogue),
+                keys=ring.keys,
+            )
+            pauses = Pauses(settings.cluster, settings.clock, ring.keys)
+            runners = [
+                ProvinceRunner(means, provinces[code], sources=[pauses.source(code)])
+                for code in settings.province_codes()
+            ]
+            # Whichever provinces this process speaks to, all may call it.
+            callbacks = CallbackEndpoint(
+                {code: province.gateway.rate_per_s for code, province in provinces.items()},
+                producer=producer,
+                clock=settings.clock,
+                gateway_secret=settings.gateway_secret.get_secret_value(),
+                id_secret=settings.id_secret.get_secret_value(),
+            )
+            standing = StateReporter(
+                {runner.code: runner.gate for runner in runners},
+                producer=telling,
+                clock=settings.clock,
+                instance=settings.instance,
+            )
+            async with ring.followed(), told(standing):
+                await _serve(settings, runners, pauses, callbacks)
+    finally:
+        store.close()
+
+
+async def _serve(
+    settings: ConnectorSettings,
+    runners: list[ProvinceRunner],
+    pauses: Pauses,
+    callbacks: CallbackEndpoint,
+) -> None:
+    stopping = asyncio.Event()
+
+    def stop() -> None:
+        stopping.set()
+        for runner in runners:
+            runner.stop()
+
+    process.on_stop(stop)
+    health = HealthServer(
+        host=settings.http_host,
+        port=settings.http_port,
+        live={runner.code: runner.liveness for runner in runners},
+        ready={
+            "pauses": pauses.readiness,
+            **{runner.code: runner.readiness for runner in runners},
+        },
+        routes=callbacks.routes(),
+    )
+    async with health, following(pauses, stopping), asyncio.TaskGroup() as group:
+        for runner in runners:
+            group.create_task(runner.run(), name=f"connector-{runner.code}")
+        log.info("connectors.started", provinces=len(runners))
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    prepare_aiokafka()
+    settings = load(ConnectorSettings)
+    configure_logging("connectors", instance=settings.instance, level=settings.log_level)
+    warn_of_plaintext(settings.cluster, settings.environment)
+    process.run(run(settings))
+
+
+if __name__ == "__main__":
+    main()

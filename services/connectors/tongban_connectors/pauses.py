@@ -1,0 +1,106 @@
+"""Pauses that operators have set, as every connector process knows them (`control.provinces`)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from tongban_common.clock import BusinessClock
+from tongban_common.control.provinces import ProvinceControl, province_controls
+from tongban_common.envelope import KeyRing, UnreadableEnvelopeError
+from tongban_common.private_texts import REASON
+from tongban_connectors.gate import Block, Source
+from tongban_connectors.restarts import RESTARTS, STEADY_S, is_our_end, kinds_of
+from tongban_connectors.texts import paused
+from tongban_kafka.security import KafkaAddress
+
+log = structlog.get_logger()
+
+
+class Pauses:
+    """Follows the topic for as long as `run` runs.
+
+    While Kafka is away it keeps what it knew. Before it knows anything no connector may start:
+    a province that was paused would be called. For the same reason every province waits while the
+    topic has a hole that no operator has accepted (`RegisterView`), and one waits whose newest
+    record cannot be decoded.
+    """
+
+    def __init__(self, bootstrap: KafkaAddress, clock: BusinessClock, keys: KeyRing) -> None:
+        self._view = province_controls(bootstrap)
+        self._clock = clock
+        self._keys = keys
+        self._fault: str | None = None
+
+    async def run(self) -> None:
+        """Read until cancelled, and begin again after an unforeseen error: what was known before
+        goes on to hold, and readiness reports that nothing new is heard."""
+        failures = 0
+        while True:
+            began = time.monotonic()
+            try:
+                await self._view.run()
+            except (Exception, asyncio.CancelledError) as error:
+                if is_our_end(error):
+                    raise
+                self._fault = kinds_of(error)
+                log.critical("pauses.fault", error=self._fault)
+            failures = 1 if time.monotonic() - began > STEADY_S else failures + 1
+            await asyncio.sleep(RESTARTS.delay(failures))
+            self._fault = None
+
+    async def known(self) -> None:
+        """Return once all that was on the topic has been read."""
+        await self._view.wait_ready()
+
+    def readiness(self) -> str | None:
+        """None, or why no operator is heard (the shape of a HealthServer check)."""
+        if self._fault is not None:
+            return f"control.provinces cannot be read: {self._fault}"
+        return self._view.readiness()
+
+    def control(self, province: str) -> ProvinceControl | None:
+        """The pause that holds for a province now."""
+        control = self._view.get(province)
+        return control if control is not None and control.pauses(self._clock.now()) else None
+
+    def source(self, province: str) -> Source:
+        """What closes a province's gate while its pause holds."""
+
+        def closure() -> Block | None:
+            if self._view.in_doubt(province):
+                return Block("paused", reason=paused(""))
+            control = self.control(province)
+            return None if control is None else closure_of(control, self._keys)
+
+        return closure
+
+
+def closure_of(control: ProvinceControl, keys: KeyRing) -> Block:
+    """Return what a pause closes a gate with. The reason is in clear in memory alone."""
+    words = control.reason
+    if control.sealed is not None:
+        try:
+            words = str(keys.open(control.bound_to, control.sealed, REASON))
+        except UnreadableEnvelopeError:
+            words = ""  # the pause holds all the same
+    return Block("paused", control.until, reason=paused(words))
+
+
+@asynccontextmanager
+async def following(pauses: Pauses, stopping: asyncio.Event) -> AsyncIterator[None]:
+    """Follow the topic meanwhile; entered once it has been read, or `stopping` is set before."""
+    async with asyncio.TaskGroup() as tasks:
+        reading = tasks.create_task(pauses.run(), name="pauses")
+        known = tasks.create_task(pauses.known())
+        stopped = tasks.create_task(stopping.wait())
+        await asyncio.wait([reading, known, stopped], return_when=asyncio.FIRST_COMPLETED)
+        try:
+            yield
+        finally:
+            for task in (reading, known, stopped):
+                task.cancel()

@@ -1,0 +1,35 @@
+"""Read the call of a record on a province's topic."""
+
+from __future__ import annotations
+
+import re
+
+from tongban_common.events import Event, MalformedEventError, decode
+from tongban_common.events.models import ProvinceCall
+from tongban_kafka import Poison, Record
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
+"""Of requests and calls: they become part of a path that is signed. Intake's are narrower."""
+
+
+def call_in(record: Record, province: str) -> Event[ProvinceCall]:
+    """Return the call of a record.
+
+    Raises:
+        Poison: there is none in it that this province's connector may carry out, whoever wrote it.
+            The text holds nothing of the record.
+    """
+    try:
+        event = decode(record.value, record.headers)
+    except MalformedEventError as error:
+        raise Poison(str(error)) from error
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise Poison(f"it cannot be read: {type(error).__name__}") from error
+    body = event.body
+    if not isinstance(body, ProvinceCall):
+        raise Poison(f"{event.type} does not belong on a province's topic")
+    if body.item.province != province:
+        raise Poison(f"a call for another province on the topic of {province}")
+    if not (_ID.fullmatch(body.request_id) and _ID.fullmatch(body.call_id)):
+        raise Poison("the id of its request or call is none")
+    return Event(event.id, event.source, body, event.time, event.repeat)

@@ -1,0 +1,186 @@
+"""What a connector tells the router: outcomes, with derived ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+
+from tongban_common import faultpoints, topics
+from tongban_common.clock import BusinessClock
+from tongban_common.domain.ids import derived_id
+from tongban_common.domain.status import CallKind, OutcomeKind
+from tongban_common.envelope import MOST_SEALED, KeyDestroyedError, KeyRing, UnreadableEnvelopeError
+from tongban_common.events.models import DocumentRef, ProvinceCall, ProvinceOutcome, Sealed
+from tongban_common.events.publisher import EventPublisher
+from tongban_common.private_texts import REASON, RECEIPT, part_of, seal
+from tongban_connectors import texts
+from tongban_connectors.gateway import GatewayAnswer, GatewayState, Result
+from tongban_connectors.opening import keyed
+from tongban_kafka import Poison, Record, Retry
+
+_STATE_OUTCOMES = {
+    GatewayState.ACCEPTED: OutcomeKind.ACCEPTED,
+    GatewayState.NEEDS_SUPPLEMENT: OutcomeKind.NEEDS_SUPPLEMENT,
+    GatewayState.COMPLETED: OutcomeKind.COMPLETED,
+    GatewayState.REJECTED: OutcomeKind.REJECTED,
+    GatewayState.WITHDRAWN: OutcomeKind.WITHDRAWN,
+}
+
+
+def outcome_of(answer: GatewayAnswer) -> OutcomeKind:
+    """What an answer comes to."""
+    return _STATE_OUTCOMES[GatewayState.WITHDRAWN if answer.withdrawn else answer.state]
+
+
+def _joined(one: Sealed | None, other: Sealed | None) -> Sealed | None:
+    """Return one envelope with the parts of two of the same request."""
+    if one is None or other is None:
+        return one or other
+    return one.model_copy(update={"parts": {**one.parts, **other.parts}})
+
+
+class Reporter:
+    """Writes the outcomes of one province's calls. Every method may raise KafkaUnavailable."""
+
+    def __init__(
+        self, province: str, publisher: EventPublisher, keys: KeyRing, clock: BusinessClock
+    ) -> None:
+        self._province = province
+        self._publisher = publisher
+        self._keys = keys
+        self._clock = clock
+
+    async def answer(
+        self, call: ProvinceCall, answer: GatewayAnswer, documents: Sequence[DocumentRef]
+    ) -> None:
+        """The province's word."""
+        outcome = outcome_of(answer)
+        said, own = answer.reason or None, None
+        if said is not None and texts.is_own(said):
+            said, own = None, said
+        sealed = self._private(call, {REASON: said, RECEIPT: answer.receipt or None})
+        if outcome is OutcomeKind.COMPLETED and answer.result is not None:
+            sealed = _joined(self._sealed(call, answer.result), sealed)
+        has_words = part_of(sealed, REASON) is not None
+        faultpoints.reached("connector.before_report")
+        await self._publish(
+            call,
+            outcome,
+            derived_id(call.call_id, "answer"),
+            reason=own,
+            cause="province" if has_words else None,
+            documents=documents,
+            sealed=sealed,
+        )
+        faultpoints.reached("connector.after_report")
+
+    def _sealed(self, call: ProvinceCall, result: Result) -> Sealed | None:
+        """The result in the request's envelope; None where the key of that was destroyed
+        meanwhile: then the request ends without it.
+
+        Raises:
+            Poison: with all that the request has brought it would fit into no event. It would
+                stop the router, and with it every province.
+        """
+        try:
+            with keyed():
+                whole = self._keys.add(
+                    call.request_id, call.sealed, {"result": result.model_dump()}
+                )
+        except KeyDestroyedError:
+            return None
+        if sum(map(len, whole.parts.values())) > MOST_SEALED:
+            raise Poison("a result larger than an event may be")
+        return whole.model_copy(update={"parts": {"result": whole.parts["result"]}})
+
+    def _private(self, call: ProvinceCall, words: dict[str, str | None]) -> Sealed | None:
+        """Seal what may name a person. None where there is nothing, or where the words have to be
+        given up: their key was destroyed, or it is missing for a withdrawal, which needs no key
+        and must not wait for one.
+
+        Raises:
+            Retry, Poison: see `keyed`.
+        """
+        try:
+            with keyed():
+                return seal(self._keys, call.request_id, call.sealed, **words)
+        except KeyDestroyedError:
+            return None
+        except (Retry, Poison):
+            if call.call is CallKind.WITHDRAW:
+                return None
+            raise
+
+    async def not_sent(self, call: ProvinceCall, reason: str | None = None) -> None:
+        """Its time ran out before it was sent, or `reason`."""
+        event_id = derived_id(call.call_id, "not_sent")
+        await self._publish(call, OutcomeKind.NOT_SENT, event_id, reason=reason)
+
+    async def waiting(
+        self, call: ProvinceCall, cause: str, until: datetime | None, reason: str | None = None
+    ) -> None:
+        """It waits, and goes on by itself. `reason` may be an operator's own words.
+
+        The id is this moment's: a successor that says it again must not look like a repeat, which
+        the router answers by sending all that is open once more.
+        """
+        now = self._clock.now()
+        event_id = derived_id(call.call_id, "waiting", cause, now.isoformat())
+        own = texts.WAITING.get(cause, texts.WAITING["down"])
+        sealed: Sealed | None = None
+        if reason is not None and texts.is_own(reason):
+            own = reason
+        elif reason is not None:
+            # Our own text is enough where they cannot be sealed: the call waits anyhow.
+            with suppress(UnreadableEnvelopeError):
+                sealed = seal(self._keys, call.request_id, call.sealed, reason=reason)
+        await self._publish(
+            call,
+            OutcomeKind.WAITING,
+            event_id,
+            cause=cause,
+            reason=own,
+            until=until,
+            sealed=sealed,
+        )
+
+    async def held(
+        self, call: ProvinceCall, record: Record, cause: str, *, not_sent: bool | None = None
+    ) -> None:
+        """It was put aside. The record's place is in the id: a call that an operator let go on,
+        and that is put aside again, is news. `not_sent`: it has certainly not taken effect."""
+        event_id = derived_id(call.call_id, "held", record.place)
+        await self._publish(
+            call, OutcomeKind.HELD, event_id, cause=cause, reason=texts.HELD, not_sent=not_sent
+        )
+
+    async def _publish(
+        self,
+        call: ProvinceCall,
+        outcome: OutcomeKind,
+        event_id: str,
+        *,
+        reason: str | None = None,
+        cause: str | None = None,
+        until: datetime | None = None,
+        documents: Sequence[DocumentRef] = (),
+        sealed: Sealed | None = None,
+        not_sent: bool | None = None,
+    ) -> None:
+        now = self._clock.now()
+        body = ProvinceOutcome(
+            request_id=call.request_id,
+            not_sent=not_sent,
+            province=self._province,
+            call=call.call,
+            call_id=call.call_id,
+            outcome=outcome,
+            at=now,
+            reason=reason,
+            cause=cause,
+            until=until,
+            documents=list(documents),
+            sealed=sealed,
+        )
+        await self._publisher.publish(topics.REQUESTS_OUTCOMES, body, event_id=event_id, at=now)

@@ -1,0 +1,310 @@
+"""SOAP 1.1 with WS-Security, as older provincial platforms speak it.
+
+zeep writes and reads messages by the WSDL; they travel over the process's own HTTP session. Between
+the two nothing is handed on that is not signed for this very message and valid by the schema.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar
+
+import aiohttp
+import zeep
+from lxml import etree
+from pydantic import ValidationError
+from zeep.exceptions import Error as ZeepError
+from zeep.proxy import AsyncServiceProxy
+from zeep.wsdl import Document
+from zeep.wsse.username import UsernameToken
+
+from tongban_connectors.gate import LONGEST_WAIT_S
+from tongban_connectors.gateway import (
+    AccessDeniedError,
+    BrokenAnswerError,
+    GatewayAnswer,
+    GatewayDownError,
+    GatewayRefusedError,
+    NotRecognisedError,
+    OfferedDocument,
+    RetryLaterError,
+    UnclearAnswerError,
+    Unknown,
+)
+from tongban_connectors.refusals import DISTRUST, NOT_EXPRESSIBLE, code_of
+from tongban_connectors.rest import NOT_CONNECTED
+from tongban_provinces import soap_messages
+from tongban_provinces.signing import PAASID, SignatureError, province_token
+from tongban_provinces.soap_envelope import (
+    ENV,
+    PROVINCE,
+    WSA,
+    Element,
+    MalformedEnvelopeError,
+    parts_of,
+    read,
+    schema,
+    written,
+    wsdl,
+)
+from tongban_provinces.soap_signature import check_answer, sign
+
+MAX_ANSWER = 1024 * 1024
+"""Bytes of an answer: what REST may say, and the tags around it."""
+SMALL = 16 * 1024
+"""Bytes up to which an answer is read at once; what may take milliseconds is read in a thread."""
+
+
+PIECE = 512 * 1024
+"""Bytes of a document in one answer: in Base64 they fit into it."""
+_T = TypeVar("_T")
+
+
+class SoapGateway:
+    """One province's gateway over one shared HTTP session. `endpoint` is where messages go."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        endpoint: str,
+        *,
+        province: str,
+        secret: str,
+        connect_timeout_s: float,
+        timeout_s: float,
+        read_timeout_s: float | None = None,
+    ) -> None:
+        self._session = session
+        self._endpoint = endpoint
+        self._token = province_token(secret, province)
+        self._timeout = aiohttp.ClientTimeout(
+            total=timeout_s, sock_connect=connect_timeout_s, sock_read=read_timeout_s
+        )
+        self._client = zeep.Client(
+            _document(),
+            wsse=UsernameToken(PAASID, self._token, use_digest=True, zulu_timestamp=True),
+            transport=_Drafts(),
+            settings=zeep.Settings(raw_response=True),
+        )
+        self._binding = self._client.wsdl.bindings[f"{{{PROVINCE}}}ProvinceSoap"]
+        self._drafts = AsyncServiceProxy(self._client, self._binding, address=endpoint)
+
+    async def submit(self, application: dict[str, Any], *, act_before: float) -> GatewayAnswer:
+        """See Gateway."""
+        content = soap_messages.submission(application, act_before)
+        return await self._call("Submit", application["request_id"], content)
+
+    async def supplement(
+        self, request_id: str, supplement_id: str, form: Any, *, act_before: float
+    ) -> GatewayAnswer:
+        """See Gateway."""
+        content = soap_messages.supplement(supplement_id, form, act_before)
+        return await self._call("Supplement", request_id, content)
+
+    async def withdraw(self, request_id: str, *, act_before: float) -> GatewayAnswer:
+        """See Gateway."""
+        return await self._call("Withdraw", request_id, soap_messages.withdrawal(act_before))
+
+    async def look_up(self, request_id: str) -> GatewayAnswer | Unknown:
+        """See Gateway. Only a signed fault `unknown` is believed."""
+        try:
+            return await self._call("LookUp", request_id, {})
+        except _SoapFaultError as refused:
+            if refused.code == "unknown":
+                return Unknown(refused.said_at)
+            raise BrokenAnswerError(f"look-up refused: {refused.code}") from refused
+
+    async def fetch(self, request_id: str, document: OfferedDocument, start: int) -> bytes:
+        """See Gateway; `PIECE` bytes come at once, and what is left in the end."""
+        asked = {"requestId": request_id, "name": document.name, "offset": start}
+        try:
+            piece = await self._exchange("FetchDocument", asked, _piece)
+        except _SoapFaultError as refused:
+            raise BrokenAnswerError(f"a document was refused: {refused.code}") from refused
+        if len(piece) != min(PIECE, document.size - start):
+            raise BrokenAnswerError("a document of another size")
+        return piece
+
+    async def _call(
+        self, operation: str, request_id: str, content: soap_messages.Words
+    ) -> GatewayAnswer:
+        """One call that is answered with what is known of the application; raises as `_exchange`
+        does."""
+
+        def read_answer(application: Any, said_at: float) -> GatewayAnswer:
+            return _shaped(application, said_at, request_id)
+
+        return await self._exchange(operation, {"requestId": request_id, **content}, read_answer)
+
+    async def _exchange(
+        self, operation: str, content: soap_messages.Words, reading: Callable[[Any, float], _T]
+    ) -> _T:
+        """One signed call; believes only what is signed for this very call. `reading` makes of
+        what zeep read, and of the province's time, what is wanted; not always in this thread.
+
+        Raises:
+            GatewayDownError: no connection was made.
+            RetryLaterError: closed or throttled, with a signature.
+            AccessDeniedError: it refuses us and not the request, with a signature.
+            NotRecognisedError: it took the message for not ours, whether that is signed or not.
+            GatewayRefusedError: another signed fault, or nothing was sent for want of
+                soap_messages.
+            UnclearAnswerError, Broken: anything else.
+        """
+        sent = await self._message(operation, content)
+        status, raw = await self._post(sent)
+        if len(raw) > MAX_ANSWER:
+            raise BrokenAnswerError("an answer beyond all bounds")
+        try:
+            if len(raw) <= SMALL:
+                return reading(*self._believed(sent, raw, _schema()))
+            # A validator of its own: lxml's keep a log of errors and are not shared by threads.
+            return await asyncio.to_thread(lambda: reading(*self._believed(sent, raw, schema())))
+        except (MalformedEnvelopeError, SignatureError) as error:
+            if status in (401, 403):  # whom it does not know it signs nothing for
+                raise NotRecognisedError(f"{status} without a signature") from None
+            # A proxy in trouble answers 5xx in the province's name; anything else has no excuse.
+            kind = UnclearAnswerError if status >= 500 else BrokenAnswerError
+            raise kind(f"{status} without a signature to believe: {error}") from None
+
+    async def _message(self, operation: str, content: soap_messages.Words) -> _Sent:
+        try:
+            root, headers = await self._drafts[operation](**content)
+        except (ZeepError, ValueError, TypeError, RecursionError):
+            # A control character, for instance. No chain: what zeep raises tells the value.
+            raise GatewayRefusedError(NOT_EXPRESSIBLE) from None
+        envelope = parts_of(root)
+        signature = sign(envelope, self._token)
+        message_id = envelope.text(WSA, "MessageID") or ""
+        return _Sent(operation, message_id, signature, headers, written(root))
+
+    async def _post(self, sent: _Sent) -> tuple[int, bytes]:
+        try:
+            async with self._session.post(
+                self._endpoint,
+                data=sent.raw,
+                headers={**sent.headers, "Accept-Encoding": "identity"},
+                timeout=self._timeout,
+                allow_redirects=False,
+                auto_decompress=False,
+            ) as response:
+                raw = bytearray()
+                while len(raw) <= MAX_ANSWER and (more := await response.content.read(65536)):
+                    raw += more
+                return response.status, bytes(raw)
+        except NOT_CONNECTED as error:
+            raise GatewayDownError(type(error).__name__) from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise UnclearAnswerError(type(error).__name__) from error
+
+    def _believed(self, sent: _Sent, raw: bytes, validator: etree.XMLSchema) -> tuple[Any, float]:
+        """What an answer says, as zeep reads it, and when that was by the province's clock; once
+        it is known to be the province's and to this message."""
+        envelope = read(raw)
+        said_at = check_answer(
+            envelope,
+            self._token,
+            message_id=sent.message_id,
+            signature=sent.signature,
+            now=time.time(),
+        )
+        content = envelope.content
+        if content.tag == f"{{{ENV}}}Fault":
+            return self._known_by_fault(content, validator, said_at), said_at
+        right = content.tag == f"{{{PROVINCE}}}{sent.operation}Response"
+        if not right or not validator.validate(content):
+            raise BrokenAnswerError("an answer of another shape")
+        return self._binding.get(sent.operation).process_reply(envelope.root), said_at
+
+    def _known_by_fault(self, fault: Element, validator: etree.XMLSchema, said_at: float) -> Any:
+        """The application that a refused repeat tells of; any other fault raises what it means."""
+        refusal = fault.find(f"detail/{{{PROVINCE}}}Refusal")
+        if refusal is None or not validator.validate(refusal):
+            raise BrokenAnswerError("a fault of another shape")
+        said = self._client.wsdl.types.deserialize(refusal)
+        if said.code == "duplicate" and said.application is not None:
+            return said.application
+        if said.code in ("throttled", "closed"):
+            after_s = max(0.1, float(said.retryAfterSeconds or 1))
+            raise RetryLaterError(said.code, min(after_s, LONGEST_WAIT_S[said.code]))
+        whose = (fault.findtext("faultcode") or "").rpartition(":")[2].partition(".")[0]
+        # `replayed`: the message was there before, so it may have been acted upon.
+        if said.code == "replayed" or whose != "Client":
+            raise UnclearAnswerError(f"fault {code_of(said.code)}")
+        if said.code in DISTRUST:
+            raise NotRecognisedError(said.code)
+        if said.code == "too_large":  # it was not read, so nobody knows whose it was
+            raise BrokenAnswerError("too_large")
+        if said.code == "too_late":
+            raise AccessDeniedError("too_late")  # clocks differ: it would be the same for any other
+        raise _SoapFaultError(code_of(said.code), said_at)
+
+
+def _shaped(application: Any, said_at: float, request_id: str) -> GatewayAnswer:
+    try:
+        answer = GatewayAnswer.model_validate(
+            {**soap_messages.answer(application), "said_at": said_at}
+        )
+    except ValidationError:
+        raise BrokenAnswerError("an answer of another shape") from None  # it tells the values
+    if answer.request_id != request_id:
+        raise BrokenAnswerError("an answer about another request")
+    return answer
+
+
+def _piece(said: Any, _: float) -> bytes:
+    """The bytes of a FetchDocumentResponse."""
+    content = getattr(said, "content", None)  # a fault may tell of an application instead
+    if not isinstance(content, bytes):
+        raise BrokenAnswerError("an answer of another shape")
+    if said.mediaType != "application/pdf":
+        raise BrokenAnswerError("a document of another type")
+    return content
+
+
+class _SoapFaultError(GatewayRefusedError):
+    """A signed fault of the caller's making."""
+
+    def __init__(self, code: str, said_at: float) -> None:
+        super().__init__(code)
+        self.said_at = said_at
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A message, and what its answer is known by."""
+
+    operation: str
+    message_id: str
+    signature: str
+    headers: dict[str, str]
+    raw: bytes
+
+
+class _Drafts:
+    """Stands where zeep has its transport: gives back what zeep wrote, to be signed and sent.
+
+    zeep's own transports are httpx and requests; and what a transport returns zeep would read, with
+    attachments and all, before anybody had looked at its signature.
+    """
+
+    async def post_xml(
+        self, _: str, envelope: Element, headers: dict[str, str]
+    ) -> tuple[Element, dict[str, str]]:
+        return envelope, headers
+
+
+@cache
+def _document() -> Document:
+    """The WSDL as zeep reads it, once for all provinces. It is whole: nothing is fetched."""
+    return Document(io.BytesIO(wsdl()), transport=None)  # type: ignore[arg-type]
+
+
+@cache
+def _schema() -> etree.XMLSchema:
+    return schema()

@@ -1,0 +1,92 @@
+"""The token endpoint: a signed assertion in, a short-lived bearer out (RFC 7523)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from tongban_intake.access import tokens
+from tongban_intake.access.enrolled import Enrolled
+from tongban_intake.access.enrolment import assertion as assertions
+from tongban_intake.access.enrolment.assertion import GRANT_TYPE, InvalidAssertionError
+from tongban_intake.access.replay_guard import AssertionReplayGuard
+from tongban_intake.access.token_client import Grant
+from tongban_intake.access.tokens import Kiosk
+from tongban_intake.http.limits import KioskRates
+from tongban_intake.problems import Kind, ProblemError
+from tongban_intake.text import Text
+
+_LONGEST = 4096
+TRADES_PER_S, TRADES_AT_ONCE = 1.0, 10
+"""Of one kiosk, which needs one in a quarter of an hour. Each is remembered by all replicas
+(`AssertionReplayGuard`): a kiosk that trades all day must not fill the memory that all of them
+share."""
+
+
+class TokenEndpoint:
+    """Gives bearer tokens to kiosks that prove who they are.
+
+    An assertion is good once (`AssertionReplayGuard`). A replica that has just started does not
+    know what was used before: older assertions are refused, and the kiosk signs another.
+
+    Args:
+        audiences: the URLs of this deployment's token endpoint.
+        lifetime_s: of a bearer.
+    """
+
+    def __init__(
+        self,
+        enrolled: Enrolled,
+        *,
+        secret: str,
+        audiences: Sequence[str],
+        lifetime_s: int,
+        rates: KioskRates,
+        claims: AssertionReplayGuard,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._enrolled = enrolled
+        self._secret = secret
+        self._audiences = audiences
+        self._lifetime_s = lifetime_s
+        self._rates = rates
+        self._claims = claims
+        self._now = now
+
+    async def trade(self, grant_type: str, assertion: str) -> Grant:
+        """A bearer for the kiosk that signed this.
+
+        Raises:
+            ProblemError: 400 in the words of RFC 6749; 429; 503 while starting, or without Kafka.
+        """
+        if grant_type != GRANT_TYPE:
+            raise _refused("unsupported_grant_type", f"grant_type is {GRANT_TYPE}")
+        if not 0 < len(assertion) <= _LONGEST:
+            raise _refused("invalid_request", "assertion is a JWT")
+        try:
+            kiosk_id = assertions.claimed_kiosk(assertion)
+            record = self._enrolled.kiosk(kiosk_id)
+            if record is None:
+                raise InvalidAssertionError("not enrolled, or revoked")
+            proved = assertions.verify(assertion, record, audiences=self._audiences)
+        except InvalidAssertionError as error:
+            raise _refused("invalid_grant", str(error)) from None
+        self._rates.take(kiosk_id)
+        since = self._claims.since
+        if since is None or proved.iat < since:
+            raise _refused("invalid_grant", "signed before this replica listened; sign another")
+        if not await self._claims.claim(kiosk_id, proved.jti):
+            raise _refused("invalid_grant", "used before; sign another")
+        now = int(self._now())
+        expires = min(now, proved.iat) + self._lifetime_s
+        kiosk = Kiosk(kiosk_id, record.branch_id, record.zone, expires, record.epoch)
+        return Grant(tokens.seal(self._secret, kiosk), expires - now)
+
+
+def _refused(code: str, detail: str) -> ProblemError:
+    """RFC 6749, section 5.2, in a problem document."""
+    return ProblemError(
+        Kind.MALFORMED,
+        Text(f"终端登录未被接受（{detail}）", detail[:1].upper() + detail[1:]),
+        members={"error": code, "error_description": detail},
+    )

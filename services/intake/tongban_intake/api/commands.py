@@ -1,0 +1,141 @@
+"""Supplement, withdrawal, print with its confirmation, and rating of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import orjson
+from fastapi import APIRouter
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tongban_common.observability import request_context
+from tongban_intake.api import examples
+from tongban_intake.api import openapi as docs
+from tongban_intake.api.examples import OrderId, RequestId
+from tongban_intake.api.schemas import (
+    CommandGiven,
+    ConfirmationGiven,
+    PrintGiven,
+    RatingGiven,
+)
+from tongban_intake.commands.give import Command, Commands
+from tongban_intake.commands.models import (
+    Confirmation,
+    Print,
+    Rating,
+    Supplement,
+    Withdrawal,
+)
+from tongban_intake.http.body import idempotency_key, read_object
+from tongban_intake.problems import Kind, ProblemError
+from tongban_intake.services import Services
+from tongban_intake.submission.models import Sent
+from tongban_intake.submission.wording import of_model
+
+Wanted = TypeVar("Wanted", bound=Sent)
+
+
+def router(services: Services) -> APIRouter:
+    """The POSTs below /v1/requests/{id}."""
+    routes = APIRouter(prefix="/v1/requests/{request_id}", tags=["requests"])
+    commands: Commands = services.commands
+    settings = services.settings
+
+    async def handle(
+        request: Request,
+        request_id: str,
+        kind: str,
+        model: type[Wanted],
+        give: Callable[[Command, Wanted], Awaitable[str]],
+        *,
+        answer: str = "command_id",
+    ) -> Response:
+        kiosk = services.auth.bearer(request)
+        services.must_be_own(kiosk, request_id)
+        services.rates.take(kiosk.kiosk_id)
+        key = idempotency_key(request)
+        body = await read_object(request, limit=settings.body_limit, seconds=settings.body_seconds)
+        try:
+            wanted = model.model_validate(body)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_input=False)
+            raise ProblemError(Kind.INVALID, errors=of_model(found)) from None
+        with request_context(request_id):
+            asked = commands.asked(kiosk, request_id, kind, key, body)
+            given = await give(asked, wanted)
+        return Response(
+            orjson.dumps({"request_id": request_id, answer: given}),
+            status_code=202,
+            media_type="application/json",
+        )
+
+    @routes.post(
+        "/supplements",
+        **_documented(Supplement, examples.SUPPLEMENT, CommandGiven, examples.COMMAND_GIVEN),
+    )
+    async def supplement(request: Request, request_id: RequestId) -> Response:
+        """Hand in what the province asked for."""
+        return await handle(request, request_id, "supplement", Supplement, commands.supplement)
+
+    @routes.post("/withdrawal", **_documented(Withdrawal, {}, CommandGiven, examples.COMMAND_GIVEN))
+    async def withdraw(request: Request, request_id: RequestId) -> Response:
+        """Ask for the request back."""
+        return await handle(
+            request,
+            request_id,
+            "withdrawal",
+            Withdrawal,
+            lambda asked, _: commands.withdraw(asked),
+        )
+
+    @routes.post("/prints", **_documented(Print, {}, PrintGiven, examples.PRINT_GIVEN))
+    async def print_again(request: Request, request_id: RequestId) -> Response:
+        """Print one more set at this kiosk."""
+        return await handle(request, request_id, "print", Print, commands.print, answer="order_id")
+
+    @routes.post(
+        "/prints/{order_id}/confirmation",
+        **_documented(
+            Confirmation,
+            examples.CONFIRMATION,
+            ConfirmationGiven,
+            examples.CONFIRMATION_GIVEN,
+        ),
+    )
+    async def confirm(request: Request, request_id: RequestId, order_id: OrderId) -> Response:
+        """Say whether the sheet came out of the printer: a signed-in lobby manager (大堂经理)."""
+        return await handle(
+            request,
+            request_id,
+            f"confirmation of {order_id}",
+            Confirmation,
+            lambda asked, wanted: commands.confirm(asked, order_id, wanted),
+            answer="confirmation_id",
+        )
+
+    @routes.post(
+        "/rating", **_documented(Rating, examples.RATING, RatingGiven, examples.RATING_GIVEN)
+    )
+    async def rate(request: Request, request_id: RequestId) -> Response:
+        """Rate the service (好差评)."""
+        return await handle(
+            request, request_id, "rating", Rating, commands.rate, answer="rating_id"
+        )
+
+    return routes
+
+
+def _documented(
+    model: type[Sent], example: Any, given: type[BaseModel], given_example: Any
+) -> dict[str, Any]:
+    return {
+        "status_code": 202,
+        "responses": {
+            202: docs.answer(given, "Kafka has it", given_example),
+            **docs.problems(*docs.COMMAND),
+        },
+        "openapi_extra": docs.takes(model, example),
+    }

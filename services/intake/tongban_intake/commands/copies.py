@@ -1,0 +1,53 @@
+"""Which copy of a document an order is: no two orders may be the same copy."""
+
+from __future__ import annotations
+
+from tongban_common.store import NOW, DuplicateKey, Store, expire, store_errors
+from tongban_common.topics import GUARDS_KEPT
+
+_COLLECTION = "print_copies"
+
+
+class CopyNumbers:
+    """Reserves numbers in the store, so that two replicas that are asked at once give two.
+
+    An order that comes again, also after a crash between reserving and ordering, gets the number
+    it had. If the collection is lost, numbers go on after the highest that the read model knows.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._copies = store.collection(_COLLECTION)
+        self._prepared = False
+
+    async def reserve(self, request_id: str, document_id: str, order_id: str, *, above: int) -> int:
+        """The number of this order's copy, higher than `above` when it is new.
+
+        Raises:
+            StoreUnavailableError: ask again later.
+        """
+        if not self._prepared:
+            with store_errors():
+                await self._copies.create_index("order_id", unique=True, name="order")
+            # After that time the read model alone knows the order and its number.
+            await expire(self._copies, "kept_at", name="kept", after=GUARDS_KEPT)
+            self._prepared = True
+        with store_errors():
+            while True:
+                kept = await self._copies.find_one({"order_id": order_id})
+                if kept is not None:
+                    return int(kept["copy"])
+                above += 1
+                if await self._reserved(f"{request_id}/{document_id}/{above}", order_id, above):
+                    return above
+
+    async def _reserved(self, key: str, order_id: str, copy: int) -> bool:
+        """Take a number by the store's clock; False if another order has it, or if this order has
+        just been given one elsewhere."""
+        reservation = {"order_id": {"$literal": order_id}, "copy": copy, "kept_at": NOW}
+        first = {"$eq": [{"$type": "$order_id"}, "missing"]}
+        update = [{"$replaceWith": {"$cond": [first, {"_id": "$_id", **reservation}, "$$ROOT"]}}]
+        try:
+            result = await self._copies.update_one({"_id": key}, update, upsert=True)
+        except DuplicateKey:
+            return False
+        return result.upserted_id is not None

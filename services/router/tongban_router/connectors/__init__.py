@@ -1,1 +1,0 @@
-"""The connectors: our side of each province gateway."""

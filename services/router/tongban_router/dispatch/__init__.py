@@ -1,1 +1,0 @@
-"""The dispatcher: the life of each request, from submitted to a final state."""

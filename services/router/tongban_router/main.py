@@ -1,0 +1,84 @@
+"""`tongban-router`: the router as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import faust
+
+from tongban_common.observability import HealthServer, configure_logging
+from tongban_common.process import settle_heap
+from tongban_common.settings import load
+from tongban_kafka import prepare_aiokafka
+from tongban_kafka.refusals import explain
+from tongban_kafka.security import warn_of_plaintext
+from tongban_router.faust_runtime.app import Router
+from tongban_router.faust_runtime.broker import reached
+from tongban_router.faust_runtime.membership import outlive_stale
+from tongban_router.settings import RouterSettings
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT; exits non-zero when the application crashes."""
+    prepare_aiokafka()
+    serve(load(RouterSettings))
+
+
+def serve(settings: RouterSettings, make: Callable[[RouterSettings], Router] = Router) -> None:
+    """The same with the router that `make` makes."""
+    configure_logging("router", instance=settings.instance, level=settings.log_level)
+    warn_of_plaintext(settings.cluster, settings.environment)
+    logging.getLogger("faust").setLevel(logging.WARNING)
+    logging.getLogger("mode").setLevel(logging.WARNING)
+    settings.data.mkdir(parents=True, exist_ok=True)
+    router = make(settings)
+    app = router.app
+    _wait_for_broker(settings, router)
+    health = HealthServer(
+        host=settings.http_host,
+        port=settings.http_port,
+        live={"progress": router.progress.stalled},
+        ready={
+            "table": lambda: None if router.recovered else explain("the table is being recovered"),
+            "assignment": lambda: "a rebalance is under way" if app.rebalancing else None,
+            "broker": router.progress.blind,
+        },
+    )
+
+    @app.task(on_leader=False)  # type: ignore[untyped-decorator]
+    async def serve_health() -> None:
+        async with health:
+            await app.wait_until_stopped()
+
+    worker = faust.Worker(
+        app, loglevel=None, quiet=True, redirect_stdouts=False, override_logging=False
+    )
+    settle_heap()
+    worker.spinner = None  # it writes terminal codes into the first line of a log file
+    worker.execute_from_commandline()
+
+
+def _wait_for_broker(settings: RouterSettings, router: Router) -> None:
+    """Answers probes meanwhile. In a loop of its own: Faust takes the one of the thread."""
+
+    async def wait() -> None:
+        async with HealthServer(
+            host=settings.http_host,
+            port=settings.http_port,
+            live={},
+            ready={"broker": lambda: explain(f"no broker answers at {settings.kafka}")},
+        ):
+            await reached(settings.cluster, router.progress.trying)
+            await outlive_stale(settings.data)
+
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(wait())
+    finally:
+        loop.close()
+
+
+if __name__ == "__main__":
+    main()

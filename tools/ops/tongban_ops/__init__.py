@@ -1,0 +1,1 @@
+"""The `tongban` command, and what operators do with it."""

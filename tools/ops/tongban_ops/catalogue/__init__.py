@@ -1,0 +1,2 @@
+"""The catalogue as people write it: reads, checks, expands and publishes the files under
+`catalogue/`."""

@@ -1,0 +1,126 @@
+"""What the operators' commands share: failures as exit codes, progress on stderr, times."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import re
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Annotated, Any, TypeVar
+
+import typer
+from aiokafka.errors import KafkaError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tongban_common.clock import CHINA
+from tongban_common.exit_codes import EX_UNAVAILABLE
+from tongban_common.settings import CommonSettings, load
+from tongban_kafka import EventProducer, KafkaUnavailableError, refusals
+from tongban_kafka.reach import reach
+from tongban_kafka.security import KafkaAddress
+
+Json = Annotated[bool, typer.Option("--json", help="for programs")]
+By = Annotated[
+    str, typer.Option("--by", help="who decides, for the record", show_default="the login name")
+]
+Result = TypeVar("Result")
+_WIDE = 200
+_DELIVERY_S = 20.0
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Await it; a broker that is away ends the command with 69 and one line."""
+    try:
+        return asyncio.run(reaching(work))
+    except (KafkaUnavailableError, KafkaError) as error:
+        kafka = str(load(CommonSettings).cluster)
+        told = refusals.explain(str(error))
+        raise stop(told if kafka in told else f"{kafka}: {told}", EX_UNAVAILABLE) from error
+
+
+async def reaching(work: Coroutine[Any, Any, Result]) -> Result:
+    """Await it if the broker that TONGBAN_KAFKA names answers.
+
+    Raises:
+        KafkaUnavailableError: it does not; told after `PATIENCE_S` at the latest.
+    """
+    try:
+        await reach(load(CommonSettings).cluster)
+    except BaseException:
+        work.close()
+        raise
+    return await work
+
+
+def operator_producer(kafka: KafkaAddress) -> EventProducer:
+    """Return the producer of an operator's command, to be entered; it gives a record up that the
+    broker has not acknowledged in 20 s."""
+    return EventProducer(kafka, client_id="tongban-operator", delivery_timeout=_DELIVERY_S)
+
+
+def tables() -> Console:
+    """For tables on stdout: as wide as the terminal, and wide where there is none."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDE)
+
+
+def stop(text: str, code: int) -> typer.Exit:
+    """Say why on stderr; to be raised."""
+    typer.echo(text, err=True)
+    return typer.Exit(code)
+
+
+def login_name() -> str:
+    """Who runs the command."""
+    try:
+        return os.environ.get("TONGBAN_OPERATOR") or getpass.getuser()
+    except (KeyError, OSError):
+        return "operator"
+
+
+@contextmanager
+def progress(doing: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr where that is a terminal, nothing elsewhere; called with done and total."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, TimeElapsedColumn(), console=console, transient=True,
+        disable=not console.is_terminal,
+    ) as bar:  # fmt: skip
+        task = bar.add_task(doing, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def span(text: str) -> timedelta:
+    """`90s`, `15m`, `2h` or `1d`.
+
+    Raises:
+        typer.BadParameter: it is none of them.
+    """
+    found = _SPAN.fullmatch(text.strip())
+    if found is None:
+        raise typer.BadParameter(f"looks like 90s, 15m, 2h or 1d, not {text!r}")
+    return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+
+
+def moment(text: str, *, now: datetime) -> datetime:
+    """A point in time: RFC 3339, or how long ago. Without an offset it is China's time.
+
+    Raises:
+        typer.BadParameter: it is neither.
+    """
+    if _SPAN.fullmatch(text.strip()):
+        return now - span(text)
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"looks like 2026-03-02T09:00:00+08:00 or 2h (ago), not {text!r}"
+        ) from None
+    return read if read.tzinfo else read.replace(tzinfo=CHINA)

@@ -1,0 +1,191 @@
+"""`tongban keys list|rotate|destroy`: the key ring in a file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tongban_common.exit_codes import EX_UNAVAILABLE
+from tongban_common.keyring import Ring, RingError
+from tongban_common.settings import CommonSettings, load
+from tongban_common.store import Store, StoreUnavailableError
+from tongban_intake.readmodel.openness import open_under
+from tongban_ops.cli.group import Commands
+from tongban_ops.keyring_file import change
+
+keys = typer.Typer(cls=Commands, no_args_is_help=True)
+_Json = Annotated[bool, typer.Option("--json", help="for programs")]
+_File = Annotated[
+    Path | None, typer.Option("--file", help="the key ring; else the @FILE of TONGBAN_KEYRING")
+]
+_SHOWN = 5
+SETTLE_S = 3600.0
+"""After a key's replacement, until every request sealed under it is in the read model."""
+
+
+@keys.command("list")
+def list_(file: _File = None, as_json: _Json = False) -> None:
+    """Every key by its id: which one seals, which ones open, which are no more. Shows no key."""
+    path = _path(file)
+    ring = _read(path)
+    rows = _rows(ring, _now())
+    if as_json:
+        print(json.dumps(rows))
+        return
+    table = Table("key", "state", "active from", "replaced", "destroyed")
+    for row in rows:
+        table.add_row(
+            row["kid"],
+            row["state"],
+            *(row[name] or "" for name in ("active_from", "retired_at", "destroyed_at")),
+        )
+    Console().print(table)
+
+
+@keys.command()
+def rotate(
+    file: _File = None,
+    after: Annotated[
+        float,
+        typer.Option(min=0, help="seconds until it seals: longer than any process needs to see it"),
+    ] = 300.0,
+    kid: Annotated[str | None, typer.Option("--id", help="default: kDATE-NUMBER")] = None,
+    as_json: _Json = False,
+) -> None:
+    """Add a key, which takes over after a while; running processes pick it up by themselves.
+
+    Exit codes: 1 it cannot be done now, 69 the file cannot be read or written.
+    """
+    wait = timedelta(seconds=after)
+    ring = _changed(_path(file), lambda ring: ring.rotated(now=_now(), after=wait, kid=kid))
+    fresh = ring.newest
+    begins = ring.keys[fresh].active_from
+    told = {"kid": fresh, "active_from": begins.isoformat() if begins else None}
+    print(json.dumps(told) if as_json else f"{fresh} seals from {told['active_from']} on")
+
+
+@keys.command()
+def destroy(
+    kid: Annotated[str, typer.Argument(metavar="KID")],
+    file: _File = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="though requests under it may still be open")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask on a terminal")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Destroy a key that was replaced: what it sealed can be read by nobody, ever again.
+
+    Refuses while requests sealed under it may be open. Copies of the file elsewhere are yours to
+    destroy. Exit codes: 1 refused, 69 file or store cannot be read.
+    """
+    path = _path(file)
+    ring = _read(path)
+    now = _now()
+    _try(lambda: ring.without(kid, now=now))
+    if not force:
+        _must_be_over(ring, kid, now)
+    if sys.stdin.isatty() and not yes:
+        typer.confirm(f"Destroy {kid} and all that it sealed, for ever?", abort=True)
+    changed = _changed(path, lambda ring: ring.without(kid, now=_now()))
+    told = {"kid": kid, "destroyed_at": changed.destroyed[kid].isoformat()}
+    print(json.dumps(told) if as_json else f"{kid} is destroyed")
+
+
+def _must_be_over(ring: Ring, kid: str, now: datetime) -> None:
+    """Ends the command where something under the key may still be open."""
+    retired = ring.retired_at(kid, now)
+    if retired is None or now - retired < timedelta(seconds=SETTLE_S):
+        _refuse(f"{kid} was replaced less than an hour ago: its last requests may not be seen yet")
+    settings = load(CommonSettings)
+    try:
+        with Console(stderr=True).status("looking for open requests ..."):
+            number, some = asyncio.run(_count(settings, kid))
+    except StoreUnavailableError as error:
+        typer.echo(f"{error}: whether requests are open cannot be told", err=True)
+        raise typer.Exit(EX_UNAVAILABLE) from error
+    if number:
+        _refuse(f"{number} requests under {kid} are still open, as {', '.join(some)}")
+
+
+async def _count(settings: CommonSettings, kid: str) -> tuple[int, list[str]]:
+    store = Store(settings.store, settings.store_name)
+    number = 0
+    some: list[str] = []
+    try:
+        async for request_id, is_open in open_under(store, kid, now=settings.clock.now()):
+            if is_open:
+                number += 1
+                some = [*some, request_id][:_SHOWN]
+    finally:
+        store.close()
+    return number, some
+
+
+def _rows(ring: Ring, now: datetime) -> list[dict[str, Any]]:
+    active = ring.active(now)
+    rows: list[dict[str, Any]] = []
+    for kid, key in ring.keys.items():
+        begins, retired = key.active_from, ring.retired_at(kid, now)
+        waits = begins is not None and begins > now
+        state = "active" if kid == active else "waiting" if waits else "opens"
+        rows.append(
+            {
+                "kid": kid,
+                "state": state,
+                "active_from": begins.isoformat() if begins else None,
+                "retired_at": retired.isoformat() if retired else None,
+                "destroyed_at": None,
+            }
+        )
+    for kid, at in ring.destroyed.items():
+        gone = {"kid": kid, "state": "destroyed", "active_from": None, "retired_at": None}
+        rows.append({**gone, "destroyed_at": at.isoformat()})
+    return rows
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _path(given: Path | None) -> Path:
+    if given is not None:
+        return given
+    text = load(CommonSettings).keyring.get_secret_value()
+    if not text.startswith("@"):
+        raise typer.BadParameter("give --file, or TONGBAN_KEYRING=@FILE")
+    return Path(text[1:])
+
+
+def _refuse(why: str) -> None:
+    typer.echo(f"{why} (--force does it all the same)", err=True)
+    raise typer.Exit(1)
+
+
+def _try(work: Any) -> Any:
+    try:
+        return work()
+    except RingError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    except OSError as error:
+        typer.echo(f"{error.filename}: {error.strerror}", err=True)
+        raise typer.Exit(EX_UNAVAILABLE) from error
+
+
+def _read(path: Path) -> Ring:
+    ring: Ring = _try(lambda: Ring.parse(path.read_bytes()))
+    return ring
+
+
+def _changed(path: Path, make: Any) -> Ring:
+    ring: Ring = _try(lambda: change(path, make))
+    return ring

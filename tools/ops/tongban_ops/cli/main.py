@@ -1,0 +1,99 @@
+"""`tongban`: operators' commands, and those that an installed distribution adds.
+
+A distribution adds commands by an entry point of the group `tongban.commands`: a function that
+takes the typer application, best with `add_later`, in a module that imports little. So production
+code never imports the devstack, and `tongban up` is there where the devstack is installed.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any
+
+import typer
+
+from tongban_ops.cli.group import Commands, add_later
+from tongban_ops.cli.output import write_everything
+
+_HERE = "tongban_ops.cli"
+_COMMANDS = (
+    ("topics", f"{_HERE}.topics:topics", "The topics of the registry."),
+    ("catalogue", f"{_HERE}.catalogue:catalogue", "The items on offer."),
+    ("kiosk", f"{_HERE}.kiosk:kiosk", "The kiosks that may knock."),
+    ("assistant", f"{_HERE}.assistant:assistant", "Lobby managers who may sign in."),
+    ("province", f"{_HERE}.provinces:province", "The provinces' connectors."),
+    ("optout", f"{_HERE}.optouts:optout", "Numbers that get no messages."),
+    ("dlt", f"{_HERE}.dead_letters:dlt", "Dead letters."),
+    ("trace", f"{_HERE}.requests:trace_", "Everything about one request, in order."),
+    ("restore", f"{_HERE}.restore:restore", "Guards, after the store was restored."),
+    ("request", f"{_HERE}.requests:request", "Single requests."),
+    ("keys", f"{_HERE}.keys:keys", "The keys that seal personal data."),
+    ("documents", f"{_HERE}.documents:documents", "Documents in a file."),
+    (
+        "rebuild",
+        f"{_HERE}.rebuild:rebuild",
+        "The read model, anew from the topics and the router's table.",
+    ),
+    ("store", f"{_HERE}.store:store", "The document store."),
+    ("print", f"{_HERE}.prints:prints", "Print orders that wait for a person."),
+    (
+        "conformance",
+        "tongban_ops.conformance.command:conformance",
+        "Play a province's gateway through all that a connector relies on.",
+    ),
+)
+
+
+def _nothing() -> None:
+    pass
+
+
+def application(before: Callable[[], None] = _nothing) -> typer.Typer:
+    """The command line with all that is installed; `before` is called once a command is."""
+    app = typer.Typer(
+        name="tongban",
+        cls=Commands,
+        help="Government services across provinces, at a bank-branch kiosk.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        callback=before,
+    )
+    for name, target, told in _COMMANDS:
+        add_later(app, name, target, help=told)
+    for entry_point in entry_points(group="tongban.commands"):
+        entry_point.load()(app)
+    return app
+
+
+def _drop_refusals(_logger: Any, _method: str, event: Any) -> Any:
+    """Drop the log line of a refused connection: the command's own line has its reason."""
+    import structlog  # noqa: PLC0415 - as below
+
+    if event.get("event") == "kafka_refused":
+        raise structlog.DropEvent
+    return event
+
+
+def _be_quiet() -> None:
+    """What goes wrong is told in one line, by who asked; stdout is for answers."""
+    import structlog  # noqa: PLC0415 - a quarter of a second that `--help` does not need
+
+    from tongban_kafka import prepare_aiokafka  # noqa: PLC0415 - as above
+
+    prepare_aiokafka()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    structlog.configure(
+        processors=[_drop_refusals, *structlog.get_config()["processors"]],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def main() -> None:
+    """Run the command line. Exit code 2: a command or option that is not there."""
+    write_everything()
+    application(_be_quiet)()

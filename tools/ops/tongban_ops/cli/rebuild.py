@@ -1,0 +1,91 @@
+"""`tongban rebuild`: the read model, from the topics and the router's table."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from typing import Annotated, Any
+
+import typer
+
+from tongban_common.exit_codes import EX_UNAVAILABLE
+from tongban_common.settings import CommonSettings, load
+from tongban_common.store import Store, StoreUnavailableError
+from tongban_intake.readmodel.projector import Projector
+from tongban_intake.readmodel.rebuild import in_router, incomplete, project, republish_requests
+from tongban_kafka.snapshot import Snapshot
+from tongban_ops.cli.console import By, Json, login_name, operator_producer, progress, run, stop
+
+_STORE_MS = 10_000
+
+
+def rebuild(
+    rate: Annotated[
+        float, typer.Option(min=1, max=5000, help="histories a second that the router is asked for")
+    ] = 100.0,
+    everything: Annotated[
+        bool, typer.Option("--all", help="ask for every history, not only for incomplete ones")
+    ] = False,
+    by: By = "",
+    as_json: Json = False,
+) -> None:
+    """Rebuild the read model in the store that TONGBAN_STORE names, while all services run.
+
+    Reads the topics from their beginning; then asks the router for the histories of requests that
+    are open for longer than the topics are kept. Repeated or interrupted it does no harm: begin
+    again. What had ended before the oldest record of requests.status comes from a back-up alone.
+
+    Exit codes: 0 done, 69 Kafka or the store does not answer.
+    """
+    settings = load(CommonSettings)
+    try:
+        told = run(_rebuild(settings, rate=rate, everything=everything, by=by or login_name()))
+    except StoreUnavailableError as error:
+        raise stop(f"{error}; what was rebuilt stays, begin again", EX_UNAVAILABLE) from error
+    if as_json:
+        print(json.dumps(told))
+        return
+    print(
+        f"{told['events']} events applied, {told['unreadable']} records passed over that are no "
+        f"event; {told['republished']} of {told['in_router']} histories asked of the router"
+    )
+
+
+async def _rebuild(
+    settings: CommonSettings, *, rate: float, everything: bool, by: str
+) -> dict[str, Any]:
+    store = Store(settings.store, settings.store_name, timeout_ms=_STORE_MS)
+    try:
+        await store.ping()
+        async with Snapshot(settings.cluster) as snapshot:
+            with progress("reading the topics") as report:
+                done = await project(snapshot, Projector(store), on_progress=report)
+            known = await in_router(snapshot)
+        wanted = known if everything else [each async for each in incomplete(store, known)]
+        await _ask(settings, wanted, rate=rate, by=by)
+    finally:
+        store.close()
+    return {
+        "events": done.events,
+        "unreadable": done.unreadable,
+        "in_router": len(known),
+        "republished": len(wanted),
+    }
+
+
+async def _ask(settings: CommonSettings, request_ids: list[str], *, rate: float, by: str) -> None:
+    """Ask the router for histories, evenly: it goes on with its own work meanwhile."""
+    if not request_ids:
+        return
+    records = republish_requests(
+        request_ids, run_id=str(uuid.uuid4()), by=by, at=settings.clock.now()
+    )
+    began = time.monotonic()
+    async with operator_producer(settings.cluster) as producer:
+        with progress("asking the router") as report:
+            for number, (topic, key, value, headers) in enumerate(records, start=1):
+                await producer.send(topic, key=key, value=value, headers=headers)
+                report(number, len(request_ids))
+                await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))

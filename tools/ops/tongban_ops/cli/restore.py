@@ -1,0 +1,79 @@
+"""`tongban restore`: guards, after the store was restored from a back-up."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tongban_common.exit_codes import EX_TEMPFAIL, EX_UNAVAILABLE
+from tongban_common.settings import CommonSettings, load
+from tongban_common.store import Store, StoreUnavailableError
+from tongban_common.store.recovery import mark_restored
+from tongban_kafka import EventProducer
+from tongban_kafka.snapshot import Snapshot
+from tongban_ops.cli.console import Json, operator_producer, progress, run, stop
+from tongban_ops.operators.restorers import members, restorers
+
+_STORE_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Restoration:
+    snapshot: Snapshot
+    store: Store
+    producer: EventProducer
+    now: datetime
+
+    async def send(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
+    ) -> None:
+        await self.producer.send(topic, key=key, value=value, headers=headers)
+
+    def progress(self, doing: str) -> AbstractContextManager[Any]:
+        return progress(doing)
+
+
+def restore(as_json: Json = False) -> None:
+    """Make the guards of printing and notify safe to use after the store that TONGBAN_STORE names
+    was restored from a back-up. Printing and notify must be stopped, and started afterwards.
+
+    What they have reported since is taken from the topics. A sheet that may have come out, and was
+    not reported, becomes a question to the lobby manager; a message that may have gone is asked for
+    at its providers before it is sent. Repeated or interrupted it does no harm: begin again.
+
+    Exit codes: 0 done, 69 Kafka or the store does not answer, 75 printing or notify is running.
+    """
+    settings = load(CommonSettings)
+    try:
+        told = run(_restore(settings))
+    except StoreUnavailableError as error:
+        raise stop(f"{error}; begin again", EX_UNAVAILABLE) from error
+    if as_json:
+        print(json.dumps(told))
+        return
+    for group, counts in told.items():
+        print(f"{group}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+    print("Start printing and notify; then `tongban rebuild` brings the read model up to date.")
+
+
+async def _restore(settings: CommonSettings) -> dict[str, dict[str, int]]:
+    wanted = restorers()
+    if running := await members(settings.cluster, [each.group for each in wanted]):
+        names = ", ".join(f"{group} has {count} members" for group, count in running.items())
+        raise stop(f"{names}: stop them first, or they act on guards that are missing", EX_TEMPFAIL)
+    store = Store(settings.store, settings.store_name, timeout_ms=_STORE_MS)
+    try:
+        # First: whoever starts too early, or after this command has died, must know already.
+        await mark_restored(store, round(time.time() * 1000))
+        async with (
+            Snapshot(settings.cluster) as snapshot,
+            operator_producer(settings.cluster) as producer,
+        ):
+            restoration = _Restoration(snapshot, store, producer, settings.clock.now())
+            return {each.group: await each.restore(restoration) for each in wanted}
+    finally:
+        store.close()

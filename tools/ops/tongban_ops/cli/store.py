@@ -1,0 +1,68 @@
+"""`tongban store sweep`: an end for what the store would keep for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from tongban_common.exit_codes import EX_UNAVAILABLE
+from tongban_common.settings import CommonSettings, load
+from tongban_common.store import Store, StoreUnavailableError
+from tongban_intake.readmodel.sweep import Swept, sweep
+from tongban_ops.cli.console import Json, progress, span, stop
+from tongban_ops.cli.group import Commands
+
+store = typer.Typer(cls=Commands, no_args_is_help=True)
+LEAST = timedelta(days=60)
+"""Twice what requests.status is kept: nothing that could still be projected is swept."""
+_STORE_MS = 10_000
+
+
+@store.callback()
+def _noun() -> None:
+    """The document store."""
+
+
+@store.command("sweep")
+def sweep_(
+    after: Annotated[
+        str, typer.Option(help="after its end, when a request is swept; 60d at least")
+    ] = "180d",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only count")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete the files and the personal data of requests that ended long ago.
+
+    A skeleton stays: an idempotency key or a sheet that comes again is still recognised. May be
+    interrupted and repeated; meant to run each night. Exit codes: 69 the store does not answer.
+    """
+    age = span(after)
+    if age < LEAST:
+        raise typer.BadParameter(f"is {LEAST.days}d at least, not {after!r}", param_hint="--after")
+    try:
+        done = asyncio.run(_sweep(load(CommonSettings), age, dry_run=dry_run))
+    except StoreUnavailableError as error:
+        raise stop(f"{error}; what was swept stays swept", EX_UNAVAILABLE) from error
+    told = {"looked_at": done.looked_at, "requests": done.requests, "documents": done.documents}
+    if as_json:
+        print(json.dumps({**told, "dry_run": dry_run}))
+        return
+    would = "would be" if dry_run else "were"
+    print(
+        f"{done.requests} of {done.looked_at} requests {would} swept, with {done.documents} files"
+    )
+
+
+async def _sweep(settings: CommonSettings, age: timedelta, *, dry_run: bool) -> Swept:
+    store = Store(settings.store, settings.store_name, timeout_ms=_STORE_MS)
+    try:
+        with progress("sweeping") as report:
+            return await sweep(
+                store, before=settings.clock.now() - age, dry_run=dry_run, on_progress=report
+            )
+    finally:
+        store.close()

@@ -1,0 +1,108 @@
+"""What can be done with an application that is there: supplements and withdrawals."""
+
+from __future__ import annotations
+
+from tongban_connectors.gateway import GatewayRefusedError, GatewayState
+from tongban_ops.conformance.kit import FINAL, Kit, withdrawn
+from tongban_ops.conformance.verdicts import CheckFailedError, CheckSkippedError
+
+
+async def supplement_not_awaited(kit: Kit) -> str:
+    """A supplement that nobody waits for is refused: one that came twice does not count twice."""
+    known = await kit.known(kit.first)
+    if known.state is GatewayState.NEEDS_SUPPLEMENT:
+        raise CheckSkippedError(f"{kit.first} waits for a supplement, of all things")
+    code = ""
+    try:
+        await kit.gateway.supplement(
+            kit.first, f"{kit.run}-s1", {"note": "conformance"}, act_before=kit.soon()
+        )
+    except GatewayRefusedError as refused:
+        code = refused.code
+    after = await kit.known(kit.first)
+    if after.supplements > known.supplements:
+        raise CheckFailedError(
+            f"{kit.first} counts {after.supplements} supplements; none was awaited"
+        )
+    if not code:
+        raise CheckFailedError("it was answered as though it had been taken")
+    return _agreed(code, "not_awaited")
+
+
+async def withdraw_pending(kit: Kit) -> str:
+    """What is not decided can be taken back, for good, and taking it back again does no harm."""
+    request_id = await _pending(kit)
+    try:
+        answer = await kit.gateway.withdraw(request_id, act_before=kit.soon())
+    except GatewayRefusedError as refused:
+        if (await kit.known(request_id)).state in FINAL:
+            raise CheckSkippedError(f"{request_id} was decided just before") from refused
+        raise CheckFailedError(
+            f"{request_id} is open, and was not given back: {refused.code}"
+        ) from None
+    if not withdrawn(answer):
+        raise CheckFailedError(f"the answer to the withdrawal does not say so: {answer.state}")
+    if not withdrawn(await kit.known(request_id)):
+        raise CheckFailedError("the look-up does not know of the withdrawal")
+    again = await _again(kit, request_id)
+    if not withdrawn(await kit.known(request_id)):
+        raise CheckFailedError("withdrawn again, it is not withdrawn any more")
+    return f"{request_id} was; again: {again}"
+
+
+async def _again(kit: Kit, request_id: str) -> str:
+    try:
+        await kit.gateway.withdraw(request_id, act_before=kit.soon())
+    except GatewayRefusedError as refused:
+        return f"refused as `{refused.code}`"
+    return "the same answer"
+
+
+async def withdraw_final(kit: Kit) -> str:
+    """What is decided is not taken back: the applicant may hold the document already."""
+    request_id = await _finished(kit)
+    code = ""
+    try:
+        await kit.gateway.withdraw(request_id, act_before=kit.soon())
+    except GatewayRefusedError as refused:
+        code = refused.code
+    if withdrawn(await kit.known(request_id)):
+        raise CheckFailedError(f"{request_id} was decided, and is withdrawn now")
+    if not code:
+        raise CheckFailedError(f"{request_id} was decided; its withdrawal was answered as done")
+    return _agreed(code, "final")
+
+
+async def withdraw_unknown(kit: Kit) -> str:
+    """A withdrawal of what was never there is a clear no, and makes nothing up."""
+    request_id = f"{kit.run}-never-sent"
+    try:
+        await kit.gateway.withdraw(request_id, act_before=kit.soon())
+    except GatewayRefusedError as refused:
+        await kit.without_effect(request_id, "a withdrawal of an unknown id")
+        return _agreed(refused.code, "unknown")
+    raise CheckFailedError(
+        f"the withdrawal of {request_id}, which was never sent, was answered as done"
+    )
+
+
+def _agreed(code: str, agreed: str) -> str:
+    return f"refused as `{code}`" + ("" if code == agreed else f"; `{agreed}` is agreed")
+
+
+async def _pending(kit: Kit) -> str:
+    """An application that waits to be decided: a new one, the others may have been used up."""
+    found = await kit.fresh_one(lambda answer: answer.state not in FINAL, kit.options.examples)
+    if found is None:
+        raise CheckSkippedError(
+            "every test application was decided at once: none was open to be taken back"
+        )
+    return found.request_id
+
+
+async def _finished(kit: Kit) -> str:
+    """An application that is decided."""
+    found = await kit.one(lambda answer: answer.state in FINAL)
+    if found is None:
+        raise CheckSkippedError("no test application was decided while the kit ran")
+    return found.request_id

@@ -1,0 +1,25 @@
+"""What a look-up tells: all that keeps an effect from happening twice rests on it."""
+
+from __future__ import annotations
+
+from tongban_ops.conformance.kit import Kit, withdrawn
+from tongban_ops.conformance.verdicts import CheckFailedError
+
+
+async def unknown(kit: Kit) -> str:
+    """After an unclear answer a connector asks, and sends again only on a signed `unknown`."""
+    request_id = f"{kit.run}-never-sent"
+    if await kit.gateway.look_up(request_id) is not None:
+        raise CheckFailedError(f"it knows {request_id}, which was never sent")
+    return "said with a signature"
+
+
+async def look_up(kit: Kit) -> str:
+    """What was taken in is known at once: a connector that died after sending asks for it."""
+    known = await kit.known(kit.first)
+    again = await kit.known(kit.first)
+    if known.receipt != again.receipt:
+        raise CheckFailedError(f"two look-ups, two receipts: {known.receipt} and {again.receipt}")
+    if withdrawn(known):
+        raise CheckFailedError("it is withdrawn, and nobody withdrew it")
+    return f"{known.state}, receipt {known.receipt or 'without a number'}"

@@ -1,0 +1,129 @@
+"""What a submission does: one application, no later than it may, whoever repeats it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from tongban_connectors.gateway import AccessDeniedError, GatewayAnswer, GatewayRefusedError
+from tongban_ops.conformance.kit import Kit, withdrawn
+from tongban_ops.conformance.messages import ReplyContents
+from tongban_ops.conformance.verdicts import CheckFailedError
+from tongban_ops.conformance.wire import send_and_cut
+
+_STATES = "accepted, needs_supplement, completed or rejected"
+
+
+async def submit(kit: Kit) -> str:
+    """A submission takes effect, and its answer is about it and of the agreed shape."""
+    request_id = kit.fresh()
+    application = kit.application(request_id)
+    answer = await kit.gateway.submit(application, act_before=kit.soon())
+    if withdrawn(answer):
+        raise CheckFailedError(f"a new application is {answer.state}, not {_STATES}")
+    kit.first = request_id
+    return f"{answer.state}, receipt {answer.receipt or 'without a number'}"
+
+
+async def repeat(kit: Kit) -> str:
+    """The same submission again: honoured, refused or acted on, the look-up tells the truth.
+
+    All three manners are workable, since a connector asks before it sends again. What was done in
+    silence cannot be seen from here: count the applications of this id in your own books.
+    """
+    request_id = kit.fresh()
+    application = kit.application(request_id)
+    answers: list[ReplyContents] = []
+    for _ in range(2):
+        message = kit.dialect.submission(application, act_before=kit.soon())
+        answers.append(await kit.ask(message, "submission"))
+    first, second = answers
+    if first.code != "ok":
+        raise CheckFailedError(f"the first submission was refused: {first.code}")
+    manner = _manner(first, second)
+    known = await kit.known(request_id)
+    _one_of(known, [first, second])
+    return f"{manner}; the look-up tells receipt {known.receipt} ({request_id})"
+
+
+def _manner(first: ReplyContents, second: ReplyContents) -> str:
+    if second.code == "duplicate":
+        return "refused as `duplicate`"
+    if second.code != "ok":
+        raise CheckFailedError(f"a repeat was refused with {second.code}; `duplicate` is agreed")
+    if first.receipt != second.receipt:
+        return f"acts again ({first.receipt}, then {second.receipt}): the look-up alone protects"
+    return "honoured: the same answer again"
+
+
+def _one_of(known: GatewayAnswer, answers: list[ReplyContents]) -> None:
+    receipts = {said.receipt for said in answers if said.code == "ok"}
+    if known.receipt not in receipts:
+        told = ", ".join(sorted(map(str, receipts)))
+        raise CheckFailedError(
+            f"the look-up tells receipt {known.receipt}, the answers told {told}"
+        )
+
+
+async def concurrent(kit: Kit) -> str:
+    """Repeats that race are as harmless as repeats in a row: one application is known then."""
+    request_id = kit.fresh()
+    application = kit.application(request_id)
+    count = kit.options.parallel
+    answers = await asyncio.gather(
+        *(
+            kit.ask(kit.dialect.submission(application, act_before=kit.soon()), "submission")
+            for _ in range(count)
+        )
+    )
+    taken = [said for said in answers if said.code == "ok"]
+    odd = {said.code for said in answers} - {"ok", "duplicate"}
+    if odd:
+        raise CheckFailedError(f"of {count} at once, some were answered {', '.join(sorted(odd))}")
+    if not taken:
+        raise CheckFailedError(f"of {count} at once, not one was taken in")
+    known = await kit.known(request_id)
+    _one_of(known, taken)
+    again = await kit.known(request_id)
+    if known.receipt != again.receipt:
+        raise CheckFailedError(f"two look-ups, two receipts: {known.receipt} and {again.receipt}")
+    return f"of {count} at once {len(taken)} were answered as taken in; one is known"
+
+
+async def too_late(kit: Kit) -> str:
+    """Nothing acts after `act_before`: by then the applicant may have been told that it failed."""
+    request_id = kit.fresh()
+    code = ""
+    try:
+        await kit.gateway.submit(kit.application(request_id), act_before=time.time() - 1)
+    except AccessDeniedError as barred:
+        code = str(barred)
+    except GatewayRefusedError as refused:
+        code = refused.code
+    await kit.without_effect(request_id, "a submission whose `act_before` had passed")
+    if not code:
+        raise CheckFailedError(
+            "a submission whose `act_before` had passed was answered as taken in"
+        )
+    if code != "too_late":
+        raise CheckFailedError(f"refused with {code}; `too_late` is agreed: our clocks differ")
+    return "refused as `too_late`"
+
+
+async def cut_off(kit: Kit) -> str:
+    """When we vanish after sending, it is done by `act_before` or never: `unknown` is final."""
+    request_id = kit.fresh()
+    act_before = time.time() + kit.options.settle_s
+    message = kit.dialect.submission(kit.application(request_id), act_before=act_before)
+    await send_and_cut(message)
+    await asyncio.sleep(max(0.0, act_before + 0.25 - time.time()))
+    first = await kit.gateway.look_up(request_id)
+    await asyncio.sleep(kit.options.settle_s)
+    second = await kit.gateway.look_up(request_id)
+    if first is None and second is not None:
+        raise CheckFailedError(
+            "it took effect after `act_before`, when the look-up had said `unknown`"
+        )
+    if first is not None and second is None:
+        raise CheckFailedError("the look-up knew it, and a moment later did not")
+    return "it was done in time" if second else "it was not done, and stayed so"

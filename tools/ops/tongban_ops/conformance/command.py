@@ -1,0 +1,111 @@
+"""`tongban conformance URL --protocol P`: is a province's gateway what a connector needs?"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from tongban_common.settings import DEVELOPMENT_SECRET
+from tongban_ops.conformance import render
+from tongban_ops.conformance.options import PROTOCOLS, Options
+
+_PROVINCE_IN_URL = re.compile(r"/([1-6][0-9]0000)(?:/|$)")
+_URL = re.compile(r"https?://[^/\s?#]+[^\s?#]*")
+
+
+def conformance(  # noqa: PLR0917 - typer makes options of them
+    url: Annotated[
+        str, typer.Argument(help="the gateway's, as catalogue/provinces.yaml would have it")
+    ],
+    protocol: Annotated[str, typer.Option(help="|".join(PROTOCOLS))],
+    secret: Annotated[
+        str, typer.Option(envvar="TONGBAN_GATEWAY_SECRET", help="tokens are derived from it")
+    ] = DEVELOPMENT_SECRET,
+    province: Annotated[
+        str | None, typer.Option(help="GB/T 2260 code; else as the URL has it")
+    ] = None,
+    item: Annotated[
+        list[str] | None,
+        typer.Option(help="item code to test with; `conformance` if the gateway keeps one"),
+    ] = None,
+    check: Annotated[
+        list[str] | None, typer.Option(help="this one and what it needs; all where none is named")
+    ] = None,
+    timeout_ms: Annotated[
+        int | None, typer.Option(min=1, help="for one answer; else as the catalogue has it")
+    ] = None,
+    rate_limit: Annotated[
+        int, typer.Option(min=0, max=5000, help="look-ups with which to provoke a throttling")
+    ] = 0,
+    parallel: Annotated[int, typer.Option(min=2, max=64, help="submissions of one id at once")] = 8,
+    idle: Annotated[
+        float, typer.Option(min=0.1, max=600, help="seconds of an idle connection")
+    ] = 3,
+    callback_url: Annotated[
+        str, typer.Option(help="rest_callback: where the gateway reaches this machine, http://…")
+    ] = "",
+    callback_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="to listen on; else the port of --callback-url")
+    ] = 0,
+    wait: Annotated[float, typer.Option(min=0.1, max=3600, help="seconds for a callback")] = 30,
+    junit: Annotated[Path | None, typer.Option(help="write JUnit XML there")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Play a gateway through all that a connector relies on, and tell what holds and what does not.
+
+    It submits test applications, whose request ids begin with `conformance-`, and withdraws at the
+    end what is still open. docs/conformance.md says what each check means and what to do.
+
+    Exit codes: 0 all holds, 1 something does not, 2 wrong options, 69 the gateway does not answer.
+    """
+    code = _province(url, province)
+    if callback_url and not _URL.fullmatch(callback_url):
+        raise typer.BadParameter("an http or https URL", param_hint="--callback-url")
+    if protocol not in PROTOCOLS:
+        raise typer.BadParameter(f"one of {', '.join(PROTOCOLS)}", param_hint="--protocol")
+    if junit is not None and not junit.parent.is_dir():
+        raise typer.BadParameter(f"{junit.parent} is no directory", param_hint="--junit")
+    # Not before it is needed: what speaks the protocols takes a second to import.
+    from tongban_ops.conformance.play import play  # noqa: PLC0415
+
+    asked = Options(
+        url=url,
+        protocol=protocol,
+        province=code,
+        secret=secret,
+        examples=(),
+        parallel=parallel,
+        rate_limit=rate_limit,
+        idle_s=idle,
+        wait_s=wait,
+        callback_url=callback_url,
+        callback_port=callback_port,
+    )
+    report = play(asked, checks=check or (), items=item or (), timeout_ms=timeout_ms)
+    if junit is not None:
+        junit.write_bytes(render.junit(report))
+    if as_json:
+        print(json.dumps(render.as_json(report), ensure_ascii=False))
+    else:
+        render.show(report, Console())
+    raise typer.Exit(0 if report.ok else 1)
+
+
+def _province(url: str, given: str | None) -> str:
+    if not _URL.fullmatch(url):
+        raise typer.BadParameter(f"{url} is no http or https URL", param_hint="URL")
+    if given is not None:
+        if not re.fullmatch("[1-6][0-9]0000", given):
+            raise typer.BadParameter("a GB/T 2260 code: 340000", param_hint="--province")
+        return given
+    found = _PROVINCE_IN_URL.search(url)
+    if found is None:
+        raise typer.BadParameter(
+            "the URL has no GB/T 2260 code: which province is it?", param_hint="--province"
+        )
+    return found[1]

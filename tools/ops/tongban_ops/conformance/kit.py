@@ -1,0 +1,236 @@
+"""What checks work with: the gateway through the connector's class, single messages, test ids."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+from aiolimiter import AsyncLimiter
+
+from tongban_connectors.gateway import (
+    Gateway,
+    GatewayAnswer,
+    GatewayDownError,
+    GatewayRefusedError,
+    GatewayState,
+    RetryLaterError,
+    UnclearAnswerError,
+)
+from tongban_ops.conformance.listener import CallbackListener
+from tongban_ops.conformance.messages import (
+    LONGEST_ANSWER,
+    Dialect,
+    ReplyContents,
+    WireMessage,
+    WireReply,
+)
+from tongban_ops.conformance.options import Example, Options
+from tongban_ops.conformance.patient import PatientGateway, Times
+from tongban_ops.conformance.verdicts import CheckFailedError, CleanUp
+
+PREFIX = "conformance-"
+"""What every test application's request id begins with; intake's begin with `r-`."""
+TRIES = 3
+"""New applications of each example, to find one in a state that is needed."""
+MOST_SILENCES = 3
+"""Calls in a row without an answer, after which no more are made to clear away."""
+FINAL = frozenset({GatewayState.COMPLETED, GatewayState.REJECTED})
+GATEWAY_ERRORS = (GatewayDownError, RetryLaterError, UnclearAnswerError, GatewayRefusedError)
+
+
+class NoAnswerError(Exception):
+    """A message was answered by nothing: cut, timed out, beyond all bounds."""
+
+
+class Kit:
+    """One run's belongings. `gateway` is the connector's own class for the one that is examined,
+    `run` is what its request ids begin with."""
+
+    def __init__(
+        self,
+        options: Options,
+        dialect: Dialect,
+        gateway: Gateway,
+        session: aiohttp.ClientSession,
+        listener: CallbackListener,
+    ) -> None:
+        self.options = options
+        self.dialect = dialect
+        self.listener = listener
+        self.times = Times()
+        pace = _pace(options.rate_per_s)
+        self.gateway = PatientGateway(gateway, self.times, pace)
+        self.run = f"{PREFIX}{datetime.now(UTC):%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
+        self.first = ""
+        """The request id of the first application that was taken in (`submit`)."""
+        self._session = session
+        self._pace = pace
+        self._ids: list[str] = []
+
+    # -- test applications
+
+    def fresh(self) -> str:
+        """A request id that no gateway knows; what it stands for is cleared away at the end."""
+        self._ids.append(f"{self.run}-{len(self._ids) + 1:03}")
+        return self._ids[-1]
+
+    def application(
+        self, request_id: str, example: Example | None = None, **changes: Any
+    ) -> dict[str, Any]:
+        """The content of a submission, without `act_before`."""
+        made = example or self.options.examples[0]
+        return {
+            "request_id": request_id,
+            "item_code": made.code,
+            "item_name": made.name,
+            "kind": made.kind,
+            "applicant": made.applicant,
+            "form": made.form,
+            **changes,
+        }
+
+    def soon(self) -> float:
+        """An `act_before` that no call here outlives."""
+        return time.time() + self.options.patience_s + 2
+
+    async def one(self, fits: Callable[[GatewayAnswer], bool]) -> GatewayAnswer | None:
+        """An application that fits and was not withdrawn: one that is there, else a new one."""
+        found = await self.known_one(fits)
+        return found or await self.fresh_one(fits, reversed(self.options.examples))
+
+    async def known_one(self, fits: Callable[[GatewayAnswer], bool]) -> GatewayAnswer | None:
+        """As `one`, of those that are there; the newest first."""
+        for request_id in reversed(self._ids):
+            known = await self.gateway.look_up(request_id)
+            if known is not None and fits(known) and not withdrawn(known):
+                return known
+        return None
+
+    async def fresh_one(
+        self, fits: Callable[[GatewayAnswer], bool], of: Iterable[Example]
+    ) -> GatewayAnswer | None:
+        """A new application that fits, if a few tries with each of these examples bring one."""
+        for example in of:
+            for _ in range(TRIES):
+                known = await self._submitted(example)
+                if fits(known) and not withdrawn(known):
+                    return known
+        return None
+
+    async def _submitted(self, example: Example) -> GatewayAnswer:
+        request_id = self.fresh()
+        await self.gateway.submit(self.application(request_id, example), act_before=self.soon())
+        return await self.known(request_id)
+
+    async def known(self, request_id: str) -> GatewayAnswer:
+        """What the gateway knows of an application that it took in.
+
+        Raises:
+            CheckFailedError: nothing.
+        """
+        known = await self.gateway.look_up(request_id)
+        if known is None:
+            raise CheckFailedError(
+                f"the look-up says `unknown` of {request_id}, which was taken in"
+            )
+        return known
+
+    async def without_effect(self, request_id: str, what: str) -> None:
+        """Raise DoesNotHold if the gateway knows the request after all."""
+        if await self.gateway.look_up(request_id) is not None:
+            raise CheckFailedError(f"{what} took effect: the look-up knows {request_id}")
+
+    # -- single messages
+
+    async def send(self, message: WireMessage) -> WireReply:
+        """Send as it is, at the pace that is allowed; whatever comes back comes back.
+
+        Raises:
+            NoAnswerError
+        """
+        async with self._pace:
+            return await self.send_at_once(message)
+
+    async def send_at_once(self, message: WireMessage) -> WireReply:
+        """As `send`, however fast."""
+        began = time.monotonic()
+        try:
+            async with self._session.request(
+                message.method,
+                message.url,
+                data=message.body,
+                headers=message.headers,
+                timeout=aiohttp.ClientTimeout(total=self.options.patience_s),
+                allow_redirects=False,
+            ) as response:
+                body = await response.content.read(LONGEST_ANSWER + 1)
+                while len(body) <= LONGEST_ANSWER and (more := await response.content.read(65536)):
+                    body += more
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise NoAnswerError(f"no answer: {type(error).__name__}") from error
+        if len(body) > LONGEST_ANSWER:
+            raise NoAnswerError(f"an answer of over {LONGEST_ANSWER} bytes")
+        return WireReply(response.status, response.headers, body, time.monotonic() - began)
+
+    async def ask(self, message: WireMessage, what: str) -> ReplyContents:
+        """Send, and read what is said; `what` names the call for the times.
+
+        Raises:
+            NoAnswer, NotBelieved
+            RetryLaterError: it was throttled or closed.
+        """
+        reply = await self.send(message)
+        self.times.add(what, reply.seconds)
+        said = self.dialect.read(message, reply)
+        if said.code in ("throttled", "closed"):
+            raise RetryLaterError(said.code, said.retry_after_s or 1.0)
+        return said
+
+    # -- the end
+
+    async def clean_up(self) -> CleanUp:
+        """Withdraw what can be withdrawn."""
+        done = CleanUp()
+        silences = 0
+        for request_id in self._ids:
+            if silences < MOST_SILENCES:
+                try:
+                    await self._clear(request_id, done)
+                except GATEWAY_ERRORS as error:
+                    silences = (
+                        silences + 1
+                        if isinstance(error, UnclearAnswerError | GatewayDownError)
+                        else 0
+                    )
+                else:
+                    silences = 0
+                    continue
+            done.left.append(request_id)
+        return done
+
+    async def _clear(self, request_id: str, done: CleanUp) -> None:
+        known = await self.gateway.look_up(request_id)
+        if known is None:
+            return
+        if withdrawn(known):
+            done.withdrawn.append(request_id)
+        elif known.state in FINAL:
+            done.finished.append(request_id)
+        else:
+            await self.gateway.withdraw(request_id, act_before=self.soon())
+            done.withdrawn.append(request_id)
+
+
+def withdrawn(answer: GatewayAnswer) -> bool:
+    """Whether an application was taken back; protocols have two ways to say so."""
+    return answer.withdrawn or answer.state is GatewayState.WITHDRAWN
+
+
+def _pace(rate_per_s: float) -> AsyncLimiter:
+    if rate_per_s < 1:
+        return AsyncLimiter(1, 1 / rate_per_s)
+    return AsyncLimiter(rate_per_s, 1)

@@ -1,0 +1,115 @@
+"""The connector's gateway class, paced, timed, and asked again where it says "later"."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from aiolimiter import AsyncLimiter
+
+from tongban_connectors.gateway import (
+    BrokenAnswerError,
+    Gateway,
+    GatewayAnswer,
+    OfferedDocument,
+    RetryLaterError,
+    Unknown,
+)
+
+T = TypeVar("T")
+MOST_WAITS = 20
+LONGEST_WAIT_S = 5.0
+
+
+class Times:
+    """Seconds of every call so far, by what was called."""
+
+    def __init__(self) -> None:
+        self._by_call: dict[str, list[float]] = {}
+
+    def add(self, call: str, seconds: float) -> None:
+        """Note how long a call took."""
+        self._by_call.setdefault(call, []).append(seconds)
+
+    def slowest(self) -> dict[str, float]:
+        """Call -> the longest that it took."""
+        return {call: max(seconds) for call, seconds in self._by_call.items()}
+
+
+class PatientGateway:
+    """As Gateway; believes what a connector believes. A throttled call is made again, as a
+    connector's retry would do."""
+
+    def __init__(self, gateway: Gateway, times: Times, pace: AsyncLimiter) -> None:
+        self._gateway = gateway
+        self._times = times
+        self._pace = pace
+
+    async def submit(self, application: dict[str, Any], *, act_before: float) -> GatewayAnswer:
+        """See Gateway."""
+        answer = await self._timed(
+            "submission", lambda: self._gateway.submit(application, act_before=act_before)
+        )
+        return _about(answer, application["request_id"])
+
+    async def supplement(
+        self, request_id: str, supplement_id: str, form: Any, *, act_before: float
+    ) -> GatewayAnswer:
+        """See Gateway."""
+        answer = await self._timed(
+            "supplement",
+            lambda: self._gateway.supplement(
+                request_id, supplement_id, form, act_before=act_before
+            ),
+        )
+        return _about(answer, request_id)
+
+    async def withdraw(self, request_id: str, *, act_before: float) -> GatewayAnswer:
+        """See Gateway."""
+        answer = await self._timed(
+            "withdrawal", lambda: self._gateway.withdraw(request_id, act_before=act_before)
+        )
+        return _about(answer, request_id)
+
+    async def look_up(self, request_id: str) -> GatewayAnswer | None:
+        """See Gateway; None: it does not know it."""
+        known = await self._timed("look-up", lambda: self._gateway.look_up(request_id))
+        return None if known is None or isinstance(known, Unknown) else _about(known, request_id)
+
+    async def fetch(self, request_id: str, document: OfferedDocument, start: int) -> bytes:
+        """See Gateway. Documents have a time-out of their own, so these times are not kept."""
+        return await self._patient(
+            lambda: self._paced(lambda: self._gateway.fetch(request_id, document, start))
+        )
+
+    async def _timed(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
+        return await self._patient(lambda: self._paced(lambda: self._once(name, call)))
+
+    async def _patient(self, call: Callable[[], Awaitable[T]]) -> T:
+        for _ in range(MOST_WAITS):
+            try:
+                return await call()
+            except RetryLaterError as later:
+                if later.cause != "throttled" or later.after_s > LONGEST_WAIT_S:
+                    raise
+                await asyncio.sleep(later.after_s)
+        return await call()
+
+    async def _paced(self, call: Callable[[], Awaitable[T]]) -> T:
+        async with self._pace:
+            return await call()
+
+    async def _once(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
+        began = time.monotonic()
+        try:
+            return await call()
+        finally:
+            self._times.add(name, time.monotonic() - began)
+
+
+def _about(answer: GatewayAnswer, request_id: str) -> GatewayAnswer:
+    if answer.request_id != request_id:
+        raise BrokenAnswerError("an answer about another request")
+    return answer

@@ -1,0 +1,104 @@
+"""The run behind the command: the catalogue's part of the options, a progress bar, exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from tongban_common.catalogue.catalogue import Catalogue
+from tongban_common.catalogue.yamlfile import CatalogueError
+from tongban_common.exit_codes import EX_CONFIG, EX_UNAVAILABLE
+from tongban_ops.catalogue.loader import load as load_catalogue
+from tongban_ops.conformance.checks import Check, selected
+from tongban_ops.conformance.listener import PortTakenError
+from tongban_ops.conformance.options import Options, examples
+from tongban_ops.conformance.runner import GatewayUnreachableError, examine
+from tongban_ops.conformance.verdicts import ConformanceReport
+
+UNLISTED_RATE = 20.0
+"""Calls a second at a province that the catalogue does not have."""
+
+
+def play(
+    asked: Options, *, checks: Sequence[str], items: Sequence[str], timeout_ms: int | None
+) -> ConformanceReport:
+    """Play the gateway through the checks of these names, all where there are none.
+
+    Raises:
+        typer.BadParameter: a check that there is not, a port that is taken.
+        typer.Exit: EX_UNAVAILABLE or EX_CONFIG, and it has been told why.
+    """
+    wanted = _checks(asked.protocol, checks)
+    try:
+        with _progress(len(wanted)) as progress:
+            progress("reading the catalogue", 0)
+            options = _completed(asked, _catalogue(), items, timeout_ms)
+            return asyncio.run(examine(options, wanted, progress))
+    except GatewayUnreachableError as error:
+        typer.echo(f"{asked.url} does not answer: {error}", err=True)
+        raise typer.Exit(EX_UNAVAILABLE) from error
+    except PortTakenError as error:
+        raise typer.BadParameter(str(error), param_hint="--callback-port") from error
+    except CatalogueError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EX_CONFIG) from error
+
+
+def _checks(protocol: str, names: Sequence[str]) -> list[Check]:
+    try:
+        return selected(protocol, names)
+    except KeyError as unknown:
+        there = ", ".join(check.name for check in selected(protocol))
+        raise typer.BadParameter(f"{unknown} is none of {there}", param_hint="--check") from None
+
+
+def _completed(
+    asked: Options, catalogue: Catalogue, items: Sequence[str], timeout_ms: int | None
+) -> Options:
+    """With the items to apply for and the limits that the catalogue has for the province."""
+    options = replace(
+        asked, examples=examples(catalogue, asked.province, items), rate_per_s=UNLISTED_RATE
+    )
+    if known := catalogue.provinces.get(asked.province):
+        options = replace(
+            options,
+            rate_per_s=known.gateway.rate_per_s,
+            timeout_s=known.gateway.timeout_ms / 1000,
+            connect_timeout_s=known.gateway.connect_timeout_ms / 1000,
+        )
+    return options if timeout_ms is None else replace(options, timeout_s=timeout_ms / 1000)
+
+
+def _catalogue() -> Catalogue:
+    """The catalogue's examples and limits; without one there are made-up ones and defaults."""
+    try:
+        return load_catalogue()
+    except FileNotFoundError as none:
+        typer.echo(f"{none}; testing with a made-up application", err=True)
+        return Catalogue()
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[str, int], None]]:
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description:24}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task("", total=total)
+
+        def report(name: str, over: int) -> None:
+            progress.update(task, description=name, completed=over)
+
+        yield report

@@ -1,0 +1,154 @@
+"""Signed REST, with answers at once or with receipts and callbacks, in the kit's words."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import orjson
+from yarl import URL
+
+from tongban_ops.conformance.messages import (
+    Forgery,
+    ReplyContents,
+    UnauthenticatedReplyError,
+    WireMessage,
+    WireReply,
+)
+from tongban_provinces.signing import (
+    H_TIMESTAMP,
+    WINDOW_SECONDS,
+    SignatureError,
+    province_token,
+    sign_request,
+    verify_response,
+)
+
+_APPLICATIONS = "/applications"
+
+
+class RestDialect:
+    """See Dialect. A `callback_url` goes out with submissions."""
+
+    def __init__(
+        self, base: str, *, province: str, secret: str, callback_url: str | None = None
+    ) -> None:
+        self._base = base.rstrip("/")
+        self._token = province_token(secret, province)
+        self._callback = {} if callback_url is None else {"callback_url": callback_url}
+
+    def submission(
+        self,
+        application: dict[str, Any],
+        *,
+        act_before: float,
+        forgery: Forgery | None = None,
+        padding: int = 0,
+    ) -> WireMessage:
+        """See Dialect; the padding is a field that the interface does not know."""
+        body = self._body(application, act_before)
+        if padding:
+            body["padding"] = "x" * padding
+        return self._message("POST", _APPLICATIONS, body, forgery)
+
+    def look_up(self, request_id: str, *, forgery: Forgery | None = None) -> WireMessage:
+        """See Dialect."""
+        return self._message("GET", f"{_APPLICATIONS}/{request_id}", None, forgery)
+
+    def incomplete(self, application: dict[str, Any], *, act_before: float) -> WireMessage:
+        """See Dialect."""
+        body = self._body(application, act_before)
+        del body["item_code"]
+        return self._message("POST", _APPLICATIONS, body)
+
+    def elsewhere(self) -> WireMessage:
+        """See Dialect."""
+        return self._message("GET", "/no-such-route", None)
+
+    def _body(self, application: dict[str, Any], act_before: float) -> dict[str, Any]:
+        return {**application, "act_before": round(act_before * 1000), **self._callback}
+
+    def _message(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        forgery: Forgery | None = None,
+    ) -> WireMessage:
+        url = URL(f"{self._base}/api/v1{path}", encoded=True)
+        content = b"" if body is None else orjson.dumps(body)
+        nonce = secrets.token_urlsafe(16)
+        late = 2 * WINDOW_SECONDS if forgery is Forgery.STALE else 0
+        another = forgery is Forgery.ALTERED_TARGET
+        headers = {} if forgery is Forgery.UNSIGNED else sign_request(
+            secrets.token_hex(32) if forgery is Forgery.WRONG_KEY else self._token,
+            method=method,
+            target=url.raw_path + "-another" if another else url.raw_path,
+            body=content,
+            timestamp=int(time.time()) - late,
+            nonce=nonce,
+        )  # fmt: skip
+        if body is not None and forgery is Forgery.ALTERED_BODY:
+            content = orjson.dumps({**body, "item_name": f"{body['item_name']}（改）"})
+        if body is not None:
+            headers["content-type"] = "application/json"
+        return WireMessage(method, url, headers, content, (nonce,))
+
+    def read(self, message: WireMessage, reply: WireReply) -> ReplyContents:
+        """See Dialect."""
+        try:
+            verify_response(
+                self._token,
+                reply.headers,
+                status=reply.status,
+                body=reply.body,
+                nonce=message.bound_to[0],
+                now=time.time(),
+            )
+        except SignatureError as error:
+            raise UnauthenticatedReplyError(
+                f"{reply.status} that is not signed for it: {error}"
+            ) from error
+        said = _object(reply.body)
+        if said is None:
+            raise UnauthenticatedReplyError(f"{reply.status} whose body is no JSON object")
+        receipt = said.get("receipt")
+        return ReplyContents(
+            code="ok" if reply.status < 300 else str(said.get("code", "without a code")),
+            status=reply.status,
+            message=str(said.get("message", "")),
+            receipt=receipt if isinstance(receipt, str) else None,
+            retry_after_s=_seconds(reply.headers.get("Retry-After")),
+            said_at=float(reply.headers[H_TIMESTAMP]),
+        )
+
+    def distrust(self, reply: WireReply) -> str | None:
+        """See Dialect."""
+        if reply.status not in (401, 403):
+            return None
+        said = _object(reply.body) or {}
+        return f"{reply.status} {said.get('code', 'without a code')}"
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _seconds(text: str | None) -> float | None:
+    """What a Retry-After says: seconds, or a date of HTTP."""
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, at.replace(tzinfo=at.tzinfo or UTC).timestamp() - time.time())

@@ -1,0 +1,149 @@
+"""Runs the checks one after another, and clears away what they left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from tongban_connectors.gateway import (
+    AccessDeniedError,
+    BrokenAnswerError,
+    GatewayDownError,
+    GatewayRefusedError,
+    NotRecognisedError,
+    RetryLaterError,
+    UnclearAnswerError,
+)
+from tongban_connectors.protocols import speaking
+from tongban_connectors.rest import session
+from tongban_ops.conformance.checks import Check
+from tongban_ops.conformance.dialects import make_dialect
+from tongban_ops.conformance.kit import GATEWAY_ERRORS, Kit, NoAnswerError
+from tongban_ops.conformance.listener import listening
+from tongban_ops.conformance.messages import UnauthenticatedReplyError
+from tongban_ops.conformance.options import Options
+from tongban_ops.conformance.verdicts import (
+    CheckFailedError,
+    CheckSkippedError,
+    CheckVerdict,
+    ConformanceReport,
+    Outcome,
+)
+
+Progress = Callable[[str, int], None]
+"""Told the name of the check that begins, and how many are over."""
+
+
+class GatewayUnreachableError(Exception):
+    """Nothing answers HTTP at the address: there is nothing to check."""
+
+
+async def examine(
+    options: Options, checks: Sequence[Check], progress: Progress = lambda _, __: None
+) -> ConformanceReport:
+    """Play a gateway through the checks.
+
+    Raises:
+        GatewayUnreachableError
+        PortTakenError: that for callbacks.
+    """
+    began = time.monotonic()
+    async with listening(options) as listener, session() as shared:
+        gateway = speaking(
+            options.protocol,
+            shared,
+            options.url,
+            callback_url=listener.url,
+            province=options.province,
+            secret=options.secret,
+            connect_timeout_s=options.connect_timeout_s,
+            timeout_s=options.patience_s,
+        )
+        kit = Kit(options, make_dialect(options, listener.url), gateway, shared, listener)
+        await _reach(kit)
+        verdicts: list[CheckVerdict] = []
+        try:
+            for check in checks:
+                progress(check.name, len(verdicts))
+                verdicts.append(await _carry_out(check, kit, verdicts))
+        finally:
+            progress("clearing away", len(verdicts))
+            clean_up = await kit.clean_up()
+    return ConformanceReport(
+        url=options.url,
+        protocol=options.protocol,
+        province=options.province,
+        run=kit.run,
+        verdicts=tuple(verdicts),
+        clean_up=clean_up,
+        seconds=time.monotonic() - began,
+    )
+
+
+async def _reach(kit: Kit) -> None:
+    try:
+        await kit.send(kit.dialect.look_up(kit.run))
+    except NoAnswerError as error:
+        raise GatewayUnreachableError(str(error.__cause__ or error)) from error
+
+
+async def _carry_out(check: Check, kit: Kit, before: Sequence[CheckVerdict]) -> CheckVerdict:
+    began = time.monotonic()
+    if lacking := _lacking(check, before):
+        outcome, note = Outcome.SKIPPED, f"needs {', '.join(lacking)}"
+    else:
+        outcome, note = await _outcome(check, kit)
+    seconds = time.monotonic() - began
+    return CheckVerdict(check.name, outcome, note, check.promise, seconds, tuple(lacking))
+
+
+def _lacking(check: Check, before: Sequence[CheckVerdict]) -> list[str]:
+    """What has to be mended before a check tells anything: what it needs, and what that lacked."""
+    outcomes = {verdict.name: verdict for verdict in before}
+    lacking: list[str] = []
+    for name in check.needs:
+        needed = outcomes[name]
+        if needed.outcome is Outcome.HOLDS:
+            continue
+        lacking += needed.lacking or (name,)
+    return list(dict.fromkeys(lacking))
+
+
+async def _outcome(check: Check, kit: Kit) -> tuple[Outcome, str]:
+    try:
+        return Outcome.HOLDS, await check.run(kit)
+    except CheckSkippedError as why:
+        return Outcome.SKIPPED, str(why)
+    except (
+        *GATEWAY_ERRORS,
+        CheckFailedError,
+        NoAnswerError,
+        UnauthenticatedReplyError,
+        OSError,
+        TimeoutError,
+    ) as seen:
+        return Outcome.FAILS, _told(seen)
+
+
+def _told(seen: Exception) -> str:
+    match seen:
+        case RetryLaterError():
+            return f"{seen.cause} for {seen.after_s:g} s: try it while the gateway is open"
+        case CheckFailedError() | NoAnswerError():
+            return str(seen)
+        case OSError():
+            return f"the connection failed: {type(seen).__name__}"
+        case _:
+            words = next(words for kind, words in _WORDS.items() if isinstance(seen, kind))
+            return f"{words}: {seen}"
+
+
+_WORDS: dict[type[Exception], str] = {  # those that are more special come first
+    AccessDeniedError: "it refuses us, and not the request",
+    GatewayDownError: "no connection",
+    BrokenAnswerError: "an answer to disbelieve",
+    NotRecognisedError: "it does not take our messages for ours",
+    UnclearAnswerError: "unclear to a connector",
+    GatewayRefusedError: "refused",
+    UnauthenticatedReplyError: "an answer to disbelieve",
+}

@@ -1,0 +1,71 @@
+"""The file that a key ring is in: changed by one at a time, seen whole, for its owner alone."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tongban_common.keyring.ring import Ring
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.with_name(f".{path.name}.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def change(path: Path, make: Callable[[Ring], Ring]) -> Ring:
+    """Replace the ring in the file by what `make` makes of it; what it raises leaves the file.
+
+    Raises:
+        OSError, RingError
+    """
+    with _locked(path):
+        ring = make(Ring.parse(path.read_bytes()))
+        write(path, ring)
+    return ring
+
+
+def write(path: Path, ring: Ring) -> None:
+    """Put a ring into a file of mode 0600, atomically and durably. It stays whose it was: the
+    processes that read it are not the operator who changes it.
+
+    Raises:
+        OSError: also when it belongs to another, and only root could leave it so.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            _stays_whose_it_was(path, file.fileno())
+            file.write(ring.dump())
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _stays_whose_it_was(path: Path, fresh: int) -> None:
+    try:
+        before = path.stat()
+    except FileNotFoundError:
+        return
+    if before.st_uid == os.fstat(fresh).st_uid:
+        return
+    try:
+        os.fchown(fresh, before.st_uid, before.st_gid)
+    except PermissionError as error:
+        text = "belongs to another user: change it as that one, or as root"
+        raise PermissionError(errno.EPERM, text, str(path)) from error

@@ -1,0 +1,205 @@
+"""Reading dead letters: what is on the `<group>.dlt` topics, and what was done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+
+from tongban_common import topics
+from tongban_common.domain.ids import REQUEST_ID
+from tongban_common.events import Body, Event, MalformedEventError, decode
+from tongban_kafka.dead_letters import NEXT_OFFSET, PREFIX, VALUE_BYTES
+from tongban_kafka.record import Record
+from tongban_kafka.snapshot import OnProgress, Place, Snapshot
+from tongban_ops.operators.settlements import DeadLetterSettled
+
+SUFFIX = topics.dead_letter("")
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One record of a dead-letter topic, with its story read from the `dlt_*` headers."""
+
+    record: Record
+    event: Event[Body] | None
+    fault: str | None
+    """Why it cannot be decoded; never with its values."""
+    settled: DeadLetterSettled | None = None
+
+    @property
+    def id(self) -> str:
+        """`GROUP@OFFSET`, or `GROUP/PARTITION@OFFSET` where the topic has several partitions."""
+        return letter_id(self.record)
+
+    @property
+    def group(self) -> str:
+        """The consumer group that gave it up."""
+        return self.record.topic.removesuffix(SUFFIX)
+
+    def told(self, name: str) -> str:
+        """A `dlt_*` header; empty where it is missing (a record that no worker of ours wrote)."""
+        return (self.record.header(PREFIX + name) or b"").decode("utf-8", "replace")
+
+    @property
+    def source(self) -> str:
+        """The topic it was read from."""
+        return self.told("topic")
+
+    @property
+    def place(self) -> str:
+        """Where it was read, `topic/partition@offset`."""
+        return f"{self.source}/{self.told('partition')}@{self.told('offset')}"
+
+    @property
+    def cause(self) -> str:
+        """Why it was given up, in the worker's words."""
+        return self.told("reason")
+
+    @property
+    def exception(self) -> str:
+        """Type of the exception and where it was raised."""
+        where = self.told("where")
+        return f"{self.told('exception')} at {where}" if where else self.told("exception")
+
+    @property
+    def failed_ms(self) -> int:
+        """Unix milliseconds at which it was given up."""
+        text = self.told("last_failed_ms")
+        return int(text) if text.isdecimal() else self.record.timestamp_ms
+
+    @property
+    def request_id(self) -> str | None:
+        """The request it belongs to, as far as that can be read."""
+        if self.event is not None:
+            return self.event.body.request_id
+        key = (self.record.key or b"").decode("ascii", "replace")
+        return key if REQUEST_ID.fullmatch(key) else None
+
+
+def letter_id(record: Record) -> str:
+    """See `DeadLetter.id`."""
+    partition = f"/{record.partition}" if record.partition else ""
+    return f"{record.topic.removesuffix(SUFFIX)}{partition}@{record.offset}"
+
+
+def place_of(text: str) -> tuple[Place, int]:
+    """Partition and offset that an id names.
+
+    Raises:
+        ValueError: it is no id.
+    """
+    where, at, offset = text.rpartition("@")
+    group, _, partition = where.partition("/")
+    if not (at and group and offset.isdecimal()) or (partition and not partition.isdecimal()):
+        raise ValueError(f"a dead letter's id looks like printing@17, not {text!r}")
+    return (topics.dead_letter(group), int(partition or 0)), int(offset)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterSelection:
+    """Which dead letters are meant; what is not said does not narrow."""
+
+    ids: Collection[str] = ()
+    groups: Collection[str] = ()
+    sources: Collection[str] = ()
+    """Topics that they were read from."""
+    cause: str = ""
+    """Part of the cause or of the exception, in any case."""
+    request: str = ""
+    since: datetime | None = None
+    """By the moment at which it was given up (wall clock), as `until`, which is not included."""
+    until: datetime | None = None
+    settled: bool = False
+    """Also those that were dealt with."""
+
+    @property
+    def narrows(self) -> bool:
+        """Whether anything was said."""
+        return bool(
+            self.ids or self.groups or self.sources or self.cause or self.request
+            or self.since or self.until
+        )  # fmt: skip
+
+    def takes(self, letter: DeadLetter) -> bool:
+        """Whether this one is meant."""
+        wanted = (
+            not self.ids or letter.id in self.ids,
+            not self.sources or letter.source in self.sources,
+            self.cause.lower() in f"{letter.cause} {letter.exception}".lower(),
+            not self.request or letter.request_id == self.request,
+            self.since is None or letter.failed_ms >= self.since.timestamp() * 1000,
+            self.until is None or letter.failed_ms < self.until.timestamp() * 1000,
+            self.settled or letter.settled is None,
+        )
+        return all(wanted)
+
+
+def read_letter(record: Record, settled: DeadLetterSettled | None = None) -> DeadLetter:
+    """What a record of a dead-letter topic is."""
+    if (after := record.header(NEXT_OFFSET)) is not None:
+        first = (record.header(f"{PREFIX}offset") or b"").decode("ascii", "replace")
+        last = int(after) - 1 if after.isdigit() else "?"
+        fault = f"an unreadable batch: offsets {first} to {last} were not handled"
+        return DeadLetter(record, None, fault, settled)
+    if (size := record.header(VALUE_BYTES)) is not None:
+        fault = (
+            f"too large to be put aside with its value of {size.decode('ascii', 'replace')} bytes"
+        )
+        return DeadLetter(record, None, fault, settled)
+    try:
+        event = decode(record.value, record.headers)
+    except MalformedEventError as error:
+        return DeadLetter(record, None, str(error), settled)
+    return DeadLetter(record, event, None, settled)
+
+
+async def read_settled(snapshot: Snapshot) -> dict[str, DeadLetterSettled]:
+    """What was done about dead letters, by id."""
+    return await snapshot.newest(topics.CONTROL_DEAD_LETTERS, DeadLetterSettled.from_record)
+
+
+async def read_dead_letters(
+    snapshot: Snapshot,
+    selection: DeadLetterSelection,
+    *,
+    groups: Collection[str],
+    on_progress: OnProgress = lambda _done, _total: None,
+) -> list[DeadLetter]:
+    """Those that are meant, oldest first.
+
+    Args:
+        groups: every group whose dead letters exist; the selection may name fewer.
+
+    Raises:
+        KafkaUnavailableError: as `Snapshot`.
+        ValueError: an id that is none.
+    """
+    settled = await read_settled(snapshot)
+    offsets: dict[Place, int] = {}
+    if selection.ids:
+        for place, offset in map(place_of, selection.ids):
+            offsets[place] = min(offset, offsets.get(place, offset))
+        known = set(await snapshot.partitions({topic for topic, _ in offsets}))
+        offsets = {place: offset for place, offset in offsets.items() if place in known}
+        places = list(offsets)
+    else:
+        named = [topics.dead_letter(group) for group in selection.groups or groups]
+        places = await snapshot.partitions(named)
+    since = None if selection.since is None else int(selection.since.timestamp() * 1000)
+    letters = []
+    records = snapshot.read(places, since_ms=since, from_offsets=offsets, on_progress=on_progress)
+    async with aclosing(records):
+        async for record in records:
+            letter = read_letter(record, settled.get(letter_id(record)))
+            if selection.takes(letter):
+                letters.append(letter)
+                if len(letters) == len(set(selection.ids)):
+                    break
+    return sorted(letters, key=lambda letter: (letter.failed_ms, letter.id))
+
+
+def known_groups() -> list[str]:
+    """Every consumer group of the registry that has a dead-letter topic."""
+    return [name.removesuffix(SUFFIX) for name in topics.TOPICS if name.endswith(SUFFIX)]
