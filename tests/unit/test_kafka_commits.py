@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import UnknownMemberIdError
 
-from tongban_kafka.membership import hear_commits
+from tongban_kafka._aiokafka.group import hear_commits
 
 
 class Coordinator:

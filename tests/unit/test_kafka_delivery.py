@@ -6,7 +6,7 @@ import asyncio
 import time
 from types import SimpleNamespace
 
-from tongban_kafka import delivery
+from tongban_kafka._aiokafka import delivery
 
 
 async def test_a_client_is_closed_though_a_request_waits_for_what_never_comes() -> None:

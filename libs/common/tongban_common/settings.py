@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
@@ -21,12 +22,32 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tongban_common.clock import BusinessClock
 from tongban_common.exit_codes import EX_CONFIG
+from tongban_kafka import use_operator_texts
 from tongban_kafka.security import (
     KafkaCluster,
     KafkaSecurity,
     SaslMechanism,
     SecurityProtocol,
 )
+
+KAFKA_VARIABLES = {
+    "bootstrap.servers": "TONGBAN_KAFKA",
+    "security.protocol": "TONGBAN_KAFKA_SECURITY_PROTOCOL",
+    "sasl.mechanism": "TONGBAN_KAFKA_SASL_MECHANISM",
+    "sasl.username": "TONGBAN_KAFKA_SASL_USERNAME",
+    "sasl.password": "TONGBAN_KAFKA_SASL_PASSWORD",
+    "sasl.password.file": "TONGBAN_KAFKA_SASL_PASSWORD_FILE",
+    "ssl.ca.location": "TONGBAN_KAFKA_SSL_CA_FILE",
+    "ssl.certificate.location": "TONGBAN_KAFKA_SSL_CERTIFICATE_FILE",
+    "ssl.key.location": "TONGBAN_KAFKA_SSL_KEY_FILE",
+}
+"""The variable of each setting of Kafka's clients, by Kafka's property name."""
+NO_KAFKA_SECURITY: Mapping[str, str] = {
+    **{name: "" for key, name in KAFKA_VARIABLES.items() if key != "bootstrap.servers"},
+    KAFKA_VARIABLES["security.protocol"]: "PLAINTEXT",
+}
+"""An environment in which a child process uses no security, whatever its parent's settings are."""
+use_operator_texts(setting_names=KAFKA_VARIABLES, hole_hint="see `tongban topics holes {topic}`")
 
 DEVELOPMENT_SECRET = "tongban-development-only"  # noqa: S105 - refused outside development
 """The public default of every secret. `CommonSettings` accepts it in the development environment

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from tongban_common.catalogue.provinces import find_directory
 from tongban_common.clock import BusinessClock
-from tongban_common.settings import CommonSettings, load
+from tongban_common.settings import NO_KAFKA_SECURITY, CommonSettings, load
 from tongban_common.store import Store, StoreUnavailableError
 from tongban_common.topics import TOPICS
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedServer, EmbeddedStore
@@ -27,7 +27,7 @@ from tongban_devstack.supervisor import Supervisor
 from tongban_devstack.together import together
 from tongban_intake.access import tokens
 from tongban_kafka import apply_topics
-from tongban_kafka.security import NO_KAFKA_SECURITY, KafkaAddress
+from tongban_kafka.security import KafkaAddress
 from tongban_ops.catalogue.loader import load as load_catalogue
 from tongban_ops.catalogue.publish import publish
 

@@ -19,6 +19,7 @@ from tongban_kafka.errors import (
     Poison,
     Retry,
 )
+from tongban_kafka.operator_texts import use_operator_texts
 from tongban_kafka.producer import EventProducer
 from tongban_kafka.record import Record
 from tongban_kafka.register_view import RegisterView
@@ -60,4 +61,5 @@ __all__ = [
     "batch_dead_letter",
     "offset_after",
     "prepare_aiokafka",
+    "use_operator_texts",
 ]

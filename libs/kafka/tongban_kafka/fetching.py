@@ -17,14 +17,14 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
+from tongban_kafka._aiokafka.fetching import UnreadableBatchError
+from tongban_kafka._aiokafka.group import check_background, committed_offsets
 from tongban_kafka.batch_failures import BatchFailures
 from tongban_kafka.config import WorkerConfig
 from tongban_kafka.errors import ConsumerFailedError
 from tongban_kafka.flow import Flow
 from tongban_kafka.lease import Lease
-from tongban_kafka.membership import check_background, committed_offsets
 from tongban_kafka.pace import Pace
-from tongban_kafka.unreadable import UnreadableBatchError
 
 log = structlog.get_logger(__name__)
 

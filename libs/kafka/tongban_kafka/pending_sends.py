@@ -9,8 +9,8 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
-from tongban_kafka.delivery import RawHeaders, fail
 from tongban_kafka.errors import KafkaUnavailableError
+from tongban_kafka.record import RawHeaders
 
 _OVERHEAD = 200
 """Bytes that the memory bound counts for one record besides its key and value."""
@@ -142,3 +142,27 @@ class PendingSends:
         """Of all that is open."""
         left = [future for _, future, _ in self._taken if not future.done()]
         return left + [item.future for queue in self.waiting.values() for item in queue]
+
+
+def fail(future: asyncio.Future[Any], error: Exception) -> bool:
+    """Set an exception unless the future is done. Return True if it was set."""
+    if future.done():
+        return False
+    future.set_exception(error)
+    # Marks the error as retrieved: a caller of `send_nowait` need not look at its future.
+    future.exception()
+    return True
+
+
+def copy_result(outer: asyncio.Future[Any], done: asyncio.Future[Any]) -> None:
+    """Resolve the caller's future as the client's future was resolved."""
+    if outer.done():
+        if not done.cancelled():
+            done.exception()
+        return
+    if done.cancelled():
+        outer.cancel()
+    elif (error := done.exception()) is not None:
+        outer.set_exception(error)
+    else:
+        outer.set_result(done.result())

@@ -14,13 +14,13 @@ import structlog
 from aiokafka.errors import KafkaError
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from tongban_kafka import delivery, refusals
-from tongban_kafka._aiokafka import check_prepared
-from tongban_kafka.delivery import RawHeaders
+from tongban_kafka import refusals
+from tongban_kafka._aiokafka import check_prepared, delivery
 from tongban_kafka.errors import KafkaUnavailableError, is_transient
 from tongban_kafka.metrics import ProducerCollector, collector_of
 from tongban_kafka.partitioner import choose
-from tongban_kafka.pending_sends import PendingSends, Waiting
+from tongban_kafka.pending_sends import PendingSends, Waiting, copy_result, fail
+from tongban_kafka.record import RawHeaders
 from tongban_kafka.security import KafkaAddress, client_options
 
 log = structlog.get_logger(__name__)
@@ -245,16 +245,16 @@ class EventProducer:
                         # Its deadline says when to give up: no leader yet, no such topic yet.
                         await asyncio.sleep(_TICK)
                     else:
-                        delivery.fail(item.future, error)
+                        fail(item.future, error)
                     continue
                 except Exception as error:
                     # What the client cannot encode must not hold up those behind it.
-                    delivery.fail(item.future, error)
+                    fail(item.future, error)
                     continue
-                inner.add_done_callback(partial(delivery.copy, item.future))
+                inner.add_done_callback(partial(copy_result, item.future))
                 if client is not self._client:
                     # It may still go out or not; the next client is not to answer for it.
-                    outbox.failed += delivery.fail(
+                    outbox.failed += fail(
                         item.future,
                         KafkaUnavailableError(f"{topic}: the client was given up meanwhile"),
                     )

@@ -12,8 +12,8 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from tongban_kafka._aiokafka import check_prepared
+from tongban_kafka._aiokafka.group import check_background, close_consumer, partitions_of
 from tongban_kafka.errors import ConsumerFailedError
-from tongban_kafka.membership import check_background, close_consumer
 from tongban_kafka.pace import Pace
 from tongban_kafka.security import KafkaAddress, client_options
 from tongban_kafka.unreadable import (
@@ -138,12 +138,3 @@ class Reader:
 
     def _closed(self) -> None:
         """The connection is gone."""
-
-
-async def partitions_of(consumer: Any, topics: Sequence[str]) -> list[Any]:
-    """All partitions of existing topics."""
-    return [
-        aiokafka.TopicPartition(topic, number)
-        for topic in topics
-        for number in sorted(await consumer._client._wait_on_metadata(topic))
-    ]

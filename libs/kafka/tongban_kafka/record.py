@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 Headers = tuple[tuple[str, bytes], ...]
+RawHeaders = list[tuple[str, bytes]]
+"""Headers as a producer accepts them."""
 
 
 class Record(NamedTuple):

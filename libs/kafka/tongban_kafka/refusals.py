@@ -1,4 +1,4 @@
-"""Why a broker that answers lets this process not in: TLS and SASL, in words of the settings.
+"""Why a broker that answers lets this process not in: TLS and SASL, in words of the Setting.
 
 aiokafka reports all of it as "Unable to bootstrap". Here every failed connection is looked at
 (`connections` calls `note_failure`); a cause that no waiting mends is logged once a minute as
@@ -20,7 +20,7 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
-from tongban_kafka import security as settings
+from tongban_kafka.operator_texts import Setting
 
 log = structlog.get_logger(__name__)
 
@@ -35,13 +35,18 @@ _NOT_YET_VALID, _EXPIRED, _HOST_MISMATCH, _ADDRESS_MISMATCH = 9, 10, 62, 64
 
 
 class Refusal(NamedTuple):
-    """One cause, and the variables that an operator has to look at."""
+    """One cause, and the settings that an operator has to look at."""
 
     reason: str
-    look_at: tuple[str, ...]
+    look_at: tuple[Setting | str, ...]
 
     def __str__(self) -> str:
-        return f"{self.reason}; look at {', '.join(self.look_at)}"
+        return f"{self.reason}; look at {', '.join(self.names)}"
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of what to look at, as operators know them."""
+        return [str(each) for each in self.look_at]
 
 
 class _Noted(NamedTuple):
@@ -74,8 +79,8 @@ def note_closed_at_first_request(address: str, protocol: str) -> None:
     if protocol in ("PLAINTEXT", "SSL"):
         refusal = Refusal(
             "the broker closed the connection instead of answering, as one does that expects a "
-            f"user name and a password ({settings.PROTOCOL} is {protocol})",
-            (settings.PROTOCOL,),
+            f"user name and a password ({Setting.PROTOCOL} is {protocol})",
+            (Setting.PROTOCOL,),
         )
         _note(address, refusal, while_connecting=False)
 
@@ -85,9 +90,7 @@ def _note(address: str, refusal: Refusal, *, while_connecting: bool) -> None:
     _noted[address] = _Noted(refusal, now, while_connecting)
     if now - _logged.get((address, refusal), float("-inf")) >= _LOGGED_EVERY_S:
         _logged[address, refusal] = now
-        log.error(
-            "kafka_refused", broker=address, reason=refusal.reason, look_at=list(refusal.look_at)
-        )
+        log.error("kafka_refused", broker=address, reason=refusal.reason, look_at=refusal.names)
 
 
 def current() -> Refusal | None:
@@ -113,8 +116,8 @@ def classify(protocol: str, error: BaseException) -> Refusal | None:
     if protocol in ("SSL", "SASL_SSL") and isinstance(error, ConnectionResetError):
         return Refusal(
             "the connection was closed within the TLS handshake, as a broker does that speaks no "
-            f"TLS at this port ({settings.PROTOCOL} is {protocol})",
-            (settings.PROTOCOL, "TONGBAN_KAFKA"),
+            f"TLS at this port ({Setting.PROTOCOL} is {protocol})",
+            (Setting.PROTOCOL, Setting.SERVERS),
         )
     return None
 
@@ -131,14 +134,14 @@ def _sasl(error: BaseException) -> Refusal | None:
     if isinstance(error, SaslAuthenticationFailed):
         return Refusal(
             "the broker does not accept the user name or the password",
-            (settings.USERNAME, settings.PASSWORD, settings.PASSWORD_FILE),
+            (Setting.USERNAME, Setting.PASSWORD, Setting.PASSWORD_FILE),
         )
     if isinstance(error, UnsupportedSaslMechanismError):
-        return Refusal("the broker does not offer this SASL mechanism", (settings.MECHANISM,))
+        return Refusal("the broker does not offer this SASL mechanism", (Setting.MECHANISM,))
     if isinstance(error, IllegalSaslStateError):
         return Refusal(
             "the broker takes no user name and password at this port",
-            (settings.PROTOCOL, "TONGBAN_KAFKA"),
+            (Setting.PROTOCOL, Setting.SERVERS),
         )
     return None
 
@@ -152,19 +155,17 @@ def _tls(error: BaseException) -> Refusal | None:
     if "CERTIFICATE_REQUIRED" in reason:
         return Refusal(
             "the broker asks for a client certificate",
-            (settings.CERTIFICATE_FILE, settings.KEY_FILE),
+            (Setting.CERTIFICATE_FILE, Setting.KEY_FILE),
         )
     if "ALERT" in reason and any(word in reason for word in ("CERTIFICATE", "UNKNOWN_CA")):
         return Refusal(
             "the broker does not accept the client certificate: it has expired, or no authority "
             "that the broker trusts has signed it",
-            (settings.CERTIFICATE_FILE, settings.KEY_FILE),
+            (Setting.CERTIFICATE_FILE, Setting.KEY_FILE),
         )
     if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHILE_READING"):
-        return Refusal(
-            "the broker speaks no TLS at this port", (settings.PROTOCOL, "TONGBAN_KAFKA")
-        )
-    return Refusal(f"the TLS handshake failed ({reason})", (settings.PROTOCOL,))
+        return Refusal("the broker speaks no TLS at this port", (Setting.PROTOCOL, Setting.SERVERS))
+    return Refusal(f"the TLS handshake failed ({reason})", (Setting.PROTOCOL,))
 
 
 def _certificate(error: ssl.SSLCertVerificationError) -> Refusal:
@@ -172,7 +173,7 @@ def _certificate(error: ssl.SSLCertVerificationError) -> Refusal:
         case code if code == _EXPIRED:
             return Refusal(
                 "the broker's certificate has expired (by the clock of this machine)",
-                ("the broker's certificate", settings.CA_FILE),
+                ("the broker's certificate", Setting.CA_FILE),
             )
         case code if code == _NOT_YET_VALID:
             return Refusal(
@@ -182,11 +183,11 @@ def _certificate(error: ssl.SSLCertVerificationError) -> Refusal:
         case code if code in (_HOST_MISMATCH, _ADDRESS_MISMATCH):
             return Refusal(
                 "the broker's certificate is for another host name",
-                ("TONGBAN_KAFKA", "the broker's advertised.listeners"),
+                (Setting.SERVERS, "the broker's advertised.listeners"),
             )
         case _:
             return Refusal(
-                "no trusted authority has signed the broker's certificate", (settings.CA_FILE,)
+                "no trusted authority has signed the broker's certificate", (Setting.CA_FILE,)
             )
 
 
@@ -198,7 +199,7 @@ def _without_tls(protocol: str, error: BaseException) -> Refusal | None:
     )
     if is_alert and protocol in ("PLAINTEXT", "SASL_PLAINTEXT"):
         return Refusal(
-            f"the broker speaks TLS at this port ({settings.PROTOCOL} is {protocol})",
-            (settings.PROTOCOL,),
+            f"the broker speaks TLS at this port ({Setting.PROTOCOL} is {protocol})",
+            (Setting.PROTOCOL,),
         )
     return None

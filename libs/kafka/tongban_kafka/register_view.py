@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from tongban_kafka.operator_texts import describe_hole
 from tongban_kafka.security import KafkaAddress
 from tongban_kafka.view import CompactedView, OnChange
 
@@ -46,7 +47,7 @@ class RegisterView(CompactedView[Value]):
     def hole(self) -> str | None:
         """Return what could not be read and was not accepted by an operator; None: nothing."""
         if self._holes.open:
-            return self._said(self._holes.open[0])
+            return describe_hole(self.topics[0], self._holes.open[0])
         return self._stands
 
     def in_doubt(self, key: str) -> bool:
@@ -56,10 +57,6 @@ class RegisterView(CompactedView[Value]):
     def readiness(self) -> str | None:
         """Return None, or why the view cannot be relied on (the shape of a HealthServer check)."""
         return super().readiness() or self.hole
-
-    def _said(self, hole: object) -> str:
-        topic = self.topics[0]
-        return f"{topic} cannot be read at {hole}: see `tongban topics holes {topic}`"
 
     def _begin(self) -> None:
         # What was in doubt stays so until the topic has been read to its end.

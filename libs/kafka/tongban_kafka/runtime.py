@@ -13,6 +13,12 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from tongban_kafka._aiokafka.group import (
+    close_consumer,
+    hear_commits,
+    records_since,
+    watch_lease,
+)
 from tongban_kafka.batch_failures import BatchFailures
 from tongban_kafka.commits import Committer
 from tongban_kafka.config import RetryPolicy, WorkerConfig
@@ -22,14 +28,7 @@ from tongban_kafka.failures import Failures, OnDeadLetter
 from tongban_kafka.fetching import Fetching
 from tongban_kafka.flow import Flow
 from tongban_kafka.lease import Lease
-from tongban_kafka.membership import (
-    RebalanceListener,
-    close_consumer,
-    hear_commits,
-    make_consumer,
-    records_since,
-    watch_lease,
-)
+from tongban_kafka.membership import RebalanceListener, make_consumer
 from tongban_kafka.metrics import WorkerCollector, collector_of
 from tongban_kafka.record import Record
 from tongban_kafka.worker_health import WorkerHealth, WorkerProgress

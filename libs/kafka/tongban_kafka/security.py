@@ -1,8 +1,7 @@
-"""How every client of the project reaches Kafka: the address and, with it, TLS and SASL.
+"""Describes how clients reach a cluster: its address, TLS and SASL.
 
-`client_options` is the one function that turns both into arguments of aiokafka's clients. Faust's
-credentials are made from the same arguments (`tongban_router.faust_runtime.broker`). This module
-imports no Kafka client, so that settings can be read without one.
+`client_options` turns them into the arguments of aiokafka's clients; every client of this package
+is made with it.
 """
 
 from __future__ import annotations
@@ -17,32 +16,17 @@ from typing import Any, Literal, NoReturn
 import structlog
 from pydantic import SecretStr
 
+from tongban_kafka.operator_texts import Setting
+
 log = structlog.get_logger(__name__)
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
 
-PROTOCOL = "TONGBAN_KAFKA_SECURITY_PROTOCOL"
-MECHANISM = "TONGBAN_KAFKA_SASL_MECHANISM"
-USERNAME = "TONGBAN_KAFKA_SASL_USERNAME"
-PASSWORD = "TONGBAN_KAFKA_SASL_PASSWORD"  # noqa: S105 - the name of a variable
-PASSWORD_FILE = "TONGBAN_KAFKA_SASL_PASSWORD_FILE"  # noqa: S105 - the name of a variable
-CA_FILE = "TONGBAN_KAFKA_SSL_CA_FILE"
-CERTIFICATE_FILE = "TONGBAN_KAFKA_SSL_CERTIFICATE_FILE"
-KEY_FILE = "TONGBAN_KAFKA_SSL_KEY_FILE"
-
-NO_KAFKA_SECURITY: Mapping[str, str] = {
-    PROTOCOL: "PLAINTEXT",
-    **dict.fromkeys(
-        (MECHANISM, USERNAME, PASSWORD, PASSWORD_FILE, CA_FILE, CERTIFICATE_FILE, KEY_FILE), ""
-    ),
-}
-"""An environment in which a child process uses no security, whatever its parent's settings are."""
-
 
 class KafkaSecurityError(ValueError):
     """Raised for settings that contradict one another or are incomplete. `lines` has one line for
-    each wrong variable; no line quotes a value."""
+    each wrong setting; no line quotes a value."""
 
     def __init__(self, *lines: str) -> None:
         super().__init__("\n".join(lines))
@@ -51,13 +35,13 @@ class KafkaSecurityError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaSecurity:
-    """How a client protects its connections and proves who it is.
+    """TLS and SASL settings of a client.
 
     Args:
         mechanism: None is the default, SCRAM-SHA-512.
-        password: of SASL; or `password_file`, of which line ends at the end are cut off.
-        ca_file: PEM certificates of the authorities that a broker's certificate may be signed by;
-            None takes those of the system.
+        password: the SASL password; or `password_file`, whose trailing line ends are ignored.
+        ca_file: PEM certificates of the authorities that the client trusts; None trusts those of
+            the system.
         certificate_file: PEM certificate of this client with its chain; `key_file` is its key,
             which must not be encrypted.
     """
@@ -100,84 +84,88 @@ class KafkaSecurity:
         return arguments
 
     def _useless(self) -> list[str]:
-        """Return a line for each setting that the protocol leaves without effect: whoever has set
-        it believes in a protection that is not there."""
+        """Return a line for each setting that has no effect under the protocol: the operator who
+        set it expects a protection that is not there."""
         sasl = {
-            MECHANISM: self.mechanism,
-            USERNAME: self.username,
-            PASSWORD: self.password,
-            PASSWORD_FILE: self.password_file,
+            Setting.MECHANISM: self.mechanism,
+            Setting.USERNAME: self.username,
+            Setting.PASSWORD: self.password,
+            Setting.PASSWORD_FILE: self.password_file,
         }
-        tls = {CA_FILE: self.ca_file, CERTIFICATE_FILE: self.certificate_file,
-               KEY_FILE: self.key_file}  # fmt: skip
-        given: list[tuple[str, str]] = []
+        tls = {Setting.CA_FILE: self.ca_file, Setting.CERTIFICATE_FILE: self.certificate_file,
+               Setting.KEY_FILE: self.key_file}  # fmt: skip
+        given: list[tuple[Setting, str]] = []
         if not self.uses_sasl:
             given += [(name, "SASL") for name, value in sasl.items() if value is not None]
         if not self.uses_tls:
             given += [(name, "TLS") for name, value in tls.items() if value is not None]
         return [
-            f"{name}: {PROTOCOL}={self.protocol} uses no {what}; unset one of the two"
+            f"{name}: {Setting.PROTOCOL}={self.protocol} uses no {what}; unset one of the two"
             for name, what in given
         ]
 
     def _missing(self) -> list[str]:
         lines = []
+        protocol = f"{Setting.PROTOCOL}={self.protocol}"
+        password, password_file = Setting.PASSWORD, Setting.PASSWORD_FILE
+        certificate, key = Setting.CERTIFICATE_FILE, Setting.KEY_FILE
         if self.uses_sasl:
             if not self.username:
-                lines.append(f"{USERNAME}: not set, and {PROTOCOL}={self.protocol} needs it")
+                lines.append(f"{Setting.USERNAME}: not set, and {protocol} needs it")
             if self.password is not None and self.password_file is not None:
-                lines.append(f"{PASSWORD_FILE}: {PASSWORD} is set too; unset one of the two")
+                lines.append(f"{password_file}: {password} is set too; unset one of the two")
             elif self.password is None and self.password_file is None:
                 lines.append(
-                    f"{PASSWORD}: neither it nor {PASSWORD_FILE} is set, and "
-                    f"{PROTOCOL}={self.protocol} needs one"
+                    f"{password}: neither it nor {password_file} is set, and {protocol} needs one"
                 )
         if self.uses_tls:
             if self.key_file is not None and self.certificate_file is None:
-                lines.append(f"{KEY_FILE}: there is no {CERTIFICATE_FILE} that it is the key of")
+                lines.append(f"{key}: there is no {certificate} that it is the key of")
             if self.certificate_file is not None and self.key_file is None:
-                lines.append(f"{CERTIFICATE_FILE}: there is no {KEY_FILE} with its key")
+                lines.append(f"{certificate}: there is no {key} with its key")
         return lines
 
     def _password(self) -> str:
         if self.password is not None:
             return self.password.get_secret_value()
-        assert self.password_file is not None  # noqa: S101 - `_missing` has looked
+        assert self.password_file is not None  # noqa: S101 - see `_missing`
+        setting = Setting.PASSWORD_FILE
         try:
-            text = _contents(PASSWORD_FILE, self.password_file).decode().rstrip("\r\n")
+            text = _contents(setting, self.password_file).decode().rstrip("\r\n")
         except UnicodeDecodeError:
-            raise KafkaSecurityError(f"{PASSWORD_FILE}: the file is not UTF-8 text") from None
+            raise KafkaSecurityError(f"{setting}: the file is not UTF-8 text") from None
         if not text:
-            raise KafkaSecurityError(f"{PASSWORD_FILE}: the file is empty")
+            raise KafkaSecurityError(f"{setting}: the file is empty")
         return text
 
     def _ssl_context(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
         if self.ca_file is not None:
-            _contents(CA_FILE, self.ca_file)
+            _contents(Setting.CA_FILE, self.ca_file)
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             try:
                 context.load_verify_locations(self.ca_file)
             except (ssl.SSLError, OSError):
                 raise KafkaSecurityError(
-                    f"{CA_FILE}: the file holds no certificate in PEM form"
+                    f"{Setting.CA_FILE}: the file holds no certificate in PEM form"
                 ) from None
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        certificate, key = Setting.CERTIFICATE_FILE, Setting.KEY_FILE
         if self.certificate_file is not None and self.key_file is not None:
-            _contents(CERTIFICATE_FILE, self.certificate_file)
-            _contents(KEY_FILE, self.key_file)
+            _contents(certificate, self.certificate_file)
+            _contents(key, self.key_file)
             try:
                 # Without the callback OpenSSL would ask for a pass phrase at the terminal.
                 context.load_cert_chain(self.certificate_file, self.key_file, _no_pass_phrase)
             except _EncryptedKeyError:
                 raise KafkaSecurityError(
-                    f"{KEY_FILE}: the key is encrypted; give one without a pass phrase"
+                    f"{key}: the key is encrypted; give one without a pass phrase"
                 ) from None
             except (ssl.SSLError, OSError) as error:
                 why = (
-                    f"{KEY_FILE}: not the key of the certificate in {CERTIFICATE_FILE}"
+                    f"{key}: not the key of the certificate in {certificate}"
                     if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH"
-                    else f"{CERTIFICATE_FILE}: it or {KEY_FILE} is not in PEM form"
+                    else f"{certificate}: it or {key} is not in PEM form"
                 )
                 raise KafkaSecurityError(why) from None
         return context
@@ -191,27 +179,27 @@ def _no_pass_phrase() -> NoReturn:
     raise _EncryptedKeyError
 
 
-def _contents(variable: str, file: Path) -> bytes:
-    """Return what a file holds.
+def _contents(setting: Setting, file: Path) -> bytes:
+    """Read a file.
 
     Raises:
-        KafkaSecurityError: it cannot be read; the line names the variable and the reason.
+        KafkaSecurityError: the file cannot be read; the line names the setting and the reason.
     """
     try:
         return file.read_bytes()
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else type(error).__name__
-        raise KafkaSecurityError(f"{variable}: the file cannot be read: {why}") from None
+        raise KafkaSecurityError(f"{setting}: the file cannot be read: {why}") from None
     except ValueError:  # a NUL in its name
-        raise KafkaSecurityError(f"{variable}: the file cannot be read: no such name") from None
+        raise KafkaSecurityError(f"{setting}: the file cannot be read: no such name") from None
 
 
 class KafkaCluster:
-    """A bootstrap address with the security of all connections to it. Its text is the address; no
-    text of it has the password.
+    """A bootstrap address with the security settings of all connections to it. `str` returns the
+    address; neither `str` nor `repr` shows the password.
 
     Raises:
-        KafkaSecurityError: as `KafkaSecurity.arguments`, which reads the files once, here.
+        KafkaSecurityError: see `KafkaSecurity.arguments`. The constructor reads the files.
     """
 
     __slots__ = ("_arguments", "bootstrap", "security")
@@ -233,15 +221,15 @@ class KafkaCluster:
 
 
 KafkaAddress = str | KafkaCluster
-"""What clients of the project accept: a bare `HOST:PORT[,HOST:PORT]` is without TLS and SASL."""
+"""A cluster as every client of this package accepts it. A plain `HOST:PORT[,HOST:PORT]` means
+neither TLS nor SASL."""
 
 
 def client_options(kafka: KafkaAddress, *, bootstrap: str | None = None) -> dict[str, Any]:
-    """Return the arguments by which an aiokafka client reaches this cluster: every client of the
-    project is made with them.
+    """Return the arguments with which an aiokafka client connects to this cluster.
 
     Args:
-        bootstrap: one address of the cluster instead of all.
+        bootstrap: one address of the cluster, to be used instead of all.
     """
     cluster = kafka if isinstance(kafka, KafkaCluster) else KafkaCluster(kafka)
     return {
@@ -251,8 +239,8 @@ def client_options(kafka: KafkaAddress, *, bootstrap: str | None = None) -> dict
 
 
 def warn_of_plaintext(cluster: KafkaCluster, environment: str) -> None:
-    """Log a warning, at the start of a service outside development, where its connections to Kafka
-    are not encrypted. The service starts all the same: a mesh may encrypt below it."""
+    """Log a warning if connections to Kafka are not encrypted, outside the environment
+    "development". The caller starts all the same: a service mesh may encrypt below it."""
     if environment == "development" or cluster.security.uses_tls:
         return
     authenticated = "" if cluster.security.uses_sasl else " and brokers know no client by name"
@@ -261,5 +249,5 @@ def warn_of_plaintext(cluster: KafkaCluster, environment: str) -> None:
         protocol=cluster.security.protocol,
         risk="personal data travels to Kafka in clear" + authenticated + ": whoever is on the "
         "network path can read, change and forge records, unless something below encrypts",
-        look_at=[PROTOCOL],
+        look_at=[str(Setting.PROTOCOL)],
     )

@@ -15,9 +15,10 @@ from aiokafka.errors import KafkaError
 
 from tongban_kafka import refusals
 from tongban_kafka._aiokafka import check_prepared
+from tongban_kafka._aiokafka.group import check_background, close_consumer, partitions_of
 from tongban_kafka.errors import ConsumerFailedError, KafkaUnavailableError
 from tongban_kafka.holes import Hole, Holes
-from tongban_kafka.membership import check_background, close_consumer
+from tongban_kafka.operator_texts import describe_hole
 from tongban_kafka.record import Record
 from tongban_kafka.security import KafkaAddress, client_options
 from tongban_kafka.unreadable import (
@@ -98,14 +99,11 @@ class Snapshot:
         return topic in self._topics
 
     async def partitions(self, topics: Iterable[str]) -> list[Place]:
-        """All partitions of those of the topics that exist."""
-        wait = self._consumer._client._wait_on_metadata
+        """Return all partitions of those topics that exist."""
+        existing = [topic for topic in topics if topic in self._topics]
         try:
             return [
-                (topic, number)
-                for topic in topics
-                if topic in self._topics
-                for number in sorted(await wait(topic))
+                (tp.topic, tp.partition) for tp in await partitions_of(self._consumer, existing)
             ]
         except KafkaError as error:
             raise self._away(error) from error
@@ -268,10 +266,7 @@ async def read_newest(
         newest, holes = await snapshot.newest_and_holes(topic, decode)
         if holes and not despite_holes:
             # The newest value of any key may be in that batch.
-            raise KafkaUnavailableError(
-                f"{bootstrap}: {topic} cannot be read at {holes[0]}: see `tongban topics holes "
-                f"{topic}`"
-            )
+            raise KafkaUnavailableError(f"{bootstrap}: {describe_hole(topic, holes[0])}")
         return newest
 
 
