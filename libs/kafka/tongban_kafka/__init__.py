@@ -1,40 +1,75 @@
-"""A consumer runtime on aiokafka: worker, producer, compacted views, dead letters, topics.
+"""A consumer runtime on aiokafka: workers, a producer, views of compacted topics, dead letters.
 
-The guarantees, an example and the metrics are in docs/worker.md.
+`__all__` is the public face; `libs/kafka/README.md` states what is guaranteed. A process calls
+`prepare_aiokafka` once, before it makes a client.
 """
 
+from tongban_kafka import faultpoints, refusals
 from tongban_kafka._aiokafka import prepare_aiokafka
+from tongban_kafka._aiokafka.fetching import UnreadableBatchError
+from tongban_kafka._aiokafka.group import watch_lease
 from tongban_kafka.admin import Applied, PartitionMismatchError, apply_topics
-from tongban_kafka.config import (
-    BatchConfig,
-    DeadLetterLimit,
-    RetryPolicy,
-    WorkerConfig,
+from tongban_kafka.config import BatchConfig, DeadLetterLimit, RetryPolicy, WorkerConfig
+from tongban_kafka.dead_letters import (
+    NEXT_OFFSET as DEAD_LETTER_NEXT_OFFSET,
 )
-from tongban_kafka.dead_letters import Cause
+from tongban_kafka.dead_letters import (
+    PREFIX as DEAD_LETTER_PREFIX,
+)
+from tongban_kafka.dead_letters import (
+    VALUE_BYTES as DEAD_LETTER_VALUE_BYTES,
+)
+from tongban_kafka.dead_letters import (
+    Cause,
+    DeadLetter,
+    LimitWindow,
+    dead_letter_forms,
+    dead_letter_headers,
+    dead_letter_value,
+)
 from tongban_kafka.errors import (
     ConsumerFailedError,
     DeadLetterLimitError,
+    HandlerTypeError,
     KafkaUnavailableError,
     Poison,
     Retry,
 )
+from tongban_kafka.holes import Hole, acceptances
+from tongban_kafka.lease import Lease
 from tongban_kafka.operator_texts import use_operator_texts
+from tongban_kafka.pace import Pace
+from tongban_kafka.partitioner import choose as choose_partition
+from tongban_kafka.partitioner import partition_of
 from tongban_kafka.producer import EventProducer
+from tongban_kafka.reach import reach
 from tongban_kafka.record import Record
 from tongban_kafka.register_view import RegisterView
-from tongban_kafka.tail import BroadcastTail
-from tongban_kafka.unreadable import (
-    BatchRetries,
-    UnreadableBatchError,
-    batch_dead_letter,
-    offset_after,
+from tongban_kafka.security import (
+    KafkaAddress,
+    KafkaCluster,
+    KafkaSecurity,
+    KafkaSecurityError,
+    SaslMechanism,
+    SecurityProtocol,
+    client_options,
+    warn_of_plaintext,
 )
+from tongban_kafka.snapshot import OnProgress, Place, Snapshot, read_newest
+from tongban_kafka.tail import BroadcastTail
+from tongban_kafka.trouble import ProcessTroubleError, is_process_trouble
+from tongban_kafka.unreadable import BatchRetries, batch_dead_letter, offset_after
+from tongban_kafka.unreadable import describe as describe_batch
+from tongban_kafka.uptime import WALL_JUMP, uptime, wall_gap
 from tongban_kafka.view import CompactedView
 from tongban_kafka.worker import BatchWorker, Worker
 from tongban_kafka.worker_health import WorkerProgress
 
 __all__ = [
+    "DEAD_LETTER_NEXT_OFFSET",
+    "DEAD_LETTER_PREFIX",
+    "DEAD_LETTER_VALUE_BYTES",
+    "WALL_JUMP",
     "Applied",
     "BatchConfig",
     "BatchRetries",
@@ -43,23 +78,56 @@ __all__ = [
     "Cause",
     "CompactedView",
     "ConsumerFailedError",
+    "DeadLetter",
     "DeadLetterLimit",
     "DeadLetterLimitError",
     "EventProducer",
+    "HandlerTypeError",
+    "Hole",
+    "KafkaAddress",
+    "KafkaCluster",
+    "KafkaSecurity",
+    "KafkaSecurityError",
     "KafkaUnavailableError",
+    "Lease",
+    "LimitWindow",
+    "OnProgress",
+    "Pace",
     "PartitionMismatchError",
+    "Place",
     "Poison",
+    "ProcessTroubleError",
     "Record",
     "RegisterView",
     "Retry",
     "RetryPolicy",
+    "SaslMechanism",
+    "SecurityProtocol",
+    "Snapshot",
     "UnreadableBatchError",
     "Worker",
     "WorkerConfig",
     "WorkerProgress",
+    "acceptances",
     "apply_topics",
     "batch_dead_letter",
+    "choose_partition",
+    "client_options",
+    "dead_letter_forms",
+    "dead_letter_headers",
+    "dead_letter_value",
+    "describe_batch",
+    "faultpoints",
+    "is_process_trouble",
     "offset_after",
+    "partition_of",
     "prepare_aiokafka",
+    "reach",
+    "read_newest",
+    "refusals",
+    "uptime",
     "use_operator_texts",
+    "wall_gap",
+    "warn_of_plaintext",
+    "watch_lease",
 ]
