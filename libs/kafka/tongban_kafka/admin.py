@@ -1,4 +1,4 @@
-"""Makes the topics of a cluster as the registry wants them."""
+"""Creates topics and changes their settings until the cluster matches a registry."""
 
 from __future__ import annotations
 
@@ -14,38 +14,36 @@ from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 from tongban_kafka.security import KafkaAddress, client_options
 
 _DYNAMIC_TOPIC_CONFIG = 1
-"""`config_source` of what was set on the topic itself, against the broker's defaults."""
+"""`config_source` of a setting that was made on the topic itself."""
 
 
 class WantedTopic(Protocol):
-    """What is needed of a registry entry (`tongban_common.topics.Topic`)."""
+    """A topic that the registry wants."""
 
     @property
-    def name(self) -> str:
-        """Of the topic."""
+    def name(self) -> str: ...
 
     @property
-    def partitions(self) -> int:
-        """How many."""
+    def partitions(self) -> int: ...
 
     def kafka_config(self) -> Mapping[str, str]:
-        """Settings of the topic, by Kafka's names."""
+        """Return the topic's settings by Kafka's names."""
 
 
 class PartitionMismatchError(Exception):
-    """A topic has another number of partitions than wanted, and changing it would break the order
-    of keys or lose records. An operator has to decide."""
+    """Raised when a topic has another number of partitions than wanted, and changing it would break
+    the order of keys or lose records. An operator has to decide."""
 
 
 @dataclass(slots=True)
 class Applied:
-    """What was done, by topic name."""
+    """Reports what `apply_topics` changed, by topic name."""
 
     created: list[str] = field(default_factory=list)
     grown: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Partitions before and after."""
+    """Number of partitions before and after."""
     changed: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Settings that were set anew."""
+    """New values of the settings that differed."""
     unchanged: list[str] = field(default_factory=list)
 
 
@@ -57,19 +55,19 @@ async def apply_topics(
     grow: bool = False,
     client: Mapping[str, Any] | None = None,
 ) -> Applied:
-    """Create what is missing and mend settings; doing it again changes nothing. Returns when what
-    was created can be written to.
+    """Create missing topics and correct settings. Idempotent. Returns once producers can write to
+    the new topics.
 
-    Settings that the registry does not name are left as an operator set them. Topics that the
-    registry does not know are left alone.
+    Settings that the registry does not name keep the value that an operator set. Topics that the
+    registry does not name are left alone.
 
     Args:
-        replication_factor: of new topics; -1 is the broker's default.
-        grow: add partitions to topics that hold records, too. Keys then move to other partitions,
-            so that order between old and new records of a key is lost. Empty topics always grow.
+        replication_factor: the replicas of new topics; -1 is the broker's default.
+        grow: also add partitions to topics that hold records. Keys then move to other partitions,
+            so the order between old and new records of a key is lost. Empty topics always grow.
 
     Raises:
-        PartitionMismatchError: naming all topics that are so; nothing has been changed then.
+        PartitionMismatchError: names all topics that differ; nothing has been changed.
         aiokafka.errors.KafkaError: the broker refused, or cannot be reached.
     """
     wanted = {topic.name: topic for topic in topics}
@@ -89,7 +87,7 @@ async def apply_topics(
                 {name: NewPartitions(total) for name, (_, total) in growing.items()}
             )
             applied.grown = growing
-        # The broker answers before the partitions have leaders, and a first send would wait.
+        # A first send would wait: the broker answers before the partitions have leaders.
         fresh = [*applied.created, *applied.grown]
         await _ends(options, {name: wanted[name].partitions for name in fresh})
         applied.changed = await _mend_settings(admin, [wanted[name] for name in counts])
@@ -101,7 +99,7 @@ async def apply_topics(
 
 
 async def _partition_counts(admin: Any, wanted: Mapping[str, WantedTopic]) -> dict[str, int]:
-    """Of those wanted topics that exist."""
+    """Return the number of partitions of each wanted topic that exists."""
     existing = set(await admin.list_topics()) & set(wanted)
     if not existing:
         return {}
@@ -116,7 +114,7 @@ async def _growing(
     *,
     grow: bool,
 ) -> dict[str, tuple[int, int]]:
-    """Topics that may get more partitions, with the counts before and after."""
+    """Return the topics that are to get more partitions, with the counts before and after."""
     off = {
         name: (count, wanted[name].partitions)
         for name, count in counts.items()
@@ -126,10 +124,10 @@ async def _growing(
     candidates = {name: pair for name, pair in off.items() if name not in smaller}
     filled = set() if grow else await _with_records(options, candidates)
     if bad := sorted(smaller | filled):
-        told = "; ".join(f"{name} has {off[name][0]}, wanted {off[name][1]}" for name in bad)
+        mismatches = "; ".join(f"{name} has {off[name][0]}, wanted {off[name][1]}" for name in bad)
         raise PartitionMismatchError(
-            f"{told}: partitions cannot be taken away, and adding some to a topic with records "
-            "would part the records of a key"
+            f"{mismatches}: partitions cannot be taken away, and adding some to a topic with "
+            "records would part the records of a key"
         )
     return candidates
 
@@ -142,8 +140,7 @@ async def _with_records(
 
 
 async def _ends(options: Mapping[str, Any], counts: Mapping[str, int]) -> dict[Any, int]:
-    """End offsets of all partitions, as their leaders tell; waits for leaders that are on their
-    way."""
+    """Return the end offset of each partition. Waits for leaders that are being elected."""
     if not counts:
         return {}
     consumer = aiokafka.AIOKafkaConsumer(**options)
@@ -170,7 +167,7 @@ async def _create(admin: Any, topics: Sequence[WantedTopic], replication_factor:
                 name=topic.name,
                 num_partitions=topic.partitions,
                 replication_factor=replication_factor,
-                # aiokafka takes -1 only together with this.
+                # aiokafka accepts a factor of -1 only together with this.
                 replica_assignments={} if replication_factor < 0 else None,
                 topic_configs=dict(topic.kafka_config()),
             )
@@ -194,7 +191,7 @@ async def _mend_settings(admin: Any, topics: Sequence[WantedTopic]) -> dict[str,
         off = {key: value for key, value in want.items() if own.get(key) != value}
         if off:
             changed[topic.name] = off
-            # This request replaces all settings of the topic: what is not named would be reset.
+            # AlterConfigs replaces all settings of a topic: a setting left out would be reset.
             resources.append(ConfigResource(ConfigResourceType.TOPIC, topic.name, {**own, **want}))
     if resources:
         for response in await admin.alter_configs(resources):
@@ -205,10 +202,10 @@ async def _mend_settings(admin: Any, topics: Sequence[WantedTopic]) -> dict[str,
 
 
 async def _own_settings(admin: Any, names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Settings that were made on the topics themselves."""
-    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    """Return the settings of each topic that are no defaults of the broker."""
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     settings: dict[str, dict[str, str]] = {name: {} for name in names}
-    for response in await admin.describe_configs(asked):
+    for response in await admin.describe_configs(resources):
         for code, message, _, name, entries in response.resources:
             if for_code(code) is not NoError:
                 raise for_code(code)(f"{name}: {message}")

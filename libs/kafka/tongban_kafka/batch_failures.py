@@ -1,4 +1,4 @@
-"""What becomes of a partition whose next batch cannot be read, while the others go on."""
+"""Handles a partition whose next batch cannot be read, while the other partitions go on."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ log = structlog.get_logger(__name__)
 
 
 class BatchFailures:
-    """Reads an unreadable batch again a few times, with back-off; then writes one dead letter for
-    it and seeks behind it. Its partition is paused meanwhile, and no other is."""
+    """Reads an unreadable batch again a few times, with exponential back-off; then writes one dead
+    letter for it and seeks behind it. Only the batch's partition is paused meanwhile."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class BatchFailures:
         self._retries = BatchRetries() if retries is None else retries
 
     def failed(self, error: UnreadableBatchError) -> None:
-        """Decide about one failed read."""
+        """Handle one failed read: wait for the next one, or give the batch up."""
         partition = self._flow.partitions.get(error.tp)
         if partition is None or self._flow.draining:
             return
@@ -59,11 +59,13 @@ class BatchFailures:
             return
         partition.blocked_until = math.inf
         self._flow.began()
-        task = self._spawn(self._give_up_aside(partition, error))
+        task = self._spawn(self._give_up_in_background(partition, error))
         self._flow.side_tasks.add(task)
         task.add_done_callback(self._flow.side_tasks.discard)
 
-    async def _give_up_aside(self, partition: Partition, error: UnreadableBatchError) -> None:
+    async def _give_up_in_background(
+        self, partition: Partition, error: UnreadableBatchError
+    ) -> None:
         try:
             await self._give_up(partition, error)
         finally:
@@ -87,7 +89,7 @@ class BatchFailures:
         written = await self._failures.until_done(place, lambda: self._failures.write_aside(letter))
         if not written or partition.revoked:
             return
-        # Nothing may be awaited from here on: a rebalance in between would move the position.
+        # Await nothing from here on: a rebalance in between would move the position.
         partition.tracker.skip(after)
         partition.stats.dead_lettered += 1
         partition.blocked_until = 0.0

@@ -1,4 +1,4 @@
-"""Running batch handlers: many records in one call, in order within each partition."""
+"""Runs batch handlers: many records in one call, in order within each partition."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from tongban_kafka.partition import Partition
 from tongban_kafka.record import Record
 
 BatchHandler = Callable[[Sequence[Record]], Awaitable[None]]
-"""Returns when all of them are done. What it raises counts for all of them, so it is called again
-with records that took effect already: bulk writes have to be idempotent."""
+"""Returns when all of the records are done. An exception counts for all of them, so the handler is
+called again with records that took effect already: bulk writes have to be idempotent."""
 _WHOLE_ATTEMPTS = 2
 """Calls with the whole batch before it is halved, when the cause is not known to be transient."""
 _LEASE_PAUSE = 0.2
-"""Seconds between looks whether a lease that has ended holds again."""
+"""Seconds between checks of a lease that has ended."""
 
 _Item = tuple[Partition, Record]
 
 
 class Batches:
-    """Collects records up to a size or a time; a partition is in one running batch at most.
+    """Collects records up to a size or a time. A partition is in one running batch at most.
 
-    A batch that fails for a transient reason is repeated whole, for ever. For any other reason it
-    is halved, and halved again, until what fails stands alone: that record is retried up to
-    `RetryPolicy.max_attempts` calls in all, and given up. Its partition waits meanwhile, because a
-    batch handler is promised the order of the partition.
+    A batch that fails for a transient reason is repeated whole, without limit. For any other reason
+    it is halved repeatedly until the failing record is alone. That record is retried up to
+    `RetryPolicy.max_attempts` calls in all, and then given up. Its partition waits meanwhile,
+    because a batch handler sees the records of a partition in order.
     """
 
     def __init__(
@@ -67,14 +67,14 @@ class Batches:
             self._queued += len(records)
 
     def resume(self, partition: Partition, record: Record) -> None:
-        """Batches retry within their own task."""
+        """Raise: batches retry within their own task, so no failed record is handed back."""
         raise NotImplementedError
 
     def release(self, partition: Partition, record: Record) -> None:
-        """Nothing waits for single records."""
+        """Do nothing: no record waits for another one of its key."""
 
     def kick(self) -> None:
-        """Start full batches; give the rest until `linger` has passed."""
+        """Start full batches. Smaller ones start once `linger` has passed."""
         if not self._flow.may_begin():
             return
         while self._may_start() >= self._batch.size:
@@ -84,7 +84,7 @@ class Batches:
             self._timer = loop.call_later(self._batch.linger, self._lingered)
 
     def clear(self) -> None:
-        """Forget what has not begun."""
+        """Drop the records that no batch has begun with."""
         self._queues.clear()
         self._queued = 0
         if self._timer is not None:
@@ -92,14 +92,14 @@ class Batches:
             self._timer = None
 
     def cancel(self) -> list[asyncio.Task[None]]:
-        """Cancel running batches."""
+        """Cancel the running batches, and return their tasks."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         return tasks
 
     def _may_start(self) -> int:
-        """Records that a batch could take now."""
+        """Return how many records a new batch could hold now."""
         if len(self._tasks) >= self._config.concurrency:
             return 0
         busy = sum(len(self._queues[p]) for p in self._running if p in self._queues)
@@ -118,7 +118,7 @@ class Batches:
             while queue and len(items) < self._batch.size:
                 items.append((partition, queue.popleft()))
             if queue:
-                # Behind the other partitions: none of them starves.
+                # It goes behind the other partitions, so that none of them starves.
                 self._queues[partition] = queue
             if len(items) >= self._batch.size:
                 break
@@ -140,7 +140,7 @@ class Batches:
         self.kick()
 
     async def _finish_all(self, items: list[_Item], tries: int = 0) -> None:
-        """Call the handler until each record is done or dead; return early when draining."""
+        """Call the handler until each record is done or given up. Return early when draining."""
         while not self._flow.draining:
             if not self._flow.may_begin():
                 await self._flow.pause(_LEASE_PAUSE)
@@ -155,7 +155,7 @@ class Batches:
                 await self._flow.pause(self._delay(tries) if after is None else after)
             elif len(items) > 1 and (isinstance(error, Poison) or tries >= _WHOLE_ATTEMPTS):
                 middle = len(items) // 2
-                # A half that fails as well is halved at once.
+                # One attempt less for each half: a half that fails as well is halved at once.
                 await self._finish_all(items[:middle], _WHOLE_ATTEMPTS - 1)
                 await self._finish_all(items[middle:], _WHOLE_ATTEMPTS - 1)
                 return

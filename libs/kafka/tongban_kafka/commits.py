@@ -1,4 +1,4 @@
-"""Commits the contiguous done prefix of each partition, and nothing else."""
+"""Commits the contiguous done prefix of each partition."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 
 class Committer:
-    """One commit at a time. A commit that fails is no loss: the next one says the same or more."""
+    """Runs one commit at a time. A failed one loses nothing: the next includes its offsets."""
 
     def __init__(self, flow: Flow, *, timeout: float) -> None:
         self._flow = flow
@@ -26,7 +26,7 @@ class Committer:
         self.failed = 0
 
     def due(self) -> dict[Any, int]:
-        """Positions that the group does not know yet."""
+        """Return the positions that are not committed yet."""
         positions = {}
         for tp, partition in self._flow.partitions.items():
             position = partition.tracker.position
@@ -35,14 +35,14 @@ class Committer:
         return positions
 
     async def commit(self, consumer: Any) -> bool:
-        """Commit what is due, within the timeout; whether the group knows it now. Raises nothing
-        of Kafka's."""
+        """Commit what is due, within the timeout. Return True if that succeeded. Kafka's errors
+        are logged and counted, not raised."""
         try:
-            # aiokafka repeats for ever while the coordinator is away; we come again ourselves.
+            # aiokafka would retry for ever while the coordinator is away; the worker calls again.
             async with asyncio.timeout(self._timeout), self._lock:
                 await self._commit(consumer)
         except (CommitFailedError, IllegalStateError) as error:
-            # The group has gone on without us; the rebalance is about to tell.
+            # The group has rebalanced without this member; the listener is about to be called.
             self.failed += 1
             log.warning("commit_refused", error=type(error).__name__)
             return False

@@ -1,4 +1,4 @@
-"""What a worker can be told. Times are seconds, sizes are bytes or records as named."""
+"""Defines the options of a worker. Times are seconds; sizes are bytes or records as named."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tongban_kafka.security import KafkaAddress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """Exponential backoff with full jitter above a floor, for one key at a time.
+    """Exponential back-off with jitter: a delay lies between half of the ceiling and the ceiling.
 
-    `max_attempts` counts for exceptions that nobody expected; `Retry` and transient errors are
-    tried for ever, because a province that is down for a night is no reason to give a request up.
-    None never gives up on anything but `Poison`.
+    `max_attempts` limits the attempts after unexpected exceptions; None is without limit. `Retry`
+    and transient errors are retried for ever, because a neighbour that is down for a night is no
+    reason to give a record up.
     """
 
     first: float = 0.2
@@ -25,7 +25,7 @@ class RetryPolicy:
     max_attempts: int | None = 6
 
     def delay(self, attempt: int) -> float:
-        """Seconds to wait after the attempt of that number (1 is the first)."""
+        """Return the seconds to wait after the attempt of that number (1 is the first)."""
         exponent = min(attempt - 1, 32)
         ceiling = min(self.longest, self.first * self.factor**exponent)
         return random.uniform(ceiling / 2, ceiling)
@@ -33,12 +33,12 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterLimit:
-    """How much may go to the dead-letter topic before the worker stops instead.
+    """Limits the dead letters after which the worker stops instead of writing more.
 
-    Reached when `window` seconds hold more than `max_count` dead letters, or when at least
-    `ratio_from` of them make up more than `max_ratio` of what ended in the window. The count takes
-    in what other replicas and earlier lives of this process wrote, read from the topic at start:
-    a supervisor that restarts the process does not get round it.
+    The limit is reached when `window` seconds hold more than `max_count` dead letters, or when at
+    least `ratio_from` dead letters make up more than `max_ratio` of the records that ended in the
+    window. Dead letters of other replicas and of earlier runs count: the worker reads their number
+    from the topic at start, so that restarting the process does not evade the limit.
     """
 
     max_count: int = 100
@@ -49,7 +49,7 @@ class DeadLetterLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchConfig:
-    """When a batch handler is called: at `size` records, or `linger` seconds after the first."""
+    """A batch handler is called with `size` records, or `linger` seconds after the first one."""
 
     size: int = 500
     linger: float = 0.05
@@ -57,37 +57,37 @@ class BatchConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerConfig:
-    """One member of one consumer group.
+    """Options of one member of a consumer group.
 
     Args:
         bootstrap: the cluster, or `HOST:PORT[,HOST:PORT]` of one without TLS and SASL.
         group: the consumer group; its dead letters go to `<group>.dlt`.
         instance: a name that this replica keeps over a restart (static membership, KIP-345): its
             partitions then wait for it, for `session_timeout` at most, instead of moving. Two
-            living processes of one name throw each other out.
-        concurrency: handlers running at once.
+            running processes of one name fence each other out of the group.
+        concurrency: handlers that run at once.
         max_in_flight: records held in memory: queued, running, waiting for a retry or for an
-            acknowledgement. Beyond it nothing is fetched, while polls and heartbeats go on.
-        max_in_flight_per_partition: the same for one partition, so that one stuck partition leaves
+            acknowledgement. At the bound nothing is fetched, while polls and heartbeats go on.
+        max_in_flight_per_partition: the bound of one partition, so that one stuck partition leaves
             room for the others; None is half of `max_in_flight`.
-        max_in_flight_bytes: the same in bytes of keys and values.
+        max_in_flight_bytes: bytes of values in memory, and some for each record.
         max_span: offsets between the committed prefix and the newest fetched record of a
             partition. A key that is stuck pauses its partition there.
-        commit_interval: how much work a killed process repeats at most, in seconds.
-        drain_timeout: what handlers in flight get when partitions are given up or on stop.
-        session_timeout: after so long without a heartbeat the coordinator gives the partitions of
-            this member to others.
-        fetch_wait: how long the broker may wait for records before it answers a fetch, and so how
-            often the loop turns at least.
-        fetch_min_bytes: how much the broker waits for meanwhile. A worker that nobody waits for
-            should let it wait for many: every answer costs this process and the broker the same,
-            with one record or with a hundred.
-        fetch_apart: seconds from one fetch that brought records to the next, in which more may come
-            that then come together. The first after a pause is not held up.
-        handler_timeout: a handler is cancelled after it and retried; None leaves it to the handler.
+        commit_interval: seconds between commits: the work that a killed process repeats at most.
+        drain_timeout: seconds for running handlers to end when partitions are given up or on stop.
+        session_timeout: seconds without a heartbeat after which the coordinator assigns the
+            partitions of this member to others.
+        fetch_wait: seconds for which the broker may wait for records before it answers a fetch,
+            and the longest turn of the fetching loop.
+        fetch_min_bytes: bytes that the broker waits for meanwhile. Raise it where latency does not
+            matter: an answer costs this process and the broker the same with one record as with a
+            hundred.
+        fetch_apart: seconds from one fetch that returned records to the next, so that the next
+            returns several. The first fetch after a pause is not delayed.
+        handler_timeout: a handler is cancelled after it and retried; None sets no limit.
         transient_errors: exception types that are retried for ever, besides `Retry`, Kafka's own
-            and the trouble of the process (`tongban_kafka.trouble`).
-        client: more arguments for aiokafka's clients; `bootstrap` brings those of security.
+            and the process's trouble (`tongban_kafka.trouble`).
+        client: more arguments for aiokafka's clients; those of security come from `bootstrap`.
     """
 
     bootstrap: KafkaAddress
@@ -116,10 +116,10 @@ class WorkerConfig:
 
     @property
     def dead_letter_topic(self) -> str:
-        """Where a record goes that the worker gave up on."""
+        """Return the topic for the records that the worker gives up."""
         return f"{self.group}.dlt"
 
     @property
     def partition_share(self) -> int:
-        """Records that one partition may hold in memory."""
+        """Return how many records of one partition may be in memory."""
         return self.max_in_flight_per_partition or max(1, self.max_in_flight // 2)

@@ -1,4 +1,4 @@
-"""The dead-letter topic: what goes into it, and how much may."""
+"""Builds dead letters, and limits how many are written."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tongban_kafka.errors import Poison
 from tongban_kafka.record import Record
 
 PREFIX = "dlt_"
-"""Of the headers that the worker adds to the original ones."""
+"""Prefix of the headers that a dead letter has besides the record's own."""
 VALUE_BYTES = f"{PREFIX}value_bytes"
-"""Header of a dead letter without its value: how large that was."""
+"""Header of a dead letter that was written without its value: the size of that value in bytes."""
 BASE_OFFSET = f"{PREFIX}base_offset"
-"""Header of a dead letter that stands for an unreadable batch: the offset in the batch's header."""
+"""Header of a dead letter for an unreadable batch: the offset in the batch's header."""
 NEXT_OFFSET = f"{PREFIX}next_offset"
 """Header of such a dead letter: the first offset after the batch."""
 DeadLetter = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
@@ -27,7 +27,7 @@ DeadLetter = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
 
 
 class Sink(Protocol):
-    """What the worker needs of a producer (`EventProducer` has it)."""
+    """Writes dead letters; `EventProducer` is one."""
 
     def send(
         self,
@@ -37,13 +37,13 @@ class Sink(Protocol):
         value: bytes | None,
         headers: list[tuple[str, bytes]],
     ) -> Awaitable[Any]:
-        """Resolve when Kafka has acknowledged."""
+        """Resolve when Kafka has acknowledged the record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """Why a worker gave a record up. Holds nothing of the record's content: an exception's text
-    may quote the form of an applicant, so only its type and where it was raised are told."""
+    """The reason why a worker gave a record up. It has the type and the place of the exception but
+    not its text, which may quote personal data from the record."""
 
     reason: str
     exception: str
@@ -55,7 +55,7 @@ class Cause:
 
     @classmethod
     def of(cls, error: Exception, record: Record, first_failed_at: float) -> Cause:
-        """Tell what may be told of a failure."""
+        """Describe a failure without the text of its exception."""
         origin = error.__cause__ if isinstance(error, Poison) and error.__cause__ else error
         frames = traceback.extract_tb(origin.__traceback__)
         where = f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
@@ -71,15 +71,15 @@ class Cause:
 
 
 def dead_letter_value(record: Record) -> bytes | None:
-    """The value as it was; empty instead of none where the key is missing as well, as a producer
-    takes no record of neither, and one of another client's must not stop a partition."""
+    """Return the record's value, or an empty one where both key and value are missing: a producer
+    refuses a record of neither, and such a record of another client must not stop a partition."""
     return b"" if record.key is None and record.value is None else record.value
 
 
 def dead_letter_headers(group: str, record: Record, cause: Cause) -> list[tuple[str, bytes]]:
-    """The original headers, and why and whence the record came here.
+    """Return the record's headers, and those that tell its origin and the reason.
 
-    A record that was dead before, replayed and died again keeps only the last of these.
+    A record that was replayed and failed again has only the headers of the last failure.
     """
     added = {
         "group": group,
@@ -99,9 +99,10 @@ def dead_letter_headers(group: str, record: Record, cause: Cause) -> list[tuple[
 
 
 def dead_letter_forms(group: str, record: Record, cause: Cause) -> Iterator[DeadLetter]:
-    """The dead letter, and what to write instead where it is too large: a record may be as large as
-    a broker takes, and then there is no room for why it came here. Without its value, and at last
-    with nothing of its own, it tells where to read it.
+    """Yield the dead letter, then smaller forms of it for a broker that refuses it as too large.
+
+    A record may be as large as the broker accepts, which leaves no room for more headers. The
+    second form has no value, and the third nothing of the record: their headers locate the record.
     """
     headers = dead_letter_headers(group, record, cause)
     yield record.key, dead_letter_value(record), headers
@@ -111,7 +112,7 @@ def dead_letter_forms(group: str, record: Record, cause: Cause) -> Iterator[Dead
 
 
 class LimitWindow:
-    """Counts dead letters and all endings in a sliding window. Times are `time.monotonic()`."""
+    """Counts dead letters and ended records in a sliding window. Times are `time.monotonic()`."""
 
     _SLICES = 60
 
@@ -123,11 +124,11 @@ class LimitWindow:
         self._last_total = 0
 
     def seed(self, count: int, now: float) -> None:
-        """Count dead letters that were there before this process, as if written now."""
+        """Count dead letters of earlier runs and other replicas as if they were written now."""
         self._dead.extend([now] * min(count, self._limit.max_count))
 
     def observe_total(self, total: int, now: float) -> None:
-        """Tell how many records have ended since the process began (a rising number)."""
+        """Record how many records have ended since the process began; `total` never falls."""
         if self._endings and now - self._endings[-1][0] < self._limit.window / self._SLICES:
             at, count = self._endings.pop()
             self._endings.append((at, count + total - self._last_total))
@@ -137,7 +138,7 @@ class LimitWindow:
         self._last_total = total
 
     def admit(self, now: float) -> bool:
-        """Whether one more dead letter is within the limit; counts it if so."""
+        """Count one more dead letter if the limit allows it. Return False if it does not."""
         since = now - self._limit.window
         while self._dead and self._dead[0] < since:
             self._dead.popleft()

@@ -1,4 +1,4 @@
-"""What handlers may raise, and what the Kafka layer raises itself."""
+"""Defines the errors that handlers may raise, and those that this package raises."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tongban_kafka.trouble import is_process_trouble
 
 
 class Retry(Exception):
-    """Raised by a handler: not now. The record is tried again and never given up for this reason,
-    while its key waits and all other keys go on.
+    """Raised by a handler to have the record tried again later. The record is never given up for
+    this reason. Its key waits; all other keys go on.
 
     Args:
         reason: for logs and operators; must hold no personal data.
-        after: seconds until the next attempt; None leaves it to the backoff of the worker.
-        when: instead of `after`, a future of this record's own: the next attempt comes when it
-            resolves, or when another record of the key arrives. It costs nothing until then, for
-            however long. The worker cancels it when the partition is given up.
+        after: seconds until the next attempt; None uses the worker's `RetryPolicy`.
+        when: instead of `after`, a future of this record alone: the next attempt begins when it
+            resolves, or when another record of the key arrives. Waiting costs nothing, even for
+            days. The worker cancels the future when the partition is given up.
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class Retry(Exception):
 
 
 class Poison(Exception):
-    """Raised by a handler: never. The record goes to the dead-letter topic at once.
+    """Raised by a handler to have the record written to the dead-letter topic at once.
 
     Args:
-        cause: goes into a header of the dead letter; must hold no personal data.
+        cause: becomes a header of the dead letter; must hold no personal data.
     """
 
     def __init__(self, cause: str) -> None:
@@ -53,23 +53,23 @@ class Poison(Exception):
 
 
 class KafkaUnavailableError(Exception):
-    """Kafka did not acknowledge in time. Whether the record is on the topic is not known, so a
-    repeat needs an id by which its reader knows it."""
+    """Raised when Kafka did not acknowledge in time. The record may be on the topic all the same,
+    so a repeat needs an id by which readers recognise it."""
 
 
 class DeadLetterLimitError(Exception):
-    """More records fail than may be put aside: something else is wrong, and the topic would drain
-    into the dead-letter topic. The worker has stopped before the record that was too many."""
+    """Raised when more records fail than `DeadLetterLimit` allows: the whole topic would drain into
+    the dead-letter topic. The worker has stopped before the record that exceeded the limit."""
 
 
 class HandlerTypeError(TypeError):
-    """A handler returned what is neither None nor a future: a fault of the program, not of the
-    record, so the worker stops."""
+    """Raised when a handler returns neither None nor a future. The worker stops: the handler is at
+    fault, not the record."""
 
 
 class ConsumerFailedError(Exception):
-    """A background task of the Kafka client died, which the client itself would not tell. The
-    process has to start again."""
+    """Raised when a background task of the Kafka client has died, which the client itself does not
+    report. The process has to be restarted."""
 
 
 _PERMANENT = (
@@ -81,7 +81,7 @@ _PERMANENT = (
 
 
 def is_transient(error: Exception, more: tuple[type[Exception], ...] = ()) -> bool:
-    """Return True if time alone may mend it, so that a record must not be given up for it."""
+    """Return True if the error may pass with time, so that no record may be given up for it."""
     if is_process_trouble(error):
         return True
     if isinstance(error, KafkaError):

@@ -1,4 +1,4 @@
-"""What becomes of a record whose handler failed: another attempt, or the dead-letter topic."""
+"""Handles records whose handler failed: another attempt, or the dead-letter topic."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ OnDeadLetter = Callable[[Record, Cause], Awaitable[Any]]
 
 
 class Failures:
-    """Retries with backoff, blocking the record's key alone; gives up by the dead-letter topic."""
+    """Retries records with exponential back-off, which blocks the record's key alone. Writes the
+    records that it gives up to the dead-letter topic."""
 
     def __init__(
         self,
@@ -59,10 +60,10 @@ class Failures:
         self._spawn = spawn
         self._stop_with = stop_with
         self.window = LimitWindow(config.dead_letter_limit)
-        self._trouble_told_at = float("-inf")
+        self._trouble_logged_at = float("-inf")
 
     def note(self, items: Sequence[tuple[Partition, Record]], error: Exception) -> None:
-        """Count and log one failed call with one record or many."""
+        """Count and log one failed call of a handler with one record or many."""
         now = time.time()
         for partition, record in items:
             partition.first_failures.setdefault(record.offset, now)
@@ -70,8 +71,8 @@ class Failures:
         partition.stats.errors += 1
         if is_process_trouble(error):
             partition.stats.process_troubles += 1
-            self._tell_trouble(error)
-        # Not the text of the exception: it may quote what an applicant has written.
+            self._log_trouble(error)
+        # Without the text of the exception, which may quote personal data from the record.
         log.log(
             logging.INFO if self._is_transient(error) else logging.WARNING,
             "handler_failed",
@@ -82,12 +83,12 @@ class Failures:
             reason=error.reason if isinstance(error, Retry) else None,
         )
 
-    def _tell_trouble(self, error: Exception) -> None:
-        """Log the process's trouble, once a minute however many records wait for its end."""
+    def _log_trouble(self, error: Exception) -> None:
+        """Log the process's trouble, at most once a minute however many records it affects."""
         now = time.monotonic()
-        if now - self._trouble_told_at < _TROUBLE_EVERY:
+        if now - self._trouble_logged_at < _TROUBLE_EVERY:
             return
-        self._trouble_told_at = now
+        self._trouble_logged_at = now
         log.critical(
             "process_in_trouble",
             group=self._config.group,
@@ -96,7 +97,7 @@ class Failures:
         )
 
     def is_spent(self, attempt: int, error: Exception) -> bool:
-        """Whether a record that failed so at that attempt is given up."""
+        """Return True if a record that failed with this error at that attempt is to be given up."""
         if isinstance(error, Poison) and not is_process_trouble(error):
             return True
         limit = self._config.retry.max_attempts
@@ -106,20 +107,20 @@ class Failures:
         return is_transient(error, self._config.transient_errors)
 
     def failed(self, partition: Partition, record: Record, error: Exception) -> None:
-        """Decide about one record. It keeps its key until it is done."""
+        """Retry a failed record later, or give it up. Its key waits until it is done."""
         if partition.revoked:
-            _leave(error)
+            _cancel_wait(error)
             return
         if isinstance(error, HandlerTypeError):
             self._stop_with(error)
             return
         self.note([(partition, record)], error)
         if self._flow.draining:
-            _leave(error)
+            _cancel_wait(error)
             return
         if self.is_spent(record.attempt, error):
             self._flow.began()
-            task = self._spawn(self._give_up_aside(partition, record, error))
+            task = self._spawn(self._give_up_in_background(partition, record, error))
             self._flow.side_tasks.add(task)
             task.add_done_callback(self._flow.side_tasks.discard)
             return
@@ -142,7 +143,9 @@ class Failures:
         partition.stats.retried += 1
         self._flow.executor.resume(partition, record._replace(attempt=record.attempt + 1))
 
-    async def _give_up_aside(self, partition: Partition, record: Record, error: Exception) -> None:
+    async def _give_up_in_background(
+        self, partition: Partition, record: Record, error: Exception
+    ) -> None:
         try:
             await self.give_up(partition, record, error)
         finally:
@@ -150,20 +153,20 @@ class Failures:
         self._flow.executor.kick()
 
     async def give_up(self, partition: Partition, record: Record, error: Exception) -> None:
-        """Tell the service, then write the dead letter, each until it succeeds; the record is done
-        then. Stops the worker where the limit is reached."""
+        """Call `on_dead_letter`, then write the dead letter, each until it succeeds; the record is
+        done then. Stop the worker instead if the limit is reached."""
         cause = Cause.of(error, record, partition.first_failures[record.offset])
         if not self.admit(record.place):
             return
         log.error("record_given_up", place=record.place, cause=cause)
-        if await self.until_done(record.place, lambda: self._tell(record, cause)) and (
+        if await self.until_done(record.place, lambda: self._notify(record, cause)) and (
             await self.until_done(record.place, lambda: self._write(record, cause))
         ):
             partition.stats.dead_lettered += 1
             self._flow.finish(partition, record)
 
     def admit(self, place: str) -> bool:
-        """Count one dead letter. Return False, and stop the worker, where it is one too many."""
+        """Count one dead letter. If it exceeds the limit, stop the worker and return False."""
         now = time.monotonic()
         self.window.observe_total(sum(s.handled for s in self._flow.stats.values()), now)
         if self.window.admit(now):
@@ -176,7 +179,7 @@ class Failures:
         )
         return False
 
-    async def _tell(self, record: Record, cause: Cause) -> None:
+    async def _notify(self, record: Record, cause: Cause) -> None:
         if self._on_dead_letter is not None:
             await self._on_dead_letter(record, cause)
 
@@ -200,7 +203,7 @@ class Failures:
         await self._sink.send(self._config.dead_letter_topic, key=key, value=value, headers=headers)
 
     async def until_done(self, place: str, step: Callable[[], Awaitable[None]]) -> bool:
-        """Repeat a step until it succeeds; False if the partition is being given up before."""
+        """Repeat a step until it succeeds. Return False if the partition is given up before."""
         attempt = 1
         while True:
             try:
@@ -214,7 +217,7 @@ class Failures:
                 return True
 
 
-def _leave(error: Exception) -> None:
-    """The attempt that a future would have brought about is not wanted any more."""
+def _cancel_wait(error: Exception) -> None:
+    """Cancel the future that the record waits for, because there will be no further attempt."""
     if isinstance(error, Retry) and error.when is not None:
         error.when.cancel()

@@ -1,7 +1,7 @@
-"""Named places in the runtime at which a test may interrupt the process.
+"""Names places in the runtime at which a test may interrupt the process.
 
-The package decides nothing about what happens there: `on_reached` sets the function that is called
-with a place's name. Without one a passing costs one comparison.
+`on_reached` sets the function that is called with the name of each place that is reached. Without
+one a place costs one comparison.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ _hook: Callable[[str], None] | None = None
 
 
 def on_reached(hook: Callable[[str], None] | None) -> None:
-    """Have `hook` called with the name of every place that is passed from now on."""
+    """Call `hook` with the name of every place that is reached from now on; None ends that."""
     global _hook  # noqa: PLW0603 - one for the process, as the environment variable behind it
     _hook = hook
 
 
 def reached(name: str) -> None:
-    """Mark a place."""
+    """Call the hook, if there is one, with the name of this place."""
     if _hook is not None:
         _hook(name)

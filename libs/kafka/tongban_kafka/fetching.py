@@ -1,4 +1,4 @@
-"""The loop that fetches: as much as there is room for, from the partitions that may go on."""
+"""Runs the fetching loop of a worker, with back-pressure for each partition."""
 
 from __future__ import annotations
 
@@ -29,31 +29,30 @@ from tongban_kafka.pace import Pace
 log = structlog.get_logger(__name__)
 
 _NOTHING = TopicPartition("", -1)
-"""Asked for when all partitions are full: a poll that says "alive" and fetches nothing."""
+"""Polled when all partitions are full: the poll keeps the member alive and fetches nothing."""
 _SHORT_POLL = 0.05
-"""Seconds of a poll while a partition is paused, so that it is asked again soon after it has
-room."""
+"""Seconds of a poll while a partition is paused, so that it is fetched soon after it has room."""
 _OPEN_TIMEOUT = 5.0
-"""Seconds for the leaders and the coordinator to answer about new partitions, before the next
-turn asks again."""
+"""Seconds for the leaders and the coordinator to answer about new partitions before the next turn
+sends the requests again."""
 _HOPELESS = (
     GroupAuthorizationFailedError,
     InvalidGroupIdError,
     InvalidSessionTimeoutError,
     TopicAuthorizationFailedError,
 )
-"""The broker does not want us as we are configured."""
+"""Errors that only another configuration ends."""
 _SETTLING = 1.0
-"""Seconds before an end offset below the committed one is looked up again and believed."""
+"""Seconds before an end offset below the committed one is looked up again and trusted."""
 _EXHAUSTED_PAUSE = 1.0
-"""Seconds before the next fetch when there was no memory for this one."""
+"""Seconds before the next fetch after a MemoryError."""
 BeginAgain = Callable[[Mapping[Any, int]], Awaitable[None]]
-"""Called with the offsets at which logs that have gone back begin; see `Runtime`."""
+"""Called with the new first offset of each log whose offsets went back; see `Runtime`."""
 
 
 class Fetching:
-    """Turns until it is told to stop. It never waits longer than `fetch_wait` for records, so that
-    its turns tell that it lives."""
+    """Fetches until it is stopped. A turn waits for records no longer than `fetch_wait`, so that a
+    missing turn shows a stuck loop."""
 
     def __init__(
         self,
@@ -77,13 +76,13 @@ class Fetching:
         self._turned = turned
         self._pace = Pace(config.fetch_apart)
         self._backlog = False
-        """The last turn took all that there was room for, so there may be more."""
+        """True if the last turn filled half of the room or more, so that there may be more to fetch."""
 
     async def run(self) -> None:
         """Fetch until `stopping` is set.
 
         Raises:
-            ConsumerFailedError: the client is broken, or the broker does not want it.
+            ConsumerFailedError: the client is broken, or the broker refuses it.
         """
         flow = self._flow
         while not self._stopping.is_set():
@@ -100,20 +99,20 @@ class Fetching:
                 me = asyncio.current_task()
                 if me is None or me.cancelling():
                     raise
-                # The client hands on the cancellation of a task of its own. Taken for ours, it
-                # would end the worker without a word.
+                # The worker would end without an error: the client raises the cancellation of one
+                # of its own tasks here, and this task was not cancelled.
                 raise ConsumerFailedError("a task of the Kafka client was cancelled") from error
             except UnreadableBatchError as error:
                 self._batch_failures.failed(error)
             except MemoryError:
-                # What was read before stays with the client; less may be in the way soon.
+                # The client keeps what it has read; there may be more memory soon.
                 log.critical("memory_exhausted", group=self._config.group)
                 flow.changed.clear()
                 await self._changed(_EXHAUSTED_PAUSE)
             except _HOPELESS as error:
                 raise ConsumerFailedError(repr(error)) from error
             except (KafkaError, TimeoutError) as error:
-                # Errors of the coordinator come up here once each; aiokafka goes on by itself.
+                # aiokafka raises each error of the coordinator once, and goes on by itself.
                 log.warning("fetch_failed", group=self._config.group, error=repr(error))
                 flow.changed.clear()
                 await self._changed(1.0)
@@ -156,7 +155,7 @@ class Fetching:
         if back:
             await self._begin_again(back)
             return
-        # What is left of a partition with its share taken comes in the next turn.
+        # The next turn fetches what is left of a partition that had its share.
         count = flow.accept(fetched)
         self._backlog = count >= room // 2
         if count:
@@ -166,10 +165,10 @@ class Fetching:
         await asyncio.sleep(0)
 
     async def _shares(self, wanted: Sequence[Any], room: int) -> dict[Any, list[Any]]:
-        """What is there of each partition, but no more than its share of the room: aiokafka would
-        give all of the first partition before the next.
+        """Return what the client has of each partition, up to an equal share of the room: aiokafka
+        would return all of the first partition before the next.
 
-        Without a timeout `getmany` does not suspend, so that no rebalance can come in between.
+        Without a timeout `getmany` does not suspend, so no rebalance can happen in between.
         """
         share = max(1, room // len(wanted))
         fetched: dict[Any, list[Any]] = {}
@@ -181,16 +180,17 @@ class Fetching:
             except KafkaError as error:
                 if not fetched:
                     raise
-                # The client has moved on past what it gave us: that must not be thrown away.
+                # Keep what was fetched: the client's positions are past it already.
                 log.warning("fetch_failed", group=self._config.group, error=repr(error))
                 break
         return fetched
 
     async def _open_partitions(self) -> list[Any]:
-        """Partitions to fetch from; pauses those that are full and resumes those that were.
+        """Return the partitions to fetch from. Pause those that are full, and resume those that
+        have room again.
 
-        A partition is opened by asking where it begins for us and where it ends now: what lies
-        between may have been seen by a predecessor.
+        A new partition is opened with its position and its present end offset: a predecessor may
+        have seen the records in between.
         """
         consumer, flow = self._consumer, self._flow
         partitions = flow.partitions
@@ -225,11 +225,11 @@ class Fetching:
     async def _begins_of_shorter(
         self, tps: Sequence[Any], ends: Mapping[Any, int]
     ) -> dict[Any, int]:
-        """Return where logs begin that end below what the group has committed of them: topics that
-        were made anew, or logs that lost their end in a power cut or an unclean election.
+        """Return the first offset of each log that ends below the group's committed offset: its
+        topic was created anew, or it lost its end in a power cut or an unclean leader election.
 
-        aiokafka would read them from the committed offset, at which there is nothing, or reset to
-        their beginning without a word.
+        aiokafka would fetch from the committed offset, where there is nothing, or silently reset
+        to the beginning.
         """
         consumer = self._consumer
         committed = await committed_offsets(consumer, tps)

@@ -1,4 +1,4 @@
-"""Records between being fetched and being done: bounds, completion, and what is under way."""
+"""Tracks records from being fetched to being done: bounds, completion and work under way."""
 
 from __future__ import annotations
 
@@ -19,36 +19,37 @@ log = structlog.get_logger(__name__)
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 """Starts a task in the worker's task group."""
 Part = tuple[Partition, list[Record]]
-"""What was fetched of one partition."""
+"""A partition and the records that were fetched of it."""
 
 
 class Executor(Protocol):
-    """Decides which record runs when, and runs it."""
+    """Schedules records and runs their handlers."""
 
     def offer(self, parts: Sequence[Part]) -> None:
-        """Records were fetched. They run once `kick` is called and the order allows it."""
+        """Queue fetched records. They run after `kick`, as soon as the order allows it."""
 
     def resume(self, partition: Partition, record: Record) -> None:
-        """A record that was under way and failed is to run again, before others of its key."""
+        """Run a failed record again, before the others of its key."""
 
     def release(self, partition: Partition, record: Record) -> None:
-        """A record is done: the next of its key may run."""
+        """Allow the next record of the key to run, because this one is done."""
 
     def kick(self) -> None:
-        """Run what can run."""
+        """Run the records that can run now."""
 
     def clear(self) -> None:
-        """Forget what has not begun."""
+        """Drop the records whose handlers have not begun."""
 
     def cancel(self) -> list[asyncio.Task[None]]:
-        """Cancel what runs; the tasks that have yet to end."""
+        """Cancel running handlers. Return the tasks that have yet to end."""
 
 
 class Flow:
-    """The worker's book of records. All methods run in the event loop and none waits but `drain`.
+    """Keeps account of the worker's records. All methods run in the event loop; only `drain` and
+    `pause` wait.
 
-    A record counts as held from `accept` to `finish`, and as under way while a handler, an
-    acknowledgement or a dead letter is being waited for.
+    A record is held from `accept` to `finish`. It is under way while its handler, an
+    acknowledgement or a dead letter is awaited.
     """
 
     def __init__(self, config: WorkerConfig, lease: Lease) -> None:
@@ -62,16 +63,16 @@ class Flow:
         self.under_way = 0
         self.draining = True
         self.side_tasks: set[asyncio.Task[None]] = set()
-        """Dead letters being written."""
+        """Tasks that write dead letters."""
         self.changed = asyncio.Event()
         """Set when room was made; the fetching loop clears it."""
-        self._wanted = False
+        self._room_awaited = False
         self._quiet: asyncio.Future[None] | None = None
         self._drain_begun = asyncio.Event()
         self.executor: Executor
 
     def assign(self, tps: Iterable[Any]) -> None:
-        """Begin with partitions whose ends are not known yet."""
+        """Begin with newly assigned partitions, whose end offsets are not known yet."""
         now = uptime()
         self.partitions = {tp: Partition(tp, self._stats(tp.topic), now) for tp in tps}
         self.held = self.held_bytes = self.under_way = 0
@@ -82,7 +83,7 @@ class Flow:
         return self.stats.setdefault(topic, TopicStats(topic))
 
     def accept(self, fetched: Mapping[Any, Sequence[Any]]) -> int:
-        """Take fetched records, by partition; how many. They begin with the next `kick`."""
+        """Accept fetched records, by partition. Return their number. They run after `kick`."""
         parts = [self._accept(self.partitions[tp], raws) for tp, raws in fetched.items()]
         self.executor.offer(parts)
         return sum([len(records) for _, records in parts])
@@ -102,49 +103,49 @@ class Flow:
         return partition, partition.records(raws)
 
     def _missed(self, partition: Partition, offset: int, count: int) -> None:
-        """Retention has overtaken us, unless the topic is compacted or has transactions."""
+        """Count and log missing offsets: retention has removed the records before they were read,
+        unless the topic is compacted or has transactions."""
         partition.stats.skipped += count
         log.error("offsets_missing", topic=partition.tp.topic, before=offset, count=count)
 
     def may_begin(self) -> bool:
-        """Whether the partitions are ours for sure and not about to be given up."""
+        """Return True while the lease holds and the partitions are not being given up."""
         return not self.draining and self.lease.holds()
 
     def _resumed(self) -> None:
         self.executor.kick()
 
     def room(self) -> int:
-        """Records that may be fetched now; 0 when the worker is full."""
+        """Return how many records may be fetched now; 0 when the worker is full."""
         if self.held_bytes >= self._config.max_in_flight_bytes:
             return 0
         return max(0, self._config.max_in_flight - self.held)
 
     def is_full(self, partition: Partition) -> bool:
-        """Whether this partition holds its share, or its oldest record holds it back."""
+        """Return True if this partition has reached its share of records, or its `max_span`."""
         return (
             partition.held >= self._config.partition_share
             or partition.tracker.span >= self._config.max_span
         )
 
     def has_room_again(self, partition: Partition) -> bool:
-        """Whether a paused partition should go on: at half its bounds, so that it does not flap."""
+        """Return True if a paused partition may resume: at half its bounds, so it does not flap."""
         return (
             partition.held <= self._config.partition_share // 2
             and partition.tracker.span <= self._config.max_span // 2
         )
 
     def await_room(self) -> None:
-        """Have `changed` set when half of the room is free again or a paused partition may go
-        on."""
+        """Have `changed` set once half of the room is free or a paused partition may resume."""
         self.changed.clear()
-        self._wanted = True
+        self._room_awaited = True
 
     def began(self) -> None:
-        """Something is under way."""
+        """Count one more task under way."""
         self.under_way += 1
 
     def ended(self, partition: Partition) -> None:
-        """It no longer is. What was given up in the meantime is not counted any more."""
+        """Count one task less, unless its partition was given up: `forget` reset the count then."""
         if partition.revoked:
             return
         self.under_way -= 1
@@ -152,7 +153,7 @@ class Flow:
             self._quiet.set_result(None)
 
     def finish(self, partition: Partition, record: Record) -> None:
-        """The record needs no more work: its offset may be committed."""
+        """Mark a record as done, so that its offset may be committed."""
         if partition.revoked:
             return
         partition.tracker.done(record.offset)
@@ -163,8 +164,8 @@ class Flow:
         if partition.first_failures:
             partition.first_failures.pop(record.offset, None)
         self.executor.release(partition, record)
-        if self._wanted and self._has_room_again(partition):
-            self._wanted = False
+        if self._room_awaited and self._has_room_again(partition):
+            self._room_awaited = False
             self.changed.set()
 
     def _has_room_again(self, partition: Partition) -> bool:
@@ -176,7 +177,8 @@ class Flow:
         )
 
     async def drain(self, timeout: float) -> bool:
-        """Begin nothing more and wait for what is under way; whether all of it ended in time."""
+        """Begin nothing more, and wait for the work under way up to `timeout` seconds. Return True
+        if all of it ended in time; the rest is cancelled."""
         self.draining = True
         self._drain_begun.set()
         self.executor.clear()
@@ -193,12 +195,12 @@ class Flow:
         for task in self.side_tasks:
             task.cancel()
         if tasks:
-            # A handler that swallows its cancellation must not hold the partitions for ever.
+            # Not for ever: a handler may swallow its cancellation.
             await asyncio.wait(tasks, timeout=1.0)
         return False
 
     async def pause(self, seconds: float) -> bool:
-        """Sleep before a retry; False as soon as the partitions are being given up."""
+        """Sleep before a retry. Return False as soon as the partitions are being given up."""
         try:
             async with asyncio.timeout(seconds):
                 await self._drain_begun.wait()
@@ -207,7 +209,7 @@ class Flow:
         return False
 
     def forget(self) -> None:
-        """The partitions are no longer ours: what still ends of them counts for nothing."""
+        """Drop all partitions. Handlers of theirs that end later change nothing any more."""
         for partition in self.partitions.values():
             partition.revoked = True
         self.partitions = {}

@@ -1,9 +1,9 @@
-"""Parts of a compacted topic that cannot be read, and what operators accept of them.
+"""Tracks the parts of a compacted topic that cannot be read, and operators' acceptances of them.
 
-A batch that cannot be read may hold the newest record of any key: a revocation, an opt-out, a
-pause. Nothing that comes later makes up for it, because the topic does not say whose records were
-in it. So an operator writes again what may have been lost, and then accepts the loss by a record on
-the topic itself, which every reader of the topic sees in its place.
+A batch that cannot be read may hold the newest record of any key, for example a revocation. Later
+records do not make up for it, because the topic does not tell which keys were in the batch. So an
+operator writes again what may have been lost, and then accepts the loss by a record on the topic
+itself, which every reader of the topic sees.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel, Field, ValidationError
 
 ACCEPTED = "accepted-holes/"
-"""What the key of an acceptance begins with; the number of the partition follows."""
+"""Prefix of an acceptance's key; the number of the partition follows."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Hole:
-    """A batch that could not be read: offsets from `first` up to, but without, `after`."""
+    """A range of offsets that could not be read: from `first` up to, but without, `after`."""
 
     partition: int
     first: int
@@ -30,7 +30,7 @@ class Hole:
 
 
 class Acceptance(BaseModel):
-    """An operator's word that nothing is missed of what could not be read in a partition."""
+    """Records that an operator has made up for the unreadable offsets of a partition."""
 
     partition: int = Field(ge=0)
     through: int = Field(ge=0, description="holes that end at this offset, or before it")
@@ -38,11 +38,10 @@ class Acceptance(BaseModel):
 
     @property
     def key(self) -> str:
-        """Return the record's key."""
         return f"{ACCEPTED}{self.partition}"
 
     def to_record(self) -> tuple[bytes, bytes]:
-        """Return key and value."""
+        """Return the key and the value of the record."""
         return self.key.encode(), self.model_dump_json().encode()
 
 
@@ -59,7 +58,7 @@ def acceptances(holes: Iterable[Hole], *, by: str) -> list[Acceptance]:
 
 @dataclass(slots=True)
 class Holes:
-    """Collects what a reader could not read of one topic, and what was accepted of it."""
+    """Collects the holes that a reader found in one topic, and their acceptances."""
 
     _found: set[Hole] = field(default_factory=set)
     _through: dict[int, int] = field(default_factory=dict)
@@ -69,18 +68,18 @@ class Holes:
         self._found.add(hole)
 
     def take(self, key: str, value: bytes | None) -> bool:
-        """Return True if this record is no entry of the topic but an acceptance, and keep it."""
+        """Keep a record that is an acceptance. Return False if it is an entry of the topic."""
         if not key.startswith(ACCEPTED):
             return False
         try:
             accepted = Acceptance.model_validate_json(value or b"")
         except ValidationError:
-            return True  # accepts nothing
+            return True  # malformed: accepts nothing
         known = self._through.get(accepted.partition, 0)
         self._through[accepted.partition] = max(known, accepted.through)
         return True
 
     @property
     def open(self) -> list[Hole]:
-        """Return the holes that no operator has accepted, in the order of the topic."""
+        """Return the holes that no operator has accepted, ordered by partition and offset."""
         return sorted(h for h in self._found if h.after > self._through.get(h.partition, 0))

@@ -1,4 +1,4 @@
-"""Running record handlers: one record of a key at a time, many keys at once."""
+"""Runs record handlers: one record of a key at a time, many keys at once."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from tongban_kafka.partition import Partition
 from tongban_kafka.record import Record
 
 Handler = Callable[[Record], Awaitable[Any] | None]
-"""An `async def`, or a plain function where nothing has to be awaited. Either may return a future
-(a delivery future of the producer): the record is then done when it resolves, and failed when it
+"""An `async def`, or a plain function that awaits nothing. Either may return a future (for example
+that of `EventProducer.send_nowait`): the record is then done when it resolves, and failed when it
 fails, without a task that waits for it."""
 AsyncHandler = Callable[[Record], Awaitable[Any]]
 Failed = Callable[[Partition, Record, Exception], None]
 
 _SLICE = 0.004
-"""Seconds after which handlers that never wait let the loop have a turn."""
+"""Seconds after which handlers that never wait yield to the event loop."""
 _SWEEP = 0.005
-"""Seconds between looks at futures that nothing else made us look at."""
+"""Seconds between sweeps over the pending futures."""
 
 
 class KeyedExecutor:
-    """Offers one record of each key at a time. The base of both executors of single records."""
+    """Base of both executors of single records: runs one record of a key at a time."""
 
     def __init__(self, flow: Flow, failed: Failed) -> None:
         self._flow = flow
@@ -37,10 +37,10 @@ class KeyedExecutor:
         self._followed = PendingFutures(flow, failed, self.kick)
 
     def offer(self, parts: Sequence[Part]) -> None:
-        """Queue fetched records; behind others of their keys where there are any.
+        """Queue fetched records, each behind the others of its key.
 
-        The partitions take turns: handlers that run at once then seldom wait for one and the same
-        thing, as a batch of one partition of the topic that they write to.
+        The partitions alternate, so that handlers that run at once seldom wait for the same thing,
+        such as one partition of a topic that they write to.
         """
         ready = self._ready
         for turn in range(max([len(records) for _, records in parts], default=0)):
@@ -58,26 +58,26 @@ class KeyedExecutor:
                     waiting = busy[key] = deque()
                 waiting.append(record)
                 if partition.parked and (parked := partition.parked.get(key)) is not None:
-                    parked.wake()  # what has arrived may change what it waits for
+                    parked.wake()  # the new record may end the wait
 
     def resume(self, partition: Partition, record: Record) -> None:
-        """Run a failed record again; its key was never given to another."""
+        """Run a failed record again. Its key has been busy since the first attempt."""
         self._ready.append((partition, record))
         self.kick()
 
     def release(self, partition: Partition, record: Record) -> None:
-        """Give the key to the next record of it."""
+        """Queue the next record of the key."""
         waiting = partition.busy.pop(record.key)
         if waiting and not self._flow.draining:
             self._ready.append((partition, waiting.popleft()))
             partition.busy[record.key] = waiting
 
     def clear(self) -> None:
-        """Forget what has not begun."""
+        """Drop the records whose handlers have not begun."""
         self._ready.clear()
 
     def kick(self) -> None:
-        """Run what can run."""
+        """Run the records that can run now."""
         raise NotImplementedError
 
     def _done(self, partition: Partition, record: Record, seconds: float) -> None:
@@ -88,11 +88,11 @@ class KeyedExecutor:
 
 
 class PendingFutures:
-    """Records whose handlers returned a future: done when it resolves, failed when it fails.
+    """Finishes records whose handlers returned a future, once it has resolved or failed.
 
-    A callback on each future would cost more than the rest of the worker's work on a record. But
-    the acknowledgements of a batch come together, so a callback on the oldest future alone makes
-    us look at all of them; a timer looks for those that resolve before the oldest.
+    A callback on each future would cost more than the rest of the worker's work on a record.
+    Acknowledgements of a batch arrive together, so only the oldest future has a callback, which
+    sweeps over all of them. A timer sweeps for futures that resolve before the oldest.
     """
 
     def __init__(self, flow: Flow, failed: Failed, kick: Callable[[], None]) -> None:
@@ -104,16 +104,16 @@ class PendingFutures:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, partition: Partition, record: Record, began: float, result: Any) -> None:
-        """Follow what a handler returned.
+        """Wait for what a handler returned.
 
         Raises:
-            HandlerTypeError: it is not a future.
+            HandlerTypeError: `result` is not a future.
         """
         if not asyncio.isfuture(result):
             raise HandlerTypeError(
                 f"a handler returned {type(result).__name__}; None or a future was expected"
             )
-        if partition.revoked:  # by a handler that outlived its cancellation
+        if partition.revoked:  # the handler outlived its cancellation
             return
         self._flow.under_way += 1
         self._entries.append((partition, record, began, result))
@@ -121,8 +121,8 @@ class PendingFutures:
             self._watch()
 
     def clear(self) -> None:
-        """Follow nothing more. What was watched may never resolve: what comes later must not wait
-        for it to be looked at."""
+        """Drop all futures. The watched one may never resolve, so later ones must not depend on its
+        callback."""
         self._entries.clear()
         self._watched = None
 
@@ -178,7 +178,7 @@ def _outcome(future: asyncio.Future[Any]) -> Exception | None:
 
 
 class SyncKeyedExecutor(KeyedExecutor):
-    """Runs plain functions, in the turn of the loop that fetched their records."""
+    """Runs plain functions, in the turn of the event loop that fetched their records."""
 
     def __init__(self, flow: Flow, failed: Failed, handler: Handler) -> None:
         super().__init__(flow, failed)
@@ -186,7 +186,7 @@ class SyncKeyedExecutor(KeyedExecutor):
         self._scheduled = False
 
     def kick(self) -> None:
-        """Run all that is ready, for a slice of time; go on in the next turn."""
+        """Run ready records for a slice of time; go on in the loop's next turn."""
         if self._scheduled or not self._flow.may_begin():
             return
         ready, handler, clock = self._ready, self._handler, time.monotonic
@@ -215,17 +215,17 @@ class SyncKeyedExecutor(KeyedExecutor):
         self.kick()
 
     def cancel(self) -> list[asyncio.Task[None]]:
-        """There are no tasks."""
+        """Drop pending futures. There are no tasks to cancel."""
         self._followed.clear()
         return []
 
 
 class AsyncKeyedExecutor(KeyedExecutor):
-    """Runs coroutine functions, in at most `concurrency` long-lived tasks.
+    """Runs coroutine functions, in at most `concurrency` long-lived worker tasks ("lanes").
 
-    A lane goes on with the next ready record as long as there is one, so that a handler which ends
-    without waiting costs neither a task nor a turn of the loop. A lane that takes a record while
-    others are ready wakes one more lane, which does the same: as many lanes run as records wait.
+    A lane continues with the next ready record, so that a handler which ends without waiting costs
+    neither a task nor a turn of the event loop. A lane that begins a record while others are ready
+    wakes one more lane, which does the same: as many lanes run as there are records.
     """
 
     def __init__(
@@ -247,7 +247,7 @@ class AsyncKeyedExecutor(KeyedExecutor):
         self._waking = False
 
     def kick(self) -> None:
-        """Wake one lane if there is work; it wakes the next."""
+        """Wake one lane if a record is ready; the lane wakes the next one."""
         if self._waking or not self._ready or not self._flow.may_begin():
             return
         while self._idle:
@@ -263,7 +263,7 @@ class AsyncKeyedExecutor(KeyedExecutor):
             self._waking = True
 
     def cancel(self) -> list[asyncio.Task[None]]:
-        """Cancel all lanes; `kick` makes new ones."""
+        """Cancel all lanes, and return their tasks. `kick` starts new ones."""
         self._followed.clear()
         tasks = list(self._tasks)
         for task in tasks:
@@ -279,7 +279,7 @@ class AsyncKeyedExecutor(KeyedExecutor):
         me = asyncio.current_task()
         self._waking = False
         turn = clock()
-        # A lane that was cancelled and whose handler swallowed it is no longer one of the lanes.
+        # A lane whose handler swallowed its cancellation must end: it is not in `_tasks` any more.
         while me in self._tasks:
             if not ready or not lease.holds():
                 waiter = loop.create_future()
@@ -305,7 +305,7 @@ class AsyncKeyedExecutor(KeyedExecutor):
             except asyncio.CancelledError:
                 if me is None or me.cancelling():
                     raise
-                # Something that the handler awaited was cancelled, not the handler.
+                # The task was not cancelled: something that the handler awaited was.
                 self._failed(partition, record, RuntimeError("cancelled from within"))
             except Exception as error:
                 self._failed(partition, record, error)

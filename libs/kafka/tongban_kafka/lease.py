@@ -1,4 +1,4 @@
-"""How long a member of a group may be sure of its partitions."""
+"""Tells a member of a consumer group how long its partitions are certainly its own."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ _NEVER = float("-inf")
 
 
 class Lease:
-    """Ends, by our clock, no later than the member's session at the coordinator.
+    """A lease on partitions that ends no later than the member's session at the coordinator.
 
-    Renewed by each request of the member that the coordinator answered, from the moment it was
-    *sent*: the coordinator's timer began after that. Nothing is begun unless the lease `holds`,
-    because the partitions may be another's by then: a process that was frozen, or whose machine was
-    suspended, comes back as a zombie.
+    Each answer of the coordinator renews it, from the moment the request was *sent*: the
+    coordinator's session timer started after that. A worker begins nothing unless the lease
+    `holds`, because the partitions may belong to another member by then: a process that was frozen,
+    or whose machine was suspended, resumes as a zombie.
 
-    A wall clock that has gained more than `WALL_JUMP` on the clock of the lease ends it until the
+    A wall clock that gained more than `WALL_JUMP` on the lease's clock ends the lease until the
     next renewal: a virtual machine that was paused has lost that time on every other clock.
 
     Args:
-        session_timeout: seconds after which the coordinator gives a silent member's partitions to
-            others.
-        clock: as `uptime`.
-        gap: as `wall_gap`.
+        session_timeout: seconds after which the coordinator assigns a silent member's partitions
+            to others.
+        clock: a clock like `uptime`.
+        gap: a function like `wall_gap`.
     """
 
     def __init__(
@@ -38,67 +38,67 @@ class Lease:
         self._clock = clock
         self._gap = gap
         self._renewed_at = _NEVER
-        self._gap_then = 0.0
+        self._gap_at_renewal = 0.0
         self._held = False
         self._until = _NEVER
         self.on_resumed: Callable[[], None] = lambda: None
-        """Called when a lease that had ended holds again."""
+        """Called when a lease that had ended is renewed."""
         self.usurped = False
-        """The coordinator does not know us any more though our session cannot have ended: another
-        process has joined under our name, or an operator has removed us."""
+        """True if the coordinator removed this member before its session can have ended: another
+        process joined under its name, or an operator removed it."""
 
     def sending(self) -> tuple[float, float]:
-        """Return the arguments of `renew` for a request that is about to be sent."""
+        """Return the arguments for `renew`, to be called just before a request is sent."""
         return self._clock(), self._gap()
 
     def renew(self, sent_at: float, gap: float | None = None) -> None:
-        """A request was answered that had been sent at that moment.
+        """Renew the lease after the coordinator has answered a request.
 
         Args:
-            sent_at: of `uptime`.
-            gap: of `wall_gap` at that moment; None if the answer came at once.
+            sent_at: `uptime` when the request was sent.
+            gap: `wall_gap` when it was sent; None if the answer came at once.
         """
         gap = self._gap() if gap is None else gap
         if sent_at <= self._renewed_at or self._gap() - gap > WALL_JUMP:
             return
         ended = not self.holds()
-        self._renewed_at, self._gap_then = sent_at, gap
-        self._reckon(ended)
+        self._renewed_at, self._gap_at_renewal = sent_at, gap
+        self._update_end(ended)
 
     def take(self) -> None:
-        """Partitions were assigned."""
+        """Begin the lease, because partitions were assigned."""
         ended = not self.holds()
         self._held = True
-        self._reckon(ended)
+        self._update_end(ended)
 
     def give_up(self) -> None:
-        """No partitions are assigned any more."""
+        """End the lease, because no partitions are assigned any more."""
         self._held = False
         self._until = _NEVER
 
     def refuse(self) -> None:
-        """The coordinator does not know this member any more."""
+        """End the lease, because the coordinator does not know this member any more."""
         self.usurped = self.usurped or self.holds()
         self.give_up()
 
-    def _reckon(self, ended: bool) -> None:
+    def _update_end(self, ended: bool) -> None:
         self._until = self._renewed_at + self._session_timeout if self._held else _NEVER
         if ended and self.holds():
             self.on_resumed()
 
     @property
     def held(self) -> bool:
-        """Whether partitions are assigned, as far as we know."""
+        """Return True if partitions are assigned, as far as this member knows."""
         return self._held
 
     def holds(self) -> bool:
-        """Return True if the partitions are this member's for sure."""
-        return self._clock() < self._until and self._gap() - self._gap_then <= WALL_JUMP
+        """Return True if the partitions are certainly this member's."""
+        return self._clock() < self._until and self._gap() - self._gap_at_renewal <= WALL_JUMP
 
     def remaining(self) -> float:
-        """Seconds; 0 when it has ended."""
+        """Return the seconds until the lease ends; 0 if it has ended."""
         return self._until - self._clock() if self.holds() else 0.0
 
     def age(self) -> float | None:
-        """Seconds since the coordinator was last heard; None before the first time."""
+        """Return the seconds since the last request that was answered; None before the first."""
         return None if self._renewed_at == _NEVER else self._clock() - self._renewed_at

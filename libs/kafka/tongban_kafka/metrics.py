@@ -1,4 +1,4 @@
-"""What Prometheus is told of workers. Counters are plain integers that are read at a scrape."""
+"""Exports metrics of workers and producers to Prometheus. A scrape reads their plain integers."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from tongban_kafka.partition import SECONDS_BOUNDS, TopicStats
 
 
 class Source(Protocol):
-    """What a worker shows to the collector."""
+    """A worker as the collector sees it."""
 
     group: str
 
     def topic_stats(self) -> Iterable[TopicStats]:
-        """Counters by topic."""
+        """Return the counters of each topic."""
 
     def gauges(self) -> dict[str, float]:
-        """Values by the name that follows `tongban_worker_`."""
+        """Return gauges by their name without `tongban_worker_`."""
 
     def counters(self) -> dict[str, int]:
-        """Rising numbers, in the same way."""
+        """Return counters by their name without `tongban_worker_`."""
 
     def lags(self) -> Iterable[tuple[str, int, int]]:
-        """Topic, partition and records that are not committed as done."""
+        """Return topic, partition and lag in records of each partition."""
 
 
 GAUGES = {
@@ -64,21 +64,21 @@ _BY_TOPIC = {
 
 
 class WorkerCollector(Collector):
-    """One for a registry, for all workers of the process. Labels: `group`, `topic`, and for the lag
-    `partition`."""
+    """Collects the metrics of all workers of the process; there is one for each registry. Labels:
+    `group`, `topic`, and `partition` for the lag."""
 
     def __init__(self) -> None:
         self._sources: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def add(self, source: Source) -> None:
-        """Show a worker from now on, for as long as it lives."""
+        """Include a worker until it is garbage-collected."""
         self._sources.add(source)
 
     def collect(self) -> Iterator[Metric]:
-        """All families of all workers."""
+        """Yield the metric families of all workers."""
         newest: dict[str, Any] = {}
         for source in self._sources:
-            # A worker that was replaced may live on for a while: a group is told of once.
+            # Only the newest of a group: a worker that was replaced may exist for a while.
             if source.group not in newest or newest[source.group].ended:
                 newest[source.group] = source
         sources: list[Source] = sorted(newest.values(), key=lambda source: str(source.group))
@@ -135,15 +135,15 @@ class WorkerCollector(Collector):
 
 
 class ProducerSource(Protocol):
-    """What a producer shows to its collector."""
+    """A producer as its collector sees it."""
 
     client_id: str
 
     def counters(self) -> dict[str, int]:
-        """Rising numbers by the name that follows `tongban_producer_`."""
+        """Return counters by their name without `tongban_producer_`."""
 
     def gauges(self) -> dict[str, float]:
-        """Values, in the same way."""
+        """Return gauges by their name without `tongban_producer_`."""
 
 
 PRODUCER_COUNTERS = {
@@ -158,17 +158,18 @@ PRODUCER_GAUGES = {
 
 
 class ProducerCollector(Collector):
-    """One for a registry, for all producers of the process. Label: `client`."""
+    """Collects the metrics of all producers of the process; there is one for each registry. Label:
+    `client`."""
 
     def __init__(self) -> None:
         self._sources: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def add(self, source: ProducerSource) -> None:
-        """Show a producer from now on, for as long as it lives."""
+        """Include a producer until it is garbage-collected."""
         self._sources.add(source)
 
     def collect(self) -> Iterator[Metric]:
-        """All families of all producers; those of one client id are added up."""
+        """Yield the metric families of all producers; those of one client id are added up."""
         totals: dict[str, dict[str, float]] = {}
         for source in self._sources:
             sums = totals.setdefault(source.client_id, {})
@@ -192,7 +193,7 @@ _collectors: weakref.WeakKeyDictionary[CollectorRegistry, dict[type[Collector], 
 
 
 def collector_of(registry: CollectorRegistry, kind: type[_Made]) -> _Made:
-    """The one collector of a kind in that registry; registered on first use."""
+    """Return the registry's collector of a kind; the first call registers it."""
     made = _collectors.setdefault(registry, {})
     collector = made.get(kind)
     if not isinstance(collector, kind):

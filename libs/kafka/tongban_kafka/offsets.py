@@ -1,4 +1,4 @@
-"""Which offsets of one partition are done, and how far that is without a gap. Pure bookkeeping."""
+"""Tracks which offsets of one partition are done, and how far without a gap."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from collections.abc import Sequence
 class OffsetTracker:
     """Finds the contiguous done prefix of a partition whose records end in any order.
 
-    Only offsets that were fetched are known, so holes in a log (compaction, transaction markers)
-    never hold the prefix back. `add` and `done` are O(1) an offset, amortised; memory is one
-    integer an offset between the prefix and the highest offset added, which the worker bounds by
-    `span`.
+    Only fetched offsets count, so gaps in a log (compaction, transaction markers) never hold the
+    prefix back. `add` and `done` take amortised O(1) time for each offset. Memory is one integer
+    for each offset between the prefix and the highest one added; the worker bounds it by `span`.
     """
 
     __slots__ = ("_done", "_next", "_open")
@@ -23,23 +22,23 @@ class OffsetTracker:
         self._next = -1
 
     def begin(self, position: int) -> None:
-        """Forget everything; the first record that will be fetched has this offset, or a higher
-        one. Also for a log whose offsets have gone back."""
+        """Start anew at `position`: the next record fetched has this offset or a higher one. Also
+        called for a log whose offsets went back."""
         self._open.clear()
         self._done.clear()
         self._next = position
 
     def goes_back(self, offset: int) -> bool:
-        """Return True if a record of that offset, fetched next, shows that the log is another one:
-        made anew, or cut off behind what was read."""
+        """Return True if a fetched record of that offset proves that the log was replaced or
+        truncated: the offset was expected before."""
         return offset < self._next
 
     def skip(self, position: int) -> None:
-        """Pass over offsets that were not fetched, up to this position, as if they were done."""
+        """Treat offsets below `position` that were not fetched as done."""
         self._next = max(self._next, position)
 
     def add(self, offsets: Sequence[int]) -> int:
-        """Records were fetched, in rising order; how many offsets were missing before the first.
+        """Add fetched offsets, in rising order. Return how many are missing before the first.
 
         Raises:
             ValueError: the first of these offsets, or a later one, was added before.
@@ -54,7 +53,7 @@ class OffsetTracker:
         return offsets[0] - expected if expected >= 0 else 0
 
     def done(self, offset: int) -> None:
-        """A record needs no more work.
+        """Mark an offset as done.
 
         Raises:
             ValueError: the offset is not open: it was never added, or is done already.
@@ -72,17 +71,17 @@ class OffsetTracker:
 
     @property
     def position(self) -> int | None:
-        """What to commit: the lowest offset that is not done. None before `begin` or `add`."""
+        """Return the offset to commit: the lowest that is not done. None before `begin` or `add`."""
         if self._open:
             return self._open[0]
         return None if self._next < 0 else self._next
 
     @property
     def span(self) -> int:
-        """Offsets from the lowest that is not done to the highest fetched, both counted."""
+        """Return the number of offsets from the lowest that is not done to the highest fetched."""
         return self._next - self._open[0] if self._open else 0
 
     @property
     def unfinished(self) -> int:
-        """Records that are fetched and not done."""
+        """Return how many fetched records are not done."""
         return len(self._open) - len(self._done)

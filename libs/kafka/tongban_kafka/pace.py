@@ -1,4 +1,4 @@
-"""How soon to ask for records again."""
+"""Delays fetches, so that one returns several records."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 
 
 class Pace:
-    """Keeps fetches that bring records some time apart.
+    """Keeps fetches that return records at least `apart_s` seconds apart.
 
     A fetch costs the client and the broker about the same with one record as with a hundred: both
-    name and look through every partition that is read. Where records come one by one but fast,
-    whoever waits a moment gets several at once. The first after a pause is not held up.
+    go through every partition that is read. Where records arrive singly but fast, a short delay
+    returns several at once. The first fetch after a pause is not delayed.
     """
 
     def __init__(self, apart_s: float) -> None:
@@ -18,7 +18,7 @@ class Pace:
         self._last = float("-inf")
 
     def given(self, count: int) -> None:
-        """So many records have just come."""
+        """Record that a fetch has just returned `count` records."""
         if count:
             self._last = asyncio.get_running_loop().time()
 
