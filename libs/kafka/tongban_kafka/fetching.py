@@ -76,7 +76,7 @@ class Fetching:
         self._turned = turned
         self._pace = Pace(config.fetch_apart)
         self._backlog = False
-        """True if the last turn filled half of the room or more, so that there may be more to fetch."""
+        """True if the last turn filled half of the room or more: there may be more to fetch."""
 
     async def run(self) -> None:
         """Fetch until `stopping` is set.

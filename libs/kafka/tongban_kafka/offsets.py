@@ -71,7 +71,7 @@ class OffsetTracker:
 
     @property
     def position(self) -> int | None:
-        """Return the offset to commit: the lowest that is not done. None before `begin` or `add`."""
+        """Return the offset to commit: the lowest not done. None before `begin` or `add`."""
         if self._open:
             return self._open[0]
         return None if self._next < 0 else self._next

@@ -1,4 +1,4 @@
-"""One assigned partition: what is fetched of it, what is done, which keys are busy."""
+"""Holds the state of one assigned partition: fetched records, done offsets, busy keys."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ SECONDS_BOUNDS = (
 )
 """Upper bounds of the handler histogram's buckets."""
 RECORD_OVERHEAD = 500
-"""Bytes that the bound counts for a record besides its value: key, headers, Python's objects."""
+"""Bytes that the memory bound counts for a record besides its value: key, headers, objects."""
 
 
 class TopicStats:
-    """Plain counters of one topic. Prometheus reads them when it scrapes (see metrics.py)."""
+    """Plain counters of one topic; `metrics.py` reads them at a scrape."""
 
     __slots__ = (
         "buckets",
@@ -62,20 +62,20 @@ class TopicStats:
         self.buckets = [0] * (len(SECONDS_BOUNDS) + 1)
 
     def observe(self, seconds: float) -> None:
-        """Count one call of a handler."""
+        """Count one call of a handler that took so many seconds."""
         self.seconds += seconds
         self.buckets[bisect_left(SECONDS_BOUNDS, seconds)] += 1
 
 
 class Wait(Protocol):
-    """What a record waits for before its next attempt."""
+    """A wait of a record for its next attempt: a timer, or a `Parked`."""
 
     def cancel(self) -> None:
-        """The attempt is not wanted any more."""
+        """Cancel the attempt."""
 
 
 class Parked:
-    """A record that waits for a future of its own, not for a time."""
+    """A wait for a future instead of a time (`Retry.when`)."""
 
     def __init__(self, when: asyncio.Future[None], again: Callable[[], None]) -> None:
         self._when = when
@@ -87,18 +87,18 @@ class Parked:
             self._again()
 
     def wake(self) -> None:
-        """Have the attempt made soon."""
+        """Make the attempt now, by resolving the future."""
         if not self._when.done():
             self._when.set_result(None)
 
     def cancel(self) -> None:
-        """The attempt is not wanted any more; the future is cancelled for whoever holds it."""
+        """Cancel the attempt and the future, so that the handler's side sees the cancellation."""
         self._again = None
         self._when.cancel()
 
 
 class Partition:
-    """State of one partition from its assignment until it is given up; never used again after."""
+    """State of one partition from its assignment until it is given up. It is not reused."""
 
     __slots__ = (
         "assigned_at",
@@ -124,45 +124,45 @@ class Partition:
         self.assigned_at = assigned_at
         self.tracker = OffsetTracker()
         self.seen_end: int | None = None
-        """End offset at assignment; records are fetched only when it is known."""
+        """End offset at assignment; None until it is known, and nothing is fetched before."""
         self.busy: dict[bytes | None, deque[Record] | None] = {}
-        """Keys with a record under way, and the records that wait behind it. None is a key: records
-        without one are in order within their partition."""
+        """The records that wait behind the one under way, by key. Records without a key share the
+        key None, so they are in order within their partition."""
         self.held = 0
         self.committed: int | None = None
         self.moved_at = time.monotonic()
-        """`time.monotonic()` when a longer prefix was last committed, or when records came to a
-        partition that had none."""
+        """`time.monotonic()` when a longer prefix was last committed, or when records were fetched for
+        a partition that held none."""
         self.first_failures: dict[int, float] = {}
-        """Unix time of the first failure, by offset, of records that are being retried."""
+        """Unix time of the first failure of each record that is being retried, by offset."""
         self.timers: dict[int, Wait] = {}
         """Waits before a retry, by offset."""
         self.parked: dict[bytes | None, Parked] = {}
-        """Those of the waits that are for a future, by key."""
+        """The waits for a future, by key."""
         self.paused = False
         self.blocked_until = 0.0
-        """`time.monotonic()` before which the next batch is not read again, because it could not be
-        read; infinite while its dead letter is being written, 0 when the partition can be read."""
+        """`time.monotonic()` before which an unreadable batch is not read again. Infinite while its
+        dead letter is being written; 0 for a partition that can be read."""
         self.revoked = False
 
     def open(self, position: int, end: int) -> None:
-        """Records may be fetched from this position on; below `end` they may have been seen."""
+        """Allow fetching from this position on. A predecessor may have seen records below `end`."""
         if self.tracker.position is None:
             self.tracker.begin(position)
             self.committed = position
         self.seen_end = end
 
     def begin_again(self, position: int) -> None:
-        """Have the log's offsets begin here, below what was read or committed of another log. The
-        position is committed soon, although nothing of it is done, to replace the higher one."""
+        """Start anew at a lower offset, because the log was replaced or truncated. The next commit
+        includes this position although nothing was done, to replace the higher one."""
         self.tracker.begin(position)
         self.committed = None
 
     def records(self, raws: Sequence[Any]) -> list[Record]:
-        """What the handler sees of aiokafka's records."""
+        """Convert aiokafka's records to those that the handler gets."""
         end = self.seen_end
         seen = self.assigned_at
-        # Not Record(...): its generated __new__ takes three times as long.
+        # Not `Record(...)`, whose generated `__new__` takes three times as long.
         new = tuple.__new__
         return [
             new(
@@ -184,7 +184,7 @@ class Partition:
         ]
 
     def cancel_timers(self) -> None:
-        """Forget retries that wait; their records stay open."""
+        """Cancel waiting retries. Their records stay unfinished."""
         for timer in self.timers.values():
             timer.cancel()
         self.timers.clear()

@@ -1,8 +1,8 @@
-"""Which partition a key belongs to: Kafka's default, so that all clients agree.
+"""Assigns keys to partitions by Kafka's default partitioner, so that all clients agree.
 
 The Java client and aiokafka hash a key by MurmurHash2. aiokafka does it byte by byte in Python,
-which is a fifth of what sending a record costs; here all words of the key are mixed at once, in
-one big integer with 64 bits a word. A test compares the two.
+which is a fifth of the cost of sending a record. Here all words of the key are mixed at once, in
+one big integer with 64 bits for each word. `tests/unit/test_partitioner.py` compares the two.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _WORD = 0xFFFFFFFF
 
 @lru_cache(maxsize=64)
 def _layout(words: int) -> tuple[struct.Struct, struct.Struct, int]:
-    """How that many words are read, how they are laid out 64 bits apart, and the mask of them."""
+    """Return the struct of `words` 32-bit words, that of them 64 bits apart, and their mask."""
     apart = struct.Struct(f"<{words}Q")
     return (
         struct.Struct(f"<{words}I"),
@@ -29,7 +29,7 @@ def _layout(words: int) -> tuple[struct.Struct, struct.Struct, int]:
 
 
 def murmur2(key: bytes) -> int:
-    """The hash, as 32 bits without a sign."""
+    """Return the MurmurHash2 of a key as an unsigned 32-bit integer."""
     length = len(key)
     state = _SEED ^ length
     words = length >> 2
@@ -46,13 +46,13 @@ def murmur2(key: bytes) -> int:
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of a key in a topic with that many of them."""
+    """Return the partition of a key in a topic with that many partitions."""
     return (murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 def choose(key: bytes | None, partitions: Sequence[int], available: Sequence[int]) -> int:
-    """The same in the shape in which aiokafka's and Faust's producers take a partitioner. Without
-    a key, any partition that has a leader."""
+    """Return a key's partition, with the arguments that aiokafka and Faust call a partitioner with.
+    Without a key, choose any partition that has a leader."""
     if key is None:
         return random.choice(available or partitions)
     return partitions[partition_of(key, len(partitions))]

@@ -1,4 +1,4 @@
-"""What a producer has been given and Kafka has not acknowledged yet."""
+"""Tracks the records of a producer that Kafka has not acknowledged yet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OVERHEAD = 200
 
 @dataclass(slots=True)
 class Waiting:
-    """A record that the client has not taken yet: no connection, no metadata, or a full batch."""
+    """A record that the client has not accepted: no connection, no metadata, or a full batch."""
 
     deadline: float
     future: asyncio.Future[Any]
@@ -27,10 +27,10 @@ class Waiting:
 
 
 class PendingSends:
-    """Bounded in records and bytes; knows who is late. Deadlines are `loop.time()`.
+    """Records without acknowledgement, bounded in number and bytes. Deadlines are `loop.time()`.
 
-    Records are in the order of the calls, so of the deadlines too: those that the client has
-    `taken`, and, by topic, those that `wait` for it.
+    Records are in the order of the calls and so of their deadlines. Those that the client has
+    accepted are in one queue, those that wait for the client in one for each topic.
     """
 
     def __init__(self, *, max_records: int, max_bytes: int) -> None:
@@ -42,13 +42,13 @@ class PendingSends:
         self.acknowledged = 0
         self.failed = 0
         self.refused: Exception | None = None
-        """A broker's refusal of a batch of the present client."""
+        """The error with which the broker refused a batch of the present client."""
 
     def __len__(self) -> int:
         return len(self._taken) + sum(map(len, self.waiting.values()))
 
     def admit(self, key: bytes | None, value: bytes | None) -> int:
-        """The size that one more record is counted with.
+        """Return the bytes that one more record counts for.
 
         Raises:
             KafkaUnavailableError: there is no room for it.
@@ -64,17 +64,17 @@ class PendingSends:
         return len(self._taken) + waiting >= self._max_records or self._bytes >= self._max_bytes
 
     def take(self, deadline: float, future: asyncio.Future[Any], size: int) -> None:
-        """The client has taken a record."""
+        """Track a record that the client has accepted."""
         self._taken.append((deadline, future, size))
         self._bytes += size
 
     def wait(self, item: Waiting) -> None:
-        """A record has to wait for the client."""
+        """Queue a record until the client can accept it."""
         self.waiting.setdefault(item.arguments[0], deque()).append(item)
         self._bytes += item.size
 
     def next_waiting(self, topic: str) -> Waiting | None:
-        """The first record that waits for a topic, and whose time is not over."""
+        """Return the first unresolved record that waits for a topic; None if there is none."""
         queue = self.waiting.get(topic)
         while queue and queue[0].future.done():
             self._bytes -= queue.popleft().size
@@ -84,13 +84,13 @@ class PendingSends:
         return None
 
     def leave(self, topic: str) -> Waiting:
-        """Take the first waiting record out."""
+        """Remove and return the first waiting record of a topic."""
         item = self.waiting[topic].popleft()
         self._bytes -= item.size
         return item
 
     def settle(self) -> None:
-        """Forget what has ended."""
+        """Remove and count the accepted records that were acknowledged or failed."""
         taken = self._taken
         while taken and taken[0][1].done():
             _, future, size = taken.popleft()
@@ -106,11 +106,11 @@ class PendingSends:
                     self.refused = error
 
     def is_late(self, now: float) -> bool:
-        """Whether the client has kept a record beyond its deadline."""
+        """Return True if a record that the client accepted is past its deadline."""
         return bool(self._taken) and self._taken[0][0] <= now
 
     def expire_waiting(self, now: float) -> None:
-        """Fail the records that waited for the client beyond their deadlines."""
+        """Fail the waiting records that are past their deadlines."""
         for topic, queue in list(self.waiting.items()):
             late = KafkaUnavailableError(f"{topic}: Kafka could not be reached in time")
             for item in queue:
@@ -120,7 +120,7 @@ class PendingSends:
             self.next_waiting(topic)
 
     def fail_taken(self, text: str) -> int:
-        """Fail all that the client has taken; how many that were."""
+        """Fail all records that the client has accepted. Return how many failed."""
         count = 0
         for _, future, size in self._taken:
             self._bytes -= size
@@ -131,7 +131,7 @@ class PendingSends:
         return count
 
     def fail_all(self, text: str) -> None:
-        """Fail everything."""
+        """Fail all records, accepted or waiting."""
         self.fail_taken(text)
         for topic in list(self.waiting):
             for item in self.waiting[topic]:
@@ -139,7 +139,7 @@ class PendingSends:
             self.next_waiting(topic)
 
     def futures(self) -> list[asyncio.Future[Any]]:
-        """Of all that is open."""
+        """Return the futures of all records without acknowledgement."""
         left = [future for _, future, _ in self._taken if not future.done()]
         return left + [item.future for queue in self.waiting.values() for item in queue]
 

@@ -1,4 +1,4 @@
-"""An idempotent producer that always answers in time and always comes back."""
+"""Provides an idempotent producer that answers in time and reconnects by itself."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ log = structlog.get_logger(__name__)
 
 _CANCEL_AGAIN_S = 0.2
 _TICK = 0.05
-"""Seconds between looks at what is pending."""
+"""Seconds between checks of the pending records."""
 
 
 class EventProducer:
-    """Sends records with `acks=all` and idempotence; usable while Kafka is away or not yet there.
+    """Sends records with `acks=all` and idempotence. Usable while Kafka cannot be reached.
 
     aiokafka's idempotent producer never gives a batch up, and after a batch that the broker
-    refused it fails for ever on that partition. So every record here has `delivery_timeout`
-    seconds; when they pass, or when a batch was refused, everything that is pending fails with
-    KafkaUnavailable and the client is replaced. Nothing that was reported as failed is sent later,
-    but what was on the wire at that moment may have arrived: a repeat needs an id that its reader
-    knows.
+    refused it fails for ever on that partition. So every record has `delivery_timeout` seconds.
+    When they pass, or when a batch is refused, all pending records fail with
+    `KafkaUnavailableError` and the client is replaced. A record that was reported as failed is not
+    sent later, but it may have been on the wire: a repeat needs an id by which readers recognise
+    it.
 
     Records of one key arrive in the order of the calls, as long as none fails.
 
     Args:
-        linger_ms: waiting for more records of a batch; 0 to 5. Under load batches fill by
-            themselves, because one request at a time is under way to a broker.
-        compression: None or "gzip"; others need packages that are not installed.
-        max_batch_size: bytes of one partition that go together. A record that finds the batch full
-            has to wait, which costs more than the sending.
-        max_pending: records, and `max_pending_bytes` bytes, that may wait for acknowledgement;
-            beyond, a send fails at once.
         bootstrap: the cluster, or `HOST:PORT[,HOST:PORT]` of one without TLS and SASL.
-        client: more arguments for aiokafka; `bootstrap` brings those of security.
+        linger_ms: milliseconds to wait for more records of a batch; 0 to 5. Under load batches fill
+            by themselves, because one request at a time is under way to a broker.
+        compression: None or "gzip"; others need packages that are not installed.
+        max_batch_size: bytes of one batch. A record that finds the batch full has to wait, which
+            costs more than sending.
+        max_pending: records that may wait for acknowledgement. Beyond it, and beyond
+            `max_pending_bytes` bytes, a send fails at once.
+        client: more arguments for aiokafka; those of security come from `bootstrap`.
     """
 
     def __init__(
@@ -94,20 +94,20 @@ class EventProducer:
         self.connections = 0
         collector_of(registry, ProducerCollector).add(self)
 
-    # --- life
+    # --- life cycle
 
     async def start(self) -> None:
-        """Begin to connect, and go on until it succeeds. Returns at once."""
+        """Begin to connect, with retries until it succeeds. Returns at once."""
         if self._keeper is None:
             self._keeper = asyncio.create_task(self._keep_connected())
 
     async def stop(self, timeout: float = 5.0) -> None:
-        """Wait for what is pending, that long at most; what is left fails."""
+        """Wait up to `timeout` seconds for the pending records; fail those that are left."""
         self._closing = True
         if left := self._outbox.futures():
             await asyncio.wait(left, timeout=timeout)
         while self._keeper is not None and not self._keeper.done():
-            # Again and again: aiokafka swallows a cancellation that comes while it closes a client.
+            # Repeatedly: aiokafka swallows a cancellation that comes while it closes a client.
             self._keeper.cancel()
             await asyncio.wait([self._keeper], timeout=_CANCEL_AGAIN_S)
         for feeder in self._feeders.values():
@@ -134,21 +134,21 @@ class EventProducer:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection that is not known to be broken."""
+        """Return True if there is a connection that is not known to be broken."""
         return self._client is not None
 
     async def connection(self) -> None:
-        """Return once there is a connection, for a process that has nothing to do before."""
+        """Wait for the first connection. For a process that can do nothing without one."""
         await self._arrived.wait()
 
     def readiness(self) -> str | None:
-        """None, or why a send would probably fail (the shape of a HealthServer check)."""
+        """Return None, or the reason why a send would probably fail."""
         if self.connected:
             return None
         return refusals.explain(f"no connection to Kafka at {self._bootstrap}")
 
     def counters(self) -> dict[str, int]:
-        """For the metrics collector."""
+        """Return the counters for `ProducerCollector`."""
         return {
             "acknowledged": self._outbox.acknowledged,
             "failed": self._outbox.failed,
@@ -156,7 +156,7 @@ class EventProducer:
         }
 
     def gauges(self) -> dict[str, float]:
-        """For the metrics collector."""
+        """Return the gauges for `ProducerCollector`."""
         return {"pending": len(self._outbox), "connected": float(self.connected)}
 
     # --- sending
@@ -164,7 +164,7 @@ class EventProducer:
     async def send(
         self, topic: str, *, key: bytes | None, value: bytes | None, headers: RawHeaders
     ) -> Any:
-        """Return when all in-sync replicas have the record; aiokafka's RecordMetadata.
+        """Send a record, and return aiokafka's RecordMetadata once all in-sync replicas have it.
 
         Raises:
             KafkaUnavailableError: not acknowledged within `delivery_timeout`; it may have arrived.
@@ -215,7 +215,7 @@ class EventProducer:
     def _hand_over(
         self, topic: str, key: bytes | None, value: bytes | None, headers: RawHeaders
     ) -> asyncio.Future[Any] | None:
-        """Have the client take the record; None if it cannot take it now."""
+        """Hand a record to the client. Return None if the client cannot accept it now."""
         try:
             return delivery.take(self._client, topic, key, value, headers)
         except KafkaError as error:
@@ -229,7 +229,7 @@ class EventProducer:
             self._feeders[topic] = asyncio.create_task(self._feed_client(topic, self._client))
 
     async def _feed_client(self, topic: str, client: Any) -> None:
-        """Hand over what waits for a topic, in order; the client says when it can take it."""
+        """Hand the waiting records of a topic to the client, in order, as it can accept them."""
         outbox = self._outbox
         try:
             while client is self._client and (item := outbox.next_waiting(topic)) is not None:
@@ -237,23 +237,23 @@ class EventProducer:
                     async with asyncio.timeout_at(item.deadline):
                         inner = await delivery.wait_taken(client, *item.arguments)
                 except TimeoutError:
-                    # The client must not take later what is reported as failed now.
+                    # The client must not accept later what is reported as failed now.
                     outbox.expire_waiting(item.deadline)
                     continue
                 except KafkaError as error:
                     if is_transient(error):
-                        # Its deadline says when to give up: no leader yet, no such topic yet.
+                        # Retry until the record's deadline: no leader yet, no such topic yet.
                         await asyncio.sleep(_TICK)
                     else:
                         fail(item.future, error)
                     continue
                 except Exception as error:
-                    # What the client cannot encode must not hold up those behind it.
+                    # A record that the client cannot encode must not hold up those behind it.
                     fail(item.future, error)
                     continue
                 inner.add_done_callback(partial(copy_result, item.future))
                 if client is not self._client:
-                    # It may still go out or not; the next client is not to answer for it.
+                    # The old client may still send it; the new one cannot tell.
                     outbox.failed += fail(
                         item.future,
                         KafkaUnavailableError(f"{topic}: the client was given up meanwhile"),
@@ -266,10 +266,10 @@ class EventProducer:
         if client is not self._client and topic in outbox.waiting:
             self._feed(topic)
 
-    # --- keeping watch
+    # --- supervision
 
     def _tick(self) -> None:
-        """Settle what ended, fail what is late, and replace the client if it is to blame."""
+        """Settle ended records, fail late ones, and drop the client if it caused the delay."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         self._outbox.settle()
@@ -281,7 +281,7 @@ class EventProducer:
         self._timer = loop.call_later(_TICK, self._tick) if len(self._outbox) else None
 
     def _drop(self, client: Any, reason: Exception) -> None:
-        """Give the client up with all that it has taken."""
+        """Give the client up, and fail all records that it has accepted."""
         if client is None or client is not self._client:
             return
         self._client = None

@@ -1,4 +1,4 @@
-"""Whether a broker answers at all, told soon: for commands, whose caller waits."""
+"""Checks within seconds whether a broker answers, for commands whose caller waits."""
 
 from __future__ import annotations
 
@@ -16,26 +16,28 @@ PATIENCE_S = 3.0
 
 
 async def reach(bootstrap: KafkaAddress, *, within: float = PATIENCE_S) -> None:
-    """Return once one of the brokers that `bootstrap` names answers.
+    """Return as soon as one of the brokers that `bootstrap` names answers.
 
-    Clients try them one after the other, and are as patient with each as a busy one needs; here
-    all are asked at once.
+    All are tried at once. A client would try one after the other, and wait for each as long as a
+    busy broker needs.
 
     Raises:
-        KafkaUnavailableError: none did within so many seconds, or all refused; where TLS or SASL
-            is the cause, its text says so.
+        KafkaUnavailableError: no broker answered within `within` seconds, or all refused. Its text
+            names TLS or SASL if they are the cause.
     """
-    asking = [asyncio.create_task(_answers(bootstrap, host)) for host in str(bootstrap).split(",")]
+    attempts = [
+        asyncio.create_task(_answers(bootstrap, host)) for host in str(bootstrap).split(",")
+    ]
     try:
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
-                for answered in asyncio.as_completed(asking):
+                for answered in asyncio.as_completed(attempts):
                     if await answered:
                         return
     finally:
-        for task in asking:
+        for task in attempts:
             task.cancel()
-        await asyncio.wait(asking)
+        await asyncio.wait(attempts)
     refusal = refusals.current()
     raise KafkaUnavailableError(f"{bootstrap}: {refusal or 'no broker answers'}")
 

@@ -1,4 +1,4 @@
-"""Reading topics without a consumer group: every process reads all partitions for itself."""
+"""Reads topics without a consumer group: every process reads all partitions."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tongban_kafka.unreadable import (
 
 log = structlog.get_logger(__name__)
 _APART = 0.02
-"""Seconds between fetches that bring records. Readers show what happens to people and take in what
-operators change: neither sees the difference."""
+"""Seconds between fetches that return records. Readers feed displays and take over changes of
+operators: both notice no delay of this length."""
 
 
 class Reader:
-    """Keeps a consumer of all partitions of some topics running, over restarts of the broker.
+    """Keeps a consumer of all partitions of some topics running, across restarts of the broker.
 
-    Subclasses say where to begin and what to do with records.
+    Subclasses set the positions (`_opened`) and handle the records (`_records`).
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Reader:
         self._next: dict[Any, int] = {}
         self._retries = BatchRetries()
         self.unreadable = 0
-        """Batches that could not be read and were passed over."""
+        """Number of unreadable batches that were passed over."""
         self._options = {
             **client_options(bootstrap),
             "client_id": f"reader-{self.topics[0]}",
@@ -60,7 +60,7 @@ class Reader:
         }
 
     async def run(self) -> None:
-        """Read until cancelled. Kafka's being away is waited out."""
+        """Read until cancelled. Reconnect with exponential back-off while Kafka cannot be reached."""
         delay = 0.1
         while True:
             check_prepared()
@@ -109,8 +109,8 @@ class Reader:
         await asyncio.sleep(0)
 
     async def _unreadable(self, consumer: Any, error: UnreadableBatchError) -> None:
-        """Read the batch again a few times, then pass over it: a view that waited for it would
-        never be ready, and a tail would show nothing more of its partition."""
+        """Retry the batch a few times, then pass over it. Otherwise a view would never be ready,
+        and a tail would show no more records of the partition."""
         delay = self._retries.failed(error)
         if delay is not None:
             await asyncio.sleep(delay)
@@ -123,18 +123,18 @@ class Reader:
         self._passed_over(error.tp, error.first_offset, after)
 
     async def _opened(self, consumer: Any) -> None:
-        """A connection was made; positions are to be set here."""
+        """Set the positions; called after each connection."""
         raise NotImplementedError
 
     def _records(self, tp: Any, raws: Sequence[Any], /) -> None:
-        """Records of one partition, in order."""
+        """Handle records of one partition, in order."""
         raise NotImplementedError
 
     def _passed_over(self, tp: Any, first: int, after: int, /) -> None:
-        """A batch was passed over: offsets from `first` up to, but without, `after`."""
+        """Handle the loss of a batch: the offsets from `first` up to, but without, `after`."""
 
     async def _turned(self, consumer: Any) -> None:
-        """All that was fetched has been given to `_records`."""
+        """Act after each fetch, when `_records` has handled its records."""
 
     def _closed(self) -> None:
-        """The connection is gone."""
+        """Act after the connection was lost or closed."""

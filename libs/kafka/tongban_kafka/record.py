@@ -1,4 +1,4 @@
-"""One record as a handler sees it."""
+"""Defines a record as handlers see it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ RawHeaders = list[tuple[str, bytes]]
 
 
 class Record(NamedTuple):
-    """A record of a topic, with what its reader may have to know about its past.
+    """A record of a topic, and what this process knows about earlier attempts at it.
 
-    A tuple and not a frozen dataclass: immutable as well, and made five times faster, which counts
-    at one a record.
+    A tuple, because it is created five times faster than a frozen dataclass.
     """
 
     topic: str
@@ -26,16 +25,15 @@ class Record(NamedTuple):
     """None is a tombstone (compacted topics)."""
     headers: Headers
     maybe_seen: bool
-    """The record was already there when this partition was assigned to this process, so that a
-    predecessor may have acted on it and died before it could say so."""
+    """True if the record was on the topic when the partition was assigned to this process. A
+    predecessor may have acted on it and ended before its offset was committed."""
     assigned_at: float
-    """`tongban_kafka.uptime.uptime()` of that assignment: a predecessor acted before it, or is
-    fenced."""
+    """`tongban_kafka.uptime()` at that assignment. A predecessor acted before it, or is fenced."""
     attempt: int = 1
-    """1 the first time that this process tries; a retry counts up."""
+    """1 at the first attempt of this process; each retry adds 1."""
 
     def header(self, name: str) -> bytes | None:
-        """The last header of that name (Kafka allows several), None where there is none."""
+        """Return the last header of that name (Kafka allows several), or None."""
         for key, value in reversed(self.headers):
             if key == name:
                 return value
@@ -43,5 +41,5 @@ class Record(NamedTuple):
 
     @property
     def place(self) -> str:
-        """`topic/partition@offset`, for logs."""
+        """Return `topic/partition@offset`, for logs."""
         return f"{self.topic}/{self.partition}@{self.offset}"
