@@ -123,7 +123,7 @@ async def test_a_client_that_died_inside_ends_the_worker(kafka: str) -> None:
         async with EventProducer(kafka) as producer:
             worker, task = await _at_work(place, producer)
             holder, name = part.split(".")
-            getattr(getattr(worker._vitals.consumer, holder), name).cancel()
+            getattr(getattr(worker._health.consumer, holder), name).cancel()
             with pytest.raises(ConsumerFailedError, match="task of the Kafka client"):
                 await asyncio.wait_for(task, 15)
             assert not worker.healthy()
@@ -134,7 +134,7 @@ async def test_a_heartbeat_that_died_ends_the_worker(kafka: str) -> None:
     place = await make_place(kafka)
     async with EventProducer(kafka) as producer:
         worker, task = await _at_work(place, producer)
-        coordinator = worker._vitals.consumer._coordinator
+        coordinator = worker._health.consumer._coordinator
 
         async def fail() -> None:
             raise IncompatibleBrokerVersion("FindCoordinatorRequest")
@@ -167,7 +167,7 @@ async def test_a_loop_that_is_stuck_is_seen(kafka: str) -> None:
             await gate.wait()
             return {}
 
-        worker._vitals.consumer.getmany = hang
+        worker._health.consumer.getmany = hang
         await eventually(lambda: not worker.healthy(), within=5.0)
         assert "has not turned" in (worker.liveness() or "")
         gate.set()
@@ -291,4 +291,4 @@ async def test_records_that_retention_took_are_told(kafka: str) -> None:
         late = worker()
         async with running(late):
             await eventually(lambda: handled[10:] == list(range(15, 20)))
-            assert [stats.skipped for stats in late._vitals.topic_stats()] == [5]
+            assert [stats.skipped for stats in late._health.topic_stats()] == [5]

@@ -68,7 +68,7 @@ async def test_slow_handlers_are_not_buried_and_keep_their_place_in_the_group(ka
 
             # Twice the session's length: polls and heartbeats go on, no partition moves.
             await eventually(watched)
-            assert worker._vitals.rebalances == 0
+            assert worker._health.rebalances == 0
             assert turns < 1.0
             gate.set()
             await eventually(lambda: done == 3000)
@@ -104,7 +104,7 @@ async def test_a_stuck_key_pauses_its_partition_and_no_other(kafka: str) -> None
             # A partition pauses as soon as it holds its share, before that has been handled.
             await eventually(
                 lambda: (
-                    worker._vitals.gauges()["paused_partitions"] == 1
+                    worker._health.gauges()["paused_partitions"] == 1
                     and worker.progress().in_flight == 1
                 )
             )
@@ -113,7 +113,7 @@ async def test_a_stuck_key_pauses_its_partition_and_no_other(kafka: str) -> None
             assert (await committed(place)).get(0) in (None, 0)
             free.set()
             await eventually(lambda: handled == totals)
-            await eventually(lambda: worker._vitals.gauges()["paused_partitions"] == 0)
+            await eventually(lambda: worker._health.gauges()["paused_partitions"] == 0)
     assert await committed(place) == totals
 
 

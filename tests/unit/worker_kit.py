@@ -53,7 +53,7 @@ class WiredWorker(Worker):
         self.wire = wire
 
     async def _connect(self) -> Any:
-        self._vitals.consumer = self.wire
+        self._health.consumer = self.wire
         self._lease.renew(*self._lease.sending())
         self._assigned(self.wire.assignment())
         return self.wire

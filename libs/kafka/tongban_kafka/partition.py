@@ -131,8 +131,8 @@ class Partition:
         self.held = 0
         self.committed: int | None = None
         self.moved_at = time.monotonic()
-        """`time.monotonic()` when a longer prefix was last committed, or when records were fetched for
-        a partition that held none."""
+        """`time.monotonic()` of the last commit of a longer prefix, or of the first fetch after
+        the partition held no records."""
         self.first_failures: dict[int, float] = {}
         """Unix time of the first failure of each record that is being retried, by offset."""
         self.timers: dict[int, Wait] = {}

@@ -60,7 +60,7 @@ class Reader:
         }
 
     async def run(self) -> None:
-        """Read until cancelled. Reconnect with exponential back-off while Kafka cannot be reached."""
+        """Read until cancelled. Reconnect with exponential back-off while Kafka is away."""
         delay = 0.1
         while True:
             check_prepared()

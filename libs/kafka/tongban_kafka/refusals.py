@@ -1,8 +1,8 @@
-"""Why a broker that answers lets this process not in: TLS and SASL, in words of the Setting.
+"""Explains why a broker refuses a connection: TLS or SASL, with the settings to check.
 
-aiokafka reports all of it as "Unable to bootstrap". Here every failed connection is looked at
-(`connections` calls `note_failure`); a cause that no waiting mends is logged once a minute as
-`kafka_refused`, and is kept for the texts of probes and commands (`explain`).
+aiokafka reports every cause as "Unable to bootstrap". `_aiokafka.connections` passes each failed
+connection to `note_failure`. A cause that does not pass with time is logged once a minute as
+`kafka_refused`, and appears in the texts of probes and commands (`explain`).
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from tongban_kafka.operator_texts import Setting
 log = structlog.get_logger(__name__)
 
 _FRESH_S = 30.0
-"""Seconds for which a refusal explains why there is no connection: clients try again sooner."""
+"""Seconds for which a refusal explains a missing connection; clients retry more often than that."""
 _LOGGED_EVERY_S = 60.0
 _TLS_ALERT = 0x1503
-"""How a TLS alert begins (RFC 8446, section 5.1: content type 21, version 3.x), which a client
-without TLS reads as the length of an answer."""
+"""First bytes of a TLS alert (RFC 8446, section 5.1: content type 21, version 3.x), which a client
+without TLS reads as the length of a response."""
 _NOT_YET_VALID, _EXPIRED, _HOST_MISMATCH, _ADDRESS_MISMATCH = 9, 10, 62, 64
-"""OpenSSL's X509_V_ERR_* codes; all others mean that no trusted authority has signed it."""
+"""OpenSSL's X509_V_ERR_* codes. All others mean that no trusted authority has signed it."""
 
 
 class Refusal(NamedTuple):
-    """One cause, and the settings that an operator has to look at."""
+    """A cause, and the settings that an operator has to check."""
 
     reason: str
     look_at: tuple[Setting | str, ...]
@@ -60,22 +60,22 @@ _logged: dict[tuple[str, Refusal], float] = {}
 
 
 def note_failure(address: str, protocol: str, error: BaseException) -> None:
-    """Remember and log why a connection to `address` (HOST:PORT) could not be made, where the
-    error tells that the broker or this client refused the other."""
+    """Remember and log a failed connection to `address` (HOST:PORT), if the error shows that the
+    broker or this client refused the other."""
     if (refusal := classify(protocol, error)) is not None:
         _note(address, refusal, while_connecting=True)
 
 
 def note_connected(address: str) -> None:
-    """Forget why there was no connection. That a broker closed it afterwards is not forgotten."""
+    """Forget the refusal of an earlier attempt to connect. One noted after connecting stays."""
     noted = _noted.get(address)
     if noted is not None and noted.while_connecting:
         _noted.pop(address, None)
 
 
 def note_closed_at_first_request(address: str, protocol: str) -> None:
-    """Note that the broker closed a connection instead of answering the first request on it, as a
-    broker does that expects SASL first."""
+    """Remember and log that the broker closed a connection instead of answering the first request
+    on it, which a broker does that expects SASL first."""
     if protocol in ("PLAINTEXT", "SSL"):
         refusal = Refusal(
             "the broker closed the connection instead of answering, as one does that expects a "
@@ -94,21 +94,21 @@ def _note(address: str, refusal: Refusal, *, while_connecting: bool) -> None:
 
 
 def current() -> Refusal | None:
-    """Return the newest refusal of the last half minute; None where there is none."""
+    """Return the newest refusal of the last `_FRESH_S` seconds, or None."""
     since = time.monotonic() - _FRESH_S
     fresh = [noted for noted in list(_noted.values()) if noted.at >= since]
     return max(fresh, key=lambda noted: noted.at).refusal if fresh else None
 
 
 def explain(text: str) -> str:
-    """Return a text about a missing connection, with the present refusal if there is one."""
+    """Return a text about a missing connection, followed by the current refusal if there is one."""
     refusal = current()
     return text if refusal is None or str(refusal) in text else f"{text}: {refusal}"
 
 
 def classify(protocol: str, error: BaseException) -> Refusal | None:
-    """Return what an error of connecting tells about security; None for a broker that is away,
-    starting or slow."""
+    """Return the refusal that an error of connecting shows; None if the broker is away, starting or
+    slow."""
     for each in _causes(error):
         refusal = _sasl(each) or _tls(each) or _without_tls(protocol, each)
         if refusal is not None:

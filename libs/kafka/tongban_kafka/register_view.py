@@ -1,4 +1,4 @@
-"""A compacted topic of which nothing may be missed: a revocation, an opt-out, a pause."""
+"""Views a compacted topic of which no record may be missed, for example revocations."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Value = TypeVar("Value")
 
 
 class RegisterView(CompactedView[Value]):
-    """A `CompactedView` that says what it does not know.
+    """A `CompactedView` that reports which of its values may be outdated.
 
-    While the topic has a hole (`tongban_kafka.holes`) nothing that the view has is known to
-    be the newest: `hole` and `readiness` report it, and the caller fails to the safe side. Where a
-    single record cannot be decoded, its key alone is in doubt, until a readable record replaces it.
+    While the topic has a hole (`tongban_kafka.holes`) every value may be outdated: `hole` and
+    `readiness` report it, and the caller fails safe. A record that cannot be decoded puts its key
+    alone in doubt, until a readable record replaces it.
 
     Args:
-        on_doubt: called in the loop when a key (None: every key) comes into doubt.
+        on_doubt: called in the event loop when a key comes into doubt; None means every key.
     """
 
     def __init__(
@@ -40,27 +40,27 @@ class RegisterView(CompactedView[Value]):
         self._on_doubt = on_doubt
         self._doubtful: set[str] = set()
         self._reading: set[str] | None = None
-        self._stands: str | None = None
-        """The hole that was known before the topic began to be read anew."""
+        self._earlier_hole: str | None = None
+        """The hole that was known before the topic was read again."""
 
     @property
     def hole(self) -> str | None:
-        """Return what could not be read and was not accepted by an operator; None: nothing."""
+        """Return the text about the first hole that no operator has accepted, or None."""
         if self._holes.open:
             return describe_hole(self.topics[0], self._holes.open[0])
-        return self._stands
+        return self._earlier_hole
 
     def in_doubt(self, key: str) -> bool:
-        """Return True if the newest value of this key may be another than the view has."""
+        """Return True if the view's value of this key may be outdated."""
         return self.hole is not None or key in self._doubtful
 
     def readiness(self) -> str | None:
-        """Return None, or why the view cannot be relied on (the shape of a HealthServer check)."""
+        """Return None, or the reason why the view cannot be relied on."""
         return super().readiness() or self.hole
 
     def _begin(self) -> None:
-        # What was in doubt stays so until the topic has been read to its end.
-        self._stands = self.hole
+        # Keep all doubts until the topic has been read to its end.
+        self._earlier_hole = self.hole
         self._reading = set()
         super()._begin()
 
@@ -81,10 +81,10 @@ class RegisterView(CompactedView[Value]):
 
     def _passed_over(self, tp: Any, first: int, after: int) -> None:
         super()._passed_over(tp, first, after)
-        if self._loading is None:  # else an acceptance may follow
-            self._tell()
+        if self._loading is None:  # while loading, an acceptance may follow
+            self._report_hole()
 
-    def _tell(self) -> None:
+    def _report_hole(self) -> None:
         if (hole := self.hole) is not None:
             log.critical("register_has_a_hole", why=hole)
             self._on_doubt(None)
@@ -92,5 +92,5 @@ class RegisterView(CompactedView[Value]):
     async def _turned(self, consumer: Any) -> None:
         await super()._turned(consumer)
         if self._loading is None and self._reading is not None:
-            self._doubtful, self._reading, self._stands = self._reading, None, None
-            self._tell()
+            self._doubtful, self._reading, self._earlier_hole = self._reading, None, None
+            self._report_hole()

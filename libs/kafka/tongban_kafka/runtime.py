@@ -1,4 +1,4 @@
-"""What every worker does, whatever its handler: join, fetch, commit, drain, leave."""
+"""Runs a member of a consumer group: join, fetch, commit, drain, leave."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 _RECONNECT = RetryPolicy(first=0.1, longest=2.0)
 _CONNECT_TIMEOUT = 30.0
-"""Seconds for one attempt to connect, however the broker hangs."""
+"""Seconds after which an attempt to connect is given up."""
 
 
 class Runtime:
@@ -45,8 +45,8 @@ class Runtime:
 
     Args:
         producer: writes dead letters; an `EventProducer`.
-        on_dead_letter: awaited before the dead letter is written, until it succeeds.
-        registry: of the metrics.
+        on_dead_letter: awaited before each dead letter is written, and repeated until it succeeds.
+        registry: the Prometheus registry for the metrics.
     """
 
     def __init__(
@@ -72,49 +72,49 @@ class Runtime:
             stop_with=self._stop_with,
         )
         self._committer = Committer(self._flow, timeout=config.commit_timeout)
-        self._vitals = WorkerHealth(config, self._flow, self._lease, self._committer)
+        self._health = WorkerHealth(config, self._flow, self._lease, self._committer)
         self._tasks: asyncio.TaskGroup | None = None
         self._stopping = asyncio.Event()
         self._giving_up = asyncio.Lock()
         self._failure: Exception | None = None
-        collector_of(registry, WorkerCollector).add(self._vitals)
+        collector_of(registry, WorkerCollector).add(self._health)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         if self._tasks is None:
             raise RuntimeError("the worker is not running")
         return self._tasks.create_task(coroutine)
 
-    # --- life
+    # --- life cycle
 
     async def run(self) -> None:
-        """Work until `stop`, then drain, commit and close. Once in the life of a worker.
+        """Work until `stop`, then drain, commit and close. A worker runs once.
 
-        Kafka's being away is waited out, at the start and later.
+        While Kafka cannot be reached, at the start or later, the worker waits and retries.
 
         Raises:
-            DeadLetterLimitError: too much went wrong; what was in flight has been finished.
-            ConsumerFailedError: the client is broken; start again.
+            DeadLetterLimitError: too many records failed; those in flight have been finished.
+            ConsumerFailedError: the client is broken; restart the process.
         """
-        self._vitals.running = True
-        self._vitals.turned()
+        self._health.running = True
+        self._health.turned()
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 self._tasks.create_task(self._work(self._tasks))
         finally:
-            self._vitals.running, self._vitals.ended = False, True
+            self._health.running, self._health.ended = False, True
             self._lease.give_up()
         if self._failure is not None:
             raise self._failure
 
     def stop(self) -> None:
-        """Ask `run` to drain and return. May be called from a signal handler of the loop, and
-        twice."""
+        """Make `run` drain and return. Idempotent; a signal handler of the event loop may call
+        it."""
         self._stopping.set()
         self._flow.changed.set()
 
     def _stop_with(self, error: Exception) -> None:
-        """Stop in good order, and have `run` raise this. What runs goes on; nothing begins behind
-        the record that stopped us, though the fetching loop may turn only in a while."""
+        """Drain and stop, and have `run` raise this error. Running handlers go on. No further one
+        begins, even before the fetching loop notices."""
         self._failure = self._failure or error
         self._flow.draining = True
         log.critical("worker_stops", group=self.group, error=str(error))
@@ -135,7 +135,7 @@ class Runtime:
             ),
             begin_again=partial(self._begin_again, consumer),
             stopping=self._stopping,
-            turned=self._vitals.turned,
+            turned=self._health.turned,
         )
         try:
             try:
@@ -150,15 +150,15 @@ class Runtime:
             await close_consumer(consumer, timeout=5.0)
 
     async def _connect(self) -> Any:
-        """A consumer that is a member or about to be one; None if `stop` came first."""
+        """Return a consumer that joins the group, or None if `stop` was called first."""
         attempt = 1
         while not self._stopping.is_set():
-            self._vitals.turned()
+            self._health.turned()
             consumer = make_consumer(self.config)
             try:
                 async with asyncio.timeout(_CONNECT_TIMEOUT):
                     await consumer.start()
-                    await self._look_around(consumer)
+                    await self._check_topics(consumer)
                 watch_lease(consumer, self._lease)
                 hear_commits(consumer)
                 listener = RebalanceListener(
@@ -174,12 +174,12 @@ class Runtime:
                 await close_consumer(consumer, timeout=2.0)
                 raise
             else:
-                self._vitals.consumer = consumer
+                self._health.consumer = consumer
                 return consumer
         return None
 
-    async def _look_around(self, consumer: Any) -> None:
-        """Make sure of the topics; count the dead letters that there are already."""
+    async def _check_topics(self, consumer: Any) -> None:
+        """Check that the topics exist, and count the dead letters of the limit's window."""
         dead_letters = self.config.dead_letter_topic
         missing = {*self.topics, dead_letters} - await consumer.topics()
         if missing:
@@ -204,17 +204,17 @@ class Runtime:
     # --- the group
 
     async def _revoked(self, consumer: Any) -> None:
-        self._vitals.rebalances += 1
+        self._health.rebalances += 1
         await self._give_up(consumer)
 
     async def _give_up(self, consumer: Any) -> None:
-        """All partitions go: finish what is under way, commit, forget."""
-        # A stop and a rebalance may come together; the second finds nothing left to do.
+        """Give up all partitions: finish the work under way, commit, forget."""
+        # A stop and a rebalance may coincide: the second one finds nothing left to do.
         async with self._giving_up:
             began = time.monotonic()
             in_time = await self._flow.drain(self.config.drain_timeout)
             if not in_time:
-                self._vitals.drain_timeouts += 1
+                self._health.drain_timeouts += 1
             await self._committer.commit(consumer)
             self._lease.give_up()
             self._flow.forget()
@@ -226,16 +226,17 @@ class Runtime:
         )
 
     async def _begin_again(self, consumer: Any, back: Mapping[Any, int]) -> None:
-        """Begin all partitions again, those whose offsets have gone back at the offsets given, the
-        others at the first record that is not done: as a rebalance does, because handlers of the
-        old log's records may be running, and their keys must stay in order.
+        """Restart all partitions: those in `back` at the offset given there, the others at the
+        first record that is not done.
 
-        All records below the end of now are `maybe_seen`.
+        All of them are drained, as in a rebalance: handlers of the old log's records may be
+        running, and their keys must stay in order. All records below the present end offsets
+        become `maybe_seen`.
         """
         flow = self._flow
         async with self._giving_up:
             if self._stopping.is_set() or not set(back) <= set(flow.partitions):
-                return  # a rebalance came first: it begins at what is committed
+                return  # a rebalance came first; it begins at the committed offsets
             for tp, offset in back.items():
                 partition = flow.partitions[tp]
                 partition.stats.went_back += 1
@@ -244,7 +245,7 @@ class Runtime:
                     expected=partition.tracker.position, found=offset,
                 )  # fmt: skip
             if not await flow.drain(self.config.drain_timeout):
-                self._vitals.drain_timeouts += 1
+                self._health.drain_timeouts += 1
             for tp, offset in back.items():
                 flow.partitions[tp].begin_again(offset)
             await self._committer.commit(consumer)
@@ -253,10 +254,10 @@ class Runtime:
             partitions = flow.partitions
             flow.forget()
             flow.assign(partitions)
-            # Nothing is awaited from here on: the client's positions and ours move together.
-            ours = consumer.assignment()
+            # Await nothing from here on: the client's positions and ours must change together.
+            assigned = consumer.assignment()
             for tp, partition in partitions.items():
-                if tp not in ours:
+                if tp not in assigned:
                     continue
                 if partition.tracker.position is not None:
                     consumer.seek(tp, partition.tracker.position)
@@ -272,32 +273,32 @@ class Runtime:
         self._flow.changed.set()
         log.info("partitions_assigned", group=self.group, count=len(tps))
 
-    # --- what others may ask
+    # --- state
 
     def behind(self, record: Record) -> Sequence[Record]:
-        """The records of its key that wait until this one is done, as far as they are fetched."""
+        """Return the fetched records of the same key that wait until this one is done."""
         partition = self._flow.partitions.get(TopicPartition(record.topic, record.partition))
         return () if partition is None else tuple(partition.busy.get(record.key) or ())
 
     def lease_remaining(self) -> float:
-        """Seconds until the coordinator may have given this member's partitions to others; 0 when
-        it may have done so. A handler about to do what cannot be undone should refuse, by
-        `Retry`, below what the doing takes."""
+        """Return the seconds until the coordinator may assign this member's partitions to others;
+        0 if it may have done so. A handler should raise `Retry` before an irreversible action that
+        may take longer than that."""
         return self._lease.remaining()
 
     def progress(self) -> WorkerProgress:
-        """What the worker is doing now."""
-        return self._vitals.progress()
+        """Return a snapshot of the worker's progress."""
+        return self._health.progress()
 
     def healthy(self) -> bool:
-        """Whether `liveness` has nothing to say."""
+        """Return True if the worker is live."""
         return self.liveness() is None
 
     def liveness(self) -> str | None:
-        """None, or why the process should be started again: the loop is stuck, or has ended.
-        Kafka's being away is no reason. The shape of a HealthServer check."""
-        return self._vitals.liveness()
+        """Return None, or the reason to restart the process: the loop is stuck or has ended. An
+        unreachable Kafka is no reason."""
+        return self._health.liveness()
 
     def readiness(self) -> str | None:
-        """None, or why nothing is being worked on now. The shape of a HealthServer check."""
-        return self._vitals.readiness()
+        """Return None, or the reason why the worker handles nothing at present."""
+        return self._health.readiness()

@@ -1,4 +1,4 @@
-"""Reading what stands on topics now, once, and ending: for commands of operators."""
+"""Reads the present content of topics once, for commands of operators."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ from tongban_kafka.unreadable import (
 log = structlog.get_logger(__name__)
 _CONNECT_S = 10.0
 _STALLED_S = 20.0
-"""Seconds without a record or an end of one before the broker counts as away."""
+"""Seconds without progress after which the broker counts as away."""
 Value = TypeVar("Value")
 Place = tuple[str, int]
 """Topic and partition."""
 OnProgress = Callable[[int, int], None]
-"""Called with offsets passed and offsets to pass in all."""
+"""Called with the number of offsets passed, and of those to pass in all."""
 
 
 class Snapshot:
-    """An async context manager over one consumer without a group.
+    """Reads topics through one consumer without a group. An async context manager.
 
     Raises on entering and reading:
-        KafkaUnavailableError: the broker does not answer, or stopped doing so.
+        KafkaUnavailableError: the broker does not answer, or stopped answering.
     """
 
     def __init__(self, bootstrap: KafkaAddress, *, client: Mapping[str, Any] | None = None) -> None:
@@ -91,11 +91,11 @@ class Snapshot:
         await close_consumer(self._consumer, timeout=5.0)
 
     def _away(self, error: BaseException | str) -> KafkaUnavailableError:
-        told = error if isinstance(error, str) else str(error) or type(error).__name__
-        return KafkaUnavailableError(refusals.explain(f"{self._bootstrap}: {told}"))
+        text = error if isinstance(error, str) else str(error) or type(error).__name__
+        return KafkaUnavailableError(refusals.explain(f"{self._bootstrap}: {text}"))
 
     def exists(self, topic: str) -> bool:
-        """Whether the broker had this topic when we connected."""
+        """Return True if the topic existed when this snapshot connected."""
         return topic in self._topics
 
     async def partitions(self, topics: Iterable[str]) -> list[Place]:
@@ -109,25 +109,27 @@ class Snapshot:
             raise self._away(error) from error
 
     async def ends(self, places: Iterable[Place]) -> dict[Place, int]:
-        """The offset of the next record, by partition."""
+        """Return the end offset of each partition."""
         return await self._offsets(self._consumer.end_offsets, places)
 
     async def begins(self, places: Iterable[Place]) -> dict[Place, int]:
-        """The offset of the oldest record that is kept, by partition."""
+        """Return the offset of the oldest record of each partition."""
         return await self._offsets(self._consumer.beginning_offsets, places)
 
-    async def _offsets(self, ask: Callable[..., Any], places: Iterable[Place]) -> dict[Place, int]:
+    async def _offsets(
+        self, look_up: Callable[..., Any], places: Iterable[Place]
+    ) -> dict[Place, int]:
         wanted = [aiokafka.TopicPartition(*place) for place in places]
         if not wanted:
             return {}
         try:
-            found = await ask(wanted)
+            found = await look_up(wanted)
         except KafkaError as error:
             raise self._away(error) from error
         return {(tp.topic, tp.partition): offset for tp, offset in found.items()}
 
     async def count_since(self, topic: str, unix_ms: int) -> int:
-        """How many records a topic has got since then; 0 where there is no such topic."""
+        """Return how many records the topic has received since then; 0 if it does not exist."""
         ranges = await self._ranges(await self.partitions([topic]), unix_ms, {})
         return sum(end - begin for begin, end in ranges.values())
 
@@ -139,12 +141,12 @@ class Snapshot:
         from_offsets: Mapping[Place, int] | None = None,
         on_progress: OnProgress = lambda _done, _total: None,
     ) -> AsyncGenerator[Record, None]:
-        """The records of these partitions up to the ends they have now, partition by partition in
-        order, across partitions in none.
+        """Yield the records of these partitions up to their present end offsets: in order within a
+        partition, in no order across partitions.
 
         Args:
-            since_ms: skips what was written before this Unix time in milliseconds.
-            from_offsets: where to begin instead, by partition.
+            since_ms: skip records from before this Unix time in milliseconds.
+            from_offsets: begin at these offsets instead, by partition.
         """
         consumer = self._consumer
         ranges = await self._ranges(list(places), since_ms, from_offsets or {})
@@ -178,7 +180,8 @@ class Snapshot:
         on_progress(total, total)
 
     async def _pass_over(self, error: UnreadableBatchError) -> None:
-        """Read the batch once more; then log it, remember it and seek behind it."""
+        """Wait before a batch is read again. After the last read log it, keep it as a hole and seek
+        behind it."""
         delay = self._retries.failed(error)
         if delay is not None:
             await asyncio.sleep(delay)
@@ -192,15 +195,15 @@ class Snapshot:
         self._consumer.seek(error.tp, after)
 
     async def newest(self, topic: str, decode: Callable[[bytes], Value]) -> dict[str, Value]:
-        """What a compacted topic holds: the newest value of every key. A record that cannot be
-        decoded is passed over, as `CompactedView` does; so is a topic that is not there."""
+        """Return the newest value of every key of a compacted topic. Records that cannot be decoded
+        are ignored, as `CompactedView` does. A missing topic yields an empty result."""
         found, _ = await self.newest_and_holes(topic, decode)
         return found
 
     async def newest_and_holes(
         self, topic: str, decode: Callable[[bytes], Value]
     ) -> tuple[dict[str, Value], list[Hole]]:
-        """Return the same, and the holes that no operator has accepted."""
+        """Return the result of `newest`, and the holes that no operator has accepted."""
         found: dict[str, Value] = {}
         holes = Holes()
         self._passed = [each for each in self._passed if each[0] != topic]
@@ -220,7 +223,7 @@ class Snapshot:
     async def _ranges(
         self, places: list[Place], since_ms: int | None, from_offsets: Mapping[Place, int]
     ) -> dict[Place, tuple[int, int]]:
-        """Where reading begins and ends; partitions with nothing to read are left out."""
+        """Return first and end offset of each partition that has something to read."""
         ends, begins = await self.ends(places), await self.begins(places)
         if since_ms is not None and places:
             wanted = {aiokafka.TopicPartition(*place): since_ms for place in places}
@@ -251,21 +254,22 @@ async def read_newest(
     client: Mapping[str, Any] | None = None,
     despite_holes: bool = False,
 ) -> dict[str, Value]:
-    """`Snapshot.newest` of one topic, over a connection of its own.
+    """Return `Snapshot.newest` of one topic, over a connection of its own.
 
     Args:
-        despite_holes: older values will do; the caller shows them, or takes rights away.
+        despite_holes: accept values that may be outdated, because the caller only displays them or
+            removes rights.
 
     Raises:
-        KafkaUnavailableError: the broker does not answer, or has no such topic, or the topic has a
-            hole that no operator has accepted: a decision must not rest on older values.
+        KafkaUnavailableError: the broker does not answer or has no such topic, or the topic has a
+            hole that no operator has accepted: a decision must not rest on outdated values.
     """
     async with Snapshot(bootstrap, client=client) as snapshot:
         if not snapshot.exists(topic):
             raise KafkaUnavailableError(f"{bootstrap}: there is no topic {topic}")
         newest, holes = await snapshot.newest_and_holes(topic, decode)
         if holes and not despite_holes:
-            # The newest value of any key may be in that batch.
+            # The newest value of any key may be in the hole.
             raise KafkaUnavailableError(f"{bootstrap}: {describe_hole(topic, holes[0])}")
         return newest
 

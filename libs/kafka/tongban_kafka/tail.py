@@ -1,4 +1,4 @@
-"""The newest records of topics, for every process that listens (server-sent events)."""
+"""Delivers new records of topics to every process that listens."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ log = structlog.get_logger(__name__)
 
 
 class BroadcastTail(Reader):
-    """Calls back with each record that comes to the topics from the start on.
+    """Calls `on_record` with each record that is written to the topics after the start.
 
-    Every process sees every record. Over an interruption it goes on where it was. What came before
-    the start is not shown; who needs it reads the store and listens before reading, so that
-    nothing falls in between.
+    Every process gets every record. After an interruption the tail continues where it was. Records
+    from before the start are not delivered: a caller that needs them starts the tail first and
+    then reads its store, so that no record falls in between.
 
     Args:
-        on_record: called in the loop, in order within a partition. It must not block; what it
-            raises is logged, and the next record follows.
-        on_loss: called in the loop after a batch that could not be read was passed over.
+        on_record: called in the event loop, in order within a partition. It must not block. Its
+            exceptions are logged, and the next record follows.
+        on_loss: called in the event loop after an unreadable batch was passed over.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class BroadcastTail(Reader):
 
     @property
     def listening(self) -> bool:
-        """Whether records that arrive from now on will be shown, at once or after an
+        """Return True once every record that arrives is delivered, at once or after an
         interruption."""
         return self._listening.is_set()
 
@@ -59,7 +59,7 @@ class BroadcastTail(Reader):
         self._opened_at = uptime()
         partitions = consumer.assignment()
         new = [tp for tp in partitions if tp not in self._positions]
-        # A partition that was added while we listened is read from its beginning.
+        # A partition that was added while the tail was listening is read from its beginning.
         if new and not self.listening:
             self._positions.update(await consumer.end_offsets(new))
         for tp in partitions:

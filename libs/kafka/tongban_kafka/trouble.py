@@ -1,6 +1,6 @@
-"""Tells the trouble of a process from the fault of what it works on.
+"""Distinguishes trouble of the process from faults of the record that it handles.
 
-A worker that takes a full disk for a broken record drains its topic into the dead-letter topic.
+Otherwise a worker with a full disk would drain its topic into the dead-letter topic.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ _RESOURCES = frozenset(
         errno.ENOMEM, errno.ENOSPC, errno.EPERM, errno.EROFS, errno.ESTALE,
     }
 )  # fmt: skip
-"""Errors of the operating system that no record can bring about. Not ENOENT, EINVAL or
-ENAMETOOLONG, which a name taken from a record may; and libraries raise OSError without a number for
-broken input."""
+"""Errors of the operating system that no record can cause. ENOENT, EINVAL and ENAMETOOLONG are not
+among them, because a name from a record can cause them; nor is an OSError without a number, which
+libraries raise for broken input."""
 
 
 class ProcessTroubleError(Exception):
-    """Raised where the process, or what it depends on, cannot work now and no record is at fault.
+    """Raised when the process or one of its dependencies cannot work and no record is at fault.
 
-    Workers wait with back-off and log it; they never write a dead letter for it. Base class of the
-    errors of a layer (a store that is full or refuses us, a key that has not been distributed).
+    Workers retry with exponential back-off and log it; they never write a dead letter for it. Base
+    class for errors such as a store that is full, or a key that has not been distributed.
     """
 
 
 def is_process_trouble(error: BaseException) -> bool:
-    """Return True if the error, or one that it was raised from (`__cause__`), is the process's own:
-    exhausted memory, descriptors, threads or disk, a peer that cannot be reached.
+    """Return True if the error or one of its causes (`__cause__`) is trouble of the process:
+    exhausted memory, descriptors, threads or disk, or an unreachable peer.
 
     A time-out and a `RecursionError` are not: a record may take too long or be nested too deeply.
     """

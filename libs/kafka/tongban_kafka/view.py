@@ -1,4 +1,4 @@
-"""A compacted topic as a mapping in memory."""
+"""Views a compacted topic as a mapping in memory."""
 
 from __future__ import annotations
 
@@ -21,23 +21,22 @@ log = structlog.get_logger(__name__)
 Value = TypeVar("Value")
 OnChange = Callable[[str, Value | None], None]
 _READ_AGAIN_S = 60.0
-"""Seconds after which a topic with a hole is read anew: another replica of the broker may have the
-batch intact."""
+"""Seconds after which a topic with a hole is read again: another replica may have the batch
+intact."""
 
 
 class CompactedView(Reader, Generic[Value]):
-    """The newest value of every key of a compacted topic, read from its beginning by each process
-    that needs it (catalogue.items, control.kiosks and their like).
+    """The newest value of every key of a compacted topic, which each process reads completely.
 
-    It fits topics of some thousand keys. After an interruption it is read anew and compared, so
-    that keys which were deleted and compacted away meanwhile disappear; until that is through, the
-    mapping keeps what it had.
+    It suits topics of some thousand keys. After an interruption the topic is read again and
+    compared, so that keys which were deleted and compacted away meanwhile disappear. Until then the
+    mapping keeps its values.
 
     Args:
-        decode: bytes of a value to what is kept. A record that it cannot decode is logged, and the
-            key keeps its older value: one bad record must not take a catalogue down.
-        on_change: called with key and new value (None: deleted), in the loop, also for the first
-            reading. It must not block; what it raises is logged.
+        decode: converts the bytes of a value. A record that it cannot decode is logged, and its key
+            keeps the older value: one bad record must not disable the whole view.
+        on_change: called in the event loop with key and new value (None: deleted), also during the
+            first reading. It must not block; its exceptions are logged.
     """
 
     def __init__(
@@ -62,16 +61,16 @@ class CompactedView(Reader, Generic[Value]):
 
     @property
     def values(self) -> Mapping[str, Value]:
-        """What is known now; a live, read-only view."""
+        """Return a live, read-only view of the present values."""
         return MappingProxyType(self._values)
 
     def get(self, key: str) -> Value | None:
-        """The newest value of a key."""
+        """Return the newest value of a key, or None."""
         return self._values.get(key)
 
     @property
     def ready(self) -> bool:
-        """Whether all that was on the topic at start has been read."""
+        """Return True once everything that was on the topic at the start has been read."""
         return self._ready.is_set()
 
     async def wait_ready(self) -> None:
@@ -79,7 +78,7 @@ class CompactedView(Reader, Generic[Value]):
         await self._ready.wait()
 
     def readiness(self) -> str | None:
-        """None, or why the view cannot be used yet (the shape of a HealthServer check)."""
+        """Return None, or the reason why the view cannot be used yet."""
         return None if self.ready else refusals.explain(f"{self.topics[0]} has not been read yet")
 
     async def _opened(self, consumer: Any) -> None:
@@ -115,11 +114,11 @@ class CompactedView(Reader, Generic[Value]):
         log.error("record_undecodable", topic=raw.topic, offset=raw.offset, why=why)
 
     def _begin(self) -> None:
-        """The topic is read from its beginning: what could not be read may be readable now."""
+        """Forget the holes before the topic is read again: they may be readable now."""
         self._holes = Holes()
 
     def _decoded(self, key: str) -> None:
-        """A record of this key has been decoded."""
+        """Act on a key whose record could be decoded."""
 
     def _passed_over(self, tp: Any, first: int, after: int) -> None:
         self._holes.found(Hole(tp.partition, first, after))

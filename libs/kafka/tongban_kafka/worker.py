@@ -1,4 +1,4 @@
-"""The workers that services use. See docs/worker.md for what they promise."""
+"""Provides the two workers. `docs/worker.md` describes their guarantees."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from tongban_kafka.runtime import Runtime
 
 
 class Worker(Runtime):
-    """Handles records one by one: in order within a key, at once across keys.
+    """Handles records one by one: in order within a key, concurrently across keys.
 
     Args:
-        handler: called with a Record. An `async def`, or a plain function where nothing has to be
-            awaited. Returning means done; if it returns a future, the record is done when that
-            resolves. Raising means `Retry`, `Poison` or, for any other exception, another attempt.
-        others: as of `Runtime`.
+        handler: called with a Record; an `async def`, or a plain function that awaits nothing. The
+            record is done when it returns, or when the future that it returns resolves. It may
+            raise `Retry` or `Poison`; any other exception leads to another attempt.
+
+    `Runtime` describes the other arguments.
     """
 
     def __init__(
@@ -65,10 +66,11 @@ class BatchWorker(Runtime):
     """Handles many records with one call, for bulk writes: in order within a partition.
 
     Args:
-        handler: an `async def` called with records, in order within each partition. Returning
-            means that all are done. `Batches` says what becomes of a batch that fails.
-        batch: when a batch is called.
-        others: as of `Runtime`. `concurrency` counts batches.
+        handler: an `async def` called with records, in order within each partition. All of them are
+            done when it returns. `Batches` describes how failures are handled.
+        batch: the size and the delay of batches.
+
+    `Runtime` describes the other arguments; `concurrency` limits the running batches.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a worker says of itself: to probes, to Prometheus, to handlers that must not act late."""
+"""Reports the state of a worker to probes, to Prometheus and to handlers."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from tongban_kafka.partition import TopicStats
 
 @dataclass(frozen=True, slots=True)
 class WorkerProgress:
-    """What a worker is doing. Ages are seconds."""
+    """A snapshot of a worker's activity. Ages are seconds."""
 
     running: bool
     turn_age: float
-    """Since the fetching loop last turned; grows only when it is stuck."""
+    """Age of the fetching loop's last turn; it grows only when the loop is stuck."""
     coordinator_age: float | None
-    """Since the coordinator last answered; None before it did."""
+    """Age of the coordinator's last answer; None before the first."""
     lease_remaining: float
     assigned: int
     handled: int
-    """Records that ended well, since the start."""
+    """Records that were handled successfully since the start."""
     in_flight: int
     under_way: int
     stalled: float
-    """Since a partition that has unfinished records last got on; the longest of all partitions."""
+    """Age of the last progress of the slowest partition that has unfinished records."""
 
 
 class WorkerHealth:
-    """Kept up by the runtime, asked by others at any time."""
+    """Collects the state of a worker; the runtime updates it."""
 
     def __init__(
         self, config: WorkerConfig, flow: Flow, lease: Lease, committer: Committer
@@ -53,11 +53,11 @@ class WorkerHealth:
         self._turned_at = time.monotonic()
 
     def turned(self) -> None:
-        """The fetching loop, or the attempt to connect, has got on."""
+        """Record a turn of the fetching loop, or an attempt to connect."""
         self._turned_at = time.monotonic()
 
     def progress(self) -> WorkerProgress:
-        """A snapshot."""
+        """Return a snapshot of the worker's activity."""
         now = time.monotonic()
         return WorkerProgress(
             running=self.running,
@@ -79,7 +79,7 @@ class WorkerHealth:
         )
 
     def liveness(self) -> str | None:
-        """None, or why the process should be started again. Kafka's being away is no reason."""
+        """Return None, or the reason to restart the process. An unreachable Kafka is no reason."""
         progress = self.progress()
         if self.ended:
             return f"worker {self.group} has ended"
@@ -88,7 +88,7 @@ class WorkerHealth:
         return None
 
     def readiness(self) -> str | None:
-        """None, or why nothing is being worked on now."""
+        """Return None, or the reason why the worker handles nothing at present."""
         if self._lease.age() is None:
             return refusals.explain(f"worker {self.group} has not joined yet")
         if self._lease.held and self._lease.remaining() == 0:

@@ -1,21 +1,22 @@
-"""Two ways in which a connection of aiokafka 0.14 silences its client for ever, and what ends them;
-and who is told why a broker refuses a connection.
+"""Mends two faults of aiokafka 0.14's connections that silence a client for ever.
+
+It also passes failed connections to `tongban_kafka.refusals`.
 
 **Versions.** A broker that is starting or stopping answers ApiVersions with an error and an empty
-list (Apache Kafka 4: a NullPointerException in `BrokerServer.raftManager`, told as
-UNKNOWN_SERVER_ERROR). aiokafka passes over the error and keeps the connection, on which every
-request then fails with IncompatibleBrokerVersion. That is not retriable: it kills the heartbeat of
-a consumer, which nothing starts again. Here the connection fails instead, which every client of
-aiokafka (ours, and Faust's) tries again.
+list (Apache Kafka 4: a NullPointerException in `BrokerServer.raftManager`, reported as
+UNKNOWN_SERVER_ERROR). aiokafka ignores the error and keeps the connection, on which every request
+then fails with IncompatibleBrokerVersion. That error is not retriable: it ends the heartbeat task
+of a consumer, which nothing restarts. Here the connection fails instead, and every client of
+aiokafka retries it.
 
-**Closed transports.** Writing to a connection that has just been closed is an OSError or nothing to
-asyncio's own loop, and a RuntimeError to uvloop, which aiokafka does not expect: it kills whichever
-of its tasks was sending, also the one that looks for new metadata, without which a client never
-finds its coordinator again. Here it is what it is elsewhere, a broken connection.
+**Closed transports.** Writing to a connection that has just been closed raises OSError or nothing
+in asyncio's own loop, but RuntimeError in uvloop, which aiokafka does not expect. It ends the task
+that was sending; without the metadata task, for example, a client never finds its coordinator
+again. Here the RuntimeError becomes a broken connection.
 
-**Refusals.** Every failure to connect goes to `refusals`, which tells a wrong password from a
-broker that is away. What aiokafka's SASL raises at an answer that it cannot read (ValueError,
-KeyError, AssertionError) becomes an error of the connection, as its clients expect.
+**Refusals.** Every failed connection is passed to `refusals`, which distinguishes a wrong password
+from a broker that is away. Errors that aiokafka's SASL raises for a response that it cannot parse
+(ValueError, KeyError, AssertionError) become connection errors, which its clients expect.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _FIRST_REQUEST = 2
 """Correlation id of the request that follows ApiVersions on a connection without SASL."""
 
 
-async def _insist(connection: Any) -> None:
+async def _look_up_versions(connection: Any) -> None:
     await _look_up(connection)
     if not connection._versions:
         raise ConnectionError("the broker does not say yet which versions it speaks")
@@ -66,7 +67,7 @@ async def _connect_and_note(connection: Any) -> Any:
 def _close_and_note(connection: Any, reason: Any = None, exc: Any = None) -> Any:
     if reason is CloseReason.CONNECTION_BROKEN and connection._requests:
         number, request, _ = connection._requests[0]
-        # The first after ApiVersions: the broker knows us by nothing yet.
+        # The first request after ApiVersions: no SASL came before it.
         if number == _FIRST_REQUEST and type(request).__name__.startswith("MetadataRequest"):
             address = f"{connection.host}:{connection.port}"
             refusals.note_closed_at_first_request(address, connection._security_protocol)
@@ -74,8 +75,8 @@ def _close_and_note(connection: Any, reason: Any = None, exc: Any = None) -> Any
 
 
 def mend_connections() -> None:
-    """Have it so for all connections of this process. Again: nothing changes."""
+    """Replace the methods for all connections of this process. Idempotent."""
     AIOKafkaConnection.connect = _connect_and_note
     AIOKafkaConnection.close = _close_and_note
-    AIOKafkaConnection._do_version_lookup = _insist
+    AIOKafkaConnection._do_version_lookup = _look_up_versions
     AIOKafkaConnection.send = _send_while_open

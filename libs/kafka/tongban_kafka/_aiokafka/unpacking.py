@@ -1,10 +1,10 @@
-"""Bounds what a compressed batch may unpack to, in every consumer of this process.
+"""Limits the unpacked size of a compressed batch, in every consumer of this process.
 
-aiokafka 0.14 unpacks a whole batch at once, and neither it nor the broker bounds the result: one
-MiB of gzip unpacks to one GiB, of zstd to far more, and a process that is killed for its memory
-reads the same batch again when it has started. `bound_unpacking` replaces the decompressing
-functions that aiokafka's record modules have imported; a batch that would be larger raises
-`BatchTooLargeError`, which `unreadable` treats like any other batch that cannot be read.
+aiokafka 0.14 unpacks a whole batch at once, and neither it nor the broker limits the result: one
+MiB of gzip unpacks to one GiB, of zstd to far more. A process that is killed for its memory would
+read the same batch again after its restart. `bound_unpacking` replaces the decompressing functions
+that aiokafka's record modules have imported. A larger batch raises `BatchTooLargeError`, which
+`_aiokafka.fetching` treats like any other batch that cannot be read.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from aiokafka import codec
 from aiokafka.record import default_records, legacy_records
 
 MAX_BYTES = 64 * 1024 * 1024
-"""Bytes that one batch may unpack to: 64 times what a broker takes by default (1 MiB)."""
+"""Bytes that one batch may unpack to: 64 times what a broker accepts by default (1 MiB)."""
 _LZ4_RATIO = 256
-"""LZ4 cannot compress more than this (its block format spends a byte on 255 repeated bytes)."""
+"""Upper bound of LZ4's compression ratio: its block format needs a byte for 255 repeated bytes."""
 _XERIAL_HEADER = 16
-"""Bytes in front of the first block in the framing that Java clients put around Snappy."""
+"""Bytes in front of the first block in the framing that Java clients use for Snappy."""
 
 
 class BatchTooLargeError(Exception):
-    """A batch would unpack to more than `MAX_BYTES`."""
+    """Raised when a batch would unpack to more than `MAX_BYTES`."""
 
     def __init__(self) -> None:
         super().__init__(f"a batch unpacks to more than {MAX_BYTES} bytes")
@@ -83,7 +83,7 @@ def zstd_decode(payload: Any) -> bytes:
 
 
 def _into_bounded(decompress_into: Any, payload: Any) -> bytes:
-    # An anonymous mapping costs only the pages that are written to.
+    # An anonymous mapping uses memory only for the pages that are written to.
     with mmap.mmap(-1, MAX_BYTES) as room:
         try:
             size = decompress_into(payload, room)
@@ -97,7 +97,7 @@ def _into_bounded(decompress_into: Any, payload: Any) -> bytes:
 def bound_unpacking() -> None:
     """Replace the functions for all consumers of this process. Idempotent.
 
-    aiokafka's compiled record modules look the functions up in their module's globals, as its
+    aiokafka's compiled record modules look the functions up in their module's globals, as the
     Python ones do.
     """
     modules = {default_records, legacy_records}
