@@ -1,4 +1,4 @@
-"""A commit that its asker has given up."""
+"""Tests that the error of a commit whose caller timed out is retrieved."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tongban_kafka._aiokafka.group import hear_commits
 
 
 class Coordinator:
-    """As aiokafka's: what is asked of the broker goes on when the asker is cancelled."""
+    """Shields a commit from the cancellation of its caller, as aiokafka's coordinator does."""
 
     async def commit_offsets(self, offsets: dict[str, int]) -> None:
         await asyncio.shield(self._do_commit_offsets(None, offsets))
@@ -25,9 +25,9 @@ class Coordinator:
             raise UnknownMemberIdError
 
 
-async def test_its_error_is_heard_and_one_that_is_waited_for_is_raised() -> None:
-    told: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+async def test_error_of_an_abandoned_commit_is_retrieved_and_of_an_awaited_one_raised() -> None:
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     coordinator = Coordinator()
     hear_commits(SimpleNamespace(_coordinator=coordinator))
     with pytest.raises(TimeoutError):
@@ -39,4 +39,4 @@ async def test_its_error_is_heard_and_one_that_is_waited_for_is_raised() -> None
     gc.collect()
     await asyncio.sleep(0)
     asyncio.get_running_loop().set_exception_handler(None)
-    assert told == []
+    assert reported == []

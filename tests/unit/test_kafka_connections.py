@@ -1,4 +1,4 @@
-"""What a client makes of a broker that is just starting."""
+"""Tests connections to a starting broker, and to one that has closed the transport."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNKNOWN_SERVER_ERROR = -1
 
 
 async def starting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answers every request as a starting broker answers ApiVersions: an error, and no versions."""
+    """Answer every request as a starting broker answers ApiVersions: an error, and no versions."""
     try:
         while True:
             (size,) = struct.unpack(">i", await reader.readexactly(4))
@@ -31,7 +31,7 @@ async def starting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         writer.close()
 
 
-async def test_a_broker_without_versions_is_one_that_cannot_be_reached() -> None:
+async def test_broker_without_versions_counts_as_unreachable() -> None:
     server = await asyncio.start_server(starting, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
@@ -47,8 +47,8 @@ async def listening(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> No
     await reader.read()
 
 
-def test_a_transport_that_uvloop_has_closed_is_a_broken_connection() -> None:
-    """Not a RuntimeError, of which aiokafka's own tasks die."""
+def test_transport_that_uvloop_has_closed_is_a_broken_connection() -> None:
+    """A RuntimeError would end aiokafka's own tasks."""
 
     async def write_to_closed() -> None:
         server = await asyncio.start_server(listening, "127.0.0.1", 0)

@@ -1,4 +1,4 @@
-"""What aiokafka's producer does not do by itself."""
+"""Tests that a producer's client is closed while its sender waits for ever."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from tongban_kafka._aiokafka import delivery
 
 
-async def test_a_client_is_closed_though_a_request_waits_for_what_never_comes() -> None:
-    """As its sender does: told to end, it waits for its requests, and one waits for metadata."""
+async def test_client_is_closed_although_a_request_waits_for_ever() -> None:
+    """aiokafka's sender, when cancelled, waits for its requests; one of them waits for metadata."""
     never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def request() -> None:

@@ -1,4 +1,4 @@
-"""The lease over freezes, suspensions and paused virtual machines. Time is injected."""
+"""Tests the lease across freezes, suspensions and paused virtual machines. Time is injected."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ clock = import_module("tongban_kafka.uptime")  # the package exports its functio
 
 
 class Machine:
-    """The clocks of one machine."""
+    """Simulates the clocks of one machine."""
 
     def __init__(self) -> None:
         self.up = 1000.0
         self.wall = 1_700_000_000.0
 
     def runs(self, seconds: float) -> None:
-        """Also suspended: CLOCK_BOOTTIME goes on."""
+        """Advance all clocks. CLOCK_BOOTTIME advances during a suspension, too."""
         self.up += seconds
         self.wall += seconds
 
     def is_paused(self, seconds: float) -> None:
-        """From outside, as a virtual machine is; the wall clock is set right afterwards."""
+        """Advance the wall clock alone, as after a pause of a virtual machine."""
         self.wall += seconds
 
     def lease(self) -> Lease:

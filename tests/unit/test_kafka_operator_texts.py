@@ -1,4 +1,4 @@
-"""The names of settings in the texts that operators read."""
+"""Tests the names of settings in the texts that operators read."""
 
 from __future__ import annotations
 

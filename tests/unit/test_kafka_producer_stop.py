@@ -1,4 +1,4 @@
-"""A producer that is stopped ends, whatever the client library does with cancellations."""
+"""Tests that a stopped producer ends although aiokafka swallows a cancellation."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tongban_kafka import producer as module
 async def test_producer_stopped_while_it_closes_a_lost_client_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """aiokafka's client awaits its own cancelled task there, and takes our cancellation for that
-    task's."""
+    """aiokafka's client awaits its own cancelled task while it closes, and mistakes the producer's
+    cancellation for that task's."""
     closing = asyncio.Event()
 
     class Client:

@@ -1,4 +1,4 @@
-"""A broker that refuses us, or that we refuse, is told from one that is away."""
+"""Tests that a refused connection is distinguished from a broker that is away."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WORD = "correct-horse"
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
-    """No refusal of another test explains anything here, or keeps a line from being logged."""
+    """Forget the refusals of this test, so that they neither explain nor suppress a later line."""
     yield
     refusals._noted.clear()
     refusals._logged.clear()
@@ -53,7 +53,7 @@ def secured(address: str, ca_file: Path | None) -> KafkaCluster:
 
 
 async def told(cluster: KafkaCluster) -> tuple[str, list[Any]]:
-    """What a command says, and what is logged."""
+    """Return the text that a command shows, and the lines that are logged."""
     with (
         structlog.testing.capture_logs() as logs,
         pytest.raises(KafkaUnavailableError) as unavailable,

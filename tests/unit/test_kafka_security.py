@@ -1,4 +1,4 @@
-"""Which Kafka settings are accepted, what is said of the others, and who gets them."""
+"""Tests which Kafka settings are accepted, how others are refused, and which clients use them."""
 
 from __future__ import annotations
 

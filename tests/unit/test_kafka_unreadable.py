@@ -1,4 +1,4 @@
-"""Batches that cannot be read, on aiokafka's real fetcher, without a broker."""
+"""Tests batches that cannot be read on aiokafka's real fetcher, without a broker."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BROKEN = {
 
 
 def _fixed(data: bytes) -> bytes:
-    """The batch with a checksum that fits."""
+    """Return the batch with a correct checksum."""
     attributes = int.from_bytes(data[21:23], "big")
     return bytes(kit.with_attributes(bytearray(data), attributes))
 

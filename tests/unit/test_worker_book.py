@@ -1,5 +1,4 @@
-"""The worker's book of records without a broker: futures that records wait for, over the giving up
-of their partition, and what is told of it."""
+"""Tests `Flow` without a broker: pending futures while partitions are given up, and health."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ TP = TopicPartition("t", 0)
 
 
 class Book:
-    """A worker's book of records, without a broker and without failures."""
+    """Builds the `Flow` of a worker, without a broker and without failures."""
 
     def __init__(self) -> None:
         self.lease = Lease(60)
@@ -35,7 +34,7 @@ class Book:
         self.flow.partitions[TP].open(0, 0)
 
     def fetch(self) -> None:
-        """The first record of the partition."""
+        """Accept the first record of the partition."""
         raw = ConsumerRecord("t", 0, 0, 0, 0, b"k", b"v", 0, 1, 1, ())
         self.flow.accept({TP: [raw]})
         self.flow.executor.kick()
@@ -117,7 +116,7 @@ async def test_a_handler_that_outlives_its_partition_leaves_nothing_under_way() 
 async def test_a_partition_that_had_nothing_to_do_was_not_stalled() -> None:
     book = Book()
     book.flow.executor = SyncKeyedExecutor(book.flow, unexpected, lambda _: asyncio.Future())
-    vitals = WorkerHealth(
+    health = WorkerHealth(
         WorkerConfig(bootstrap="", group="g"),
         book.flow,
         book.lease,
@@ -126,7 +125,7 @@ async def test_a_partition_that_had_nothing_to_do_was_not_stalled() -> None:
     book.assign()
     book.flow.partitions[TP].moved_at -= 3600  # the last record was an hour ago
     book.fetch()
-    assert vitals.progress().in_flight == 1
-    assert vitals.progress().stalled < 60
+    assert health.progress().in_flight == 1
+    assert health.progress().stalled < 60
     book.flow.partitions[TP].moved_at -= 3600  # and this one has waited for an hour
-    assert vitals.progress().stalled > 3000
+    assert health.progress().stalled > 3000

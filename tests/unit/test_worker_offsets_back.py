@@ -1,4 +1,4 @@
-"""A worker whose partition's offsets go back, without a broker."""
+"""Tests a worker whose partition's offsets go back, without a broker."""
 
 from __future__ import annotations
 
@@ -94,9 +94,7 @@ async def test_handler_of_the_old_log_ends_before_its_key_is_handled_again() -> 
     assert seen == [*range(10), 0, 1, 2]
 
 
-async def test_worker_told_to_stop_while_it_begins_again_commits_the_lower_offset_and_stops() -> (
-    None
-):
+async def test_worker_stopped_while_it_begins_again_commits_the_lower_offset_and_ends() -> None:
     let_go = asyncio.Event()
     seen: list[int] = []
 

@@ -1,4 +1,4 @@
-"""A worker whose process is in trouble, and records that are strange but readable. No broker."""
+"""Tests a worker whose process is in trouble, and records that are strange but readable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ A = TopicPartition("a", 0)
 
 
 class KeyNotThere(ProcessTroubleError):
-    """As a layer's own error."""
+    """Stands for the own error of a layer."""
 
 
 def _from(error: Exception, cause: Exception) -> Exception:
@@ -46,7 +46,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("error", TROUBLES, ids=repr)
-def test_trouble_of_the_process_is_told_from_faults_of_records(error: Exception) -> None:
+def test_trouble_of_the_process_is_recognised(error: Exception) -> None:
     assert is_process_trouble(error)
 
 
@@ -124,7 +124,7 @@ async def test_ordinary_exceptions_still_end_as_dead_letters() -> None:
     ],
     ids=["null header, no key, no value", "not UTF-8", "the same header twice", "huge header"],
 )
-async def test_strange_record_is_handled_and_put_aside_as_it_is(
+async def test_strange_record_becomes_a_dead_letter_unchanged(
     row: tuple[bytes | None, bytes | None], headers: list[tuple[str, bytes | None]]
 ) -> None:
     async def handle(record: Record) -> None:

@@ -1,4 +1,4 @@
-"""A worker whose partition has a batch that cannot be read, without a broker."""
+"""Tests a worker whose partition has a batch that cannot be read, without a broker."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ async def test_unreadable_batches_count_for_the_dead_letter_limit() -> None:
     assert _last(worker, B) == 6
 
 
-async def test_operators_are_told_what_a_dead_letter_of_a_batch_is() -> None:
+async def test_dead_letter_of_a_batch_is_described_to_operators() -> None:
     error = unreadable.UnreadableBatchError(
         B, base_offset=5, first_offset=6, next_offset=8, reason="x.CorruptRecordException"
     )

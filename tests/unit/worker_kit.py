@@ -1,4 +1,4 @@
-"""A whole worker on the fetcher of fetcher_kit, without a broker."""
+"""Runs a whole worker on the fetcher of fetcher_kit, without a broker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUICK = RetryPolicy(first=0.001, longest=0.002)
 
 
 class Letters:
-    """A sink that keeps what is written to it."""
+    """Collects the dead letters that are written to it."""
 
     def __init__(self) -> None:
         self.written: list[dict[str, bytes]] = []
@@ -34,7 +34,7 @@ class Letters:
 
 
 class WiredWorker(Worker):
-    """A worker that is assigned all partitions of a Wire at once."""
+    """Runs a worker that is assigned all partitions of a Wire at once."""
 
     def __init__(self, wire: Wire, handler: Any, **config: Any) -> None:
         self.letters = Letters()
@@ -76,14 +76,14 @@ async def working(worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Return once it holds; fail after 20 s."""
+    """Return once the condition holds; fail after 20 s."""
     async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 - what it looks at has no event
             await asyncio.sleep(0.001)
 
 
 class Handled:
-    """A handler that keeps what it is called with."""
+    """Collects the records that it is called with as a handler."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []

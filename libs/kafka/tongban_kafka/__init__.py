@@ -1,4 +1,4 @@
-"""A consumer runtime on aiokafka: workers, a producer, views of compacted topics, dead letters.
+"""Provides workers, a producer and readers on aiokafka, with retries and dead letters.
 
 `__all__` is the public face; `libs/kafka/README.md` states what is guaranteed. A process calls
 `prepare_aiokafka` once, before it makes a client.

@@ -18,7 +18,7 @@ _DYNAMIC_TOPIC_CONFIG = 1
 
 
 class WantedTopic(Protocol):
-    """A topic that the registry wants."""
+    """Describes a topic that the registry wants."""
 
     @property
     def name(self) -> str: ...

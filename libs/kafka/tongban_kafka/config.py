@@ -12,7 +12,7 @@ from tongban_kafka.security import KafkaAddress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """Exponential back-off with jitter: a delay lies between half of the ceiling and the ceiling.
+    """Delays attempts by exponential back-off with jitter: by half of a ceiling up to all of it.
 
     `max_attempts` limits the attempts after unexpected exceptions; None is without limit. `Retry`
     and transient errors are retried for ever, because a neighbour that is down for a night is no
@@ -49,7 +49,7 @@ class DeadLetterLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchConfig:
-    """A batch handler is called with `size` records, or `linger` seconds after the first one."""
+    """Has a batch handler called at `size` records, or `linger` seconds after the first one."""
 
     size: int = 500
     linger: float = 0.05
@@ -57,7 +57,7 @@ class BatchConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerConfig:
-    """Options of one member of a consumer group.
+    """Holds the options of one member of a consumer group.
 
     Args:
         bootstrap: the cluster, or `HOST:PORT[,HOST:PORT]` of one without TLS and SASL.

@@ -42,8 +42,8 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """The reason why a worker gave a record up. It has the type and the place of the exception but
-    not its text, which may quote personal data from the record."""
+    """States why a worker gave a record up. It has the type and the place of the exception, but not
+    its text, which may quote personal data from the record."""
 
     reason: str
     exception: str

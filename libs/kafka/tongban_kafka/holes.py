@@ -19,7 +19,7 @@ ACCEPTED = "accepted-holes/"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Hole:
-    """A range of offsets that could not be read: from `first` up to, but without, `after`."""
+    """Locates a batch that could not be read: offsets from `first` up to, but without, `after`."""
 
     partition: int
     first: int

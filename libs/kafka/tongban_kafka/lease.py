@@ -10,7 +10,7 @@ _NEVER = float("-inf")
 
 
 class Lease:
-    """A lease on partitions that ends no later than the member's session at the coordinator.
+    """Holds a lease on partitions that ends no later than the session at the coordinator.
 
     Each answer of the coordinator renews it, from the moment the request was *sent*: the
     coordinator's session timer started after that. A worker begins nothing unless the lease

@@ -15,8 +15,8 @@ from tongban_kafka.security import client_options
 __all__ = ["RebalanceListener", "make_consumer", "watch_lease"]
 
 _METADATA_AGE_MS = 30_000
-"""How old the client's metadata may grow. A topic that was deleted and created again is assigned
-once its partitions are in the metadata; aiokafka's default would put that off by five minutes."""
+"""Milliseconds between refreshes of the metadata. A topic that was deleted and created again is
+assigned once its partitions are in the metadata, which aiokafka refreshes every five minutes."""
 
 
 class RebalanceListener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]

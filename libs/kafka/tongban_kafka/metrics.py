@@ -19,7 +19,7 @@ from tongban_kafka.partition import SECONDS_BOUNDS, TopicStats
 
 
 class Source(Protocol):
-    """A worker as the collector sees it."""
+    """Supplies the values of one worker."""
 
     group: str
 
@@ -135,7 +135,7 @@ class WorkerCollector(Collector):
 
 
 class ProducerSource(Protocol):
-    """A producer as its collector sees it."""
+    """Supplies the values of one producer."""
 
     client_id: str
 

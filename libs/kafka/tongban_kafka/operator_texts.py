@@ -11,7 +11,7 @@ from enum import Enum
 
 
 class Setting(Enum):
-    """A setting of a Kafka client. Its text is the name that operators know it by."""
+    """Enumerates the settings of Kafka clients. `str` returns the name that operators know."""
 
     SERVERS = "bootstrap.servers"
     PROTOCOL = "security.protocol"

@@ -34,7 +34,7 @@ RECORD_OVERHEAD = 500
 
 
 class TopicStats:
-    """Plain counters of one topic; `metrics.py` reads them at a scrape."""
+    """Counts the records of one topic in plain integers, which `metrics.py` reads at a scrape."""
 
     __slots__ = (
         "buckets",
@@ -68,14 +68,14 @@ class TopicStats:
 
 
 class Wait(Protocol):
-    """A wait of a record for its next attempt: a timer, or a `Parked`."""
+    """Holds a record back until its next attempt; a timer handle or a `Parked`."""
 
     def cancel(self) -> None:
         """Cancel the attempt."""
 
 
 class Parked:
-    """A wait for a future instead of a time (`Retry.when`)."""
+    """Holds a record back until a future resolves (`Retry.when`)."""
 
     def __init__(self, when: asyncio.Future[None], again: Callable[[], None]) -> None:
         self._when = when
@@ -98,7 +98,7 @@ class Parked:
 
 
 class Partition:
-    """State of one partition from its assignment until it is given up. It is not reused."""
+    """Holds the state of one partition from its assignment until it is given up."""
 
     __slots__ = (
         "assigned_at",

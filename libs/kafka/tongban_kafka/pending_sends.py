@@ -18,7 +18,7 @@ _OVERHEAD = 200
 
 @dataclass(slots=True)
 class Waiting:
-    """A record that the client has not accepted: no connection, no metadata, or a full batch."""
+    """Holds a record that the client cannot accept: no connection, no metadata, a full batch."""
 
     deadline: float
     future: asyncio.Future[Any]
@@ -27,9 +27,9 @@ class Waiting:
 
 
 class PendingSends:
-    """Records without acknowledgement, bounded in number and bytes. Deadlines are `loop.time()`.
+    """Holds records without acknowledgement, bounded in number and bytes.
 
-    Records are in the order of the calls and so of their deadlines. Those that the client has
+    Records are in the order of the calls and so of their deadlines (`loop.time()`). Those that the client has
     accepted are in one queue, those that wait for the client in one for each topic.
     """
 

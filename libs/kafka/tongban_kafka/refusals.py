@@ -35,7 +35,7 @@ _NOT_YET_VALID, _EXPIRED, _HOST_MISMATCH, _ADDRESS_MISMATCH = 9, 10, 62, 64
 
 
 class Refusal(NamedTuple):
-    """A cause, and the settings that an operator has to check."""
+    """Names a cause, and the settings that an operator has to check."""
 
     reason: str
     look_at: tuple[Setting | str, ...]

@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 
 
 class RegisterView(CompactedView[Value]):
-    """A `CompactedView` that reports which of its values may be outdated.
+    """Extends `CompactedView`: it reports which of its values may be outdated.
 
     While the topic has a hole (`tongban_kafka.holes`) every value may be outdated: `hole` and
     `readiness` report it, and the caller fails safe. A record that cannot be decoded puts its key

@@ -41,7 +41,7 @@ _CONNECT_TIMEOUT = 30.0
 
 
 class Runtime:
-    """A member of a consumer group. `Worker` and `BatchWorker` add how records are handled.
+    """Runs a member of a consumer group. `Worker` and `BatchWorker` add how records are handled.
 
     Args:
         producer: writes dead letters; an `EventProducer`.

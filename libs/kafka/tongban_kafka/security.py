@@ -35,7 +35,7 @@ class KafkaSecurityError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaSecurity:
-    """TLS and SASL settings of a client.
+    """Holds the TLS and SASL settings of a client.
 
     Args:
         mechanism: None is the default, SCRAM-SHA-512.
@@ -195,8 +195,8 @@ def _contents(setting: Setting, file: Path) -> bytes:
 
 
 class KafkaCluster:
-    """A bootstrap address with the security settings of all connections to it. `str` returns the
-    address; neither `str` nor `repr` shows the password.
+    """Combines a bootstrap address with the security settings of all connections to it. `str` is
+    the address; neither `str` nor `repr` shows the password.
 
     Raises:
         KafkaSecurityError: see `KafkaSecurity.arguments`. The constructor reads the files.

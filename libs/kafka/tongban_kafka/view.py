@@ -26,7 +26,7 @@ intact."""
 
 
 class CompactedView(Reader, Generic[Value]):
-    """The newest value of every key of a compacted topic, which each process reads completely.
+    """Maps every key of a compacted topic to its newest value. Each process reads the whole topic.
 
     It suits topics of some thousand keys. After an interruption the topic is read again and
     compared, so that keys which were deleted and compacted away meanwhile disappear. Until then the

@@ -17,7 +17,7 @@ from tongban_kafka.partition import TopicStats
 
 @dataclass(frozen=True, slots=True)
 class WorkerProgress:
-    """A snapshot of a worker's activity. Ages are seconds."""
+    """Describes a worker's activity at one moment. Ages are seconds."""
 
     running: bool
     turn_age: float

@@ -12,7 +12,7 @@ from typing import Any
 from tongban_kafka.record import RawHeaders
 
 _CUTS = 50
-"""How often the sender task is cancelled at most, a tenth of a second apart."""
+"""Cancellations of the sender task at most, a tenth of a second apart."""
 
 
 def take(
