@@ -16,6 +16,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 
+import tongban_common.settings  # noqa: F401 - has the refusals name the TONGBAN_* variables
 from tests.integration.kafka_kit import eventually, make_place, number_of, produce, running
 from tests.integration.secured_kit import USER, WORD, WRONG, Secured, secured_kafka
 from tongban_common import topics

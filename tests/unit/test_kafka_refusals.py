@@ -20,6 +20,7 @@ from aiokafka.errors import (
 )
 from pydantic import SecretStr
 
+import tongban_common.settings  # noqa: F401 - has the refusals name the TONGBAN_* variables
 from tests.unit.kafka_security_kit import tls_server
 from tongban_devstack.embedded.security import CertificateAuthority
 from tongban_kafka import EventProducer, KafkaUnavailableError, refusals

@@ -67,7 +67,7 @@ class Holes:
         """Remember a batch that could not be read."""
         self._found.add(hole)
 
-    def take(self, key: str, value: bytes | None) -> bool:
+    def keep_acceptance(self, key: str, value: bytes | None) -> bool:
         """Keep a record that is an acceptance. Return False if it is an entry of the topic."""
         if not key.startswith(ACCEPTED):
             return False

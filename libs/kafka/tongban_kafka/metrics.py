@@ -48,7 +48,7 @@ GAUGES = {
 }
 COUNTERS = {
     "commits": "commits of offsets that succeeded",
-    "commit_failures": "commits that failed; the next one takes their offsets along",
+    "commit_failures": "commits that failed; the next one includes their offsets",
     "rebalances": "times that partitions were given up",
     "drain_timeouts": "times that handlers had to be cancelled when partitions were given up",
 }

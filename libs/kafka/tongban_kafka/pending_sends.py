@@ -29,15 +29,15 @@ class Waiting:
 class PendingSends:
     """Holds records without acknowledgement, bounded in number and bytes.
 
-    Records are in the order of the calls and so of their deadlines (`loop.time()`). Those that the client has
-    accepted are in one queue, those that wait for the client in one for each topic.
+    Records are in the order of the calls and so of their deadlines (`loop.time()`). One queue holds
+    those that the client has accepted, and one for each topic those that wait for the client.
     """
 
     def __init__(self, *, max_records: int, max_bytes: int) -> None:
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._taken: deque[tuple[float, asyncio.Future[Any], int]] = deque()
+        self._accepted: deque[tuple[float, asyncio.Future[Any], int]] = deque()
         self.waiting: dict[str, deque[Waiting]] = {}
         self.acknowledged = 0
         self.failed = 0
@@ -45,7 +45,7 @@ class PendingSends:
         """The error with which the broker refused a batch of the present client."""
 
     def __len__(self) -> int:
-        return len(self._taken) + sum(map(len, self.waiting.values()))
+        return len(self._accepted) + sum(map(len, self.waiting.values()))
 
     def admit(self, key: bytes | None, value: bytes | None) -> int:
         """Return the bytes that one more record counts for.
@@ -61,11 +61,11 @@ class PendingSends:
 
     def _is_full(self) -> bool:
         waiting = sum(map(len, self.waiting.values())) if self.waiting else 0
-        return len(self._taken) + waiting >= self._max_records or self._bytes >= self._max_bytes
+        return len(self._accepted) + waiting >= self._max_records or self._bytes >= self._max_bytes
 
-    def take(self, deadline: float, future: asyncio.Future[Any], size: int) -> None:
+    def add_accepted(self, deadline: float, future: asyncio.Future[Any], size: int) -> None:
         """Track a record that the client has accepted."""
-        self._taken.append((deadline, future, size))
+        self._accepted.append((deadline, future, size))
         self._bytes += size
 
     def wait(self, item: Waiting) -> None:
@@ -91,9 +91,9 @@ class PendingSends:
 
     def settle(self) -> None:
         """Remove and count the accepted records that were acknowledged or failed."""
-        taken = self._taken
-        while taken and taken[0][1].done():
-            _, future, size = taken.popleft()
+        accepted = self._accepted
+        while accepted and accepted[0][1].done():
+            _, future, size = accepted.popleft()
             self._bytes -= size
             if future.cancelled():
                 continue
@@ -107,7 +107,7 @@ class PendingSends:
 
     def is_late(self, now: float) -> bool:
         """Return True if a record that the client accepted is past its deadline."""
-        return bool(self._taken) and self._taken[0][0] <= now
+        return bool(self._accepted) and self._accepted[0][0] <= now
 
     def expire_waiting(self, now: float) -> None:
         """Fail the waiting records that are past their deadlines."""
@@ -119,20 +119,20 @@ class PendingSends:
                 self.failed += fail(item.future, late)
             self.next_waiting(topic)
 
-    def fail_taken(self, text: str) -> int:
+    def fail_accepted(self, text: str) -> int:
         """Fail all records that the client has accepted. Return how many failed."""
         count = 0
-        for _, future, size in self._taken:
+        for _, future, size in self._accepted:
             self._bytes -= size
             count += fail(future, KafkaUnavailableError(text))
-        self._taken.clear()
+        self._accepted.clear()
         self.failed += count
         self.refused = None
         return count
 
     def fail_all(self, text: str) -> None:
         """Fail all records, accepted or waiting."""
-        self.fail_taken(text)
+        self.fail_accepted(text)
         for topic in list(self.waiting):
             for item in self.waiting[topic]:
                 self.failed += fail(item.future, KafkaUnavailableError(text))
@@ -140,7 +140,7 @@ class PendingSends:
 
     def futures(self) -> list[asyncio.Future[Any]]:
         """Return the futures of all records without acknowledgement."""
-        left = [future for _, future, _ in self._taken if not future.done()]
+        left = [future for _, future, _ in self._accepted if not future.done()]
         return left + [item.future for queue in self.waiting.values() for item in queue]
 
 

@@ -207,7 +207,7 @@ class EventProducer:
             outbox.wait(Waiting(deadline, future, size, (topic, key, value, headers)))
             self._feed(topic)
         else:
-            outbox.take(deadline, future, size)
+            outbox.add_accepted(deadline, future, size)
         if self._timer is None:
             self._timer = loop.call_later(_TICK, self._tick)
         return future
@@ -217,7 +217,7 @@ class EventProducer:
     ) -> asyncio.Future[Any] | None:
         """Hand a record to the client. Return None if the client cannot accept it now."""
         try:
-            return delivery.take(self._client, topic, key, value, headers)
+            return delivery.hand_over(self._client, topic, key, value, headers)
         except KafkaError as error:
             if not is_transient(error):
                 raise
@@ -235,7 +235,7 @@ class EventProducer:
             while client is self._client and (item := outbox.next_waiting(topic)) is not None:
                 try:
                     async with asyncio.timeout_at(item.deadline):
-                        inner = await delivery.wait_taken(client, *item.arguments)
+                        inner = await delivery.hand_over_when_ready(client, *item.arguments)
                 except TimeoutError:
                     # The client must not accept later what is reported as failed now.
                     outbox.expire_waiting(item.deadline)
@@ -260,7 +260,7 @@ class EventProducer:
                     )
                 elif outbox.next_waiting(topic) is item:
                     outbox.leave(topic)
-                    outbox.take(item.deadline, item.future, item.size)
+                    outbox.add_accepted(item.deadline, item.future, item.size)
         finally:
             del self._feeders[topic]
         if client is not self._client and topic in outbox.waiting:
@@ -286,7 +286,7 @@ class EventProducer:
             return
         self._client = None
         self._arrived.clear()
-        count = self._outbox.fail_taken(f"Kafka did not acknowledge: {reason!r}")
+        count = self._outbox.fail_accepted(f"Kafka did not acknowledge: {reason!r}")
         log.warning("producer_replaced", reason=repr(reason), pending=count)
         self._lost.set()
 

@@ -209,7 +209,7 @@ class Snapshot:
         self._passed = [each for each in self._passed if each[0] != topic]
         async for record in self.read(await self.partitions([topic])):
             key = (record.key or b"").decode("utf-8", "replace")
-            if holes.take(key, record.value):
+            if holes.keep_acceptance(key, record.value):
                 continue
             if record.value is None:
                 found.pop(key, None)

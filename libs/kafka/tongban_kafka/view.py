@@ -95,7 +95,7 @@ class CompactedView(Reader, Generic[Value]):
                 continue
             try:
                 key = raw.key.decode()
-                if self._holes.take(key, raw.value):
+                if self._holes.keep_acceptance(key, raw.value):
                     continue
                 value = None if raw.value is None else self._decode(raw.value)
             except Exception as error:

@@ -15,7 +15,7 @@ _CUTS = 50
 """Cancellations of the sender task at most, a tenth of a second apart."""
 
 
-def take(
+def hand_over(
     client: Any, topic: str, key: bytes | None, value: bytes | None, headers: RawHeaders
 ) -> asyncio.Future[Any] | None:
     """Hand a record to the client without waiting. Return None, with nothing handed over, if the
@@ -38,7 +38,7 @@ def take(
     return None
 
 
-async def wait_taken(
+async def hand_over_when_ready(
     client: Any, topic: str, key: bytes | None, value: bytes | None, headers: RawHeaders
 ) -> asyncio.Future[Any]:
     """Hand a record to the client, and wait until the client has accepted it."""
