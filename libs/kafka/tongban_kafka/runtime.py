@@ -254,7 +254,7 @@ class Runtime:
             partitions = flow.partitions
             flow.forget()
             flow.assign(partitions)
-            # Await nothing from here on: the positions of the client and of the flow must change together.
+            # Await nothing from here on: the positions of client and flow must change together.
             assigned = consumer.assignment()
             for tp, partition in partitions.items():
                 if tp not in assigned:

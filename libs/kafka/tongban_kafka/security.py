@@ -243,11 +243,11 @@ def warn_of_plaintext(cluster: KafkaCluster, environment: str) -> None:
     "development". The caller starts all the same: a service mesh may encrypt below it."""
     if environment == "development" or cluster.security.uses_tls:
         return
-    authenticated = "" if cluster.security.uses_sasl else " and brokers know no client by name"
+    authenticated = "" if cluster.security.uses_sasl else " and brokers do not authenticate clients"
     log.warning(
         "kafka_not_encrypted",
         protocol=cluster.security.protocol,
-        risk="personal data travels to Kafka in clear" + authenticated + ": whoever is on the "
+        risk="records travel to Kafka in clear" + authenticated + ": anyone on the "
         "network path can read, change and forge records, unless something below encrypts",
         look_at=[str(Setting.PROTOCOL)],
     )
