@@ -27,8 +27,9 @@ from tongban_common.events.models import (
     WithdrawalAsked,
 )
 from tongban_router.domain.emission import outgoing
-from tongban_router.domain.lifecycle import Decision, Lifecycle
+from tongban_router.domain.lifecycle import Lifecycle
 from tongban_router.domain.state import FaultNoted, RequestState, Rules, next_due
+from tongban_router.domain.transition import Decision
 
 START = datetime(2026, 3, 2, 9, tzinfo=CHINA)
 RULES = Rules()

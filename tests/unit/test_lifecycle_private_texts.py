@@ -19,8 +19,8 @@ from tongban_common.events.models import (
 )
 from tongban_router.domain import texts
 from tongban_router.domain.emission import outgoing
-from tongban_router.domain.lifecycle import Decision
 from tongban_router.domain.state import RequestState
+from tongban_router.domain.transition import Decision
 
 
 def sealed(**parts: str) -> Sealed:
