@@ -80,7 +80,7 @@ def test_a_timer_that_died_is_death_and_a_broker_that_is_away_is_not(clock: Cloc
     assert progress.blind() is not None
     assert progress.stalled() is None
     clock.now += 12
-    assert "nobody asks" in str(progress.stalled())
+    assert "has stopped" in str(progress.stalled())
 
 
 def test_what_is_no_longer_ours_is_no_lag_of_ours(clock: Clock) -> None:

@@ -16,24 +16,24 @@ PLACE, OTHER = ("requests.submitted", 0), ("requests.submitted", 1)
 
 
 def test_until_the_ends_are_known_whatever_comes_may_have_been_read() -> None:
-    others = RedeliveryWindow()
-    assignment = others.assign([PLACE])
-    assert others.may_have_read(PLACE, 10**9)
-    others.learn(assignment, {PLACE: 7})
-    assert [others.may_have_read(PLACE, offset) for offset in (6, 7)] == [True, False]
-    assert others.may_have_read(OTHER, 0), "of what is not ours nothing is known"
+    window = RedeliveryWindow()
+    assignment = window.assign([PLACE])
+    assert window.may_have_read(PLACE, 10**9)
+    window.learn(assignment, {PLACE: 7})
+    assert [window.may_have_read(PLACE, offset) for offset in (6, 7)] == [True, False]
+    assert window.may_have_read(OTHER, 0), "of what is not ours nothing is known"
 
 
 def test_a_partition_that_comes_back_may_have_been_read_by_others_meanwhile() -> None:
     """Also where no assignment was without it: we were thought dead, and did not know."""
-    others = RedeliveryWindow()
-    first = others.assign([PLACE])
-    others.learn(first, {PLACE: 7})
-    second = others.assign([PLACE])
-    others.learn(first, {PLACE: 7})  # an answer that took its time
-    assert others.may_have_read(PLACE, 7)
-    others.learn(second, {PLACE: 9})
-    assert [others.may_have_read(PLACE, offset) for offset in (8, 9)] == [True, False]
+    window = RedeliveryWindow()
+    first = window.assign([PLACE])
+    window.learn(first, {PLACE: 7})
+    second = window.assign([PLACE])
+    window.learn(first, {PLACE: 7})  # an answer that took its time
+    assert window.may_have_read(PLACE, 7)
+    window.learn(second, {PLACE: 9})
+    assert [window.may_have_read(PLACE, offset) for offset in (8, 9)] == [True, False]
 
 
 async def test_a_replay_after_its_request_was_forgotten_has_the_province_asked_first(
@@ -45,12 +45,13 @@ async def test_a_replay_after_its_request_was_forgotten_has_the_province_asked_f
     async def emit(topic: str, _key: Any, _value: Any, headers: list[tuple[str, bytes]]) -> None:
         sent.append((topic, ("ce_repeat", b"true") in headers))
 
-    router = Router(RouterSettings(data=tmp_path))
-    router.table, router._emit = {}, emit  # type: ignore[method-assign]
-    router._predecessors.learn(router._predecessors.assign([PLACE]), {PLACE: 0})
+    handler = Router(RouterSettings(data=tmp_path)).handler
+    handler.requests.table, handler._emit = {}, emit
+    window = handler._redelivery_window
+    window.learn(window.assign([PLACE]), {PLACE: 0})
     for repeat in (False, True):
         value, headers = encode(Event("e-1", "test", submitted(), submitted().submitted_at, repeat))
         message = SimpleNamespace(key=b"r-1", value=value, headers=headers, offset=0)
-        await router._apply(SimpleNamespace(message=message), PLACE, again=False)
+        await handler._apply(SimpleNamespace(message=message), PLACE, again=False)
         assert sent[-1] == ("province.340000.requests", repeat)
-        router.table.clear()
+        handler.requests.table.clear()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiokafka.protocol.produce import ProduceRequest
 
-from tongban_router.faust_runtime import session_fence as tenure_module
+from tongban_router.faust_runtime import session_fence as fence_module
 from tongban_router.faust_runtime.session_fence import SessionFence
 
 SESSION_S = 0.2
@@ -21,74 +21,74 @@ class Ended(Exception):
 
 
 @pytest.fixture
-def tenure(monkeypatch: pytest.MonkeyPatch) -> SessionFence:
+def fence(monkeypatch: pytest.MonkeyPatch) -> SessionFence:
     def die(event: str, *_: object) -> None:
         raise Ended(event)
 
-    monkeypatch.setattr(tenure_module, "die", die)
+    monkeypatch.setattr(fence_module, "die", die)
     return SessionFence(SESSION_S)
 
 
-def begin(tenure: SessionFence) -> None:
-    tenure._lease.renew(time.monotonic())
-    tenure.begin()
+def begin(fence: SessionFence) -> None:
+    fence._lease.renew(time.monotonic())
+    fence.begin()
 
 
-async def waiting(tenure: SessionFence) -> asyncio.Task[None]:
+async def waiting(fence: SessionFence) -> asyncio.Task[None]:
     """Somebody who comes when the session has run out unheard."""
     await asyncio.sleep(SESSION_S)
-    task = asyncio.create_task(tenure.confirm("here"))
+    task = asyncio.create_task(fence.confirm("here"))
     await asyncio.sleep(0.05)
     assert not task.done()
     return task
 
 
 async def test_work_goes_on_while_the_group_hears_of_us_and_after_it_does_again(
-    tenure: SessionFence,
+    fence: SessionFence,
 ) -> None:
-    begin(tenure)
-    await tenure.confirm("here")
-    task = await waiting(tenure)  # the broker is away
-    tenure._lease.renew(time.monotonic())
+    begin(fence)
+    await fence.confirm("here")
+    task = await waiting(fence)  # the broker is away
+    fence._lease.renew(time.monotonic())
     await task
 
 
-async def test_before_the_first_assignment_there_is_nothing_to_lose(tenure: SessionFence) -> None:
-    task = await waiting(tenure)
-    begin(tenure)
+async def test_before_the_first_assignment_there_is_nothing_to_lose(fence: SessionFence) -> None:
+    task = await waiting(fence)
+    begin(fence)
     await task
 
 
 @pytest.mark.parametrize("unheard", [True, False])
-async def test_who_was_replaced_with_work_in_hand_ends(tenure: SessionFence, unheard: bool) -> None:
+async def test_who_was_replaced_with_work_in_hand_ends(fence: SessionFence, unheard: bool) -> None:
     """Told by the coordinator, or assigned anew before it could be seen."""
-    begin(tenure)
-    task = await waiting(tenure)
+    begin(fence)
+    task = await waiting(fence)
     if not unheard:
-        tenure._lease.refuse()
+        fence._lease.refuse()
     else:
-        tenure._lease.give_up()
-        begin(tenure)
+        fence._lease.give_up()
+        begin(fence)
     with pytest.raises(Ended, match="replaced"):
         await task
 
 
 async def test_no_record_leaves_for_the_broker_once_the_session_may_have_ended(
-    tenure: SessionFence,
+    fence: SessionFence,
 ) -> None:
     sent: list[Any] = []
 
     async def ready(*_: Any) -> bool:
         await asyncio.sleep(2 * SESSION_S)  # connecting anew: meanwhile somebody took over
-        tenure._lease.refuse()
+        fence._lease.refuse()
         return True
 
     async def send(_: int, request: Any) -> None:
         sent.append(request)
 
     client = SimpleNamespace(ready=ready, send=send)
-    begin(tenure)
-    tenure.fence(SimpleNamespace(client=client))
+    begin(fence)
+    fence.guard(SimpleNamespace(client=client))
     records = ProduceRequest.__new__(ProduceRequest)
     with pytest.raises(Ended):
         await client.send(1, records)
