@@ -24,7 +24,8 @@ class RouterSettings(CommonSettings):
     stall_s: float = Field(60.0, gt=0, description="wall seconds of lag without progress: not live")
 
     def rules(self) -> Rules:
-        """Return the rules in business time. Two spans have a minimum in wall time."""
+        """Return the rules in business time. A first poll waits at least 1 s of wall time, and the
+        repeat of an unanswered call 30 s."""
         speed = self.clock.speed
         ask_again_s = max(self.ask_again_s, 30.0 * speed)
         first_poll_s = max(self.first_poll_s, 1.0 * speed)

@@ -13,11 +13,15 @@ from datetime import datetime, timedelta
 
 
 class DueIndex:
-    """The next due moment of each request. Not thread-safe."""
+    """Keeps the next due moment of each request. Not thread-safe."""
 
     def __init__(self, *, resend_after: timedelta) -> None:
-        """`resend_after` (business time): a moment that was announced is announced again after it,
-        unless `set` was called meanwhile."""
+        """Make an empty index.
+
+        Args:
+            resend_after: business time after which a due request is due again, unless `set` was
+                called meanwhile.
+        """
         self._due: dict[bytes, datetime] = {}
         self._heap: list[tuple[datetime, bytes]] = []
         self._resend_after = resend_after

@@ -53,7 +53,7 @@ from tongban_router.domain.transition import Decision, Transition
 
 
 class Lifecycle:
-    """The state machine of all requests, under the given rules."""
+    """Applies inputs to the states of requests, under the given rules."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules

@@ -47,14 +47,14 @@ def apply(transition: Transition, outcome: ProvinceOutcome, *, rules: Rules, now
             if call is not None and call.kind is CallKind.WITHDRAW:
                 transition.state.unresolved = False
                 _forget_failing(transition, outcome)
-            if not _overtaken(transition, outcome):
+            if not _is_overtaken(transition, outcome):
                 _final_or_next(transition, outcome, call, rules, now)
             callbacks.follow_up(transition, now)
             _keep_moving(transition, rules, now)
     return True
 
 
-def _overtaken(transition: Transition, outcome: ProvinceOutcome) -> bool:
+def _is_overtaken(transition: Transition, outcome: ProvinceOutcome) -> bool:
     """Return True if the outcome is interim and a supplement is on its way. It is older than the
     supplement, and would only ask the applicant for the same once more."""
     interim = outcome.outcome in (OutcomeKind.ACCEPTED, OutcomeKind.NEEDS_SUPPLEMENT)
@@ -129,14 +129,14 @@ def _final_or_next(
             transition.finish(Status.COMPLETED, at=at, by=_BY, **_reason(outcome))
         case OutcomeKind.REJECTED:
             transition.finish(Status.REJECTED, at=at, by=_BY, **_reason(outcome, texts.REJECTED))
-        case OutcomeKind.WITHDRAWN if _is_unasked(transition, call):
+        case OutcomeKind.WITHDRAWN if _is_unrequested(transition, call):
             _ask_to_withdraw(transition, outcome, now)
         case OutcomeKind.WITHDRAWN if _may_lie_before_a_repeat(call):
             pass  # the answer to the withdrawal ends the request
         case OutcomeKind.WITHDRAWN:
             _taken_back(transition, outcome, call)
         case OutcomeKind.NOT_SENT if outcome.call is not CallKind.SUBMIT:
-            # The province has the request itself: only a withdrawal can end it (`_close`).
+            # Only a withdrawal (`lifecycle._close`) can end it: the province has the request.
             transition.note(reason or texts.CALL_NOT_SENT, at=at, by="router")
         case OutcomeKind.NOT_SENT:
             transition.finish(Status.EXPIRED, at=at, by="router", reason=reason or texts.NOT_SENT)
@@ -154,7 +154,7 @@ def _final_or_next(
             _accepted(transition, outcome, rules, now)
 
 
-def _is_unasked(transition: Transition, call: Call | None) -> bool:
+def _is_unrequested(transition: Transition, call: Call | None) -> bool:
     """Return True if a submission or supplement is answered as withdrawn, and this state has no
     open withdrawal.
 

@@ -85,11 +85,11 @@ class Entry(BaseModel):
     note: bool = False
     expected_by: AwareDatetime | None = None
     supplements: int | None = None
-    """Of a request for a supplement: how many had been handed in, None for 0. It identifies that
-    request for a supplement, also when it is entered again after a hold."""
+    """Number of supplements handed in before this entry asked for one; None for 0. It identifies
+    what the entry asks for, also when the same is entered again after a hold."""
     parts: int | None = None
-    """How many parts the sealed envelope had then; they are kept in the order in which they came.
-    None in states of earlier versions: all parts that it has now."""
+    """Number of parts that the sealed envelope had then; parts are kept in order of arrival. None,
+    in states of earlier versions, means all parts."""
 
 
 class Call(BaseModel):
@@ -107,11 +107,11 @@ class Call(BaseModel):
     repeat, or a router whose state is lost may have sent it before."""
     closing: bool = False
     number: int | None = None
-    """Of a supplement: its number within the request, from 1."""
+    """The number of a supplement within its request, from 1."""
     dead: bool = False
     """The connector has given up: it does nothing more until an operator resumes the call."""
     not_sent: bool = False
-    """Of a dead call: True if the connector knows that it has not taken effect."""
+    """True if the call is dead and the connector knows that it has not taken effect."""
     waits_until: AwareDatetime | None = None
     """The moment at which the connector will go on with it, as the connector reported."""
 
@@ -121,8 +121,11 @@ class Call(BaseModel):
         return self.asked == 1 and not self.repeated
 
     def ask_again_at(self, rules: Rules) -> AwareDatetime:
-        """Return the moment from which the call is unanswered for too long. Before `waits_until` it
-        never is: calling again all through a closed weekend would only pile up repeats."""
+        """Return the moment at which the call is sent again if it is still unanswered.
+
+        That is after `waits_until`: sending it all through a closed weekend would only pile up
+        repeats.
+        """
         since = self.asked_at if self.waits_until is None else max(self.asked_at, self.waits_until)
         return later(since, rules.ask_again_after(self.asked))
 
@@ -252,10 +255,9 @@ class Rules(BaseModel):
     ask_again: timedelta = timedelta(minutes=10)
     keep_finished: timedelta = timedelta(hours=24)
     keep_closing: timedelta = timedelta(days=7)
-    """How long the router polls after a request's deadline, before it holds the request for an
-    operator."""
+    """The router polls for so long after a request's deadline, then holds it for an operator."""
     keep_held: timedelta = timedelta(days=30)
-    """How long after its deadline a held request waits for an operator before it fails."""
+    """A held request waits for an operator for so long after its deadline, then fails."""
 
     def poll_after(self, polls: int) -> timedelta:
         """Return the wait before the next poll after `polls` of them: exponential back-off."""

@@ -58,7 +58,7 @@ class SeekTargets(NamedTuple):
     committed: Offsets
     """The committed offsets; the log's beginning for one that lies beyond the log's end."""
     positions: Offsets
-    """Where to seek: to the committed offset, else a source to its beginning."""
+    """The offsets to seek to: the committed offset, else the beginning of a source."""
     ends: Offsets
     """End offsets of the sources."""
 

@@ -15,8 +15,8 @@ MOST_KEPT = MOST_SEALED + 50_000
 """Most bytes of a state after an input. The broker would refuse a larger changelog record, and the
 process, and each successor, would end at the same input."""
 MOST_KEPT_FOR_OPERATORS = MOST_KEPT + 40_000
-"""The same after a decision of an operator. Holding a request, and ending it at its deadline, add
-some hundred bytes and have no limit: a refusal would end the router at each start."""
+"""Most bytes of a state after an operator's decision. Holding a request, and ending it at its
+deadline, add some hundred bytes and have no limit: a refusal would end the router at each start."""
 
 
 class RequestTable:
