@@ -1,5 +1,5 @@
-"""What the broker would not take must not end the router: it is put aside as poison is. And how
-much may be put aside is not begun anew with each life."""
+"""The router puts a record aside, instead of ending, if the broker would refuse its outputs. The
+limit of dead letters survives restarts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tongban_router.faust_runtime.request_table import MOST_KEPT
 from tongban_router.settings import RouterSettings
 
 TAKEN = 1_048_576
-"""Bytes of a record that Kafka takes."""
+"""Most bytes of a record that Kafka accepts."""
 
 
 @pytest.mark.parametrize(("size", "status"), [(900_000, "completed"), (1_000_000, "held")])
@@ -71,7 +71,7 @@ def handler_with(emit: Any, directory: Path) -> RecordHandler:
 
 @pytest.fixture
 def handler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordHandler:
-    """Sends into nowhere, and raises where the process would end."""
+    """Return a handler whose records are dropped, and which raises where the process would end."""
 
     def die(event: str, error: BaseException, _topic: str) -> None:
         raise AssertionError(event) from error
@@ -85,7 +85,7 @@ def handler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordHandler:
 async def test_a_submission_that_fits_into_no_record_of_ours_does_not_end_the_router(
     handler: RecordHandler,
 ) -> None:
-    """Intake writes none, whoever reaches the topic may."""
+    """Intake writes no such submission, but any other producer on the topic may."""
     sealed = Sealed(kid="k", key="x", parts={"form": "r" * 1_000_000})
     body = submitted().model_copy(update={"sealed": sealed})
     value, headers = encode(Event("e-1", "test", body, START))
@@ -101,7 +101,7 @@ async def test_a_submission_that_fits_into_no_record_of_ours_does_not_end_the_ro
 async def test_a_request_that_fills_its_record_is_held_and_ends_all_the_same(
     handler: RecordHandler,
 ) -> None:
-    """The line that says so no longer fits, which ended the router at each start."""
+    """The entry about the hold did not fit, which ended the router at each start."""
     state, _ = begun()
     empty = len(kept_of(padded(state, 0)))
     state = padded(state, MOST_KEPT - empty)
@@ -133,7 +133,7 @@ async def nothing(*_: Any) -> None: ...
 
 
 def padded(state: RequestState, size: int) -> RequestState:
-    """The state with an envelope that is so much larger."""
+    """Return the state with an envelope that is larger by `size` bytes."""
     sealed = state.request.sealed
     parts = {**sealed.parts, "padding": "x" * size}
     request = state.request.model_copy(
@@ -146,10 +146,10 @@ def kept_of(state: RequestState) -> bytes:
     return state.model_dump_json(exclude_defaults=True).encode()
 
 
-async def test_nothing_is_put_aside_before_earlier_lives_are_counted(
+async def test_dead_letter_waits_until_those_of_earlier_processes_are_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A router that a flood has ended starts again, and is before the flood at once."""
+    """A router that ended in a flood of poison is restarted and reads the flood at once."""
     counted = asyncio.Event()
     sent: list[Any] = []
 

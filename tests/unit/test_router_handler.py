@@ -31,7 +31,7 @@ class Died(BaseException):
 
 
 class BareRouter:
-    """A router without Faust around it."""
+    """Wraps a router's handler without a running Faust application."""
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sent: list[tuple[str, bytes | None, dict[str, bytes]]] = []

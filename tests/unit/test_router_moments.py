@@ -1,4 +1,4 @@
-"""A router whose clock jumps closes nothing and forgets nothing."""
+"""A router whose clock jumps closes no request and deletes none."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DAYS = 10 * 24 * 3600.0
 
 
 def clock_at(wall: float, monkeypatch: pytest.MonkeyPatch, speed: float = 1.0) -> BusinessClock:
-    """A clock of a machine that believes it is `wall`."""
+    """Return the clock of a machine whose wall clock shows `wall`."""
     monkeypatch.setattr("tongban_common.clock.time.time", lambda: wall)
     start = BusinessClock.real().start
     return BusinessClock(start - timedelta(seconds=(wall - WALL) * speed), WALL, speed)

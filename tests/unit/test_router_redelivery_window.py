@@ -1,4 +1,5 @@
-"""What another may have acted on goes out marked as a repeat, so that connectors ask first."""
+"""Outputs of a record that another router may have read are marked as repeats, so that connectors
+query the province first."""
 
 from __future__ import annotations
 
@@ -21,16 +22,16 @@ def test_until_the_ends_are_known_whatever_comes_may_have_been_read() -> None:
     assert window.may_have_read(PLACE, 10**9)
     window.learn(assignment, {PLACE: 7})
     assert [window.may_have_read(PLACE, offset) for offset in (6, 7)] == [True, False]
-    assert window.may_have_read(OTHER, 0), "of what is not ours nothing is known"
+    assert window.may_have_read(OTHER, 0), "nothing is known of an unassigned partition"
 
 
 def test_a_partition_that_comes_back_may_have_been_read_by_others_meanwhile() -> None:
-    """Also where no assignment was without it: we were thought dead, and did not know."""
+    """That holds although no assignment was without it: the group took this router for dead."""
     window = RedeliveryWindow()
     first = window.assign([PLACE])
     window.learn(first, {PLACE: 7})
     second = window.assign([PLACE])
-    window.learn(first, {PLACE: 7})  # an answer that took its time
+    window.learn(first, {PLACE: 7})  # a late answer
     assert window.may_have_read(PLACE, 7)
     window.learn(second, {PLACE: 9})
     assert [window.may_have_read(PLACE, offset) for offset in (8, 9)] == [True, False]
@@ -39,7 +40,7 @@ def test_a_partition_that_comes_back_may_have_been_read_by_others_meanwhile() ->
 async def test_a_replay_after_its_request_was_forgotten_has_the_province_asked_first(
     tmp_path: Path,
 ) -> None:
-    """Its submission had been handed on before it was put aside; the table knows nothing of it."""
+    """The submission had been sent on before it was put aside; the table does not have it."""
     sent: list[tuple[str, bool]] = []
 
     async def emit(topic: str, _key: Any, _value: Any, headers: list[tuple[str, bytes]]) -> None:

@@ -17,7 +17,7 @@ SESSION_S = 0.2
 
 
 class Ended(Exception):
-    """Instead of the process's end."""
+    """Raised in place of the end of the process."""
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def begin(fence: SessionFence) -> None:
 
 
 async def waiting(fence: SessionFence) -> asyncio.Task[None]:
-    """Somebody who comes when the session has run out unheard."""
+    """Return a task that waits in `confirm` since the session may have ended."""
     await asyncio.sleep(SESSION_S)
     task = asyncio.create_task(fence.confirm("here"))
     await asyncio.sleep(0.05)
@@ -60,8 +60,8 @@ async def test_before_the_first_assignment_there_is_nothing_to_lose(fence: Sessi
 
 
 @pytest.mark.parametrize("unheard", [True, False])
-async def test_who_was_replaced_with_work_in_hand_ends(fence: SessionFence, unheard: bool) -> None:
-    """Told by the coordinator, or assigned anew before it could be seen."""
+async def test_router_replaced_with_work_in_hand_ends(fence: SessionFence, unheard: bool) -> None:
+    """Either the coordinator reports it, or partitions are assigned again before it could."""
     begin(fence)
     task = await waiting(fence)
     if not unheard:
@@ -79,7 +79,7 @@ async def test_no_record_leaves_for_the_broker_once_the_session_may_have_ended(
     sent: list[Any] = []
 
     async def ready(*_: Any) -> bool:
-        await asyncio.sleep(2 * SESSION_S)  # connecting anew: meanwhile somebody took over
+        await asyncio.sleep(2 * SESSION_S)  # connecting again: meanwhile another router took over
         fence._lease.refuse()
         return True
 

@@ -32,7 +32,7 @@ def opened(directory: Path) -> tuple[Router, CheckedStore]:
 
 
 def written(directory: Path) -> Path:
-    """Leave a database with one request behind; returns its path."""
+    """Create a database with one request, and return its path."""
     _, store = opened(directory)
     database: Any = store._db_for_partition(0)
     database.put(b"r-1", b"{}")
