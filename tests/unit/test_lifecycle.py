@@ -1,4 +1,4 @@
-"""The life of a request, under reordered, repeated and missing events."""
+"""The life of a request holds under reordered, repeated and missing events."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ from tongban_common.events.models import (
     WithdrawalAsked,
 )
 from tongban_router.domain.emission import outgoing
-from tongban_router.domain.lifecycle import Decision, Lifecycle
+from tongban_router.domain.lifecycle import Lifecycle
 from tongban_router.domain.state import FaultNoted, RequestState, Rules, next_due
+from tongban_router.domain.transition import Decision
 
 START = datetime(2026, 3, 2, 9, tzinfo=CHINA)
 RULES = Rules()
@@ -63,7 +64,7 @@ def outcome(
 
 
 def begun() -> tuple[RequestState, str]:
-    """A routed request, and the id of its submit call."""
+    """Return a routed request and the id of its submit call."""
     decision = LIFE.apply(None, "e-1", submitted(), now=START)
     assert decision.state is not None
     return decision.state, decision.calls[0].call_id
@@ -74,7 +75,7 @@ def after(state: RequestState, event_id: str, body: Any, now: datetime = START) 
 
 
 def says(state: RequestState, kind: OutcomeKind) -> Decision:
-    """The newest call is answered, under the id that connectors derive from the call's."""
+    """Answer the newest call, under the id that connectors derive from the call's."""
     call = state.calls[-1]
     event_id = derived_id(call.call_id, "answer")
     return after(state, event_id, outcome(kind, call.call_id, call.kind))

@@ -1,4 +1,4 @@
-"""Reasons and receipts in other people's words: the router carries them sealed and opens none."""
+"""The router passes on reasons and receipts in others' words sealed, and opens none."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tongban_common.events.models import (
 )
 from tongban_router.domain import texts
 from tongban_router.domain.emission import outgoing
-from tongban_router.domain.lifecycle import Decision
 from tongban_router.domain.state import RequestState
+from tongban_router.domain.transition import Decision
 
 
 def sealed(**parts: str) -> Sealed:
@@ -28,7 +28,7 @@ def sealed(**parts: str) -> Sealed:
 
 
 def bodies(decision: Decision, kind: type) -> list[Any]:
-    """The events of one kind that go out, from a state that has been through the table."""
+    """Return the sent events of one type, from a state that was stored in the table."""
     kept = RequestState.model_validate_json(must(decision).model_dump_json(exclude_defaults=True))
     decision.state = kept
     found = [decode(value, headers).body for _, _, value, headers in outgoing(decision)]

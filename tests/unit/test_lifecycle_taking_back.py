@@ -1,4 +1,4 @@
-"""Taking a request back: by its applicant or by an operator, and what a province says to it."""
+"""A request is withdrawn by its applicant or an operator, as far as its province confirms it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_what_an_operator_could_not_end_ends_by_who_ends_it() -> None:
 
 
 def test_what_is_being_taken_back_is_not_submitted_once_more_behind_that() -> None:
-    """The connector has told both calls that it never will be, and would not know any more."""
+    """The connector has answered both calls as withdrawn, and may have forgotten that."""
     state, call_id = begun()
     command = WithdrawalAsked(request_id="r-1", command_id="w", at=START, by="k")
     asked = after(state, "w-1", command)
@@ -87,8 +87,8 @@ def test_what_is_being_taken_back_is_not_submitted_first() -> None:
 
 
 def test_a_submission_answered_as_withdrawn_ends_nothing_that_this_state_did_not_ask_for() -> None:
-    """The state that had asked died with its router's disk; a repeat of the submission is on the
-    topic behind that withdrawal."""
+    """The state with the withdrawal was lost with its router's disk. A repeat of the submission
+    lies behind that withdrawal on the topic."""
     state, call_id = begun()
     asked = after(state, "o-1", outcome(OutcomeKind.WITHDRAWN, call_id))
     assert not must(asked).status.final
@@ -140,8 +140,8 @@ def asked_again_after_silence() -> RequestState:
 def test_a_submission_sent_twice_and_answered_as_withdrawn_ends_by_the_withdrawals_answer(
     sent_twice: Callable[[], RequestState],
 ) -> None:
-    """The answer may be the first sending's. The second one lies behind it, and a connector that
-    fetched it without the withdrawal carries it out."""
+    """The answer may belong to the first sending. The second one lies behind it, and a connector
+    that fetched it without the withdrawal carries it out."""
     asked = after(sent_twice(), "w-1", WITHDRAWAL)
     answered = after(must(asked), "o-1", outcome(OutcomeKind.WITHDRAWN, begun()[1]))
     assert not must(answered).status.final
@@ -202,7 +202,7 @@ def test_an_operator_who_insists_ends_what_could_not_be_taken_back() -> None:
 
 
 def test_an_open_call_of_a_held_request_is_asked_for_again() -> None:
-    """Its record may be lost: a province's topic is kept for seven days."""
+    """The record of the call may be lost: a province's topic is kept for seven days."""
     state, call_id = begun()
     held = must(after(state, "o-1", outcome(OutcomeKind.HELD, call_id)))
     asked = after(held, "d-1", operator("fail"))
@@ -214,7 +214,7 @@ def test_an_open_call_of_a_held_request_is_asked_for_again() -> None:
 
 
 def closed(state: RequestState) -> tuple[RequestState, datetime]:
-    """The request when its time is up, and that moment."""
+    """Return the request closed at its deadline, and that moment."""
     deadline = state.request.deadline
     return must(after(state, "t-0", TimerDue(request_id="r-1", due=deadline), deadline)), deadline
 

@@ -30,8 +30,8 @@ from tongban_common.events.models import (
     TimerDue,
     WithdrawalAsked,
 )
-from tongban_router.domain.lifecycle import Decision
 from tongban_router.domain.state import FaultNoted, RequestState, next_due
+from tongban_router.domain.transition import Decision
 
 GO_ON = OperatorDecision(
     request_id="r-1", command_id="d", at=START, by="op", decision="resume", reason="因为"

@@ -17,7 +17,7 @@ TRIES = 3
 
 
 class Reading:
-    """A router's reader of a wire, with a clock of the test's."""
+    """Reads a wire with a router's reader and a clock that the test sets."""
 
     def __init__(self, *tps: TopicPartition) -> None:
         self.wire = Wire(*tps)
@@ -34,7 +34,7 @@ class Reading:
         return await self.reader.read(self.wire, wanted, 0.0)
 
     async def read_all(self) -> dict[TopicPartition, list[Any]]:
-        """Read until long after the last try; records appear as their offsets."""
+        """Read until long after the last try; return offsets in place of records."""
         found: dict[TopicPartition, list[Any]] = {tp: [] for tp in self.wire.logs}
         for _ in range(12):
             self.now += 2.0

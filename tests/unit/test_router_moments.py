@@ -1,4 +1,4 @@
-"""A router whose clock jumps closes nothing and forgets nothing."""
+"""A router whose clock jumps closes no request and deletes none."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DAYS = 10 * 24 * 3600.0
 
 
 def clock_at(wall: float, monkeypatch: pytest.MonkeyPatch, speed: float = 1.0) -> BusinessClock:
-    """A clock of a machine that believes it is `wall`."""
+    """Return the clock of a machine whose wall clock shows `wall`."""
     monkeypatch.setattr("tongban_common.clock.time.time", lambda: wall)
     start = BusinessClock.real().start
     return BusinessClock(start - timedelta(seconds=(wall - WALL) * speed), WALL, speed)
@@ -72,21 +72,22 @@ def test_the_broker_stamps_the_timers() -> None:
 
 async def test_a_clock_ten_days_ahead_closes_no_request(tmp_path: Path) -> None:
     state, _ = begun()
-    router = Router(RouterSettings(data=tmp_path))
+    handler = Router(RouterSettings(data=tmp_path)).handler
     kept = state.model_dump_json(exclude_defaults=True).encode()
     sent: list[str] = []
 
     async def emit(topic: str, *_: Any) -> None:
         sent.append(topic)
 
-    router.table, router._emit = {b"r-1": kept}, emit  # type: ignore[method-assign]
-    router._predecessors.learn(router._predecessors.assign([("t", 0)]), {("t", 0): 0})
-    clock = router._clock
+    handler.requests.table, handler._emit = {b"r-1": kept}, emit
+    window = handler._redelivery_window
+    window.learn(window.assign([("t", 0)]), {("t", 0): 0})
+    clock = handler._clock
     due = state.request.deadline
     value, headers = encode(Event("t-1", "test", TimerDue(request_id="r-1", due=due), clock.now()))
     record = SimpleNamespace(
         key=b"r-1", value=value, headers=headers, offset=0, topic=topics.ROUTER_TIMERS,
         timestamp=clock.anchor - DAYS, timestamp_type=1,
     )  # fmt: skip
-    result = await router._apply(SimpleNamespace(message=record), ("t", 0), again=False)
+    result = await handler._apply(SimpleNamespace(message=record), ("t", 0), again=False)
     assert (result, sent) == ("refused", [])

@@ -1,4 +1,4 @@
-"""The router's liveness tells the truth: dead when nothing moves, alive when nothing has to."""
+"""The router is not live if it has lag and makes no progress, and live without lag."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def watch(progress: RouterProgress, clock: Clock, end: int, seconds: float) -> None:
-    """The lag is looked at every 2 s for so long."""
+    """Compare the lag every 2 s, for so many seconds."""
     for _ in range(int(seconds / 2)):
         clock.now += 2
         progress.trying()
         progress.look({PLACE: end}, {PLACE: 0})
 
 
-def test_lag_without_progress_is_death_and_no_lag_is_not(clock: Clock) -> None:
+def test_lag_without_progress_is_a_stall_and_no_lag_is_not(clock: Clock) -> None:
     progress = RouterProgress(10)
     progress.assign(frozenset({PLACE}))
     watch(progress, clock, 0, 60)
@@ -49,8 +49,8 @@ def test_lag_without_progress_is_death_and_no_lag_is_not(clock: Clock) -> None:
     assert progress.stalled() is None
 
 
-def test_what_another_has_done_meanwhile_is_not_waited_for(clock: Clock) -> None:
-    """We were thought dead; the partition came back with no assignment without it."""
+def test_records_that_another_router_has_committed_are_no_lag(clock: Clock) -> None:
+    """The group took this router for dead; each of its assignments has the partition."""
     progress = RouterProgress(10)
     progress.assign(frozenset({PLACE}))
     progress.handled(PLACE, 10)
@@ -62,7 +62,7 @@ def test_what_another_has_done_meanwhile_is_not_waited_for(clock: Clock) -> None
     assert progress.stalled() is None
 
 
-def test_a_slow_one_lives(clock: Clock) -> None:
+def test_slow_router_is_live(clock: Clock) -> None:
     progress = RouterProgress(10)
     progress.assign(frozenset({PLACE}))
     for offset in range(5):
@@ -71,7 +71,7 @@ def test_a_slow_one_lives(clock: Clock) -> None:
         assert progress.stalled() is None
 
 
-def test_a_timer_that_died_is_death_and_a_broker_that_is_away_is_not(clock: Clock) -> None:
+def test_stopped_timer_is_a_stall_and_an_absent_broker_is_not(clock: Clock) -> None:
     progress = RouterProgress(10)
     progress.assign(frozenset({PLACE}))
     for _ in range(10):
@@ -80,10 +80,10 @@ def test_a_timer_that_died_is_death_and_a_broker_that_is_away_is_not(clock: Cloc
     assert progress.blind() is not None
     assert progress.stalled() is None
     clock.now += 12
-    assert "nobody asks" in str(progress.stalled())
+    assert "has stopped" in str(progress.stalled())
 
 
-def test_what_is_no_longer_ours_is_no_lag_of_ours(clock: Clock) -> None:
+def test_lag_of_a_revoked_partition_does_not_count(clock: Clock) -> None:
     progress = RouterProgress(10)
     progress.assign(frozenset({PLACE}))
     watch(progress, clock, 5, 20)

@@ -1,4 +1,4 @@
-"""When accepted requests are asked about: soon at first, then ever more rarely, at any speed."""
+"""Accepted requests are polled with exponential back-off, at any speed of business time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_pauses_double_from_five_seconds_to_four_hours() -> None:
 
 @given(st.floats(0.1, 100_000), st.integers(0, 10_000))
 def test_the_wall_clock_is_never_hurried(speed: float, polls: int) -> None:
-    """However fast business time goes, a province is not asked twice within a second."""
+    """However fast business time is, a province is not polled twice within a wall second."""
     rules = settings(speed).rules()
     assert rules.poll_after(polls).total_seconds() / speed >= 1 - 1e-6
 

@@ -26,13 +26,13 @@ CHANGELOG = TP(topics.ROUTER_CHANGELOG, 0)
 
 def opened(directory: Path) -> tuple[Router, CheckedStore]:
     router = Router(RouterSettings(data=directory))
-    store = router.table.data
+    store = router.recovery._table.data
     assert isinstance(store, CheckedStore)
     return router, store
 
 
 def written(directory: Path) -> Path:
-    """Leave a database with one request behind; returns its path."""
+    """Create a database with one request, and return its path."""
     _, store = opened(directory)
     database: Any = store._db_for_partition(0)
     database.put(b"r-1", b"{}")
@@ -96,12 +96,12 @@ async def test_a_router_whose_session_may_be_over_renews_no_marker(tmp_path: Pat
     store._db_for_partition(0)
     before = time.time() - 1000
     os.utime(marker_of(path), (before, before))
-    router.recovered = True
-    router._tenure.begin()  # and the coordinator has not been heard of since
-    await router._mark_in_use()
+    router.recovery.recovered = True
+    router._fence.begin()  # and the coordinator has not been heard of since
+    await router.recovery.mark_in_use()
     assert abs(marker_of(path).stat().st_mtime - before) < 1
-    router._tenure._lease.renew(uptime())
-    await router._mark_in_use()
+    router._fence._lease.renew(uptime())
+    await router.recovery.mark_in_use()
     assert marker_of(path).stat().st_mtime > before + 900
 
 

@@ -1,1 +1,1 @@
-"""Router: decides what becomes of each request, from its submission to a final state."""
+"""Router: decides the life of each request, from its submission to a final state."""

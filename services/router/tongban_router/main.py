@@ -1,4 +1,4 @@
-"""`tongban-router`: the router as a process."""
+"""Run the router as a process: the command `tongban-router`."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tongban_kafka import prepare_aiokafka
 from tongban_kafka.refusals import explain
 from tongban_kafka.security import warn_of_plaintext
 from tongban_router.faust_runtime.app import Router
-from tongban_router.faust_runtime.broker import reached
+from tongban_router.faust_runtime.broker import wait_for_broker
 from tongban_router.faust_runtime.membership import outlive_stale
 from tongban_router.settings import RouterSettings
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT; exits non-zero when the application crashes."""
+    """Run until SIGTERM or SIGINT; exit non-zero if the application crashes."""
     prepare_aiokafka()
     serve(load(RouterSettings))
 
 
 def serve(settings: RouterSettings, make: Callable[[RouterSettings], Router] = Router) -> None:
-    """The same with the router that `make` makes."""
+    """Run the router that `make` returns, with its probes, until SIGTERM or SIGINT."""
     configure_logging("router", instance=settings.instance, level=settings.log_level)
     warn_of_plaintext(settings.cluster, settings.environment)
     logging.getLogger("faust").setLevel(logging.WARNING)
@@ -41,7 +41,9 @@ def serve(settings: RouterSettings, make: Callable[[RouterSettings], Router] = R
         port=settings.http_port,
         live={"progress": router.progress.stalled},
         ready={
-            "table": lambda: None if router.recovered else explain("the table is being recovered"),
+            "table": lambda: (
+                None if router.recovery.recovered else explain("the table is being recovered")
+            ),
             "assignment": lambda: "a rebalance is under way" if app.rebalancing else None,
             "broker": router.progress.blind,
         },
@@ -56,12 +58,13 @@ def serve(settings: RouterSettings, make: Callable[[RouterSettings], Router] = R
         app, loglevel=None, quiet=True, redirect_stdouts=False, override_logging=False
     )
     settle_heap()
-    worker.spinner = None  # it writes terminal codes into the first line of a log file
+    worker.spinner = None  # the spinner writes terminal codes into the log
     worker.execute_from_commandline()
 
 
 def _wait_for_broker(settings: RouterSettings, router: Router) -> None:
-    """Answers probes meanwhile. In a loop of its own: Faust takes the one of the thread."""
+    """Wait for the broker while answering probes, in an event loop of its own: Faust takes over the
+    thread's."""
 
     async def wait() -> None:
         async with HealthServer(
@@ -70,7 +73,7 @@ def _wait_for_broker(settings: RouterSettings, router: Router) -> None:
             live={},
             ready={"broker": lambda: explain(f"no broker answers at {settings.kafka}")},
         ):
-            await reached(settings.cluster, router.progress.trying)
+            await wait_for_broker(settings.cluster, router.progress.trying)
             await outlive_stale(settings.data)
 
     loop = asyncio.new_event_loop()

@@ -1,4 +1,4 @@
-"""What the router is told by its environment."""
+"""Read the router's settings from `TONGBAN_*` environment variables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tongban_router.domain.state import Rules
 
 
 class RouterSettings(CommonSettings):
-    """CommonSettings, and the spans that the life of a request goes by (business time)."""
+    """CommonSettings, and the time spans that govern requests."""
 
     first_poll_s: float = Field(
         5.0, gt=0, description="business seconds before the first poll; at least a wall second"
@@ -24,7 +24,8 @@ class RouterSettings(CommonSettings):
     stall_s: float = Field(60.0, gt=0, description="wall seconds of lag without progress: not live")
 
     def rules(self) -> Rules:
-        """The rules in business time. What is about machines is wall time, so it is stretched."""
+        """Return the rules in business time. A first poll waits at least 1 s of wall time, and the
+        repeat of an unanswered call 30 s."""
         speed = self.clock.speed
         ask_again_s = max(self.ask_again_s, 30.0 * speed)
         first_poll_s = max(self.first_poll_s, 1.0 * speed)

@@ -1,1 +1,1 @@
-"""The life of a request as pure functions: no Kafka, no Faust, no clock of its own."""
+"""Decide the life of a request in pure functions: no Kafka, no Faust, no clock of its own."""

@@ -1,8 +1,8 @@
-"""Which request is due when, in memory; rebuilt from the table, so it need not be kept.
+"""Keep the next due moment of each request in memory. It is rebuilt from the table at each start.
 
-A moment that has come becomes an event on router.timers, and the agent handles it like any other
-input: a table cannot be written from a timer (there is no current event there, so no partition),
-and this way a moment is as ordered, as repeatable and as testable as an outcome.
+A moment that has come becomes an event on router.timers, which the agent handles like any other
+input (ADR 0004): Faust writes a table only while it handles a record, whose partition it uses, and
+an event is as ordered, repeatable and testable as an outcome.
 """
 
 from __future__ import annotations
@@ -13,10 +13,15 @@ from datetime import datetime, timedelta
 
 
 class DueIndex:
-    """The next due moment of each request. Not for several threads."""
+    """Keeps the next due moment of each request. Not thread-safe."""
 
     def __init__(self, *, resend_after: timedelta) -> None:
-        """`resend_after`, business time: a moment announced and not handled comes again."""
+        """Make an empty index.
+
+        Args:
+            resend_after: business time after which a due request is due again, unless `set` was
+                called meanwhile.
+        """
         self._due: dict[bytes, datetime] = {}
         self._heap: list[tuple[datetime, bytes]] = []
         self._resend_after = resend_after
@@ -25,12 +30,12 @@ class DueIndex:
         return len(self._due)
 
     def clear(self) -> None:
-        """Forget all; another assignment is coming."""
+        """Remove all requests, before the index is rebuilt."""
         self._due.clear()
         self._heap.clear()
 
     def set(self, key: bytes, due: datetime | None) -> None:
-        """What the newest state of a request says; None: nothing, or no request any more."""
+        """Set the due moment of a request; None removes the request."""
         if due is None:
             self._due.pop(key, None)
         elif self._due.get(key) != due:
@@ -38,13 +43,13 @@ class DueIndex:
             heapq.heappush(self._heap, (due, key))
 
     def pop_due(self, now: datetime, limit: int) -> Iterator[tuple[bytes, datetime]]:
-        """At most `limit` requests that are due; each comes again later unless `set` anew."""
+        """Yield at most `limit` due requests. Each is due again later, unless `set` is called."""
         for _ in range(limit):
             if not self._heap or self._heap[0][0] > now:
                 return
             due, key = heapq.heappop(self._heap)
             if self._due.get(key) != due:
-                continue  # a newer state has said otherwise
+                continue  # `set` has been called since
             again = now + self._resend_after
             self._due[key] = again
             heapq.heappush(self._heap, (again, key))

@@ -1,5 +1,7 @@
-"""From a decision to the events that go out: everything is derived from the state, so that an event
-sent again is the event that was sent before."""
+"""Make the outgoing records of a decision.
+
+They are derived from the state alone, so an event that is sent again equals the first one.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ from tongban_common.domain.ids import derived_id
 from tongban_common.events import Body, Event, encode
 from tongban_common.events.models import ProvinceCall, RequestCompleted, RequestStatus, Sealed
 from tongban_common.private_texts import REASON, RECEIPT, with_part
-from tongban_router.domain.lifecycle import Decision
 from tongban_router.domain.state import Call, Entry, RequestState
+from tongban_router.domain.transition import Decision
 
 SOURCE = "tongban/router"
 Outgoing = tuple[str, bytes, bytes, list[tuple[str, bytes]]]
@@ -20,11 +22,8 @@ Outgoing = tuple[str, bytes, bytes, list[tuple[str, bytes]]]
 
 
 def outgoing(decision: Decision) -> Iterator[Outgoing]:
-    """The records of a decision, in sending order.
-
-    History first, then the calls that follow from it: a province is never asked for something that
-    nobody could have read about.
-    """
+    """Yield the records of a decision, in sending order: the history before the calls, so that a
+    province never acts before the applicant can read of it."""
     state = decision.state
     if state is None or state.submitted is None:
         return
@@ -66,14 +65,14 @@ def _status(state: RequestState, entry: Entry, *, republished: bool) -> Event[Bo
         notes=request.notes if entry.seq == 1 else None,
         supplements=entry.supplements,
         republished=republished or None,
-        sealed=with_part(_as_it_was(request.sealed, entry.parts), REASON, entry.private),
+        sealed=with_part(_first_parts(request.sealed, entry.parts), REASON, entry.private),
     )
     event_id = derived_id("status", request.request_id, entry.seq)
     return Event(id=event_id, source=SOURCE, body=body, time=entry.at)
 
 
-def _as_it_was(sealed: Sealed, parts: int | None) -> Sealed:
-    """The envelope without what has come into it since: an event that is sent again after its
+def _first_parts(sealed: Sealed, parts: int | None) -> Sealed:
+    """Return the envelope with its first `parts` parts. So an entry that is sent again after the
     request's completion does not carry the result."""
     if parts is None or parts == len(sealed.parts):
         return sealed

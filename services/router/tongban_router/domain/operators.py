@@ -1,73 +1,73 @@
-"""What people decide about a request, and what makes one wait for a person."""
+"""Hold a request for an operator, and apply what the operator decides about it."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import CallKind, Status
 from tongban_common.events.models import OperatorDecision
 from tongban_common.private_texts import REASON, part_of
 from tongban_router.domain import texts
-from tongban_router.domain.state import Entry, Why
-
-if TYPE_CHECKING:
-    from tongban_router.domain.lifecycle import Turn
+from tongban_router.domain.state import Entry, RequestState, Why
+from tongban_router.domain.transition import Transition, reason_of
 
 BY = "operator"
-"""In the timeline; who it was stands in the decision on requests.commands."""
+"""The author in the timeline. The decision on requests.commands names the person."""
 _WAITED_IN = frozenset({Status.ACCEPTED, Status.NEEDS_SUPPLEMENT})
 
 
-def hold(turn: Turn, now: datetime) -> None:
-    """An input of this request was put aside: show it, until a person decides or time is up."""
-    if turn.state.status is Status.HELD:
+def hold(transition: Transition, now: datetime) -> None:
+    """Hold the request, an input of which was put aside, until an operator decides or its time is
+    up."""
+    if transition.state.status is Status.HELD:
         return
-    turn.state.next_poll = None
-    turn.enter(Status.HELD, at=now, by="router", reason=texts.PUT_ASIDE)
+    transition.state.next_poll = None
+    transition.enter(Status.HELD, at=now, by="router", reason=texts.PUT_ASIDE)
 
 
-def decide(turn: Turn, decision: OperatorDecision, now: datetime) -> None:
-    """Let it go on from where it was, or end it."""
-    if turn.state.status.final:
+def decide(transition: Transition, decision: OperatorDecision, now: datetime) -> None:
+    """Resume the request from where it was held, or end it."""
+    if transition.state.status.final:
         return
     if decision.decision == "resume":
-        _resume(turn, decision, now)
-    elif turn.state.status is Status.HELD:
-        _fail(turn, decision, now)
+        _resume(transition, decision, now)
+    elif transition.state.status is Status.HELD:
+        _fail(transition, decision, now)
     else:
-        # The decision was about a request that was held; this one has moved on meanwhile.
-        turn.note(texts.NOT_FAILED, at=now, by=BY)
+        # The operator decided about a held request, which has moved on meanwhile.
+        transition.note(texts.NOT_FAILED, at=now, by=BY)
 
 
-def _fail(turn: Turn, decision: OperatorDecision, now: datetime) -> None:
-    """End it at once where no call of it may have taken effect or may yet. Otherwise it ends by its
-    connector's word, as all that is taken back does. Where that could not be had, an operator who
-    insists ends it."""
-    insists = turn.state.unresolved and all(call.dead for call in turn.state.calls)
-    if insists or _never_took_effect(turn):
-        turn.finish(Status.FAILED, at=now, by=BY, **_why(decision))
+def _fail(transition: Transition, decision: OperatorDecision, now: datetime) -> None:
+    """Fail the request at once if none of its calls can have taken effect or still can.
+
+    Otherwise withdraw it: it fails when the connector confirms the withdrawal. Where the connector
+    could not, an operator who insists fails it without confirmation.
+    """
+    state = transition.state
+    insists = state.unresolved and all(call.dead for call in state.calls)
+    if insists or _never_took_effect(state):
+        transition.finish(Status.FAILED, at=now, by=BY, **_reason(decision))
         return
-    turn.state.failing = decision.reason
-    turn.state.failing_private = part_of(decision.sealed, REASON)
-    turn.note(texts.FAILING, at=now, by=BY)
-    if any(call.kind is CallKind.WITHDRAW and not call.dead for call in turn.state.calls):
+    state.failing = decision.reason
+    state.failing_private = part_of(decision.sealed, REASON)
+    transition.note(texts.FAILING, at=now, by=BY)
+    if any(call.kind is CallKind.WITHDRAW and not call.dead for call in state.calls):
         return
-    turn.call(
+    transition.call(
         CallKind.WITHDRAW,
-        derived_id("call", turn.request_id, "failing", decision.command_id),
+        derived_id("call", transition.request_id, "failing", decision.command_id),
         now,
     )
 
 
-def _never_took_effect(turn: Turn) -> bool:
+def _never_took_effect(state: RequestState) -> bool:
     """Return True if the province has certainly done nothing, and will do nothing."""
-    state = turn.state
     if state.calls:
         certain = all(call.dead and call.not_sent for call in state.calls)
     else:
-        # The submission itself was put aside. Else a call of it has been answered.
+        # Either the submission itself was put aside, or a call of it has been answered.
         certain = _never_asked(state.history)
     return certain and all(entry.status not in _WAITED_IN for entry in state.history)
 
@@ -76,48 +76,42 @@ def _never_asked(history: list[Entry]) -> bool:
     return all(entry.status in (Status.SUBMITTED, Status.HELD) for entry in history)
 
 
-def _resume(turn: Turn, decision: OperatorDecision, now: datetime) -> None:
-    state = turn.state
+def _resume(transition: Transition, decision: OperatorDecision, now: datetime) -> None:
+    state = transition.state
     state.unresolved = False
-    # Who hands in a request is told that it is routed before its province is asked.
+    # Look before `enter`: the applicant sees "routed" before the province is asked.
     never_asked = _never_asked(state.history)
     if state.status is Status.HELD:
-        before = _before(state.history)
+        before = _before_hold(state.history)
         status = before.status if before and before.status in _WAITED_IN else Status.ROUTED
-        turn.enter(
+        transition.enter(
             status,
             at=now,
             by=BY,
-            **_why(decision),
+            **_reason(decision),
             expected_by=before.expected_by if before and status is before.status else None,
         )
-    turn.resume(now)
+    transition.resume(now)
     if never_asked and not state.calls:
-        # What was put aside was the submission itself. Not where it is being taken back meanwhile:
-        # that a province "never will" have it is then the connector's word.
-        turn.call(CallKind.SUBMIT, derived_id("call", turn.request_id, "submit"), now)
-    elif _is_silent(turn):
+        # The submission itself was put aside. An open call is its withdrawal: then only the
+        # connector can say that the province will never have the request.
+        transition.call(CallKind.SUBMIT, derived_id("call", transition.request_id, "submit"), now)
+    elif _is_silent(state):
         state.next_poll = now
 
 
-def _why(decision: OperatorDecision) -> Why:
+def _reason(decision: OperatorDecision) -> Why:
     """Return an operator's reason: our text, and the operator's own words as they were sealed."""
-    return words_of("operator", decision.reason, part_of(decision.sealed, REASON))
+    return reason_of("operator", decision.reason, part_of(decision.sealed, REASON))
 
 
-def words_of(author: str, own: str | None, private: str | None) -> Why:
-    """Return the arguments of `Turn.enter` for a reason of that author, who is named as its cause
-    where there are words of his own."""
-    return Why(reason=own, private=private, cause=None if private is None else author)
-
-
-def _before(history: list[Entry]) -> Entry | None:
-    """Where the request stood when it was held."""
+def _before_hold(history: list[Entry]) -> Entry | None:
+    """Return the newest entry from before the hold, notes aside."""
     return next((e for e in reversed(history) if e.status is not Status.HELD and not e.note), None)
 
 
-def _is_silent(turn: Turn) -> bool:
-    """Whether nothing would move it: no call is open, no poll is due, and no applicant is asked."""
-    state = turn.state
+def _is_silent(state: RequestState) -> bool:
+    """Return True if nothing would move the request: no call is open, no poll is due, and no
+    supplement is expected from the applicant."""
     asks_applicant = state.status is Status.NEEDS_SUPPLEMENT and not state.closing
     return not state.calls and state.next_poll is None and not asks_applicant

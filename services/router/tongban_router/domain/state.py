@@ -1,4 +1,4 @@
-"""What the router keeps of a request, in its table and the table's changelog."""
+"""Model the state of a request, as the router's table and its changelog keep it."""
 
 from __future__ import annotations
 
@@ -32,33 +32,35 @@ Input = (
     | OperatorDecision
     | RepublishRequested
 )
-"""What moves a request, time aside."""
+"""Events that change a request, apart from timer events."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultNoted:
-    """An input of this request could not be applied and was put aside. No event: the router
-    makes it where it happens, and what was put aside is on the dead-letter topic."""
+    """Reports that an input of this request could not be applied and was put aside.
+
+    It is on no topic: the router makes it on the spot, and the dead-letter topic has the input.
+    """
 
     request_id: str
     submission: RequestSubmitted | None = None
-    """What was put aside, where it was the submission."""
+    """The input, if it was the submission."""
     midway: bool = True
-    """Whether the router may have been in the middle of carrying it out."""
+    """True if the router may have sent part of the input's outputs."""
 
 
 OnTopics = Input | TimerDue
-"""What the dispatcher's topics carry."""
+"""Bodies of the events on the router's topics."""
 AnyInput = OnTopics | FaultNoted
 _REMEMBERED = 32
-"""Ids of inputs that a state remembers. A request sees a handful; polls of a slow province more."""
+"""Most ids of inputs in a state. A request has a handful; polls of a slow province make more."""
 _NOTICES = 8
-"""Ids of notices that a state remembers, apart from the others: a talkative province must not make
-it forget them. A notice that was forgotten and comes again costs a look-up."""
+"""Most ids of notices in a state. They are kept apart from the others, which a province that sends
+many notices would push out. A notice that was forgotten and comes again costs one poll."""
 
 
 class Why(TypedDict, total=False):
-    """Why a request has come to a status: arguments of `Turn.enter`, fields of an Entry."""
+    """The reason of an `Entry`, as arguments of `Transition.enter`."""
 
     reason: str | None
     private: str | None
@@ -66,7 +68,7 @@ class Why(TypedDict, total=False):
 
 
 class Entry(BaseModel):
-    """One line of the history; becomes a RequestStatus event, also when it is sent again."""
+    """One line of the history, from which its RequestStatus event is made each time."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -75,23 +77,23 @@ class Entry(BaseModel):
     at: AwareDatetime
     by: str
     reason: str | None = None
-    """A text of ours."""
+    """A text of the router's own."""
     private: str | None = None
-    """Its author's own words, sealed: the part `reason` of the event, as the outcome brought it."""
+    """The author's own words, sealed: the part `reason` of the event, as the outcome had it."""
     cause: str | None = None
     """A code; see RequestStatus."""
     note: bool = False
     expected_by: AwareDatetime | None = None
     supplements: int | None = None
-    """Where a supplement is asked for: how many had been handed in, None where none had. So each
-    asking is told apart, and one that comes back after a hold is the same."""
+    """Number of supplements handed in before this entry asked for one; None for 0. It identifies
+    what the entry asks for, also when the same is entered again after a hold."""
     parts: int | None = None
-    """How many parts the sealed envelope had then; they are kept in the order in which they came.
-    None, from before this was kept: all that it has now."""
+    """Number of parts that the sealed envelope had then; parts are kept in order of arrival. None,
+    in states of earlier versions, means all parts."""
 
 
 class Call(BaseModel):
-    """A call to the province that has not been answered yet."""
+    """An unanswered call to the province."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -101,57 +103,60 @@ class Call(BaseModel):
     asked_at: AwareDatetime
     asked: int = 1
     repeated: bool = False
-    """Whether it may be on its province's topic more than once, `asked` aside: it went out as a
+    """True if the call may be on its province's topic more than `asked` times: it went out as a
     repeat, or a router whose state is lost may have sent it before."""
     closing: bool = False
     number: int | None = None
-    """Of a supplement: which of the request, from 1."""
+    """The number of a supplement within its request, from 1."""
     dead: bool = False
-    """Its connector has given it up: nothing comes of it until an operator resumes it."""
+    """The connector has given up: it does nothing more until an operator resumes the call."""
     not_sent: bool = False
-    """Where it is dead: whether its connector knows that it has not taken effect."""
+    """True if the call is dead and the connector knows that it has not taken effect."""
     waits_until: AwareDatetime | None = None
-    """When its connector goes on with it, as the connector has said."""
+    """The moment at which the connector will go on with it, as the connector reported."""
 
     @property
     def sent_once(self) -> bool:
-        """Return True if it is on its province's topic once for certain."""
+        """Return True if the call is on its province's topic exactly once."""
         return self.asked == 1 and not self.repeated
 
     def ask_again_at(self, rules: Rules) -> AwareDatetime:
-        """When its silence has lasted too long. A connector that told until when it waits is not
-        silent: asking it through a closed weekend would only make a heap of repeats."""
+        """Return the moment at which the call is sent again if it is still unanswered.
+
+        That is after `waits_until`: sending it all through a closed weekend would only pile up
+        repeats.
+        """
         since = self.asked_at if self.waits_until is None else max(self.asked_at, self.waits_until)
         return later(since, rules.ask_again_after(self.asked))
 
 
 class EarlyInput(BaseModel):
-    """An input that came before the submission it belongs to.
+    """An input that was read before its submission.
 
-    That happens when the router died after a call had gone out and before its table was written:
-    the province's answer may then be read before the submission is read again.
+    That happens after a router died between sending a call and writing its table: the province's
+    answer may then be read before the submission is read again.
     """
 
     model_config = ConfigDict(frozen=True)
 
     event_id: str
     type: str
-    """CloudEvents type of the body: commands resemble one another too much to be told by shape."""
+    """CloudEvents type of the body; the fields of commands are too similar to tell them apart."""
     body: str
     """JSON."""
 
     @classmethod
     def of(cls, event_id: str, body: Input) -> EarlyInput:
-        """Keep an input for later."""
+        """Return the input in the form in which a state keeps it."""
         return cls(event_id=event_id, type=body.TYPE, body=body.model_dump_json())
 
     def read(self) -> Input:
-        """The input that was kept."""
+        """Return the input."""
         return cast(Input, MODELS[self.type].model_validate_json(self.body))
 
 
 class RequestState(BaseModel):
-    """A request in the table. `submitted` is None while only early inputs are known."""
+    """The state of one request. `submitted` is None while only early inputs are known."""
 
     submitted: RequestSubmitted | None = None
     history: list[Entry] = []
@@ -161,56 +166,59 @@ class RequestState(BaseModel):
     supplements: int = 0
     polls: int = 0
     next_poll: AwareDatetime | None = None
-    closing: bool = Field(default=False, description="its time is up; it is being taken back")
+    closing: bool = Field(
+        default=False, description="its deadline has passed; it is being withdrawn"
+    )
     unresolved: bool = Field(
         default=False,
-        description="its province was asked to let go and could not or would not: an operator may "
-        "end it without the province's word",
+        description="its province could not or would not withdraw it: an operator may end it "
+        "without the province's answer",
     )
     failing: str | None = Field(
-        None, description="our text for its end; its province is being asked to let go"
+        None, description="our text for its end; it is being withdrawn at its province"
     )
     failing_private: str | None = Field(
-        None, description="the operator's own words for it: the part `reason`"
+        None, description="the operator's own words for its end: the sealed part `reason`"
     )
     finished_at: AwareDatetime | None = None
     first_seen: AwareDatetime
     seen: list[str] = Field([], description="ids of the inputs applied, newest last")
     early: list[EarlyInput] = []
-    notices: list[str] = Field([], description="ids of the notices heard, newest last")
-    news: str | None = Field(None, description="id of a notice that is to be followed by a look-up")
-    looks: int = Field(0, description="such look-ups so far; numbers their calls")
+    notices: list[str] = Field([], description="ids of the notices applied, newest last")
+    news: str | None = Field(None, description="id of a notice that a poll must follow")
+    looks: int = Field(0, description="polls after notices so far; numbers their calls")
 
     @property
     def status(self) -> Status:
-        """Where the request stands: the newest entry says it, a note repeats it."""
+        """The status of the newest entry; a note has that of the entry before it."""
         return self.history[-1].status if self.history else Status.SUBMITTED
 
     @property
     def request(self) -> RequestSubmitted:
-        """The submission. Only to be asked for where there is one."""
+        """The submission; the caller makes sure that the state has one."""
         assert self.submitted is not None  # noqa: S101 - early states never get here
         return self.submitted
 
     def to_change(self) -> RequestState:
-        """A copy whose lists are its own. What is in them is frozen, so that nothing deeper needs
-        copying, which takes ten times as long."""
+        """Return a copy with lists of its own. Their items are frozen, so a deep copy, which takes
+        ten times as long, is not needed."""
         lists = {name: [*value] for name, value in self if isinstance(value, list)}
         return self.model_copy(update=lists)
 
     def outstanding(self, call_id: str) -> Call | None:
-        """The unanswered call of that id."""
+        """Return the unanswered call of that id."""
         return next((call for call in self.calls if call.call_id == call_id), None)
 
     def may_go_again(self, calls: list[Call]) -> list[Call]:
-        """Those of the open calls that may be sent once more: not a submission that is being taken
-        back. Behind the withdrawal it would be new to a province that never had it, and be carried
-        out after the connector has said that it never will be."""
-        taken_back = any(c.kind is CallKind.WITHDRAW and not c.closing for c in self.calls)
-        return [c for c in calls if c.kind is not CallKind.SUBMIT or not taken_back]
+        """Return those open calls that may be sent again: all but a submission that is being
+        withdrawn. Sent behind the withdrawal it would be new to a province that never had it, and
+        be carried out after the connector reported that it never will be."""
+        withdrawn = any(c.kind is CallKind.WITHDRAW and not c.closing for c in self.calls)
+        return [c for c in calls if c.kind is not CallKind.SUBMIT or not withdrawn]
 
     def sent_as_repeats(self, sent: list[Call]) -> RequestState:
-        """Return the state that knows of the calls that go out as repeats; itself where it does."""
+        """Return the state with those calls marked that now go out as repeats; `self` if nothing
+        changes."""
         ids = {call.call_id for call in sent if call.kind is CallKind.SUBMIT and call.sent_once}
         if not any(call.call_id in ids for call in self.calls):
             return self
@@ -221,24 +229,24 @@ class RequestState(BaseModel):
         return self.model_copy(update={"calls": calls})
 
     def awaited(self) -> list[Call]:
-        """The open calls whose answers may still come. Of a held request's calls those that their
-        connector has given up are left out: they wait for a person."""
+        """Return the open calls whose answers may still come: all, but in a held request without
+        those that their connector has given up, which wait for an operator."""
         held = self.status is Status.HELD
         return [call for call in self.calls if not (held and call.dead)]
 
-    def hear(self, event_id: str) -> None:
-        """Note that this notice has been heard."""
+    def remember_notice(self, event_id: str) -> None:
+        """Keep the id of a notice that has been applied."""
         self.notices.append(event_id)
         del self.notices[:-_NOTICES]
 
     def remember(self, event_id: str) -> None:
-        """Note that this input has been applied."""
+        """Keep the id of an input that has been applied."""
         self.seen.append(event_id)
         del self.seen[:-_REMEMBERED]
 
 
 class Rules(BaseModel):
-    """The spans of time that the life of a request goes by, in business time."""
+    """Time spans that govern requests, in business time."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -247,29 +255,31 @@ class Rules(BaseModel):
     ask_again: timedelta = timedelta(minutes=10)
     keep_finished: timedelta = timedelta(hours=24)
     keep_closing: timedelta = timedelta(days=7)
-    """How long after its deadline a province that keeps a request is polled, before an operator is
-    asked."""
+    """The router polls for so long after a request's deadline, then holds it for an operator."""
     keep_held: timedelta = timedelta(days=30)
-    """How long after its deadline a held request waits for an operator, before it fails."""
+    """A held request waits for an operator for so long after its deadline, then fails."""
 
     def poll_after(self, polls: int) -> timedelta:
-        """How long to wait before the next poll, after so many: doubling, to a limit."""
+        """Return the wait before the next poll after `polls` of them: exponential back-off."""
         return min(self.first_poll * (1 << min(polls, 20)), self.longest_poll)
 
     def ask_again_after(self, asked: int) -> timedelta:
-        """How long a call may stay unanswered before it is sent again, after so many sendings."""
+        """Return how long a call that was sent `asked` times may stay unanswered: exponential
+        back-off."""
         return self.ask_again * (1 << min(asked - 1, 6))
 
 
 def undecided_at(state: RequestState, rules: Rules) -> AwareDatetime | None:
-    """When a held request whose time is up fails for want of an operator's decision."""
+    """Return when a held request past its deadline fails if no operator decides; None for any
+    other request."""
     if state.status is not Status.HELD or not state.closing:
         return None
     return later(max(state.history[-1].at, state.request.deadline), rules.keep_held)
 
 
 def next_due(state: RequestState, rules: Rules) -> AwareDatetime | None:
-    """When the timer should look at this request again; None: only an event can move it."""
+    """Return when the next timer event is due for this request; None if it waits for other events
+    alone."""
     if state.finished_at is not None:
         return later(state.finished_at, rules.keep_finished)
     if state.submitted is None:

@@ -1,4 +1,4 @@
-"""What the router says to people in the timeline."""
+"""Texts that the router writes into the timeline, which applicants and clerks read."""
 
 OTHER_BODY = "同一提交编号收到内容不同的重复提交，已忽略，以首次提交为准"
 PROVINCE_AWAY = "省级平台暂时无法办理，恢复后自动继续"

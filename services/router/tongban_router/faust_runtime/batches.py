@@ -1,9 +1,9 @@
-"""Puts one stand-in in the place of a batch that cannot be unpacked.
+"""Replace a batch that cannot be unpacked by one stand-in record.
 
-`tongban_kafka` finds such batches, counts their reads and bounds what their headers claim
-(ADR 0020). Here their partition is left out of the fetches until its next read is due, while the
-others go on. After the last read the consumer goes on behind the batch, and what stands for it
-passes through Faust like a record: the offsets of the batch are committed once its dead letter is
+`tongban_kafka` detects such batches, counts their reads and bounds what their headers claim
+(ADR 0020). This module leaves the partition out of the fetches until the next read is due, while
+other partitions go on. After the last read the consumer seeks behind the batch, and the stand-in
+passes through Faust like a record: Faust commits the batch's offsets once its dead letter is
 written.
 """
 
@@ -31,20 +31,20 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class UnreadableBatch:
-    """Stands for the records `first` to `last` of a partition, which cannot be unpacked."""
+    """Stands for the offsets `first` to `last` of a partition, which cannot be unpacked."""
 
     first: int
     last: int
     letter: DeadLetter
-    """Its one dead letter: key, value and headers."""
+    """The dead letter of the whole batch: key, value and headers."""
 
 
 class BatchReader:
-    """Returns what an aiokafka consumer has fetched. To be used in the consumer's own thread.
+    """Returns what an aiokafka consumer has fetched. Use it in the consumer's own thread.
 
     Args:
-        group: the consumer group, which the dead letters name.
-        now: monotonic seconds.
+        group: the consumer group that the dead letters name.
+        now: returns monotonic seconds.
     """
 
     def __init__(
@@ -58,14 +58,15 @@ class BatchReader:
         self._retries = BatchRetries() if retries is None else retries
         self._now = now
         self._due: dict[Any, float] = {}
-        """Partition -> when its unreadable batch is read again."""
+        """Partition -> monotonic time of the next read of its unreadable batch."""
 
     async def read(
         self, consumer: Any, wanted: Collection[Any] | None, timeout: float
     ) -> dict[Any, list[Any]]:
-        """Wait at most `timeout` seconds for records of the wanted partitions (None: of all).
+        """Wait at most `timeout` seconds for records of the wanted partitions (None means all).
 
-        A partition's list has its records in order, or is one `UnreadableBatch`.
+        Returns:
+            for each partition its records in order, or one `UnreadableBatch`.
 
         Raises:
             aiokafka.errors.KafkaError: the broker refused a fetch.
@@ -87,7 +88,7 @@ class BatchReader:
         return fetched
 
     def _failed(self, consumer: Any, error: UnreadableBatchError) -> dict[Any, list[Any]]:
-        """Count one failed read; after the last, go on behind the batch."""
+        """Count a failed read; after the last one seek behind the batch and return a stand-in."""
         tp, first = error.tp, error.first_offset
         delay = self._retries.failed(error)
         reads, since = self._retries.reads(error), self._retries.since(error)

@@ -1,7 +1,8 @@
-"""Waiting for the broker before Faust starts, and Faust's share of the Kafka settings.
+"""Wait for the broker before Faust starts, and make Faust's credentials of the Kafka settings.
 
-Faust ends a process that finds no broker at its start, with a traceback each time. A broker that is
-away for a minute would have the router restarted all the while, later and later each time.
+Faust ends a process that reaches no broker at its start, with a traceback. While the broker is away
+for a minute a supervisor would restart the router again and again, with growing delays.
+`tests/integration/test_router_without_broker.py` tests the start without a broker.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from tongban_kafka.config import RetryPolicy
 from tongban_kafka.security import KafkaAddress, client_options
 
 log = structlog.get_logger()
-_AGAIN = RetryPolicy(first=0.2, longest=5.0)
-_PATIENCE_S = 10.0
-"""For one attempt, however the broker hangs."""
+_BACKOFF = RetryPolicy(first=0.2, longest=5.0)
+_ATTEMPT_S = 10.0
+"""Seconds for one attempt to connect."""
 
 
 def broker_credentials(kafka: KafkaAddress) -> Credentials | None:
-    """Return the credentials by which Faust's consumer and producer connect as all our clients do;
-    None without TLS and SASL. Its transport makes no other client, as topics are not declared."""
+    """Return the credentials for Faust's consumer and producer; None without TLS and SASL. Faust's
+    transport creates no other client, since the router declares no topics."""
     options = client_options(kafka)
     if "sasl_mechanism" in options:
         return SASLCredentials(
@@ -37,14 +38,18 @@ def broker_credentials(kafka: KafkaAddress) -> Credentials | None:
     return SSLCredentials(options["ssl_context"]) if "ssl_context" in options else None
 
 
-async def reached(bootstrap: KafkaAddress, trying: Callable[[], None]) -> None:
-    """Return once a broker answers; `trying` is called before each attempt."""
+async def wait_for_broker(bootstrap: KafkaAddress, trying: Callable[[], None]) -> None:
+    """Return once a broker answers; retry with exponential back-off.
+
+    Args:
+        trying: called before each attempt.
+    """
     attempt = 0
     while True:
         trying()
         client = AIOKafkaClient(**client_options(bootstrap), client_id="tongban-router")
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(_ATTEMPT_S):
                 await client.bootstrap()
         except (KafkaError, OSError, TimeoutError) as error:
             attempt += 1
@@ -53,4 +58,4 @@ async def reached(bootstrap: KafkaAddress, trying: Callable[[], None]) -> None:
             return
         finally:
             await client.close()
-        await asyncio.sleep(_AGAIN.delay(attempt))
+        await asyncio.sleep(_BACKOFF.delay(attempt))

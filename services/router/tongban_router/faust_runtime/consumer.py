@@ -1,15 +1,16 @@
-"""Faust's consumer, made to hand on each partition's records in order, from where it has to begin.
+"""Make Faust's consumer hand on each partition's records in order, without losing the first ones.
 
-While a table recovers, and when a rebalance interrupts a fetch, Faust drops records that it has
-fetched already, and relies on `seek_to_committed` to have them again. aiokafka's seeks nothing
-where nothing, or offset 0, is committed. So the first records of a partition that come just then
-are gone, and the next one's commit makes it final. (Seen: a first supplement handed in while the
-router started, never read.) Here such partitions are sought to their beginning, and what was
-fetched before a seek is not handed on after it (`order`).
+While a table recovers, and when a rebalance interrupts a fetch, faust-streaming 0.15.3 drops
+records that it has fetched already, and relies on `seek_to_committed` to fetch them again. aiokafka
+0.14 does not seek where nothing, or offset 0, is committed. So the first records of a partition
+that arrive just then are lost, and the commit of the next record makes the loss final: a first
+supplement, handed in while the router started, was never read (ADR 0007). Here the consumer seeks
+such a partition to its beginning, and drops after a seek what was fetched before it
+(`OffsetSequencer`). `tests/integration/test_router_consumer.py` reproduces the fault.
 
-Where more is committed than the log has (a power cut, an unclean election), the partition is read
-from its beginning. A log that goes back while it is read ends the process, so that the next one
-finds that at its assignment.
+If a committed offset lies beyond the end of the log (after a power cut or an unclean election), the
+consumer reads the partition from its beginning. A log that goes back while it is read ends the
+process, so that the next process detects it at its assignment.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ from faust.types.tuples import ConsumerMessage
 from tongban_common import topics
 from tongban_kafka.pace import Pace
 from tongban_router.faust_runtime.batches import BatchReader, UnreadableBatch
+from tongban_router.faust_runtime.faults import die
+from tongban_router.faust_runtime.gap_detector import LogTruncatedError
 from tongban_router.faust_runtime.offset_sequencer import OffsetSequencer, OffsetVerdict
-from tongban_router.faust_runtime.producer import die
 
 log = structlog.get_logger()
 
@@ -38,39 +40,30 @@ SOURCES = (
     topics.REQUESTS_OUTCOMES,
     topics.ROUTER_TIMERS,
 )
-"""What the router's agent reads. The changelog is read too, by the table's recovery alone."""
-
+"""Topics of the agent. The consumer also reads the changelog, for the table's recovery."""
 
 _APART = 0.005
-"""Seconds between fetches that bring records: each names and looks through 48 partitions."""
+"""Seconds between fetches that bring records: each lists and searches 48 partitions."""
 _SETTLING_S = 1.0
-"""Before an end offset below the committed one is looked up again and believed."""
+"""Seconds before an end offset below the committed one is queried again, and then believed."""
 _BACKLOG = 20
-"""Where so many come at once there are more, and no reason to wait."""
+"""A fetch of so many records is followed by the next one at once: there are more."""
 
 Offsets = Mapping[TP, int]
 
 
-class Targets(NamedTuple):
-    """Holds the offsets of the partitions of an assignment."""
+class SeekTargets(NamedTuple):
+    """Offsets of the partitions of an assignment."""
 
     committed: Offsets
-    """The offset that counts as committed: the log's beginning where more was committed than the
-    log has."""
+    """The committed offsets; the log's beginning for one that lies beyond the log's end."""
     positions: Offsets
-    """Where each has to be sought: to what is committed, a source without that to its beginning."""
+    """The offsets to seek to: the committed offset, else the beginning of a source."""
     ends: Offsets
     """End offsets of the sources."""
 
 
-class LogTruncatedError(Exception):
-    """A partition's log is not the one that was read before."""
-
-    def __init__(self, partition: int, expected: int, found: int) -> None:
-        super().__init__(f"partition {partition}: {expected} was next, the log is at {found}")
-
-
-class ChangelogUnreadable(Exception):
+class ChangelogUnreadableError(Exception):
     """A batch of the table's changelog cannot be unpacked."""
 
     def __init__(self, offset: int) -> None:
@@ -78,30 +71,30 @@ class ChangelogUnreadable(Exception):
 
 
 class UnreadableMessage(ConsumerMessage):
-    """Stands for a batch that cannot be unpacked; its offset is the last of the batch, so that
-    Faust commits past all of it."""
+    """Stands for a batch that cannot be unpacked. Its offset is the last of the batch, so that
+    Faust commits past the whole batch."""
 
     batch: UnreadableBatch
 
 
 class RewindingThread(AIOKafkaConsumerThread):
-    """The thread that talks to the broker."""
+    """Faust's consumer thread, which alone uses the Kafka client."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._reader = BatchReader(topics.ROUTER_APP)
 
     async def on_start(self) -> None:
-        """Faust's; and how long we are a member is known from here on."""
+        """Start, and let the session fence watch the membership of this consumer."""
         await super().on_start()
-        cast(Any, self.app).tenure.watch(self._consumer)
+        cast(Any, self.app).session_fence.watch(self._consumer)
 
-    async def targets(self) -> Targets:
-        """Ask the broker for the offsets of all assigned partitions."""
-        found: Targets = await self.call_thread(self._targets)
+    async def targets(self) -> SeekTargets:
+        """Query the broker for the offsets of all assigned partitions."""
+        found: SeekTargets = await self.call_thread(self._targets)
         return found
 
-    async def _targets(self) -> Targets:
+    async def _targets(self) -> SeekTargets:
         consumer = self._ensure_consumer()
         committed = {tp: await consumer.committed(tp) for tp in consumer.assignment()}
         sources = [tp for tp in committed if tp.topic in SOURCES]
@@ -120,15 +113,15 @@ class RewindingThread(AIOKafkaConsumerThread):
         if beyond:
             await self._commit_lower(consumer, {tp: begins[tp] for tp in beyond})
         positions = {**{tp: at for tp, at in committed.items() if at}, **begins}
-        return Targets(committed, positions, ends)
+        return SeekTargets(committed, positions, ends)
 
     @staticmethod
     async def _commit_lower(consumer: Any, begins: Offsets) -> None:
-        """Commit where these begin. Else a successor, should this process die before its first
-        commit, would read a log that has grown meanwhile from the old offset."""
+        """Commit these beginnings now. If this process died before its first commit, a successor
+        would read the log, which may have grown meanwhile, from the old offset."""
         try:
             await consumer.commit(dict(begins))
-        except KafkaError as error:  # a rebalance: whoever has them next does the same
+        except KafkaError as error:  # a rebalance: the next owner does the same
             log.warning("router.lower_offsets_not_committed", error=repr(error))
 
     async def _fetch_records(
@@ -138,7 +131,7 @@ class RewindingThread(AIOKafkaConsumerThread):
         timeout: float | None = None,
         max_records: int | None = None,  # noqa: ARG002 - Faust leaves it at None
     ) -> Any:
-        """Faust's, by a reader that loses nothing to a batch that cannot be unpacked."""
+        """Fetch with `BatchReader`, which loses no record to a batch that cannot be unpacked."""
         if not self.consumer.flow_active:
             return {}
         fetcher = consumer._fetcher
@@ -148,7 +141,7 @@ class RewindingThread(AIOKafkaConsumerThread):
             return await self._reader.read(consumer, active_partitions, timeout or 0.0)
 
     async def go_to(self, positions: Offsets) -> None:
-        """Seek there, as far as the partitions are still ours."""
+        """Seek those of the partitions that are still assigned."""
         await self.call_thread(self._go_to, positions)
 
     async def _go_to(self, positions: Offsets) -> None:
@@ -160,17 +153,17 @@ class RewindingThread(AIOKafkaConsumerThread):
 
 
 class RewindingConsumer(Consumer):
-    """Faust's consumer with the thread above; hands on what is next and nothing else."""
+    """Faust's consumer with `RewindingThread`; hands on the next record of each partition only."""
 
     _thread: RewindingThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._order: OffsetSequencer[TP] = OffsetSequencer()
+        self._sequencer: OffsetSequencer[TP] = OffsetSequencer()
         self._resumed = False
         self._pace = Pace(_APART)
-        self._on_sought: Callable[[Offsets, Offsets], None] = cast(Any, self.app).on_sought
-        self._on_hole: Callable[[TP, int, int], None] = cast(Any, self.app).on_hole
+        self._on_seek: Callable[[Offsets, Offsets], None] = cast(Any, self.app).on_seek
+        self._on_log_hole: Callable[[TP, int, int], None] = cast(Any, self.app).on_log_hole
 
     def _new_consumer_thread(self) -> RewindingThread:
         return RewindingThread(self, loop=self.loop, beacon=self.beacon)
@@ -178,20 +171,20 @@ class RewindingConsumer(Consumer):
     async def seek_to_committed(self) -> Offsets:
         """Seek each partition to its committed offset, else to its beginning.
 
-        What comes next is settled before the seek: records are fetched all the while, and those
-        that are dropped after it would not come again.
+        Set the expected offsets before the seek: the client keeps fetching, and a record that is
+        dropped after the seek would not be fetched again.
         """
         committed, positions, ends = await self._thread.targets()
         sources = {tp: at for tp, at in positions.items() if tp.topic in SOURCES}
-        seek = self._order.begin(sources)
-        self._on_sought(sources, ends)
+        seek = self._sequencer.begin(sources)
+        self._on_seek(sources, ends)
         await self._thread.go_to(positions)
-        self._order.sought(seek, sources)
+        self._sequencer.sought(seek, sources)
         return committed
 
     async def highwaters(self, *partitions: TP) -> Any:
-        """Faust's; the local table is checked against the ends of its changelog, which only its
-        recovery asks for."""
+        """Return end offsets. Those of the changelog, which only a recovery queries, are passed to
+        `RouterApp.on_changelog_ends`, which checks the local table."""
         found = await super().highwaters(*partitions)
         changelog = {tp: end for tp, end in found.items() if tp.topic not in SOURCES}
         if changelog:
@@ -199,24 +192,24 @@ class RewindingConsumer(Consumer):
         return found
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Faust's, and nothing of these is handed on until they have been sought again."""
-        self._order.forget(revoked)
+        """Revoke, and hand on no record of these partitions until they have been sought again."""
+        self._sequencer.forget(revoked)
         await super().on_partitions_revoked(revoked)
 
     def resume_flow(self) -> None:
-        """Faust's; what was fetched and dropped while the flow stood still is fetched again."""
+        """Resume, and fetch again what was fetched and dropped while the flow was suspended."""
         super().resume_flow()
         self._resumed = True
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
-        """Faust's, without what is not next."""
-        await self._pace.wait()  # first: the flow may stand still and be resumed meanwhile
+        """Yield fetched records, but of the sources only the next one of each partition."""
+        await self._pace.wait()  # first: the flow may be suspended and resumed meanwhile
         if self._resumed and self.flow_active:
             self._resumed = False
-            seek, positions = self._order.seeking(), self._order.positions()
+            seek, positions = self._sequencer.seeking(), self._sequencer.positions()
             await self._thread.go_to(positions)
-            self._order.sought(seek, positions)
-        self._order.fetch()
+            self._sequencer.sought(seek, positions)
+        self._sequencer.fetch()
         count = 0
         async for tp, message in super().getmany(timeout):
             count += 1
@@ -228,8 +221,8 @@ class RewindingConsumer(Consumer):
         if not isinstance(record, UnreadableBatch):
             return super()._to_message(tp, record)
         if tp.topic not in SOURCES:
-            # The table's own changelog: without it the router knows less than it has promised.
-            die("router.changelog_unreadable", ChangelogUnreadable(record.first), tp.topic)
+            # A batch of the changelog: without it the router would not know its open requests.
+            die("router.changelog_unreadable", ChangelogUnreadableError(record.first), tp.topic)
         message = UnreadableMessage(
             tp.topic, tp.partition, record.last, 0.0, 0, [], None, None, None,
             tp=tp, generation_id=self.app.consumer_generation_id,
@@ -240,38 +233,39 @@ class RewindingConsumer(Consumer):
     async def _is_next(self, tp: TP, message: Message) -> bool:
         batch = message.batch if isinstance(message, UnreadableMessage) else None
         offset = message.offset if batch is None else batch.first
-        verdict = self._order.judge(tp, offset)
+        verdict = self._sequencer.judge(tp, offset)
         first = offset
         if verdict is OffsetVerdict.WENT_BACK:
-            expected = self._order.expected(tp)
-            die("router.log_went_back", LogTruncatedError(tp.partition, expected, offset), tp.topic)
+            expected = self._sequencer.expected(tp)
+            error = LogTruncatedError((tp.topic, tp.partition), expected, offset)
+            die("router.log_went_back", error, tp.topic)
         if verdict is OffsetVerdict.GO_BACK:
             await self._go_back(tp, offset)
         elif verdict is OffsetVerdict.TAKE_OVER_HOLE:
-            first = self._order.hole(tp)
+            first = self._sequencer.hole(tp)
             log.error("router.offsets_missing", topic=tp.topic, partition=tp.partition,
                       first=first, found=offset)  # fmt: skip
-        taken = verdict in (OffsetVerdict.TAKE, OffsetVerdict.TAKE_OVER_HOLE)
-        if taken and batch is not None:
-            self._order.skip(tp, offset + 1, batch.last)
-        if taken and first < message.offset:
-            self._on_hole(tp, first, message.offset)
-        return taken
+        is_next = verdict in (OffsetVerdict.TAKE, OffsetVerdict.TAKE_OVER_HOLE)
+        if is_next and batch is not None:
+            self._sequencer.skip(tp, offset + 1, batch.last)
+        if is_next and first < message.offset:
+            self._on_log_hole(tp, first, message.offset)
+        return is_next
 
     async def _go_back(self, tp: TP, found: int) -> None:
-        seek, expected = self._order.seek, self._order.expected(tp)
+        seek, expected = self._sequencer.seek, self._sequencer.expected(tp)
         log.warning("router.fetching_again", topic=tp.topic, partition=tp.partition,
                     expected=expected, found=found)  # fmt: skip
         await self.seek(tp, expected)
-        self._order.sought(seek, {tp: expected})
+        self._sequencer.sought(seek, {tp: expected})
 
 
 class RewindingTransport(Transport):
-    """Faust's transport with the consumer above."""
+    """Faust's transport with `RewindingConsumer`."""
 
     Consumer = RewindingConsumer
 
 
 def transport_of(app: Any) -> RewindingTransport:
-    """The transport to give an application."""
+    """Return the transport for an application."""
     return RewindingTransport(app.conf.broker_consumer, app)

@@ -1,4 +1,4 @@
-"""Putting records aside that the router cannot apply: the router's dead letters."""
+"""Write records that the router cannot apply to its dead-letter topic."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from tongban_router.faust_runtime.consumer import UnreadableMessage
 
 log = structlog.get_logger()
 ATTEMPTS = 3
-"""At an event that we fall over. Another attempt changes nothing that the first one did, and sends
-again what that may not have sent."""
+"""Attempts to apply a record. A further attempt changes nothing that the one before has changed,
+and sends again what that may not have sent."""
 Emit = Callable[
     [str, bytes | None, bytes | None, list[tuple[str, bytes]]], Awaitable[None]
 ]  # fmt: skip
 _LARGEST, _FRAME = 1_040_000, 10
-"""Bytes of a dead letter, below the broker's 1 MiB; bytes around each header, at most."""
+"""Most bytes of a dead letter, below the broker's 1 MiB; most bytes of framing of a header."""
 _TOPIC = topics.dead_letter(topics.ROUTER_APP)
 
 
 def header_pairs(headers: Any) -> Iterable[tuple[str, bytes]]:
-    """Return the headers that have a value. Faust hands them on as a mapping, a list or None,
-    depending on where they came from; Kafka allows a header whose value is null."""
+    """Return the headers that have a value; Kafka allows null. Faust hands headers on as a mapping,
+    a list or None."""
     pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
     return [(name, value) for name, value in pairs if value is not None]
 
 
 class DeadLetterWriter:
-    """Writes dead letters within the limit of `DeadLetterLimit`, which outlives the process."""
+    """Writes dead letters within the limit of `DeadLetterLimit`, which survives restarts."""
 
     def __init__(self, kafka: KafkaAddress, emit: Emit) -> None:
         self._kafka = kafka
@@ -52,13 +52,14 @@ class DeadLetterWriter:
         self._limit = DeadLetterLimit()
         self._window = LimitWindow(self._limit)
         self._known = asyncio.Event()
-        """Set once it is known what earlier lives put aside. Faust starts tasks when it lets
-        records flow, so that the first of a flood are here before that."""
+        """Set once `remember` has counted. Faust starts tasks only when records already flow, so
+        the first records of a flood may arrive earlier."""
         self.applied = 0
-        """Records that were applied; to be counted up by the router."""
+        """Number of records applied without a fault; the handler counts them."""
 
     async def remember(self) -> None:
-        """Count what earlier lives put aside: a restart must not get round the limit."""
+        """Count the dead letters of earlier processes within the window: a restart must not reset
+        the limit."""
         since = time.time() - self._limit.window
         while True:
             try:
@@ -73,10 +74,10 @@ class DeadLetterWriter:
             return
 
     async def put(self, message: Any, fault: Exception) -> None:
-        """Put a record (Faust's message) aside with its cause, once `remember` has counted.
+        """Write the dead letter of a record (Faust's message); wait until `remember` has counted.
 
         Raises:
-            DeadLetterLimitError: it would be one too many.
+            DeadLetterLimitError: the limit is reached. Nothing has been written.
         """
         await self._known.wait()
         faultpoints.reached("router.before_dead_letter")
@@ -84,14 +85,14 @@ class DeadLetterWriter:
         self._window.observe_total(self.applied, now)
         if not self._window.admit(now):
             raise DeadLetterLimitError("too many records had to be put aside")
-        whole = isinstance(message, UnreadableMessage)
-        letter = message.batch.letter if whole else _letter(message, fault)
+        is_batch = isinstance(message, UnreadableMessage)
+        letter = message.batch.letter if is_batch else _letter(message, fault)
         await self._emit(_TOPIC, *letter)
 
 
 def _letter(message: Any, fault: Exception) -> DeadLetter:
-    """Return the dead letter of one record, in the largest form that the broker takes: what it
-    refused would end the process, and whoever came next."""
+    """Return the dead letter of a record, in the largest form that the broker accepts: a refused
+    one would end this process, and each successor."""
     malformed = isinstance(fault, MalformedEventError)
     record = Record(
         topic=message.topic,
@@ -117,7 +118,7 @@ def _size(letter: DeadLetter) -> int:
 
 
 def _poison(error: Exception) -> Poison:
-    """The same with its text as the cause to tell: it holds rules, not values."""
+    """Return a Poison whose cause is the error's text, which contains rules but no values."""
     poison = Poison(str(error))
     poison.__cause__ = error
     return poison

@@ -1,32 +1,40 @@
-"""What may be logged of an exception, and which exceptions are the process's own trouble.
+"""Classify and log exceptions, and end the process where its successor has to repeat the work.
 
-The text of an exception may quote what it stumbled over: pydantic's quotes 50 characters of the
-input, which may be a province's words about an applicant. So types and places are logged, no texts.
+Logs contain the types and places of exceptions but not their texts, which may quote the input:
+those of pydantic quote 50 characters, which may be a province's words about an applicant.
 """
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePath
+from typing import NoReturn
 
+import structlog
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from prometheus_client import Counter
 from pydantic import ValidationError
 
 from tongban_common.events.cloudevents import wrong_fields
+from tongban_common.exit_codes import EX_TEMPFAIL
 from tongban_router.domain.state import RequestState
 
+log = structlog.get_logger()
+
+FAULTS = Counter("tongban_router_faults_total", "Faults of our own", ["place"])
 _MOST_FRAMES = 12
 
 
 class TableError(Exception):
-    """The table could not be read or written: the disk is full, RocksDB is damaged."""
+    """The table cannot be read or written: the disk is full, or RocksDB is damaged."""
 
 
 @contextmanager
 def table_access() -> Iterator[None]:
-    """Turn whatever the table raises into a TableError, which is never the record's fault."""
+    """Raise a TableError for every exception of the table: the record is not its cause."""
     try:
         yield
     except Exception as error:
@@ -35,15 +43,15 @@ def table_access() -> Iterator[None]:
 
 def is_own_trouble(error: BaseException) -> bool:
     """Return True if the process failed and not the record: another process, or this one once its
-    disk has room again, can apply the record as it is."""
+    disk has room again, can apply the record."""
     if isinstance(error, MessageSizeTooLargeError):
         return False
     return isinstance(error, TableError | MemoryError | OSError | KafkaError)
 
 
-def told(error: BaseException) -> dict[str, str]:
-    """Fields for a log line: the exception's type, where it was raised (innermost frame first), for
-    a refused model the locations and rules, and the same of what caused it."""
+def describe_error(error: BaseException) -> dict[str, str]:
+    """Return fields for a log line: the exception's type, the place where it was raised (innermost
+    frame first), the locations and rules that a refused model broke, and the same of its cause."""
     frames = reversed(traceback.extract_tb(error.__traceback__)[-_MOST_FRAMES:])
     kind = type(error)
     fields = {
@@ -55,5 +63,17 @@ def told(error: BaseException) -> dict[str, str]:
     if isinstance(error, OSError) and error.errno is not None:
         fields["errno"] = str(error.errno)
     if error.__cause__ is not None:
-        fields |= {f"cause_{name}": text for name, text in told(error.__cause__).items()}
+        fields |= {f"cause_{name}": text for name, text in describe_error(error.__cause__).items()}
     return fields
+
+
+def die(event: str, error: BaseException, topic: str) -> NoReturn:
+    """Log `event` as critical and end the process at once, before Faust commits another offset. Its
+    supervisor starts it again.
+
+    Only exceptions of our own and of aiokafka are logged with their text.
+    """
+    safe = isinstance(error, KafkaError) or type(error).__module__.startswith("tongban_")
+    text = {"text": repr(error)} if safe else {}
+    log.critical(event, topic=topic, **text, **describe_error(error))
+    os._exit(EX_TEMPFAIL)

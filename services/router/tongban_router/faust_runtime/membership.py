@@ -1,9 +1,9 @@
-"""The end of a stale static membership.
+"""Wait for the end of a stale static membership before joining the group.
 
-The group remembers a static member, and which topics it could see, until its session is over. A
-router that ended because a topic was missing, and comes back within the session, gets the same
-incomplete assignment back, although the topic has been made meanwhile. So it leaves a mark, and its
-next life joins only after the session.
+The coordinator remembers a static member, and which topics it could see, until its session ends. A
+router that ended because a topic was missing, and is restarted within the session, gets the same
+incomplete assignment again, although the topic has been created meanwhile. So it leaves a mark, and
+the process that follows joins only after the session.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _MARK = "membership-is-stale"
 
 
 def mark_stale(data: Path) -> None:
-    """Leave the mark in the process's data directory. Where that fails (a full disk), log it: the
-    process is about to end, and must not go on with an incomplete assignment instead."""
+    """Leave the mark in the data directory. A failure (a full disk) is only logged: the process is
+    about to end, and must not go on with an incomplete assignment instead."""
     try:
         (data / _MARK).touch()
     except OSError as error:
@@ -30,8 +30,8 @@ def mark_stale(data: Path) -> None:
 
 
 async def outlive_stale(data: Path, *, session_s: float = SESSION_S) -> None:
-    """Return at once, or after the session where the last life has left the mark. Taken away only
-    then: a life that is killed while it waits leaves it to the next."""
+    """Wait for the end of the session if the process before left the mark, then remove the mark.
+    A process that is killed while it waits leaves it to the next."""
     mark = data / _MARK
     if mark.exists():
         log.warning("router.waits_for_end_of_session", seconds=session_s + 1)

@@ -1,12 +1,14 @@
-"""Which fetched record of a partition is the next one. Pure; `consumer` asks it.
+"""Decide which fetched record of a partition is the next one. Pure: no Faust, no Kafka.
 
-Faust seeks while records that were fetched before are still on their way through it, and counts as
-done what lies between two records that it hands on. So a record that was fetched before a seek to 0
-could be handled first, its offset committed, and those before it never be read.
+faust-streaming 0.15.3 seeks while records that were fetched earlier are still on their way through
+it, and acknowledges the offsets between two records that it hands on. So a record that was fetched
+before a seek to 0 could be handled first and its offset be committed, and the records before it
+would never be read (ADR 0007).
 
-Between two seeks of ours the offsets of a partition only rise. Where one comes that is lower, the
-log itself has gone back: the topic was deleted and made anew, or its tail was lost in an unclean
-election. To drop such records as stale would lose every new submission up to the old offset.
+Between two seeks of ours the offsets of a partition are monotonic. A lower one shows that the log
+itself has gone back: the topic was deleted and created again, or its tail was lost in an unclean
+election. If such records were dropped as stale, every new submission up to the old offset would be
+lost.
 """
 
 from __future__ import annotations
@@ -19,56 +21,63 @@ PartitionT = TypeVar("PartitionT", bound=Hashable)
 
 
 class OffsetVerdict(Enum):
-    """What is to be done with a fetched record."""
+    """Verdict on a fetched record."""
 
     TAKE = auto()
+    """Hand it on: it is the next one."""
     DROP = auto()
+    """Drop it: it was handed on already, or will be fetched again."""
     GO_BACK = auto()
-    """Drop it and fetch again from `OffsetSequencer.expected`: something before it is missing."""
+    """Drop it and seek to `OffsetSequencer.expected`: records before it are missing."""
     TAKE_OVER_HOLE = auto()
-    """It came again in place of what is missing, so the log has a hole there."""
+    """Hand it on: it was fetched again in place of the missing ones, so the log has a hole."""
     WENT_BACK = auto()
-    """It lies before one that was fetched since the last seek: this is another log."""
+    """Its offset is lower than one that was fetched since the last seek: this is another log."""
 
 
 class OffsetSequencer(Generic[PartitionT]):
-    """The offset at which each partition goes on."""
+    """Keeps the next offset of each partition.
+
+    For a seek call `begin` or `seeking` before it and `sought` after it; call `fetch` before each
+    fetch and `judge` for each record.
+    """
 
     def __init__(self) -> None:
         self._next: dict[PartitionT, int] = {}
         self._doubted: dict[PartitionT, int] = {}
-        """The offset of the record for which we went back."""
+        """The offset of the record that led to `GO_BACK`."""
         self._hole: dict[PartitionT, int] = {}
         self._fetched_to: dict[PartitionT, int] = {}
-        """The offset below which nothing may be fetched until the next seek. Absent while a seek of
-        ours is under way, since records from before it may still come."""
+        """The offset below which no record may come until the next seek. Absent while a seek of
+        ours is under way, since records that were fetched before it may still come."""
         self._sought: dict[PartitionT, int] = {}
-        """Positions of finished seeks; they bind the fetches that begin after them."""
+        """Positions of finished seeks. The fetches that begin later start there."""
         self._seek = 0
 
     def begin(self, positions: Mapping[PartitionT, int]) -> int:
-        """Expect these offsets next; what was fetched before the seek that follows is stale.
+        """Expect these offsets next, before a seek to them. Records fetched earlier are stale.
 
-        Returns the number of that seek, for `sought`.
+        Returns:
+            the number of the seek, for `sought`.
         """
         self._next = dict(positions)
         self._doubted.clear()
         return self.seeking()
 
     def seeking(self) -> int:
-        """Announce a seek of all partitions to what is expected; returns its number."""
+        """Announce a seek of all partitions to their expected offsets; return its number."""
         self._fetched_to.clear()
         self._sought.clear()
         self._seek += 1
         return self._seek
 
     def sought(self, seek: int, positions: Mapping[PartitionT, int]) -> None:
-        """Note that this seek is finished. Does nothing where a newer one has been announced."""
+        """Note that this seek is finished. Does nothing if a newer one has been announced."""
         if seek == self._seek:
             self._sought.update({p: at for p, at in positions.items() if p in self._next})
 
     def fetch(self) -> None:
-        """A fetch begins: it brings nothing from before the seeks that are finished."""
+        """Note that a fetch begins, after the seeks that are finished."""
         self._fetched_to.update(self._sought)
         self._sought.clear()
 
@@ -78,25 +87,25 @@ class OffsetSequencer(Generic[PartitionT]):
         return self._seek
 
     def forget(self, partitions: Iterable[PartitionT]) -> None:
-        """They are not ours, or not sought yet: nothing of them is taken."""
+        """Drop all records of these partitions until `begin`: they were revoked."""
         for partition in partitions:
             for kept in (self._next, self._doubted, self._fetched_to, self._sought):
                 kept.pop(partition, None)
 
     def expected(self, partition: PartitionT) -> int:
-        """The next offset of a partition that has been sought."""
+        """Return the next offset of a partition that `begin` has named."""
         return self._next[partition]
 
     def hole(self, partition: PartitionT) -> int:
-        """The first offset that was missing when a hole was last taken over."""
+        """Return the first missing offset of the newest hole in this partition."""
         return self._hole[partition]
 
     def positions(self) -> dict[PartitionT, int]:
-        """The same of all of them."""
+        """Return the next offset of each partition."""
         return dict(self._next)
 
     def judge(self, partition: PartitionT, offset: int) -> OffsetVerdict:
-        """A record has been fetched."""
+        """Return the verdict on a fetched record, and expect the one after it if it is next."""
         expected = self._next.get(partition)
         if expected is None:
             return OffsetVerdict.DROP
@@ -115,7 +124,7 @@ class OffsetSequencer(Generic[PartitionT]):
                 self._fetched_to.pop(partition, None)
                 return OffsetVerdict.GO_BACK
             if offset > doubted:
-                return OffsetVerdict.DROP  # what was fetched together with the doubted one
+                return OffsetVerdict.DROP  # it was fetched together with the doubted record
             verdict = OffsetVerdict.TAKE_OVER_HOLE
             self._hole[partition] = expected
         self._next[partition] = offset + 1

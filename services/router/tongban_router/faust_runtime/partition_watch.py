@@ -1,5 +1,4 @@
-"""Asks the broker where the assigned partitions end: what a predecessor may have read, and whether
-the router moves."""
+"""Query the broker for the end offsets of the assigned partitions, for redeliveries and the lag."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ import structlog
 from faust.types import TP
 
 from tongban_router.faust_runtime.consumer import SOURCES
-from tongban_router.faust_runtime.producer import die
+from tongban_router.faust_runtime.faults import die
 from tongban_router.faust_runtime.progress import Partition, RouterProgress
 from tongban_router.faust_runtime.redelivery_window import RedeliveryWindow
 
@@ -26,10 +25,11 @@ class SourceTopicMissingError(Exception):
 
 
 def missing_sources(assigned: Collection[TP]) -> list[str]:
-    """Return the sources of which not the same partitions are assigned as of the others.
+    """Return the sources that lack partition numbers which others have; all are co-partitioned.
 
-    Sources are co-partitioned. Faust leaves a topic that was deleted out of the assignment, and
-    hears nothing of it when it is made anew: the router would go on healthy and deaf.
+    Faust leaves a deleted topic out of the assignment and does not notice when it is created again:
+    the router would stay healthy and never read it. `tests/e2e/test_router_faults.py` reproduces
+    that.
     """
     numbers = {tp.partition for tp in assigned if tp.topic in SOURCES}
     return [
@@ -40,34 +40,37 @@ def missing_sources(assigned: Collection[TP]) -> list[str]:
 
 
 class PartitionWatch:
-    """Keeps `predecessors` and `progress` informed of end offsets; `consumer` returns Faust's
-    consumer once there is one."""
+    """Passes end offsets to the redelivery window and to the progress.
+
+    Args:
+        consumer: returns Faust's consumer, once the application has started.
+        on_missing: called before the process ends because a source topic is missing.
+    """
 
     def __init__(
         self,
         consumer: Callable[[], Any],
-        predecessors: RedeliveryWindow,
+        redelivery_window: RedeliveryWindow,
         progress: RouterProgress,
         *,
         on_missing: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_missing` is called before the process ends because a source topic is missing."""
         self._on_missing = on_missing
         self._consumer = consumer
-        self._predecessors = predecessors
+        self._redelivery_window = redelivery_window
         self._progress = progress
         self._tasks: set[asyncio.Task[None]] = set()
 
     def assigned(self, assigned: set[TP]) -> None:
-        """Begin an assignment; the end offsets are asked for in the background.
+        """Begin an assignment, and query its end offsets in the background.
 
-        Ends the process where a source is missing, until the assignment is whole.
+        Ends the process if a source is missing; that repeats until the assignment is complete.
         """
         if missing := missing_sources(assigned):
             self._on_missing()
             die("router.source_missing", SourceTopicMissingError(missing), missing[0])
         ours = frozenset((tp.topic, tp.partition) for tp in assigned if tp.topic in SOURCES)
-        assignment = self._predecessors.assign(ours)
+        assignment = self._redelivery_window.assign(ours)
         self._progress.assign(ours)
         if ours:
             task = asyncio.create_task(self._learn_ends(assignment, ours), name="learn-ends")
@@ -75,8 +78,8 @@ class PartitionWatch:
             task.add_done_callback(self._tasks.discard)
 
     async def _learn_ends(self, assignment: int, partitions: frozenset[Partition]) -> None:
-        """A record below the end offset of this moment may have been read by a predecessor."""
-        while assignment == self._predecessors.assignment:
+        """Set the end offsets of this moment: a predecessor may have read the records below."""
+        while assignment == self._redelivery_window.assignment:
             try:
                 ends = await self._consumer().highwaters(*(TP(*p) for p in partitions))
             except Exception as error:
@@ -84,15 +87,15 @@ class PartitionWatch:
                 await asyncio.sleep(0.5)
                 continue
             known = {(tp.topic, tp.partition): end or 0 for tp, end in ends.items()}
-            self._predecessors.learn(assignment, known)
+            self._redelivery_window.learn(assignment, known)
             return
 
     def _committed(self) -> Mapping[TP, int | None]:
-        """The offsets that Faust knows to be committed; None or absent: none."""
+        """Return the committed offsets that Faust knows; None or absent if there is none."""
         return cast("Mapping[TP, int | None]", self._consumer()._committed_offset)
 
     async def watch_lag(self) -> None:
-        """Compare what is handled and committed with the end offsets."""
+        """Query end offsets, within 5 s, and compare them with the handled and committed ones."""
         self._progress.trying()
         assigned = [TP(*partition) for partition in self._progress.assigned]
         if not assigned:

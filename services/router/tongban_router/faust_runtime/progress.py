@@ -1,8 +1,8 @@
-"""Whether the router moves: what its liveness probe tells.
+"""Decide liveness and readiness from the progress on each partition.
 
-Faust consumers are known to die slowly (faust-streaming #175): the process runs, its web server
-answers, no event is handled. So liveness compares what has been handled with the end of each
-assigned partition, and readiness says whether the broker could be asked at all.
+Faust consumers are known to die slowly (faust-streaming #175): the process runs and its web server
+answers, but no event is handled. So the router is live if it makes progress wherever it has lag,
+and ready if it could query end offsets lately.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ Partition = tuple[str, int]
 
 
 class RouterProgress:
-    """Handled offsets against end offsets. Times are `time.monotonic` seconds."""
+    """Compares handled offsets with end offsets.
+
+    Args:
+        stall_s: wall seconds of lag without progress after which the router is not live.
+    """
 
     def __init__(self, stall_s: float) -> None:
         self._stall_s = stall_s
@@ -25,7 +29,7 @@ class RouterProgress:
         self.assigned: frozenset[Partition] = frozenset()
 
     def assign(self, partitions: frozenset[Partition]) -> None:
-        """These are ours from now on; lag counts from this moment."""
+        """Begin an assignment of exactly these partitions; lag of new ones counts from now."""
         now = time.monotonic()
         for partition in partitions - self.assigned:
             self._moved_at[partition] = now
@@ -34,21 +38,21 @@ class RouterProgress:
         self.assigned = partitions
 
     def handled(self, partition: Partition, offset: int) -> None:
-        """This record has been dealt with."""
+        """Note that this record has been handled."""
         self._handled[partition] = offset
         self._moved_at[partition] = time.monotonic()
 
     def trying(self) -> None:
-        """The lag is about to be asked for, whatever comes of it."""
+        """Note that the caller is about to query the broker, whether it answers or not."""
         self._tried_at = time.monotonic()
 
     def look(self, ends: Mapping[Partition, int], committed: Mapping[Partition, int]) -> None:
-        """Compare with end offsets (the offset of the next record) and committed ones."""
+        """Compare the handled offsets with end offsets (of the next record) and committed ones."""
         now = self._looked_at = time.monotonic()
         self._behind.clear()
         for partition in self.assigned:
-            # What is committed counts as well: where we were thought dead another has gone on with
-            # the partition, and what it did will not come here any more.
+            # Committed offsets count as well: if the group took this process for dead, another
+            # router has handled records that will not come here any more.
             done = max(self._handled.get(partition, -1) + 1, committed.get(partition, 0))
             if ends.get(partition, 0) > done:
                 self._behind.add(partition)
@@ -56,18 +60,18 @@ class RouterProgress:
                 self._moved_at[partition] = now
 
     def stalled(self) -> str | None:
-        """Why the process should be restarted, or None."""
+        """Return why the router is not live, or None."""
         now = time.monotonic()
         if now - self._tried_at > self._stall_s:
-            # Without lag there is no telling progress from death, so silence counts as the latter.
-            return "nobody asks for the lag any more"
+            # Without end offsets progress cannot be told from a stall, so count it as a stall.
+            return "the timer that queries the lag has stopped"
         stuck = [p for p in self._behind if now - self._moved_at.get(p, now) > self._stall_s]
         if stuck:
             return f"no progress on {len(stuck)} partitions with lag, e.g. {stuck[0]}"
         return None
 
     def blind(self) -> str | None:
-        """Why the lag is not known, or None."""
+        """Return why the router is not ready (it does not know its lag), or None."""
         if time.monotonic() - self._looked_at > self._stall_s:
-            return "the broker has not told end offsets for a while"
+            return "the broker has not returned end offsets for a while"
         return None

@@ -1,8 +1,9 @@
-"""Which records another router may have read before us, and acted on. Pure; `app` asks it.
+"""Decide which records another router may have read and acted on. Pure: no Faust, no Kafka.
 
-That is known by offsets: whatever was in a partition when it was assigned. Each assignment begins
-anew, also of a partition that we had before: where we were thought dead, another has had it since,
-and no assignment without it has told us so.
+Those are the records below a partition's end offset at the moment of its assignment (ADR 0006).
+Each assignment begins anew, also for a partition that was assigned before: if the group took this
+process for dead, another router has had the partition meanwhile, and no assignment without it shows
+that.
 """
 
 from __future__ import annotations
@@ -15,25 +16,25 @@ _UNKNOWN = 2**62
 
 
 class RedeliveryWindow:
-    """The end offset of each partition when it was assigned; until that is known, whatever comes
-    may have been read."""
+    """Keeps the end offset of each partition at its assignment. Until it is known, every record may
+    have been read by a predecessor."""
 
     def __init__(self) -> None:
         self._ends: dict[Partition, int] = {}
         self.assignment = 0
-        """Counts up: what was asked in an earlier one says nothing of this one."""
+        """Number of the present assignment. End offsets queried in an earlier one do not count."""
 
     def assign(self, partitions: Iterable[Partition]) -> int:
-        """These and no others are ours from now on; returns the assignment's number."""
+        """Begin an assignment of exactly these partitions; return its number."""
         self._ends = dict.fromkeys(partitions, _UNKNOWN)
         self.assignment += 1
         return self.assignment
 
     def learn(self, assignment: int, ends: Mapping[Partition, int]) -> None:
-        """The end offsets, asked for in this assignment."""
+        """Set end offsets that were queried in that assignment; ignored if it is over."""
         if assignment == self.assignment:
             self._ends.update(ends)
 
     def may_have_read(self, partition: Partition, offset: int) -> bool:
-        """Whether one of them may have read this record."""
+        """Return True if a predecessor may have read this record."""
         return offset < self._ends.get(partition, _UNKNOWN)

@@ -1,13 +1,15 @@
-"""That nothing is decided or written by a router that may have been replaced.
+"""Fence off a router that may have been replaced: it neither decides nor writes.
 
-Who was frozen, or cut off from the broker, for longer than its session is thought dead, and another
-has gone on with its partitions. When it wakes it has records in hand, and decisions in its buffers,
-that the other has dealt with meanwhile; Faust hears of that only when the coordinator is asked the
-next time. What it wrote until then would be news to a connector that has been restarted since: no
-repeat marks it, and a province would act twice. And it would put old states into the changelog.
+The group takes a router for dead that was frozen, or cut off from the broker, for longer than its
+session, and another router goes on with its partitions. The frozen one wakes with records in hand,
+and decisions in its buffers, that the other has dealt with meanwhile; Faust learns of that only at
+the next heartbeat. A connector that has been restarted since would take what it wrote until then
+for new, as no mark shows that it is a repeat, and a province would act twice. It would also write
+old states into the changelog (ADR 0006).
 
-So nothing is handled, and nothing leaves for the broker, after the moment at which the session may
-have ended. If it has not (the broker was away), the work goes on; if it has, the process ends.
+So after the moment at which the session may have ended, the router handles no record and sends none
+to the broker. If the session goes on after all (the broker was away), so does the router; if it has
+ended, the process ends. `tests/chaos/test_frozen_router.py` reproduces the fault.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ from aiokafka.protocol.produce import ProduceRequest
 
 from tongban_kafka.lease import Lease
 from tongban_kafka.membership import watch_lease
-from tongban_router.faust_runtime.producer import die
+from tongban_router.faust_runtime.faults import die
 
-_LOOK_S = 0.02
+_POLL_S = 0.02
+"""Seconds between looks at the lease."""
 
 
 class SessionLostError(Exception):
@@ -29,30 +32,34 @@ class SessionLostError(Exception):
 
 
 class SessionFence:
-    """How long this process may be sure of its partitions; `session_s` is the group's time-out."""
+    """Lets work pass only while the partitions certainly belong to this process.
+
+    Args:
+        session_s: the group's session timeout in seconds.
+    """
 
     def __init__(self, session_s: float) -> None:
         self._lease = Lease(session_s)
         self._assignment = 0
 
     def watch(self, consumer: Any) -> None:
-        """Hear what the coordinator answers this consumer, which has been started."""
+        """Renew the lease at each answer of the coordinator to this started aiokafka consumer."""
         watch_lease(consumer, self._lease)
 
     def begin(self) -> None:
-        """Partitions were assigned."""
+        """Note that partitions were assigned."""
         self._assignment += 1
         self._lease.take()
 
     @property
     def certain(self) -> bool:
-        """Return True while the partitions are ours beyond doubt."""
+        """Return True while the partitions certainly belong to this process."""
         return self._lease.holds()
 
     async def confirm(self, place: str) -> None:
-        """Return as soon as the partitions are ours beyond doubt.
+        """Wait until the partitions certainly belong to this process.
 
-        Ends the process where it has lost them with work in hand; `place` is for the log.
+        Ends the process if it has lost them meanwhile; `place` is for the log.
         """
         assignment = self._assignment
         while True:
@@ -60,16 +67,16 @@ class SessionFence:
                 die("router.replaced", SessionLostError("the session has ended"), place)
             if self._lease.remaining() > 0:
                 return
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_S)
 
-    def fence(self, producer: Any) -> None:
-        """Have this client of the broker (aiokafka's, started) send records under it alone."""
+    def guard(self, producer: Any) -> None:
+        """Make this started aiokafka producer call `confirm` before each request with records."""
         client = producer.client
         send = client.send
 
         async def send_confirmed(node_id: int, request: Any, **how: Any) -> Any:
             if isinstance(request, ProduceRequest):
-                await client.ready(node_id, **how)  # first: connecting takes its time
+                await client.ready(node_id, **how)  # first: connecting may take long
                 await self.confirm("of the producer")
             return await send(node_id, request, **how)
 

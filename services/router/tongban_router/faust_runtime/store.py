@@ -1,14 +1,15 @@
-"""The table's local RocksDB, thrown away where it cannot be trusted; the changelog is the truth.
+"""Delete a local RocksDB database that cannot be trusted, and recover it from the changelog.
 
-The changelog is compacted, and a deleted request leaves a tombstone for `delete.retention.ms` only.
-A disk that was away for longer never hears of the deletion: its old requests look open, and would
-be handed in again. So each partition's database has a marker file whose time is renewed while the
-database is in use, and one that was not in use for half of that time is recovered from the start.
-A process that stood still for so long, or was cut off from the group, has its databases open: they
-are looked at before each recovery as well.
+The changelog is compacted, and the tombstone of a deleted request stays for `delete.retention.ms`
+only. A disk that was away for longer never gets the tombstone: its old requests look open, and
+would be submitted again. So each partition's database has a marker file that is renewed while the
+database is in use, and a database whose marker is older than half of that time is deleted when it
+is opened. A process that was frozen for so long, or cut off from the group, has its databases open:
+so they are also checked before each recovery (ADR 0017).
 
-The same is done at the next start where a database is ahead of the changelog, whose tail was lost
-in a power cut: Faust ends with a ConsistencyError there, at each start.
+A database that is ahead of its changelog, whose tail was lost in a power cut, is deleted at the
+next start too: faust-streaming 0.15.3 ends with a ConsistencyError there, at each start.
+`tests/unit/test_router_store.py` tests both.
 """
 
 from __future__ import annotations
@@ -29,24 +30,29 @@ from tongban_common import topics
 log = structlog.get_logger()
 
 LONGEST_ABSENCE_S = topics.CHANGELOG_DELETE_RETENTION_MS / 1000 / 2
-"""Wall seconds for which a database may be out of use."""
+"""Most wall seconds for which a database may be out of use."""
 _CLOCK_SLACK_S = 3600.0
-"""A marker from further in the future was written under another clock, so its age is unknown."""
+"""Wall seconds. A marker from further in the future was written under another clock: its age is
+unknown."""
 
 
 def marker_of(database: Path) -> Path:
-    """Return the file that says when this partition's database was last in use."""
+    """Return the marker file of a partition's database."""
     return database.with_suffix(".in-use")
 
 
 def _renew(marker: Path) -> None:
-    # The moment is in the file as well: the file's own time is that of the copy where a disk was
-    # copied or restored without times.
+    # Write the moment into the file as well: after a disk was copied or restored without times, the
+    # file's own time is that of the copy.
     marker.write_text(f"{time.time():.0f}")
 
 
 def _last_in_use(marker: Path) -> float:
-    """Return Unix seconds. Raises FileNotFoundError."""
+    """Return Unix seconds.
+
+    Raises:
+        FileNotFoundError: there is no marker.
+    """
     modified = marker.stat().st_mtime
     try:
         return min(modified, float(marker.read_text()))
@@ -55,7 +61,7 @@ def _last_in_use(marker: Path) -> float:
 
 
 def is_too_old(database: Path, now: float) -> bool:
-    """Return True if the database exists and may have missed deletions; `now` is Unix time."""
+    """Return True if the database exists and may have missed deletions; `now` in Unix seconds."""
     if not database.exists():
         return False
     try:
@@ -66,15 +72,15 @@ def is_too_old(database: Path, now: float) -> bool:
 
 
 class CheckedStore(Store):
-    """Faust's RocksDB store with the checks above."""
+    """Faust's RocksDB store with markers."""
 
     def mark_in_use(self) -> None:
-        """Say that all open databases are up to date. Not before they are recovered: one that is
-        opened again and again without that is as old as it was."""
+        """Renew the markers of all open databases. Call it only after they were recovered: a
+        database that is merely opened, again and again, is as old as before."""
         for partition in list(self._dbs):
             try:
                 _renew(marker_of(self.partition_path(partition)))
-            except OSError as error:  # a marker that is too old costs a recovery, and nothing else
+            except OSError as error:  # an old marker costs a recovery, nothing else
                 log.warning("router.marker_not_renewed", partition=partition, errno=error.errno)
 
     def _open_for_partition(self, partition: int) -> Any:
@@ -89,11 +95,14 @@ class CheckedStore(Store):
         return database
 
     def distrust(self, ends: Mapping[TP, int | None]) -> bool:
-        """Give up the markers of open databases that are ahead of the changelog, whose end offsets
-        have just been asked for, or were out of use for too long; the next start throws those away.
+        """Delete the markers of open databases that were out of use for too long or are ahead of
+        their changelog; the next start deletes those databases.
+
+        Args:
+            ends: end offsets of the changelog's partitions.
 
         Returns:
-            whether there is any.
+            True if there is any such database: the process has to end before it recovers.
         """
         found = False
         for tp, end in ends.items():
@@ -114,7 +123,7 @@ class CheckedStore(Store):
 
 
 class RouterTable(faust.Table):  # type: ignore[type-arg]
-    """faust.Table with the store above."""
+    """faust.Table with `CheckedStore`."""
 
     def _new_store_by_url(self, url: Any) -> CheckedStore:
         return CheckedStore(

@@ -11,7 +11,7 @@ TAKEN = (OffsetVerdict.TAKE, OffsetVerdict.TAKE_OVER_HOLE)
 
 
 def read(order: OffsetSequencer[str], log: list[int], stale: list[int]) -> list[int]:
-    """What is taken of a log, when first stale records come and then what the log has."""
+    """Return the offsets handed on when stale records come first, and then those of the log."""
     taken: list[int] = []
     position = order.expected("p")
     pending = [*stale]
@@ -70,7 +70,7 @@ def test_a_hole_is_believed_when_it_is_there_again() -> None:
     assert order.hole("p") == 3
 
 
-def test_nothing_is_taken_of_a_partition_before_it_was_sought() -> None:
+def test_records_of_a_partition_are_dropped_before_it_was_sought() -> None:
     order: OffsetSequencer[str] = OffsetSequencer()
     assert order.judge("p", 0) is OffsetVerdict.DROP
     order.begin({"p": 5})
@@ -78,8 +78,8 @@ def test_nothing_is_taken_of_a_partition_before_it_was_sought() -> None:
     assert order.judge("p", 5) is OffsetVerdict.DROP
 
 
-def test_a_log_that_goes_back_without_a_seek_of_ours_is_told() -> None:
-    """The topic was made anew: aiokafka resets to the beginning by itself."""
+def test_log_that_goes_back_without_a_seek_of_ours_is_detected() -> None:
+    """The topic was created again: aiokafka resets to the beginning by itself."""
     order: OffsetSequencer[str] = OffsetSequencer()
     seek = order.begin({"p": 500})
     order.sought(seek, {"p": 500})
@@ -127,7 +127,7 @@ def test_a_record_read_again_after_a_seek_of_ours_is_dropped() -> None:
     assert verdicts == [OffsetVerdict.DROP, OffsetVerdict.TAKE]
 
 
-def test_what_cannot_be_read_is_stepped_over() -> None:
+def test_skipped_offsets_are_stepped_over() -> None:
     order: OffsetSequencer[str] = OffsetSequencer()
     order.sought(order.begin({"p": 3}), {"p": 3})
     order.fetch()

@@ -16,7 +16,8 @@ from tests.unit.test_lifecycle import START, begun, outcome, submitted
 from tongban_common.domain.status import OutcomeKind, Status
 from tongban_common.events import Event, encode
 from tongban_router.domain.state import RequestState
-from tongban_router.faust_runtime import app as module
+from tongban_router.faust_runtime import app as app_module
+from tongban_router.faust_runtime import handler as module
 from tongban_router.faust_runtime.app import Router
 from tongban_router.faust_runtime.batches import UnreadableBatch
 from tongban_router.faust_runtime.consumer import UnreadableMessage
@@ -30,16 +31,16 @@ class Died(BaseException):
 
 
 class BareRouter:
-    """A router without Faust around it."""
+    """Wraps a router's handler without a running Faust application."""
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sent: list[tuple[str, bytes | None, dict[str, bytes]]] = []
-        self.real = Router(RouterSettings(data=directory))
-        self.real._emit = self.real._aside._emit = self._emit  # type: ignore[method-assign]
-        self.real._aside._known.set()
-        self.real._tenure._lease.renew(time.monotonic())
-        self.real._tenure.begin()
-        self.real.table = {}
+        self.real = Router(RouterSettings(data=directory)).handler
+        self.real._emit = self.real._dead_letters._emit = self._emit
+        self.real._dead_letters._known.set()
+        self.real._fence._lease.renew(time.monotonic())
+        self.real._fence.begin()
+        self.real.requests.table = {}
         monkeypatch.setattr(module, "die", self._die)
 
     async def _emit(self, topic: str, key: Any, _value: Any, headers: Any) -> None:
@@ -50,7 +51,7 @@ class BareRouter:
         raise Died(event, type(error).__name__)
 
     async def handle(self, message: Any) -> None:
-        await self.real._handle(SimpleNamespace(message=message))
+        await self.real.handle(SimpleNamespace(message=message))
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ class Damaged(dict[bytes, bytes]):
 async def test_a_table_that_fails_ends_the_process_and_puts_nothing_aside(
     router: BareRouter, table: type
 ) -> None:
-    router.real.table = table()
+    router.real.requests.table = table()
     with pytest.raises(Died, match="own_trouble"):
         await router.handle(message_of(submitted()))
     assert router.sent == []
@@ -114,7 +115,7 @@ async def test_a_request_that_cannot_be_held_is_not_passed_over(
 async def test_a_request_whose_state_is_unreadable_does_not_stop_its_partition(
     router: BareRouter,
 ) -> None:
-    router.real.table = {b"r-1": b"{}"}
+    router.real.requests.table = {b"r-1": b"{}"}
     with capture_logs() as logs:
         await router.handle(message_of(submitted()))
     assert [topic for topic, *_ in router.sent] == ["tongban-router.dlt"]
@@ -153,7 +154,7 @@ async def test_a_header_is_quoted_nowhere(router: BareRouter, name: str) -> None
 async def test_a_fault_is_logged_without_what_it_quotes(router: BareRouter) -> None:
     state, call_id = begun()
     kept = state.model_dump_json(exclude_defaults=True).replace('"routed"', f'"{NAME}"')
-    router.real.table = {b"r-1": kept.encode()}
+    router.real.requests.table = {b"r-1": kept.encode()}
     body = outcome(OutcomeKind.REJECTED, call_id)
     with capture_logs() as logs:
         await router.handle(message_of(body, topic="requests.outcomes"))
@@ -174,8 +175,25 @@ async def test_an_unreadable_batch_is_one_dead_letter_that_names_its_place(
     assert router.sent == [("tongban-router.dlt", None, dict(place))]
 
 
+async def test_record_behind_a_skipped_one_ends_the_process(router: BareRouter) -> None:
+    router.real._gaps.begin({("requests.submitted", 0): 4})
+    with pytest.raises(Died, match="records_passed_over"):
+        await router.handle(message_of(submitted(), offset=5))
+    assert router.sent == []
+
+
+async def test_log_shorter_than_what_was_handled_ends_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_module, "die", BareRouter._die)
+    real, tp = Router(RouterSettings(data=tmp_path)), TP("requests.submitted", 0)
+    real._before_seek({tp: 40}, {tp: 40})
+    with pytest.raises(Died, match="log_went_back"):
+        real._before_seek({tp: 0}, {tp: 12})
+
+
 async def test_a_fault_of_the_record_holds_its_request(router: BareRouter) -> None:
     await router.handle(message_of(submitted()))
     await router.handle(message_of(submitted(), value=b"garbage", offset=1))
-    kept = RequestState.model_validate_json(router.real.table[b"r-1"])
+    kept = RequestState.model_validate_json(router.real.requests.table[b"r-1"])
     assert kept.status is Status.HELD
