@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tongban_intake.access import tokens
+from tongban_intake.access.auth import COOKIE, Authenticator
 from tongban_intake.access.tokens import Kiosk
-from tongban_intake.http.auth import COOKIE, Authenticator
 from tongban_intake.http.limits import KioskRates
 from tongban_intake.kiosk.entrance import Entrance
 from tongban_intake.kiosk.rendering import Pages

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tongban_intake.access import tokens
+from tongban_intake.access.auth import COOKIE, Authenticator
 from tongban_intake.access.token_client import Grant
 from tongban_intake.access.tokens import Kiosk
-from tongban_intake.http.auth import COOKIE, Authenticator
 from tongban_intake.http.limits import KioskRates
 from tongban_intake.kiosk.session import ASSISTANT_COOKIE, SIGN_OUT, VISIT_COOKIE, Session
 

@@ -69,13 +69,11 @@ def build_app(
 
 
 def _expose(services: Services, registry: CollectorRegistry) -> None:
-    acceptor, hub = services.acceptor, services.hub
+    acceptor, hub, index = services.acceptor, services.hub, services.catalogue_index
     count("tongban_intake_accepted", "Requests put on Kafka", lambda: acceptor.accepted, registry)
     watch("tongban_intake_accepting", "Submissions under way", lambda: acceptor.under_way, registry)
     watch("tongban_intake_streams_open", "Open event streams", lambda: hub.open, registry)
-    watch(
-        "tongban_intake_items", "Items on offer", lambda: len(services.offers.catalogue), registry
-    )
+    watch("tongban_intake_items", "Items on offer", lambda: len(index.catalogue), registry)
 
 
 def _answer_errors(app: FastAPI, pages: Pages) -> None:

@@ -82,13 +82,13 @@ class Intake:
             port=port,
             complete=lambda: completeness.complete,
         )
-        items = services.offers.view(settings.cluster)
+        items = services.catalogue_index.view(settings.cluster)
         tail = BroadcastTail(settings.cluster, hub.TOPICS, services.hub.on_record)
         uses = BroadcastTail(
             settings.cluster,
             [ASSERTIONS_USED],
-            services.claims.on_record,
-            on_loss=services.claims.listening,
+            services.replay_guard.on_record,
+            on_loss=services.replay_guard.listening,
         )
         worker = readmodel_worker(
             bootstrap=settings.cluster,
@@ -99,9 +99,9 @@ class Intake:
         )
         live = {"read_model": worker.liveness}
         ready = {
-            "catalogue": services.offers.readiness,
+            "catalogue": services.catalogue_index.readiness,
             "enrolled": services.enrolled.readiness,
-            "assertions": services.claims.readiness,
+            "assertions": services.replay_guard.readiness,
             "events": lambda: None if tail.listening else "not listening yet",
             "heap": lambda: None if self._settled.is_set() else "not settled yet",
             "serving": lambda: "stopping" if self._stopping.is_set() else None,
@@ -125,7 +125,7 @@ class Intake:
                 tasks.create_task(
                     self._watch(
                         "assertions",
-                        lambda: follow(services.claims, uses.run(), uses.wait_listening()),
+                        lambda: follow(services.replay_guard, uses.run(), uses.wait_listening()),
                     )
                 ),
                 tasks.create_task(self._settle(items, services)),
@@ -165,10 +165,10 @@ class Intake:
             await view.wait_ready()
         process.settle_heap()
         self._settled.set()
-        settled = seen = services.offers.changes
+        settled = seen = services.catalogue_index.changes
         while True:
             await asyncio.sleep(_LOOK_S)
-            now = services.offers.changes
+            now = services.catalogue_index.changes
             if now == seen and now - settled >= _MANY_ITEMS:
                 process.settle_heap()
                 settled = now

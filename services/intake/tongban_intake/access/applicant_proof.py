@@ -7,10 +7,10 @@ from hmac import compare_digest
 from tongban_common.envelope import KeyMissingError, KeyRing, UnreadableEnvelopeError
 from tongban_intake.access.lockout import Lockout
 from tongban_intake.access.tokens import Kiosk
+from tongban_intake.applicants import comparable
 from tongban_intake.http.limits import KioskRates
 from tongban_intake.problems import Kind, ProblemError, gone, unreadable_now
 from tongban_intake.readmodel.reader import ReadModel
-from tongban_intake.submission.applicants import comparable
 from tongban_intake.text import Text
 
 TAIL = 4

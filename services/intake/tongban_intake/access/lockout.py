@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
 from tongban_intake.problems import Kind, ProblemError
@@ -40,7 +39,7 @@ class Lockout:
         self._longest_s = longest_s
         self._remembered = remembered
         self._monotonic = monotonic
-        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._wrong: dict[str, tuple[int, float]] = {}
 
     def check(self, key: str) -> None:
         """Raise Problem 429, with the seconds that are left, while the key is locked."""

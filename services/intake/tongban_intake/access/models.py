@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from tongban_intake.access.enrolment.kiosks import DeviceId
-from tongban_intake.submission.models import Sent
+from tongban_intake.http.schema import RequestBody
 
 
 class TokenRequest(BaseModel):
@@ -17,7 +17,7 @@ class TokenRequest(BaseModel):
     assertion: str = Field(description="JWT signed with the kiosk's key, EdDSA (RFC 8037)")
 
 
-class AssistantSignIn(Sent):
+class AssistantSignIn(RequestBody):
     """Who signs in."""
 
     assistant_id: DeviceId

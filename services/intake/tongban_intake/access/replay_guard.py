@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import time
 import uuid
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol
@@ -50,7 +49,7 @@ class AssertionReplayGuard:
         self._producer = producer
         self._enough = enough
         self._monotonic = monotonic
-        self._first: OrderedDict[bytes, tuple[bytes, float]] = OrderedDict()
+        self._first: dict[bytes, tuple[bytes, float]] = {}
         self._waiting: dict[bytes, asyncio.Future[bool]] = {}
         self.since: int | None = None
         """Unix second from which on every use is seen here; None: not listening yet."""
@@ -77,8 +76,8 @@ class AssertionReplayGuard:
 
     def _forget(self) -> None:
         now = self._monotonic()
-        while self._first and next(iter(self._first.values()))[1] < now:
-            self._first.popitem(last=False)
+        while self._first and self._first[oldest := next(iter(self._first))][1] < now:
+            del self._first[oldest]
 
     async def claim(self, kiosk_id: str, jti: str) -> bool:
         """Whether this is the first use of this assertion anywhere.
@@ -106,13 +105,13 @@ class AssertionReplayGuard:
 
 
 async def follow(
-    claims: AssertionReplayGuard, run: Awaitable[None], listening: Awaitable[None]
+    guard: AssertionReplayGuard, run: Awaitable[None], listening: Awaitable[None]
 ) -> None:
     """Run the reader of the topic, and note when it began to listen."""
 
     async def note() -> None:
         await listening
-        claims.listening()
+        guard.listening()
 
     noting = asyncio.create_task(note())
     try:

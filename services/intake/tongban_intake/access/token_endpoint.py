@@ -42,7 +42,7 @@ class TokenEndpoint:
         audiences: Sequence[str],
         lifetime_s: int,
         rates: KioskRates,
-        claims: AssertionReplayGuard,
+        replay_guard: AssertionReplayGuard,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._enrolled = enrolled
@@ -50,7 +50,7 @@ class TokenEndpoint:
         self._audiences = audiences
         self._lifetime_s = lifetime_s
         self._rates = rates
-        self._claims = claims
+        self._replay_guard = replay_guard
         self._now = now
 
     async def trade(self, grant_type: str, assertion: str) -> Grant:
@@ -72,10 +72,10 @@ class TokenEndpoint:
         except InvalidAssertionError as error:
             raise _refused("invalid_grant", str(error)) from None
         self._rates.take(kiosk_id)
-        since = self._claims.since
+        since = self._replay_guard.since
         if since is None or proved.iat < since:
             raise _refused("invalid_grant", "signed before this replica listened; sign another")
-        if not await self._claims.claim(kiosk_id, proved.jti):
+        if not await self._replay_guard.claim(kiosk_id, proved.jti):
             raise _refused("invalid_grant", "used before; sign another")
         now = int(self._now())
         expires = min(now, proved.iat) + self._lifetime_s

@@ -51,7 +51,7 @@ class ItemQuery(BaseModel):
 def router(services: Services) -> APIRouter:
     """GET /v1/catalogue/..."""
     routes = APIRouter(prefix="/v1/catalogue", tags=["catalogue"])
-    offers = services.offers
+    index = services.catalogue_index
 
     unknown = docs.problems(Kind.UNAUTHENTICATED, Kind.TOO_MANY)
 
@@ -66,7 +66,7 @@ def router(services: Services) -> APIRouter:
     async def summary(request: Request) -> Response:
         """What each zone holds."""
         services.reader(request)
-        return _cached(request, offers.revision, lambda: orjson.dumps(offers.overview.summary))
+        return _cached(request, index.revision, lambda: orjson.dumps(index.overview.summary))
 
     @routes.get(
         "/items",
@@ -81,7 +81,7 @@ def router(services: Services) -> APIRouter:
         zone = services.reader(request).zone
 
         def body() -> bytes:
-            found = offers.page(
+            found = index.page(
                 wanted.selection, page=wanted.page, page_size=wanted.page_size, near_zone=zone
             )
             return orjson.dumps(
@@ -94,7 +94,7 @@ def router(services: Services) -> APIRouter:
             )
 
         # The order of what was searched for follows the kiosk's zone.
-        return _cached(request, f"{offers.revision}-{zone}", body)
+        return _cached(request, f"{index.revision}-{zone}", body)
 
     @routes.get(
         "/items/{code}",
@@ -107,7 +107,7 @@ def router(services: Services) -> APIRouter:
     async def item(request: Request, code: ItemCode) -> Response:
         """An item with its form and examples."""
         services.reader(request)
-        body = offers.details(code)
+        body = index.details(code)
         if body is None:
             raise ProblemError(
                 Kind.NOT_FOUND,
@@ -115,7 +115,7 @@ def router(services: Services) -> APIRouter:
                     "没有这个事项，或已停止办理", "There is no such item, or it is offered no more"
                 ),
             )
-        return _cached(request, offers.tag(code), lambda: body)
+        return _cached(request, index.tag(code), lambda: body)
 
     return routes
 

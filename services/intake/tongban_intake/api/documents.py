@@ -64,7 +64,7 @@ def router(services: Services) -> APIRouter:
     )
     async def verify(request: Request, code: VerificationCode) -> Response:
         """Report whether a sheet is genuine, and what to compare on it; for anyone."""
-        services.strangers.take(request)
+        services.anonymous_rates.take(request)
         return Response(orjson.dumps(await verified(services, code)), media_type="application/json")
 
     return routes
@@ -132,7 +132,7 @@ def _public(services: Services, record: RequestRecord, code: str) -> dict[str, A
         if code in (sheet_code(document_id), file_code(fields["sha256"]))
     )
     item = record.item
-    offered = services.offers.get(item.code)
+    offered = services.catalogue_index.get(item.code)
     return {
         "code": grouped(sheet_code(document_id)),
         # A province's own title may name a person.

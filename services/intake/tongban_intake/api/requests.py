@@ -10,13 +10,12 @@ from starlette.responses import Response, StreamingResponse
 from tongban_common.observability import request_context
 from tongban_common.store import StoreUnavailableError
 from tongban_intake.access.tokens import Kiosk
-from tongban_intake.api import examples
+from tongban_intake.api import examples, view
 from tongban_intake.api import openapi as docs
 from tongban_intake.api.examples import RequestId
 from tongban_intake.api.schemas import Accepted, RequestView, StreamEvent
 from tongban_intake.http.body import idempotency_key, read_object
 from tongban_intake.problems import language_of
-from tongban_intake.readmodel import view
 from tongban_intake.services import Services
 from tongban_intake.submission.accept import receipt
 from tongban_intake.submission.models import Submission

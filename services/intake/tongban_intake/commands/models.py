@@ -6,32 +6,32 @@ from typing import Any
 
 from pydantic import Field
 
-from tongban_intake.submission.models import Sent
+from tongban_intake.http.schema import RequestBody
 
 
-class Supplement(Sent):
+class Supplement(RequestBody):
     """What the province asked for."""
 
     form: dict[str, Any] = Field(min_length=1, description="fields of the item's form, or others")
 
 
-class Withdrawal(Sent):
+class Withdrawal(RequestBody):
     """Nothing has to be said."""
 
 
-class Print(Sent):
+class Print(RequestBody):
     """One more sheet set."""
 
     document_id: str | None = Field(None, max_length=128, description="default: the only document")
 
 
-class Confirmation(Sent):
+class Confirmation(RequestBody):
     """What a lobby manager found at the printer."""
 
     printed: bool = Field(description="whether the sheet came out")
 
 
-class Rating(Sent):
+class Rating(RequestBody):
     """好差评: five grades and, if one likes, words."""
 
     grade: int = Field(ge=1, le=5)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
 
 from starlette.requests import Request
 
+from tongban_intake.lru_cache import LruCache
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.text import Text
 
@@ -29,9 +30,8 @@ class KioskRates:
     ) -> None:
         self._rate = rate
         self._burst = float(burst)
-        self._remembered = remembered
         self._monotonic = monotonic
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: LruCache[str, tuple[float, float]] = LruCache(remembered)
 
     def take(self, kiosk_id: str) -> None:
         """Count one request.
@@ -40,12 +40,10 @@ class KioskRates:
             ProblemError: 429, with when the next one will be let through.
         """
         now = self._monotonic()
-        level, at = self._buckets.pop(kiosk_id, (self._burst, now))
+        level, at = self._buckets.get(kiosk_id) or (self._burst, now)
         level = min(self._burst, level + (now - at) * self._rate)
         allowed = level >= 1.0
-        self._buckets[kiosk_id] = (level - 1.0 if allowed else level, now)
-        if len(self._buckets) > self._remembered:
-            self._buckets.popitem(last=False)
+        self._buckets.put(kiosk_id, (level - 1.0 if allowed else level, now))
         if not allowed:
             raise ProblemError(
                 Kind.TOO_MANY, retry_after=max(1, math.ceil((1.0 - level) / self._rate))
@@ -109,7 +107,7 @@ class KioskSlots:
             )
 
 
-class Strangers:
+class AnonymousRates:
     """Bound what callers without a token may ask for: by address, and all of them together.
 
     An address stands for everybody behind it (a bank's branch, a proxy): the limit is generous to

@@ -84,7 +84,7 @@ class _Desk:
         self._counter = SignInCounter(services, pages, session)
 
     def item(self, code: str) -> Item:
-        item = self._services.offers.get(code)
+        item = self._services.catalogue_index.get(code)
         if item is None:
             raise ProblemError(
                 Kind.NOT_FOUND, Text("这个事项已停止办理", "The item is not offered any more")
@@ -131,13 +131,13 @@ class _Desk:
 
     def sign_in(self, kiosk: Kiosk, item: Item, key: str, posted: Posted) -> Response:
         """The sign-in, with all that was typed going along."""
-        return self._counter.page(_asked(kiosk, item, key, posted))
+        return self._counter.page(_pending(kiosk, item, key, posted))
 
     async def signed_in(
         self, request: Request, kiosk: Kiosk, item: Item, key: str, posted: Posted
     ) -> Response:
         """Back at the form, with who assists; the sign-in again where it was refused."""
-        grant = await self._counter.sign_in(_asked(kiosk, item, key, posted), posted)
+        grant = await self._counter.sign_in(_pending(kiosk, item, key, posted), posted)
         if isinstance(grant, Response):
             return grant
         both = self._services.auth.token(grant.token)
@@ -168,7 +168,7 @@ class _Desk:
         return RedirectResponse(f"/kiosk/requests/{request_id}", status_code=303)
 
 
-def _asked(kiosk: Kiosk, item: Item, key: str, posted: Posted) -> PendingSignIn:
+def _pending(kiosk: Kiosk, item: Item, key: str, posted: Posted) -> PendingSignIn:
     return PendingSignIn(kiosk, f"/kiosk/items/{item.code}", key, _carried(posted))
 
 

@@ -38,8 +38,8 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     async def sign_in(request: Request) -> Response:
         kiosk = session.kiosk(request)
         posted = await session.posted(request, kiosk)
-        asked = PendingSignIn(kiosk, _HERE, posted["key"][0])
-        signed_in = await counter.sign_in(asked, posted)
+        pending = PendingSignIn(kiosk, _HERE, posted["key"][0])
+        signed_in = await counter.sign_in(pending, posted)
         if isinstance(signed_in, Response):
             return signed_in
         response = RedirectResponse("/kiosk", status_code=303)
@@ -78,18 +78,18 @@ class SignInCounter:
         self._session = session
 
     def page(
-        self, asked: PendingSignIn, *, who: str = "", problem: ProblemError | None = None
+        self, pending: PendingSignIn, *, who: str = "", problem: ProblemError | None = None
     ) -> Response:
         """The page, after a try with what was wrong. The PIN is never shown again."""
         detail = problem.detail or problem.kind.title if problem else None
         response = self._pages.page(
             "assistant.html",
             code=problem.kind.status if problem else 200,
-            kiosk=asked.kiosk,
-            action=asked.action,
-            key=asked.key,
-            proof=self._session.proof(asked.kiosk, asked.key),
-            carried=list(asked.carried),
+            kiosk=pending.kiosk,
+            action=pending.action,
+            key=pending.key,
+            proof=self._session.proof(pending.kiosk, pending.key),
+            carried=list(pending.carried),
             who=who,
             wrong=detail.zh if detail else None,
             wait=problem.retry_after if problem else None,
@@ -98,7 +98,7 @@ class SignInCounter:
             response.headers["Retry-After"] = str(problem.retry_after)
         return response
 
-    async def sign_in(self, asked: PendingSignIn, posted: Posted) -> Grant | Response:
+    async def sign_in(self, pending: PendingSignIn, posted: Posted) -> Grant | Response:
         """The token of both, or the page again where it was refused.
 
         Raises:
@@ -107,8 +107,8 @@ class SignInCounter:
         who = cleaning.email(posted.get("who", [""])[0])[:64]
         pin = cleaning.half_width(posted.get("pin", [""])[0]).strip()
         try:
-            return await self._services.sign_in.sign_in(asked.kiosk, who, pin)
+            return await self._services.sign_in.sign_in(pending.kiosk, who, pin)
         except ProblemError as problem:
             if problem.kind not in _TOLD_ON_THE_PAGE:
                 raise
-            return self.page(asked, who=who, problem=problem)
+            return self.page(pending, who=who, problem=problem)

@@ -24,7 +24,7 @@ _PAGE_SIZE = 12
 def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     """/kiosk, /kiosk/login, /kiosk/items and the static files."""
     routes = APIRouter(prefix="/kiosk", include_in_schema=False, route_class=session.route_class())
-    offers = services.offers
+    index = services.catalogue_index
 
     @routes.get("/")
     async def with_slash() -> Response:
@@ -54,14 +54,14 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
         return pages.page(
             "home.html",
             kiosk=kiosk,
-            overview=offers.overview,
-            most_used=_most_used(services.offers.catalogue.filter(zone=kiosk.zone)),
+            overview=index.overview,
+            most_used=_most_used(index.catalogue.filter(zone=kiosk.zone)),
         )
 
     @routes.get("/items")
     async def items(request: Request, wanted: Annotated[ItemQuery, Query()]) -> Response:
         kiosk = session.kiosk(request)
-        found = offers.page(
+        found = index.page(
             wanted.selection, page=wanted.page, page_size=_PAGE_SIZE, near_zone=kiosk.zone
         )
         chosen = wanted.model_dump(exclude={"page", "page_size"}, exclude_none=True, mode="json")
@@ -78,7 +78,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
             page=wanted.page,
             last_page=max(1, -(-found.total // _PAGE_SIZE)),
             link=link,
-            provinces=offers.overview.provinces,
+            provinces=index.overview.provinces,
             domain_pairs=[(name, name) for name in DOMAINS],
         )
 

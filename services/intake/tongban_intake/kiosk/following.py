@@ -18,6 +18,7 @@ from tongban_common.events.models import SubmissionNote
 from tongban_common.observability import request_context
 from tongban_common.store import StoreUnavailableError
 from tongban_intake.access.tokens import Kiosk
+from tongban_intake.api import view
 from tongban_intake.api.documents import fetch
 from tongban_intake.api.requests import stream_of
 from tongban_intake.commands.models import Confirmation, Print, Rating, Supplement
@@ -27,7 +28,6 @@ from tongban_intake.kiosk.proving import ProvingPage
 from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import Session, new_key
 from tongban_intake.problems import Kind, ProblemError, invalid
-from tongban_intake.readmodel import view
 from tongban_intake.readmodel.record import RequestRecord
 from tongban_intake.services import Services
 from tongban_intake.submission import notes
@@ -122,7 +122,7 @@ class _Counter:
         else:
             # The replica that accepted it knows which other request is meant, and no topic does.
             body, told = view.full(record, self._services.keys, "zh"), told or tuple(record.notes)
-        item = self._services.offers.get(body["item_code"]) if body["item_code"] else None
+        item = self._services.catalogue_index.get(body["item_code"]) if body["item_code"] else None
         status = Status(body["status"])
         return self._pages.page(
             "request_part.html" if part else "request.html",
@@ -148,7 +148,7 @@ class _Counter:
 
     async def follow_up(self, kiosk: Kiosk, request_id: str, kind: str, posted: Posted) -> Response:
         try:
-            await self._give(kiosk, request_id, kind, posted)
+            await self._publish(kiosk, request_id, kind, posted)
         except ProblemError as problem:
             if problem.kind not in (Kind.CONFLICT, Kind.INVALID, Kind.UNAVAILABLE):
                 raise
@@ -157,20 +157,20 @@ class _Counter:
             return await self.show(kiosk, request_id, notice=detail or problem.kind.title.zh)
         return RedirectResponse(f"/kiosk/requests/{request_id}", status_code=303)
 
-    async def _give(self, kiosk: Kiosk, request_id: str, kind: str, posted: Posted) -> None:
+    async def _publish(self, kiosk: Kiosk, request_id: str, kind: str, posted: Posted) -> None:
         commands = self._services.commands
         key = posted["key"][0]
 
-        def asked(body: dict[str, Any]) -> Any:
-            return commands.asked(kiosk, request_id, kind, key, body)
+        def command(body: dict[str, Any]) -> Any:
+            return commands.command(kiosk, request_id, kind, key, body)
 
         match kind:
             case "withdrawal":
-                await commands.withdraw(asked({}))
+                await commands.withdraw(command({}))
             case "print":
                 document = posted.get("document_id", [""])[0] or None
                 wanted = Print(document_id=document)
-                await commands.print(asked(wanted.model_dump()), wanted)
+                await commands.print(command(wanted.model_dump()), wanted)
             case "confirmation":
                 await self._confirm(kiosk, request_id, key, posted)
             case "rating":
@@ -179,10 +179,10 @@ class _Counter:
                     raise invalid("/grade", "请选择满意程度", "Choose a grade")
                 words = _words(posted, "words") or None
                 rating = Rating(grade=int(grade), words=words)
-                await commands.rate(asked(rating.model_dump()), rating)
+                await commands.rate(command(rating.model_dump()), rating)
             case "supplement":
                 form = await self._supplement(request_id, posted)
-                await commands.supplement(asked({"form": form}), Supplement(form=form))
+                await commands.supplement(command({"form": form}), Supplement(form=form))
             case _:
                 raise ProblemError(Kind.NOT_FOUND)
 
@@ -192,14 +192,14 @@ class _Counter:
             raise invalid("/printed", "请选择纸是否出来了", "Say whether the sheet came out")
         wanted = Confirmation(printed=said == "yes")
         commands = self._services.commands
-        asked = commands.asked(
+        command = commands.command(
             kiosk, request_id, f"confirmation of {order_id}", key, wanted.model_dump()
         )
-        await commands.confirm(asked, order_id, wanted)
+        await commands.confirm(command, order_id, wanted)
 
     async def _supplement(self, request_id: str, posted: Posted) -> dict[str, Any]:
         record = await self._record(request_id)
-        item = self._services.offers.get(record.item.code) if record else None
+        item = self._services.catalogue_index.get(record.item.code) if record else None
         form = fields.read_form(item, posted) if item else {}
         if said := _words(posted, "remark"):
             form["remark"] = said

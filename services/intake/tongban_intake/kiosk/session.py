@@ -17,9 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tongban_intake.access import tokens
+from tongban_intake.access.auth import COOKIE
 from tongban_intake.access.token_client import Grant
 from tongban_intake.access.tokens import Kiosk
-from tongban_intake.http.auth import COOKIE
 from tongban_intake.http.body import read_bytes
 from tongban_intake.kiosk.visit import Visit, VisitCookie
 from tongban_intake.problems import Kind, ProblemError

@@ -24,13 +24,14 @@ from tongban_common.events.models import (
 )
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.observability import request_context
+from tongban_intake import applicants
 from tongban_intake.access.tokens import Kiosk
 from tongban_intake.http.body import canonical
 from tongban_intake.http.limits import KioskSlots, Slots
 from tongban_intake.problems import Kind, ProblemError
-from tongban_intake.readmodel.lookup import NOTHING, KnownRequest, LookupQuery
-from tongban_intake.submission import applicants, assistance, notes
+from tongban_intake.submission import assistance, notes
 from tongban_intake.submission.checks import Checker
+from tongban_intake.submission.lookup import NOTHING_KNOWN, KnownRequest, LookupQuery
 from tongban_intake.submission.models import Company, Submission
 from tongban_intake.submission.per_item import PerItem
 from tongban_intake.submission.recent import Lately, LatelyAccepted, Recent, Seen
@@ -38,11 +39,11 @@ from tongban_intake.text import Language, Text
 from tongban_kafka import KafkaUnavailableError
 
 
-class Answers(Protocol):
+class RequestLookup(Protocol):
     """What the read model knows."""
 
-    async def ask(self, question: LookupQuery) -> KnownRequest:
-        """Return what the store knows; `NOT_ASKED` where it does not answer in time."""
+    async def find(self, query: LookupQuery) -> KnownRequest:
+        """Return what the store knows; `NO_ANSWER` where it does not answer in time."""
 
 
 class AcceptedSubmission(NamedTuple):
@@ -69,7 +70,7 @@ class Acceptor:
         id_secret: str,
         checker: Checker,
         recent: Recent,
-        store: Answers,
+        lookup: RequestLookup,
         holidays: Holidays,
         keys: KeyRing,
         publisher: EventPublisher,
@@ -84,7 +85,7 @@ class Acceptor:
         self._sign_in = sign_in
         self._checker = checker
         self._recent = recent
-        self._store = store
+        self._lookup = lookup
         self._holidays = holidays
         self._lately = LatelyAccepted()
         self._snapshots = PerItem(snapshot)
@@ -116,8 +117,8 @@ class Acceptor:
             applicant = applicants.digest(self._pseudonym_secret, body.get("applicant"))
             same = None if applying is None or applicant is None else f"{applying}:{applicant}"
             lately = None if same is None else self._lately.get(same)
-            question = LookupQuery(request_id, applying, applicant, lately)
-            seen, known = await self._known(question, digest)
+            query = LookupQuery(request_id, applying, applicant, lately)
+            seen, known = await self._known(query, digest)
             if seen is not None:
                 return AcceptedSubmission(request_id, seen.notes)
             now = self._clock.now()
@@ -135,17 +136,17 @@ class Acceptor:
                 now=now,
                 told=told,
             )
-            await self._publish(event, now, told, repeat=not known.asked)
+            await self._publish(event, now, told, repeat=not known.answered)
             if same is not None:
                 self._lately.put(same, Lately(request_id, kiosk.branch_id))
         return AcceptedSubmission(request_id, told)
 
-    async def _known(self, question: LookupQuery, digest: str) -> tuple[Seen | None, KnownRequest]:
+    async def _known(self, query: LookupQuery, digest: str) -> tuple[Seen | None, KnownRequest]:
         """What was accepted under this id, None where nothing was, and what else is known."""
-        request_id = question.request_id
-        seen, known = await self._settled(request_id), NOTHING
+        request_id = query.request_id
+        seen, known = await self._settled(request_id), NOTHING_KNOWN
         if seen is None:
-            known = await self._store.ask(question)
+            known = await self._lookup.find(query)
             if known.digest is not None:
                 told = tuple(SubmissionNote.model_validate(each) for each in known.notes)
                 self._recent.put(request_id, Seen(known.digest, notes=told))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tongban_common.domain.identity import ID_TYPES
+from tongban_intake.http.schema import RequestBody
 
 Name = Annotated[
     str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")
@@ -18,14 +19,7 @@ if set(ID_TYPES) != set(IdType.__args__):  # type: ignore[attr-defined]
     raise RuntimeError("the id types of the contract and of the domain differ")
 
 
-class Sent(BaseModel):
-    """A part of the body. A name that is not in the contract is an error, so that a misspelt one
-    is not taken for an absent one; types are not converted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Individual(Sent):
+class Individual(RequestBody):
     """A human being with a document and a mobile phone."""
 
     name: Name
@@ -46,7 +40,7 @@ class Person(Individual):
         return self
 
 
-class Company(Sent):
+class Company(RequestBody):
     """A company, and who acts for it."""
 
     type: Literal["company"]
@@ -60,7 +54,7 @@ class Company(Sent):
         return self.agent
 
 
-class Submission(Sent):
+class Submission(RequestBody):
     """One request: one item, one applicant."""
 
     item_code: str = Field(max_length=32, description="seventeen digits, after GB/T 39554.1")

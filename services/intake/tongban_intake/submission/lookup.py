@@ -24,7 +24,7 @@ _APART = 0.02
 @dataclass(frozen=True, slots=True)
 class LookupQuery:
     """Of one submission. `applying` is as `projection.applying_key` makes it and `applicant` as
-    `submission.applicants.digest`, None where the body does not say who applies for what; `lately`
+    `applicants.digest`, None where the body does not say who applies for what; `lately`
     is what this replica accepted last of the same applicant for the same item."""
 
     request_id: str
@@ -39,17 +39,17 @@ class KnownRequest:
     None and empty where none was or it is not known; `other` is another request in progress of the
     same applicant for the same item.
 
-    `asked` is False where the store did not answer, or does not know all that was ever accepted:
+    `answered` is False where the store did not answer, or does not know all that was ever accepted:
     then "no such request" is not known, and the submission may be a repeat."""
 
-    asked: bool = True
+    answered: bool = True
     digest: str | None = None
     notes: tuple[Fields, ...] = ()
     other: Lately | None = None
 
 
-NOTHING = KnownRequest()
-NOT_ASKED = KnownRequest(asked=False)
+NOTHING_KNOWN = KnownRequest()
+NO_ANSWER = KnownRequest(answered=False)
 
 
 class Lookup:
@@ -84,12 +84,12 @@ class Lookup:
         self._last = 0.0
         self._rest_until = 0.0
 
-    async def ask(self, question: LookupQuery) -> KnownRequest:
-        """Return what the store knows; `NOT_ASKED` where it does not answer in time."""
+    async def find(self, query: LookupQuery) -> KnownRequest:
+        """Return what the store knows; `NO_ANSWER` where it does not answer in time."""
         if time.monotonic() < self._rest_until:
-            return NOT_ASKED
+            return NO_ANSWER
         future: asyncio.Future[KnownRequest] = asyncio.get_running_loop().create_future()
-        self._waiting.append((question, future))
+        self._waiting.append((query, future))
         if self._task is None:
             self._task = asyncio.create_task(self._work())
         return await future
@@ -111,7 +111,7 @@ class Lookup:
         found = None
         try:
             if time.monotonic() >= self._rest_until:
-                found = await self._find([question for question, _ in batch])
+                found = await self._find([query for query, _ in batch])
         except StoreUnavailableError:
             log.warning("store_not_asked_for_submissions", seconds=REST_AFTER_FAILURE)
             self._rest_until = time.monotonic() + REST_AFTER_FAILURE
@@ -120,20 +120,20 @@ class Lookup:
             log.error("store_could_not_be_asked", **kind_and_place(error))
             self._rest_until = time.monotonic() + REST_AFTER_FAILURE
         finally:
-            for question, future in batch:
+            for query, future in batch:
                 if not future.done():  # whoever asked may have gone
-                    future.set_result(NOT_ASKED if found is None else found.of(question))
+                    future.set_result(NO_ANSWER if found is None else found.of(query))
 
-    async def _find(self, questions: list[LookupQuery]) -> _Found:
-        wanted = {question.request_id for question in questions}
-        wanted |= {each.lately.request_id for each in questions if each.lately is not None}
-        keys = {q.applying for q in questions if q.applying is not None and q.applicant is not None}
-        asked = [self._read_model.accepted(list(wanted), seconds=self._seconds)]
+    async def _find(self, queries: list[LookupQuery]) -> _Found:
+        wanted = {query.request_id for query in queries}
+        wanted |= {each.lately.request_id for each in queries if each.lately is not None}
+        keys = {q.applying for q in queries if q.applying is not None and q.applicant is not None}
+        finds = [self._read_model.accepted(list(wanted), seconds=self._seconds)]
         if keys:
-            asked.append(self._read_model.open_for(list(keys), seconds=self._seconds))
+            finds.append(self._read_model.open_for(list(keys), seconds=self._seconds))
         # Before the finds: what is projected while they run is in their answer or not.
         complete = self._complete()
-        accepted, *rest = await asyncio.gather(*asked)
+        accepted, *rest = await asyncio.gather(*finds)
         return _Found(accepted, rest[0] if rest else [], self._applicant_of, complete=complete)
 
 
@@ -154,23 +154,23 @@ class _Found:
         for each in in_progress:
             self._in_progress.setdefault(each["applying"], []).append(each)
 
-    def of(self, question: LookupQuery) -> KnownRequest:
-        mine = self._accepted.get(question.request_id)
+    def of(self, query: LookupQuery) -> KnownRequest:
+        mine = self._accepted.get(query.request_id)
         if mine is not None:
             return KnownRequest(digest=mine["body_digest"], notes=tuple(mine.get("notes", ())))
-        return KnownRequest(asked=self._complete, other=self._other(question))
+        return KnownRequest(answered=self._complete, other=self._other(query))
 
-    def _other(self, question: LookupQuery) -> Lately | None:
-        lately = question.lately
-        if lately is not None and lately.request_id != question.request_id:
+    def _other(self, query: LookupQuery) -> Lately | None:
+        lately = query.lately
+        if lately is not None and lately.request_id != query.request_id:
             projected = self._accepted.get(lately.request_id)
             if projected is None or projected.get("applying") != CLOSED:
                 return lately
-        if question.applicant is None:
+        if query.applicant is None:
             return None
-        for each in self._in_progress.get(question.applying or "", ()):
+        for each in self._in_progress.get(query.applying or "", ()):
             # The number alone is no proof of being the applicant: name and phone are compared too.
-            if each["_id"] != question.request_id and self._same(each, question.applicant):
+            if each["_id"] != query.request_id and self._same(each, query.applicant):
                 return Lately(each["_id"], each.get("origin", {}).get("branch_id", ""))
         return None
 
