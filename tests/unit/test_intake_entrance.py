@@ -29,7 +29,7 @@ def entrance(environment: str = "production", origins: str = "") -> Entrance:
         environment=environment, login_origins=origins, body_seconds=1, visit_seconds=60,
         token_secret=SimpleNamespace(get_secret_value=lambda: SECRET),
     )  # fmt: skip
-    enrolled: Any = SimpleNamespace(standing=lambda _: True, must_stand=lambda kiosk: kiosk)
+    enrolled: Any = SimpleNamespace(is_valid=lambda _: True, must_be_valid=lambda kiosk: kiosk)
     services: Any = SimpleNamespace(
         settings=settings, auth=Authenticator(SECRET, enrolled), reads=KioskRates(1, 1)
     )

@@ -1,3 +1,5 @@
-"""Intake: the one door that kiosks knock at. It accepts requests, tells how they stand, and shows
-the kiosk's pages; it calls no other service.
+"""Intake, the HTTP service for kiosks: accepts requests, reports their state, serves the kiosk's
+pages.
+
+It calls no other service.
 """

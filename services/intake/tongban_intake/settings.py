@@ -1,4 +1,4 @@
-"""What intake is told by its environment, beside what every process is told."""
+"""Settings of intake, beside those that all processes share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from tongban_common.settings import CommonSettings
 
 
 class IntakeSettings(CommonSettings):
-    """`TONGBAN_*` variables of intake. Sizes are bytes, times real seconds unless named."""
+    """Environment variables `TONGBAN_*` of intake. Sizes are in bytes, times in real seconds,
+    unless a name says otherwise."""
 
     SECRETS = frozenset({"keyring", "id_secret", "token_secret", "pseudonym_secret"})
 
@@ -90,7 +91,8 @@ class IntakeSettings(CommonSettings):
     )
 
     def token_audiences(self, port: int) -> tuple[str, ...]:
-        """What an assertion may name as its audience; `port` is where this process listens."""
+        """Return the audiences that an assertion may name; `port` is the one this process listens
+        on."""
         given = tuple(url for each in self.token_endpoint.split(",") if (url := each.strip()))
         host = f"[{self.http_host}]" if ":" in self.http_host else self.http_host
         return given or (f"http://{host}:{port}/v1/token",)

@@ -1,1 +1,2 @@
-"""Who may knock: kiosks that are enrolled, the tokens that they get, lobby managers who sign in."""
+"""Authentication: enrolled kiosks, their bearer tokens, lobby managers' sign-ins, applicants'
+proofs."""

@@ -128,15 +128,15 @@ async def stream_of(
     """
     services.streams.check_room(kiosk.kiosk_id)
     last = request.headers.get("last-event-id", "")
-    told = int(last) if last.isascii() and last.isdigit() and len(last) < _LONGEST_NUMBER else 0
-    if told and await services.streams.over(request_id, told=told, clock=services.clock):
+    sent = int(last) if last.isascii() and last.isdigit() and len(last) < _LONGEST_NUMBER else 0
+    if sent and await services.streams.over(request_id, sent=sent, clock=services.clock):
         return Response(status_code=204)
     return StreamingResponse(
         services.streams.open(
             request_id,
-            told=told,
+            sent=sent,
             kiosk_id=kiosk.kiosk_id,
-            may_watch=lambda: services.enrolled.standing(kiosk),
+            may_watch=lambda: services.enrolled.is_valid(kiosk),
         ),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},

@@ -1,4 +1,4 @@
-"""The bodies of the follow-ups (docs/contract.md)."""
+"""Bodies of the commands (docs/contract.md)."""
 
 from __future__ import annotations
 
