@@ -1,1 +1,2 @@
-"""The read model: what is known of each request, rebuilt from the topics at any time."""
+"""The read model: the state of each request, projected from the topics and rebuildable from
+them."""
