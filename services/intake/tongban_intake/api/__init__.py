@@ -1,1 +1,1 @@
-"""The HTTP API of CONTRACT.md."""
+"""The HTTP API of docs/contract.md."""

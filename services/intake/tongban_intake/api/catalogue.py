@@ -1,4 +1,4 @@
-"""The items on offer: summary, list, and one with its form and examples."""
+"""Endpoints of the catalogue: summary, list of items, one item with form and examples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tongban_intake.text import Text
 
 
 class ItemQuery(BaseModel):
-    """What is asked of the list."""
+    """Query parameters of the list of items."""
 
     zone: Zone | None = Field(None, examples=["cross_province"])
     province: str | None = Field(
@@ -44,12 +44,12 @@ class ItemQuery(BaseModel):
 
     @property
     def selection(self) -> ItemSelection:
-        """Without the paging."""
+        """The filters, without the paging."""
         return ItemSelection(**self.model_dump(exclude={"page", "page_size"}))
 
 
 def router(services: Services) -> APIRouter:
-    """GET /v1/catalogue/..."""
+    """Return the routes GET /v1/catalogue/..."""
     routes = APIRouter(prefix="/v1/catalogue", tags=["catalogue"])
     index = services.catalogue_index
 
@@ -64,7 +64,7 @@ def router(services: Services) -> APIRouter:
         },
     )
     async def summary(request: Request) -> Response:
-        """What each zone holds."""
+        """Totals of each zone."""
         services.reader(request)
         return _cached(request, index.revision, lambda: orjson.dumps(index.overview.summary))
 
@@ -77,7 +77,7 @@ def router(services: Services) -> APIRouter:
         },
     )
     async def items(request: Request, wanted: Annotated[ItemQuery, Query()]) -> Response:
-        """The items that fit: found by `q` best first, otherwise most used first."""
+        """The items that match: with `q` best match first, otherwise most used first."""
         zone = services.reader(request).zone
 
         def body() -> bytes:
@@ -93,7 +93,7 @@ def router(services: Services) -> APIRouter:
                 }
             )
 
-        # The order of what was searched for follows the kiosk's zone.
+        # The ETag depends on the kiosk's zone, because the order of the result does.
         return _cached(request, f"{index.revision}-{zone}", body)
 
     @routes.get(
@@ -121,8 +121,8 @@ def router(services: Services) -> APIRouter:
 
 
 def _cached(request: Request, version: str, body: Callable[[], bytes]) -> Response:
-    """Asked again with the ETag it had, a client is told that nothing changed, and nothing is
-    computed. It has to ask: a new item is to be seen at once."""
+    """Answer with an ETag, or with 304, without computing the body, where the client has it. The
+    client has to revalidate each time (no-cache), so that a new item shows at once."""
     tag = f'"{version}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     known = [each.strip() for each in request.headers.get("if-none-match", "").split(",")]

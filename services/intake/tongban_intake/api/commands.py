@@ -1,4 +1,4 @@
-"""Supplement, withdrawal, print with its confirmation, and rating of a request."""
+"""Endpoints of the commands to a request: supplement, withdrawal, print, confirmation, rating."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Wanted = TypeVar("Wanted", bound=RequestBody)
 
 
 def router(services: Services) -> APIRouter:
-    """The POSTs below /v1/requests/{id}."""
+    """Return the POST routes below /v1/requests/{id}."""
     routes = APIRouter(prefix="/v1/requests/{request_id}", tags=["requests"])
     commands: CommandService = services.commands
     settings = services.settings
@@ -77,12 +77,12 @@ def router(services: Services) -> APIRouter:
         **_documented(Supplement, examples.SUPPLEMENT, CommandGiven, examples.COMMAND_GIVEN),
     )
     async def supplement(request: Request, request_id: RequestId) -> Response:
-        """Hand in what the province asked for."""
+        """Submit the supplement that the province asked for."""
         return await handle(request, request_id, "supplement", Supplement, commands.supplement)
 
     @routes.post("/withdrawal", **_documented(Withdrawal, {}, CommandGiven, examples.COMMAND_GIVEN))
     async def withdraw(request: Request, request_id: RequestId) -> Response:
-        """Ask for the request back."""
+        """Withdraw the request."""
         return await handle(
             request,
             request_id,
@@ -106,7 +106,8 @@ def router(services: Services) -> APIRouter:
         ),
     )
     async def confirm(request: Request, request_id: RequestId, order_id: OrderId) -> Response:
-        """Say whether the sheet came out of the printer: a signed-in lobby manager (大堂经理)."""
+        """Confirm whether the sheet came out of the printer; for a signed-in lobby manager
+        (大堂经理)."""
         return await handle(
             request,
             request_id,

@@ -1,4 +1,4 @@
-"""What the OpenAPI document shows: one request, from its submission to its sheet."""
+"""Examples in the OpenAPI document: one request, from its submission to its sheet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bodies of answers, for the OpenAPI document; additions to CONTRACT.md are free."""
+"""Schemas of the answers, for the OpenAPI document. They may add members to docs/contract.md."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Accepted(BaseModel):
 
 
 class TimelineEntry(BaseModel):
-    """One step. The same `seq` always tells the same; a note leaves the status as it was."""
+    """One step. The entry of a `seq` never changes; a note leaves the status unchanged."""
 
     seq: int
     at: str
@@ -66,7 +66,7 @@ class Message(BaseModel):
 
 
 class RequestView(BaseModel):
-    """How a request stands. `delayed`: accepted, but not yet (or just now not) readable in full."""
+    """The state of a request. `delayed`: accepted, but not readable in full yet, or just now."""
 
     request_id: str
     item_code: str | None
@@ -79,7 +79,7 @@ class RequestView(BaseModel):
     submitted_at: str | None
     updated_at: str | None
     expected_by: str | None = None
-    notes: list[str] = Field(description="what was told when it was accepted")
+    notes: list[str] = Field(description="as in the 202")
     timeline: list[TimelineEntry]
     outcome: dict[str, Any] | None = None
     documents: list[Document]
@@ -95,7 +95,7 @@ class RequestView(BaseModel):
 
 class StreamEvent(BaseModel):
     """A server-sent event. `status` carries a timeline entry and its number as `id`, `print` a
-    print order, `message` a message, `end` nothing: nothing more will come."""
+    print order, `message` a message; `end` is the last one and carries nothing."""
 
     event: Literal["status", "print", "message", "end"]
     data: str = Field(json_schema_extra={"contentMediaType": "application/json"})
@@ -132,14 +132,14 @@ class RatingGiven(BaseModel):
 
 
 class ComparedFact(BaseModel):
-    """A line that stands on the sheet."""
+    """A line of the sheet."""
 
     label: str
     value: str
 
 
 class Verified(BaseModel):
-    """What anyone may know of a document: compare it with the sheet."""
+    """The public facts of a document, to compare with the sheet."""
 
     genuine: Literal[True]
     code: str
@@ -161,7 +161,7 @@ class Verified(BaseModel):
 
 
 class ZoneTotals(BaseModel):
-    """What a zone holds."""
+    """Totals of a zone."""
 
     provinces: int
     categories: int

@@ -1,4 +1,4 @@
-"""Signing in: a kiosk by its key, and a lobby manager on top."""
+"""Endpoints that issue tokens: to a kiosk for an assertion, to a lobby manager for a PIN."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONGEST_FORM = 16 * 1024
 
 
 def router(services: Services) -> APIRouter:
-    """POST /v1/token and POST /v1/assistants/session."""
+    """Return the routes POST /v1/token and POST /v1/assistants/session."""
     routes = APIRouter(prefix="/v1", tags=["signing in"])
     seconds = services.settings.body_seconds
 
@@ -49,7 +49,7 @@ def router(services: Services) -> APIRouter:
     )
     async def trade(request: Request) -> Response:
         """Trade a kiosk's signed assertion for a bearer token (RFC 7523)."""
-        # Before anything is read: verifying a signature costs more than asking for it.
+        # Limit first: verifying a signature costs more than sending one.
         services.token_rates.take(caller(request))
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != _FORM:

@@ -1,4 +1,4 @@
-"""What a kiosk sends: the body of `POST /v1/requests` (CONTRACT.md)."""
+"""The body of `POST /v1/requests` (docs/contract.md)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Person(Individual):
 
     @property
     def individual(self) -> Individual:
-        """Whose document and phone it is."""
+        """The person whose document and phone the applicant gives."""
         return self
 
 
@@ -50,7 +50,7 @@ class Company(RequestBody):
 
     @property
     def individual(self) -> Individual:
-        """Whose document and phone it is."""
+        """The person whose document and phone the applicant gives."""
         return self.agent
 
 
