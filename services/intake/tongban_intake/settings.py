@@ -93,6 +93,6 @@ class IntakeSettings(CommonSettings):
     def token_audiences(self, port: int) -> tuple[str, ...]:
         """Return the audiences that an assertion may name; `port` is the one this process listens
         on."""
-        given = tuple(url for each in self.token_endpoint.split(",") if (url := each.strip()))
+        configured = tuple(url for each in self.token_endpoint.split(",") if (url := each.strip()))
         host = f"[{self.http_host}]" if ":" in self.http_host else self.http_host
-        return given or (f"http://{host}:{port}/v1/token",)
+        return configured or (f"http://{host}:{port}/v1/token",)

@@ -1,1 +1,2 @@
-"""The kiosk's pages: rendered here, usable without a script, nothing fetched from elsewhere."""
+"""The kiosk's pages: rendered by intake, usable without scripts, without resources of other
+sites."""

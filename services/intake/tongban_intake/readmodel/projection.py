@@ -137,9 +137,9 @@ def numbered(seq: int) -> str:
     return f"{seq:06d}"
 
 
-def notes(given: Iterable[SubmissionNote]) -> list[Fields]:
+def notes(submission_notes: Iterable[SubmissionNote]) -> list[Fields]:
     """Return notes as they are stored."""
-    return [note.model_dump(mode="json", exclude_none=True) for note in given]
+    return [note.model_dump(mode="json", exclude_none=True) for note in submission_notes]
 
 
 def entry(body: RequestStatus) -> Fields:
@@ -162,9 +162,9 @@ def entry(body: RequestStatus) -> Fields:
 
 
 def _status(body: RequestStatus) -> Fields:
-    given = {} if body.notes is None else {"notes": notes(body.notes)}
+    notes_field = {} if body.notes is None else {"notes": notes(body.notes)}
     return {
-        **given,
+        **notes_field,
         "item": body.item.model_dump(),
         "origin": body.origin.model_dump(),
         "applicant": body.applicant.model_dump(),

@@ -129,7 +129,7 @@ class Acceptor:
                 body, today=now.date(), signed_in=kiosk.assistant
             )
             assistance.must_be_allowed(submission, kiosk, sign_in=self._sign_in)
-            given = tuple(self._notes(item, now, known.other, kiosk))
+            submission_notes = tuple(self._notes(item, now, known.other, kiosk))
             event = self._event(
                 request_id=request_id,
                 digest=digest,
@@ -137,12 +137,12 @@ class Acceptor:
                 submission=submission,
                 item=item,
                 now=now,
-                given=given,
+                submission_notes=submission_notes,
             )
-            await self._publish(event, now, given, repeat=not known.answered)
+            await self._publish(event, now, submission_notes, repeat=not known.answered)
             if same is not None:
                 self._lately.put(same, Lately(request_id, kiosk.branch_id))
-        return AcceptedSubmission(request_id, given)
+        return AcceptedSubmission(request_id, submission_notes)
 
     async def _known(self, query: LookupQuery, digest: str) -> tuple[Seen | None, KnownRequest]:
         """Return what was accepted under this id (None: nothing), and the answer of the look-up.
@@ -188,7 +188,7 @@ class Acceptor:
         self,
         event: RequestSubmitted,
         now: datetime,
-        given: tuple[SubmissionNote, ...],
+        submission_notes: tuple[SubmissionNote, ...],
         *,
         repeat: bool,
     ) -> None:
@@ -209,7 +209,7 @@ class Acceptor:
                 event.body_digest,
                 event.item.code,
                 event.submitted_at.isoformat(),
-                given,
+                submission_notes,
             )
             self.accepted += 1
         except KafkaUnavailableError:
@@ -226,7 +226,7 @@ class Acceptor:
         submission: Submission,
         item: Item,
         now: datetime,
-        given: tuple[SubmissionNote, ...],
+        submission_notes: tuple[SubmissionNote, ...],
     ) -> RequestSubmitted:
         applicant = submission.applicant.model_dump(exclude_none=True)
         assistant, proved = assistance.who(submission, kiosk)
@@ -245,7 +245,7 @@ class Acceptor:
             submitted_at=now,
             deadline=now + item.limits.time_allowed,
             body_digest=digest,
-            notes=[notes.published(each) for each in given] or None,
+            notes=[notes.published(each) for each in submission_notes] or None,
             sealed=self._keys.seal(request_id, {"applicant": applicant, "form": submission.form}),
         )
 
@@ -294,7 +294,7 @@ def snapshot(item: Item) -> ItemSnapshot:
 
 def receipt(
     request_id: str,
-    given: Sequence[SubmissionNote],
+    submission_notes: Sequence[SubmissionNote],
     language: Language,
     *,
     lobby_manager: bool = False,
@@ -307,7 +307,7 @@ def receipt(
             "status": "submitted",
             "status_url": f"/v1/requests/{request_id}",
             "events_url": f"/v1/requests/{request_id}/events",
-            "notes": notes.words(given, language, lobby_manager=lobby_manager),
+            "notes": notes.words(submission_notes, language, lobby_manager=lobby_manager),
         }
     )
 

@@ -63,12 +63,12 @@ def published(note: SubmissionNote) -> SubmissionNote:
 
 
 def words(
-    given: Iterable[SubmissionNote], language: Language, *, lobby_manager: bool = False
+    submission_notes: Iterable[SubmissionNote], language: Language, *, lobby_manager: bool = False
 ) -> list[str]:
     """Return the texts of notes, without those whose code only a newer version knows. Another
     request's id is shown to a signed-in lobby manager only, even if an older version published
     it."""
-    shown = given if lobby_manager else map(published, given)
+    shown = submission_notes if lobby_manager else map(published, submission_notes)
     return [text.in_(language) for note in shown if (text := _text(note)) is not None]
 
 
