@@ -1,5 +1,4 @@
-"""Intake, the HTTP service for kiosks: accepts requests, reports their state, serves the kiosk's
-pages.
+"""Accept requests from kiosks over HTTP, report their state, and serve the kiosk's pages.
 
-It calls no other service.
+Intake calls no other service.
 """

@@ -1,4 +1,4 @@
-"""The ASGI application: routes, error handlers, and the middleware around them."""
+"""Build the ASGI application: routes, error handlers, and the middleware around them."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ SOURCE = "tongban/intake"
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """Dependencies that several services share."""
+    """Holds the dependencies that several services share."""
 
     settings: IntakeSettings
     keys: KeyRing

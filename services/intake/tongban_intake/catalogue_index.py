@@ -1,4 +1,4 @@
-"""Index of the catalogue items on offer: follows catalogue.items, serializes each item once."""
+"""Index the catalogue items on offer: follow catalogue.items, serialize each item once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Listed = dict[str, Any]
 
 
 class ItemFilters(TypedDict):
-    """Filters of `Catalogue.filter` and `Catalogue.search`."""
+    """Holds the filters of `Catalogue.filter` and `Catalogue.search`."""
 
     zone: str | None
     province: str | None
@@ -53,7 +53,8 @@ class ItemSelection:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a result. `total` counts all pages; `next_page` is None on the last one."""
+    """Holds one page of a result. `total` counts the items of all pages; `next_page` is None on the
+    last page."""
 
     items: list[Item]
     total: int
@@ -62,8 +63,8 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Totals of the catalogue: by zone, and items by domain. `provinces` maps the code of each
-    province that offers anything to its name, in the order of GB/T 2260."""
+    """Holds totals of the catalogue, by zone, and the number of items by domain. `provinces` maps
+    the code of each province that offers anything to its name, in the order of GB/T 2260."""
 
     summary: dict[str, ZoneSummary]
     provinces: dict[str, str]
@@ -79,7 +80,7 @@ class CatalogueIndex:
         self._details: dict[str, bytes] = {}
         self._revision = 0
         self.changes = 0
-        """How often an item has been published or withdrawn since the start."""
+        """Counts items that were published or withdrawn since the start."""
         self._overview: Overview | None = None
         self._view: CompactedView[Item] | None = None
 

@@ -1,4 +1,4 @@
-"""A bounded map in memory: least recently used out first, with or without an age limit."""
+"""Keep a bounded map in memory, least recently used out first, with or without an age limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entry point of `tongban-intake`: HTTP server, writer of the read model, readers of topics."""
+"""Run `tongban-intake`: the HTTP server, the writer of the read model, the readers of topics."""
 
 from __future__ import annotations
 

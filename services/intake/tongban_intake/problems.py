@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details.
+"""Report errors as problem details (RFC 9457).
 
 Beside the standard's members a body may have `errors`, one `{pointer, message}` for each wrong
 field; the pointer is a JSON Pointer (RFC 6901) into the request's body. No message repeats a value
@@ -57,7 +57,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One wrong field: its JSON Pointer in the body, and what would be right."""
+    """Names a wrong field by its JSON Pointer in the body, and says what would be right."""
 
     pointer: str
     message: Text

@@ -1,4 +1,4 @@
-"""The services that the endpoints call, built once for each process."""
+"""Hold the services that the endpoints call, built once for each process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tongban_intake.text import Text
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The services of one running intake."""
+    """Holds the services of one running intake."""
 
     settings: IntakeSettings
     clock: BusinessClock

@@ -1,4 +1,4 @@
-"""Settings of intake, beside those that all processes share."""
+"""Define the settings of intake, beside those that all processes share."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tongban_common.settings import CommonSettings
 
 
 class IntakeSettings(CommonSettings):
-    """Environment variables `TONGBAN_*` of intake. Sizes are in bytes, times in real seconds,
-    unless a name says otherwise."""
+    """Reads the environment variables `TONGBAN_*` of intake. Sizes are in bytes, times in real
+    seconds, unless a name says otherwise."""
 
     SECRETS = frozenset({"keyring", "id_secret", "token_secret", "pseudonym_secret"})
 

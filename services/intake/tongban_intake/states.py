@@ -1,4 +1,4 @@
-"""Names of the states of requests and print orders, as residents read them."""
+"""Name the states of requests and print orders as residents read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts for residents, in Chinese and English."""
+"""Hold texts for residents, in Chinese and English."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ DEFAULT_LANGUAGE: Language = "zh"
 
 
 class Text(NamedTuple):
-    """One text in both languages."""
+    """Holds one text in both languages."""
 
     zh: str
     en: str

@@ -1,2 +1,1 @@
-"""Authentication: enrolled kiosks, their bearer tokens, lobby managers' sign-ins, applicants'
-proofs."""
+"""Authenticate kiosks by keys and tokens, lobby managers by PINs, applicants by proofs."""

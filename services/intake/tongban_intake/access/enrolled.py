@@ -1,5 +1,4 @@
-"""The current registers of kiosks and lobby managers, from control.kiosks and
-control.assistants."""
+"""Follow the registers of kiosks and lobby managers, control.kiosks and control.assistants."""
 
 from __future__ import annotations
 

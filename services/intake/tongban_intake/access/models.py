@@ -1,4 +1,4 @@
-"""Bodies of the requests for tokens, of a kiosk and of a lobby manager."""
+"""Define the bodies of requests for tokens: by a kiosk, and by a lobby manager."""
 
 from __future__ import annotations
 

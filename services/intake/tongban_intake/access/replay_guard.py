@@ -1,5 +1,4 @@
-"""Replay protection: each assertion (RFC 7523) yields one token, however many replicas receive
-it."""
+"""Prevent replays: each assertion (RFC 7523) yields one token, at whichever replicas it arrives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Client of the token endpoint, for kiosks: sign an assertion, receive a bearer token."""
+"""Request a bearer token, as a kiosk does: sign an assertion and post it to the token endpoint."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TokenRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A bearer token, and the seconds from now for which it is valid."""
+    """Holds a bearer token, which is valid for `expires_in` seconds from its receipt."""
 
     token: str
     expires_in: int

@@ -1,4 +1,4 @@
-"""The token endpoint: exchange a signed assertion for a short-lived bearer token (RFC 7523)."""
+"""Exchange a kiosk's signed assertion for a short-lived bearer token (RFC 7523)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bearer tokens of kiosks: kiosk, branch and expiry, signed with a secret.
+"""Sign and verify bearer tokens, which name kiosk, branch and expiry.
 
 Format: base64url(claims as JSON) "." base64url(HMAC-SHA256), which is JWS's compact form (RFC 7515)
 without the header: there is one algorithm and nothing to negotiate.
@@ -25,7 +25,7 @@ class InvalidTokenError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Kiosk:
-    """The kiosk that a token identifies, and the lobby manager who has signed in there, if any.
+    """Identifies the bearer of a token: the kiosk, and the lobby manager signed in there, if any.
 
     `expires` is a Unix time in seconds. The epochs are those of the enrolment records
     (`tongban_intake.access.enrolment`) at the time of issue: a record with a newer one voids the

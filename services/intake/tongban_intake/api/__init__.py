@@ -1,1 +1,1 @@
-"""The HTTP API of docs/contract.md."""
+"""Serve the HTTP API that docs/contract.md defines."""

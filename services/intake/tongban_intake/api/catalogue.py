@@ -1,4 +1,4 @@
-"""Endpoints of the catalogue: summary, list of items, one item with form and examples."""
+"""Serve the catalogue: summary, list of items, one item with form and examples."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ItemQuery(BaseModel):
 
     @property
     def selection(self) -> ItemSelection:
-        """The filters, without the paging."""
+        """Return the filters, without the paging."""
         return ItemSelection(**self.model_dump(exclude={"page", "page_size"}))
 
 
@@ -64,7 +64,7 @@ def router(services: Services) -> APIRouter:
         },
     )
     async def summary(request: Request) -> Response:
-        """Totals of each zone."""
+        """Return the totals of each zone."""
         services.reader(request)
         return _cached(request, index.revision, lambda: orjson.dumps(index.overview.summary))
 
@@ -77,7 +77,7 @@ def router(services: Services) -> APIRouter:
         },
     )
     async def items(request: Request, wanted: Annotated[ItemQuery, Query()]) -> Response:
-        """The items that match: with `q` best match first, otherwise most used first."""
+        """Return the items that match, with `q` best match first, otherwise most used first."""
         zone = services.reader(request).zone
 
         def body() -> bytes:
@@ -105,7 +105,7 @@ def router(services: Services) -> APIRouter:
         },
     )
     async def item(request: Request, code: ItemCode) -> Response:
-        """An item with its form and examples."""
+        """Return an item with its form and examples."""
         services.reader(request)
         body = index.details(code)
         if body is None:

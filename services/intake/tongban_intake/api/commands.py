@@ -1,4 +1,4 @@
-"""Endpoints of the commands to a request: supplement, withdrawal, print, confirmation, rating."""
+"""Accept commands to a request: supplement, withdrawal, print, confirmation, rating."""
 
 from __future__ import annotations
 

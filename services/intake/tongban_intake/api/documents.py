@@ -1,4 +1,4 @@
-"""Endpoints that fetch a document, and that verify a sheet."""
+"""Serve documents, and verify sheets by their codes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def router(services: Services) -> APIRouter:
     async def document(
         request: Request, request_id: RequestId, document_id: DocumentId
     ) -> Response:
-        """A document of a request."""
+        """Return a document of a request as a PDF."""
         kiosk = services.reader(request)
         services.must_be_own(kiosk, request_id)
         return await fetch(services, request_id, document_id)

@@ -1,4 +1,4 @@
-"""Examples in the OpenAPI document: one request, from its submission to its sheet."""
+"""Provide the examples of the OpenAPI document: one request, from submission to sheet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of /openapi.json that FastAPI cannot derive from the routes."""
+"""Add to /openapi.json what FastAPI cannot derive from the routes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""`/livez`, `/readyz` and `/metrics` on the public port, as `HealthServer` answers them."""
+"""Serve `/livez`, `/readyz` and `/metrics` on the public port, as `HealthServer` does on its
+own."""
 
 from __future__ import annotations
 

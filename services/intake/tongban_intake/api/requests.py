@@ -1,4 +1,4 @@
-"""Endpoints that submit a request, read its state and stream its events."""
+"""Accept submissions, report the state of requests and stream their events."""
 
 from __future__ import annotations
 
@@ -100,7 +100,8 @@ async def hand_in(services: Services, request: Request) -> Response:
 
 
 class _Receipt(Response):
-    """The 202. Its headers are written by hand, because Starlette's constructor costs more."""
+    """The 202 to a submission. It sets its headers itself, which is cheaper than Starlette's
+    way."""
 
     def __init__(self, body: bytes, language: Language | None) -> None:
         self.status_code = 202

@@ -1,4 +1,4 @@
-"""Schemas of the answers, for the OpenAPI document. They may add members to docs/contract.md."""
+"""Define the schemas of answers in the OpenAPI document; they may extend docs/contract.md."""
 
 from __future__ import annotations
 

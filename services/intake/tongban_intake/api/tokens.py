@@ -1,4 +1,4 @@
-"""Endpoints that issue tokens: to a kiosk for an assertion, to a lobby manager for a PIN."""
+"""Issue tokens: to a kiosk for an assertion, to a lobby manager at a kiosk for a PIN."""
 
 from __future__ import annotations
 

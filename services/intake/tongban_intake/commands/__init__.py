@@ -1,1 +1,1 @@
-"""Commands to a submitted request: supplement, withdrawal, print, confirmation, rating."""
+"""Handle commands to a submitted request: supplement, withdrawal, print, confirmation, rating."""

@@ -1,4 +1,4 @@
-"""Copy numbers of print orders: no two orders of a document have the same one."""
+"""Assign copy numbers to print orders, so that no two orders of a document have the same one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules: in which state a request accepts which command.
+"""Decide in which state a request accepts which command.
 
 Pure functions. The router decides again, on the state that it has by then. Each rule raises
 ProblemError 409, whose detail is a sentence for the person at the kiosk.

@@ -1,4 +1,4 @@
-"""Commands to a request: recognise a repeat, check the request's state, publish.
+"""Publish commands to a request, after recognising repeats and checking the request's state.
 
 The ids of the events are derived from request, kind and Idempotency-Key, so that a repeat that is
 published again, by another replica, has the same ids.
@@ -46,7 +46,7 @@ _REMEMBERED = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command as a kiosk sent it. `digest` is the keyed digest of its body."""
+    """Identifies a command of a kiosk. `digest` is the keyed digest of its body."""
 
     kiosk: Kiosk
     request_id: str

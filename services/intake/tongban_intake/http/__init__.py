@@ -1,1 +1,1 @@
-"""The HTTP server and its middleware: bodies, rate limits, metrics, security headers."""
+"""Run the HTTP server and its middleware: bodies, rate limits, metrics, security headers."""

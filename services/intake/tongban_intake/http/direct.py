@@ -1,4 +1,4 @@
-"""Fast path past FastAPI for the busiest route, `POST /v1/requests`.
+"""Bypass FastAPI on the busiest route, `POST /v1/requests`.
 
 FastAPI's dispatch of a request costs more than checking the submission. The route stays declared in
 FastAPI, which documents it and answers every other method and path.
@@ -21,8 +21,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class _Headers(Headers):
-    """Headers in a dict: Starlette searches the whole list for each name, and a submission needs
-    five."""
+    """Finds headers in a dict. Starlette searches the whole list for each name, and a submission
+    needs five."""
 
     def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
         super().__init__(raw=raw)

@@ -1,4 +1,4 @@
-"""Rate limits and limits on concurrency: of one kiosk, of one address, and of all together."""
+"""Limit rates and concurrency: of one kiosk, of one address, and of all together."""
 
 from __future__ import annotations
 

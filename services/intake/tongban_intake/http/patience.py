@@ -1,4 +1,4 @@
-"""A time limit that is cheap where the awaitable rarely has to wait."""
+"""Limit the time of an await, cheaply where the awaitable rarely has to wait."""
 
 from __future__ import annotations
 

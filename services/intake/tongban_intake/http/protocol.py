@@ -1,4 +1,4 @@
-"""uvicorn's protocol with limits for a request's head, in time and in size."""
+"""Limit a request's head, in time and in size, in uvicorn's protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Base of the models of request bodies."""
+"""Define the base of all models of request bodies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class RequestBody(BaseModel):
-    """A JSON object that a client sends.
+    """Validates a JSON object that a client sends.
 
     A member that the contract does not name is an error, so that a misspelt name is not read as an
     absent one. Types are not converted.

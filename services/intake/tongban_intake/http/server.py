@@ -1,4 +1,4 @@
-"""The uvicorn server, with limits on request heads, stopped by the caller."""
+"""Run uvicorn with limits on request heads, stopped by the caller instead of by signals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tongban_intake.http.protocol import BoundedHeads
 
 
 class Server(uvicorn.Server):
-    """A server that handles no signals: the process has more to stop than its connections."""
+    """Leaves signals to the process, which has more to stop than its connections."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

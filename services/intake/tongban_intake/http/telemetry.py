@@ -1,4 +1,4 @@
-"""Middleware for every request: metrics, security headers, a time limit on stalled clients."""
+"""Wrap every request: count it, add security headers, disconnect stalled clients."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def watch(
 
 
 class _Counted(Collector):
-    """A counter whose value is a plain number of another object."""
+    """Exports a number of another object as a counter."""
 
     def __init__(self, name: str, text: str, read: Callable[[], float]) -> None:
         self._name, self._text, self._read = name, text, read
@@ -105,7 +105,8 @@ def count(
 
 
 class Edge:
-    """The outermost ASGI middleware; it buffers nothing, so that event streams stay streams.
+    """Wraps the ASGI application as the outermost middleware. It buffers nothing, so that event
+    streams stay streams.
 
     A client that does not read for `send_seconds` loses its connection, so that it holds a socket
     no longer than that.

@@ -1,2 +1,1 @@
-"""The kiosk's pages: rendered by intake, usable without scripts, without resources of other
-sites."""
+"""Serve the kiosk's pages, which work without scripts and load nothing from other sites."""

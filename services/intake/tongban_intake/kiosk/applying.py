@@ -1,4 +1,4 @@
-"""Pages that submit a request: the form, its confirmation, and the submission itself.
+"""Serve the pages that submit a request: the form, its confirmation, and the submission itself.
 
 Each form has one Idempotency-Key, kept in the page, so that a double click, a reload or going back
 and forth results in one request.

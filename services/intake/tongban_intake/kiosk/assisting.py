@@ -1,4 +1,4 @@
-"""Pages where a lobby manager (大堂经理) signs in, on top of the kiosk, and out.
+"""Serve the pages where a lobby manager (大堂经理) signs in, on top of the kiosk, and out.
 
 A sign-in from a half-filled form carries what was typed, and returns it to the form.
 """
@@ -61,7 +61,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
 
 @dataclass(frozen=True, slots=True)
 class PendingSignIn:
-    """A sign-in in progress: the URL it is posted to, and the fields of a form that it carries."""
+    """Describes a sign-in: the URL it is posted to, and the fields of a form that it carries."""
 
     kiosk: Kiosk
     action: str

@@ -1,4 +1,4 @@
-"""Pages to find an item: home and lists. They show no personal data."""
+"""Serve the pages to find an item, home and lists. They show no personal data."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ if set(ID_TYPE_NAMES) != set(ID_TYPES):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A value that can be chosen, and its label."""
+    """Holds a value that can be chosen, and its label."""
 
     value: str
     label: str
@@ -48,7 +48,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """An input of a page.
+    """Describes an input of a page.
 
     `kind` is a type of HTML input, or radio, select, checks, textarea, day or month. The last two
     are lists of years, months and days, whose inputs are named `name` + `.y`, `.m` and `.d`.

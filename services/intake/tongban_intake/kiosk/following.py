@@ -1,4 +1,4 @@
-"""The page of one request: progress, documents, and the commands that its state allows.
+"""Serve the page of a request: progress, documents, and the commands that its state allows.
 
 Knowing the id of a request is not enough to see it. The page is shown during the visit that
 submitted it, after proof of being its applicant, or to a signed-in lobby manager.

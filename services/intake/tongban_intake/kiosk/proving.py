@@ -1,4 +1,4 @@
-"""The page that a person sees before a request: it asks for proof of being its applicant."""
+"""Ask for proof of being a request's applicant, before the page of the request is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Templates, their common variables, and static files."""
+"""Render templates, with the variables that all pages share, and serve static files."""
 
 from __future__ import annotations
 

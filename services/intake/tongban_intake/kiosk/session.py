@@ -1,4 +1,4 @@
-"""Sessions of the kiosk's pages: login, visit and sign-in cookies, and proofs for forms."""
+"""Keep sessions of the kiosk's pages: cookies for login, visit and sign-in, proofs for forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One person's visit at a kiosk, from the home page to the next home page.
+"""Separate the visits of one person and the next at a kiosk; each begins at the home page.
 
 The server decides by the visit what a page may show. Its id is part of every form's proof, and it
 lists the requests that were submitted, or proved to be the person's own, during the visit. The next
@@ -20,7 +20,7 @@ _SEPARATOR = "."
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A visit, and the ids of the requests that it may see."""
+    """Identifies a visit and the requests that it may see."""
 
     visit_id: str
     requests: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Event streams of requests: the history, then live events, without a gap in between."""
+"""Stream the events of a request: the history, then live events, without a gap in between."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class EventStreams:
 
 
 class _Watch:
-    """One open stream. Times are of the event loop's clock, in seconds."""
+    """Runs one open stream. Times are of the event loop's clock, in seconds."""
 
     def __init__(
         self,

@@ -1,2 +1,1 @@
-"""The read model: the state of each request, projected from the topics and rebuildable from
-them."""
+"""Project the state of each request from the topics; it can be rebuilt from them at any time."""

@@ -55,7 +55,7 @@ events."""
 
 @dataclass(slots=True)
 class RecordChange:
-    """The changes to one document."""
+    """Collects the changes to one document."""
 
     fields: Fields = field(default_factory=dict)
     codes: set[str] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""Typed access to one document of the read model (`projection`)."""
+"""Give typed access to the documents of the read model (`projection`)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _newness(line: Line) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class OrderRecord:
-    """A print order by its newest report; `first_at` is the time of its first one."""
+    """Holds the newest report on a print order; `first_at` is the time of the first one."""
 
     order_id: str
     seq: int

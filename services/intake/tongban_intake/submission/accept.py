@@ -50,7 +50,7 @@ class RequestLookup(Protocol):
 
 
 class AcceptedSubmission(NamedTuple):
-    """A request that Kafka has acknowledged, and the notes for its applicant."""
+    """Names a request that Kafka has acknowledged, with the notes for its applicant."""
 
     request_id: str
     notes: tuple[SubmissionNote, ...] = ()

@@ -1,4 +1,4 @@
-"""Rules for assisted submissions: by a signed-in lobby manager, or one that the kiosk names."""
+"""Check assisted submissions: by a signed-in lobby manager, or one that the kiosk names."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Items(Protocol):
 
 
 class _ItemRules(NamedTuple):
-    """Rules that are compiled once from an item's form."""
+    """Holds the rules that are compiled once from an item's form."""
 
     whole: FormRules
     supplement: FormRules

@@ -23,7 +23,7 @@ _APART = 0.02
 
 @dataclass(frozen=True, slots=True)
 class LookupQuery:
-    """The keys of one submission.
+    """Holds the keys by which one submission is looked up.
 
     `applying` is made by `projection.applying_key` and `applicant` by `applicants.digest`; they are
     None where the body lacks the fields for them. `lately` is the newest request of the same
@@ -38,7 +38,7 @@ class LookupQuery:
 
 @dataclass(frozen=True, slots=True)
 class KnownRequest:
-    """The result of a look-up.
+    """Holds the result of a look-up.
 
     `digest` and `notes` are those of the request that was accepted under this id, if any. `other`
     is another request in progress of the same applicant for the same item.

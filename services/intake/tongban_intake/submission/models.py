@@ -1,4 +1,4 @@
-"""The body of `POST /v1/requests` (docs/contract.md)."""
+"""Define the body of `POST /v1/requests` (docs/contract.md)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Person(Individual):
 
 
 class Company(RequestBody):
-    """A company, and who acts for it."""
+    """A company, and the person who acts for it."""
 
     type: Literal["company"]
     name: Name

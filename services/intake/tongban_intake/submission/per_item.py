@@ -1,4 +1,4 @@
-"""Memory of what is computed once for each catalogue item."""
+"""Remember what is computed once for each catalogue item."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that this replica accepts or has just accepted: repeats are recognised here first."""
+"""Remember the requests that this replica is accepting or has just accepted, to spot repeats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tongban_intake.lru_cache import LruCache
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A request that Kafka has. `item_code` is None where only its digest was read from the store.
+    """Describes a request that Kafka has. `item_code` is None where only its digest was read from
+    the store.
 
     `notes` are what the applicant was shown; in no other place do they name another request.
     """
@@ -26,7 +27,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Lately:
-    """A request, and the branch where it was submitted."""
+    """Names a request and the branch where it was submitted."""
 
     request_id: str
     branch_id: str

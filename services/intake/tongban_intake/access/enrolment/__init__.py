@@ -1,4 +1,4 @@
-"""Enrolment of kiosks (一体机) by their keys and of lobby managers (大堂经理) by their PINs.
+"""Enrol kiosks (一体机) by their keys and lobby managers (大堂经理) by their PINs.
 
 `kiosks` and `assistants` define the records on control.kiosks and control.assistants, `register`
 reads and writes them, `keyfiles` reads keys, `assertion` signs and verifies assertions.

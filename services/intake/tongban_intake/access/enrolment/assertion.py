@@ -1,4 +1,4 @@
-"""Assertions by which kiosks authenticate: JWTs signed with their keys (RFC 7523), EdDSA only."""
+"""Sign and verify the assertions of kiosks: JWTs signed with their keys (RFC 7523), EdDSA only."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ class InvalidAssertionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """A verified assertion: the holder of this kiosk's key wants a token. `iat` is a Unix time in
-    seconds."""
+    """States that the holder of this kiosk's key wants a token. `iat` is a Unix time in seconds."""
 
     kiosk_id: str
     jti: str

@@ -28,7 +28,7 @@ _MEMORY = 80 * 1024 * 1024
 
 
 class PinHash(BaseModel):
-    """scrypt hash of a keyed PIN, with its parameters."""
+    """Holds the scrypt hash of a keyed PIN, and its parameters."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
