@@ -44,7 +44,7 @@ class Document(BaseModel):
 
 
 class PrintOrder(BaseModel):
-    """One sheet set."""
+    """A print order: one set of sheets."""
 
     order_id: str
     document_id: str | None
@@ -79,7 +79,7 @@ class RequestView(BaseModel):
     submitted_at: str | None
     updated_at: str | None
     expected_by: str | None = None
-    notes: list[str] = Field(description="as in the 202")
+    notes: list[str] = Field(description="the notes of the 202")
     timeline: list[TimelineEntry]
     outcome: dict[str, Any] | None = None
     documents: list[Document]
@@ -88,7 +88,7 @@ class RequestView(BaseModel):
     messages: list[Message]
     rating: int | None = None
     personal_data: Literal["destroyed"] | None = Field(
-        None, description="its key was destroyed as its time was over: no outcome, no document"
+        None, description="retention has ended: outcome and documents are destroyed"
     )
     delayed: bool | None = None
 
@@ -149,14 +149,14 @@ class Verified(BaseModel):
     province: str
     issuer: str
     issued_on: str
-    pages: int | None = Field(None, description="of the sheet")
+    pages: int | None = Field(None, description="pages of the document")
     sha256: str
     holder: str | None = Field(None, description="name, masked; absent once it is destroyed")
     holder_number: str | None = Field(None, description="document number or credit code, masked")
-    number: str | None = Field(None, description="of the result, as the province numbers it")
+    number: str | None = Field(None, description="the province's number of the result")
     figures: list[ComparedFact] | None = Field(None, description="up to five main figures")
     personal_data: Literal["destroyed"] | None = Field(
-        None, description="its time was over: nothing is left to compare"
+        None, description="retention has ended: nothing is left to compare"
     )
 
 
@@ -173,7 +173,7 @@ class ZoneTotals(BaseModel):
 
 
 class Summary(BaseModel):
-    """All zones."""
+    """The totals of all zones."""
 
     cross_province: ZoneTotals
     yangtze_delta: ZoneTotals
@@ -230,7 +230,7 @@ class FieldProblem(BaseModel):
 
 
 class ProblemDocument(BaseModel):
-    """RFC 9457."""
+    """A problem document (RFC 9457)."""
 
     type: str
     title: str

@@ -67,5 +67,5 @@ class Submission(RequestBody):
     applicant: Annotated[Person | Company, Field(discriminator="type")]
     form: dict[str, Any] = Field(description="valid against the item's JSON Schema")
     print: bool | None = Field(
-        None, description="default: true where the item is printable; true elsewhere is 422"
+        None, description="default: true if the item is printable; true for any other item is 422"
     )

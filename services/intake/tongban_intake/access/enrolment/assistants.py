@@ -37,7 +37,7 @@ class PinHash(BaseModel):
     p: int = Field(_P, ge=1, le=4)
     salt: str
     digest: str
-    secret_id: str = Field("", description="tells which secret keyed it, and nothing of it")
+    secret_id: str = Field("", description="id of the secret that keyed the PIN (`secret_id`)")
 
 
 class AssistantRecord(BaseModel):

@@ -51,7 +51,9 @@ class KioskRecord(BaseModel):
     enrolled_at: AwareDatetime
     revoked_at: AwareDatetime | None = None
     reason: str | None = Field(None, description="why it was revoked: one of REVOKE_REASONS")
-    sealed: Sealed | None = Field(None, description="has the part `reason` instead: other words")
+    sealed: Sealed | None = Field(
+        None, description="envelope with the part `reason`, for a free-text reason"
+    )
 
     @property
     def valid(self) -> bool:
