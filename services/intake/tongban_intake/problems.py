@@ -7,7 +7,8 @@ that the client sent, because it may be personal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -16,6 +17,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tongban_common.envelope import KeyMissingError, UnreadableEnvelopeError
 from tongban_intake.text import Language, Text, preferred
 
 MEDIA_TYPE = "application/problem+json"
@@ -141,3 +143,14 @@ def unreadable_now() -> ProblemError:
     return ProblemError(
         Kind.UNAVAILABLE, Text("暂时无法读取", "The key is not here yet; try again"), retry_after=5
     )
+
+
+@contextmanager
+def envelope_problems() -> Iterator[None]:
+    """Raise `unreadable_now` or `gone` for the errors of an envelope that cannot be opened."""
+    try:
+        yield
+    except KeyMissingError:
+        raise unreadable_now() from None
+    except UnreadableEnvelopeError:
+        raise gone() from None

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from hmac import compare_digest
 
-from tongban_common.envelope import KeyMissingError, KeyRing, UnreadableEnvelopeError
+from tongban_common.envelope import KeyRing
 from tongban_intake.access.lockout import Lockout
 from tongban_intake.access.tokens import Kiosk
 from tongban_intake.applicants import comparable
 from tongban_intake.http.limits import KioskRates
-from tongban_intake.problems import Kind, ProblemError, gone, unreadable_now
+from tongban_intake.problems import Kind, ProblemError, envelope_problems
 from tongban_intake.readmodel.reader import ReadModel
 from tongban_intake.text import Text
 
@@ -75,11 +75,7 @@ class ApplicantProof:
                 Text("办件正在登记，请稍后再试", "Not on record yet; try again"),
                 retry_after=2,
             )
-        try:
+        with envelope_problems():
             applicant = self._keys.open(request_id, record.sealed, "applicant")
-        except KeyMissingError:
-            raise unreadable_now() from None
-        except UnreadableEnvelopeError:
-            raise gone() from None
         person = applicant.get("agent", applicant)
         return tuple(comparable(person[name])[-TAIL:] for name in ("id_number", "phone"))  # type: ignore[return-value]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 import orjson
+
+from tongban_intake.access.enrolment.keyfiles import decode, encode
 
 _REMEMBERED = 8192
 """Tokens whose verified claims are cached; a kiosk sends the same token many times."""
@@ -41,17 +42,13 @@ class Kiosk:
     assistant_epoch: int = 0
 
 
-def _encode(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).decode().rstrip("=")
-
-
 def _sign(secret: str, claims: str) -> str:
-    return _encode(hmac.new(secret.encode(), claims.encode(), hashlib.sha256).digest())
+    return encode(hmac.new(secret.encode(), claims.encode(), hashlib.sha256).digest())
 
 
 def seal(secret: str, kiosk: Kiosk) -> str:
     """Return a signed token with these claims."""
-    claims = _encode(orjson.dumps(asdict(kiosk)))
+    claims = encode(orjson.dumps(asdict(kiosk)))
     return f"{claims}.{_sign(secret, claims)}"
 
 
@@ -87,4 +84,4 @@ def _read(secret: str, token: str) -> Kiosk:
     claims, _, signature = token.partition(".")
     if not hmac.compare_digest(signature.encode(), _sign(secret, claims).encode()):
         raise InvalidTokenError("the token is not one of ours")
-    return Kiosk(**orjson.loads(urlsafe_b64decode(claims + "=" * (-len(claims) % 4))))
+    return Kiosk(**orjson.loads(decode(claims)))

@@ -16,7 +16,7 @@ from tongban_intake.api import examples
 from tongban_intake.api import openapi as docs
 from tongban_intake.api.examples import DocumentId, RequestId, VerificationCode
 from tongban_intake.api.schemas import Verified
-from tongban_intake.problems import Kind, ProblemError, gone, unreadable_now
+from tongban_intake.problems import Kind, ProblemError, envelope_problems, gone, unreadable_now
 from tongban_intake.readmodel import public
 from tongban_intake.readmodel.record import RequestRecord
 from tongban_intake.services import Services
@@ -79,13 +79,8 @@ async def fetch(
         ProblemError: 404; 410, its key was destroyed; 503, this replica does not have its key yet.
         StoreUnavailableError: the store does not answer.
     """
-    with request_context(request_id):
-        try:
-            found = await services.document_store.get(request_id, document_id)
-        except KeyMissingError:
-            raise unreadable_now() from None
-        except UnreadableEnvelopeError:
-            raise gone() from None
+    with request_context(request_id), envelope_problems():
+        found = await services.document_store.get(request_id, document_id)
     if found is None:
         record = await services.read_model.get(request_id)
         if record is not None and record.swept:

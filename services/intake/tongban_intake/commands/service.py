@@ -32,7 +32,7 @@ from tongban_intake.commands.copies import CopyNumbers
 from tongban_intake.commands.models import Confirmation, Print, Rating, Supplement
 from tongban_intake.http.body import canonical
 from tongban_intake.lru_cache import LruCache
-from tongban_intake.problems import Kind, ProblemError, gone, unreadable_now
+from tongban_intake.problems import Kind, ProblemError, envelope_problems, gone, unreadable_now
 from tongban_intake.readmodel.reader import ReadModel
 from tongban_intake.readmodel.record import RequestRecord
 from tongban_intake.submission.accept import kafka_unavailable
@@ -115,12 +115,8 @@ class CommandService:
         form = self._checker.supplement(self._catalogue_index.get(record.item.code), wanted.form)
         now = self._clock.now()
         bare = record.sealed.model_copy(update={"parts": {}})
-        try:
+        with envelope_problems():
             sealed = self._keys.add(command.request_id, bare, {"supplement": form})
-        except KeyMissingError:
-            raise unreadable_now() from None
-        except UnreadableEnvelopeError:
-            raise gone() from None
         event = SupplementHanded(
             request_id=command.request_id,
             command_id=command.command_id,

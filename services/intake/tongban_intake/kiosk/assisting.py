@@ -81,22 +81,16 @@ class SignInPage:
         self, pending: PendingSignIn, *, who: str = "", problem: ProblemError | None = None
     ) -> Response:
         """Return the page, after a failed try with the problem. The PIN is never shown again."""
-        detail = problem.detail or problem.kind.title if problem else None
-        response = self._pages.page(
+        return self._pages.page(
             "assistant.html",
-            code=problem.kind.status if problem else 200,
+            problem=problem,
             kiosk=pending.kiosk,
             action=pending.action,
             key=pending.key,
             proof=self._session.proof(pending.kiosk, pending.key),
             carried=list(pending.carried),
             who=who,
-            wrong=detail.zh if detail else None,
-            wait=problem.retry_after if problem else None,
         )
-        if problem is not None and problem.retry_after is not None:
-            response.headers["Retry-After"] = str(problem.retry_after)
-        return response
 
     async def sign_in(self, pending: PendingSignIn, posted: Posted) -> Grant | Response:
         """Return the token of kiosk and lobby manager, or the page again if the sign-in was

@@ -33,22 +33,17 @@ class ProvingPage:
     ) -> Response:
         """Return the page, with status 403, or after a failed try with the problem and its
         status."""
-        detail = problem.detail or problem.kind.title if problem else None
         key = new_key()
-        response = self._pages.page(
+        return self._pages.page(
             "prove.html",
-            code=problem.kind.status if problem else 403,
+            code=403,
+            problem=problem,
             kiosk=kiosk,
             request_id=request_id,
             tail=TAIL,
             key=key,
             proof=self._session.proof(kiosk, key),
-            wrong=detail.zh if detail else None,
-            wait=problem.retry_after if problem else None,
         )
-        if problem is not None and problem.retry_after is not None:
-            response.headers["Retry-After"] = str(problem.retry_after)
-        return response
 
     async def prove(
         self, request: Request, kiosk: Kiosk, request_id: str, posted: Posted

@@ -98,20 +98,30 @@ class Pages:
             "kinds": KINDS,
         }
 
-    def page(self, template: str, *, code: int = 200, **context: Any) -> Response:
-        """Render a template: a whole page, or a part of one."""
-        body = self._templates.get_template(template).render(context)
-        return Response(body, status_code=code, media_type="text/html")
+    def page(
+        self,
+        template: str,
+        *,
+        code: int = 200,
+        problem: ProblemError | None = None,
+        **context: Any,
+    ) -> Response:
+        """Render a template: a whole page, or a part of one. A problem, of the last try, sets the
+        status and the header Retry-After."""
+        body = self._templates.get_template(template).render(problem=problem, **context)
+        response = Response(body, status_code=code, media_type="text/html")
+        if problem is not None:
+            response.status_code = problem.kind.status
+            if problem.retry_after is not None:
+                response.headers["Retry-After"] = str(problem.retry_after)
+        return response
 
     def problem(self, problem: ProblemError) -> Response:
         """Render an error that ends what the person was doing."""
-        response = self.page(
+        return self.page(
             "problem.html",
-            code=problem.kind.status,
+            problem=problem,
             kiosk=None,
             title=problem.kind.title.zh,
             detail=problem.detail.zh if problem.detail else "",
         )
-        if problem.retry_after is not None:
-            response.headers["Retry-After"] = str(problem.retry_after)
-        return response

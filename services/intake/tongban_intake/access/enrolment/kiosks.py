@@ -83,7 +83,7 @@ def enrolled(
     if known is None or not known.valid:
         branch = branch_id or (known.branch_id if known else None)
         if branch is None:
-            raise EnrolmentError(f"{kiosk_id} is new: name its branch")
+            raise EnrolmentError(f"{kiosk_id} is new: say at which branch")
         return KioskRecord.model_validate(
             {
                 "kiosk_id": kiosk_id,
