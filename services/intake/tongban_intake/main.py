@@ -97,15 +97,17 @@ class Intake:
             producer=producer,
             drain_seconds=settings.drain_seconds,
         )
-        live = {"read_model": worker.liveness}
-        ready = {
-            "catalogue": services.catalogue_index.readiness,
-            "enrolled": services.enrolled.readiness,
-            "assertions": services.replay_guard.readiness,
-            "events": lambda: None if tail.listening else "not listening yet",
-            "heap": lambda: None if self._settled.is_set() else "not settled yet",
-            "serving": lambda: "stopping" if self._stopping.is_set() else None,
+        readers = {
+            "completeness": completeness.run,
+            "catalogue": items.run,
+            "events": tail.run,
+            "key_ring": ring.run,
+            "assertions": lambda: follow(services.replay_guard, uses.run(), uses.wait_listening()),
+            "kiosks": services.enrolled.kiosks.run,
+            "assistants": services.enrolled.assistants.run,
         }
+        live = {"read_model": worker.liveness}
+        ready = self._ready_checks(services, tail)
         server = make_server(
             build_app(services, live=live, ready=ready),
             head_seconds=settings.header_seconds,
@@ -117,21 +119,8 @@ class Intake:
             projecting = tasks.create_task(
                 self._watch("read_model", lambda: self._project(worker, completeness))
             )
-            readers = [
-                tasks.create_task(self._watch("completeness", completeness.run)),
-                tasks.create_task(self._watch("catalogue", items.run)),
-                tasks.create_task(self._watch("events", tail.run)),
-                tasks.create_task(self._watch("key_ring", ring.run)),
-                tasks.create_task(
-                    self._watch(
-                        "assertions",
-                        lambda: follow(services.replay_guard, uses.run(), uses.wait_listening()),
-                    )
-                ),
-                tasks.create_task(self._settle(items, services)),
-                tasks.create_task(self._watch("kiosks", services.enrolled.kiosks.run)),
-                tasks.create_task(self._watch("assistants", services.enrolled.assistants.run)),
-            ]
+            reading = [tasks.create_task(self._watch(name, run)) for name, run in readers.items()]
+            reading.append(tasks.create_task(self._settle(items, services)))
             serving = tasks.create_task(server.serve(sockets=[socket]))
             await self._stopping.wait()
             log.info("stopping")
@@ -142,9 +131,19 @@ class Intake:
             await asyncio.wait([serving])
             worker.stop()
             await asyncio.wait([projecting])
-            for reader in readers:
-                reader.cancel()
+            for task in reading:
+                task.cancel()
             services.sign_in.close()
+
+    def _ready_checks(self, services: Services, tail: BroadcastTail) -> dict[str, Check]:
+        return {
+            "catalogue": services.catalogue_index.readiness,
+            "enrolled": services.enrolled.readiness,
+            "assertions": services.replay_guard.readiness,
+            "events": lambda: None if tail.listening else "not listening yet",
+            "heap": lambda: None if self._settled.is_set() else "not settled yet",
+            "serving": lambda: "stopping" if self._stopping.is_set() else None,
+        }
 
     async def _project(self, worker: BatchWorker, completeness: Completeness) -> None:
         """Run the writer of the read model, after `Completeness` has stored from when on the read
