@@ -108,12 +108,12 @@ async def test_no_kiosk_is_let_in_until_the_hole_is_accepted(own_kafka: str) -> 
     replica = Enrolled(kafka, on_void=void.append)
     async with following(replica.kiosks, replica.assistants):
         await eventually(lambda: replica.readiness() is None and len(replica.kiosks.values) == 2)
-        assert replica.standing(bearer("k-310115-001"))
+        assert replica.is_valid(bearer("k-310115-001"))
         void.clear()
         await _write(kafka, CONTROL_KIOSKS, "k-310115-001", _BOMB)
         await eventually(lambda: "offsets" in str(replica.readiness()), within=30)
         with pytest.raises(ProblemError) as refused:
-            replica.standing(bearer("k-310115-002"))
+            replica.is_valid(bearer("k-310115-002"))
         assert refused.value.kind.status == 503
         assert {"k-310115-001", "k-310115-002"} <= set(void)
         started_later = Enrolled(kafka, on_void=void.append)
@@ -130,8 +130,8 @@ async def test_no_kiosk_is_let_in_until_the_hole_is_accepted(own_kafka: str) -> 
         accepted = await tongban(kafka, "topics", "accept-holes", CONTROL_KIOSKS)
         assert accepted.exit_code == 0, accepted.output
         await eventually(lambda: replica.readiness() is None, within=30)
-        assert replica.standing(bearer("k-310115-002"))
-        assert not replica.standing(bearer("k-310115-001"))
+        assert replica.is_valid(bearer("k-310115-002"))
+        assert not replica.is_valid(bearer("k-310115-001"))
         assert (await tongban(kafka, "topics", "accept-holes", CONTROL_KIOSKS)).exit_code == 1
         # A later hole is another one.
         await _write(kafka, CONTROL_KIOSKS, "k-310115-002", _BOMB)
@@ -151,15 +151,15 @@ async def test_kiosk_whose_newest_record_cannot_be_decoded_is_kept_out_alone(
         await _write(own_kafka, CONTROL_KIOSKS, "k-310115-001", b"not a record")
         await eventually(lambda: bool(void))
         assert void == ["k-310115-001"]
-        assert not replica.standing(bearer("k-310115-001"))
-        assert replica.standing(bearer("k-310115-002"))
+        assert not replica.is_valid(bearer("k-310115-001"))
+        assert replica.is_valid(bearer("k-310115-002"))
         started_later = Enrolled(own_kafka, on_void=void.append)
         async with following(started_later.kiosks, started_later.assistants):
             await eventually(lambda: started_later.readiness() is None)
-            assert not started_later.standing(bearer("k-310115-001"))
+            assert not started_later.is_valid(bearer("k-310115-001"))
         await enrol(own_kafka, "k-310115-001")
         await _write(own_kafka, CONTROL_KIOSKS, "k-310115-001", await _newest(own_kafka))
-        await eventually(lambda: replica.standing(bearer("k-310115-001")))
+        await eventually(lambda: replica.is_valid(bearer("k-310115-001")))
 
 
 async def _newest(kafka: str) -> bytes:

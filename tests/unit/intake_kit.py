@@ -16,13 +16,13 @@ from tongban_common.events.publisher import EventPublisher
 from tongban_common.settings import CommonSettings
 from tongban_common.store import StoreUnavailableError
 from tongban_intake.access.tokens import Kiosk
+from tongban_intake.applicants import SealedApplicants
 from tongban_intake.catalogue_index import CatalogueIndex
 from tongban_intake.http.limits import KioskSlots, Slots
-from tongban_intake.readmodel.lookup import Lookup
 from tongban_intake.readmodel.projection import applying_key
 from tongban_intake.submission.accept import Acceptor
-from tongban_intake.submission.applicants import SealedApplicants
 from tongban_intake.submission.checks import Checker
+from tongban_intake.submission.lookup import Lookup
 from tongban_intake.submission.recent import Recent
 from tongban_kafka import Record
 from tongban_ops.catalogue.loader import load
@@ -107,14 +107,14 @@ class Door:
         self.topic = topic or Topic()
         self.complete = True
         self.clock = BusinessClock.parse("2026-03-04T10:00:00+08:00@1")
-        offers = CatalogueIndex()
+        index = CatalogueIndex()
         for item in items():
-            offers.change(item.code, item)
+            index.change(item.code, item)
         self.acceptor = Acceptor(
             id_secret=SECRET,
-            checker=Checker(offers),
+            checker=Checker(index),
             recent=Recent(100),
-            store=Lookup(
+            lookup=Lookup(
                 self.readable,  # type: ignore[arg-type]
                 seconds=1,
                 applicant_of=SealedApplicants(KEYS, SECRET).digest,

@@ -15,8 +15,8 @@ from tongban_common.events.models import FeedbackRated, PrintConfirmed
 from tongban_common.events.publisher import EventPublisher
 from tongban_intake.access.tokens import Kiosk
 from tongban_intake.commands import rules
-from tongban_intake.commands.give import Commands
 from tongban_intake.commands.models import Confirmation, Print, Rating
+from tongban_intake.commands.service import CommandService
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.readmodel.openness import _LONGEST_SILENCE, _still_to_come
 from tongban_intake.readmodel.projection import changes
@@ -51,13 +51,13 @@ class Desk:
         }  # fmt: skip
         self.replicas = [self._replica(), self._replica()]
 
-    def _replica(self) -> Commands:
+    def _replica(self) -> CommandService:
         unused: Any = None
-        return Commands(
+        return CommandService(
             id_secret=SECRET,
             read_model=self,  # type: ignore[arg-type]
             copies=unused,
-            offers=unused,
+            catalogue_index=unused,
             checker=unused,
             keys=KEYS,
             publisher=EventPublisher(self.topic, "test"),
@@ -76,7 +76,7 @@ class Desk:
         key: str = "key-00001",
         replica: int = 0,
     ) -> str:
-        asked = self.replicas[replica].asked(
+        asked = self.replicas[replica].command(
             who, "r-1", f"confirmation of {order_id}", key, wanted.model_dump()
         )
         return await self.replicas[replica].confirm(asked, order_id, wanted)
@@ -84,7 +84,7 @@ class Desk:
     async def rates(self, *, key: str = "rate-0001", replica: int = 0, grade: int = 5) -> str:
         rating = Rating(grade=grade)
         commands = self.replicas[replica]
-        asked = commands.asked(kiosk(), "r-1", "rating", key, rating.model_dump())
+        asked = commands.command(kiosk(), "r-1", "rating", key, rating.model_dump())
         return await commands.rate(asked, rating)
 
     def project(self) -> None:

@@ -16,10 +16,17 @@ from tongban_common.catalogue import Item
 from tongban_common.catalogue.holidays import load_holidays
 from tongban_common.clock import CHINA
 from tongban_common.events.models import SubmissionNote
-from tongban_intake.readmodel.lookup import NOT_ASKED, NOTHING, KnownRequest, Lookup, LookupQuery
+from tongban_intake import applicants
 from tongban_intake.readmodel.projection import CLOSED, applying_key
-from tongban_intake.submission import applicants, notes
+from tongban_intake.submission import notes
 from tongban_intake.submission.accept import receipt
+from tongban_intake.submission.lookup import (
+    NO_ANSWER,
+    NOTHING_KNOWN,
+    KnownRequest,
+    Lookup,
+    LookupQuery,
+)
 from tongban_intake.submission.recent import Lately, LatelyAccepted
 from tongban_ops.catalogue.loader import load
 
@@ -162,10 +169,10 @@ async def test_all_who_ask_at_once_cost_two_finds() -> None:
     lookup, readable = asking(document("r-1", key, "b-1"), document("r-2", "310:q"))
     keys = [key if number % 2 else "310:x" for number in range(40)]
     questions = [LookupQuery(f"n-{number}", keys[number], "zhang") for number in range(40)]
-    known = await asyncio.gather(*(lookup.ask(question) for question in questions))
+    known = await asyncio.gather(*(lookup.find(question) for question in questions))
     assert readable.calls == [("accepted", 40), ("open_for", 2)]
     assert known == [
-        KnownRequest(other=Lately("r-1", "b-1")) if n % 2 else NOTHING for n in range(40)
+        KnownRequest(other=Lately("r-1", "b-1")) if n % 2 else NOTHING_KNOWN for n in range(40)
     ]
 
 
@@ -173,31 +180,31 @@ async def test_a_repeat_is_told_what_its_first_was() -> None:
     told = {"code": "outside_hours", "opens_at": "2026-03-09T09:00:00+08:00"}
     mine = {**document("r-1", "310:p"), "notes": [told]}
     lookup, _ = asking(mine, document("r-2", "310:p"))
-    known = await lookup.ask(LookupQuery("r-1", "310:p", "zhang"))
+    known = await lookup.find(LookupQuery("r-1", "310:p", "zhang"))
     assert known == KnownRequest(digest="digest of r-1", notes=(told,))
 
 
 async def test_what_was_accepted_lately_counts_until_it_is_known_to_be_over() -> None:
     lately = Lately("r-1", "b")
     question = LookupQuery("r-2", "310:p", "zhang", lately)
-    assert (await asking()[0].ask(question)).other == lately
-    assert (await asking(document("r-1", "310:p"))[0].ask(question)).other == lately
-    assert (await asking(document("r-1", CLOSED))[0].ask(question)).other is None
+    assert (await asking()[0].find(question)).other == lately
+    assert (await asking(document("r-1", "310:p"))[0].find(question)).other == lately
+    assert (await asking(document("r-1", CLOSED))[0].find(question)).other is None
     older = document("r-0", "310:p")
-    assert (await asking(document("r-1", CLOSED), older)[0].ask(question)).other == Lately(
+    assert (await asking(document("r-1", CLOSED), older)[0].find(question)).other == Lately(
         "r-0", "b"
     )
     itself = LookupQuery("r-1", "310:p", "zhang", lately)
-    assert (await asking()[0].ask(itself)).other is None
+    assert (await asking()[0].find(itself)).other is None
 
 
 async def test_a_store_that_is_down_says_nothing_and_is_left_alone() -> None:
     lookup, readable = asking()
     readable.down = True
     question = LookupQuery("r-2", "310:p", "zhang", Lately("r-1", "b"))
-    assert await lookup.ask(question) == NOT_ASKED
+    assert await lookup.find(question) == NO_ANSWER
     asked = len(readable.calls)
-    assert await lookup.ask(question) == NOT_ASKED
+    assert await lookup.find(question) == NO_ANSWER
     assert len(readable.calls) == asked
 
 
@@ -211,13 +218,13 @@ async def test_what_nobody_foresaw_leaves_nobody_waiting() -> None:
         raise LookupError
 
     readable.accepted = fails  # type: ignore[method-assign]
-    first = asyncio.create_task(lookup.ask(LookupQuery("r-1")))
+    first = asyncio.create_task(lookup.find(LookupQuery("r-1")))
     await begun.wait()
-    second = asyncio.create_task(lookup.ask(LookupQuery("r-2")))
+    second = asyncio.create_task(lookup.find(LookupQuery("r-2")))
     await asyncio.sleep(0)  # it has asked, while the first is being answered
     go_on.set()
     async with asyncio.timeout(20):
-        assert await asyncio.gather(first, second) == [NOT_ASKED, NOT_ASKED]
+        assert await asyncio.gather(first, second) == [NO_ANSWER, NO_ANSWER]
 
 
 async def submitted_twice(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from tongban_intake.http.limits import KioskSlots, Strangers
+from tongban_intake.http.limits import AnonymousRates, KioskSlots
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.readmodel import public
 
@@ -96,13 +96,13 @@ def asks(address: str) -> Request:
 
 def test_stranger_is_limited_by_address_and_all_of_them_together() -> None:
     now = [0.0]
-    strangers = Strangers(1, 3, all_rate=1, all_burst=10, monotonic=lambda: now[0])
+    rates = AnonymousRates(1, 3, all_rate=1, all_burst=10, monotonic=lambda: now[0])
 
     def let_through(address: str) -> int:
         count = 0
         try:
             for _ in range(20):
-                strangers.take(asks(address))
+                rates.take(asks(address))
                 count += 1
         except ProblemError as problem:
             assert problem.kind is Kind.TOO_MANY

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tongban_intake.access import tokens
+from tongban_intake.access.auth import COOKIE, Authenticator
 from tongban_intake.access.token_client import Grant
 from tongban_intake.access.tokens import Kiosk
-from tongban_intake.http.auth import COOKIE, Authenticator
 from tongban_intake.http.limits import KioskRates
 from tongban_intake.kiosk.session import ASSISTANT_COOKIE, SIGN_OUT, VISIT_COOKIE, Session
 
@@ -32,8 +32,8 @@ class Page:
         self.now = time.time()
         self.standing = True
         enrolled: Any = SimpleNamespace(
-            standing=lambda kiosk: self.standing or kiosk.assistant is None,
-            must_stand=self._must_stand,
+            is_valid=lambda kiosk: self.standing or kiosk.assistant is None,
+            must_be_valid=self._must_be_valid,
         )
         settings = SimpleNamespace(
             token_secret=SimpleNamespace(get_secret_value=lambda: SECRET),
@@ -48,7 +48,7 @@ class Page:
         self.session = Session(services, now=lambda: self.now)
         self.cookies = {COOKIE: tokens.seal(SECRET, KIOSK)}
 
-    def _must_stand(self, kiosk: Kiosk) -> Kiosk:
+    def _must_be_valid(self, kiosk: Kiosk) -> Kiosk:
         if not self.standing:
             raise tokens.InvalidTokenError
         return kiosk

@@ -57,7 +57,7 @@ class Model:
             heartbeat=1,
             grace=GRACE,
         )
-        return await streams.over("r-1", told=told, clock=CLOCK)
+        return await streams.over("r-1", sent=told, clock=CLOCK)
 
 
 @pytest.mark.parametrize("final", ["rejected", "withdrawn", "expired", "failed", "completed"])

@@ -12,8 +12,8 @@ from tongban_common.events import Event
 from tongban_common.events.models import RequestStatus, Sealed
 from tongban_common.keyring import Ring, WrappingKey
 from tongban_common.private_texts import DESTROYED, NOT_NOW, REASON, reason_for_people, seal
+from tongban_intake.api import view
 from tongban_intake.live.journal import EventJournal
-from tongban_intake.readmodel import view
 from tongban_intake.readmodel.projection import changes
 from tongban_intake.readmodel.record import RequestRecord
 

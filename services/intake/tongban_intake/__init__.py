@@ -1,3 +1,4 @@
-"""Intake: the one door that kiosks knock at. It accepts requests, tells how they stand, and shows
-the kiosk's pages; it calls no other service.
+"""Accept requests from kiosks over HTTP, report their state, and serve the kiosk's pages.
+
+Intake calls no other service.
 """

@@ -1,4 +1,4 @@
-"""The ASGI application: routes, what errors become, and the edge around it."""
+"""Build the ASGI application: routes, error handlers, and the middleware around them."""
 
 from __future__ import annotations
 
@@ -38,13 +38,18 @@ def build_app(
     ready: Mapping[str, Check],
     registry: CollectorRegistry = REGISTRY,
 ) -> ASGIApp:
-    """Intake as an ASGI application."""
+    """Build the ASGI application.
+
+    Args:
+        live: checks of /livez by name; each returns None or what is wrong.
+        ready: further checks of /readyz.
+    """
     app = FastAPI(
         title="tongban intake",
         version="1.0.0",
         docs_url=None,
         redoc_url=None,
-        redirect_slashes=False,  # an answer that no client of the API expects
+        redirect_slashes=False,  # no client of the API expects a redirect
     )
     if services.settings.probe_port is None:
         app.include_router(probes.router(live=live, ready=ready, registry=registry))
@@ -61,25 +66,23 @@ def build_app(
     openapi.complete(app)
     _answer_errors(app, pages)
     _expose(services, registry)
-    # Whether it came by https matters to pages (their cookie), and from which address to callers
-    # without a token; neither to submissions.
+    # Pages need the scheme (for their cookies) and callers without a token are counted by address;
+    # submissions, which the direct route answers, need neither.
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=services.settings.proxies)
     direct = DirectRoute(app, {("POST", "/v1/requests"): partial(requests.hand_in, services)})
     return Edge(direct, metrics=HttpMetrics(registry), send_seconds=services.settings.send_seconds)
 
 
 def _expose(services: Services, registry: CollectorRegistry) -> None:
-    acceptor, hub = services.acceptor, services.hub
+    acceptor, hub, index = services.acceptor, services.hub, services.catalogue_index
     count("tongban_intake_accepted", "Requests put on Kafka", lambda: acceptor.accepted, registry)
     watch("tongban_intake_accepting", "Submissions under way", lambda: acceptor.under_way, registry)
     watch("tongban_intake_streams_open", "Open event streams", lambda: hub.open, registry)
-    watch(
-        "tongban_intake_items", "Items on offer", lambda: len(services.offers.catalogue), registry
-    )
+    watch("tongban_intake_items", "Items on offer", lambda: len(index.catalogue), registry)
 
 
 def _answer_errors(app: FastAPI, pages: Pages) -> None:
-    """Whatever goes wrong is answered as a problem document, or as a page to a person."""
+    """Answer every error with a problem document (RFC 9457), below /kiosk with a page."""
 
     def answer(request: Request, problem: ProblemError) -> Response:
         if request.url.path.startswith("/kiosk"):
@@ -98,7 +101,7 @@ def _answer_errors(app: FastAPI, pages: Pages) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def parameters(request: Request, error: RequestValidationError) -> Response:
-        # FastAPI reads parameters only; where one stands (query, path) comes first in its path.
+        # FastAPI reads parameters only. The first step of `loc` is "query" or "path": leave it out.
         errors: list[Any] = [{**each, "loc": each["loc"][1:]} for each in error.errors()]
         return answer(request, ProblemError(Kind.INVALID, errors=of_model(errors)))
 
@@ -109,5 +112,5 @@ def _answer_errors(app: FastAPI, pages: Pages) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, _: Exception) -> Response:
-        # The edge logs it: the framework raises it again after this.
+        # The framework raises the error again after this answer, and `Edge` logs it.
         return answer(request, ProblemError(Kind.INTERNAL))

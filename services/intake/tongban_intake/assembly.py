@@ -1,4 +1,4 @@
-"""Builds the parts of a running intake from its settings."""
+"""Build the services of a running intake from its settings."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from tongban_common.envelope import KeyRing
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.store import DocumentStore, Store
 from tongban_intake.access.applicant_proof import ApplicantProof
+from tongban_intake.access.auth import Authenticator
 from tongban_intake.access.enrolled import Enrolled
 from tongban_intake.access.replay_guard import AssertionReplayGuard
 from tongban_intake.access.signin import SignIn
 from tongban_intake.access.token_endpoint import TRADES_AT_ONCE, TRADES_PER_S, TokenEndpoint
+from tongban_intake.applicants import SealedApplicants
 from tongban_intake.catalogue_index import CatalogueIndex
 from tongban_intake.commands.copies import CopyNumbers
-from tongban_intake.commands.give import Commands
-from tongban_intake.http.auth import Authenticator
-from tongban_intake.http.limits import KioskRates, KioskSlots, Slots, Strangers
+from tongban_intake.commands.service import CommandService
+from tongban_intake.http.limits import AnonymousRates, KioskRates, KioskSlots, Slots
 from tongban_intake.live.hub import Hub
 from tongban_intake.live.stream import EventStreams
-from tongban_intake.readmodel.lookup import Lookup
 from tongban_intake.readmodel.reader import ReadModel
 from tongban_intake.services import Services
 from tongban_intake.settings import IntakeSettings
 from tongban_intake.submission.accept import Acceptor
-from tongban_intake.submission.applicants import SealedApplicants
 from tongban_intake.submission.checks import Checker
+from tongban_intake.submission.lookup import Lookup
 from tongban_intake.submission.recent import Recent
 from tongban_kafka import EventProducer
 
@@ -39,7 +39,7 @@ SOURCE = "tongban/intake"
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """What several parts work with."""
+    """Holds the dependencies that several services share."""
 
     settings: IntakeSettings
     keys: KeyRing
@@ -59,50 +59,52 @@ def make_services(
     port: int,
     complete: Callable[[], bool],
 ) -> Services:
-    """Return the parts that endpoints work with.
+    """Return the services that the endpoints call.
 
     Args:
-        port: where they are served.
-        complete: tells whether the read model knows every request (`Completeness`).
+        port: on which this process serves HTTP.
+        complete: returns True if the read model knows every request (`Completeness`).
     """
-    offers, watchers = CatalogueIndex(), Hub()
+    catalogue_index, hub = CatalogueIndex(), Hub()
     shared = _Shared(
         settings,
         keys,
         EventPublisher(producer, SOURCE),
         ReadModel(store, seconds=settings.store_ms / 1000),
-        Checker(offers),
+        Checker(catalogue_index),
         Recent(settings.recent_requests),
-        Enrolled(settings.cluster, on_void=watchers.close_kiosk),
+        Enrolled(settings.cluster, on_void=hub.close_kiosk),
     )
-    claims = AssertionReplayGuard(producer)
+    replay_guard = AssertionReplayGuard(producer)
     return Services(
         settings=settings,
         clock=settings.clock,
         enrolled=shared.enrolled,
         auth=Authenticator(settings.token_secret.get_secret_value(), shared.enrolled),
-        claims=claims,
-        grants=_grants(shared, claims, port),
+        replay_guard=replay_guard,
+        token_endpoint=_token_endpoint(shared, replay_guard, port),
         sign_in=_sign_in(shared),
         applicant_proof=ApplicantProof(shared.read_model, keys),
         rates=KioskRates(settings.kiosk_rate, settings.kiosk_burst),
         reads=KioskRates(settings.read_rate, settings.read_burst),
-        traders=KioskRates(settings.token_rate, settings.token_burst),
-        strangers=_strangers(settings),
-        offers=offers,
+        token_rates=KioskRates(settings.token_rate, settings.token_burst),
+        anonymous_rates=_anonymous_rates(settings),
+        catalogue_index=catalogue_index,
         checker=shared.checker,
         recent=shared.recent,
         acceptor=_acceptor(shared, complete),
         read_model=shared.read_model,
         document_store=DocumentStore(store, keys),
         keys=keys,
-        commands=_followups(shared, store, offers),
-        hub=watchers,
-        streams=_streams(shared, watchers),
+        commands=_command_service(shared, store, catalogue_index),
+        hub=hub,
+        streams=_streams(shared, hub),
     )
 
 
-def _grants(shared: _Shared, claims: AssertionReplayGuard, port: int) -> TokenEndpoint:
+def _token_endpoint(
+    shared: _Shared, replay_guard: AssertionReplayGuard, port: int
+) -> TokenEndpoint:
     settings = shared.settings
     return TokenEndpoint(
         shared.enrolled,
@@ -110,7 +112,7 @@ def _grants(shared: _Shared, claims: AssertionReplayGuard, port: int) -> TokenEn
         audiences=settings.token_audiences(port),
         lifetime_s=settings.token_seconds,
         rates=KioskRates(TRADES_PER_S, TRADES_AT_ONCE),
-        claims=claims,
+        replay_guard=replay_guard,
     )
 
 
@@ -124,8 +126,8 @@ def _sign_in(shared: _Shared) -> SignIn:
     )
 
 
-def _strangers(settings: IntakeSettings) -> Strangers:
-    return Strangers(
+def _anonymous_rates(settings: IntakeSettings) -> AnonymousRates:
+    return AnonymousRates(
         settings.stranger_rate,
         settings.stranger_burst,
         all_rate=settings.strangers_rate,
@@ -140,7 +142,7 @@ def _acceptor(shared: _Shared, complete: Callable[[], bool]) -> Acceptor:
         id_secret=settings.id_secret.get_secret_value(),
         checker=shared.checker,
         recent=shared.recent,
-        store=Lookup(
+        lookup=Lookup(
             shared.read_model,
             seconds=settings.digest_ms / 1000,
             applicant_of=SealedApplicants(shared.keys, pseudonym_secret).digest,
@@ -157,13 +159,15 @@ def _acceptor(shared: _Shared, complete: Callable[[], bool]) -> Acceptor:
     )
 
 
-def _followups(shared: _Shared, store: Store, offers: CatalogueIndex) -> Commands:
+def _command_service(
+    shared: _Shared, store: Store, catalogue_index: CatalogueIndex
+) -> CommandService:
     settings = shared.settings
-    return Commands(
+    return CommandService(
         id_secret=settings.id_secret.get_secret_value(),
         read_model=shared.read_model,
         copies=CopyNumbers(store),
-        offers=offers,
+        catalogue_index=catalogue_index,
         checker=shared.checker,
         keys=shared.keys,
         publisher=shared.publisher,
@@ -171,10 +175,10 @@ def _followups(shared: _Shared, store: Store, offers: CatalogueIndex) -> Command
     )
 
 
-def _streams(shared: _Shared, watchers: Hub) -> EventStreams:
+def _streams(shared: _Shared, hub: Hub) -> EventStreams:
     settings = shared.settings
     return EventStreams(
-        watchers,
+        hub,
         shared.read_model,
         keys=shared.keys,
         slots=Slots(settings.max_streams),
@@ -185,12 +189,12 @@ def _streams(shared: _Shared, watchers: Hub) -> EventStreams:
 
 
 def _holidays(settings: IntakeSettings) -> Holidays:
-    """Of the catalogue's directory. Items come over a topic and holidays do not: a replica that has
-    no directory tells of weekends alone."""
+    """Load the holidays from the catalogue directory. Items come over a topic and holidays do not:
+    a replica without the directory knows weekends only."""
     try:
         return load_holidays(settings.catalogue)
     except FileNotFoundError:
         if settings.catalogue is not None:
             raise
-        log.warning("no_holidays", why="no catalogue directory: weekends alone are told of")
+        log.warning("no_holidays", why="no catalogue directory: only weekends count as holidays")
         return Holidays()

@@ -1,4 +1,4 @@
-"""The items on offer, as `catalogue.items` has them now, with what is computed once for each."""
+"""Index the catalogue items on offer: follow catalogue.items, serialize each item once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Listed = dict[str, Any]
 
 
 class ItemFilters(TypedDict):
-    """Filters of `Catalogue.filter` and `Catalogue.search`."""
+    """Holds the filters of `Catalogue.filter` and `Catalogue.search`."""
 
     zone: str | None
     province: str | None
@@ -30,7 +30,7 @@ class ItemFilters(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemSelection:
-    """Which items are wanted; None is no matter."""
+    """Selects catalogue items; a field that is None selects all."""
 
     zone: str | None = None
     province: str | None = None
@@ -41,7 +41,7 @@ class ItemSelection:
 
     @property
     def where(self) -> ItemFilters:
-        """All but the words."""
+        """The filters: every field but the search words `q`."""
         return {
             "zone": self.zone,
             "province": self.province,
@@ -53,7 +53,8 @@ class ItemSelection:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of what was found. `next_page` is None on the last one."""
+    """Holds one page of a result. `total` counts the items of all pages; `next_page` is None on the
+    last page."""
 
     items: list[Item]
     total: int
@@ -62,8 +63,8 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Totals by zone; provinces that offer anything, code to name in the order of GB/T 2260; how
-    many items each domain has."""
+    """Holds totals of the catalogue, by zone, and the number of items by domain. `provinces` maps
+    the code of each province that offers anything to its name, in the order of GB/T 2260."""
 
     summary: dict[str, ZoneSummary]
     provinces: dict[str, str]
@@ -71,20 +72,20 @@ class Overview:
 
 
 class CatalogueIndex:
-    """A catalogue that follows the topic. Every replica with the same items has the same
-    `revision`, so that an ETag holds wherever it is sent next."""
+    """Keeps the catalogue as the topic has it. Replicas with the same items have the same
+    `revision`, so that an ETag from one replica is valid at every other."""
 
     def __init__(self) -> None:
         self.catalogue = Catalogue()
         self._details: dict[str, bytes] = {}
         self._revision = 0
         self.changes = 0
-        """Count how often an item has been published or withdrawn."""
+        """Counts items that were published or withdrawn since the start."""
         self._overview: Overview | None = None
         self._view: CompactedView[Item] | None = None
 
     def view(self, bootstrap: KafkaAddress) -> CompactedView[Item]:
-        """A reader of the topic that keeps this up to date; to be run by the caller."""
+        """Return the reader of the topic that keeps this index up to date; the caller runs it."""
         self._view = CompactedView(
             bootstrap, CATALOGUE_ITEMS, Item.from_record, on_change=self.change
         )
@@ -92,16 +93,16 @@ class CatalogueIndex:
 
     @property
     def complete(self) -> bool:
-        """Whether the topic has been read to where it ended at the start."""
+        """True once the topic has been read up to the end offset that it had at the start."""
         return self._view is not None and self._view.ready
 
     def change(self, code: str, item: Item | None) -> None:
-        """Offer an item, a new version of it, or no longer."""
+        """Put an item or a new version of it on offer, or withdraw it (None)."""
         self.changes += 1
         old = self._details.pop(code, None)
         if old is not None:
             self._revision ^= _fingerprint(old)
-        # The topic is the record: what it says last is offered, even an older version put back.
+        # The newest record decides, even if its item has a lower version: an operator put it back.
         self.catalogue.remove(code)
         self._overview = None
         if item is not None:
@@ -111,24 +112,26 @@ class CatalogueIndex:
             self._revision ^= _fingerprint(body)
 
     def get(self, code: str) -> Item | None:
-        """The item as it is offered now."""
+        """Return the item as it is offered now; None where it is not."""
         return self.catalogue.get(code)
 
     def details(self, code: str) -> bytes | None:
-        """The body of `GET /v1/catalogue/items/{code}`."""
+        """Return the body of `GET /v1/catalogue/items/{code}`; None where it is not offered."""
         return self._details.get(code)
 
     def tag(self, code: str) -> str:
-        """Changes whenever this item does."""
+        """Return the ETag of one item, which is on offer; it changes with the item."""
         return f"{_fingerprint(self._details[code]):032x}"
 
     def page(
         self, selection: ItemSelection, *, page: int, page_size: int, near_zone: str | None = None
     ) -> Page:
-        """The items that fit: what was searched for best first, what was not most used first.
+        """Return one page of the items that a selection matches: best match first where it has
+        words to search for, else most used first.
 
-        `near_zone` is the kiosk's: of what fits a search as well, its own comes first. Pages count
-        from 1.
+        Args:
+            page: counts from 1.
+            near_zone: the kiosk's zone; its items come first among equally good matches.
         """
         where = selection.where
         if selection.q and selection.q.strip():
@@ -141,12 +144,12 @@ class CatalogueIndex:
 
     @property
     def revision(self) -> str:
-        """Changes whenever any item does."""
+        """ETag of the whole catalogue; it changes with any item."""
         return f"{self._revision:032x}"
 
     @property
     def overview(self) -> Overview:
-        """What all items come to; counted once after each change."""
+        """Totals of all items, counted once after each change."""
         if self._overview is None:
             provinces = {item.province: item.province_name for item in self.catalogue}
             self._overview = Overview(
@@ -157,7 +160,7 @@ class CatalogueIndex:
         return self._overview
 
     def readiness(self) -> str | None:
-        """None, or why not everything that is on offer can be accepted yet."""
+        """Return None if requests for every item on offer can be accepted, else the reason."""
         if not self.complete:
             return f"{CATALOGUE_ITEMS} is still being read"
         return None if len(self.catalogue) else f"no item has been published on {CATALOGUE_ITEMS}"
@@ -168,7 +171,7 @@ def _fingerprint(body: bytes) -> int:
 
 
 def listed(item: Item) -> Listed:
-    """An item in a list (CONTRACT.md)."""
+    """Return an item as lists show it (docs/contract.md)."""
     return {
         "code": item.code,
         "name": item.name,
@@ -185,7 +188,7 @@ def listed(item: Item) -> Listed:
 
 
 def details(item: Item) -> Mapping[str, Any]:
-    """An item with its form and its examples (CONTRACT.md)."""
+    """Return an item with its form and its examples (docs/contract.md)."""
     return {
         **listed(item),
         "version": item.version,

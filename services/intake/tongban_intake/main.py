@@ -1,4 +1,4 @@
-"""`tongban-intake`: the HTTP door, the read model's writer, and the tails that feed both."""
+"""Run `tongban-intake`: the HTTP server, the writer of the read model, the readers of topics."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from tongban_kafka.security import warn_of_plaintext
 
 log = structlog.get_logger(__name__)
 _LOOK_S, _MANY_ITEMS = 10.0, 100
-"""Seconds between looks at the catalogue, and how many new items make settling worth while."""
+"""Seconds between two looks at the catalogue; changed items from which on the heap is settled."""
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT. Exit code 0 after a drain, 1 when a part of it broke."""
+    """Run until SIGTERM or SIGINT. The exit code is 0 after a drain, 1 when a task has failed."""
     prepare_aiokafka()
     settings = load(IntakeSettings)
     configure_logging("intake", instance=settings.instance, level=settings.log_level)
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 class Intake:
-    """One replica, from its settings to its end."""
+    """Runs one replica."""
 
     def __init__(self, settings: IntakeSettings) -> None:
         self._settings = settings
@@ -54,7 +54,7 @@ class Intake:
         self._failed = False
 
     async def run(self) -> int:
-        """Serve until a signal, or until a part ends that should not; the exit code."""
+        """Serve until a signal arrives or a task ends by itself; return the exit code."""
         settings = self._settings
         process.on_stop(self._stopping.set)
         producer = EventProducer(
@@ -82,13 +82,13 @@ class Intake:
             port=port,
             complete=lambda: completeness.complete,
         )
-        items = services.offers.view(settings.cluster)
+        items = services.catalogue_index.view(settings.cluster)
         tail = BroadcastTail(settings.cluster, hub.TOPICS, services.hub.on_record)
         uses = BroadcastTail(
             settings.cluster,
             [ASSERTIONS_USED],
-            services.claims.on_record,
-            on_loss=services.claims.listening,
+            services.replay_guard.on_record,
+            on_loss=services.replay_guard.listening,
         )
         worker = readmodel_worker(
             bootstrap=settings.cluster,
@@ -97,15 +97,17 @@ class Intake:
             producer=producer,
             drain_seconds=settings.drain_seconds,
         )
-        live = {"read_model": worker.liveness}
-        ready = {
-            "catalogue": services.offers.readiness,
-            "enrolled": services.enrolled.readiness,
-            "assertions": services.claims.readiness,
-            "events": lambda: None if tail.listening else "not listening yet",
-            "heap": lambda: None if self._settled.is_set() else "not settled yet",
-            "serving": lambda: "stopping" if self._stopping.is_set() else None,
+        readers = {
+            "completeness": completeness.run,
+            "catalogue": items.run,
+            "events": tail.run,
+            "key_ring": ring.run,
+            "assertions": lambda: follow(services.replay_guard, uses.run(), uses.wait_listening()),
+            "kiosks": services.enrolled.kiosks.run,
+            "assistants": services.enrolled.assistants.run,
         }
+        live = {"read_model": worker.liveness}
+        ready = self._ready_checks(services, tail)
         server = make_server(
             build_app(services, live=live, ready=ready),
             head_seconds=settings.header_seconds,
@@ -117,36 +119,35 @@ class Intake:
             projecting = tasks.create_task(
                 self._watch("read_model", lambda: self._project(worker, completeness))
             )
-            readers = [
-                tasks.create_task(self._watch("completeness", completeness.run)),
-                tasks.create_task(self._watch("catalogue", items.run)),
-                tasks.create_task(self._watch("events", tail.run)),
-                tasks.create_task(self._watch("key_ring", ring.run)),
-                tasks.create_task(
-                    self._watch(
-                        "assertions",
-                        lambda: follow(services.claims, uses.run(), uses.wait_listening()),
-                    )
-                ),
-                tasks.create_task(self._settle(items, services)),
-                tasks.create_task(self._watch("kiosks", services.enrolled.kiosks.run)),
-                tasks.create_task(self._watch("assistants", services.enrolled.assistants.run)),
-            ]
+            reading = [tasks.create_task(self._watch(name, run)) for name, run in readers.items()]
+            reading.append(tasks.create_task(self._settle(items, services)))
             serving = tasks.create_task(server.serve(sockets=[socket]))
             await self._stopping.wait()
             log.info("stopping")
-            # Streams end by themselves never: their watchers come back to another replica.
+            # Event streams never end by themselves. Their clients connect again, to another
+            # replica.
             services.hub.close()
             server.should_exit = True
             await asyncio.wait([serving])
             worker.stop()
             await asyncio.wait([projecting])
-            for reader in readers:
-                reader.cancel()
+            for task in reading:
+                task.cancel()
             services.sign_in.close()
 
+    def _ready_checks(self, services: Services, tail: BroadcastTail) -> dict[str, Check]:
+        return {
+            "catalogue": services.catalogue_index.readiness,
+            "enrolled": services.enrolled.readiness,
+            "assertions": services.replay_guard.readiness,
+            "events": lambda: None if tail.listening else "not listening yet",
+            "heap": lambda: None if self._settled.is_set() else "not settled yet",
+            "serving": lambda: "stopping" if self._stopping.is_set() else None,
+        }
+
     async def _project(self, worker: BatchWorker, completeness: Completeness) -> None:
-        """Run the read model's writer, once it is on record what the read model began with."""
+        """Run the writer of the read model, after `Completeness` has stored from when on the read
+        model counts as complete."""
         waits = {
             asyncio.create_task(completeness.wait_decided()),
             asyncio.create_task(self._stopping.wait()),
@@ -158,24 +159,25 @@ class Intake:
             await worker.run()
 
     async def _settle(self, items: CompactedView[Item], services: Services) -> None:
-        """Settle the heap once what stays has been read, before anybody is sent here; and again
-        when the catalogue has been published anew, once nothing more of it comes."""
+        """Settle the heap (`process.settle_heap`) after catalogue and registers have been read,
+        before this replica is ready; and again after the catalogue was published anew, once no more
+        of its items arrive."""
         enrolled = services.enrolled
         for view in (items, enrolled.kiosks, enrolled.assistants):
             await view.wait_ready()
         process.settle_heap()
         self._settled.set()
-        settled = seen = services.offers.changes
+        settled = seen = services.catalogue_index.changes
         while True:
             await asyncio.sleep(_LOOK_S)
-            now = services.offers.changes
+            now = services.catalogue_index.changes
             if now == seen and now - settled >= _MANY_ITEMS:
                 process.settle_heap()
                 settled = now
             seen = now
 
     async def _watch(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """A part that ends by itself ends the process, after what is in flight."""
+        """Run a task; when it ends by itself, stop the process after what is in flight."""
         try:
             await run()
         except Exception as error:
@@ -187,7 +189,7 @@ class Intake:
 def _probes(
     settings: IntakeSettings, live: Mapping[str, Check], ready: Mapping[str, Check]
 ) -> AbstractAsyncContextManager[object]:
-    """The probes on a port of their own, where one is set; else the public port has them."""
+    """Serve the probes on `probe_port`; without one, the public port serves them (`app`)."""
     if settings.probe_port is None:
         return nullcontext()
     return HealthServer(host=settings.http_host, port=settings.probe_port, live=live, ready=ready)

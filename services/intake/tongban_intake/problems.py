@@ -1,13 +1,14 @@
-"""Errors that a person can read and a program can act on: RFC 9457 problem details.
+"""Report errors as problem details (RFC 9457).
 
-Beside the standard's members a body has `errors`, a list of `{pointer, message}` where a field is
-wrong, the pointer being a JSON Pointer (RFC 6901) into the request's body. No message repeats a
-value that was sent.
+Beside the standard's members a body may have `errors`, one `{pointer, message}` for each wrong
+field; the pointer is a JSON Pointer (RFC 6901) into the request's body. No message repeats a value
+that the client sent, because it may be personal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -16,13 +17,14 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tongban_common.envelope import KeyMissingError, UnreadableEnvelopeError
 from tongban_intake.text import Language, Text, preferred
 
 MEDIA_TYPE = "application/problem+json"
 
 
 class Kind(Enum):
-    """The problems there are: the slug of the type URI, the status, and the title."""
+    """Types of problems, each with the slug of its type URI, its HTTP status and its title."""
 
     MALFORMED = ("malformed", 400, Text("请求格式有误", "The request is malformed"))
     UNAUTHENTICATED = ("unauthenticated", 401, Text("请先登录终端", "A valid token is needed"))
@@ -51,21 +53,25 @@ class Kind(Enum):
 
     @property
     def uri(self) -> str:
-        """The problem type of RFC 9457; a name, not a place."""
+        """The problem type of RFC 9457: a URN, which nothing resolves."""
         return f"urn:tongban:problem:{self.slug}"
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One field that is wrong: where it stands in the body, and what would be right."""
+    """Names a wrong field by its JSON Pointer in the body, and says what would be right."""
 
     pointer: str
     message: Text
 
 
 class ProblemError(Exception):
-    """Ends the handling of a request with this answer. `retry_after` is in whole seconds; `members`
-    are told beside the standard's, for readers who expect another standard's as well."""
+    """Raised to answer a request with a problem document.
+
+    Args:
+        retry_after: seconds, for the header Retry-After.
+        members: further members of the document, for clients that read another standard's.
+    """
 
     def __init__(
         self,
@@ -86,7 +92,7 @@ class ProblemError(Exception):
         self.members = members or {}
 
     def body(self, language: Language) -> dict[str, Any]:
-        """The problem document in one language."""
+        """Return the problem document in one language."""
         body: dict[str, Any] = {
             "type": self.kind.uri,
             "title": self.kind.title.in_(language),
@@ -102,7 +108,7 @@ class ProblemError(Exception):
         return {**body, **self.members}
 
     def response(self, language: Language) -> Response:
-        """The answer on the wire."""
+        """Return the HTTP response, in one language."""
         headers = {"Content-Language": language, "Vary": "Accept-Language"}
         if self.kind is Kind.UNAUTHENTICATED:
             headers["WWW-Authenticate"] = 'Bearer realm="tongban"'
@@ -118,22 +124,33 @@ class ProblemError(Exception):
 
 
 def language_of(request: Request) -> Language:
-    """The language that the client wants to be answered in."""
+    """Return the language for the answer, from the header Accept-Language."""
     return preferred(request.headers.get("accept-language"))
 
 
 def invalid(pointer: str, zh: str, en: str) -> ProblemError:
-    """One wrong field."""
+    """Return a 422 for one wrong field."""
     return ProblemError(Kind.INVALID, errors=[FieldError(pointer, Text(zh, en))])
 
 
 def gone() -> ProblemError:
-    """All that named anyone in this request was destroyed, with its key or by age."""
+    """Return a 410: the personal data of this request was destroyed, with its key or by age."""
     return ProblemError(Kind.GONE, Text("个人信息已按期销毁", "Personal data destroyed"))
 
 
 def unreadable_now() -> ProblemError:
-    """The key of this request is not on this replica's ring, and has not been destroyed."""
+    """Return a 503: this replica's key ring lacks the request's key, which is not destroyed."""
     return ProblemError(
         Kind.UNAVAILABLE, Text("暂时无法读取", "The key is not here yet; try again"), retry_after=5
     )
+
+
+@contextmanager
+def envelope_problems() -> Iterator[None]:
+    """Raise `unreadable_now` or `gone` for the errors of an envelope that cannot be opened."""
+    try:
+        yield
+    except KeyMissingError:
+        raise unreadable_now() from None
+    except UnreadableEnvelopeError:
+        raise gone() from None

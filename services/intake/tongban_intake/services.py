@@ -1,4 +1,4 @@
-"""What the endpoints work with, made once a process."""
+"""Hold the services that the endpoints call, built once for each process."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tongban_common.domain.ids import Issued, issued
 from tongban_common.envelope import KeyRing
 from tongban_common.store import DocumentStore
 from tongban_intake.access.applicant_proof import ApplicantProof
+from tongban_intake.access.auth import Authenticator
 from tongban_intake.access.enrolled import Enrolled
 from tongban_intake.access.replay_guard import AssertionReplayGuard
 from tongban_intake.access.signin import SignIn
 from tongban_intake.access.token_endpoint import TokenEndpoint
 from tongban_intake.access.tokens import Kiosk
 from tongban_intake.catalogue_index import CatalogueIndex
-from tongban_intake.commands.give import Commands
-from tongban_intake.http.auth import Authenticator
-from tongban_intake.http.limits import KioskRates, Strangers
+from tongban_intake.commands.service import CommandService
+from tongban_intake.http.limits import AnonymousRates, KioskRates
 from tongban_intake.live.hub import Hub
 from tongban_intake.live.stream import EventStreams
 from tongban_intake.problems import Kind, ProblemError
@@ -33,28 +33,28 @@ from tongban_intake.text import Text
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of a running intake."""
+    """Holds the services of one running intake."""
 
     settings: IntakeSettings
     clock: BusinessClock
     enrolled: Enrolled
     auth: Authenticator
-    claims: AssertionReplayGuard
-    grants: TokenEndpoint
+    replay_guard: AssertionReplayGuard
+    token_endpoint: TokenEndpoint
     sign_in: SignIn
     applicant_proof: ApplicantProof
     rates: KioskRates
     reads: KioskRates
-    traders: KioskRates
-    strangers: Strangers
-    offers: CatalogueIndex
+    token_rates: KioskRates
+    anonymous_rates: AnonymousRates
+    catalogue_index: CatalogueIndex
     checker: Checker
     recent: Recent
     acceptor: Acceptor
     read_model: ReadModel
     document_store: DocumentStore
     keys: KeyRing
-    commands: Commands
+    commands: CommandService
     hub: Hub
     streams: EventStreams
 
@@ -62,17 +62,17 @@ class Services:
         """Return the kiosk whose bearer token a GET carries.
 
         Raises:
-            ProblemError: 401, as `Authenticator.bearer`; 429, it asks too often.
+            ProblemError: 401, as `Authenticator.bearer`; 429, the kiosk sends too many GETs.
         """
         kiosk = self.auth.bearer(request)
         self.reads.take(kiosk.kiosk_id)
         return kiosk
 
     def must_be_own(self, kiosk: Kiosk, request_id: str) -> None:
-        """Refuse an id that is not of this kiosk's branch.
+        """Return if the request was submitted at this kiosk's branch.
 
         Raises:
-            ProblemError: 404 where intake never issued it, 403 where another branch's.
+            ProblemError: 404, intake never issued the id; 403, another branch submitted it.
         """
         secret = self.settings.id_secret.get_secret_value()
         match issued(secret, request_id, branch_id=kiosk.branch_id):

@@ -1,4 +1,4 @@
-"""The states by the names that residents read."""
+"""Name the states of requests and print orders as residents read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words for residents, in Chinese and English."""
+"""Hold texts for residents, in Chinese and English."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ DEFAULT_LANGUAGE: Language = "zh"
 
 
 class Text(NamedTuple):
-    """The same said in both languages."""
+    """Holds one text in both languages."""
 
     zh: str
     en: str
 
     def in_(self, language: Language) -> str:
-        """The text in one of them."""
         return self.en if language == "en" else self.zh
 
 
 def preferred(accept_language: str | None) -> Language:
-    """The language to answer in (RFC 9110, 12.5.4): Chinese unless English is wanted more."""
+    """Return the language for an Accept-Language header (RFC 9110, 12.5.4): English if the client
+    prefers it to Chinese, else Chinese."""
     best: tuple[float, Language] = (0.0, DEFAULT_LANGUAGE)
     for part in (accept_language or "").split(","):
         tag, _, parameter = part.strip().partition(";")

@@ -287,5 +287,5 @@ async def test_a_replica_that_has_read_nothing_lets_nobody_in_and_says_so() -> N
     enrolled = Enrolled("127.0.0.1:1", on_void=lambda _: None)
     assert enrolled.readiness() == "control.kiosks has not been read yet"
     with pytest.raises(ProblemError) as starting:
-        enrolled.must_stand(Kiosk("k-1", "b-1", "local", 2**31))
+        enrolled.must_be_valid(Kiosk("k-1", "b-1", "local", 2**31))
     assert (starting.value.kind, starting.value.retry_after) == (Kind.UNAVAILABLE, 1)

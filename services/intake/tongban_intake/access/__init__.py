@@ -1,1 +1,1 @@
-"""Who may knock: kiosks that are enrolled, the tokens that they get, lobby managers who sign in."""
+"""Authenticate kiosks by keys and tokens, lobby managers by PINs, applicants by proofs."""

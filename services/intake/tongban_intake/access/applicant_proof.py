@@ -1,31 +1,32 @@
-"""Prove to be the applicant of a request: the last characters of document number and phone."""
+"""Check that a person is the applicant of a request: the last characters of document number and
+phone."""
 
 from __future__ import annotations
 
 from hmac import compare_digest
 
-from tongban_common.envelope import KeyMissingError, KeyRing, UnreadableEnvelopeError
+from tongban_common.envelope import KeyRing
 from tongban_intake.access.lockout import Lockout
 from tongban_intake.access.tokens import Kiosk
+from tongban_intake.applicants import comparable
 from tongban_intake.http.limits import KioskRates
-from tongban_intake.problems import Kind, ProblemError, gone, unreadable_now
+from tongban_intake.problems import Kind, ProblemError, envelope_problems
 from tongban_intake.readmodel.reader import ReadModel
-from tongban_intake.submission.applicants import comparable
 from tongban_intake.text import Text
 
 TAIL = 4
-"""Characters of each that are asked for: 10^8 pairs, against a handful of tries a day."""
+"""Characters that a person types of each: 10^8 pairs, against a handful of tries a day."""
 _FREE_TRIES = 3
 _FIRST_LOCK_S, _LONGEST_LOCK_S = 300.0, 24 * 3600.0
 _KIOSK_RATE, _KIOSK_BURST = 1 / 60, 10
 
 
 class ApplicantProof:
-    """Compare what a person types with the applicant in the request's envelope.
+    """Compares what a person types with the applicant in the request's envelope.
 
-    Three wrong tries are free for each request; then it is locked, for longer each time. Each kiosk
-    has ten tries and one more a minute, for all requests together. A lobby manager's sign-in opens
-    a request that is locked.
+    Each request allows three wrong tries; then it is locked, for longer each time. Each kiosk has
+    ten tries and one more a minute, for all requests together. A signed-in lobby manager needs no
+    proof, also while a request is locked.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class ApplicantProof:
         self._lockout.check(request_id)
         self._rates.take(kiosk.kiosk_id)
         ends = await self._ends(request_id)
-        self._lockout.check(request_id)  # other tries may have gone wrong meanwhile
+        self._lockout.check(request_id)  # a concurrent try may have locked the request meanwhile
         self._lockout.begin(request_id)
         typed = (comparable(number), comparable(phone))
         if not compare_digest("\x1f".join(typed).encode(), "\x1f".join(ends).encode()):
@@ -74,11 +75,7 @@ class ApplicantProof:
                 Text("办件正在登记，请稍后再试", "Not on record yet; try again"),
                 retry_after=2,
             )
-        try:
+        with envelope_problems():
             applicant = self._keys.open(request_id, record.sealed, "applicant")
-        except KeyMissingError:
-            raise unreadable_now() from None
-        except UnreadableEnvelopeError:
-            raise gone() from None
         person = applicant.get("agent", applicant)
         return tuple(comparable(person[name])[-TAIL:] for name in ("id_number", "phone"))  # type: ignore[return-value]

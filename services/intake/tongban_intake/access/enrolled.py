@@ -1,4 +1,4 @@
-"""Kiosks and lobby managers as control.kiosks and control.assistants have them now."""
+"""Follow the registers of kiosks and lobby managers, control.kiosks and control.assistants."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _INVALID = {"WWW-Authenticate": 'Bearer realm="tongban", error="invalid_token"'}
 
 
 class Enrolled:
-    """Follows both topics, so that whoever is revoked is out within a second on every replica.
+    """Follows both topics, so that a revocation takes effect within a second on every replica.
 
-    While Kafka is away it knows what it knew: a revocation that Kafka cannot take is not known
-    anywhere. Where a part of a topic cannot be read, a revocation may be in it: nobody is let in,
-    and open streams end, until an operator has accepted the loss (`RegisterView`).
+    While Kafka is unavailable the last records stay in force: no revocation can be written either.
+    Where a part of a topic cannot be read, it may hold a revocation: no kiosk is authenticated, and
+    open streams end, until an operator has accepted the loss (`RegisterView`).
 
     Args:
-        on_void: called with the kiosk's id when its running tokens may have become void.
+        on_void: called with a kiosk's id when its tokens may have become void.
     """
 
     def __init__(self, bootstrap: KafkaAddress, *, on_void: Callable[[str], None]) -> None:
@@ -46,11 +46,12 @@ class Enrolled:
             self._on_void(each)
 
     def readiness(self) -> str | None:
-        """None, or what has not been read yet: a replica that knows nobody must not be asked."""
+        """Return None once both registers have been read, else the reason: before that, this
+        replica would refuse every kiosk."""
         return self.kiosks.readiness() or self.assistants.readiness()
 
     def kiosk(self, kiosk_id: str) -> KioskRecord | None:
-        """The record of a kiosk that may knock; None for any other.
+        """Return the record of a kiosk that is enrolled and not revoked; None for any other.
 
         Raises:
             ProblemError: 503 while still reading at start, or while the register has a hole.
@@ -60,7 +61,7 @@ class Enrolled:
         return record if record is not None and record.valid else None
 
     def assistant(self, assistant_id: str) -> AssistantRecord | None:
-        """The record of a lobby manager who may sign in; None for any other.
+        """Return the record of a lobby manager who may sign in; None for any other.
 
         Raises:
             ProblemError: 503 while still reading at start, or while the register has a hole.
@@ -70,8 +71,9 @@ class Enrolled:
         record = None if in_doubt else self.assistants.get(assistant_id)
         return record if record is not None and record.valid else None
 
-    def standing(self, kiosk: Kiosk) -> bool:
-        """Whether a token that was ours still holds, after what has been revoked since.
+    def is_valid(self, kiosk: Kiosk) -> bool:
+        """Return True if nothing has revoked a token, whose signature was verified, since its
+        issue.
 
         Raises:
             ProblemError: 503 while still reading at start, or while the register has a hole.
@@ -88,13 +90,13 @@ class Enrolled:
             and assistant.branch_id == kiosk.branch_id
         )
 
-    def must_stand(self, kiosk: Kiosk) -> Kiosk:
-        """The same kiosk.
+    def must_be_valid(self, kiosk: Kiosk) -> Kiosk:
+        """Return the same kiosk.
 
         Raises:
-            ProblemError: 401, what it was issued under has been revoked; 503 as `standing`.
+            ProblemError: 401, its token has been revoked; 503 as `is_valid`.
         """
-        if self.standing(kiosk):
+        if self.is_valid(kiosk):
             return kiosk
         raise ProblemError(
             Kind.UNAUTHENTICATED,

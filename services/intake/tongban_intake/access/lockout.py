@@ -1,10 +1,9 @@
-"""Lock out whoever guesses a secret: a few wrong tries are free, then each costs a longer wait."""
+"""Lock a key after wrong guesses at its secret: a few are free, then each costs a longer wait."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
 from tongban_intake.problems import Kind, ProblemError
@@ -14,16 +13,17 @@ _REMEMBERED = 10_000
 
 
 class Lockout:
-    """Count wrong tries in a row by key, and refuse further ones while a lock lasts.
+    """Counts wrong tries in a row by key, and refuses further ones while a lock lasts.
 
     Each replica counts for itself, so that n replicas allow n times as many tries. A locked key is
-    never forgotten: guesses at other keys cannot free it. So a caller counts keys of things that
-    exist alone, and not whatever was typed.
+    never evicted, so that guesses at other keys cannot unlock it. The memory is therefore bounded
+    only if callers count keys of things that exist, not whatever was typed.
 
     Args:
-        free: tries that cost nothing.
+        free: wrong tries without a lock.
         first_s: seconds of the first lock; each further wrong try doubles it.
         longest_s: seconds of the longest lock.
+        remembered: keys from which on unlocked ones are evicted, oldest first.
     """
 
     def __init__(
@@ -40,10 +40,10 @@ class Lockout:
         self._longest_s = longest_s
         self._remembered = remembered
         self._monotonic = monotonic
-        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._wrong: dict[str, tuple[int, float]] = {}
 
     def check(self, key: str) -> None:
-        """Raise Problem 429, with the seconds that are left, while the key is locked."""
+        """Raise ProblemError 429, with the seconds that are left, while the key is locked."""
         _, until = self._wrong.get(key, (0, 0.0))
         left = until - self._monotonic()
         if left > 0:
@@ -54,8 +54,8 @@ class Lockout:
             )
 
     def begin(self, key: str) -> None:
-        """Count a try as wrong until `right` says otherwise, so that a hundred tries at once are a
-        hundred."""
+        """Count a try as wrong in advance; `right` takes it back. So a hundred concurrent tries
+        count as a hundred."""
         count = self._wrong.pop(key, (0, 0.0))[0] + 1
         over = count - self._free
         lock = 0.0 if over < 0 else min(self._first_s * 2.0 ** min(over, 20), self._longest_s)
@@ -64,7 +64,7 @@ class Lockout:
             self._forget()
 
     def right(self, key: str) -> None:
-        """Forget the wrong tries: this one was right."""
+        """Forget the wrong tries of a key, after a right one."""
         self._wrong.pop(key, None)
 
     def _forget(self) -> None:

@@ -1,4 +1,4 @@
-"""Each assertion is good for one token, whichever replica it comes to, and however often."""
+"""Prevent replays: each assertion (RFC 7523) yields one token, at whichever replicas it arrives."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import time
 import uuid
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol
@@ -18,26 +17,30 @@ from tongban_intake.text import Text
 from tongban_kafka import KafkaUnavailableError, Record
 
 _REMEMBERED_S = LONGEST_LIFE + 2 * LEEWAY
-"""After which no assertion that was ever valid still is, whatever the kiosk's clock says."""
+"""Seconds after its use for which an assertion may still be valid, with every permitted clock
+skew."""
 _PATIENCE_S = 2.0
 _ENOUGH = 100_000
 
 
 class RecordSender(Protocol):
-    """What `EventProducer` offers."""
+    """Sends records; `EventProducer` is one."""
 
     def send(
         self, topic: str, *, key: bytes | None, value: bytes | None, headers: Any
     ) -> Awaitable[Any]:
-        """Resolve when Kafka has it."""
+        """Resolve when Kafka has acknowledged the record."""
 
 
 class AssertionReplayGuard:
-    """All replicas write the use of an assertion on one partition and read it back: who is first
-    there has it. A replica that has just started knows nothing of earlier uses, and believes no
-    assertion that was signed before it listened (`since`).
+    """Detects assertions that were used before, at any replica.
 
-    None is forgotten while it could be valid: when too many are remembered, new ones are refused.
+    A replica that receives an assertion writes its use to a topic of one partition and reads the
+    topic back: the first record of an assertion wins. A replica that has just started does not know
+    earlier uses, so that it refuses assertions signed before it listened (`since`).
+
+    No use is forgotten while its assertion could be valid: above `enough` of them, the guard
+    refuses new assertions instead.
     """
 
     def __init__(
@@ -50,23 +53,25 @@ class AssertionReplayGuard:
         self._producer = producer
         self._enough = enough
         self._monotonic = monotonic
-        self._first: OrderedDict[bytes, tuple[bytes, float]] = OrderedDict()
+        self._first: dict[bytes, tuple[bytes, float]] = {}
         self._waiting: dict[bytes, asyncio.Future[bool]] = {}
         self.since: int | None = None
-        """Unix second from which on every use is seen here; None: not listening yet."""
+        """Unix time, in seconds, from which on this replica sees every use; None before it
+        listens."""
 
     def readiness(self) -> str | None:
-        """None, or why no assertion can be taken yet."""
+        """Return None if assertions can be accepted, else the reason."""
         return None if self.since is not None else "not listening yet"
 
     def listening(self) -> None:
-        """Believe assertions that are signed from now on: all earlier uses may not have been seen,
-        because this process has just begun to read them or has lost some that it could not read."""
-        # An assertion says when it was signed in whole seconds: the one that runs does not count.
+        """Accept only assertions signed from now on. Called when this process has begun to read the
+        topic, or has missed records: it may not have seen earlier uses."""
+        # `iat` is in whole seconds: an assertion of the current second may be from before this
+        # call.
         self.since = int(time.time()) + 1
 
     def on_record(self, record: Record) -> None:
-        """A use, in the order in which all replicas see them."""
+        """Note one use; all replicas read them in the same order."""
         if record.key is None or record.value is None:
             return
         self._forget()
@@ -77,14 +82,14 @@ class AssertionReplayGuard:
 
     def _forget(self) -> None:
         now = self._monotonic()
-        while self._first and next(iter(self._first.values()))[1] < now:
-            self._first.popitem(last=False)
+        while self._first and self._first[oldest := next(iter(self._first))][1] < now:
+            del self._first[oldest]
 
     async def claim(self, kiosk_id: str, jti: str) -> bool:
-        """Whether this is the first use of this assertion anywhere.
+        """Return True if this is the first use of the assertion `jti` of this kiosk at any replica.
 
         Raises:
-            ProblemError: 503, Kafka does not say in time, or too many come at once.
+            ProblemError: 503, Kafka does not answer in time, or too many uses are remembered.
         """
         self._forget()
         key = hashlib.sha256(f"{kiosk_id}\x1f{jti}".encode()).digest()
@@ -106,13 +111,13 @@ class AssertionReplayGuard:
 
 
 async def follow(
-    claims: AssertionReplayGuard, run: Awaitable[None], listening: Awaitable[None]
+    guard: AssertionReplayGuard, run: Awaitable[None], listening: Awaitable[None]
 ) -> None:
-    """Run the reader of the topic, and note when it began to listen."""
+    """Run the reader of the topic; call `guard.listening` once `listening` resolves."""
 
     async def note() -> None:
         await listening
-        claims.listening()
+        guard.listening()
 
     noting = asyncio.create_task(note())
     try:

@@ -1,4 +1,4 @@
-"""A lobby manager (大堂经理) signs in at a kiosk, on top of the kiosk's own token."""
+"""Sign in a lobby manager (大堂经理) at a kiosk, on top of the kiosk's own token."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from tongban_intake.text import Text
 log = structlog.get_logger(__name__)
 
 _FREE_TRIES, _FREE_TRIES_OF_BRANCH = 5, 20
-"""Wrong PINs of a lobby manager that cost nothing: at one kiosk, and at all of the branch."""
+"""Wrong PINs of a lobby manager without a lock: at one kiosk, and at all kiosks of the branch."""
 _FIRST_LOCK_S, _LONGEST_LOCK_S = 30.0, 3600.0
 _KIOSK_RATE, _KIOSK_BURST = 1.0, 10
-"""Tries a second of one kiosk, whoever they name."""
+"""Tries a second of one kiosk, for all lobby managers together."""
 
 
 class SignIn:
-    """Turns a kiosk's token, an assistant's id and a PIN into a token of both.
+    """Issues a token of kiosk and lobby manager for a kiosk's token, a manager's id and a PIN.
 
-    The session is in the token: bound to the kiosk, short, and void as soon as kiosk or assistant
-    is revoked. There is nothing to sign out of but the token itself, which the kiosk drops.
+    The session is the token: bound to the kiosk, short-lived, and void as soon as kiosk or manager
+    is revoked. To sign out, the kiosk discards it.
 
-    Wrong PINs are counted for a lobby manager of this branch alone, by manager and kiosk: guesses
-    at one kiosk do not lock a manager out at another one before they are twenty, and no kiosk of
-    another branch locks anyone out. Names that nobody is enrolled under cannot push a lock out of
-    the memory, because they are not counted; the kiosk's own rate bounds them.
+    Wrong PINs are counted by manager and kiosk, and for managers of this branch alone: guesses at
+    one kiosk lock a manager out at the others only after twenty, and a kiosk of another branch
+    locks no manager out. Ids that are not enrolled are not counted, so that they cannot evict a
+    lock; the kiosk's own rate bounds them.
     """
 
     def __init__(
@@ -68,15 +68,15 @@ class SignIn:
         self._nobody = hash_pin(secret, "271828")
 
     def close(self) -> None:
-        """Give the threads back."""
+        """Stop the threads that hash PINs, without waiting for them."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def sign_in(self, kiosk: Kiosk, assistant_id: str, pin: str) -> Grant:
-        """A token that says who assists at this kiosk.
+        """Return a token that names the kiosk and its lobby manager.
 
         Raises:
-            ProblemError: 403, not this one, not here or not this PIN, without saying which; 429;
-                503.
+            ProblemError: 403, for a wrong id, branch or PIN, without saying which; 429, locked out
+                or too many tries; 503, too many tries at once, or as `Enrolled.assistant`.
         """
         self._rates.take(kiosk.kiosk_id)
         record = self._enrolled.assistant(assistant_id)
@@ -86,10 +86,11 @@ class SignIn:
             kept = here.pin if here is not None and here.pin is not None else self._nobody
             log.warning(
                 "assistant_refused",
-                # What nobody is enrolled as may be anything, the ID number of an applicant too.
+                # Log enrolled ids only: any other text may be personal, such as an applicant's
+                # number.
                 assistant=record.assistant_id if record else None,
                 kiosk_id=kiosk.kiosk_id,
-                # An operator's slip that nobody would find: `enrol` ran with another secret.
+                # Otherwise hard to find: an operator enrolled the PIN under another secret.
                 other_secret=kept.secret_id != self._nobody.secret_id,
             )
             raise ProblemError(
@@ -97,7 +98,7 @@ class SignIn:
                 Text("工号或密码有误，或不属于本网点", "Not this id, not this PIN, or not here"),
             )
         now = int(time.time())
-        # At most as long as the kiosk's own token: nothing is lengthened by signing in.
+        # Not later than the kiosk's own token: signing in must not extend it.
         expires = min(kiosk.expires, now + self._lifetime_s)
         log.info("assistant_signed_in", assistant=assistant_id, kiosk_id=kiosk.kiosk_id)
         both = replace(
@@ -106,8 +107,8 @@ class SignIn:
         return Grant(tokens.seal(self._secret, both), expires - now)
 
     async def _fits(self, here: AssistantRecord | None, kiosk: Kiosk, pin: str) -> bool:
-        """Return whether the PIN is that of this lobby manager of the kiosk's branch. One who is
-        not of the branch, or not enrolled, costs the same time and is not counted.
+        """Return True if the PIN is that of this lobby manager of the kiosk's branch. None, for one
+        who is of another branch or not enrolled, takes the same time and is not counted.
 
         Raises:
             ProblemError: 429, locked out; 503, too many are tried at once.

@@ -1,4 +1,4 @@
-"""The kiosk's side of the token endpoint: sign an assertion, get a bearer."""
+"""Request a bearer token, as a kiosk does: sign an assertion and post it to the token endpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PATH = "/v1/token"
 
 
 class TokenRefusedError(Exception):
-    """Intake did not give a token; `status` is its answer's."""
+    """Raised when an answer has no token; `status` is its HTTP status."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -23,7 +23,7 @@ class TokenRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A bearer token, and for how many seconds from now it is good."""
+    """Holds a bearer token, which is valid for `expires_in` seconds from its receipt."""
 
     token: str
     expires_in: int
@@ -32,11 +32,12 @@ class Grant:
 async def request_token(
     session: aiohttp.ClientSession, intake: str, *, kiosk_id: str, key: Ed25519PrivateKey
 ) -> Grant:
-    """A bearer token for a kiosk, from the intake at this base URL.
+    """Request a bearer token for a kiosk from the intake at this base URL.
 
     Raises:
-        TokenRefusedError: a clear no, or an answer of somebody else (a proxy's page).
-        aiohttp.ClientError, TimeoutError: no answer; sign and ask again.
+        TokenRefusedError: intake refused, or another party answered (a proxy's page).
+        aiohttp.ClientError, TimeoutError: no answer; the caller may repeat the call, which signs a
+            new assertion.
     """
     url = intake.rstrip("/") + PATH
     form = {

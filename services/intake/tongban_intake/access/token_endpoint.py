@@ -1,4 +1,4 @@
-"""The token endpoint: a signed assertion in, a short-lived bearer out (RFC 7523)."""
+"""Exchange a kiosk's signed assertion for a short-lived bearer token (RFC 7523)."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from tongban_intake.text import Text
 
 _LONGEST = 4096
 TRADES_PER_S, TRADES_AT_ONCE = 1.0, 10
-"""Of one kiosk, which needs one in a quarter of an hour. Each is remembered by all replicas
-(`AssertionReplayGuard`): a kiosk that trades all day must not fill the memory that all of them
-share."""
+"""Tokens of one kiosk, which needs one in a quarter of an hour. All replicas remember each
+assertion (`AssertionReplayGuard`): one kiosk that asks for tokens all day must not fill their
+memory."""
 
 
 class TokenEndpoint:
-    """Gives bearer tokens to kiosks that prove who they are.
+    """Issues bearer tokens to kiosks that prove their identity by an assertion.
 
-    An assertion is good once (`AssertionReplayGuard`). A replica that has just started does not
-    know what was used before: older assertions are refused, and the kiosk signs another.
+    Each assertion is accepted once (`AssertionReplayGuard`). A replica that has just started does
+    not know which were used before: it refuses older ones, and the kiosk signs another.
 
     Args:
         audiences: the URLs of this deployment's token endpoint.
-        lifetime_s: of a bearer.
+        lifetime_s: seconds for which a bearer token is valid.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class TokenEndpoint:
         audiences: Sequence[str],
         lifetime_s: int,
         rates: KioskRates,
-        claims: AssertionReplayGuard,
+        replay_guard: AssertionReplayGuard,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._enrolled = enrolled
@@ -50,14 +50,15 @@ class TokenEndpoint:
         self._audiences = audiences
         self._lifetime_s = lifetime_s
         self._rates = rates
-        self._claims = claims
+        self._replay_guard = replay_guard
         self._now = now
 
     async def trade(self, grant_type: str, assertion: str) -> Grant:
-        """A bearer for the kiosk that signed this.
+        """Return a bearer token for the kiosk that signed the assertion.
 
         Raises:
-            ProblemError: 400 in the words of RFC 6749; 429; 503 while starting, or without Kafka.
+            ProblemError: 400 with the error codes of RFC 6749; 429; 503 while starting, or without
+                Kafka.
         """
         if grant_type != GRANT_TYPE:
             raise _refused("unsupported_grant_type", f"grant_type is {GRANT_TYPE}")
@@ -72,10 +73,10 @@ class TokenEndpoint:
         except InvalidAssertionError as error:
             raise _refused("invalid_grant", str(error)) from None
         self._rates.take(kiosk_id)
-        since = self._claims.since
+        since = self._replay_guard.since
         if since is None or proved.iat < since:
             raise _refused("invalid_grant", "signed before this replica listened; sign another")
-        if not await self._claims.claim(kiosk_id, proved.jti):
+        if not await self._replay_guard.claim(kiosk_id, proved.jti):
             raise _refused("invalid_grant", "used before; sign another")
         now = int(self._now())
         expires = min(now, proved.iat) + self._lifetime_s
@@ -84,7 +85,7 @@ class TokenEndpoint:
 
 
 def _refused(code: str, detail: str) -> ProblemError:
-    """RFC 6749, section 5.2, in a problem document."""
+    """Return the error of RFC 6749, section 5.2, as a problem document."""
     return ProblemError(
         Kind.MALFORMED,
         Text(f"终端登录未被接受（{detail}）", detail[:1].upper() + detail[1:]),

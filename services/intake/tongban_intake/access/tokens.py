@@ -1,7 +1,7 @@
-"""The bearer tokens of kiosks: who asks, from which branch, until when; signed with a secret.
+"""Sign and verify bearer tokens, which name kiosk, branch and expiry.
 
-base64url(claims as JSON) "." base64url(HMAC-SHA256), after JWS's compact form (RFC 7515) without
-its header: there is one algorithm and nothing to negotiate.
+Format: base64url(claims as JSON) "." base64url(HMAC-SHA256), which is JWS's compact form (RFC 7515)
+without the header: there is one algorithm and nothing to negotiate.
 """
 
 from __future__ import annotations
@@ -9,25 +9,29 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 import orjson
 
+from tongban_intake.access.enrolment.keyfiles import decode, encode
+
 _REMEMBERED = 8192
-"""Tokens whose signature is not checked again; a kiosk comes with the same one many times."""
+"""Tokens whose verified claims are cached; a kiosk sends the same token many times."""
 
 
 class InvalidTokenError(ValueError):
-    """Not ours, altered, or out of date; the text says which."""
+    """Raised for a token that is not signed by us or has expired; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kiosk:
-    """Who the bearer is, and which lobby manager has signed in there. `expires` is a Unix time in
-    seconds; the epochs are those of the enrolment records (`tongban_intake.access.enrolment`) that
-    the token was issued under: with a newer record it is void."""
+    """Identifies the bearer of a token: the kiosk, and the lobby manager signed in there, if any.
+
+    `expires` is a Unix time in seconds. The epochs are those of the enrolment records
+    (`tongban_intake.access.enrolment`) at the time of issue: a record with a newer one voids the
+    token.
+    """
 
     kiosk_id: str
     branch_id: str
@@ -38,17 +42,13 @@ class Kiosk:
     assistant_epoch: int = 0
 
 
-def _encode(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).decode().rstrip("=")
-
-
 def _sign(secret: str, claims: str) -> str:
-    return _encode(hmac.new(secret.encode(), claims.encode(), hashlib.sha256).digest())
+    return encode(hmac.new(secret.encode(), claims.encode(), hashlib.sha256).digest())
 
 
 def seal(secret: str, kiosk: Kiosk) -> str:
-    """The token that says this."""
-    claims = _encode(orjson.dumps(asdict(kiosk)))
+    """Return a signed token with these claims."""
+    claims = encode(orjson.dumps(asdict(kiosk)))
     return f"{claims}.{_sign(secret, claims)}"
 
 
@@ -61,15 +61,15 @@ def issue(
     lifetime_s: int = 24 * 3600,
     epoch: int = 0,
 ) -> str:
-    """A token for one kiosk, from now on."""
+    """Return a token for one kiosk, valid for `lifetime_s` seconds from now."""
     return seal(secret, Kiosk(kiosk_id, branch_id, zone, int(time.time()) + lifetime_s, epoch))
 
 
 def verify(secret: str, token: str) -> Kiosk:
-    """Who the bearer is.
+    """Return the claims of a token after verifying signature and expiry.
 
     Raises:
-        InvalidTokenError: not ours, altered, or out of date.
+        InvalidTokenError: the signature is wrong, or the token has expired.
     """
     kiosk = _read(secret, token)
     if kiosk.expires < time.time():
@@ -79,9 +79,9 @@ def verify(secret: str, token: str) -> Kiosk:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _read(secret: str, token: str) -> Kiosk:
-    """What a token says, whether or not its time is over. Only what is ours is remembered: an
-    error is no result."""
+    """Return the claims of a token, expired or not. The cache holds valid tokens only: `lru_cache`
+    keeps no exceptions."""
     claims, _, signature = token.partition(".")
     if not hmac.compare_digest(signature.encode(), _sign(secret, claims).encode()):
         raise InvalidTokenError("the token is not one of ours")
-    return Kiosk(**orjson.loads(urlsafe_b64decode(claims + "=" * (-len(claims) % 4))))
+    return Kiosk(**orjson.loads(decode(claims)))

@@ -1,1 +1,1 @@
-"""The HTTP API of CONTRACT.md."""
+"""Serve the HTTP API that docs/contract.md defines."""

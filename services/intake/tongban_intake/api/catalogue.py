@@ -1,4 +1,4 @@
-"""The items on offer: summary, list, and one with its form and examples."""
+"""Serve the catalogue: summary, list of items, one item with form and examples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tongban_intake.text import Text
 
 
 class ItemQuery(BaseModel):
-    """What is asked of the list."""
+    """Query parameters of the list of items."""
 
     zone: Zone | None = Field(None, examples=["cross_province"])
     province: str | None = Field(
@@ -44,14 +44,14 @@ class ItemQuery(BaseModel):
 
     @property
     def selection(self) -> ItemSelection:
-        """Without the paging."""
+        """Return the filters, without the paging."""
         return ItemSelection(**self.model_dump(exclude={"page", "page_size"}))
 
 
 def router(services: Services) -> APIRouter:
-    """GET /v1/catalogue/..."""
+    """Return the routes GET /v1/catalogue/..."""
     routes = APIRouter(prefix="/v1/catalogue", tags=["catalogue"])
-    offers = services.offers
+    index = services.catalogue_index
 
     unknown = docs.problems(Kind.UNAUTHENTICATED, Kind.TOO_MANY)
 
@@ -64,9 +64,9 @@ def router(services: Services) -> APIRouter:
         },
     )
     async def summary(request: Request) -> Response:
-        """What each zone holds."""
+        """Return the totals of each zone."""
         services.reader(request)
-        return _cached(request, offers.revision, lambda: orjson.dumps(offers.overview.summary))
+        return _cached(request, index.revision, lambda: orjson.dumps(index.overview.summary))
 
     @routes.get(
         "/items",
@@ -77,11 +77,11 @@ def router(services: Services) -> APIRouter:
         },
     )
     async def items(request: Request, wanted: Annotated[ItemQuery, Query()]) -> Response:
-        """The items that fit: found by `q` best first, otherwise most used first."""
+        """Return the items that match, with `q` best match first, otherwise most used first."""
         zone = services.reader(request).zone
 
         def body() -> bytes:
-            found = offers.page(
+            found = index.page(
                 wanted.selection, page=wanted.page, page_size=wanted.page_size, near_zone=zone
             )
             return orjson.dumps(
@@ -93,8 +93,8 @@ def router(services: Services) -> APIRouter:
                 }
             )
 
-        # The order of what was searched for follows the kiosk's zone.
-        return _cached(request, f"{offers.revision}-{zone}", body)
+        # The ETag depends on the kiosk's zone, because the order of the result does.
+        return _cached(request, f"{index.revision}-{zone}", body)
 
     @routes.get(
         "/items/{code}",
@@ -105,9 +105,9 @@ def router(services: Services) -> APIRouter:
         },
     )
     async def item(request: Request, code: ItemCode) -> Response:
-        """An item with its form and examples."""
+        """Return an item with its form and examples."""
         services.reader(request)
-        body = offers.details(code)
+        body = index.details(code)
         if body is None:
             raise ProblemError(
                 Kind.NOT_FOUND,
@@ -115,14 +115,14 @@ def router(services: Services) -> APIRouter:
                     "没有这个事项，或已停止办理", "There is no such item, or it is offered no more"
                 ),
             )
-        return _cached(request, offers.tag(code), lambda: body)
+        return _cached(request, index.tag(code), lambda: body)
 
     return routes
 
 
 def _cached(request: Request, version: str, body: Callable[[], bytes]) -> Response:
-    """Asked again with the ETag it had, a client is told that nothing changed, and nothing is
-    computed. It has to ask: a new item is to be seen at once."""
+    """Answer with an ETag, or with 304, without computing the body, where the client has it. The
+    client has to revalidate each time (no-cache), so that a new item shows at once."""
     tag = f'"{version}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     known = [each.strip() for each in request.headers.get("if-none-match", "").split(",")]

@@ -1,4 +1,4 @@
-"""Supplement, withdrawal, print with its confirmation, and rating of a request."""
+"""Accept commands to a request: supplement, withdrawal, print, confirmation, rating."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from tongban_intake.api.schemas import (
     PrintGiven,
     RatingGiven,
 )
-from tongban_intake.commands.give import Command, Commands
 from tongban_intake.commands.models import (
     Confirmation,
     Print,
@@ -29,19 +28,20 @@ from tongban_intake.commands.models import (
     Supplement,
     Withdrawal,
 )
+from tongban_intake.commands.service import Command, CommandService
 from tongban_intake.http.body import idempotency_key, read_object
+from tongban_intake.http.schema import RequestBody
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import Services
-from tongban_intake.submission.models import Sent
 from tongban_intake.submission.wording import of_model
 
-Wanted = TypeVar("Wanted", bound=Sent)
+Wanted = TypeVar("Wanted", bound=RequestBody)
 
 
 def router(services: Services) -> APIRouter:
-    """The POSTs below /v1/requests/{id}."""
+    """Return the POST routes below /v1/requests/{id}."""
     routes = APIRouter(prefix="/v1/requests/{request_id}", tags=["requests"])
-    commands: Commands = services.commands
+    commands: CommandService = services.commands
     settings = services.settings
 
     async def handle(
@@ -49,7 +49,7 @@ def router(services: Services) -> APIRouter:
         request_id: str,
         kind: str,
         model: type[Wanted],
-        give: Callable[[Command, Wanted], Awaitable[str]],
+        publish: Callable[[Command, Wanted], Awaitable[str]],
         *,
         answer: str = "command_id",
     ) -> Response:
@@ -64,10 +64,10 @@ def router(services: Services) -> APIRouter:
             found = error.errors(include_url=False, include_input=False)
             raise ProblemError(Kind.INVALID, errors=of_model(found)) from None
         with request_context(request_id):
-            asked = commands.asked(kiosk, request_id, kind, key, body)
-            given = await give(asked, wanted)
+            command = commands.command(kiosk, request_id, kind, key, body)
+            published_id = await publish(command, wanted)
         return Response(
-            orjson.dumps({"request_id": request_id, answer: given}),
+            orjson.dumps({"request_id": request_id, answer: published_id}),
             status_code=202,
             media_type="application/json",
         )
@@ -77,18 +77,18 @@ def router(services: Services) -> APIRouter:
         **_documented(Supplement, examples.SUPPLEMENT, CommandGiven, examples.COMMAND_GIVEN),
     )
     async def supplement(request: Request, request_id: RequestId) -> Response:
-        """Hand in what the province asked for."""
+        """Submit the supplement that the province asked for."""
         return await handle(request, request_id, "supplement", Supplement, commands.supplement)
 
     @routes.post("/withdrawal", **_documented(Withdrawal, {}, CommandGiven, examples.COMMAND_GIVEN))
     async def withdraw(request: Request, request_id: RequestId) -> Response:
-        """Ask for the request back."""
+        """Withdraw the request."""
         return await handle(
             request,
             request_id,
             "withdrawal",
             Withdrawal,
-            lambda asked, _: commands.withdraw(asked),
+            lambda command, _: commands.withdraw(command),
         )
 
     @routes.post("/prints", **_documented(Print, {}, PrintGiven, examples.PRINT_GIVEN))
@@ -106,13 +106,14 @@ def router(services: Services) -> APIRouter:
         ),
     )
     async def confirm(request: Request, request_id: RequestId, order_id: OrderId) -> Response:
-        """Say whether the sheet came out of the printer: a signed-in lobby manager (大堂经理)."""
+        """Confirm whether the sheet came out of the printer; for a signed-in lobby manager
+        (大堂经理)."""
         return await handle(
             request,
             request_id,
             f"confirmation of {order_id}",
             Confirmation,
-            lambda asked, wanted: commands.confirm(asked, order_id, wanted),
+            lambda command, wanted: commands.confirm(command, order_id, wanted),
             answer="confirmation_id",
         )
 
@@ -129,7 +130,7 @@ def router(services: Services) -> APIRouter:
 
 
 def _documented(
-    model: type[Sent], example: Any, given: type[BaseModel], given_example: Any
+    model: type[RequestBody], example: Any, given: type[BaseModel], given_example: Any
 ) -> dict[str, Any]:
     return {
         "status_code": 202,

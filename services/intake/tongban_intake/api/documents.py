@@ -1,4 +1,4 @@
-"""Fetching a document, and asking whether a sheet is genuine."""
+"""Serve documents, and verify sheets by their codes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tongban_intake.api import examples
 from tongban_intake.api import openapi as docs
 from tongban_intake.api.examples import DocumentId, RequestId, VerificationCode
 from tongban_intake.api.schemas import Verified
-from tongban_intake.problems import Kind, ProblemError, gone, unreadable_now
+from tongban_intake.problems import Kind, ProblemError, envelope_problems, gone, unreadable_now
 from tongban_intake.readmodel import public
 from tongban_intake.readmodel.record import RequestRecord
 from tongban_intake.services import Services
@@ -27,12 +27,12 @@ _SANDBOX = "sandbox; default-src 'none'; frame-ancestors 'none'"
 _EMBEDDED = (
     "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'; frame-ancestors 'self'"
 )
-"""For the kiosk's own page. Chromium shows no PDF at all in a sandbox (Chromium issue 271452);
-whatever acts in a PDF has been refused before it was stored."""
+"""Policy for PDFs in the kiosk's own page. Chromium shows no PDF in a sandbox (Chromium issue
+271452); PDFs with active content are refused before they are stored."""
 
 
 def router(services: Services) -> APIRouter:
-    """GET /v1/requests/{id}/documents/{document_id} and GET /v1/verify/{code}."""
+    """Return the routes GET /v1/requests/{id}/documents/{document_id} and GET /v1/verify/{code}."""
     routes = APIRouter(tags=["documents"])
 
     @routes.get(
@@ -49,7 +49,7 @@ def router(services: Services) -> APIRouter:
     async def document(
         request: Request, request_id: RequestId, document_id: DocumentId
     ) -> Response:
-        """A document of a request."""
+        """Return a document of a request as a PDF."""
         kiosk = services.reader(request)
         services.must_be_own(kiosk, request_id)
         return await fetch(services, request_id, document_id)
@@ -64,7 +64,7 @@ def router(services: Services) -> APIRouter:
     )
     async def verify(request: Request, code: VerificationCode) -> Response:
         """Report whether a sheet is genuine, and what to compare on it; for anyone."""
-        services.strangers.take(request)
+        services.anonymous_rates.take(request)
         return Response(orjson.dumps(await verified(services, code)), media_type="application/json")
 
     return routes
@@ -73,19 +73,14 @@ def router(services: Services) -> APIRouter:
 async def fetch(
     services: Services, request_id: str, document_id: str, *, embedded: bool = False
 ) -> Response:
-    """The document as a PDF; `embedded` is whether the kiosk's page shows it within itself.
+    """Return a document as a PDF; `embedded` is True if the kiosk's page shows it in a frame.
 
     Raises:
-        ProblemError: 404, 410 where its key was destroyed, 503 where its key has not come here yet.
-        StoreUnavailableError
+        ProblemError: 404; 410, its key was destroyed; 503, this replica does not have its key yet.
+        StoreUnavailableError: the store does not answer.
     """
-    with request_context(request_id):
-        try:
-            found = await services.document_store.get(request_id, document_id)
-        except KeyMissingError:
-            raise unreadable_now() from None
-        except UnreadableEnvelopeError:
-            raise gone() from None
+    with request_context(request_id), envelope_problems():
+        found = await services.document_store.get(request_id, document_id)
     if found is None:
         record = await services.read_model.get(request_id)
         if record is not None and record.swept:
@@ -98,19 +93,19 @@ async def fetch(
             "Content-Disposition": f"inline; filename*=UTF-8''{quote(found.ref.title)}.pdf",
             "ETag": f'"{found.ref.sha256}"',
             "Cache-Control": "private, no-store",
-            # A province's PDF may hold scripts and links: what shows it must run none of them.
+            # A province's PDF may have scripts and links, which a viewer must not run.
             "Content-Security-Policy": _EMBEDDED if embedded else _SANDBOX,
         },
     )
 
 
 async def verified(services: Services, code: str) -> dict[str, Any]:
-    """What may be told to anyone who holds a sheet: enough to compare it, nothing that names the
+    """Return what a holder of a sheet may compare with it, without anything that identifies the
     applicant.
 
     Raises:
-        ProblemError: 404, not one of ours; 503, the key has not come to this replica yet.
-        StoreUnavailableError
+        ProblemError: 404, no document has this code; 503, this replica does not have the key yet.
+        StoreUnavailableError: the store does not answer.
     """
     wanted = normal(code)
     record = await services.read_model.by_code(wanted) if wanted else None
@@ -132,7 +127,7 @@ def _public(services: Services, record: RequestRecord, code: str) -> dict[str, A
         if code in (sheet_code(document_id), file_code(fields["sha256"]))
     )
     item = record.item
-    offered = services.offers.get(item.code)
+    offered = services.catalogue_index.get(item.code)
     return {
         "code": grouped(sheet_code(document_id)),
         # A province's own title may name a person.
@@ -148,8 +143,8 @@ def _public(services: Services, record: RequestRecord, code: str) -> dict[str, A
 
 
 def _compared(services: Services, record: RequestRecord) -> dict[str, Any]:
-    """What stands on the sheet, from the envelope. After the destruction of its key a sheet is
-    genuine still, and nothing is left to compare it with."""
+    """Return the parts of the sheet's contents that are in the envelope. A sheet whose key was
+    destroyed is still genuine, but nothing is left to compare it with."""
     try:
         applicant = services.keys.open(record.request_id, record.sealed, "applicant")
         sealed = record.sealed

@@ -1,4 +1,4 @@
-"""What the OpenAPI document shows: one request, from its submission to its sheet."""
+"""Provide the examples of the OpenAPI document: one request, from submission to sheet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHA256 = "878f71a4c6bde201184418b91b5759a1781602f3ebed36b26922e5f34a1c49f7"
 _CODE = "YFR2-2Y5W-J30B-2B2Z"
 _KIOSK = "k-310115-001"
 
-RequestId = Annotated[str, Path(description="as the 202 gave it", examples=[REQUEST_ID])]
+RequestId = Annotated[str, Path(description="from the 202", examples=[REQUEST_ID])]
 OrderId = Annotated[
     str, Path(description="from `print_orders` of the request", examples=["0a1b2c3d-order"])
 ]
@@ -28,7 +28,7 @@ ItemCode = Annotated[
 VerificationCode = Annotated[
     str,
     Path(
-        description="sixteen characters as they stand on the sheet, with or without dashes, or the "
+        description="the sixteen characters on the sheet, with or without dashes, or the "
         "first sixteen hex digits of the file's SHA-256",
         examples=[_CODE],
     ),

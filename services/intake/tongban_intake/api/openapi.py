@@ -1,4 +1,4 @@
-"""What the endpoints say of themselves at /openapi.json, beyond what FastAPI can see."""
+"""Add to /openapi.json what FastAPI cannot derive from the routes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ READ = (
     Kind.TOO_MANY,
     Kind.UNAVAILABLE,
 )
-"""What reading a request may be answered with."""
+"""Problems of the endpoints that read a request."""
 _WRITE = (
     Kind.MALFORMED,
     Kind.UNAUTHENTICATED,
@@ -55,12 +55,12 @@ _WRITE = (
     Kind.UNAVAILABLE,
 )
 SUBMIT = _WRITE
-"""What submitting may be answered with."""
+"""Problems of the endpoint that submits."""
 COMMAND = (*_WRITE, Kind.CONFLICT, Kind.GONE)
-"""What a follow-up may be answered with."""
+"""Problems of the commands."""
 
 SIGN_IN = tuple(kind for kind in _WRITE if kind is not Kind.NOT_FOUND)
-"""What a lobby manager's signing in may be answered with."""
+"""Problems of a lobby manager's sign-in."""
 TRADE = (
     Kind.MALFORMED,
     Kind.SLOW,
@@ -69,7 +69,7 @@ TRADE = (
     Kind.TOO_MANY,
     Kind.UNAVAILABLE,
 )
-"""What the token endpoint may answer with, beside a token."""
+"""Problems of the token endpoint."""
 
 KEY_HEADER = {
     "name": "Idempotency-Key",
@@ -93,7 +93,7 @@ NOT_MODIFIED: Responses = {
 
 
 def problems(*kinds: Kind) -> Responses:
-    """Problem answers, with an example each."""
+    """Return the responses for these problems, each with an example."""
     return {kind.status: _problem(kind) for kind in kinds}
 
 
@@ -117,34 +117,35 @@ def _problem(kind: Kind) -> dict[str, Any]:
 
 
 def answer(model: type[BaseModel], description: str, example: Any) -> dict[str, Any]:
-    """An answer with a JSON body."""
+    """Return a response with a JSON body."""
     content = {"application/json": {"example": example}}
     return {"model": model, "description": description, "content": content}
 
 
 def streams(model: type[BaseModel], description: str, example: str) -> dict[str, Any]:
-    """An answer of server-sent events; the schema is that of one event, as its fields are read."""
+    """Return a response of server-sent events; the schema is that of the fields of one event."""
     schema = {"$ref": _REF.format(model=model.__name__)}
     content = {"text/event-stream": {"schema": schema, "example": example}}
     return {"description": description, "content": content}
 
 
 def takes(model: type[BaseModel], example: Any) -> dict[str, Any]:
-    """A JSON body and an Idempotency-Key (`openapi_extra` of a route)."""
+    """Return the `openapi_extra` of a route with a JSON body and an Idempotency-Key."""
     return {"parameters": [KEY_HEADER], **reads(model, example)}
 
 
 def reads(
     model: type[BaseModel], example: Any, *, media_type: str = "application/json"
 ) -> dict[str, Any]:
-    """A body (`openapi_extra` of a route)."""
+    """Return the `openapi_extra` of a route with a body."""
     schema = {"$ref": _REF.format(model=model.__name__)}
     content = {media_type: {"schema": schema, "example": example}}
     return {"requestBody": {"required": True, "content": content}}
 
 
 def complete(app: FastAPI) -> None:
-    """Make the app's OpenAPI document: with the bodies that it reads by itself, and who may ask."""
+    """Complete the app's OpenAPI document, with the bodies that routes parse themselves and with
+    authentication."""
     made = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -166,7 +167,8 @@ def complete(app: FastAPI) -> None:
 
 
 def _drop_what_never_comes(document: dict[str, Any]) -> None:
-    """FastAPI's own 422 for parameters that are any text."""
+    """Remove the 422 that FastAPI adds to every route with parameters, also where any text is
+    valid."""
     for methods in document["paths"].values():
         for operation in methods.values():
             content = operation["responses"].get("422", {}).get("content", {})

@@ -1,4 +1,5 @@
-"""`/livez`, `/readyz`, `/metrics`, in the words that all processes of tongban use."""
+"""Serve `/livez`, `/readyz` and `/metrics` on the public port, as `HealthServer` does on its
+own."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ def router(
     ready: Mapping[str, Check],
     registry: CollectorRegistry = REGISTRY,
 ) -> APIRouter:
-    """Liveness says "restart me", readiness "not yet" or "not now"."""
+    """Return the routes. A failing /livez asks for a restart, a failing /readyz for no traffic
+    now."""
     routes = APIRouter(include_in_schema=False)
 
     def probe(checks: Mapping[str, Check]) -> Response:

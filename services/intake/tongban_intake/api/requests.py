@@ -1,4 +1,4 @@
-"""Submitting a request and reading how it stands."""
+"""Accept submissions, report the state of requests and stream their events."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from starlette.responses import Response, StreamingResponse
 from tongban_common.observability import request_context
 from tongban_common.store import StoreUnavailableError
 from tongban_intake.access.tokens import Kiosk
-from tongban_intake.api import examples
+from tongban_intake.api import examples, view
 from tongban_intake.api import openapi as docs
 from tongban_intake.api.examples import RequestId
 from tongban_intake.api.schemas import Accepted, RequestView, StreamEvent
 from tongban_intake.http.body import idempotency_key, read_object
 from tongban_intake.problems import language_of
-from tongban_intake.readmodel import view
 from tongban_intake.services import Services
 from tongban_intake.submission.accept import receipt
 from tongban_intake.submission.models import Submission
@@ -26,7 +25,8 @@ _LONGEST_NUMBER = 10
 
 
 def router(services: Services) -> APIRouter:
-    """POST /v1/requests and GET /v1/requests/{id}."""
+    """Return the routes POST /v1/requests, GET /v1/requests/{id} and GET
+    /v1/requests/{id}/events."""
     routes = APIRouter(prefix="/v1/requests", tags=["requests"])
 
     @routes.post(
@@ -39,7 +39,7 @@ def router(services: Services) -> APIRouter:
         openapi_extra=docs.takes(Submission, examples.SUBMISSION),
     )
     async def submit(request: Request) -> Response:
-        """Hand in a request (办件)."""
+        """Submit a request (办件)."""
         return await hand_in(services, request)
 
     @routes.get(
@@ -50,7 +50,7 @@ def router(services: Services) -> APIRouter:
         },
     )
     async def read(request: Request, request_id: RequestId) -> Response:
-        """How a request stands. Never 404 after a 202, on any replica, store up or not."""
+        """Read the state of a request. Never 404 after a 202, on any replica, store up or not."""
         kiosk = services.reader(request)
         services.must_be_own(kiosk, request_id)
         with request_context(request_id):
@@ -72,7 +72,7 @@ def router(services: Services) -> APIRouter:
         openapi_extra={"parameters": [docs.LAST_EVENT_HEADER]},
     )
     async def events(request: Request, request_id: RequestId) -> Response:
-        """What happens to a request: history first, then live."""
+        """Stream the events of a request: history first, then live."""
         kiosk = services.reader(request)
         services.must_be_own(kiosk, request_id)
         return await stream_of(services, request, kiosk, request_id)
@@ -81,10 +81,10 @@ def router(services: Services) -> APIRouter:
 
 
 async def hand_in(services: Services, request: Request) -> Response:
-    """The answer to a submission.
+    """Accept a submission and return the 202.
 
     Raises:
-        Problem: whatever is wrong with it.
+        ProblemError: 400, 401, 403, 404, 408, 413, 415, 422, 429 or 503.
     """
     kiosk = services.auth.bearer(request)
     services.rates.take(kiosk.kiosk_id)
@@ -100,7 +100,8 @@ async def hand_in(services: Services, request: Request) -> Response:
 
 
 class _Receipt(Response):
-    """The 202, whose few headers need no looking through."""
+    """The 202 to a submission. It sets its headers itself, which is cheaper than Starlette's
+    way."""
 
     def __init__(self, body: bytes, language: Language | None) -> None:
         self.status_code = 202
@@ -120,24 +121,23 @@ class _Receipt(Response):
 async def stream_of(
     services: Services, request: Request, kiosk: Kiosk, request_id: str
 ) -> Response:
-    """The events of a request, after the one that the client names as its last; 204 where no other
-    will follow, which ends an EventSource (HTML standard, 9.2.3): after any other answer it comes
-    again, for ever.
+    """Return the stream of a request's events after the client's Last-Event-ID; 204 where none will
+    follow. Only a 204 makes an EventSource stop reconnecting (HTML standard, 9.2.3).
 
     Raises:
-        Problem: 503, too many streams are open.
+        ProblemError: 503, too many streams are open.
     """
     services.streams.check_room(kiosk.kiosk_id)
     last = request.headers.get("last-event-id", "")
-    told = int(last) if last.isascii() and last.isdigit() and len(last) < _LONGEST_NUMBER else 0
-    if told and await services.streams.over(request_id, told=told, clock=services.clock):
+    sent = int(last) if last.isascii() and last.isdigit() and len(last) < _LONGEST_NUMBER else 0
+    if sent and await services.streams.over(request_id, sent=sent, clock=services.clock):
         return Response(status_code=204)
     return StreamingResponse(
         services.streams.open(
             request_id,
-            told=told,
+            sent=sent,
             kiosk_id=kiosk.kiosk_id,
-            may_watch=lambda: services.enrolled.standing(kiosk),
+            may_watch=lambda: services.enrolled.is_valid(kiosk),
         ),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
@@ -145,7 +145,7 @@ async def stream_of(
 
 
 async def state_of(services: Services, request_id: str, language: Language) -> view.Body:
-    """What is known of a request that was issued: never nothing, store up or not."""
+    """Return the state of a request whose id intake has issued; it works without the store too."""
     try:
         record = await services.read_model.get(request_id)
     except StoreUnavailableError:

@@ -1,4 +1,4 @@
-"""The bodies of answers, for the OpenAPI document; additions to CONTRACT.md are free."""
+"""Define the schemas of answers in the OpenAPI document; they may extend docs/contract.md."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Accepted(BaseModel):
 
 
 class TimelineEntry(BaseModel):
-    """One step. The same `seq` always tells the same; a note leaves the status as it was."""
+    """One step. The entry of a `seq` never changes; a note leaves the status unchanged."""
 
     seq: int
     at: str
@@ -44,7 +44,7 @@ class Document(BaseModel):
 
 
 class PrintOrder(BaseModel):
-    """One sheet set."""
+    """A print order: one set of sheets."""
 
     order_id: str
     document_id: str | None
@@ -66,7 +66,7 @@ class Message(BaseModel):
 
 
 class RequestView(BaseModel):
-    """How a request stands. `delayed`: accepted, but not yet (or just now not) readable in full."""
+    """The state of a request. `delayed`: accepted, but not readable in full yet, or just now."""
 
     request_id: str
     item_code: str | None
@@ -79,7 +79,7 @@ class RequestView(BaseModel):
     submitted_at: str | None
     updated_at: str | None
     expected_by: str | None = None
-    notes: list[str] = Field(description="what was told when it was accepted")
+    notes: list[str] = Field(description="the notes of the 202")
     timeline: list[TimelineEntry]
     outcome: dict[str, Any] | None = None
     documents: list[Document]
@@ -88,14 +88,14 @@ class RequestView(BaseModel):
     messages: list[Message]
     rating: int | None = None
     personal_data: Literal["destroyed"] | None = Field(
-        None, description="its key was destroyed as its time was over: no outcome, no document"
+        None, description="retention has ended: outcome and documents are destroyed"
     )
     delayed: bool | None = None
 
 
 class StreamEvent(BaseModel):
     """A server-sent event. `status` carries a timeline entry and its number as `id`, `print` a
-    print order, `message` a message, `end` nothing: nothing more will come."""
+    print order, `message` a message; `end` is the last one and carries nothing."""
 
     event: Literal["status", "print", "message", "end"]
     data: str = Field(json_schema_extra={"contentMediaType": "application/json"})
@@ -132,14 +132,14 @@ class RatingGiven(BaseModel):
 
 
 class ComparedFact(BaseModel):
-    """A line that stands on the sheet."""
+    """A line of the sheet."""
 
     label: str
     value: str
 
 
 class Verified(BaseModel):
-    """What anyone may know of a document: compare it with the sheet."""
+    """The public facts of a document, to compare with the sheet."""
 
     genuine: Literal[True]
     code: str
@@ -149,19 +149,19 @@ class Verified(BaseModel):
     province: str
     issuer: str
     issued_on: str
-    pages: int | None = Field(None, description="of the sheet")
+    pages: int | None = Field(None, description="pages of the document")
     sha256: str
     holder: str | None = Field(None, description="name, masked; absent once it is destroyed")
     holder_number: str | None = Field(None, description="document number or credit code, masked")
-    number: str | None = Field(None, description="of the result, as the province numbers it")
+    number: str | None = Field(None, description="the province's number of the result")
     figures: list[ComparedFact] | None = Field(None, description="up to five main figures")
     personal_data: Literal["destroyed"] | None = Field(
-        None, description="its time was over: nothing is left to compare"
+        None, description="retention has ended: nothing is left to compare"
     )
 
 
 class ZoneTotals(BaseModel):
-    """What a zone holds."""
+    """Totals of a zone."""
 
     provinces: int
     categories: int
@@ -173,7 +173,7 @@ class ZoneTotals(BaseModel):
 
 
 class Summary(BaseModel):
-    """All zones."""
+    """The totals of all zones."""
 
     cross_province: ZoneTotals
     yangtze_delta: ZoneTotals
@@ -230,7 +230,7 @@ class FieldProblem(BaseModel):
 
 
 class ProblemDocument(BaseModel):
-    """RFC 9457."""
+    """A problem document (RFC 9457)."""
 
     type: str
     title: str

@@ -1,4 +1,4 @@
-"""Signing in: a kiosk by its key, and a lobby manager on top."""
+"""Issue tokens: to a kiosk for an assertion, to a lobby manager at a kiosk for a PIN."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONGEST_FORM = 16 * 1024
 
 
 def router(services: Services) -> APIRouter:
-    """POST /v1/token and POST /v1/assistants/session."""
+    """Return the routes POST /v1/token and POST /v1/assistants/session."""
     routes = APIRouter(prefix="/v1", tags=["signing in"])
     seconds = services.settings.body_seconds
 
@@ -49,8 +49,8 @@ def router(services: Services) -> APIRouter:
     )
     async def trade(request: Request) -> Response:
         """Trade a kiosk's signed assertion for a bearer token (RFC 7523)."""
-        # Before anything is read: verifying a signature costs more than asking for it.
-        services.traders.take(caller(request))
+        # Limit first: verifying a signature costs more than sending one.
+        services.token_rates.take(caller(request))
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != _FORM:
             raise ProblemError(Kind.MEDIA_TYPE, Text("请以表单提交", f"Send Content-Type: {_FORM}"))
@@ -61,7 +61,7 @@ def router(services: Services) -> APIRouter:
             raise ProblemError(Kind.MALFORMED) from None
         grant_type, assertion = (form.get(name, [""])[0] for name in ("grant_type", "assertion"))
         return Response(
-            orjson.dumps(_told(await services.grants.trade(grant_type, assertion))),
+            orjson.dumps(_grant_body(await services.token_endpoint.trade(grant_type, assertion))),
             media_type="application/json",
             headers={"Cache-Control": "no-store"},
         )
@@ -89,7 +89,7 @@ def router(services: Services) -> APIRouter:
             raise ProblemError(Kind.INVALID, errors=of_model(found)) from None
         grant = await services.sign_in.sign_in(kiosk, who.assistant_id, who.pin)
         return Response(
-            orjson.dumps({**_told(grant), "assistant": who.assistant_id}),
+            orjson.dumps({**_grant_body(grant), "assistant": who.assistant_id}),
             status_code=201,
             media_type="application/json",
             headers={"Cache-Control": "no-store"},
@@ -98,7 +98,7 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
-def _told(grant: Grant) -> dict[str, str | int]:
+def _grant_body(grant: Grant) -> dict[str, str | int]:
     return {
         "access_token": grant.token,
         "token_type": "Bearer",

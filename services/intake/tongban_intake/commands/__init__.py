@@ -1,1 +1,1 @@
-"""What may be asked of a request after it was submitted: supplement, withdrawal, print, rating."""
+"""Handle commands to a submitted request: supplement, withdrawal, print, confirmation, rating."""

@@ -1,4 +1,4 @@
-"""Which copy of a document an order is: no two orders may be the same copy."""
+"""Assign copy numbers to print orders, so that no two orders of a document have the same one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ _COLLECTION = "print_copies"
 
 
 class CopyNumbers:
-    """Reserves numbers in the store, so that two replicas that are asked at once give two.
+    """Reserves numbers in the store, so that two replicas never assign one number twice.
 
-    An order that comes again, also after a crash between reserving and ordering, gets the number
-    it had. If the collection is lost, numbers go on after the highest that the read model knows.
+    Idempotent: a repeated order gets the number that it had, also after a crash between reserving
+    and publishing. If the collection is lost, numbers continue after the highest one that the read
+    model has.
     """
 
     def __init__(self, store: Store) -> None:
@@ -20,15 +21,15 @@ class CopyNumbers:
         self._prepared = False
 
     async def reserve(self, request_id: str, document_id: str, order_id: str, *, above: int) -> int:
-        """The number of this order's copy, higher than `above` when it is new.
+        """Return the number of this order's copy, higher than `above` when the order is new.
 
         Raises:
-            StoreUnavailableError: ask again later.
+            StoreUnavailableError: the caller may repeat the call.
         """
         if not self._prepared:
             with store_errors():
                 await self._copies.create_index("order_id", unique=True, name="order")
-            # After that time the read model alone knows the order and its number.
+            # After that time only the read model has the order and its number.
             await expire(self._copies, "kept_at", name="kept", after=GUARDS_KEPT)
             self._prepared = True
         with store_errors():
@@ -41,8 +42,8 @@ class CopyNumbers:
                     return above
 
     async def _reserved(self, key: str, order_id: str, copy: int) -> bool:
-        """Take a number by the store's clock; False if another order has it, or if this order has
-        just been given one elsewhere."""
+        """Reserve one number, stamped by the store's clock; return False if another order has it,
+        or if another replica has just reserved one for this order."""
         reservation = {"order_id": {"$literal": order_id}, "copy": copy, "kept_at": NOW}
         first = {"$eq": [{"$type": "$order_id"}, "missing"]}
         update = [{"$replaceWith": {"$cond": [first, {"_id": "$_id", **reservation}, "$$ROOT"]}}]

@@ -1,6 +1,7 @@
-"""In which states what may be asked. Pure; the router has the last word on what has changed since.
+"""Decide in which state a request accepts which command.
 
-Each rule raises a Problem 409 whose detail is a sentence for the person at the kiosk.
+Pure functions. The router decides again, on the state that it has by then. Each rule raises
+ProblemError 409, whose detail is a sentence for the person at the kiosk.
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ from tongban_intake.text import Text
 
 
 def may_supplement(record: RequestRecord) -> None:
-    """Only what was asked for is taken."""
+    """Return if the province waits for a supplement."""
     if record.status is not Status.NEEDS_SUPPLEMENT:
         raise _conflict(record, "目前不需要补充材料", "no supplement is asked for")
 
 
 def may_withdraw(record: RequestRecord) -> None:
-    """Until the end. Whether a province lets go is its word."""
+    """Return if the request has not ended. The province may still refuse the withdrawal."""
     if record.status.final:
         raise _conflict(record, "事项已结束，不能撤回", "it is over and cannot be withdrawn")
 
 
 def may_rate(record: RequestRecord) -> None:
-    """Once, at the end."""
+    """Return if the request has ended and has not been rated."""
     if not record.status.final:
         raise _conflict(record, "请在办结后评价", "it can be rated once it is over")
     if record.rating is not None:
@@ -34,10 +35,10 @@ def may_rate(record: RequestRecord) -> None:
 
 
 def order_in_question(record: RequestRecord, order_id: str) -> OrderRecord:
-    """Return the print order whose newest report asks whether a sheet came out.
+    """Return the print order, whose newest report must be `needs_confirmation`.
 
     Raises:
-        ProblemError: 404, no such order; 409, it does not ask, or has been answered.
+        ProblemError: 404, no such order; 409, it needs no confirmation, or has got one.
     """
     order = next((each for each in record.orders if each.order_id == order_id), None)
     if order is None:
@@ -54,14 +55,15 @@ def order_in_question(record: RequestRecord, order_id: str) -> OrderRecord:
 def document_to_print(
     record: RequestRecord, wanted: Print, *, kiosk_id: str, lobby_manager: bool = False
 ) -> str:
-    """The id of the document that is meant.
+    """Return the id of the document to print.
 
-    A set that is on its way at this kiosk is not ordered a second time; at another one it may be,
-    where the person went because this one is out of paper. A signed-in lobby manager, who sees what
-    has come out, may order it again while nobody has said whether it has.
+    While an order for it is open at this kiosk, no second one is accepted here. At another kiosk it
+    is: this one may be out of paper. A signed-in lobby manager, who sees the printer, may order it
+    again while the open order waits for a confirmation.
 
     Raises:
-        ProblemError: 409, nothing to print or just being printed; 422, which document.
+        ProblemError: 409, there is nothing to print, or it is being printed; 422, the document does
+            not exist, or several do and none is named.
     """
     known = record.documents
     if not known:

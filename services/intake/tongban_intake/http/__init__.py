@@ -1,1 +1,1 @@
-"""The edge: who asks, how much, how fast, and what is counted."""
+"""Run the HTTP server and its middleware: bodies, rate limits, metrics, security headers."""

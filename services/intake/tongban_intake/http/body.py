@@ -1,4 +1,4 @@
-"""Reading a JSON body: bounded in size and time, refused where it is not what it says it is."""
+"""Read JSON bodies, bounded in size and time, and the Idempotency-Key."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ from tongban_intake.text import Text
 
 
 async def read_object(request: Request, *, limit: int, seconds: float) -> dict[str, Any]:
-    """The JSON object that was sent.
+    """Read a request's body as a JSON object.
+
+    Args:
+        limit: bytes.
+        seconds: within which the whole body has to arrive.
 
     Raises:
-        ProblemError: 415, 413, 408, or 400 for what is no JSON object.
+        ProblemError: 415, 413, 408; 400 for a body that is no JSON object; 422 as `parse_object`.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
@@ -31,7 +35,7 @@ async def read_object(request: Request, *, limit: int, seconds: float) -> dict[s
 
 
 async def read_bytes(request: Request, *, limit: int, seconds: float) -> bytes:
-    """The body, of `limit` bytes at most; the count is kept while reading.
+    """Read a request's body, counting its bytes as they arrive: `limit` at most.
 
     Raises:
         ProblemError: 413 or 408.
@@ -76,13 +80,13 @@ _HALF = Text("含有不完整的字符，请重新填写", "Has half of a charac
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """Read JSON (RFC 8259) whose top level is an object.
+    """Parse JSON (RFC 8259) whose top level is an object.
 
-    What readers of JSON take differently is refused: a name that stands twice, NaN, half of a
-    surrogate pair. A number that no double holds is read as infinite, for the field to be named.
+    Refuse what JSON parsers read differently: duplicate names, NaN, lone surrogates. A number
+    beyond the range of a double is read as infinite, so that `read_values` can name its field.
 
     Raises:
-        ProblemError: 400; 422 with the field, where a text has half of a surrogate pair.
+        ProblemError: 400; 422 naming the field, where a text has a lone surrogate.
     """
     try:
         text = body.decode()
@@ -118,7 +122,8 @@ def _no_number(_: str) -> Any:
 
 
 def _integer(digits: str) -> int | float:
-    """As a double where 64 bits do not hold it: the canonical form cannot write it otherwise."""
+    """Read an integer that may not fit into 64 bits as a double: orjson, which writes the canonical
+    form, cannot write it otherwise."""
     return int(digits) if len(digits) < 19 else float(digits)
 
 
@@ -128,7 +133,8 @@ _DECODER = json.JSONDecoder(
 
 
 def _halves(value: Any, at: str) -> Iterator[str]:
-    """JSON Pointers to the texts with half of a surrogate pair; to the object of such a name."""
+    """Yield JSON Pointers to the texts with a lone surrogate; where a name has one, to its
+    object."""
     if isinstance(value, str):
         if _SURROGATE.search(value):
             yield at
@@ -144,7 +150,7 @@ def _halves(value: Any, at: str) -> Iterator[str]:
 
 
 def canonical(value: dict[str, Any]) -> bytes:
-    """One spelling for equal JSON values: keys sorted, no spaces.
+    """Return the canonical form of a JSON object: keys sorted, no spaces.
 
     Raises:
         ProblemError: 400, nested deeper than 254 levels.
@@ -156,7 +162,7 @@ def canonical(value: dict[str, Any]) -> bytes:
 
 
 def idempotency_key(request: Request) -> str:
-    """The `Idempotency-Key` header.
+    """Return the value of the `Idempotency-Key` header.
 
     Raises:
         ProblemError: 400, missing or not 8 to 128 visible ASCII characters.

@@ -1,23 +1,31 @@
-"""How much one kiosk may ask for, and how much all of them together."""
+"""Limit rates and concurrency: of one kiosk, of one address, and of all together."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
 
 from starlette.requests import Request
 
+from tongban_intake.lru_cache import LruCache
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.text import Text
 
 
 class KioskRates:
-    """A token bucket a kiosk. Remembers the busiest `remembered` kiosks; a forgotten one is full
-    again, which it would be after `burst / rate` seconds of rest anyway."""
+    """Keeps a token bucket for each kiosk, or other key.
+
+    Only the `remembered` keys that were used last have a bucket. A forgotten one is full again,
+    which it would be after `burst / rate` seconds without requests anyway.
+
+    Args:
+        rate: requests a second, sustained.
+        burst: requests at once.
+    """
 
     def __init__(
         self,
@@ -29,23 +37,20 @@ class KioskRates:
     ) -> None:
         self._rate = rate
         self._burst = float(burst)
-        self._remembered = remembered
         self._monotonic = monotonic
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: LruCache[str, tuple[float, float]] = LruCache(remembered)
 
     def take(self, kiosk_id: str) -> None:
         """Count one request.
 
         Raises:
-            ProblemError: 429, with when the next one will be let through.
+            ProblemError: 429, with the seconds until the next request is allowed.
         """
         now = self._monotonic()
-        level, at = self._buckets.pop(kiosk_id, (self._burst, now))
+        level, at = self._buckets.get(kiosk_id) or (self._burst, now)
         level = min(self._burst, level + (now - at) * self._rate)
         allowed = level >= 1.0
-        self._buckets[kiosk_id] = (level - 1.0 if allowed else level, now)
-        if len(self._buckets) > self._remembered:
-            self._buckets.popitem(last=False)
+        self._buckets.put(kiosk_id, (level - 1.0 if allowed else level, now))
         if not allowed:
             raise ProblemError(
                 Kind.TOO_MANY, retry_after=max(1, math.ceil((1.0 - level) / self._rate))
@@ -53,18 +58,18 @@ class KioskRates:
 
 
 class Slots:
-    """At most so many at once; the next one is told to come back instead of filling memory.
-    `with slots:` holds a place, and may be entered by many at a time."""
+    """Limits how many callers hold a place at once (`with slots:`). The next one is refused,
+    because callers that wait would fill the memory."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self.taken = 0
 
     def __enter__(self) -> None:
-        """Hold a place.
+        """Take a place.
 
         Raises:
-            ProblemError: 503, all are taken.
+            ProblemError: 503, all places are taken.
         """
         if self.taken >= self._size:
             raise ProblemError(
@@ -77,7 +82,8 @@ class Slots:
 
 
 class KioskSlots:
-    """At most so many at once of each kiosk, so that one of them cannot take all `Slots`."""
+    """Limits how many places each kiosk holds at once, so that one kiosk cannot take all
+    `Slots`."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -88,7 +94,7 @@ class KioskSlots:
         """Hold a place of this kiosk.
 
         Raises:
-            ProblemError: 503, it has all of its places taken.
+            ProblemError: 503, the kiosk has taken all of its places.
         """
         self.check(kiosk_id)
         self._taken[kiosk_id] += 1
@@ -100,7 +106,7 @@ class KioskSlots:
                 del self._taken[kiosk_id]
 
     def check(self, kiosk_id: str) -> None:
-        """Raise Problem 503 where `hold` would."""
+        """Raise ProblemError 503 if `hold` would."""
         if self._taken[kiosk_id] >= self._size:
             raise ProblemError(
                 Kind.UNAVAILABLE,
@@ -109,15 +115,15 @@ class KioskSlots:
             )
 
 
-class Strangers:
-    """Bound what callers without a token may ask for: by address, and all of them together.
+class AnonymousRates:
+    """Limits requests without a token: for each address, and for all addresses together.
 
-    An address stands for everybody behind it (a bank's branch, a proxy): the limit is generous to
-    people and slow for whoever tries codes.
+    A whole branch or proxy may share one address, so the limit is generous to people, yet too slow
+    for a caller who tries verification codes.
 
     Args:
-        rate: questions a second from one address, sustained; `burst` at once.
-        all_rate: the same of all addresses together; `all_burst` at once.
+        rate: requests a second from one address, sustained; `burst` at once.
+        all_rate: the same for all addresses together; `all_burst` at once.
     """
 
     def __init__(
@@ -133,19 +139,19 @@ class Strangers:
         self._all = KioskRates(all_rate, all_burst, monotonic=monotonic)
 
     def take(self, request: Request) -> None:
-        """Count one question.
+        """Count one request.
 
         Raises:
-            ProblemError: 429, with when the next one will be let through.
+            ProblemError: 429, with the seconds until the next request is allowed.
         """
-        # An address that is over its own limit takes nothing from the others.
+        # Check the address first: one that is over its own limit must not use up the others' share.
         self._each.take(caller(request))
         self._all.take("all")
 
 
 def caller(request: Request) -> str:
-    """Return what counts as one caller: an IPv4 address, or an IPv6 network of /64, of which one
-    customer has all addresses."""
+    """Return the key by which a caller is counted: the IPv4 address, or the /64 network of an IPv6
+    address, because one customer has a whole /64."""
     address = request.client.host if request.client else ""
     try:
         parsed = ip_address(address)

@@ -1,4 +1,4 @@
-"""A time limit for what seldom has to wait."""
+"""Limit the time of an await, cheaply where the awaitable rarely has to wait."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ T = TypeVar("T")
 
 
 async def within(seconds: float, awaited: Awaitable[T]) -> T:
-    """Await this; as `asyncio.timeout` around it, but a timer is set only where it
-    has to wait. Most bodies are there when they are asked for and most answers go out at once,
-    thousands of times a second.
+    """Await within a time limit, as under `asyncio.timeout`, but set a timer only once the
+    awaitable has to wait. Most bodies have arrived when they are read and most answers are sent at
+    once, thousands of times a second.
 
     Raises:
-        TimeoutError: it was still waiting after that time, and has been cancelled.
+        TimeoutError: the awaitable was still waiting after that time, and has been cancelled.
     """
     step = awaited.__await__()
     try:
@@ -30,7 +30,7 @@ async def within(seconds: float, awaited: Awaitable[T]) -> T:
 
 @coroutine
 def _go_on(step: Generator[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T]:
-    """The rest of what was begun by hand and waits for this."""
+    """Drive a coroutine on from its first wait, which `within` has reached by hand."""
     while True:
         try:
             try:

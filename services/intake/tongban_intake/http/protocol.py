@@ -1,4 +1,4 @@
-"""uvicorn's protocol with limits for a request's head, in time and in size."""
+"""Limit a request's head, in time and in size, in uvicorn's protocol."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ import asyncio
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES = 32 * 1024
-"""Most that a request's head may have, and most that may come around its body: chunk extensions and
-trailers. Proxies in front of us refuse more than 8 to 32 KiB."""
+"""Most bytes of a request's head, and of what may surround its body: chunk extensions and trailers.
+Common proxies refuse more than 8 to 32 KiB themselves."""
 HEAD_FIELDS = 100
 _FAREWELL_S = 2.0
-"""For which a refused client's bytes are read and thrown away. Closing at once would reset the
-connection, and the client would lose the answer that tells it why."""
+"""Seconds for which a refused client's bytes are read and discarded. Closing at once would reset
+the connection, and the client would lose the answer with the reason."""
 
 
 class _HeadTooLargeError(Exception):
-    """Raised within the parser: the head has reached its limit."""
+    """Raised within the parser when the head exceeds its limit."""
 
 
 class BoundedHeads(HttpToolsProtocol):
-    """Closes a connection whose next request does not come whole up to the end of its head, and
-    refuses a head that is too large while it comes.
+    """Closes a connection whose next head does not arrive in time, and refuses one that is too
+    large while it arrives.
 
-    uvicorn bounds the idle time between requests but not the first wait nor a head that
-    trickles in, so that a handful of clients could hold all connections (slowloris). Nor does
-    its parser bound a head, which it keeps in memory: whole fields in uvicorn, and one that has
-    not ended yet in httptools.
+    uvicorn bounds the idle time between requests, but neither the first wait nor a head that
+    trickles in, so that a handful of clients could hold all connections (slowloris). Nor is the
+    size of a head bounded, which stays in memory: complete fields in uvicorn, an incomplete one in
+    httptools.
     """
 
     head_seconds = 10.0
-    """Within which a head has to arrive; a subclass sets it."""
+    """Seconds within which a head has to arrive; a subclass sets it."""
     _since: float | None = None
-    """Of the loop's clock, when a head began to be awaited; None: none is."""
+    """Time of the loop's clock since which a head is awaited; None while none is."""
     _timer: asyncio.TimerHandle | None = None
     _farewell: asyncio.TimerHandle | None = None
     _fields = 0
     _parsed = 0
-    """Bytes of this message's URL, fields and trailers that the parser has handed over."""
+    """Bytes of this message's URL, fields and trailers that the parser has reported."""
     _around = 0
-    """Bytes in which nothing but head, trailers or chunk extensions can have been."""
+    """Bytes that can only have been head, trailers or chunk extensions."""
     _moved = False
-    """Whether a message has begun, or some of its body has come, in the bytes just fed."""
+    """True if the bytes just parsed began a message or had some of its body."""
     _refusal = (431, "Request Header Fields Too Large")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -90,14 +90,15 @@ class BoundedHeads(HttpToolsProtocol):
             raise _HeadTooLargeError
 
     def send_400_response(self, msg: str) -> None:
-        """Answer and close; uvicorn calls it when the parser has raised, also for our own."""
+        """Answer and close. uvicorn calls this whenever the parser raises, also for our own
+        errors."""
         if self._parsed > HEAD_BYTES or self._fields > HEAD_FIELDS:
             self._refuse()
         else:
             super().send_400_response(msg)
 
     def _refuse(self) -> None:
-        """Answer, unless an answer to this message has begun, and close after a moment."""
+        """Answer, unless the application is answering already, and close after `_FAREWELL_S`."""
         status, title = self._refusal
         if self._since is not None:
             body = b'{"type":"about:blank","title":"%s","status":%d}' % (title.encode(), status)
@@ -118,8 +119,10 @@ class BoundedHeads(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _look(self) -> None:
-        """One timer for the life of a connection: setting one for each request costs more than
-        it is worth where almost every head comes whole."""
+        """Close the connection if a head is overdue; called by the one timer of the connection.
+
+        A timer for each request would cost more than it gains: almost every head arrives whole.
+        """
         left = self.head_seconds
         if self._since is not None:
             left = self._since + self.head_seconds - self.loop.time()

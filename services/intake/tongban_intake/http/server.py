@@ -1,4 +1,4 @@
-"""uvicorn, with limits for a request's head, and a stop that the caller controls."""
+"""Run uvicorn with limits on request heads, stopped by the caller instead of by signals."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ from tongban_intake.http.protocol import BoundedHeads
 
 
 class Server(uvicorn.Server):
-    """Leaves signals to the process: it has more to end than its connections."""
+    """Leaves signals to the process, which has more to stop than its connections."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Nothing is captured."""
+        """Capture no signal."""
         yield
 
 
 def make_server(
     app: ASGIApp, *, head_seconds: float, drain_seconds: float, max_connections: int
 ) -> Server:
-    """A server for `serve(sockets=[listen(...)])`; `should_exit = True` drains and ends it."""
+    """Return a server for `serve(sockets=[listen(...)])`; `should_exit = True` drains and stops it.
+
+    Args:
+        head_seconds: within which a request's head has to arrive.
+        drain_seconds: for which open requests may go on after `should_exit`.
+    """
     config: dict[str, Any] = {
         "http": type("Protocol", (BoundedHeads,), {"head_seconds": head_seconds}),
         "ws": "none",
@@ -33,7 +38,7 @@ def make_server(
         "log_config": None,
         "access_log": False,
         "server_header": False,
-        "proxy_headers": False,  # `app` reads them where somebody asks
+        "proxy_headers": False,  # `app` reads them, for the routes that need them
         "limit_concurrency": max_connections,
         "timeout_keep_alive": 30,
         "timeout_graceful_shutdown": max(1, round(drain_seconds)),
@@ -42,7 +47,7 @@ def make_server(
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one.
+    """Return a listening socket; port 0 picks a free port.
 
     Raises:
         OSError: the address is in use or not ours.

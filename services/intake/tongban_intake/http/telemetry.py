@@ -1,4 +1,4 @@
-"""Around every request: counting, security headers, and a client that takes nothing in."""
+"""Wrap every request: count it, add security headers, disconnect stalled clients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _EVERY = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 _DATA = (*_EVERY, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"))
-"""What nobody shows needs no more (OWASP, REST Security: what protects pages is of no use here)."""
+"""Headers of answers that no browser renders (OWASP REST Security Cheat Sheet: headers that protect
+pages have no effect on them)."""
 _SHOWN = (
     *_EVERY,
     (b"referrer-policy", b"no-referrer"),
@@ -41,7 +42,8 @@ _UNROUTED = "unrouted"
 
 
 class HttpMetrics:
-    """Requests by route and status, and their seconds. A route is its pattern, never a path."""
+    """Counts requests by route and status, and measures their seconds. The label `route` is the
+    pattern of a route, never a path, which would have a value for each request."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self._count = Counter(
@@ -57,7 +59,7 @@ class HttpMetrics:
             buckets=(0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
             registry=registry,
         )
-        # Looking a label set up takes longer than counting.
+        # Cached, because looking up a set of labels takes longer than counting.
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.in_flight = 0
         watch(
@@ -68,7 +70,7 @@ class HttpMetrics:
         )
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one answer."""
+        """Count one answered request."""
         which = method, route, status
         counters = self._children.get(which)
         if counters is None:
@@ -81,12 +83,12 @@ class HttpMetrics:
 def watch(
     name: str, text: str, read: Callable[[], float], registry: CollectorRegistry = REGISTRY
 ) -> None:
-    """A gauge that is read when it is scraped."""
+    """Register a gauge whose value is read at each scrape."""
     Gauge(name, text, registry=registry).set_function(read)
 
 
 class _Counted(Collector):
-    """A counter that is kept elsewhere as a plain number."""
+    """Exports a number of another object as a counter."""
 
     def __init__(self, name: str, text: str, read: Callable[[], float]) -> None:
         self._name, self._text, self._read = name, text, read
@@ -98,15 +100,16 @@ class _Counted(Collector):
 def count(
     name: str, text: str, read: Callable[[], float], registry: CollectorRegistry = REGISTRY
 ) -> None:
-    """A counter that is read when it is scraped."""
+    """Register a counter whose value is read at each scrape."""
     registry.register(_Counted(name, text, read))
 
 
 class Edge:
-    """Pure ASGI: nothing is buffered, streams stay streams.
+    """Wraps the ASGI application as the outermost middleware. It buffers nothing, so that event
+    streams stay streams.
 
-    A `send` that the client does not take in within `send_seconds` ends the connection, so that a
-    stalled reader costs a socket for that long and no longer.
+    A client that does not read for `send_seconds` loses its connection, so that it holds a socket
+    no longer than that.
     """
 
     def __init__(self, app: ASGIApp, *, metrics: HttpMetrics, send_seconds: float) -> None:
@@ -118,7 +121,7 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        # HEAD is GET without a body (RFC 9110, 9.3.2): no route needs to know of it.
+        # HEAD is GET without a body (RFC 9110, 9.3.2), so that no route has to declare it.
         inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         status = 500
         began = time.perf_counter()
@@ -137,8 +140,8 @@ class Edge:
             else:
                 await _without_body(self._app, inner, receive, watched)
         except Exception as error:
-            # Answered with 500 already, or broken off in mid-stream. An error's text may quote what
-            # a person sent, so that its kind and place are all that is told of it.
+            # The client has got a 500 or a broken stream. Log the error's type and place alone: its
+            # text may quote what a person sent.
             log.error("request_failed", **kind_and_place(error))
         finally:
             self._metrics.in_flight -= 1
@@ -147,8 +150,8 @@ class Edge:
 
 
 async def _without_body(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Call the app until it has sent its head, and end the answer there: a stream would go on for
-    as long as the client listens."""
+    """Call the app until it has sent its head, then end the answer: an event stream would go on for
+    as long as the client is connected."""
     ended = asyncio.Event()
 
     async def head_alone(message: Message) -> None:
@@ -175,7 +178,7 @@ async def _call(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Non
 
 
 def kind_and_place(error: BaseException) -> dict[str, str]:
-    """What may be logged of an error that might quote personal data."""
+    """Return type and place of an error, for the log: its text might quote personal data."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "unknown"
     return {"error": type(error).__name__, "place": place}

@@ -1,1 +1,1 @@
-"""The kiosk's pages: rendered here, usable without a script, nothing fetched from elsewhere."""
+"""Serve the kiosk's pages, which work without scripts and load nothing from other sites."""

@@ -1,7 +1,7 @@
-"""Pages for handing in: the form, reading it over, and the submission itself.
+"""Serve the pages that submit a request: the form, its confirmation, and the submission itself.
 
-One form is one Idempotency-Key, kept in the page: a double click, a reload or the way back and
-forth again end in one request.
+Each form has one Idempotency-Key, kept in the page, so that a double click, a reload or going back
+and forth results in one request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from tongban_common.catalogue import Item
 from tongban_intake.access.tokens import Kiosk
 from tongban_intake.kiosk import fields
-from tongban_intake.kiosk.assisting import PendingSignIn, SignInCounter
+from tongban_intake.kiosk.assisting import PendingSignIn, SignInPage
 from tongban_intake.kiosk.fields import Errors, Posted
 from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import Session, new_key
@@ -34,39 +34,39 @@ _FIRST: Mapping[str, list[str]] = {
 
 
 def router(services: Services, pages: Pages, session: Session) -> APIRouter:
-    """GET and POST /kiosk/items/{code}."""
+    """Return the routes GET and POST /kiosk/items/{code}."""
     routes = APIRouter(
         prefix="/kiosk/items", include_in_schema=False, route_class=session.route_class()
     )
-    desk = _Desk(services, pages, session)
+    apply_pages = _ApplyPages(services, pages, session)
 
     @routes.get("/{code}")
     async def form(request: Request, code: str, example: bool = False) -> Response:
         kiosk = session.kiosk(request)
-        item = desk.item(code)
+        item = apply_pages.item(code)
         posted = fields.example_of(item) if example else _first(item)
         if kiosk.assistant is not None:
             posted = {**posted, "assisted": ["1"]}
-        return desk.form(kiosk, item, new_key(), posted, {})
+        return apply_pages.form(kiosk, item, new_key(), posted, {})
 
     @routes.post("/{code}")
     async def step(request: Request, code: str) -> Response:
         kiosk = session.kiosk(request)
         posted = await session.posted(request, kiosk)
-        item = desk.item(code)
+        item = apply_pages.item(code)
         posted = fields.cleaned(item, posted)
         key = posted["key"][0]
         match posted.get("step", [""])[0]:
             case "edit":
-                return desk.form(kiosk, item, key, posted, {})
+                return apply_pages.form(kiosk, item, key, posted, {})
             case "sign_in":
-                return desk.sign_in(kiosk, item, key, posted)
+                return apply_pages.sign_in(kiosk, item, key, posted)
             case "signed":
-                return await desk.signed_in(request, kiosk, item, key, posted)
+                return await apply_pages.signed_in(request, kiosk, item, key, posted)
             case "submit":
-                return await desk.submit(request, kiosk, item, key, posted)
+                return await apply_pages.submit(request, kiosk, item, key, posted)
             case _:
-                return desk.read_over(kiosk, item, key, posted)
+                return apply_pages.read_over(kiosk, item, key, posted)
 
     return routes
 
@@ -76,15 +76,15 @@ def _first(item: Item) -> Posted:
     return {**_FIRST, "applicant.type": [kind]}
 
 
-class _Desk:
+class _ApplyPages:
     def __init__(self, services: Services, pages: Pages, session: Session) -> None:
         self._services = services
         self._pages = pages
         self._session = session
-        self._counter = SignInCounter(services, pages, session)
+        self._sign_in_page = SignInPage(services, pages, session)
 
     def item(self, code: str) -> Item:
-        item = self._services.offers.get(code)
+        item = self._services.catalogue_index.get(code)
         if item is None:
             raise ProblemError(
                 Kind.NOT_FOUND, Text("这个事项已停止办理", "The item is not offered any more")
@@ -108,7 +108,8 @@ class _Desk:
     def read_over(
         self, kiosk: Kiosk, item: Item, key: str, posted: Posted, notice: str | None = None
     ) -> Response:
-        """Everything once more, to confirm; the form again where something is wrong."""
+        """Return the page to confirm, with all values; the form again where one of them is
+        wrong."""
         try:
             self._services.checker.check(
                 _body(kiosk, item, posted),
@@ -130,14 +131,14 @@ class _Desk:
         )
 
     def sign_in(self, kiosk: Kiosk, item: Item, key: str, posted: Posted) -> Response:
-        """The sign-in, with all that was typed going along."""
-        return self._counter.page(_asked(kiosk, item, key, posted))
+        """Return the lobby manager's sign-in page, which carries all that was typed."""
+        return self._sign_in_page.page(_pending(kiosk, item, key, posted))
 
     async def signed_in(
         self, request: Request, kiosk: Kiosk, item: Item, key: str, posted: Posted
     ) -> Response:
-        """Back at the form, with who assists; the sign-in again where it was refused."""
-        grant = await self._counter.sign_in(_asked(kiosk, item, key, posted), posted)
+        """Return the form with the signed-in lobby manager; the sign-in page if he was refused."""
+        grant = await self._sign_in_page.sign_in(_pending(kiosk, item, key, posted), posted)
         if isinstance(grant, Response):
             return grant
         both = self._services.auth.token(grant.token)
@@ -168,7 +169,7 @@ class _Desk:
         return RedirectResponse(f"/kiosk/requests/{request_id}", status_code=303)
 
 
-def _asked(kiosk: Kiosk, item: Item, key: str, posted: Posted) -> PendingSignIn:
+def _pending(kiosk: Kiosk, item: Item, key: str, posted: Posted) -> PendingSignIn:
     return PendingSignIn(kiosk, f"/kiosk/items/{item.code}", key, _carried(posted))
 
 
@@ -182,7 +183,7 @@ def _carried(posted: Posted) -> list[tuple[str, str]]:
 
 
 def _body(kiosk: Kiosk, item: Item, posted: Posted) -> dict[str, Any]:
-    """What would be sent: who has signed in assists, whatever was typed before."""
+    """Return the body to submit. A signed-in lobby manager replaces the id that was typed."""
     body = fields.read_submission(item, posted)
     if kiosk.assistant is not None and body["channel"] == "assisted":
         body["assistant"] = kiosk.assistant

@@ -1,6 +1,6 @@
-"""A lobby manager (大堂经理) signs in at the page, on top of the kiosk, and out again.
+"""Serve the pages where a lobby manager (大堂经理) signs in, on top of the kiosk, and out.
 
-Signing in from a half-filled form keeps what was typed: it comes along, and goes back to the form.
+A sign-in from a half-filled form carries what was typed, and returns it to the form.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ _HERE = "/kiosk/assistant"
 
 
 def router(services: Services, pages: Pages, session: Session) -> APIRouter:
-    """GET and POST /kiosk/assistant, POST /kiosk/assistant/out."""
+    """Return the routes GET and POST /kiosk/assistant, POST /kiosk/assistant/out."""
     routes = APIRouter(prefix=_HERE, include_in_schema=False, route_class=session.route_class())
-    counter = SignInCounter(services, pages, session)
+    sign_in_page = SignInPage(services, pages, session)
 
     @routes.get("")
     async def ask(request: Request) -> Response:
-        return counter.page(PendingSignIn(session.kiosk(request), _HERE, new_key()))
+        return sign_in_page.page(PendingSignIn(session.kiosk(request), _HERE, new_key()))
 
     @routes.post("")
     async def sign_in(request: Request) -> Response:
         kiosk = session.kiosk(request)
         posted = await session.posted(request, kiosk)
-        asked = PendingSignIn(kiosk, _HERE, posted["key"][0])
-        signed_in = await counter.sign_in(asked, posted)
+        pending = PendingSignIn(kiosk, _HERE, posted["key"][0])
+        signed_in = await sign_in_page.sign_in(pending, posted)
         if isinstance(signed_in, Response):
             return signed_in
         response = RedirectResponse("/kiosk", status_code=303)
@@ -61,7 +61,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
 
 @dataclass(frozen=True, slots=True)
 class PendingSignIn:
-    """Where the sign-in goes to, and what of a form goes along."""
+    """Describes a sign-in: the URL it is posted to, and the fields of a form that it carries."""
 
     kiosk: Kiosk
     action: str
@@ -69,8 +69,8 @@ class PendingSignIn:
     carried: Iterable[tuple[str, str]] = ()
 
 
-class SignInCounter:
-    """The page that asks for id and PIN, and what becomes of them."""
+class SignInPage:
+    """Asks for a lobby manager's id and PIN, and signs the lobby manager in."""
 
     def __init__(self, services: Services, pages: Pages, session: Session) -> None:
         self._services = services
@@ -78,37 +78,32 @@ class SignInCounter:
         self._session = session
 
     def page(
-        self, asked: PendingSignIn, *, who: str = "", problem: ProblemError | None = None
+        self, pending: PendingSignIn, *, who: str = "", problem: ProblemError | None = None
     ) -> Response:
-        """The page, after a try with what was wrong. The PIN is never shown again."""
-        detail = problem.detail or problem.kind.title if problem else None
-        response = self._pages.page(
+        """Return the page, after a failed try with the problem. The PIN is never shown again."""
+        return self._pages.page(
             "assistant.html",
-            code=problem.kind.status if problem else 200,
-            kiosk=asked.kiosk,
-            action=asked.action,
-            key=asked.key,
-            proof=self._session.proof(asked.kiosk, asked.key),
-            carried=list(asked.carried),
+            problem=problem,
+            kiosk=pending.kiosk,
+            action=pending.action,
+            key=pending.key,
+            proof=self._session.proof(pending.kiosk, pending.key),
+            carried=list(pending.carried),
             who=who,
-            wrong=detail.zh if detail else None,
-            wait=problem.retry_after if problem else None,
         )
-        if problem is not None and problem.retry_after is not None:
-            response.headers["Retry-After"] = str(problem.retry_after)
-        return response
 
-    async def sign_in(self, asked: PendingSignIn, posted: Posted) -> Grant | Response:
-        """The token of both, or the page again where it was refused.
+    async def sign_in(self, pending: PendingSignIn, posted: Posted) -> Grant | Response:
+        """Return the token of kiosk and lobby manager, or the page again if the sign-in was
+        refused.
 
         Raises:
-            ProblemError: one that the page cannot put right.
+            ProblemError: one that typing again cannot solve.
         """
         who = cleaning.email(posted.get("who", [""])[0])[:64]
         pin = cleaning.half_width(posted.get("pin", [""])[0]).strip()
         try:
-            return await self._services.sign_in.sign_in(asked.kiosk, who, pin)
+            return await self._services.sign_in.sign_in(pending.kiosk, who, pin)
         except ProblemError as problem:
             if problem.kind not in _TOLD_ON_THE_PAGE:
                 raise
-            return self.page(asked, who=who, problem=problem)
+            return self.page(pending, who=who, problem=problem)

@@ -1,4 +1,4 @@
-"""Pages for finding an item: home and lists. Nothing personal is on them."""
+"""Serve the pages to find an item, home and lists. They show no personal data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from tongban_common.catalogue import Item
 from tongban_intake.api.catalogue import ItemQuery
-from tongban_intake.kiosk.entrance import Entrance
+from tongban_intake.kiosk.login import KioskLogin
 from tongban_intake.kiosk.rendering import DOMAINS, Pages
 from tongban_intake.kiosk.session import Session
 from tongban_intake.problems import Kind, ProblemError
@@ -22,23 +22,23 @@ _PAGE_SIZE = 12
 
 
 def router(services: Services, pages: Pages, session: Session) -> APIRouter:
-    """/kiosk, /kiosk/login, /kiosk/items and the static files."""
+    """Return the routes of /kiosk, /kiosk/login, /kiosk/items and the static files."""
     routes = APIRouter(prefix="/kiosk", include_in_schema=False, route_class=session.route_class())
-    offers = services.offers
+    index = services.catalogue_index
 
     @routes.get("/")
     async def with_slash() -> Response:
         return RedirectResponse("/kiosk", status_code=303)
 
-    entrance = Entrance(services, pages, session)
+    kiosk_login = KioskLogin(services, pages, session)
 
     @routes.get("/login")
     async def login(request: Request, token: str = "") -> Response:
-        return entrance.ask(request, token)
+        return kiosk_login.page(request, token)
 
     @routes.post("/login")
     async def log_in(request: Request) -> Response:
-        return await entrance.take(request)
+        return await kiosk_login.log_in(request)
 
     @routes.get("/static/{name}")
     async def static(name: str) -> Response:
@@ -54,14 +54,14 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
         return pages.page(
             "home.html",
             kiosk=kiosk,
-            overview=offers.overview,
-            most_used=_most_used(services.offers.catalogue.filter(zone=kiosk.zone)),
+            overview=index.overview,
+            most_used=_most_used(index.catalogue.filter(zone=kiosk.zone)),
         )
 
     @routes.get("/items")
     async def items(request: Request, wanted: Annotated[ItemQuery, Query()]) -> Response:
         kiosk = session.kiosk(request)
-        found = offers.page(
+        found = index.page(
             wanted.selection, page=wanted.page, page_size=_PAGE_SIZE, near_zone=kiosk.zone
         )
         chosen = wanted.model_dump(exclude={"page", "page_size"}, exclude_none=True, mode="json")
@@ -78,7 +78,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
             page=wanted.page,
             last_page=max(1, -(-found.total // _PAGE_SIZE)),
             link=link,
-            provinces=offers.overview.provinces,
+            provinces=index.overview.provinces,
             domain_pairs=[(name, name) for name in DOMAINS],
         )
 
@@ -86,8 +86,8 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
 
 
 def _most_used(items: list[Item]) -> list[dict[str, str]]:
-    """The services that people want most, each once: where several provinces offer one, the next
-    question is which."""
+    """Return the most used services, each once. If several provinces offer one, it links to the
+    list of them."""
     by_category: dict[str, list[Item]] = {}
     for item in items:
         by_category.setdefault(item.category, []).append(item)

@@ -1,9 +1,9 @@
-"""Clean what a person typed at the page, by the kind of its field, before it is judged.
+"""Clean what a person typed, by the kind of the field, before it is validated.
 
 On-screen keyboards, input methods and habit give full-width digits, small letters, spaces and
 dashes in numbers, 2026年3月1日 for a date and 1,200元 for an amount. Each function returns the one
-spelling that the API takes, or text that the API refuses: cleaning never turns a valid value into
-another. All are idempotent.
+spelling that the API accepts, or text that the API refuses: cleaning never turns a valid value into
+another. All functions are idempotent.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tongban_common.catalogue import FormRules
 from tongban_common.domain.text import normalise_text
 
 _DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2500\u30fc"
-"""What keyboards give for a dash."""
+"""Characters that keyboards produce for a dash."""
 _SEPARATORS = re.compile(f"[\\s{re.escape(_DASHES)}·•・‧_./()（）]")
 _TO_DASH = str.maketrans(dict.fromkeys(_DASHES, "-"))
 _SPACES = re.compile(r"\s+")
@@ -87,8 +87,8 @@ def amount(typed: str) -> str:
 
 
 def code(typed: str, schema: Mapping[str, Any]) -> str:
-    """Return a number or code of a field that has a pattern: as typed, where the schema takes it;
-    else without white space, then without separators, then in capitals, as far as is needed."""
+    """Return a number or code for a field with a pattern: the first of these forms that the schema
+    accepts: as typed, without white space, in capitals, without separators, both."""
     plain = half_width(typed)
     if schema.get("format") == "mobile":
         return mobile(plain)
@@ -111,7 +111,7 @@ def is_code(schema: Mapping[str, Any]) -> bool:
 
 
 def is_free(schema: Mapping[str, Any]) -> bool:
-    """Return True for words, which cleaning does not shorten but at their ends."""
+    """Return True for free text, which cleaning shortens at its ends only."""
     return schema.get("type") == "string" and not is_code(schema) and "format" not in schema
 
 

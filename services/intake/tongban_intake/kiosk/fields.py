@@ -1,4 +1,4 @@
-"""From an item's JSON Schema to the fields of a page, and from what was typed back to JSON."""
+"""Turn an item's JSON Schema into fields of a page, and what was typed back into JSON."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tongban_intake.kiosk import cleaning
 
 Posted = Mapping[str, Sequence[str]]
 Errors = Mapping[str, str]
-"""JSON Pointer to what is wrong there."""
+"""Texts of errors by JSON Pointer."""
 
 _RADIO_UP_TO = 6
-"""Options that are all shown; more become a list to choose from."""
+"""Most options that are shown as radio buttons; more become a list."""
 _PARTS = {"day": "ymd", "month": "ym"}
 _YEARS_AHEAD = 6
 _YEARS_BACK = 100
@@ -40,7 +40,7 @@ if set(ID_TYPE_NAMES) != set(ID_TYPES):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A value that can be chosen, and how it is called."""
+    """Holds a value that can be chosen, and its label."""
 
     value: str
     label: str
@@ -48,9 +48,11 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """An input of a page. `kind` is a type of HTML input, or radio, select, checks, textarea, and
-    day or month, which are chosen from lists of years, months and days: their inputs are called
-    `name` with `.y`, `.m` and `.d` behind it."""
+    """Describes an input of a page.
+
+    `kind` is a type of HTML input, or radio, select, checks, textarea, day or month. The last two
+    are lists of years, months and days, whose inputs are named `name` + `.y`, `.m` and `.d`.
+    """
 
     name: str
     label: str
@@ -66,12 +68,12 @@ class Field:
 
     @property
     def value(self) -> str:
-        """The one value that it has, empty where none."""
+        """The first value; empty where there is none."""
         return self.values[0] if self.values else ""
 
     @property
     def parts(self) -> list[tuple[str, str, list[str], str]]:
-        """Of a day or month: suffix, unit, choices and the one chosen, for each list."""
+        """The lists of a day or month: suffix, unit, choices and chosen value of each."""
         chosen = [*self.value.split("-"), "", "", ""]
         choices = {"y": _years(), "m": _two_digits(12), "d": _two_digits(31)}
         units = {"y": "年", "m": "月", "d": "日"}
@@ -82,7 +84,7 @@ class Field:
 
     @property
     def shown(self) -> str:
-        """The value in words, for reading it over."""
+        """The value in words, for the page to confirm."""
         if self.kind in _PARTS:
             units = zip(self.value.split("-"), "年月日", strict=False)
             return "".join(f"{number.lstrip('0')}{unit}" for number, unit in units)
@@ -93,7 +95,7 @@ class Field:
 def form_fields(
     item: Item, posted: Posted, errors: Errors, *, all_optional: bool = False
 ) -> list[Field]:
-    """The item's form, in the order of its schema."""
+    """Return the fields of the item's form, in the order of its schema."""
     required = () if all_optional else item.form.get("required", ())
     return [
         _field(name, schema, posted, errors, required=name in required)
@@ -111,13 +113,13 @@ def _field(
     kind = _kind(schema, len(options))
     typed = [_date(input_name, posted)] if kind in _PARTS else posted.get(input_name, ())
     if required and kind == "radio" and len(options) == 1:
-        typed = [options[0].value]  # nothing to ask
+        typed = [options[0].value]  # there is nothing to choose
     return Field(
         name=input_name,
         label=schema.get("title", name),
         kind=kind,
         values=tuple(value for value in typed if value),
-        # Of no use where day and month are chosen from lists.
+        # A hint on the format is of no use where day and month are chosen from lists.
         hint=_FORMAT.sub("", hint).lstrip("，") if kind in _PARTS else hint,
         placeholder="" if options else f"例如：{examples[0]}",
         required=required,
@@ -140,8 +142,9 @@ def _kind(schema: dict[str, Any], options: int) -> str:
 
 
 def _longest(schema: dict[str, Any]) -> int | None:
-    """The `maxlength` of an input. Cleaning shortens numbers and codes, so they have none; browsers
-    count a character beyond U+FFFF twice, and cutting a text would not be noticed."""
+    """Return the `maxlength` of an input: None for numbers and codes, because cleaning may shorten
+    them; else twice the characters, because browsers count those beyond U+FFFF twice, and a person
+    would not notice that a text was cut."""
     if cleaning.is_free(schema) and "maxLength" in schema:
         return 2 * int(schema["maxLength"])
     return None
@@ -164,19 +167,21 @@ def _two_digits(last: int) -> list[str]:
 
 
 def _date(name: str, posted: Posted) -> str:
-    """What was chosen, `2026-03-01`, with empty places where nothing was; empty if all are."""
+    """Return the date that was chosen, `2026-03-01`; parts not chosen are empty, and so is the
+    result if all are."""
     parts = [_one(posted, f"{name}.{part}") for part in "ymd" if f"{name}.{part}" in posted]
     return "-".join(parts) if any(parts) else ""
 
 
 def _error(errors: Errors, pointer: str) -> str | None:
-    """The error at a field, or somewhere inside it."""
-    found = [said for at, said in errors.items() if at == pointer or at.startswith(pointer + "/")]
+    """Return the first error at a field or inside it; None where there is none."""
+    found = [text for at, text in errors.items() if at == pointer or at.startswith(pointer + "/")]
     return found[0] if found else None
 
 
 def read_form(item: Item, posted: Posted) -> dict[str, Any]:
-    """The form as JSON. What cannot be converted stays text, for the schema to refuse."""
+    """Return the form as JSON. A value that cannot be converted stays text, for the schema to
+    refuse."""
     form = {}
     for name, schema in item.form.get("properties", {}).items():
         given = posted.get(f"form.{name}") or [_date(f"form.{name}", posted)]
@@ -204,7 +209,8 @@ def _converted(schema: dict[str, Any], typed: str) -> Any:
 
 
 def person_fields(posted: Posted, errors: Errors, *, under: str) -> list[Field]:
-    """Who applies, or (under `applicant.agent`) who acts for the company."""
+    """Return the fields of the person who applies, or, under `applicant.agent`, who acts for the
+    company."""
     pointer = "/" + under.replace(".", "/")
 
     def field(name: str, label: str, kind: str = "text", **more: Any) -> Field:
@@ -228,7 +234,7 @@ def person_fields(posted: Posted, errors: Errors, *, under: str) -> list[Field]:
 
 
 def company_fields(posted: Posted, errors: Errors) -> list[Field]:
-    """The company that applies."""
+    """Return the fields of the company that applies."""
     found = []
     for name, label, hint in (
         ("name", "单位名称", "与营业执照一致"),
@@ -242,7 +248,7 @@ def company_fields(posted: Posted, errors: Errors) -> list[Field]:
 
 
 def read_applicant(posted: Posted) -> dict[str, Any]:
-    """The applicant as CONTRACT.md has it; what was left empty is left out."""
+    """Return the applicant as in docs/contract.md, without members that were left empty."""
     if _one(posted, "applicant.type") == "company":
         return {
             "type": "company",
@@ -260,7 +266,7 @@ _CLEAN = {
     "phone": cleaning.mobile,
     "email": cleaning.email,
 }
-"""How a field of an applicant is cleaned."""
+"""Functions that clean the fields of an applicant."""
 
 
 def _filled(posted: Posted, under: str, names: Sequence[str]) -> dict[str, str]:
@@ -269,7 +275,8 @@ def _filled(posted: Posted, under: str, names: Sequence[str]) -> dict[str, str]:
 
 
 def cleaned(item: Item, posted: Posted) -> dict[str, list[str]]:
-    """What was typed, cleaned field by field: what a person reads over is what is handed in."""
+    """Return what was typed, cleaned field by field, so that a person confirms what is
+    submitted."""
     found = {name: list(values) for name, values in posted.items()}
     for name, schema in item.form.get("properties", {}).items():
         each = schema.get("items", {}) if schema.get("type") == "array" else schema
@@ -289,7 +296,7 @@ def _one(posted: Posted, name: str) -> str:
 
 
 def read_submission(item: Item, posted: Posted) -> dict[str, Any]:
-    """The body that `POST /v1/requests` would be sent."""
+    """Return what was typed as a body of `POST /v1/requests`."""
     body: dict[str, Any] = {"item_code": item.code, "channel": "self_service"}
     if _one(posted, "assisted"):
         body["channel"] = "assisted"
@@ -303,7 +310,7 @@ def read_submission(item: Item, posted: Posted) -> dict[str, Any]:
 
 
 def example_of(item: Item) -> Posted:
-    """The item's examples, as if someone had typed them."""
+    """Return the item's examples as if a person had typed them."""
     posted: dict[str, list[str]] = {"print": ["1"]}
     for name, value in item.example_form.items():
         values = value if isinstance(value, list) else [value]

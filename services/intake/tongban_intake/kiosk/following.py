@@ -1,7 +1,7 @@
-"""The page of one request: progress, the sheet that came out, and what can be done next.
+"""Serve the page of a request: progress, documents, and the commands that its state allows.
 
-It is shown in the visit that handed the request in, after proof of being its applicant, or to a
-lobby manager who has signed in: to know a request's id is not enough.
+Knowing the id of a request is not enough to see it. The page is shown during the visit that
+submitted it, after proof of being its applicant, or to a signed-in lobby manager.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tongban_common.events.models import SubmissionNote
 from tongban_common.observability import request_context
 from tongban_common.store import StoreUnavailableError
 from tongban_intake.access.tokens import Kiosk
+from tongban_intake.api import view
 from tongban_intake.api.documents import fetch
 from tongban_intake.api.requests import stream_of
 from tongban_intake.commands.models import Confirmation, Print, Rating, Supplement
@@ -27,7 +28,6 @@ from tongban_intake.kiosk.proving import ProvingPage
 from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import Session, new_key
 from tongban_intake.problems import Kind, ProblemError, invalid
-from tongban_intake.readmodel import view
 from tongban_intake.readmodel.record import RequestRecord
 from tongban_intake.services import Services
 from tongban_intake.submission import notes
@@ -44,13 +44,13 @@ _STEPS: tuple[tuple[str, set[Status]], ...] = (
 
 
 def router(services: Services, pages: Pages, session: Session) -> APIRouter:
-    """/kiosk/requests/{id} and what is below it."""
+    """Return the routes of /kiosk/requests/{id} and below."""
     routes = APIRouter(
         prefix="/kiosk/requests/{request_id}",
         include_in_schema=False,
         route_class=session.route_class(),
     )
-    counter = _Counter(services, pages, session)
+    request_pages = _RequestPages(services, pages, session)
     proving = ProvingPage(services, pages, session)
 
     def of_branch(request: Request, request_id: str) -> Kiosk:
@@ -72,7 +72,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
         if not part and not session.may_see(request, kiosk, request_id):
             return proving.page(kiosk, request_id)
         own(request, request_id)
-        return await counter.show(kiosk, request_id, part=part)
+        return await request_pages.show(kiosk, request_id, part=part)
 
     @routes.post("/proof")
     async def prove(request: Request, request_id: str) -> Response:
@@ -92,16 +92,16 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
         return await fetch(services, request_id, document_id, embedded=True)
 
     @routes.post("/{kind}")
-    async def follow_up(request: Request, request_id: str, kind: str) -> Response:
+    async def command(request: Request, request_id: str, kind: str) -> Response:
         kiosk = own(request, request_id)
         posted = await session.posted(request, kiosk)
         with request_context(request_id):
-            return await counter.follow_up(kiosk, request_id, kind, posted)
+            return await request_pages.publish(kiosk, request_id, kind, posted)
 
     return routes
 
 
-class _Counter:
+class _RequestPages:
     def __init__(self, services: Services, pages: Pages, session: Session) -> None:
         self._services = services
         self._pages = pages
@@ -116,13 +116,15 @@ class _Counter:
             record, readable = None, False
         key = new_key()
         seen = self._services.recent.get(request_id)
-        told = seen.notes if seen else ()
+        shown = seen.notes if seen else ()
         if record is None:
             body = view.not_projected(request_id, seen, "zh")
         else:
-            # The replica that accepted it knows which other request is meant, and no topic does.
-            body, told = view.full(record, self._services.keys, "zh"), told or tuple(record.notes)
-        item = self._services.offers.get(body["item_code"]) if body["item_code"] else None
+            # Prefer the notes in memory: only the replica that accepted the request has the id of
+            # the other request that a note is about.
+            body = view.full(record, self._services.keys, "zh")
+            shown = shown or tuple(record.notes)
+        item = self._services.catalogue_index.get(body["item_code"]) if body["item_code"] else None
         status = Status(body["status"])
         return self._pages.page(
             "request_part.html" if part else "request.html",
@@ -132,7 +134,7 @@ class _Counter:
             item=item,
             title=body["item_name"] or (item.name if item else "您的办件"),
             steps=_steps(record, status),
-            notes=_notes(told, lobby_manager=kiosk.assistant is not None),
+            notes=_notes(shown, lobby_manager=kiosk.assistant is not None),
             newest=body["timeline"][-1]["seq"] if body["timeline"] else 0,
             grades=_GRADES,
             key=key,
@@ -146,31 +148,31 @@ class _Counter:
         record = await self._services.read_model.get(request_id)
         return record if record is not None and record.projected else None
 
-    async def follow_up(self, kiosk: Kiosk, request_id: str, kind: str, posted: Posted) -> Response:
+    async def publish(self, kiosk: Kiosk, request_id: str, kind: str, posted: Posted) -> Response:
         try:
-            await self._give(kiosk, request_id, kind, posted)
+            await self._publish(kiosk, request_id, kind, posted)
         except ProblemError as problem:
             if problem.kind not in (Kind.CONFLICT, Kind.INVALID, Kind.UNAVAILABLE):
                 raise
-            said = [error.message.zh for error in problem.errors]
-            detail = problem.detail.zh if problem.detail else "、".join(said)
+            texts = [error.message.zh for error in problem.errors]
+            detail = problem.detail.zh if problem.detail else "、".join(texts)
             return await self.show(kiosk, request_id, notice=detail or problem.kind.title.zh)
         return RedirectResponse(f"/kiosk/requests/{request_id}", status_code=303)
 
-    async def _give(self, kiosk: Kiosk, request_id: str, kind: str, posted: Posted) -> None:
+    async def _publish(self, kiosk: Kiosk, request_id: str, kind: str, posted: Posted) -> None:
         commands = self._services.commands
         key = posted["key"][0]
 
-        def asked(body: dict[str, Any]) -> Any:
-            return commands.asked(kiosk, request_id, kind, key, body)
+        def command(body: dict[str, Any]) -> Any:
+            return commands.command(kiosk, request_id, kind, key, body)
 
         match kind:
             case "withdrawal":
-                await commands.withdraw(asked({}))
+                await commands.withdraw(command({}))
             case "print":
                 document = posted.get("document_id", [""])[0] or None
                 wanted = Print(document_id=document)
-                await commands.print(asked(wanted.model_dump()), wanted)
+                await commands.print(command(wanted.model_dump()), wanted)
             case "confirmation":
                 await self._confirm(kiosk, request_id, key, posted)
             case "rating":
@@ -179,40 +181,41 @@ class _Counter:
                     raise invalid("/grade", "请选择满意程度", "Choose a grade")
                 words = _words(posted, "words") or None
                 rating = Rating(grade=int(grade), words=words)
-                await commands.rate(asked(rating.model_dump()), rating)
+                await commands.rate(command(rating.model_dump()), rating)
             case "supplement":
                 form = await self._supplement(request_id, posted)
-                await commands.supplement(asked({"form": form}), Supplement(form=form))
+                await commands.supplement(command({"form": form}), Supplement(form=form))
             case _:
                 raise ProblemError(Kind.NOT_FOUND)
 
     async def _confirm(self, kiosk: Kiosk, request_id: str, key: str, posted: Posted) -> None:
-        order_id, said = (posted.get(name, [""])[0] for name in ("order_id", "printed"))
-        if said not in ("yes", "no"):
+        order_id, printed = (posted.get(name, [""])[0] for name in ("order_id", "printed"))
+        if printed not in ("yes", "no"):
             raise invalid("/printed", "请选择纸是否出来了", "Say whether the sheet came out")
-        wanted = Confirmation(printed=said == "yes")
+        wanted = Confirmation(printed=printed == "yes")
         commands = self._services.commands
-        asked = commands.asked(
+        command = commands.command(
             kiosk, request_id, f"confirmation of {order_id}", key, wanted.model_dump()
         )
-        await commands.confirm(asked, order_id, wanted)
+        await commands.confirm(command, order_id, wanted)
 
     async def _supplement(self, request_id: str, posted: Posted) -> dict[str, Any]:
         record = await self._record(request_id)
-        item = self._services.offers.get(record.item.code) if record else None
+        item = self._services.catalogue_index.get(record.item.code) if record else None
         form = fields.read_form(item, posted) if item else {}
-        if said := _words(posted, "remark"):
-            form["remark"] = said
+        if remark := _words(posted, "remark"):
+            form["remark"] = remark
         if not form:
             raise invalid("/form", "请填写需要补充的内容", "Fill in what is asked for")
         return form
 
 
 def _words(posted: Posted, name: str) -> str:
-    """Free words. Browsers send a line end as two characters and count it as one.
+    """Return a free text. Its length is checked here, because browsers count a line end as one
+    character and send two.
 
     Raises:
-        ProblemError: 422, they are too long; cutting them would not be noticed.
+        ProblemError: 422, it is too long; a person would not notice that it was cut.
     """
     words = cleaning.line(posted.get(name, [""])[0])
     if len(words) > _MOST_WORDS:
@@ -220,11 +223,14 @@ def _words(posted: Posted, name: str) -> str:
     return words
 
 
-def _notes(told: Iterable[SubmissionNote], *, lobby_manager: bool) -> list[tuple[str, str | None]]:
-    """What was told when it was accepted, each with where it leads a signed-in lobby manager."""
+def _notes(
+    submission_notes: Iterable[SubmissionNote], *, lobby_manager: bool
+) -> list[tuple[str, str | None]]:
+    """Return the texts of notes, each with a link to the other request for a signed-in lobby
+    manager, else None."""
     return [
         (words, f"/kiosk/requests/{other}" if other and lobby_manager else None)
-        for note in told
+        for note in submission_notes
         for other in [note.other_request_id]
         for words in notes.words([note], "zh", lobby_manager=lobby_manager)
     ]
@@ -237,7 +243,7 @@ def _supplement_fields(item: Any, status: Status) -> list[fields.Field]:
 
 
 def _steps(record: RequestRecord | None, status: Status) -> list[dict[str, Any]]:
-    """How far it is, for the bar on top: each step done, current or ahead."""
+    """Return the steps for the progress bar, each with its state: done, current or ahead."""
     seen = {Status(line["status"]) for line in record.timeline} if record else {Status.SUBMITTED}
     reached = max(
         (index for index, (_, statuses) in enumerate(_STEPS) if seen & statuses), default=0

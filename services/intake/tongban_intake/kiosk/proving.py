@@ -1,4 +1,4 @@
-"""The page that asks for proof of being a request's applicant, before it shows the request."""
+"""Ask for proof of being a request's applicant, before the page of the request is shown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _TOLD_ON_THE_PAGE = (Kind.FORBIDDEN, Kind.TOO_MANY, Kind.UNAVAILABLE)
 
 
 class ProvingPage:
-    """Asks for the ends of document number and phone; right ones open the request in this visit."""
+    """Asks for the ends of document number and phone; correct ones open the request for this
+    visit."""
 
     def __init__(self, services: Services, pages: Pages, session: Session) -> None:
         self._services = services
@@ -30,32 +31,28 @@ class ProvingPage:
     def page(
         self, kiosk: Kiosk, request_id: str, *, problem: ProblemError | None = None
     ) -> Response:
-        """Return the page, status 403; after a try with what was wrong, and its status."""
-        detail = problem.detail or problem.kind.title if problem else None
+        """Return the page, with status 403, or after a failed try with the problem and its
+        status."""
         key = new_key()
-        response = self._pages.page(
+        return self._pages.page(
             "prove.html",
-            code=problem.kind.status if problem else 403,
+            code=403,
+            problem=problem,
             kiosk=kiosk,
             request_id=request_id,
             tail=TAIL,
             key=key,
             proof=self._session.proof(kiosk, key),
-            wrong=detail.zh if detail else None,
-            wait=problem.retry_after if problem else None,
         )
-        if problem is not None and problem.retry_after is not None:
-            response.headers["Retry-After"] = str(problem.retry_after)
-        return response
 
     async def prove(
         self, request: Request, kiosk: Kiosk, request_id: str, posted: Posted
     ) -> Response:
-        """Lead on to the request, or return the page again where the proof was refused.
+        """Redirect to the request, or return the page again if the proof was refused.
 
         Raises:
-            ProblemError: one that the page cannot put right.
-            StoreUnavailableError
+            ProblemError: one that typing again cannot solve.
+            StoreUnavailableError: the store does not answer.
         """
         number, phone = (posted.get(name, [""])[0][:32] for name in ("number_end", "phone_end"))
         try:

@@ -1,4 +1,4 @@
-"""Templates, static files, and what every page is given."""
+"""Render templates, with the variables that all pages share, and serve static files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ KINDS = {"query": "查询", "handle": "办理", "print": "打印"}
 
 
 class StaticFiles:
-    """The style sheet and the scripts, held in memory under names that change with them."""
+    """Serves the style sheet and the scripts from memory, under names with a hash of the contents,
+    so that browsers may cache them for ever."""
 
     def __init__(self) -> None:
         self._files: dict[str, tuple[bytes, str]] = {}
@@ -53,7 +54,7 @@ class StaticFiles:
             self.urls[file.name] = f"/kiosk/static/{named}"
 
     def response(self, name: str) -> Response | None:
-        """The file of that name, None where there is none."""
+        """Return the response with the file of that name; None where there is none."""
         found = self._files.get(name)
         if found is None:
             return None
@@ -97,20 +98,30 @@ class Pages:
             "kinds": KINDS,
         }
 
-    def page(self, template: str, *, code: int = 200, **context: Any) -> Response:
-        """A whole page, or a part of one."""
-        body = self._templates.get_template(template).render(context)
-        return Response(body, status_code=code, media_type="text/html")
+    def page(
+        self,
+        template: str,
+        *,
+        code: int = 200,
+        problem: ProblemError | None = None,
+        **context: Any,
+    ) -> Response:
+        """Render a template: a whole page, or a part of one. A problem, of the last try, sets the
+        status and the header Retry-After."""
+        body = self._templates.get_template(template).render(problem=problem, **context)
+        response = Response(body, status_code=code, media_type="text/html")
+        if problem is not None:
+            response.status_code = problem.kind.status
+            if problem.retry_after is not None:
+                response.headers["Retry-After"] = str(problem.retry_after)
+        return response
 
     def problem(self, problem: ProblemError) -> Response:
-        """An error that ends what the person was doing."""
-        response = self.page(
+        """Render an error that ends what the person was doing."""
+        return self.page(
             "problem.html",
-            code=problem.kind.status,
+            problem=problem,
             kiosk=None,
             title=problem.kind.title.zh,
             detail=problem.detail.zh if problem.detail else "",
         )
-        if problem.retry_after is not None:
-            response.headers["Retry-After"] = str(problem.retry_after)
-        return response

@@ -1,4 +1,4 @@
-"""Who the page belongs to, and proof that a form came from one of our pages."""
+"""Keep sessions of the kiosk's pages: cookies for login, visit and sign-in, proofs for forms."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tongban_intake.access import tokens
+from tongban_intake.access.auth import COOKIE
 from tongban_intake.access.token_client import Grant
 from tongban_intake.access.tokens import Kiosk
-from tongban_intake.http.auth import COOKIE
 from tongban_intake.http.body import read_bytes
 from tongban_intake.kiosk.visit import Visit, VisitCookie
 from tongban_intake.problems import Kind, ProblemError
@@ -29,27 +29,27 @@ from tongban_intake.text import Text
 ASSISTANT_COOKIE = "tongban_assistant"
 VISIT_COOKIE = "tongban_visit"
 SIGN_OUT = "sign-out"
-"""The key of the form that signs a lobby manager out: it is one that anyone may send again."""
+"""Key of the form that signs a lobby manager out. It is fixed: repeating a sign-out is harmless."""
 _MOST_FIELDS = 300
 _VISIT_ID: ContextVar[str] = ContextVar("visit_id", default="")
-"""Of the visit that the request being answered belongs to."""
+"""Id of the visit that the current HTTP request belongs to."""
 
 
 def new_key() -> str:
-    """An Idempotency-Key for one form: sending it twice is one request."""
+    """Return a new Idempotency-Key for a form, so that posting it twice results in one request."""
     return uuid.uuid4().hex
 
 
 class Session:
-    """Cookies and form proofs, for all pages.
+    """Reads and writes cookies and form proofs, for all pages.
 
-    A lobby manager's sign-in has a cookie of its own beside the kiosk's, which holds the token of
-    both and, signed, when a page was last asked for by hand: after `assistant_idle_seconds` it
-    counts no more, whatever the browser keeps.
+    A lobby manager's sign-in has a cookie beside the kiosk's. It holds the token of both and,
+    signed, the time when a person last requested a page: after `assistant_idle_seconds` the cookie
+    is invalid, whether or not the browser still has it.
 
-    The cookies are SameSite=Strict; beside them every form carries a keyed digest of kiosk, visit
-    and key that another site cannot make (cross-site request forgery). A form of a visit that is
-    over is refused: sending it again would show the next person what the one before had typed.
+    The cookies are SameSite=Strict. Against cross-site request forgery every form also carries a
+    keyed digest of kiosk, visit and key. A form of an earlier visit is refused, because posting it
+    again would show the next person what the one before had typed.
     """
 
     def __init__(self, services: Services, *, now: Callable[[], float] = time.time) -> None:
@@ -59,10 +59,11 @@ class Session:
         self._visits = VisitCookie(self._secret, seconds=services.settings.visit_seconds)
 
     def kiosk(self, request: Request) -> Kiosk:
-        """The kiosk that has logged in, with the lobby manager who has signed in there.
+        """Return the kiosk that has logged in, with the lobby manager who has signed in there, if
+        any.
 
         Raises:
-            ProblemError: 401, none has.
+            ProblemError: 401, no kiosk has; 429, too many GETs.
         """
         kiosk = self._services.auth.cookie(request)
         if kiosk is None:
@@ -80,7 +81,7 @@ class Session:
         return both
 
     def log_in(self, response: Response, token: str, kiosk: Kiosk, *, secure: bool) -> None:
-        """Have the browser keep the token, out of reach of scripts."""
+        """Set the cookie with the kiosk's token, out of reach of scripts."""
         response.set_cookie(
             COOKIE,
             token,
@@ -104,17 +105,17 @@ class Session:
         _VISIT_ID.set(visit.visit_id)
 
     def begin_visit(self, request: Request, kiosk: Kiosk) -> None:
-        """End the visit that was: the next page belongs to the next person."""
+        """Begin a new visit: the next page belongs to the next person."""
         self._set_visit(request, Visit.new(), kiosk)
 
     def may_see(self, request: Request, kiosk: Kiosk, request_id: str) -> bool:
-        """Return whether this page may show the request: it was handed in, or proved to be the
+        """Return True if this page may show the request: it was submitted, or proved to be the
         person's own, during this visit, or a lobby manager has signed in."""
         visit: Visit = request.state.visit[0]
         return kiosk.assistant is not None or request_id in visit.requests
 
     def let_see(self, request: Request, kiosk: Kiosk, request_id: str) -> None:
-        """Show this request during this visit."""
+        """Allow pages of this visit to show the request."""
         visit: Visit = request.state.visit[0]
         self._set_visit(request, visit.seeing(request_id), kiosk)
 
@@ -130,24 +131,25 @@ class Session:
             secure=request.url.scheme == "https",
         )
 
-    # --- who assists
+    # --- sign-in of a lobby manager
 
     def sign_in(self, request: Request, response: Response, grant: Grant) -> None:
-        """Have the browser keep the token of kiosk and lobby manager."""
+        """Set the cookie with the token of kiosk and lobby manager."""
         self._keep(request, response, grant.token, grant.expires_in)
 
     def sign_out(self, request: Request, response: Response, kiosk: Kiosk) -> None:
-        """Only the kiosk is logged in from here on."""
+        """Remove the lobby manager from the cookies; the kiosk stays logged in."""
         response.delete_cookie(ASSISTANT_COOKIE, path="/kiosk")
         secure = request.url.scheme == "https"
         own = self._services.auth.cookie(request)
-        if own is not None and own.assistant is not None:  # its very login was of both
+        # The kiosk itself may have logged in with a token of both.
+        if own is not None and own.assistant is not None:
             alone = replace(kiosk, assistant=None, assistant_epoch=0)
             self.log_in(response, tokens.seal(self._secret.decode(), alone), alone, secure=secure)
 
     def route_class(self) -> type[APIRoute]:
-        """Routes that count as use: each page that a person asks for keeps a sign-in alive. What a
-        page fetches by itself (parts, events, documents) does not."""
+        """Return a class for routes that renew visit and sign-in with each page that a person
+        requests. What a page fetches by itself (parts, events, documents) does not renew them."""
         renew = self.renew
 
         class Used(APIRoute):
@@ -164,8 +166,8 @@ class Session:
         return Used
 
     def renew(self, request: Request, response: Response) -> None:
-        """Note in the answer that the page is in use: for the visit, and for a lobby manager who
-        has signed in."""
+        """Renew the cookies of the visit and of a signed-in lobby manager, if a person has
+        requested this page."""
         assisting: tuple[str, int] | None = getattr(request.state, "assisting", None)
         by_hand = response.media_type == "text/html" and "part" not in request.query_params
         if not (by_hand or response.status_code == 303):
@@ -175,7 +177,7 @@ class Session:
         if assisting is None:
             return
         if any(ASSISTANT_COOKIE in each for each in response.headers.getlist("set-cookie")):
-            return  # it has just been signed out, or in
+            return  # this answer signs a lobby manager in or out
         token, expires = assisting
         self._keep(request, response, token, expires - int(self._now()))
 
@@ -205,7 +207,7 @@ class Session:
             return None
         try:
             both = self._services.auth.token(token)
-        except ProblemError:  # out of date, or one of the two was revoked
+        except ProblemError:  # expired, or kiosk or lobby manager was revoked
             return None
         same = (both.kiosk_id, both.branch_id) == (kiosk.kiosk_id, kiosk.branch_id)
         return (token, both) if same else None
@@ -213,17 +215,17 @@ class Session:
     # --- forms
 
     def proof(self, kiosk: Kiosk, key: str) -> str:
-        """Return what a form of this visit carries beside its key. The form that signs a lobby
-        manager out belongs to no visit: it must work from every page."""
+        """Return the proof that a form of this visit carries beside its key. The form that signs a
+        lobby manager out belongs to no visit, so that it works from every page."""
         visit_id = "" if key == SIGN_OUT else _VISIT_ID.get()
         message = f"form\x1f{kiosk.kiosk_id}\x1f{visit_id}\x1f{key}".encode()
         return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
 
     async def posted(self, request: Request, kiosk: Kiosk) -> dict[str, list[str]]:
-        """The fields of a form of ours.
+        """Return the fields of a posted form, after checking its proof.
 
         Raises:
-            ProblemError: 403, the form is not from one of our pages; 413, 408, 429.
+            ProblemError: 400; 403, the form is not from a page of this visit; 408; 413; 429.
         """
         settings = self._services.settings
         self._services.rates.take(kiosk.kiosk_id)

@@ -1,9 +1,9 @@
-"""One person's visit at a kiosk: from the home page to the home page.
+"""Separate the visits of one person and the next at a kiosk; each begins at the home page.
 
-The visit decides on the server what a page may show. Its id is part of every form's proof, and it
-names the requests that were handed in, or proved to be the person's own, during the visit. The next
-person begins at home with another visit: neither the browser's way back nor an address that is
-typed in shows what the one before has seen.
+The server decides by the visit what a page may show. Its id is part of every form's proof, and it
+lists the requests that were submitted, or proved to be the person's own, during the visit. The next
+person starts at home with another visit, so that neither the browser's back button nor a typed URL
+shows what the person before has seen.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import uuid
 from dataclasses import dataclass, replace
 
 _MOST_REQUESTS = 20
-"""Of one visit, the newest: a cookie has room for 4,096 bytes."""
+"""Most requests of one visit, the newest ones: a cookie has room for 4,096 bytes."""
 _SEPARATOR = "."
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A visit. `requests` are the ids that it may see."""
+    """Identifies a visit and the requests that it may see."""
 
     visit_id: str
     requests: tuple[str, ...] = ()
 
     @classmethod
     def new(cls) -> Visit:
-        """A visit that has seen nothing."""
+        """Return a new visit that may see no request."""
         return cls(uuid.uuid4().hex)
 
     def seeing(self, request_id: str) -> Visit:
@@ -37,11 +37,11 @@ class Visit:
 
 
 class VisitCookie:
-    """Write visits as signed text that a browser keeps, and read them back.
+    """Encodes visits as signed cookies, bound to the kiosk, and decodes them.
 
     Args:
-        secret: signs; the text is bound to the kiosk as well.
-        seconds: after which, without use, a visit is over whatever the browser keeps.
+        secret: key of the signature.
+        seconds: without use, after which a cookie is invalid.
     """
 
     def __init__(self, secret: bytes, *, seconds: int) -> None:
@@ -49,12 +49,13 @@ class VisitCookie:
         self._seconds = seconds
 
     def write(self, visit: Visit, kiosk_id: str, *, now: float) -> str:
-        """Return the text; `now` is the Unix time, in seconds, of its last use."""
+        """Return the cookie; `now` is the Unix time, in seconds, of the last use."""
         text = _SEPARATOR.join([str(int(now)), visit.visit_id, *visit.requests])
         return f"{self._signature(text, kiosk_id)}{_SEPARATOR}{text}"
 
     def read(self, cookie: str, kiosk_id: str, *, now: float) -> Visit | None:
-        """Return the visit; None for a text that is not ours, of another kiosk, or too old."""
+        """Return the visit; None if the signature is wrong, or for another kiosk, or the cookie
+        expired."""
         signature, _, text = cookie.partition(_SEPARATOR)
         if not hmac.compare_digest(signature.encode(), self._signature(text, kiosk_id).encode()):
             return None

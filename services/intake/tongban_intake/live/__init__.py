@@ -1,1 +1,1 @@
-"""Telling those who watch a request what happens to it, as it happens."""
+"""Server-sent events: stream to clients what happens to a request."""

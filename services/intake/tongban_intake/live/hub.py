@@ -1,4 +1,4 @@
-"""From one reader of the topics to everyone on this replica who watches a request."""
+"""Fan out records of the topics to the event streams of this replica."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from tongban_kafka import Record
 
 TOPICS = (topics.REQUESTS_STATUS, topics.DOCUMENTS_PRINTED, topics.NOTIFICATIONS_SENT)
 _QUEUE = 256
-"""Records that one watcher may be behind. A whole request has a dozen."""
+"""Most records that one stream may be behind. A whole request has a dozen."""
 
 
 class Subscription:
-    """What has come for one watcher and was not taken yet."""
+    """Queue of records for one event stream."""
 
     def __init__(self, backlog: list[Record]) -> None:
         self._records: deque[Record] = deque(backlog)
         self._wake = asyncio.Event()
         self.closed = False
-        """Nothing more will come: too slow, or this replica is stopping."""
+        """True once no more records will follow: the client is too slow, or the hub has closed
+        it."""
 
     def offer(self, record: Record) -> None:
-        """A record has come. A watcher that is too far behind is closed, and may come again with
-        its Last-Event-ID."""
+        """Add a record. A stream that is too far behind is closed; its client may connect again
+        with its Last-Event-ID."""
         if len(self._records) >= _QUEUE:
             self.close()
         if not self.closed:
@@ -34,12 +35,12 @@ class Subscription:
             self._wake.set()
 
     def close(self) -> None:
-        """Wake the watcher for the last time."""
+        """End the queue, and wake the stream for the last time."""
         self.closed = True
         self._wake.set()
 
     async def wait(self, seconds: float) -> list[Record]:
-        """What has come; empty when nothing does in that time."""
+        """Wait for records and return them; an empty list if none arrives within `seconds`."""
         if not self._records and not self.closed:
             try:
                 async with asyncio.timeout(seconds):
@@ -53,10 +54,10 @@ class Subscription:
 
 
 class Hub:
-    """Hands each record to the watchers of its request, undecoded: most records have none.
+    """Passes each record to the subscriptions of its request, undecoded, because most have none.
 
-    The last records are kept for watchers who are about to come, because the read model, which
-    tells them what was before, may be a moment behind.
+    The newest records are kept for streams that open later, because the read model, from which a
+    stream takes the history, may be a moment behind.
     """
 
     def __init__(self, *, kept_records: int = 10_000, kept_bytes: int = 16 * 1024 * 1024) -> None:
@@ -71,7 +72,7 @@ class Hub:
         self._closed = False
 
     def on_record(self, record: Record) -> None:
-        """The callback of the tail."""
+        """Handle a record of the topics; the callback of `BroadcastTail`."""
         if record.key is None:
             return
         self._keep(record.key, record)
@@ -93,8 +94,8 @@ class Hub:
 
     @contextmanager
     def watch(self, request_id: str, *, kiosk_id: str = "") -> Iterator[Subscription]:
-        """All records of a request from the last ones that were kept on, while held; `kiosk_id` is
-        of who watches, see `close_kiosk`."""
+        """Subscribe to a request while held, from its kept records on; `kiosk_id` is the kiosk of
+        the stream, for `close_kiosk`."""
         key = request_id.encode()
         subscription = Subscription(list(self._kept.get(key, ())))
         watchers = self._watchers.setdefault(key, set())
@@ -116,7 +117,8 @@ class Hub:
                 self._of_kiosk.pop(kiosk_id, None)
 
     def close_kiosk(self, kiosk_id: str) -> None:
-        """End the streams of one kiosk: what it may see has changed. It may come again."""
+        """End the streams of one kiosk, because its rights may have changed. It may connect
+        again."""
         for watcher in self._of_kiosk.get(kiosk_id, ()):
             watcher.close()
 

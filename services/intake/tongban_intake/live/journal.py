@@ -1,5 +1,7 @@
-"""What one watcher has been told and what is next. Pure: history and live records go in, in any
-order and as often as they like; every status comes out once, in order, as a server-sent event.
+"""Order and deduplicate the events of one stream.
+
+Pure: history and live records may be put in in any order and repeatedly; each status comes out
+once, in order, as a server-sent event.
 """
 
 from __future__ import annotations
@@ -22,32 +24,34 @@ HEARTBEAT = b": still here\n\n"
 
 
 def frame(event: str, data: Line, *, number: int | None = None) -> bytes:
-    """One server-sent event (HTML standard, 9.2)."""
+    """Return one server-sent event (HTML standard, 9.2); `number` becomes its id."""
     head = b"" if number is None else b"id: %d\n" % number
     return b"%sevent: %s\ndata: %s\n\n" % (head, event.encode(), orjson.dumps(data))
 
 
 class EventJournal:
-    """Args:
-    told: the number of the last status that the watcher has (Last-Event-ID), 0 for none.
-    keys: open the reasons that a watcher is shown.
+    """Remembers what one stream has sent and what is to be sent next.
+
+    Args:
+        sent: number of the last status that the client has (Last-Event-ID), 0 for none.
+        keys: open the sealed reasons in statuses.
     """
 
-    def __init__(self, told: int, keys: KeyRing) -> None:
-        self._told = told
+    def __init__(self, sent: int, keys: KeyRing) -> None:
+        self._sent = sent
         self._keys = keys
         self._pending: dict[int, Line] = {}
         self._orders: dict[str, tuple[int, Line]] = {}
-        self._told_orders: dict[str, int] = {}
+        self._sent_orders: dict[str, int] = {}
         self._messages: dict[str, Line] = {}
-        self._told_messages: dict[str, str] = {}
+        self._sent_messages: dict[str, str] = {}
         self._final: Status | None = None
         self._wants_print = True
 
     # --- in
 
     def history(self, record: RequestRecord) -> None:
-        """What the read model knows."""
+        """Put in what the read model has of the request."""
         for line in record.timeline:
             self._status(in_words(line, record, self._keys))
         if record.projected:
@@ -58,7 +62,7 @@ class EventJournal:
             self._messages[reference] = line
 
     def live(self, body: Body) -> None:
-        """What has just come over a topic."""
+        """Put in an event that has just arrived on a topic."""
         match body:
             case RequestStatus():
                 self._wants_print = body.print
@@ -71,7 +75,7 @@ class EventJournal:
     def _status(self, line: Line) -> None:
         if Status(line["status"]).final and not line.get("note"):
             self._final = Status(line["status"])
-        if line["seq"] > self._told:
+        if line["seq"] > self._sent:
             self._pending[line["seq"]] = line
 
     def _order(self, order_id: str, seq: int, line: Line) -> None:
@@ -81,37 +85,39 @@ class EventJournal:
     # --- out
 
     def take(self, *, over_gaps: bool = False) -> list[bytes]:
-        """What can be told now. Statuses wait for those before them, unless `over_gaps`."""
+        """Return the events that can be sent now. A status waits for the one before it, unless
+        `over_gaps` is True."""
         frames = []
         while self._pending:
-            number = min(self._pending) if over_gaps else self._told + 1
+            number = min(self._pending) if over_gaps else self._sent + 1
             if number not in self._pending:
                 break
             frames.append(frame("status", self._pending.pop(number), number=number))
-            self._told = number
+            self._sent = number
         for order_id, (seq, line) in self._orders.items():
-            if self._told_orders.get(order_id, -1) < seq:
-                self._told_orders[order_id] = seq
+            if self._sent_orders.get(order_id, -1) < seq:
+                self._sent_orders[order_id] = seq
                 frames.append(frame("print", {"order_id": order_id, **line}))
         for reference, line in self._messages.items():
-            if self._told_messages.get(reference) != line["status"]:
-                self._told_messages[reference] = line["status"]
+            if self._sent_messages.get(reference) != line["status"]:
+                self._sent_messages[reference] = line["status"]
                 frames.append(frame("message", line))
         return frames
 
     @property
     def blocked(self) -> bool:
-        """Whether what can be told waits for a status that has not come."""
-        return bool(self._pending) and self._told + 1 not in self._pending
+        """True if a status waits for an earlier one that has not arrived."""
+        return bool(self._pending) and self._sent + 1 not in self._pending
 
     @property
     def final(self) -> bool:
-        """Whether the last status is told and no other can follow."""
+        """True if the final status has been sent."""
         return self._final is not None and not self._pending
 
     @property
     def settled(self) -> bool:
-        """Final, and so is every print that was to follow."""
+        """True if the final status has been sent and every print order that was to follow is
+        final."""
         if not self.final:
             return False
         if self._final is not Status.COMPLETED or not self._wants_print:

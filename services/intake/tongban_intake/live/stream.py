@@ -1,4 +1,4 @@
-"""`GET /v1/requests/{id}/events`: history, then what happens, without a gap between them."""
+"""Stream the events of a request: the history, then live events, without a gap in between."""
 
 from __future__ import annotations
 
@@ -22,16 +22,21 @@ from tongban_kafka import Record
 log = structlog.get_logger(__name__)
 
 _GAP_LOOKS = (0.1, 0.2, 0.5, 1.0, 1.0)
-"""Seconds before each further look at the read model for a status that was missed."""
+"""Seconds before each further read of the read model for a status that was missed."""
 _SECOND_LOOK = 2.0
-"""Seconds after the first reading of the history: what had just happened then is projected now."""
+"""Seconds after the first read of the history, by when what had just happened is projected."""
 _STORE_DOWN_LOOK = 5.0
 _QUIET = 3.0
-"""Seconds for which a settled request is still watched, for the message that follows it."""
+"""Seconds for which the stream of a settled request stays open, for the message that follows."""
 
 
 class EventStreams:
-    """Opens streams. A stream costs a task and an entry in the hub."""
+    """Opens event streams, each of which costs a task and a subscription at the hub.
+
+    Args:
+        heartbeat: seconds of silence after which a comment is sent.
+        grace: longest seconds that a stream stays open for prints after the final status.
+    """
 
     def __init__(
         self,
@@ -53,22 +58,22 @@ class EventStreams:
         self._grace = grace
 
     def check_room(self, kiosk_id: str) -> None:
-        """Raises Problem 503 when all places, or all of this kiosk, are taken; to be asked before
-        the answer begins."""
+        """Raise ProblemError 503 if all places, or all places of this kiosk, are taken. Call it
+        before the answer begins, because a stream cannot report an error."""
         with self._kiosk_slots.hold(kiosk_id), self._slots:
             return
 
-    async def over(self, request_id: str, *, told: int, clock: BusinessClock) -> bool:
-        """Return whether nothing will follow the status `told`: it was the final one, and every
-        print is final too, or has not become so in the time for which a stream stays. False where
-        the store does not answer."""
+    async def over(self, request_id: str, *, sent: int, clock: BusinessClock) -> bool:
+        """Return True if no event will follow the status number `sent`: it is the final one, and
+        every print order is final too, or `grace` has passed. False where the store does not
+        answer."""
         try:
             record = await self._read_model.get(request_id)
         except StoreUnavailableError:
             return False
         if record is None or not record.projected:
             return False
-        journal = EventJournal(told, self._keys)
+        journal = EventJournal(sent, self._keys)
         journal.history(record)
         if not journal.final or journal.settled:
             return journal.settled
@@ -76,13 +81,14 @@ class EventStreams:
         return clock.real_seconds(age) > self._grace
 
     async def open(
-        self, request_id: str, *, told: int, kiosk_id: str, may_watch: Callable[[], bool]
+        self, request_id: str, *, sent: int, kiosk_id: str, may_watch: Callable[[], bool]
     ) -> AsyncIterator[bytes]:
-        """The bytes of a stream, from the status after `told` on, for as long as the kiosk's
-        enrolment stays as it is; `may_watch` tells whether it still is at the beginning.
+        """Yield the bytes of a stream, from the status after number `sent` on, until the request is
+        settled or the kiosk's enrolment changes; `may_watch` returns False if it has changed before
+        the stream began.
 
-        It listens before it reads what was, so that nothing falls in between, and tells each number
-        once. With the store down it begins with what is live.
+        The stream subscribes before it reads the history, so that no event is lost in between, and
+        sends each status once. While the store is down it starts with live events.
         """
         with (
             self._kiosk_slots.hold(kiosk_id),
@@ -92,7 +98,7 @@ class EventStreams:
             if not may_watch():  # revoked between the answer's head and here
                 return
             watch = _Watch(
-                request_id, self._read_model, subscription, EventJournal(told, self._keys)
+                request_id, self._read_model, subscription, EventJournal(sent, self._keys)
             )
             yield b"retry: 2000\n\n"
             async for chunk in watch.run(self._heartbeat, self._grace):
@@ -100,7 +106,7 @@ class EventStreams:
 
 
 class _Watch:
-    """One open stream. All times are of the event loop's clock."""
+    """Runs one open stream. Times are of the event loop's clock, in seconds."""
 
     def __init__(
         self,
@@ -116,20 +122,21 @@ class _Watch:
         self._loop = asyncio.get_running_loop()
         self._looks = 0
         self._look_at: float | None = None
-        self._told_at = self._loop.time()
+        self._sent_at = self._loop.time()
         self._final_at: float | None = None
         self._settled_at: float | None = None
 
     async def run(self, heartbeat: float, grace: float) -> AsyncIterator[bytes]:
-        """The stream until the request is settled, the watcher is too slow, or intake stops."""
+        """Yield the stream until the request is settled or the subscription is closed."""
         await self._look()
         while not self._subscription.closed:
             if self._journal.blocked:
                 await self._fill_gap()
-            # What could not be found will not be found: better a gap than silence.
+            # A status that could not be found now will not be found later: skip it, rather than
+            # stall.
             if chunk := b"".join(self._journal.take(over_gaps=True)):
                 yield chunk
-                self._told_at = self._loop.time()
+                self._sent_at = self._loop.time()
             due = self._due(heartbeat, grace)
             now = self._loop.time()
             if due[0] <= now:
@@ -138,12 +145,13 @@ class _Watch:
             self._take_in(await self._subscription.wait(min(due) - now))
             if self._look_at is not None and self._look_at <= self._loop.time():
                 await self._look()
-            if self._told_at + heartbeat <= self._loop.time():
+            if self._sent_at + heartbeat <= self._loop.time():
                 yield HEARTBEAT
-                self._told_at = self._loop.time()
+                self._sent_at = self._loop.time()
 
     def _due(self, heartbeat: float, grace: float) -> tuple[float, float, float]:
-        """When the stream ends, when it is to be heard of again, when to look at the store."""
+        """Return the times of the end of the stream, of the next heartbeat, of the next look at the
+        store."""
         now = self._loop.time()
         if self._journal.final and self._final_at is None:
             self._final_at = now
@@ -154,7 +162,7 @@ class _Watch:
             end = self._final_at + grace
         if self._settled_at is not None:
             end = min(end, self._settled_at + _QUIET)
-        return end, self._told_at + heartbeat, self._look_at or math.inf
+        return end, self._sent_at + heartbeat, self._look_at or math.inf
 
     def _take_in(self, records: list[Record]) -> None:
         for record in records:
@@ -164,7 +172,7 @@ class _Watch:
                 log.warning("event_not_shown", place=record.place, cause=str(error))
 
     async def _look(self) -> bool:
-        """Read the history; False when the store does not answer."""
+        """Read the history; return False if the store does not answer."""
         now = self._loop.time()
         try:
             record = await self._read_model.get(self._request_id)
@@ -178,8 +186,8 @@ class _Watch:
         return True
 
     async def _fill_gap(self) -> None:
-        """A status came whose predecessor did not: that one was on the topic before we listened,
-        and is on its way into the read model."""
+        """Read the history until it has the missing status: that one was on the topic before this
+        stream subscribed, and is on its way into the read model."""
         for seconds in _GAP_LOOKS:
             if not await self._look() or not self._journal.blocked:
                 return

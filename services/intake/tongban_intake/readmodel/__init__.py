@@ -1,1 +1,1 @@
-"""The read model: what is known of each request, rebuilt from the topics at any time."""
+"""Project the state of each request from the topics; it can be rebuilt from them at any time."""

@@ -1,7 +1,8 @@
-"""Tell whether the read model knows every request that was ever accepted.
+"""Decide whether the read model has every request that was ever accepted.
 
-"No such request" from a read model that is being rebuilt, is behind, or lost what retention has
-deleted from the topics since, does not mean that the key is new.
+Only then does its "no such request" mean that an idempotency key is new. It does not while the read
+model is being rebuilt or is behind, nor after it has lost requests whose events retention has
+deleted from the topics.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ _ORIGIN = "requests"
 _EVERY_S = 60.0
 _AT_START_S = 0.5
 _MOST_BEHIND_S = 3600.0
-"""Seconds of events that the read model may be behind: the router remembers a finished request for
-24 hours, so a key that ended within them is recognised there."""
+"""Seconds that the read model may be behind: the router keeps a finished request for 24 hours, so
+that it recognises a key which the read model does not have yet."""
 
 Offsets = Mapping[tuple[str, int], int]
 
@@ -43,21 +44,21 @@ class Positions(Protocol):
     """Reads the offsets of requests.status and of the read model's consumer group."""
 
     async def begins(self) -> Offsets:
-        """Offsets of the oldest record that is kept."""
+        """Return the begin offset of each partition."""
 
     async def ends(self) -> Offsets:
-        """Offsets of the next record."""
+        """Return the end offset of each partition."""
 
     async def committed(self) -> Offsets:
-        """Offsets that the group has committed; partitions without a commit are left out."""
+        """Return the committed offsets of the group, without partitions that have none."""
 
     async def projected_last(self, committed: Offsets) -> set[str]:
-        """Request ids of the newest record in front of each committed offset, where the record is
-        kept and is an event: the store must know these requests."""
+        """Return the request id of the last record before each committed offset, where that record
+        still exists and is an event: the store must have these requests."""
 
 
 class StatusTopic:
-    """`Positions` of requests.status, over connections that live for one question."""
+    """Reads `Positions` of requests.status; each call opens and closes its own connection."""
 
     def __init__(self, bootstrap: KafkaAddress) -> None:
         self._bootstrap = bootstrap
@@ -125,20 +126,22 @@ def _request_of(record: Record) -> str | None:
     try:
         return decode(record.value, record.headers).body.request_id
     except MalformedEventError:
-        return None  # put aside by the worker; it says nothing of any request
+        return None  # the worker has written it to its dead-letter topic
 
 
 class Completeness:
-    """Follow, once a minute, how far the read model is. `complete` is False until it has reached
-    the end that requests.status had when this process started.
+    """Checks once a minute how far the read model is.
 
-    A document in the store says whether the read model began together with its topic: a collection
-    that was lost and is filled again from a topic whose older events are deleted is not complete
-    for as long as keys are repeated (`topics.KEYS_REPEATED`).
+    `complete` is False until the read model has reached the end offsets that requests.status had
+    when this process started.
 
-    That document comes back with a back-up that is played in, and then says too much. So each look
-    also compares: the request that was projected last of each partition must be in the store, and
-    no offset may be committed beyond the end of its log.
+    A document in the store says from when on the read model counts as whole. A collection that was
+    lost, and is filled again from a topic whose older events are deleted, is not whole for as long
+    as keys may be repeated (`topics.KEYS_REPEATED`).
+
+    A restored back-up restores this document too, which is then wrong. So each check also verifies
+    that the store has the last projected request of each partition, and that no committed offset
+    exceeds the end offset of its partition.
     """
 
     def __init__(
@@ -162,33 +165,33 @@ class Completeness:
 
     @property
     def complete(self) -> bool:
-        """Return whether "not in the read model" means "never accepted"."""
+        """True if a request that is not in the read model was never accepted."""
         whole = self._whole_from is not None and self._whole_from <= self._now()
         behind = self._monotonic() - self._goal_at
         return whole and self._caught_up and behind <= _MOST_BEHIND_S
 
     async def wait_decided(self) -> None:
-        """Return once the store has its document. Nothing may be projected before: a group that has
-        committed looks like one whose collection was lost."""
+        """Return once the store has its document. The projector must not start before: a group that
+        has committed offsets looks like one whose collection was lost."""
         await self._decided.wait()
 
     async def run(self) -> None:
-        """Look again and again; returns when cancelled."""
+        """Check at intervals until cancelled."""
         while True:
             try:
                 await self.look()
             except (KafkaUnavailableError, StoreUnavailableError) as error:
                 log.info("read_model_not_compared", why=type(error).__name__)
-            # What began without its past stays incomplete for months: that is no reason to hurry.
+            # Hurry at the start only: a read model without its past stays incomplete for months.
             await asyncio.sleep(_EVERY_S if self._caught_up else _AT_START_S)
 
     async def look(self) -> None:
-        """Compare once.
+        """Check once.
 
         Raises:
-            KafkaUnavailableError, StoreUnavailable: not known now; `complete` stays as it is.
+            KafkaUnavailableError, StoreUnavailableError: `complete` stays as it is.
         """
-        # Each time: the store may have been lost, or played back from a back-up, meanwhile.
+        # Read it each time: the store may have been lost, or restored from a back-up, meanwhile.
         self._whole_from = await self._origin()
         self._decided.set()
         goal, goal_at = self._goal, self._goal_at
@@ -206,8 +209,8 @@ class Completeness:
             self._goal, self._goal_at = await self._positions.ends(), self._monotonic()
 
     async def _has_lost(self, committed: Offsets) -> bool:
-        """Return whether the store lacks what the group has committed as projected, or the log
-        lacks what the group has read."""
+        """Return True if the store lacks requests that the group has committed as projected, or a
+        partition ends below its committed offset."""
         ends = await self._positions.ends()
         if any(offset > ends.get(place, 0) for place, offset in committed.items()):
             return True
@@ -217,8 +220,8 @@ class Completeness:
             return bool(newest) and await self._requests.count_documents(known) < len(newest)
 
     async def _origin(self) -> datetime:
-        """Return from when on the read model counts as whole, decided once in the life of a store:
-        by the first replica that finds nothing there."""
+        """Return from when on the read model counts as whole. The first replica that finds no such
+        document in the store decides and writes it."""
         with store_errors():
             found = await self._origins.find_one({"_id": _ORIGIN})
         if found is None:
@@ -238,7 +241,6 @@ class Completeness:
         return whole_from if whole_from.tzinfo else whole_from.replace(tzinfo=UTC)
 
     async def _from_the_first(self) -> bool:
-        """Return whether the group will read, or has just begun to read, every event that was ever
-        on the topic."""
+        """Return True if the group starts at the beginning of a topic that has lost no event."""
         begins, committed = await self._positions.begins(), await self._positions.committed()
         return not any(begins.values()) and not any(committed.values())

@@ -1,4 +1,4 @@
-"""What may still be going on under a wrapping key: asked before the key is destroyed."""
+"""Find the requests that still need a wrapping key, before an operator destroys it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from tongban_intake.readmodel.projector import COLLECTION
 from tongban_intake.readmodel.record import OrderRecord, RequestRecord
 
 _LONGEST_SILENCE = timedelta(days=30)
-"""What documents.printed keeps, and longer than an order waits for its printer or for an answer."""
+"""The retention of documents.printed; no order waits longer for its printer or a confirmation."""
 _FIELDS = {"timeline": 1, "orders": 1}
 
 
 async def open_under(store: Store, kid: str, *, now: datetime) -> AsyncIterator[tuple[str, bool]]:
-    """Id and openness of every request whose envelope that key closes: open while the request is
-    not final, or a sheet of it is still to come. `now` is business time.
+    """Yield the id of every request whose envelope is wrapped with this key, and True if it is
+    open: the request is not final, or a sheet may still be printed.
 
-    Reads all of them: a command's work, not a request's.
+    Reads all of these documents: for an operator's command, not for an HTTP request.
+
+    Args:
+        kid: id of the wrapping key.
+        now: business time.
 
     Raises:
-        StoreUnavailableError
+        StoreUnavailableError: the store does not answer.
     """
     with store_errors():
         async for document in store.collection(COLLECTION).find({"sealed.kid": kid}, _FIELDS):
@@ -31,7 +35,8 @@ async def open_under(store: Store, kid: str, *, now: datetime) -> AsyncIterator[
 
 
 def _still_to_come(order: OrderRecord, now: datetime) -> bool:
-    """Return whether a sheet may still be printed. An order that nobody has reported on for longer
-    than printing keeps any is over, though its end was never heard: it must not keep the key."""
+    """Return True if a sheet may still be printed. An order whose last report is older than
+    printing keeps any order has ended, though its end was never reported: it must not keep the
+    key."""
     heard = datetime.fromisoformat(order.line["at"])
     return not order.status.final and now - heard <= _LONGEST_SILENCE

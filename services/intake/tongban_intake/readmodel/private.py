@@ -1,4 +1,4 @@
-"""Lines of the timeline for those who may read them: the words in them opened."""
+"""Open the sealed reasons in lines of the timeline, for readers who may see them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Line = dict[str, Any]
 
 
 def in_words(line: Line, of: RequestRecord | RequestStatus, keys: KeyRing) -> Line:
-    """Return a stored line as it is shown: its sealed reason opened, or a placeholder for it.
+    """Return a stored line with its sealed reason opened, or a placeholder where it cannot be.
 
-    `of` is the request or the event whose envelope the line belongs to.
+    `of` is the request or event whose envelope has the key of the reason.
     """
     if "private" not in line:
         return line

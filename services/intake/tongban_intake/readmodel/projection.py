@@ -1,22 +1,24 @@
-"""From events to changes of documents. Pure, and blind to order and repeats: every event sets
-fields that its own key names (a number within the request, an order, a message), so that any
-replay, in any order, ends in the same document.
+"""Turn events into changes of documents of the collection `requests`.
+
+Pure, idempotent and independent of order: every event sets only fields named by its own key (a
+number within the request, an order, a message), so that any replay, in any order, results in the
+same document.
 
     _id           request id
-    applying      what `applying_key` makes of item and applicant while it is open; then CLOSED
-    notes         what was told when it was accepted, where something was
+    applying      `applying_key` of item and applicant while the request is open; then CLOSED
+    notes         the notes of the submission, if any
     item, origin, applicant, submitted_at, print, body_digest, sealed    of the submission
     timeline      number -> {seq, at, status, by, reason?, private?, note?, expected_by?}; `private`
                   is a sealed reason, opened where it is shown (`private.in_words`)
     documents     document id -> {title, pages, sha256}
-    codes         what may be typed at /v1/verify for one of them
+    codes         the verification codes of these documents
     orders        order id -> number -> {document_id, copy, kiosk_id, status, at, reason?}
     messages      reference -> status -> {template, channel, status, at, reason?}
     commands      command id -> {kind, event_id, at}
     rating        {grade, event_id, at}
-    swept         true once only the skeleton is left, see `sweep`
+    swept         true once only the skeleton is left (`sweep`)
 
-Times are RFC 3339 texts: BSON would cut them to milliseconds and take their offset.
+Times are RFC 3339 texts: BSON would truncate them to milliseconds and drop their offset.
 """
 
 from __future__ import annotations
@@ -47,19 +49,20 @@ from tongban_intake.verification import file_code, sheet_code
 Fields = dict[str, Any]
 
 CLOSED = "~"
-"""Sorts after every key, so that the greatest of what was ever set is the truth, in any order."""
+"""Sorts after every `applying_key`, so that `$max` yields the right value in any order of
+events."""
 
 
 @dataclass(slots=True)
 class RecordChange:
-    """What is to be done to one document."""
+    """Collects the changes to one document."""
 
     fields: Fields = field(default_factory=dict)
     codes: set[str] = field(default_factory=set)
     applying: str = ""
 
     def update(self) -> dict[str, Any]:
-        """As an update of MongoDB, for an upsert."""
+        """Return an update for an upsert by MongoDB; empty where nothing changes."""
         update: dict[str, Any] = {}
         if self.fields:
             update["$set"] = self.fields
@@ -71,7 +74,7 @@ class RecordChange:
 
 
 def changes(events: Iterable[Event[Body]]) -> dict[str, RecordChange]:
-    """One change a request, whatever happened to it in these events."""
+    """Return the change of each request that these events are about, by its id."""
     found: dict[str, RecordChange] = {}
     for event in events:
         change = found.setdefault(event.body.request_id, RecordChange())
@@ -112,34 +115,35 @@ def _apply(change: RecordChange, event: Event[Body]) -> None:
 
 
 def name(text: str) -> str:
-    """A text as a field's name: MongoDB gives dots, dollars and NUL a meaning."""
+    """Encode a text as a field name: dots, dollars and NUL have a meaning to MongoDB."""
     return quote(text, safe="~:@+ ").replace(".", "%2E")
 
 
 def applying_key(item_code: str, pseudonym: str) -> str:
-    """What all requests of one applicant for one item have in common."""
+    """Return the key that all requests of one applicant for one item share."""
     return f"{item_code}:{pseudonym}"
 
 
 def _applying(body: RequestStatus) -> str:
-    """Set by the first entry and taken away by the final one; the others need not say it."""
+    """Return the value for `applying`: set by the first entry, CLOSED by the final one, else
+    empty."""
     if body.status.final and not body.note:
         return CLOSED
     return applying_key(body.item.code, body.applicant.pseudonym) if body.seq == 1 else ""
 
 
 def numbered(seq: int) -> str:
-    """A number as a field's name that sorts like the number."""
+    """Encode a number as a field name that sorts like the number."""
     return f"{seq:06d}"
 
 
-def notes(told: Iterable[SubmissionNote]) -> list[Fields]:
-    """Notes as they are stored."""
-    return [note.model_dump(mode="json", exclude_none=True) for note in told]
+def notes(submission_notes: Iterable[SubmissionNote]) -> list[Fields]:
+    """Return notes as they are stored."""
+    return [note.model_dump(mode="json", exclude_none=True) for note in submission_notes]
 
 
 def entry(body: RequestStatus) -> Fields:
-    """Return a line of the timeline as it is stored: its author's own words stay sealed."""
+    """Return a line of the timeline as it is stored: a free-text reason stays sealed."""
     line: Fields = {
         "seq": body.seq,
         "at": body.at.isoformat(),
@@ -158,9 +162,9 @@ def entry(body: RequestStatus) -> Fields:
 
 
 def _status(body: RequestStatus) -> Fields:
-    told = {} if body.notes is None else {"notes": notes(body.notes)}
+    notes_field = {} if body.notes is None else {"notes": notes(body.notes)}
     return {
-        **told,
+        **notes_field,
         "item": body.item.model_dump(),
         "origin": body.origin.model_dump(),
         "applicant": body.applicant.model_dump(),
@@ -179,7 +183,7 @@ def _status(body: RequestStatus) -> Fields:
 
 
 def report(body: PrintReported) -> Fields:
-    """The state of a print order, as it is stored and shown."""
+    """Return a report on a print order as it is stored and shown."""
     line: Fields = {
         "document_id": body.document.document_id if body.document else None,
         "copy": body.copy_number,
@@ -220,7 +224,7 @@ def _document(change: RecordChange, document: DocumentRef) -> None:
 
 
 def message(body: NotificationReported) -> Fields:
-    """What became of a message, as it is stored and shown."""
+    """Return a report on a message to the applicant as it is stored and shown."""
     line: Fields = {
         "template": body.template,
         "channel": body.channel,

@@ -1,4 +1,4 @@
-"""Writes the read model: a batch worker over everything that says how a request stands."""
+"""Write the read model: a batch worker over all topics with events about requests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SOURCES = (
     topics.REQUESTS_STATUS,
     topics.DOCUMENTS_PRINTED,
     topics.NOTIFICATIONS_SENT,
-    # Intake's own events are read back, so that every replica knows which commands were given.
+    # Intake's own events, so that every replica knows which commands were published.
     topics.REQUESTS_COMMANDS,
     topics.PRINT_ORDERS,
     topics.FEEDBACK_RATED,
@@ -45,7 +45,7 @@ _INDEXES = [
 
 
 class Projector:
-    """Applies batches of events to the collection `requests`. Idempotent as `projection` is."""
+    """Applies batches of events to the collection `requests`; idempotent, like `projection`."""
 
     def __init__(self, store: Store) -> None:
         self._requests = store.collection(COLLECTION)
@@ -55,8 +55,8 @@ class Projector:
         """Project a batch.
 
         Raises:
-            Poison: one of the records is no event.
-            StoreUnavailableError: nothing, or not all, was written; the batch has to come again.
+            Poison: one of the records is not an event.
+            StoreUnavailableError: nothing or only a part was written; the batch has to be repeated.
         """
         try:
             events = [decode(record.value, record.headers) for record in records]
@@ -65,7 +65,12 @@ class Projector:
         await self.write(changes(events))
 
     async def write(self, wanted: dict[str, RecordChange]) -> None:
-        """Upsert all changes with one command, acknowledged by a majority and journalled."""
+        """Upsert all changes with one command, acknowledged by a majority and journalled.
+
+        Raises:
+            Retry: another replica inserted one of the documents at the same moment.
+            StoreUnavailableError: nothing or only a part was written.
+        """
         if not wanted:
             return
         updates = [
@@ -76,8 +81,8 @@ class Projector:
             await self._prepare()
         updated = await update_unordered(self._requests, updates)
         if updated.collided:
-            # Another replica inserted the same document: an upsert that comes again updates.
-            raise Retry("upserts met", after=0.0)
+            # Another replica inserted the same document; repeated, the upsert updates it.
+            raise Retry("two replicas inserted one document", after=0.0)
 
     async def _prepare(self) -> None:
         if not self._prepared:
@@ -93,15 +98,15 @@ def readmodel_worker(
     producer: EventProducer,
     drain_seconds: float,
 ) -> BatchWorker:
-    """The worker of group `intake-readmodel`. A store that is down is waited for."""
+    """Return the worker of group `intake-readmodel`; it waits for a store that is down."""
     return BatchWorker(
         WorkerConfig(
             bootstrap=bootstrap,
             group=topics.READMODEL_GROUP,
             instance=instance,
             concurrency=2,
-            # Whoever watches a request is told by `live`; here what happens to one request within
-            # a moment becomes one write of its document.
+            # Event streams do not wait for the read model (`live`), so events may be collected
+            # here: several of one request become one write of its document.
             fetch_wait=0.1,
             fetch_min_bytes=256 * 1024,
             max_in_flight=4000,

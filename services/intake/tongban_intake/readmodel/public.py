@@ -1,7 +1,7 @@
-"""What anyone who holds a sheet may compare with it: masked holder and number, and main figures.
+"""Mask the holder and the number of a document, and pick its main figures, for /v1/verify.
 
-The answer is for a clerk who has the paper in hand: a name or an amount that was altered does not
-match. To somebody without the paper it names nobody.
+The answer is for a clerk who compares it with a sheet: an altered name or amount does not match.
+Without the sheet it identifies nobody.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 _STAR = "*"
 _HEAD, _TAIL, _SHORTEST = 3, 2, 8
-"""Characters of a document number that are shown, from which length on."""
+"""Characters of a document number that are shown at its ends, and the length from which on."""
 _MOST_FIGURES = 5
 _LONGEST_VALUE = 60
 _PERSONAL_LABELS = re.compile(
@@ -78,7 +78,7 @@ def _figures(result: Mapping[str, Any], applicant: Mapping[str, Any]) -> Iterato
 
 
 def _comparable(label: str, value: str) -> bool:
-    """Return whether this line is an amount, a period or a conclusion, and identifies nobody."""
+    """Return True if this line is an amount, a period or a conclusion, and identifies nobody."""
     if _PERSONAL_LABELS.search(label) or not 0 < len(value) <= _LONGEST_VALUE:
         return False
     if _LONG_NUMBER.search(_ISO_DATE.sub("", value)):
@@ -88,7 +88,7 @@ def _comparable(label: str, value: str) -> bool:
 
 
 def _texts(applicant: Mapping[str, Any], *fields: str) -> list[str]:
-    """These fields of the applicant, and of a company's agent, longest first."""
+    """Return these fields of the applicant and of a company's agent, longest first."""
     people = [applicant, applicant.get("agent") or {}]
     found = {str(person[name]) for person in people for name in fields if person.get(name)}
     return sorted((each for each in found if len(each) > 1), key=len, reverse=True)

@@ -1,4 +1,4 @@
-"""Reads the read model, never waiting longer for the store than a person would."""
+"""Read the read model, with a time limit on every call to the store."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Fields = dict[str, Any]
 Found = TypeVar("Found")
 
 REST_AFTER_FAILURE = 1.0
-"""Seconds for which a store that did not answer is not asked again."""
+"""Seconds without further queries after the store has not answered."""
 _OF_ACCEPTED = {"body_digest": 1, "notes": 1, "applying": 1, "origin.branch_id": 1}
 _OF_OPEN = {**_OF_ACCEPTED, "sealed.kid": 1, "sealed.key": 1, "sealed.parts.applicant": 1}
 _MOST_OPEN = 10
-"""Requests in progress that are looked at for one applicant and item. The store's answer is shared
-by all who are looked up together, so it is bounded."""
+"""Most requests in progress that are compared for one applicant and item. One answer of the store
+serves many look-ups, so its size has to be bounded."""
 
 
 class ReadModel:
-    """The collection `requests`, read.
+    """Queries the collection `requests`.
 
-    `seconds` bounds every call. A store that does not answer in time is unavailable, and is then
-    left alone for a second, so that its being down costs one caller a wait and not all of them.
+    `seconds` bounds every call. After a call without an answer in time, further calls fail at once
+    for `REST_AFTER_FAILURE` seconds, so that an outage makes one caller wait and not all of them.
     """
 
     def __init__(self, store: Store, *, seconds: float) -> None:
@@ -36,7 +36,7 @@ class ReadModel:
         self._rest_until = 0.0
 
     async def get(self, request_id: str) -> RequestRecord | None:
-        """What is known of a request; None where nothing is, yet.
+        """Return a request; None where nothing of it has been projected.
 
         Raises:
             StoreUnavailableError: no answer in time.
@@ -44,7 +44,7 @@ class ReadModel:
         return await self._one({"_id": request_id})
 
     async def by_code(self, code: str) -> RequestRecord | None:
-        """The request that has a document with this verification code.
+        """Return the request that has a document with this verification code, or None.
 
         Raises:
             StoreUnavailableError: no answer in time.
@@ -52,8 +52,8 @@ class ReadModel:
         return await self._one({"codes": code})
 
     async def accepted(self, request_ids: list[str], *, seconds: float) -> list[Fields]:
-        """Of those requests that a status is known of: `_id`, `body_digest`, and where they are
-        there `notes`, `applying` and `origin.branch_id`. `seconds` is this caller's patience.
+        """Return `_id`, `body_digest` and, where they exist, `notes`, `applying` and
+        `origin.branch_id` of those requests that have a status. `seconds` bounds this call.
 
         Raises:
             StoreUnavailableError: no answer in time.
@@ -62,8 +62,8 @@ class ReadModel:
         return await self._all(query, _OF_ACCEPTED, most=len(request_ids), seconds=seconds)
 
     async def open_for(self, keys: list[str], *, seconds: float) -> list[Fields]:
-        """The same of requests in progress, for applicants and items by `applying_key`, with the
-        envelope of the applicant; of one who has very many, not all.
+        """Return the same of requests in progress by their `applying_key`, with the envelope of the
+        applicant: about ten for each key.
 
         Raises:
             StoreUnavailableError: no answer in time.
@@ -74,7 +74,7 @@ class ReadModel:
     async def _all(
         self, query: Fields, fields: dict[str, int], *, most: int, seconds: float
     ) -> list[Fields]:
-        """By the command itself: a cursor costs this process a third more, and is not needed."""
+        """Run a find as a plain command: a cursor costs this process a third more."""
         answer = await _within(
             seconds,
             self._requests.database.command(

@@ -1,9 +1,9 @@
-"""Rebuilding the read model from the topics, while all services run.
+"""Rebuild the read model from the topics, while all services run.
 
-The projection is blind to order and repeats, so what is written here and what the worker of group
-`intake-readmodel` writes meanwhile end in the same documents. requests.status no longer holds the
-whole history of requests that are open for longer than the topic is kept: the router, whose table
-has every open request, is asked to publish their histories again.
+The projection is idempotent and independent of order, so that the worker of group
+`intake-readmodel` may write at the same time. requests.status has lost the beginning of requests
+that are open for longer than its retention: a command asks the router, whose table has every open
+request, to publish their histories again.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ _READ_BACK = tuple(topic for topic in SOURCES if topic != topics.replay(topics.R
 
 @dataclass(slots=True)
 class Projected:
-    """Counts of what was read from the topics."""
+    """Counts of one rebuild."""
 
     events: int = 0
     unreadable: int = 0
-    """Records that are no event. The worker has put them aside when they were new."""
+    """Records that are not events. The worker wrote them to its dead-letter topic when they were
+    new."""
 
 
 async def project(
@@ -42,10 +43,10 @@ async def project(
     *,
     on_progress: OnProgress = lambda _done, _total: None,
 ) -> Projected:
-    """Apply all that the topics hold now. Idempotent: it may be interrupted and begun again.
+    """Apply all events that the topics hold now. Idempotent: may be interrupted and repeated.
 
     Raises:
-        KafkaUnavailable, StoreUnavailable: what was applied stays.
+        KafkaUnavailableError, StoreUnavailableError: what was applied stays.
     """
     done = Projected()
     async for batch in event_batches(snapshot, _READ_BACK, on_progress=on_progress):
@@ -61,7 +62,7 @@ async def in_router(snapshot: Snapshot) -> list[str]:
     within the last day.
 
     Raises:
-        KafkaUnavailableError
+        KafkaUnavailableError: the broker does not answer.
     """
     found: dict[str, None] = {}
     async for record in snapshot.read(await snapshot.partitions([topics.ROUTER_CHANGELOG])):
@@ -74,10 +75,10 @@ async def in_router(snapshot: Snapshot) -> list[str]:
 
 
 async def incomplete(store: Store, request_ids: Sequence[str]) -> AsyncIterator[str]:
-    """Yield those whose history in the store is missing or has a gap.
+    """Yield the ids whose history in the store is missing or has a gap.
 
     Raises:
-        StoreUnavailableError
+        StoreUnavailableError: the store does not answer.
     """
     collection = store.collection(COLLECTION)
     for begin in range(0, len(request_ids), _BATCH):
@@ -96,10 +97,11 @@ async def incomplete(store: Store, request_ids: Sequence[str]) -> AsyncIterator[
 def republish_requests(
     request_ids: Iterable[str], *, run_id: str, by: str, at: datetime
 ) -> Iterable[tuple[str, bytes, bytes, list[tuple[str, bytes]]]]:
-    """Make the records for requests.commands that ask the router for these histories.
+    """Yield records for requests.commands that make the router publish these histories again.
 
     Args:
-        run_id: names this rebuilding; the same one makes the same events.
+        run_id: id of this rebuild; events of the same run and request have the same id.
+        by: the operator who runs it.
         at: business time.
     """
     for request_id in request_ids:

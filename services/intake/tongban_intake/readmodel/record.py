@@ -1,4 +1,4 @@
-"""One request as the read model has it: the document of `projection`, with its sense."""
+"""Give typed access to the documents of the read model (`projection`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Line = dict[str, Any]
 
 
 _MESSAGE_STATES = ("held", "suppressed", "refused", "sent")
-"""In the order in which one message can have them."""
+"""The states of a message, in the order in which it can have them."""
 
 
 def _newness(line: Line) -> tuple[str, int]:
@@ -23,7 +23,7 @@ def _newness(line: Line) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class OrderRecord:
-    """A print order as last reported. `first_at` is when it was first heard of."""
+    """Holds the newest report on a print order; `first_at` is the time of the first one."""
 
     order_id: str
     seq: int
@@ -32,13 +32,12 @@ class OrderRecord:
 
     @property
     def status(self) -> PrintStatus:
-        """Where it stands."""
         return PrintStatus(self.line["status"])
 
 
 class RequestRecord:
-    """A read-only view of one document. `item`, `origin` and the like are there only once
-    `projected`: reports of printing may come before the first status."""
+    """Reads one document. `item`, `origin` and the like exist only once `projected` is True:
+    reports on printing may be projected before the first status."""
 
     def __init__(self, document: Line) -> None:
         self._document = document
@@ -48,14 +47,14 @@ class RequestRecord:
 
     @property
     def projected(self) -> bool:
-        """Whether any status has been seen."""
+        """True if at least one status has been projected."""
         return bool(self.timeline)
 
     @property
     def status(self) -> Status:
         """The status of the newest entry that is not a note."""
-        said = [line["status"] for line in self.timeline if not line.get("note")]
-        return Status(said[-1]) if said else Status.SUBMITTED
+        statuses = [line["status"] for line in self.timeline if not line.get("note")]
+        return Status(statuses[-1]) if statuses else Status.SUBMITTED
 
     @property
     def last(self) -> Line:
@@ -64,53 +63,53 @@ class RequestRecord:
 
     @property
     def item(self) -> ItemSnapshot:
-        """The item as it was when the request was made."""
+        """The item as it was when the request was submitted."""
         return ItemSnapshot.model_validate(self._document["item"])
 
     @property
     def origin(self) -> Origin:
-        """Who handed it in, where and how."""
+        """Kiosk, branch, channel and lobby manager of the submission."""
         return Origin.model_validate(self._document["origin"])
 
     @property
     def notes(self) -> list[SubmissionNote]:
-        """What was told when it was accepted."""
+        """Notes that the applicant was shown with the 202."""
         return [SubmissionNote.model_validate(each) for each in self._document.get("notes", ())]
 
     @property
     def applicant_type(self) -> str:
-        """person or company."""
+        """`person` or `company`."""
         return str(self._document["applicant"]["type"])
 
     @property
     def print(self) -> bool:
-        """Whether the document was to go to the kiosk's paper."""
+        """True if the document is to be printed at the kiosk."""
         return bool(self._document["print"])
 
     @property
     def submitted_at(self) -> str:
-        """Business time."""
+        """Business time, RFC 3339."""
         return str(self._document["submitted_at"])
 
     @property
     def sealed(self) -> Sealed:
-        """The envelope with all parts that were ever in it."""
+        """The envelope, with all parts of all events."""
         return Sealed.model_validate(self._document["sealed"])
 
     @property
     def swept(self) -> bool:
-        """Return True if only the skeleton of an old request is left (`readmodel.sweep`)."""
+        """True if only the skeleton of an old request is left (`readmodel.sweep`)."""
         return bool(self._document.get("swept"))
 
     @property
     def documents(self) -> dict[str, Line]:
-        """By document id."""
+        """Documents by id."""
         found = self._document.get("documents", {})
         return {unquote(document_id): fields for document_id, fields in found.items()}
 
     @property
     def orders(self) -> list[OrderRecord]:
-        """Print orders, oldest first, each as last reported."""
+        """Print orders, oldest first, each by its newest report."""
         found = []
         for order_id, reports in self._document.get("orders", {}).items():
             newest = max(reports)
@@ -120,7 +119,7 @@ class RequestRecord:
 
     @property
     def messages_by_reference(self) -> dict[str, Line]:
-        """Messages, each as last reported."""
+        """Messages by reference, each by its newest report."""
         found = self._document.get("messages", {})
         return {
             unquote(reference): max(states.values(), key=_newness)
@@ -129,29 +128,29 @@ class RequestRecord:
 
     @property
     def messages(self) -> list[Line]:
-        """The same, oldest first."""
+        """Messages, oldest first."""
         latest = self.messages_by_reference.values()
         return sorted(latest, key=lambda line: (line["at"], line["template"]))
 
     def command(self, command_id: str) -> Line | None:
-        """A command that is on Kafka: {kind, event_id, at}."""
+        """Return a published command as {kind, event_id, at}; None where there is none."""
         found: Line | None = self._document.get("commands", {}).get(name(command_id))
         return found
 
     def confirmation(self, order_id: str, seq: int) -> Line | None:
-        """Return a lobby manager's answer to the question of that report: {printed, event_id, at};
-        None where it has not been answered."""
+        """Return the confirmation that a lobby manager gave to that report, as
+        {printed, event_id, at}; None where there is none."""
         answers = self._document.get("confirmations", {}).get(name(order_id), {})
         found: Line | None = answers.get(numbered(seq))
         return found
 
     def confirmed_by(self, order_id: str, event_id: str) -> bool:
-        """Return whether that event is one of the answers for this order."""
+        """Return True if that event is a confirmation of this order."""
         answers = self._document.get("confirmations", {}).get(name(order_id), {})
         return any(each["event_id"] == event_id for each in answers.values())
 
     @property
     def rating(self) -> Line | None:
-        """{grade, event_id, at} where it has been rated."""
+        """The rating as {grade, event_id, at}; None where there is none."""
         found: Line | None = self._document.get("rating")
         return found

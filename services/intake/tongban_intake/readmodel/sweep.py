@@ -1,8 +1,8 @@
-"""Ending what the store would otherwise keep for ever: personal data and files of old requests.
+"""Delete personal data and files of old requests, which the store would otherwise keep for ever.
 
-What stays of a swept request is its skeleton: item, branch, times and statuses without reasons, the
-digest of its body and the codes of its sheets. An idempotency key may come again at any time, and a
-sheet may be shown to a clerk years later: both must still be recognised.
+The skeleton of a swept request stays: item, branch, times and statuses without reasons, the digest
+of its body and the codes of its sheets. An idempotency key may be repeated at any time, and a clerk
+may verify a sheet years later: both must still be recognised.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ async def sweep(
     dry_run: bool = False,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Swept:
-    """Sweep requests that ended before a moment, oldest key first; may be interrupted at any point.
+    """Sweep the requests that ended before a moment, in the order of their ids. Idempotent: may be
+    interrupted at any point and repeated.
 
     Raises:
         StoreUnavailableError: what was swept stays swept.
@@ -66,14 +67,15 @@ async def sweep(
 
 
 def is_over(record: RequestRecord, before: datetime) -> bool:
-    """Return True if the request is final since before that moment and waits for no sheet."""
+    """Return True if the request became final before that moment and no print order is open."""
     if not record.status.final or any(not order.status.final for order in record.orders):
         return False
     return datetime.fromisoformat(record.timeline[-1]["at"]) < before
 
 
 async def _sweep(store: Store, records: list[RequestRecord], done: Swept, *, dry_run: bool) -> None:
-    """Delete the files first: a sweep that dies in between finds the request again."""
+    """Sweep these requests. Files are deleted first: after a crash in between, the next sweep finds
+    the request again."""
     if not records:
         return
     ids = [record.request_id for record in records]
@@ -89,7 +91,7 @@ async def _sweep(store: Store, records: list[RequestRecord], done: Swept, *, dry
 
 
 def skeleton(record: RequestRecord) -> dict[str, Any]:
-    """The update that leaves a request's skeleton."""
+    """Return the MongoDB update that reduces a request to its skeleton."""
     timeline = {
         f"{line['seq']:06d}": {name: value for name, value in line.items() if name != "reason"}
         for line in record.timeline

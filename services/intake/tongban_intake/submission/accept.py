@@ -1,4 +1,7 @@
-"""Accepting a request: recognised if it came before, else checked and put on Kafka (promise 1)."""
+"""Accept submissions: recognise a repeat, else check the body and publish the request.
+
+The caller answers 202 only after Kafka has acknowledged the request.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +27,14 @@ from tongban_common.events.models import (
 )
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.observability import request_context
+from tongban_intake import applicants
 from tongban_intake.access.tokens import Kiosk
 from tongban_intake.http.body import canonical
 from tongban_intake.http.limits import KioskSlots, Slots
 from tongban_intake.problems import Kind, ProblemError
-from tongban_intake.readmodel.lookup import NOTHING, KnownRequest, LookupQuery
-from tongban_intake.submission import applicants, assistance, notes
+from tongban_intake.submission import assistance, notes
 from tongban_intake.submission.checks import Checker
+from tongban_intake.submission.lookup import NOTHING_KNOWN, KnownRequest, LookupQuery
 from tongban_intake.submission.models import Company, Submission
 from tongban_intake.submission.per_item import PerItem
 from tongban_intake.submission.recent import Lately, LatelyAccepted, Recent, Seen
@@ -38,29 +42,29 @@ from tongban_intake.text import Language, Text
 from tongban_kafka import KafkaUnavailableError
 
 
-class Answers(Protocol):
-    """What the read model knows."""
+class RequestLookup(Protocol):
+    """Looks a submission up in the read model; `Lookup` does."""
 
-    async def ask(self, question: LookupQuery) -> KnownRequest:
-        """Return what the store knows; `NOT_ASKED` where it does not answer in time."""
+    async def find(self, query: LookupQuery) -> KnownRequest:
+        """Return the result; `NO_ANSWER` where the store does not answer in time."""
 
 
 class AcceptedSubmission(NamedTuple):
-    """A request that Kafka has, and what is to be told beside."""
+    """Names a request that Kafka has acknowledged, with the notes for its applicant."""
 
     request_id: str
     notes: tuple[SubmissionNote, ...] = ()
 
 
 class Acceptor:
-    """Accepts each (kiosk, key) once, whatever is repeated, and says the same each time.
+    """Accepts each (kiosk, idempotency key) once, and returns the same result for its repeats.
 
-    Two replicas that accept one key at the same moment, or a replica without a store, may both put
-    it on the topic: the first one there wins and the router ignores the other.
+    Two replicas that accept one key at the same moment, or a replica without a store, may both
+    publish the request: the router takes the first record and ignores the other.
 
-    Mark a submission as a repeat where the read model could not be asked, or is not complete: the
-    key may belong to a request that ended, and that the router has forgotten since. Its connector
-    then asks the province before it sends. Unmarked, the province would act a second time.
+    A submission is marked as a possible repeat where the read model did not answer or is not
+    complete: its key may belong to a request that has ended and that the router has forgotten. The
+    connector then queries the province before it sends; unmarked, the province would act twice.
     """
 
     def __init__(
@@ -69,7 +73,7 @@ class Acceptor:
         id_secret: str,
         checker: Checker,
         recent: Recent,
-        store: Answers,
+        lookup: RequestLookup,
         holidays: Holidays,
         keys: KeyRing,
         publisher: EventPublisher,
@@ -84,7 +88,7 @@ class Acceptor:
         self._sign_in = sign_in
         self._checker = checker
         self._recent = recent
-        self._store = store
+        self._lookup = lookup
         self._holidays = holidays
         self._lately = LatelyAccepted()
         self._snapshots = PerItem(snapshot)
@@ -97,15 +101,15 @@ class Acceptor:
 
     @property
     def under_way(self) -> int:
-        """Submissions that are being worked on now."""
+        """Number of submissions that are being accepted now."""
         return self._slots.taken
 
     async def accept(self, kiosk: Kiosk, key: str, body: dict[str, Any]) -> AcceptedSubmission:
         """Return once Kafka has the request on all in-sync replicas.
 
         Raises:
-            ProblemError: 400, 403, 404, 422; 503 where Kafka does not acknowledge, or too many
-                wait.
+            ProblemError: 400, 403, 404, 422; 503 where Kafka does not acknowledge in time, or too
+                many submissions wait.
         """
         request_id = ids.request_id(
             self._secret, kiosk_id=kiosk.kiosk_id, branch_id=kiosk.branch_id, key=key
@@ -116,8 +120,8 @@ class Acceptor:
             applicant = applicants.digest(self._pseudonym_secret, body.get("applicant"))
             same = None if applying is None or applicant is None else f"{applying}:{applicant}"
             lately = None if same is None else self._lately.get(same)
-            question = LookupQuery(request_id, applying, applicant, lately)
-            seen, known = await self._known(question, digest)
+            query = LookupQuery(request_id, applying, applicant, lately)
+            seen, known = await self._known(query, digest)
             if seen is not None:
                 return AcceptedSubmission(request_id, seen.notes)
             now = self._clock.now()
@@ -125,7 +129,7 @@ class Acceptor:
                 body, today=now.date(), signed_in=kiosk.assistant
             )
             assistance.must_be_allowed(submission, kiosk, sign_in=self._sign_in)
-            told = tuple(self._notes(item, now, known.other, kiosk))
+            submission_notes = tuple(self._notes(item, now, known.other, kiosk))
             event = self._event(
                 request_id=request_id,
                 digest=digest,
@@ -133,23 +137,27 @@ class Acceptor:
                 submission=submission,
                 item=item,
                 now=now,
-                told=told,
+                submission_notes=submission_notes,
             )
-            await self._publish(event, now, told, repeat=not known.asked)
+            await self._publish(event, now, submission_notes, repeat=not known.answered)
             if same is not None:
                 self._lately.put(same, Lately(request_id, kiosk.branch_id))
-        return AcceptedSubmission(request_id, told)
+        return AcceptedSubmission(request_id, submission_notes)
 
-    async def _known(self, question: LookupQuery, digest: str) -> tuple[Seen | None, KnownRequest]:
-        """What was accepted under this id, None where nothing was, and what else is known."""
-        request_id = question.request_id
-        seen, known = await self._settled(request_id), NOTHING
+    async def _known(self, query: LookupQuery, digest: str) -> tuple[Seen | None, KnownRequest]:
+        """Return what was accepted under this id (None: nothing), and the answer of the look-up.
+
+        Raises:
+            ProblemError: 422, the key was used with another body; 503 as `_settled`.
+        """
+        request_id = query.request_id
+        seen, known = await self._settled(request_id), NOTHING_KNOWN
         if seen is None:
-            known = await self._store.ask(question)
+            known = await self._lookup.find(query)
             if known.digest is not None:
-                told = tuple(SubmissionNote.model_validate(each) for each in known.notes)
-                self._recent.put(request_id, Seen(known.digest, notes=told))
-            # While the store was asked, another call may have begun.
+                stored = tuple(SubmissionNote.model_validate(each) for each in known.notes)
+                self._recent.put(request_id, Seen(known.digest, notes=stored))
+            # Another call may have begun to accept the request during the look-up.
             seen = await self._settled(request_id)
         if seen is not None and seen.digest != digest:
             raise ProblemError(
@@ -162,13 +170,17 @@ class Acceptor:
         return seen, known
 
     async def _settled(self, request_id: str) -> Seen | None:
-        """What is known once no other call is accepting this request."""
+        """Wait until no other call is accepting this request; return what is remembered of it.
+
+        Raises:
+            ProblemError: 503, the other call does not know whether Kafka has the request.
+        """
         under_way = self._recent.under_way(request_id)
         if under_way is None:
             return self._recent.get(request_id)
         seen = await asyncio.shield(under_way)
         if seen is None:
-            # Trying again at once would keep this caller waiting for twice the time.
+            # Publishing again here would let this caller wait twice as long: let the kiosk repeat.
             raise kafka_unavailable()
         return seen
 
@@ -176,7 +188,7 @@ class Acceptor:
         self,
         event: RequestSubmitted,
         now: datetime,
-        told: tuple[SubmissionNote, ...],
+        submission_notes: tuple[SubmissionNote, ...],
         *,
         repeat: bool,
     ) -> None:
@@ -197,7 +209,7 @@ class Acceptor:
                 event.body_digest,
                 event.item.code,
                 event.submitted_at.isoformat(),
-                told,
+                submission_notes,
             )
             self.accepted += 1
         except KafkaUnavailableError:
@@ -214,7 +226,7 @@ class Acceptor:
         submission: Submission,
         item: Item,
         now: datetime,
-        told: tuple[SubmissionNote, ...],
+        submission_notes: tuple[SubmissionNote, ...],
     ) -> RequestSubmitted:
         applicant = submission.applicant.model_dump(exclude_none=True)
         assistant, proved = assistance.who(submission, kiosk)
@@ -233,7 +245,7 @@ class Acceptor:
             submitted_at=now,
             deadline=now + item.limits.time_allowed,
             body_digest=digest,
-            notes=[notes.published(each) for each in told] or None,
+            notes=[notes.published(each) for each in submission_notes] or None,
             sealed=self._keys.seal(request_id, {"applicant": applicant, "form": submission.form}),
         )
 
@@ -247,7 +259,8 @@ class Acceptor:
         return found
 
     def _facts(self, submission: Submission, now: datetime) -> ApplicantFacts:
-        """What analysts may know: of a person by the ID number, of a company by its code."""
+        """Return the facts for analysts: pseudonym, region, and of a person with a resident ID the
+        age band."""
         applicant, secret = submission.applicant, self._pseudonym_secret
         if isinstance(applicant, Company):
             return ApplicantFacts(
@@ -265,7 +278,7 @@ class Acceptor:
 
 
 def snapshot(item: Item) -> ItemSnapshot:
-    """The fields of an item that go along with a request."""
+    """Return the fields of an item that a request carries."""
     return ItemSnapshot(
         code=item.code,
         version=item.version,
@@ -281,26 +294,26 @@ def snapshot(item: Item) -> ItemSnapshot:
 
 def receipt(
     request_id: str,
-    told: Sequence[SubmissionNote],
+    submission_notes: Sequence[SubmissionNote],
     language: Language,
     *,
     lobby_manager: bool = False,
 ) -> bytes:
-    """The body of the 202. A repeat gets it byte by byte, where the first is known (ADR 0014).
-    `lobby_manager` is whether one has signed in at the kiosk that asks (see `notes.words`)."""
+    """Return the body of the 202. A repeat gets the same bytes, as far as the notes are known (ADR
+    0014). `lobby_manager` is True if one has signed in at the kiosk (see `notes.words`)."""
     return orjson.dumps(
         {
             "request_id": request_id,
             "status": "submitted",
             "status_url": f"/v1/requests/{request_id}",
             "events_url": f"/v1/requests/{request_id}/events",
-            "notes": notes.words(told, language, lobby_manager=lobby_manager),
+            "notes": notes.words(submission_notes, language, lobby_manager=lobby_manager),
         }
     )
 
 
 def kafka_unavailable() -> ProblemError:
-    """Kafka did not acknowledge in time; whether it has the event is not known."""
+    """Return the 503 for an event that Kafka did not acknowledge in time, but may have."""
     return ProblemError(
         Kind.UNAVAILABLE,
         Text(

@@ -1,4 +1,4 @@
-"""Who assists: the lobby manager that has signed in, or the one that the kiosk names."""
+"""Check assisted submissions: by a signed-in lobby manager, or one that the kiosk names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tongban_intake.text import Text
 
 
 def problems(submission: Submission, signed_in: str | None) -> Iterator[FieldError]:
-    """What is wrong with `channel` and `assistant` of a submission."""
+    """Yield what is wrong with `channel` and `assistant` of a submission."""
     named = submission.assistant
     if submission.channel == "self_service":
         if named is not None:
@@ -35,7 +35,7 @@ def problems(submission: Submission, signed_in: str | None) -> Iterator[FieldErr
 
 
 def must_be_allowed(submission: Submission, kiosk: Kiosk, *, sign_in: bool) -> None:
-    """Raises Problem 403 where assisting needs a lobby manager's sign-in and there is none."""
+    """Raise ProblemError 403 if assisting needs a lobby manager's sign-in and there is none."""
     if sign_in and submission.channel == "assisted" and kiosk.assistant is None:
         raise ProblemError(
             Kind.FORBIDDEN,
@@ -44,7 +44,7 @@ def must_be_allowed(submission: Submission, kiosk: Kiosk, *, sign_in: bool) -> N
 
 
 def who(submission: Submission, kiosk: Kiosk) -> tuple[str | None, bool]:
-    """The lobby manager that goes on record, and whether it is proved."""
+    """Return the lobby manager for the record, and True if a sign-in proves it."""
     if submission.channel == "self_service":
         return None, False
     if kiosk.assistant is not None:

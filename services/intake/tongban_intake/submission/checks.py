@@ -1,4 +1,4 @@
-"""Whether a body can be accepted: first its shape, then what it means, all faults told at once."""
+"""Check bodies: first the shape, then the meaning; report all errors at once."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from tongban_intake.text import Text
 
 
 class Items(Protocol):
-    """Where items are found."""
+    """Finds items on offer; `CatalogueIndex` does."""
 
     @property
     def complete(self) -> bool:
-        """Whether all that is offered is known: what is missing before that may yet come."""
+        """True once the catalogue has been read; before that, an unknown item may be on offer."""
 
     def get(self, code: str) -> Item | None:
-        """The item as it is offered now."""
+        """Return the item as it is offered now; None where it is not."""
 
 
 class _ItemRules(NamedTuple):
-    """What is made once of an item's form."""
+    """Holds the rules that are compiled once from an item's form."""
 
     whole: FormRules
     supplement: FormRules
@@ -53,7 +53,7 @@ class _ItemRules(NamedTuple):
 
 
 class Checker:
-    """Checks bodies against the contract and against the items that are offered now."""
+    """Checks bodies against docs/contract.md and the items that are on offer now."""
 
     def __init__(self, items: Items) -> None:
         self._items = items
@@ -62,11 +62,14 @@ class Checker:
     def check(
         self, body: dict[str, Any], *, today: date, signed_in: str | None = None
     ) -> tuple[Submission, Item]:
-        """The submission and its item; `signed_in` is the lobby manager who is at the kiosk.
+        """Return the submission and its item.
+
+        Args:
+            signed_in: id of the lobby manager who has signed in at the kiosk.
 
         Raises:
-            ProblemError: 404 for an item that is not offered, 422 with every field that is wrong,
-                503 for an unknown item while a starting process is still reading the catalogue.
+            ProblemError: 404, the item is not on offer; 422, with every wrong field; 503, the item
+                is unknown and this process is still reading the catalogue.
         """
         body, unfit = self._read(body)
         try:
@@ -103,7 +106,7 @@ class Checker:
         return submission, item
 
     def _read(self, body: dict[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
-        """The body normalised, and what is wrong with its text, in whatever field it stands."""
+        """Return the body normalised, and what is wrong with its texts and numbers."""
         code, form = body.get("item_code"), body.get("form")
         if not isinstance(form, dict):
             return read_values(body)
@@ -115,8 +118,9 @@ class Checker:
     def _read_form(
         self, item: Item | None, form: dict[str, Any]
     ) -> tuple[dict[str, Any], list[FieldError]]:
-        """The form normalised: one line a text where the item does not say otherwise, and a whole
-        number for each integer (JSON Schema takes 2.0 for one)."""
+        """Return the form normalised, and what is wrong with its texts and numbers. A text has one
+        line unless the item's schema allows more, and a value like 2.0, which JSON Schema accepts
+        as an integer, becomes one."""
         rules = None if item is None else self._rules.of(item)
 
         def lines(path: Path) -> bool:
@@ -129,24 +133,24 @@ class Checker:
         return read, errors
 
     def _form_of(self, body: dict[str, Any]) -> Iterator[FieldError]:
-        """What is wrong in the form of a body whose shape is wrong elsewhere: told as well, so
-        that a person corrects a page once."""
+        """Yield what is wrong in the form of a body whose shape is wrong elsewhere, so that a
+        person can correct everything at once."""
         code, form = body.get("item_code"), body.get("form")
         item = self._items.get(code) if isinstance(code, str) else None
         if item is not None and isinstance(form, dict):
             yield from self._form_errors(item, form)
 
     def _form_errors(self, item: Item, form: dict[str, Any]) -> Iterator[FieldError]:
-        """What is wrong in a form, by JSON Pointers that begin with /form."""
+        """Return what is wrong in a form, with JSON Pointers that begin with /form."""
         rules = self._rules.of(item).whole
         return iter(()) if rules.accepts(form) else of_schema(rules.faults(form), under="/form")
 
     def supplement(self, item: Item | None, form: dict[str, Any]) -> dict[str, Any]:
-        """The form of a supplement, normalised. Fields of the item's form obey its schema; a
-        province may ask for others as well.
+        """Return the form of a supplement, normalised. Fields of the item's form must match its
+        schema; others are allowed, because a province may ask for them.
 
         Raises:
-            ProblemError: 422 with every field that is wrong.
+            ProblemError: 422, with every wrong field.
         """
         form, unfit = self._read_form(item, form)
         faults = iter(()) if item is None else self._rules.of(item).supplement.faults(form)
@@ -157,7 +161,7 @@ class Checker:
 
 
 def _merged(*groups: Iterable[FieldError]) -> list[FieldError]:
-    """The errors of each group, at fields that no group before it names."""
+    """Concatenate groups of errors, without errors at fields that an earlier group names."""
     errors: list[FieldError] = []
     for group in groups:
         named = {error.pointer for error in errors}
@@ -186,8 +190,8 @@ def _meaning(submission: Submission, item: Item, today: date) -> Iterator[FieldE
 
 
 def _numbers_of(body: dict[str, Any], today: date) -> Iterator[FieldError]:
-    """What is wrong with the numbers in a body whose shape is wrong elsewhere, as far as they can
-    be read."""
+    """Yield what is wrong with the numbers in a body whose shape is wrong elsewhere, as far as they
+    can be read."""
     applicant = body.get("applicant")
     if not isinstance(applicant, dict):
         return

@@ -1,12 +1,13 @@
-"""What a kiosk sends: the body of `POST /v1/requests` (CONTRACT.md)."""
+"""Define the body of `POST /v1/requests` (docs/contract.md)."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tongban_common.domain.identity import ID_TYPES
+from tongban_intake.http.schema import RequestBody
 
 Name = Annotated[
     str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")
@@ -18,14 +19,7 @@ if set(ID_TYPES) != set(IdType.__args__):  # type: ignore[attr-defined]
     raise RuntimeError("the id types of the contract and of the domain differ")
 
 
-class Sent(BaseModel):
-    """A part of the body. A name that is not in the contract is an error, so that a misspelt one
-    is not taken for an absent one; types are not converted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Individual(Sent):
+class Individual(RequestBody):
     """A human being with a document and a mobile phone."""
 
     name: Name
@@ -42,12 +36,12 @@ class Person(Individual):
 
     @property
     def individual(self) -> Individual:
-        """Whose document and phone it is."""
+        """The person whose document and phone the applicant gives."""
         return self
 
 
-class Company(Sent):
-    """A company, and who acts for it."""
+class Company(RequestBody):
+    """A company, and the person who acts for it."""
 
     type: Literal["company"]
     name: Name
@@ -56,11 +50,11 @@ class Company(Sent):
 
     @property
     def individual(self) -> Individual:
-        """Whose document and phone it is."""
+        """The person whose document and phone the applicant gives."""
         return self.agent
 
 
-class Submission(Sent):
+class Submission(RequestBody):
     """One request: one item, one applicant."""
 
     item_code: str = Field(max_length=32, description="seventeen digits, after GB/T 39554.1")
@@ -73,5 +67,5 @@ class Submission(Sent):
     applicant: Annotated[Person | Company, Field(discriminator="type")]
     form: dict[str, Any] = Field(description="valid against the item's JSON Schema")
     print: bool | None = Field(
-        None, description="default: true where the item is printable; true elsewhere is 422"
+        None, description="default: true if the item is printable; true for any other item is 422"
     )

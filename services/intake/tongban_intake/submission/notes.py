@@ -1,4 +1,4 @@
-"""What an applicant is told when a request is accepted: codes for events, and words for people."""
+"""Notes for the applicant of an accepted request: codes in events, texts for people."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _DAYS_ZH = "一二三四五六日"
 
 
 def applying(secret: str, body: dict[str, Any]) -> str | None:
-    """Who applies for what, by the keyed pseudonym, read from a body that nobody has checked yet;
-    None where it does not say."""
+    """Return the `applying_key` of a body that has not been checked yet; None where it lacks the
+    item or the applicant's number."""
     applicant, code = body.get("applicant"), body.get("item_code")
     if not isinstance(applicant, dict):
         return None
@@ -38,36 +38,37 @@ def applying(secret: str, body: dict[str, Any]) -> str | None:
 
 
 def outside_hours(item: Item, now: datetime, holidays: Holidays) -> SubmissionNote | None:
-    """The note that nobody works on this item at this moment, None where somebody does."""
+    """Return the note that the item is outside its service hours now; None within them."""
     if holidays.is_open(item.hours, now):
         return None
     try:
         opens_at = holidays.next_opening(item.hours, now)
-    except ValueError:  # hours that do not open in weeks: closed is all that can be told
+    except ValueError:  # no opening within weeks: the note has no time
         opens_at = None
     return SubmissionNote(code=OUTSIDE_HOURS, opens_at=opens_at)
 
 
 def duplicate(other: Lately, *, branch_id: str) -> SubmissionNote:
-    """The note that the same applicant has the same item in progress. It names the other request
-    where that is of the same branch: for the memory of this process and a signed-in lobby manager
-    alone, see `published` and `words`."""
+    """Return the note that the same applicant has the same item in progress. It names the other
+    request if that is of the same branch. The name stays in the memory of this process, for a
+    signed-in lobby manager (see `published` and `words`)."""
     own = other.request_id if other.branch_id == branch_id else None
     return SubmissionNote(code=DUPLICATE, other_request_id=own)
 
 
 def published(note: SubmissionNote) -> SubmissionNote:
-    """Return the note as it goes onto the topic: without another request's id, which would open
-    that request to every reader."""
+    """Return the note for the topic: without the id of the other request, which every reader of the
+    topic would learn."""
     return note.model_copy(update={"other_request_id": None})
 
 
 def words(
-    told: Iterable[SubmissionNote], language: Language, *, lobby_manager: bool = False
+    submission_notes: Iterable[SubmissionNote], language: Language, *, lobby_manager: bool = False
 ) -> list[str]:
-    """Return notes as a person reads them, without those whose code is of a newer version. Only a
-    signed-in lobby manager reads another request's id, also where an older version published it."""
-    shown = told if lobby_manager else map(published, told)
+    """Return the texts of notes, without those whose code only a newer version knows. Another
+    request's id is shown to a signed-in lobby manager only, even if an older version published
+    it."""
+    shown = submission_notes if lobby_manager else map(published, submission_notes)
     return [text.in_(language) for note in shown if (text := _text(note)) is not None]
 
 

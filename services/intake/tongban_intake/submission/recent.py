@@ -1,19 +1,23 @@
-"""What this replica accepted, or is accepting, lately: the first place where a repeat shows."""
+"""Remember the requests that this replica is accepting or has just accepted, to spot repeats."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tongban_common.events.models import SubmissionNote
+from tongban_intake.lru_cache import LruCache
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A request that Kafka has. `item_code` is None where only the digest was learnt."""
+    """Describes a request that Kafka has. `item_code` is None where only its digest was read from
+    the store.
+
+    `notes` are what the applicant was shown; in no other place do they name another request.
+    """
 
     digest: str
     item_code: str | None = None
@@ -23,15 +27,15 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Lately:
-    """A request, and where it was handed in."""
+    """Names a request and the branch where it was submitted."""
 
     request_id: str
     branch_id: str
 
 
 class LatelyAccepted:
-    """What each applicant handed in last for each item, for as long as the read model may not know
-    of it: the status that tells it comes back through the router."""
+    """Remembers the newest request of each applicant for each item, for as long as the read model
+    may not know it: its first status reaches the read model through the router."""
 
     def __init__(
         self,
@@ -40,63 +44,55 @@ class LatelyAccepted:
         size: int = 10_000,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._seconds = seconds
-        self._size = size
-        self._monotonic = monotonic
-        self._last: OrderedDict[str, tuple[float, Lately]] = OrderedDict()
+        self._newest: LruCache[str, Lately] = LruCache(size, seconds=seconds, monotonic=monotonic)
 
     def put(self, applying: str, request: Lately) -> None:
-        """Kafka has this request; `applying` is of the item and of the applicant's digest
-        (`submission.applicants`)."""
-        now = self._monotonic()
-        self._last.pop(applying, None)
-        self._last[applying] = now, request
-        while self._last:
-            accepted_at, _ = next(iter(self._last.values()))
-            if len(self._last) <= self._size and accepted_at + self._seconds > now:
-                break
-            self._last.popitem(last=False)
+        """Remember a request that Kafka has acknowledged; `applying` is made of the item and the
+        digest of the applicant (`tongban_intake.applicants`)."""
+        self._newest.put(applying, request)
 
     def get(self, applying: str) -> Lately | None:
-        """The newest, None where none is that new."""
-        accepted_at, request = self._last.get(applying, (float("-inf"), None))
-        return request if accepted_at + self._seconds > self._monotonic() else None
+        """Return the newest request; None where none was accepted within `seconds`."""
+        return self._newest.get(applying)
 
 
 class Recent:
-    """A bounded memory, least recently used out first. Requests that are just being accepted are
-    held beside it; their number is bounded by whoever accepts."""
+    """Remembers the `size` requests that were used last, and those that are being accepted now.
+
+    The number of the latter is not bounded here: the caller bounds it (`http.limits.Slots`).
+    """
 
     def __init__(self, size: int) -> None:
-        self._size = size
-        self._seen: OrderedDict[str, Seen] = OrderedDict()
+        self._seen: LruCache[str, Seen] = LruCache(size)
         self._under_way: dict[str, asyncio.Future[Seen | None]] = {}
 
     def get(self, request_id: str) -> Seen | None:
-        """What is known of a request."""
-        seen = self._seen.get(request_id)
-        if seen is not None:
-            self._seen.move_to_end(request_id)
-        return seen
+        """Return what is known of a request; None where it is not remembered."""
+        return self._seen.get(request_id)
 
     def put(self, request_id: str, seen: Seen) -> None:
-        """Remember a request. The first body under an id stays."""
-        if self._seen.setdefault(request_id, seen) is seen and len(self._seen) > self._size:
-            self._seen.popitem(last=False)
+        """Remember a request, unless another body is remembered under its id: the first counts."""
+        if self._seen.get(request_id) is None:
+            self._seen.put(request_id, seen)
 
     def under_way(self, request_id: str) -> asyncio.Future[Seen | None] | None:
-        """Resolves when the call that is accepting this request has ended; None if there is none.
-        Its result is None where it is not known whether Kafka has the request."""
+        """Return a future that resolves when the call that is accepting this request has ended;
+        None if there is none. Its result is None where it is not known whether Kafka has the
+        request."""
         return self._under_way.get(request_id)
 
     def begin(self, request_id: str) -> None:
-        """This call is accepting the request; the caller has just found that no other one is."""
+        """Note that the caller is accepting the request, after `under_way` returned None.
+
+        Raises:
+            RuntimeError: another call is accepting it.
+        """
         if request_id in self._under_way:
             raise RuntimeError("two calls are accepting one request")
         self._under_way[request_id] = asyncio.get_running_loop().create_future()
 
     def end(self, request_id: str, seen: Seen | None) -> None:
-        """Kafka has it (`seen`), or it is not known whether it has (None)."""
+        """Note that Kafka has the request (`seen`), or that this is not known (None)."""
         if seen is not None:
             self.put(request_id, seen)
         self._under_way.pop(request_id).set_result(seen)

@@ -1,4 +1,4 @@
-"""Read every value of a body: text is judged and normalised, numbers are bounded."""
+"""Check every value of a body: normalise texts, bound numbers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from tongban_intake.text import Text
 
 Path = tuple[str | int, ...]
 _LARGEST = 2**53 - 1
-"""The largest whole number that every reader of JSON takes exactly (RFC 7493, 2.2)."""
+"""The largest integer that every JSON parser reads exactly (RFC 7493, 2.2)."""
 _LONGEST = 4000
-"""Characters of one text. The contract's fields are shorter; a province may ask for others."""
+"""Most characters of one text. The fields of docs/contract.md are shorter; a province's may not
+be."""
 _TOO_LARGE = Text("数值过大", "The number is too large")
 _TOO_LONG = Text(f"最多{_LONGEST}个字", f"At most {_LONGEST} characters")
 _BAD_NAME = Text(
@@ -26,12 +27,12 @@ _BAD_NAME = Text(
 def read_values(
     value: Any, *, under: str = "", lines: Callable[[Path], bool] = lambda _: False
 ) -> tuple[Any, list[FieldError]]:
-    """Return a JSON value with its text normalised, and what is wrong with its text and numbers.
+    """Return a JSON value with its texts normalised, and what is wrong with its texts and numbers.
 
     Args:
         value: as parsed, at most 254 levels deep.
         under: the JSON Pointer of `value` in the body.
-        lines: whether the text at a path below `value` may have line breaks.
+        lines: returns True if the text at a path below `value` may have line breaks.
     """
     errors: list[FieldError] = []
 
@@ -51,7 +52,7 @@ def read_values(
         if isinstance(value, float):
             if not math.isfinite(value) or abs(value) > _LARGEST:
                 refuse(path, _TOO_LARGE)
-            return value or 0.0  # -0.0 is written as -0.0 by some and read as 0 by others
+            return value or 0.0  # JSON libraries disagree on -0.0: make it 0.0
         if isinstance(value, int) and abs(value) > _LARGEST:
             refuse(path, _TOO_LARGE)
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What pydantic and JSON Schema find wrong, said to a person: where, and what would be right."""
+"""Turn the errors of pydantic and JSON Schema into texts for people: where, and what is right."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNKNOWN = Text("没有这一项，请核对名称", "There is no such field")
 
 
 def pointer(path: Iterable[str | int], *, under: str = "") -> str:
-    """A JSON Pointer (RFC 6901)."""
+    """Return the JSON Pointer (RFC 6901) of a path, below the pointer `under`."""
     return under + "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
@@ -32,9 +32,9 @@ _TYPES = {
 _Limits = Mapping[str, Any]
 
 
-def _expected(said: str) -> Text:
-    """pydantic's `'a', 'b' or 'c'`."""
-    return Text(f"应为：{said.replace(' or ', '、').replace(', ', '、')}", f"One of {said}")
+def _expected(values: str) -> Text:
+    """Return the text for pydantic's list of values, `'a', 'b' or 'c'`."""
+    return Text(f"应为：{values.replace(' or ', '、').replace(', ', '、')}", f"One of {values}")
 
 
 _PYDANTIC: dict[str, Callable[[_Limits], Text]] = {
@@ -68,7 +68,7 @@ _RIGHT = {
         "The six digits of a province in GB/T 2260, as in 340000",
     ),
 }
-"""What would be right where a pattern is not met, by the field's name."""
+"""Texts for a value that does not match its pattern, by the field's name."""
 
 
 def _at_least(length: int) -> Text:
@@ -80,12 +80,12 @@ def _at_most(length: int) -> Text:
 
 
 def of_model(errors: Iterable[ErrorDetails]) -> Iterator[FieldError]:
-    """The errors of a pydantic model of the body."""
+    """Yield the errors of a pydantic model of the body."""
     for error in errors:
         path = [
             step
             for index, step in enumerate(error["loc"])
-            # The tag of a union stands in pydantic's path, not in the body.
+            # pydantic's path has the tag of a union, which is no step in the body.
             if not (index == 1 and error["loc"][0] == "applicant" and step in _UNION_TAGS)
         ]
         kind = error["type"]
@@ -169,12 +169,12 @@ def _multiple(step: float) -> Text:
 
 
 def of_schema(faults: Iterable[Fault], *, under: str) -> Iterator[FieldError]:
-    """The faults of a form; one a field, so that two rules of one field are told once."""
-    told: set[str] = set()
+    """Yield the faults of a form, only the first one of each field."""
+    seen: set[str] = set()
     for fault in faults:
         at = pointer(fault.path, under=under)
-        if at in told:
+        if at in seen:
             continue
-        told.add(at)
+        seen.add(at)
         wording = _SCHEMA.get(fault.keyword)
         yield FieldError(at, wording(fault.expected, fault.schema) if wording else _BAD_FORMAT)

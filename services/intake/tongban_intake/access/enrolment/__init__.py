@@ -1,7 +1,7 @@
-"""Who may knock at intake: kiosks (一体机) by their keys, lobby managers (大堂经理) by their PINs.
+"""Enrol kiosks (一体机) by their keys and lobby managers (大堂经理) by their PINs.
 
-`kiosks` and `assistants` say what stands on control.kiosks and control.assistants, `register`
-writes it, `assertion` and `trading` turn a kiosk's key into a bearer token.
+`kiosks` and `assistants` define the records on control.kiosks and control.assistants, `register`
+reads and writes them, `keyfiles` reads keys, `assertion` signs and verifies assertions.
 """
 
 from tongban_intake.access.enrolment.assistants import AssistantRecord

@@ -1,4 +1,4 @@
-"""A kiosk's proof of itself: a JWT signed with its key (RFC 7523), EdDSA and nothing else."""
+"""Sign and verify the assertions of kiosks: JWTs signed with their keys (RFC 7523), EdDSA only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tongban_intake.access.enrolment.kiosks import KioskRecord
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 LONGEST_LIFE = 300
-"""Seconds between `iat` and `exp`, at most."""
+"""Most seconds between `iat` and `exp`."""
 LEEWAY = 30
 """Seconds that a kiosk's clock may differ from ours."""
 _LIFE = 60
@@ -26,12 +26,12 @@ _LONGEST_JTI = 128
 
 
 class InvalidAssertionError(ValueError):
-    """Why an assertion is not believed, in words that may be told to whoever sent it."""
+    """Raised for an assertion that is refused; the text may be sent to the client."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """What was proved: that the holder of this kiosk's key wants a token. `iat` in Unix seconds."""
+    """States that the holder of this kiosk's key wants a token. `iat` is a Unix time in seconds."""
 
     kiosk_id: str
     jti: str
@@ -39,7 +39,7 @@ class Assertion:
 
 
 def sign(key: Ed25519PrivateKey, *, kiosk_id: str, audience: str, life_s: int = _LIFE) -> str:
-    """An assertion for one trade at `audience`, the URL of intake's token endpoint."""
+    """Return a new assertion for `audience`, the URL of intake's token endpoint."""
     now = int(time.time())
     claims = {
         "iss": kiosk_id,
@@ -54,10 +54,10 @@ def sign(key: Ed25519PrivateKey, *, kiosk_id: str, audience: str, life_s: int = 
 
 
 def claimed_kiosk(token: str) -> str:
-    """Who the assertion says it is from; nothing is verified yet.
+    """Return the kiosk that the assertion names as its issuer, without verifying anything.
 
     Raises:
-        InvalidAssertionError: no JWT at all.
+        InvalidAssertionError: not a JWT, or without an issuer.
     """
     try:
         claims = jwt.decode(token, options={"verify_signature": False})
@@ -70,10 +70,11 @@ def claimed_kiosk(token: str) -> str:
 
 
 def verify(token: str, record: KioskRecord, *, audiences: Sequence[str]) -> Assertion:
-    """What the assertion proves about the kiosk of this record.
+    """Verify an assertion against the record of the kiosk that it names.
 
     Raises:
-        InvalidAssertionError: another's signature, out of date, lives too long, not for us.
+        InvalidAssertionError: a signature with another key, expired, valid for too long, or for
+            another audience.
     """
     try:
         kid = jwt.get_unverified_header(token).get("kid")

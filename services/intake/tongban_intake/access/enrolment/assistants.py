@@ -1,8 +1,8 @@
-"""What stands on control.assistants about a lobby manager, and how a PIN is kept and tried.
+"""Records of lobby managers on control.assistants, and hashing and checking of PINs.
 
-A PIN has six digits or a few more: whoever had its hash alone could try them all in an afternoon.
-So what is hashed is not the PIN but its HMAC under a secret that only intake and operators have;
-the topic by itself gives nothing to try. On top comes scrypt (RFC 7914), for when both leak.
+A PIN has six digits or a few more: an attacker with a plain hash could try all of them in an
+afternoon. So the HMAC of the PIN is hashed, under a secret that only intake and operators have; the
+topic alone gives an attacker nothing to try. scrypt (RFC 7914) slows an attacker who has both.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from tongban_intake.access.enrolment.kiosks import DeviceId, EnrolmentError
 
 PIN = re.compile(r"[0-9]{6,12}")
 _N, _R, _P = 2**15, 8, 1
-"""About a tenth of a second and 32 MB a try."""
+"""scrypt parameters: about a tenth of a second and 32 MB for each try."""
 _MEMORY = 80 * 1024 * 1024
-"""A little over what the largest allowed parameters take."""
+"""Bytes, a little more than the largest parameters that `PinHash` permits need."""
 
 
 class PinHash(BaseModel):
-    """scrypt of the keyed PIN, with the parameters that it was made with."""
+    """Holds the scrypt hash of a keyed PIN, and its parameters."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -37,12 +37,12 @@ class PinHash(BaseModel):
     p: int = Field(_P, ge=1, le=4)
     salt: str
     digest: str
-    secret_id: str = Field("", description="tells which secret keyed it, and nothing of it")
+    secret_id: str = Field("", description="id of the secret that keyed the PIN (`secret_id`)")
 
 
 class AssistantRecord(BaseModel):
-    """A lobby manager on control.assistants, by id. `epoch` as in a kiosk's record: a sign-in of an
-    older epoch is void."""
+    """Record of a lobby manager on control.assistants, by id. A sign-in of an older `epoch` is
+    void, as in `KioskRecord`."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -56,7 +56,7 @@ class AssistantRecord(BaseModel):
 
     @property
     def valid(self) -> bool:
-        """Whether this one may sign in."""
+        """True if this lobby manager may sign in."""
         return self.revoked_at is None and self.pin is not None
 
 
@@ -67,15 +67,15 @@ def _scrypt(secret: str, pin: str, kept: PinHash) -> bytes:
 
 
 def secret_id(secret: str) -> str:
-    """Names a secret, so that a PIN that was enrolled under another one shows as such."""
+    """Return a short id of a secret, so that a PIN enrolled under another secret is recognised."""
     return hmac.new(secret.encode(), b"secret-id", hashlib.sha256).hexdigest()[:8]
 
 
 def hash_pin(secret: str, pin: str) -> PinHash:
-    """A PIN as it is kept. Takes a tenth of a second of CPU: not in an event loop.
+    """Hash a PIN. Takes a tenth of a second of CPU: do not call it in an event loop.
 
     Raises:
-        EnrolmentError: not 6 to 12 digits, or one that is tried first.
+        EnrolmentError: not 6 to 12 digits, or equal or counting digits.
     """
     if not PIN.fullmatch(pin):
         raise EnrolmentError("a PIN has 6 to 12 digits")
@@ -87,7 +87,7 @@ def hash_pin(secret: str, pin: str) -> PinHash:
 
 
 def pin_fits(secret: str, kept: PinHash, pin: str) -> bool:
-    """Whether it is this PIN. As slow as `hash_pin`."""
+    """Return True if the hash is of this PIN. As slow as `hash_pin`."""
     return hmac.compare_digest(_scrypt(secret, pin, kept), decode(kept.digest))
 
 
@@ -99,11 +99,11 @@ def enrolled(
     pin: PinHash,
     now: datetime,
 ) -> AssistantRecord:
-    """The record with this PIN; a new PIN or branch ends the sign-ins that are open.
+    """Return the record with this PIN; its new epoch ends the open sign-ins.
 
     Raises:
-        EnrolmentError: no branch for a new assistant.
-        pydantic.ValidationError: an id that is none.
+        EnrolmentError: a new assistant without a branch.
+        pydantic.ValidationError: an invalid id.
     """
     branch = branch_id or (known.branch_id if known else None)
     if branch is None:
@@ -118,10 +118,10 @@ def enrolled(
 
 
 def revoked(known: AssistantRecord | None, *, now: datetime) -> AssistantRecord:
-    """The record of one who may sign in no more; the PIN's hash is gone from it.
+    """Return the record of a lobby manager who may no longer sign in, without the PIN's hash.
 
     Raises:
-        EnrolmentError: never enrolled.
+        EnrolmentError: the lobby manager was never enrolled.
     """
     if known is None:
         raise EnrolmentError("no such assistant was ever enrolled")

@@ -1,4 +1,4 @@
-"""Ed25519 keys in files: PEM (PKCS 8, SubjectPublicKeyInfo) or JWK (RFC 8037)."""
+"""Read and write Ed25519 keys: PEM (PKCS 8, SubjectPublicKeyInfo) or JWK (RFC 8037)."""
 
 from __future__ import annotations
 
@@ -22,36 +22,37 @@ from cryptography.hazmat.primitives.serialization import (
 
 
 class KeyFileError(ValueError):
-    """Not an Ed25519 key of the kind that is wanted. The text never shows the key."""
+    """Raised for a text that is not an Ed25519 key of the wanted kind. The message never has the
+    key."""
 
 
 def encode(raw: bytes) -> str:
-    """base64url without padding (RFC 7515, section 2)."""
+    """Return base64url without padding (RFC 7515, section 2)."""
     return urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def decode(text: str) -> bytes:
-    """What `encode` was given."""
+    """Decode base64url without padding."""
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def public_x(key: Ed25519PublicKey) -> str:
-    """The member `x` of its JWK."""
+    """Return the member `x` of the key's JWK."""
     return encode(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
 
 
 def thumbprint(x: str) -> str:
-    """The key's id: its JWK thumbprint (RFC 7638, with the members of RFC 8037)."""
+    """Return the key's id: its JWK thumbprint (RFC 7638, with the members of RFC 8037)."""
     members = {"crv": "Ed25519", "kty": "OKP", "x": x}
     canonical = json.dumps(members, separators=(",", ":"), sort_keys=True)
     return encode(hashlib.sha256(canonical.encode()).digest())
 
 
 def public_key(x: str) -> Ed25519PublicKey:
-    """The key of a JWK's `x`.
+    """Return the key of a JWK's `x`.
 
     Raises:
-        KeyFileError
+        KeyFileError: not an Ed25519 public key.
     """
     try:
         return Ed25519PublicKey.from_public_bytes(decode(x))
@@ -60,10 +61,10 @@ def public_key(x: str) -> Ed25519PublicKey:
 
 
 def read_public(text: str) -> Ed25519PublicKey:
-    """A public key from PEM or JWK. A private key is refused: it has no business leaving a kiosk.
+    """Read a public key from PEM or JWK.
 
     Raises:
-        KeyFileError
+        KeyFileError: another kind of key, or a private key, which must not leave its kiosk.
     """
     if "PRIVATE KEY" in text:
         raise KeyFileError("that is a private key; enrol its public half")
@@ -77,10 +78,10 @@ def read_public(text: str) -> Ed25519PublicKey:
 
 
 def read_private(text: str) -> Ed25519PrivateKey:
-    """A private key from PEM (without a passphrase) or JWK.
+    """Read a private key from PEM (without a passphrase) or JWK.
 
     Raises:
-        KeyFileError
+        KeyFileError: another kind of key, or one with a passphrase.
     """
     if not text.lstrip().startswith("{"):
         found: Ed25519PrivateKey = _pem(text, public=False)
@@ -116,10 +117,10 @@ def _jwk(text: str) -> dict[str, Any]:
 
 
 def write_private(path: Path, key: Ed25519PrivateKey) -> None:
-    """Keep a private key for its owner alone. A file that is there is never overwritten.
+    """Write a private key to a new file, mode 0600, and fsync it.
 
     Raises:
-        FileExistsError
+        FileExistsError: the file exists; it is never overwritten.
     """
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     path.parent.mkdir(parents=True, exist_ok=True)

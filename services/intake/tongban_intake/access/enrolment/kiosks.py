@@ -1,6 +1,6 @@
-"""What stands on control.kiosks about a kiosk, and how enrolling and revoking change it.
+"""Records of kiosks on control.kiosks, and how enrolling and revoking change them.
 
-Pure: a record in, a record out. `register` reads and writes them.
+Pure functions from record to record; `register` reads and writes them.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from tongban_common.events.models import Sealed
 DeviceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Zone = Literal["cross_province", "yangtze_delta", "local"]
 MOST_KEYS = 3
-"""Of one kiosk: the old and the new one while they change, and one that was forgotten."""
+"""Keys of one kiosk: the old and the new one during a change, and one that an operator forgot."""
 
 
 class EnrolmentError(ValueError):
-    """What was asked cannot be done to this record; the text says why."""
+    """Raised for a change that this record does not allow; the text says why."""
 
 
 class KioskKey(BaseModel):
-    """A public key of a kiosk: Ed25519 as in RFC 8037."""
+    """A public key of a kiosk, Ed25519 (RFC 8037)."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -33,11 +33,11 @@ class KioskKey(BaseModel):
 
 
 class KioskRecord(BaseModel):
-    """A kiosk on control.kiosks, by its id. Times are of the wall clock.
+    """Record of a kiosk on control.kiosks, by its id. Times are of the wall clock.
 
-    `epoch` counts what makes running bearer tokens void: a revocation, keys taken away, a move. A
-    token carries the epoch that it was issued in, so that a replica needs nothing but the newest
-    record to refuse it, and no clock.
+    `epoch` counts the changes that void bearer tokens: revocations, removed keys, moves. A token
+    carries the epoch of its issue, so that a replica refuses it by the newest record alone, without
+    comparing clocks.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -51,11 +51,13 @@ class KioskRecord(BaseModel):
     enrolled_at: AwareDatetime
     revoked_at: AwareDatetime | None = None
     reason: str | None = Field(None, description="why it was revoked: one of REVOKE_REASONS")
-    sealed: Sealed | None = Field(None, description="has the part `reason` instead: other words")
+    sealed: Sealed | None = Field(
+        None, description="envelope with the part `reason`, for a free-text reason"
+    )
 
     @property
     def valid(self) -> bool:
-        """Whether it may knock."""
+        """True if the kiosk is enrolled and not revoked."""
         return self.revoked_at is None
 
 
@@ -69,20 +71,19 @@ def enrolled(
     replace: bool,
     now: datetime,
 ) -> KioskRecord:
-    """The record with this key on it.
+    """Return the record with this key added. Idempotent.
 
-    A kiosk that is there keeps its older keys unless they are to be replaced, so that a key can be
-    changed without a moment in which none works. One that was revoked starts with this key alone.
-    Asked again with the same, nothing changes.
+    An enrolled kiosk keeps its other keys unless `replace` is True, so that a key can be changed
+    without a moment in which none works. A revoked kiosk starts with this key alone.
 
     Raises:
-        EnrolmentError: no branch for a new kiosk, or too many keys.
-        pydantic.ValidationError: an id or zone that is none.
+        EnrolmentError: a new kiosk without a branch, or too many keys.
+        pydantic.ValidationError: an invalid id or zone.
     """
     if known is None or not known.valid:
         branch = branch_id or (known.branch_id if known else None)
         if branch is None:
-            raise EnrolmentError(f"{kiosk_id} is new: say at which branch it stands")
+            raise EnrolmentError(f"{kiosk_id} is new: say at which branch")
         return KioskRecord.model_validate(
             {
                 "kiosk_id": kiosk_id,
@@ -116,10 +117,11 @@ def revoked(
     sealed: Sealed | None = None,
     kid: str | None = None,
 ) -> KioskRecord:
-    """The record without any key, or without the one that `kid` names.
+    """Return the record of the revoked kiosk, or, with `kid`, the record without that key.
 
     Raises:
-        EnrolmentError: no such kiosk or key; or its last key, which is revoking the kiosk.
+        EnrolmentError: no such kiosk or key; or `kid` is the last key, where the kiosk has to be
+            revoked instead.
     """
     if known is None:
         raise EnrolmentError("no such kiosk was ever enrolled")

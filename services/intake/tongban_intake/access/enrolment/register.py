@@ -1,10 +1,10 @@
-"""Changing control.kiosks and control.assistants: read, decide, write, as one step.
+"""Change control.kiosks and control.assistants atomically: read, decide, write.
 
-An operator who adds a key while another revokes must not undo the revocation. Kafka has no
-compare-and-set, but it fences: whoever opens a transaction of the register's name ends those that
-were open under it. So a change opens its transaction first, then reads, then writes; when another
-change has begun meanwhile its write is refused, and it begins anew. Readers of these topics read
-committed records only.
+An operator who adds a key while another one revokes the kiosk must not undo the revocation. Kafka
+has no compare-and-set, but producer fencing: a producer that initializes the register's
+transactional id fences the one before it. So a change initializes its producer first, then reads,
+then writes; if another change has begun meanwhile, the write is refused and the change starts anew.
+Readers of these topics read committed records only.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from tongban_kafka.snapshot import read_newest
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
 READ_COMMITTED: Mapping[str, Any] = {"isolation_level": "read_committed"}
-"""How every reader of a register reads."""
+"""Client options of every reader of a register."""
 _HEADERS = [("content-type", b"application/json")]
 _TRANSACTION_MS = 15_000
 _ATTEMPTS = 8
 _CHANGE_S = 60.0
-"""For one change with all its attempts: a transaction that died open holds readers up for as long
-as it may last."""
+"""Seconds for one change with all its attempts. It exceeds `_TRANSACTION_MS`, for which an open
+transaction of a crashed process blocks readers."""
 
 
 class Register(Generic[RecordT]):
-    """One topic of records by id, for operators' commands. Each call opens and closes its own
-    connections."""
+    """Reads and changes one topic of records by id, for operators' commands. Each call opens and
+    closes its own connections."""
 
     def __init__(self, bootstrap: KafkaAddress, topic: str, model: type[RecordT]) -> None:
         self._bootstrap = bootstrap
@@ -69,30 +69,31 @@ class Register(Generic[RecordT]):
         *,
         despite_holes: bool = False,
     ) -> dict[str, RecordT]:
-        """Replace records by what each function makes of the newest one; all of them or none.
+        """Replace records, all of them or none.
 
-        The functions may be called several times. What they raise ends the change, and nothing is
-        written. A record that comes back equal is not written again.
+        Each function of `changes` returns the new record for the newest one (None: there is none).
+        The functions may be called several times. If one raises, nothing is written. A record that
+        is returned unchanged is not written again.
 
         Args:
-            despite_holes: decide on older records where a part of the topic cannot be read; for
-                changes that take rights away and nothing else. Then a record that comes back equal
-                is written again too: the newer one that it replaces may be in the hole.
+            despite_holes: decide on older records where a part of the topic cannot be read; only
+                for changes that take rights away. Unchanged records are written too then, because
+                the hole may have a newer one.
 
         Raises:
-            KafkaUnavailableError: not written in time, or not known to be; the change may be
-                repeated.
+            KafkaUnavailableError: not written, or not known to be written, in time; the caller may
+                repeat the change.
         """
         try:
             async with asyncio.timeout(_CHANGE_S):
                 for _ in range(_ATTEMPTS):
                     try:
                         return await self._change(changes, despite_holes=despite_holes)
-                    except ProducerFenced:  # another operator at the same moment
+                    except ProducerFenced:  # another change began meanwhile
                         await asyncio.sleep(random.uniform(0.05, 0.5))
         except (KafkaError, TimeoutError) as error:
-            told = f"{self._topic} at {self._bootstrap}: {error!r}"
-            raise KafkaUnavailableError(refusals.explain(told)) from error
+            context = f"{self._topic} at {self._bootstrap}: {error!r}"
+            raise KafkaUnavailableError(refusals.explain(context)) from error
         raise KafkaUnavailableError(f"{self._topic}: too many change it at once; try again")
 
     async def _change(
@@ -109,7 +110,7 @@ class Register(Generic[RecordT]):
             enable_idempotence=True,
         )
         try:
-            await producer.start()  # what is closed although it never started says nothing
+            await producer.start()  # within `try`: `stop` is harmless if this fails
             known = await self.all(despite_holes=despite_holes)
             wanted = {key: make(known.get(key)) for key, make in changes.items()}
             fresh = {
@@ -132,10 +133,10 @@ class Register(Generic[RecordT]):
 
 
 def kiosk_register(bootstrap: KafkaAddress) -> Register[KioskRecord]:
-    """control.kiosks."""
+    """Return the register of kiosks, control.kiosks."""
     return Register(bootstrap, CONTROL_KIOSKS, KioskRecord)
 
 
 def assistant_register(bootstrap: KafkaAddress) -> Register[AssistantRecord]:
-    """control.assistants."""
+    """Return the register of lobby managers, control.assistants."""
     return Register(bootstrap, CONTROL_ASSISTANTS, AssistantRecord)

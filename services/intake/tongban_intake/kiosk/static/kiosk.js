@@ -1,7 +1,7 @@
 "use strict";
-/* What a page can do better with a script. Everything works without. */
+/* Improves pages that also work without scripts. */
 
-// A second press of a button that hands something in does nothing; the server would not mind it.
+// Ignore a second press of a submit button. The server would recognise the repeat, too.
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.matches("[data-once]")) return;
@@ -12,15 +12,15 @@ document.addEventListener("submit", (event) => {
   form.dataset.sent = "yes";
   const button = event.submitter;
   if (button) setTimeout(() => { button.disabled = true; });
-  // Back from the next page, it may be pressed again.
+  // After going back to this page, the button may be pressed again.
   window.addEventListener("pageshow", () => { delete form.dataset.sent; if (button) button.disabled = false; }, { once: true });
 });
 
-// To the field that is wrong.
+// Scroll to the first wrong field.
 const wrong = document.querySelector(".field.bad input, .field.bad select, .field.bad textarea");
 if (wrong) wrong.focus();
 
-// A PIN is tapped in as well as typed.
+// Buttons to tap a PIN in, beside typing it.
 for (const pad of document.querySelectorAll(".keypad")) {
   const field = document.getElementById(pad.dataset.for);
   pad.hidden = false;
@@ -33,7 +33,7 @@ for (const pad of document.querySelectorAll(".keypad")) {
   });
 }
 
-// Nobody is there: a lobby manager who has signed in is signed out, which ends at home as well.
+// An idle page signs a lobby manager out, which leads home as well.
 const assists = document.querySelector("form[data-idle-out]");
 function leave() {
   if (assists) assists.submit();
@@ -48,7 +48,7 @@ if (assists) {
   setInterval(() => { if (Date.now() - used >= seconds * 1000) leave(); }, 1000);
 }
 
-// A personal page that nobody touches goes home.
+// An untouched personal page goes home.
 const idle = Number(document.body.dataset.idle || 0);
 const dialog = document.getElementById("idle");
 if (idle && dialog) {

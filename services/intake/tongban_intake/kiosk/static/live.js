@@ -1,5 +1,5 @@
 "use strict";
-/* Shows a request's progress as it happens: each event asks the server for the page's part anew. */
+/* Shows progress as it happens: on each event, fetches the part of the page again. */
 (() => {
   const live = document.getElementById("live");
   if (!live || !window.EventSource) return;
@@ -7,7 +7,7 @@
   let wanted = newest();
   let timer = null;
 
-  // A document that is shown already stays as it is: loading it anew would flicker.
+  // Keep a document that is shown already: loading it again would flicker.
   function show(html) {
     const fresh = document.createElement("template");
     fresh.innerHTML = html;
@@ -18,8 +18,8 @@
     live.replaceChildren(fresh.content);
   }
 
-  // The read model may be behind the event that told us, for some seconds while replicas come and go:
-  // ask again until it shows it. An event that comes meanwhile does not make that end earlier.
+  // The read model may be behind this event, for some seconds while replicas start and stop: request
+  // the part again until it shows the event. Events that arrive meanwhile do not end this earlier.
   let left = 0;
   function refresh(after, tries) {
     left = Math.max(left, tries);
@@ -27,7 +27,7 @@
     timer = setTimeout(async () => {
       left -= 1;
       try {
-        // What a person is just filling in is not taken away.
+        // Do not replace a form that a person is filling in.
         const busy = live.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
         if (!busy) {
           const answer = await fetch(live.dataset.url + "?part=1", { credentials: "same-origin" });
@@ -45,7 +45,7 @@
     if (newest() < wanted) refresh(120, 50);
   });
   for (const kind of ["print", "message"]) {
-    // These have no number to wait for.
+    // These events have no number to wait for.
     source.addEventListener(kind, () => {
       refresh(350, 3);
       for (const later of [1500, 4000, 10000]) setTimeout(() => refresh(0, 3), later);

@@ -1,7 +1,7 @@
 "use strict";
-/* A visit begins at home. What was shown in one that is over is not shown again to the next person by
-   the way back, by reloading or from the browser's memory. Runs before anything is painted; all that
-   it keeps is a number. */
+/* Hides the pages of an earlier visit from the next person, who may press the back button, reload, or
+   be shown a page from the browser's cache. Runs before anything is painted and stores nothing but a
+   number. */
 (() => {
   const atHome = document.currentScript.dataset.visit === "new";
   const current = () => Number(sessionStorage.getItem("visit") || 0);

@@ -1,4 +1,4 @@
-"""Who asks: the kiosk's bearer token (RFC 6750), or the cookie that holds it on its pages."""
+"""Authenticate a request by the kiosk's bearer token (RFC 6750), from the header or its cookie."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ COOKIE = "tongban_kiosk"
 
 
 class Authenticator:
-    """Turns what a request carries into a kiosk that is enrolled at this moment."""
+    """Verifies tokens against the secret and the current registers of kiosks and assistants."""
 
     def __init__(self, secret: str, enrolled: Enrolled) -> None:
         self._secret = secret
         self._enrolled = enrolled
 
     def bearer(self, request: Request) -> Kiosk:
-        """The kiosk of the `Authorization` header.
+        """Return the kiosk of the `Authorization` header.
 
         Raises:
-            ProblemError: 401, no token, none of ours, or revoked; 503 while starting.
+            ProblemError: 401, no token, or one that is invalid, expired or revoked; 503 as
+                `Enrolled.kiosk`.
         """
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
@@ -35,13 +36,13 @@ class Authenticator:
         return self.token(token.strip())
 
     def token(self, token: str) -> Kiosk:
-        """The kiosk of a token.
+        """Return the kiosk of a token.
 
         Raises:
-            ProblemError: 401, none of ours, out of date or revoked; 503 while starting.
+            ProblemError: 401, the token is invalid, expired or revoked; 503 as `Enrolled.kiosk`.
         """
         try:
-            return self._enrolled.must_stand(tokens.verify(self._secret, token))
+            return self._enrolled.must_be_valid(tokens.verify(self._secret, token))
         except InvalidTokenError:
             raise ProblemError(
                 Kind.UNAUTHENTICATED,
@@ -50,7 +51,11 @@ class Authenticator:
             ) from None
 
     def cookie(self, request: Request) -> Kiosk | None:
-        """The kiosk that has logged in on this browser, None where none has."""
+        """Return the kiosk that this browser has logged in; None where there is none.
+
+        Raises:
+            ProblemError: 503 as `Enrolled.kiosk`.
+        """
         token = request.cookies.get(COOKIE)
         if not token:
             return None
@@ -58,4 +63,4 @@ class Authenticator:
             kiosk = tokens.verify(self._secret, token)
         except InvalidTokenError:
             return None
-        return kiosk if self._enrolled.standing(kiosk) else None
+        return kiosk if self._enrolled.is_valid(kiosk) else None

@@ -1,4 +1,4 @@
-"""Logging a kiosk's browser in, with the kiosk's bearer token."""
+"""Log a kiosk's browser in with the kiosk's bearer token."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from tongban_intake.text import Text
 
 _LONGEST = 16 * 1024
 _OWN = ("same-origin", "none")
-"""Values of Sec-Fetch-Site for what our own page, or nobody's, has sent (W3C Fetch Metadata)."""
+"""Values of Sec-Fetch-Site for requests of our own pages, or of no page (W3C Fetch Metadata)."""
 
 
-class Entrance:
-    """Takes the token in a form: in an address it would stay in the browser's history and in the
-    logs of every proxy. The development environment takes it in the address as well.
+class KioskLogin:
+    """Accepts the token in a form: in a URL it would stay in the browser's history and in the logs
+    of every proxy. The development environment accepts it in the URL as well.
 
-    No other site may log a kiosk in: it would hand in the next person's request as a kiosk of the
-    attacker's (login cross-site request forgery).
+    Forms of other sites are refused: an attacker's site could log the browser in as another kiosk,
+    which would then submit the next person's request (login cross-site request forgery).
     """
 
     def __init__(self, services: Services, pages: Pages, session: Session) -> None:
         self._services = services
         self._pages = pages
         self._session = session
-        given = services.settings.login_origins.split(",")
-        self._origins = {origin.strip().rstrip("/") for origin in given if origin.strip()}
+        configured = services.settings.login_origins.split(",")
+        self._origins = {origin.strip().rstrip("/") for origin in configured if origin.strip()}
 
-    def ask(self, request: Request, token: str) -> Response:
-        """Return the form; in the development environment log in with a token in the address.
+    def page(self, request: Request, token: str) -> Response:
+        """Return the form; in the development environment log in with a token in the URL.
 
         Raises:
-            ProblemError: 400, a token in the address; 401, 403, 503 as `take`.
+            ProblemError: 400, a token in the URL; 401, 403, 503 as `log_in`.
         """
         if not token:
             return self._pages.page("login.html", kiosk=None)
@@ -50,11 +50,11 @@ class Entrance:
         self._must_be_own(request)
         return self._log_in(request, token)
 
-    async def take(self, request: Request) -> Response:
+    async def log_in(self, request: Request) -> Response:
         """Log in with the token of the form.
 
         Raises:
-            ProblemError: 401, not a token of ours; 403, another site's form; 400, 408, 413, 429,
+            ProblemError: 401, an invalid token; 403, another site's form; 400, 408, 413, 429,
                 503.
         """
         self._must_be_own(request)
@@ -73,7 +73,8 @@ class Entrance:
         return response
 
     def _must_be_own(self, request: Request) -> None:
-        """Browsers name the site that a form comes from; a kiosk's agent without one is no site."""
+        """Raise ProblemError 403 for a form of another site. Browsers send the origin of a form; a
+        client that sends none, such as a kiosk's agent, is not a site."""
         origin = request.headers.get("origin")
         if origin in self._origins:
             return

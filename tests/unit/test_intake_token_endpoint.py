@@ -37,18 +37,18 @@ async def test_kiosk_that_trades_all_day_is_bounded(monkeypatch: pytest.MonkeyPa
     record = SimpleNamespace(branch_id="b-1", zone="local", epoch=1)
     enrolled: Any = SimpleNamespace(kiosk=lambda _: record)
     now, claimed = [0.0], Claimed()
-    desk = TokenEndpoint(
+    endpoint = TokenEndpoint(
         enrolled,
         secret="s" * 32,
         audiences=("a",),
         lifetime_s=900,
         rates=KioskRates(TRADES_PER_S, TRADES_AT_ONCE, monotonic=lambda: now[0]),
-        claims=claimed,  # type: ignore[arg-type]
+        replay_guard=claimed,  # type: ignore[arg-type]
     )
 
     async def trades() -> bool:
         try:
-            await desk.trade(GRANT_TYPE, "assertion")
+            await endpoint.trade(GRANT_TYPE, "assertion")
         except ProblemError as problem:
             assert problem.kind is Kind.TOO_MANY
             return False

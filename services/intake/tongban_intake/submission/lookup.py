@@ -1,4 +1,4 @@
-"""What the store knows of a submission: whether it came before, and what else is in progress."""
+"""Look submissions up in the read model: accepted before, or the same item in progress."""
 
 from __future__ import annotations
 
@@ -23,9 +23,12 @@ _APART = 0.02
 
 @dataclass(frozen=True, slots=True)
 class LookupQuery:
-    """Of one submission. `applying` is as `projection.applying_key` makes it and `applicant` as
-    `submission.applicants.digest`, None where the body does not say who applies for what; `lately`
-    is what this replica accepted last of the same applicant for the same item."""
+    """Holds the keys by which one submission is looked up.
+
+    `applying` is made by `projection.applying_key` and `applicant` by `applicants.digest`; they are
+    None where the body lacks the fields for them. `lately` is the newest request of the same
+    applicant for the same item that this replica has accepted.
+    """
 
     request_id: str
     applying: str | None = None
@@ -35,36 +38,38 @@ class LookupQuery:
 
 @dataclass(frozen=True, slots=True)
 class KnownRequest:
-    """What the store said. `digest` and `notes` are of the body that was accepted under this id,
-    None and empty where none was or it is not known; `other` is another request in progress of the
-    same applicant for the same item.
+    """Holds the result of a look-up.
 
-    `asked` is False where the store did not answer, or does not know all that was ever accepted:
-    then "no such request" is not known, and the submission may be a repeat."""
+    `digest` and `notes` are those of the request that was accepted under this id, if any. `other`
+    is another request in progress of the same applicant for the same item.
 
-    asked: bool = True
+    `answered` is False where the store did not answer or the read model is not complete: then a
+    missing `digest` proves nothing, and the submission may be a repeat.
+    """
+
+    answered: bool = True
     digest: str | None = None
     notes: tuple[Fields, ...] = ()
     other: Lately | None = None
 
 
-NOTHING = KnownRequest()
-NOT_ASKED = KnownRequest(asked=False)
+NOTHING_KNOWN = KnownRequest()
+NO_ANSWER = KnownRequest(answered=False)
 
 
 class Lookup:
-    """Answers `Acceptor`: one query at a time, for all who have come to ask meanwhile.
+    """Looks up submissions in batches, one batch at a time.
 
-    A look-up costs the store and this process about the same for one submission as for a hundred,
-    and almost every one needs it; so under load they begin `_APART` seconds after each other. It is
-    two finds begun together, each on one index: the embedded store reads the whole collection for
-    one with `$or`. A store that fails is left alone for a second, so that being down costs
-    submissions nothing.
+    A batch costs the store and this process about the same for one submission as for a hundred, and
+    almost every submission needs it; so under load batches start `_APART` seconds after each other.
+    A batch is two concurrent finds, each on one index: for a single find with `$or` the embedded
+    store would read the whole collection. After a failure the store is not queried for a second, so
+    that an outage does not delay submissions.
 
     Args:
         seconds: how long one find may take.
-        applicant_of: the digest of the applicant in a document (`SealedApplicants.digest`).
-        complete: whether the read model knows all that was ever accepted (`Completeness`).
+        applicant_of: returns the digest of a document's applicant (`SealedApplicants.digest`).
+        complete: returns True if the read model has every accepted request (`Completeness`).
     """
 
     def __init__(
@@ -84,12 +89,13 @@ class Lookup:
         self._last = 0.0
         self._rest_until = 0.0
 
-    async def ask(self, question: LookupQuery) -> KnownRequest:
-        """Return what the store knows; `NOT_ASKED` where it does not answer in time."""
+    async def find(self, query: LookupQuery) -> KnownRequest:
+        """Return the result for one submission; `NO_ANSWER` where the store does not answer in
+        time."""
         if time.monotonic() < self._rest_until:
-            return NOT_ASKED
+            return NO_ANSWER
         future: asyncio.Future[KnownRequest] = asyncio.get_running_loop().create_future()
-        self._waiting.append((question, future))
+        self._waiting.append((query, future))
         if self._task is None:
             self._task = asyncio.create_task(self._work())
         return await future
@@ -111,29 +117,30 @@ class Lookup:
         found = None
         try:
             if time.monotonic() >= self._rest_until:
-                found = await self._find([question for question, _ in batch])
+                found = await self._find([query for query, _ in batch])
         except StoreUnavailableError:
-            log.warning("store_not_asked_for_submissions", seconds=REST_AFTER_FAILURE)
+            log.warning("submission_lookup_suspended", seconds=REST_AFTER_FAILURE)
             self._rest_until = time.monotonic() + REST_AFTER_FAILURE
         except Exception as error:
-            # Unforeseen: those who ask meanwhile must not wait for a task that has ended.
-            log.error("store_could_not_be_asked", **kind_and_place(error))
+            # Unforeseen: log it, rather than end the task that other callers wait for.
+            log.error("submission_lookup_failed", **kind_and_place(error))
             self._rest_until = time.monotonic() + REST_AFTER_FAILURE
         finally:
-            for question, future in batch:
-                if not future.done():  # whoever asked may have gone
-                    future.set_result(NOT_ASKED if found is None else found.of(question))
+            for query, future in batch:
+                if not future.done():  # the caller may have been cancelled
+                    future.set_result(NO_ANSWER if found is None else found.of(query))
 
-    async def _find(self, questions: list[LookupQuery]) -> _Found:
-        wanted = {question.request_id for question in questions}
-        wanted |= {each.lately.request_id for each in questions if each.lately is not None}
-        keys = {q.applying for q in questions if q.applying is not None and q.applicant is not None}
-        asked = [self._read_model.accepted(list(wanted), seconds=self._seconds)]
+    async def _find(self, queries: list[LookupQuery]) -> _Found:
+        wanted = {query.request_id for query in queries}
+        wanted |= {each.lately.request_id for each in queries if each.lately is not None}
+        keys = {q.applying for q in queries if q.applying is not None and q.applicant is not None}
+        finds = [self._read_model.accepted(list(wanted), seconds=self._seconds)]
         if keys:
-            asked.append(self._read_model.open_for(list(keys), seconds=self._seconds))
-        # Before the finds: what is projected while they run is in their answer or not.
+            finds.append(self._read_model.open_for(list(keys), seconds=self._seconds))
+        # Read it before the finds: a read model that becomes complete while they run proves
+        # nothing.
         complete = self._complete()
-        accepted, *rest = await asyncio.gather(*asked)
+        accepted, *rest = await asyncio.gather(*finds)
         return _Found(accepted, rest[0] if rest else [], self._applicant_of, complete=complete)
 
 
@@ -154,28 +161,29 @@ class _Found:
         for each in in_progress:
             self._in_progress.setdefault(each["applying"], []).append(each)
 
-    def of(self, question: LookupQuery) -> KnownRequest:
-        mine = self._accepted.get(question.request_id)
+    def of(self, query: LookupQuery) -> KnownRequest:
+        mine = self._accepted.get(query.request_id)
         if mine is not None:
             return KnownRequest(digest=mine["body_digest"], notes=tuple(mine.get("notes", ())))
-        return KnownRequest(asked=self._complete, other=self._other(question))
+        return KnownRequest(answered=self._complete, other=self._other(query))
 
-    def _other(self, question: LookupQuery) -> Lately | None:
-        lately = question.lately
-        if lately is not None and lately.request_id != question.request_id:
+    def _other(self, query: LookupQuery) -> Lately | None:
+        lately = query.lately
+        if lately is not None and lately.request_id != query.request_id:
             projected = self._accepted.get(lately.request_id)
             if projected is None or projected.get("applying") != CLOSED:
                 return lately
-        if question.applicant is None:
+        if query.applicant is None:
             return None
-        for each in self._in_progress.get(question.applying or "", ()):
-            # The number alone is no proof of being the applicant: name and phone are compared too.
-            if each["_id"] != question.request_id and self._same(each, question.applicant):
+        for each in self._in_progress.get(query.applying or "", ()):
+            # `applying` has the document number alone, which many people know: compare the digest
+            # of number, name and phone.
+            if each["_id"] != query.request_id and self._same(each, query.applicant):
                 return Lately(each["_id"], each.get("origin", {}).get("branch_id", ""))
         return None
 
     def _same(self, document: Fields, applicant: str) -> bool:
-        """Return whether that is the applicant of this document; its envelope is opened once."""
+        """Return True if the document is of this applicant; its envelope is opened only once."""
         if document["_id"] not in self._opened:
             self._opened[document["_id"]] = self._applicant_of(document)
         return self._opened[document["_id"]] == applicant

@@ -1,4 +1,4 @@
-"""How a request is shown: the body of `GET /v1/requests/{id}` (CONTRACT.md)."""
+"""Build the body of `GET /v1/requests/{id}` (docs/contract.md)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Body = dict[str, Any]
 
 
 def full(record: RequestRecord, keys: KeyRing, language: Language) -> Body:
-    """All that is known of a request. The result is opened for the branch that may read it."""
+    """Return the body for a projected request, with its sealed result opened."""
     item = record.item
     timeline = [in_words(line, record, keys) for line in record.timeline]
     last = [line for line in timeline if not line.get("note")][-1]
@@ -54,7 +54,8 @@ def full(record: RequestRecord, keys: KeyRing, language: Language) -> Body:
 
 
 def not_projected(request_id: str, seen: Seen | None, language: Language) -> Body:
-    """A request that was accepted and is not in the read model yet, or while the store is down."""
+    """Return the body for an accepted request that the read model does not have yet, or while the
+    store is down."""
     submitted_at = seen.submitted_at if seen else None
     return {
         "request_id": request_id,
@@ -74,7 +75,7 @@ def not_projected(request_id: str, seen: Seen | None, language: Language) -> Bod
 
 
 def documents(record: RequestRecord) -> list[Body]:
-    """What can be fetched."""
+    """Return the documents that can be fetched, by id."""
     return [
         {"document_id": document_id, **fields}
         for document_id, fields in sorted(record.documents.items())
@@ -83,7 +84,7 @@ def documents(record: RequestRecord) -> list[Body]:
 
 
 def order(each: OrderRecord) -> Body:
-    """A print order."""
+    """Return a print order."""
     return {"order_id": each.order_id, **each.line}
 
 
@@ -94,6 +95,6 @@ def _result(record: RequestRecord, keys: KeyRing) -> Any:
     try:
         return keys.open(record.request_id, sealed, "result")
     except UnreadableEnvelopeError as error:
-        # Destroyed, or its key is on the way to this replica: the rest is still worth telling.
+        # The key is destroyed, or has not reached this replica yet: answer with the rest.
         log.info("result_unreadable", why=type(error).__name__)
         return None

@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tongban_intake.access import tokens
+from tongban_intake.access.auth import COOKIE, Authenticator
 from tongban_intake.access.tokens import Kiosk
-from tongban_intake.http.auth import COOKIE, Authenticator
 from tongban_intake.http.limits import KioskRates
-from tongban_intake.kiosk.entrance import Entrance
+from tongban_intake.kiosk.login import KioskLogin
 from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import Session
 from tongban_intake.problems import Kind, ProblemError
@@ -24,17 +24,17 @@ SECRET = "s" * 32
 TOKEN = tokens.seal(SECRET, Kiosk("k-1", "b-1", "local", int(time.time()) + 3600))
 
 
-def entrance(environment: str = "production", origins: str = "") -> Entrance:
+def kiosk_login(environment: str = "production", origins: str = "") -> KioskLogin:
     settings = SimpleNamespace(
         environment=environment, login_origins=origins, body_seconds=1, visit_seconds=60,
         token_secret=SimpleNamespace(get_secret_value=lambda: SECRET),
     )  # fmt: skip
-    enrolled: Any = SimpleNamespace(standing=lambda _: True, must_stand=lambda kiosk: kiosk)
+    enrolled: Any = SimpleNamespace(is_valid=lambda _: True, must_be_valid=lambda kiosk: kiosk)
     services: Any = SimpleNamespace(
         settings=settings, auth=Authenticator(SECRET, enrolled), reads=KioskRates(1, 1)
     )
     pages = Pages(idle_seconds=1, assistant_idle_seconds=1, sign_out_proof=lambda _: "")
-    return Entrance(services, pages, Session(services))
+    return KioskLogin(services, pages, Session(services))
 
 
 def request(body: bytes = b"", **headers: str) -> Request:
@@ -49,8 +49,8 @@ def request(body: bytes = b"", **headers: str) -> Request:
     return Request(scope, receive)
 
 
-async def posts(door: Entrance, **headers: str) -> Response:
-    return await door.take(request(f"token={TOKEN}".encode(), **headers))
+async def posts(door: KioskLogin, **headers: str) -> Response:
+    return await door.log_in(request(f"token={TOKEN}".encode(), **headers))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ async def posts(door: Entrance, **headers: str) -> Response:
     ],
 )
 async def test_form_of_our_own_or_of_an_agent_logs_in(headers: dict[str, str]) -> None:
-    answer = await posts(entrance(), **headers)
+    answer = await posts(kiosk_login(), **headers)
     assert answer.status_code == 303
     assert f"{COOKIE}={TOKEN}" in answer.headers["set-cookie"]
     assert TOKEN not in answer.headers["location"]
@@ -80,12 +80,12 @@ async def test_form_of_our_own_or_of_an_agent_logs_in(headers: dict[str, str]) -
 )
 async def test_form_of_another_site_logs_nobody_in(headers: dict[str, str]) -> None:
     with pytest.raises(ProblemError) as refused:
-        await posts(entrance("development"), **headers)
+        await posts(kiosk_login("development"), **headers)
     assert refused.value.kind is Kind.FORBIDDEN
 
 
 async def test_form_of_a_configured_agent_logs_in() -> None:
-    door = entrance(origins="http://127.0.0.1:9000, http://127.0.0.1:9001/")
+    door = kiosk_login(origins="http://127.0.0.1:9000, http://127.0.0.1:9001/")
     for port in (9000, 9001):
         origin = f"http://127.0.0.1:{port}"
         answer = await posts(door, origin=origin, sec_fetch_site="cross-site")
@@ -94,19 +94,19 @@ async def test_form_of_a_configured_agent_logs_in() -> None:
 
 async def test_token_that_is_none_of_ours_is_refused() -> None:
     with pytest.raises(ProblemError) as refused:
-        await entrance().take(request(b"token=nonsense"))
+        await kiosk_login().log_in(request(b"token=nonsense"))
     assert refused.value.kind is Kind.UNAUTHENTICATED
 
 
 def test_token_in_the_address_is_for_development_alone() -> None:
     with pytest.raises(ProblemError) as refused:
-        entrance().ask(request(), TOKEN)
+        kiosk_login().page(request(), TOKEN)
     assert refused.value.kind is Kind.MALFORMED
-    assert entrance("development").ask(request(), TOKEN).status_code == 303
+    assert kiosk_login("development").page(request(), TOKEN).status_code == 303
     with pytest.raises(ProblemError):
-        entrance("development").ask(request(sec_fetch_site="cross-site"), TOKEN)
+        kiosk_login("development").page(request(sec_fetch_site="cross-site"), TOKEN)
 
 
 def test_address_without_a_token_shows_the_form() -> None:
-    page = bytes(entrance().ask(request(), "").body).decode()
+    page = bytes(kiosk_login().page(request(), "").body).decode()
     assert 'action="/kiosk/login"' in page

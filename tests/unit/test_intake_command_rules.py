@@ -113,9 +113,9 @@ def test_of_a_supplement_each_field_is_checked_and_not_what_the_whole_form_needs
         "minProperties": 2,
     }
     item = SimpleNamespace(code="c", version=1, form=schema)
-    offers: Any = SimpleNamespace(get=lambda _: item)
+    index: Any = SimpleNamespace(get=lambda _: item)
     try:
-        Checker(offers).supplement(cast(Any, item), form)
+        Checker(index).supplement(cast(Any, item), form)
     except ProblemError as problem:
         assert [error.pointer for error in problem.errors] == wrong
     else:

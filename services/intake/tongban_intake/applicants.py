@@ -1,7 +1,7 @@
 """Compare applicants by a keyed digest of document number, name and phone together.
 
-The number alone proves nothing: ID numbers are widely leaked. A caller who knows all three of them
-is told what this applicant has in progress; a caller who misses one is told what a stranger is.
+The number alone proves nothing, because ID numbers are widely leaked. Only a caller who knows all
+three learns what this applicant has in progress.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ def digest(secret: str, applicant: Any) -> str | None:
     human = applicant.get("agent") if company else applicant
     if not isinstance(human, dict):
         return None
-    said = [human.get("id_type"), human.get("id_number"), human.get("name"), human.get("phone")]
+    parts = [human.get("id_type"), human.get("id_number"), human.get("name"), human.get("phone")]
     if company:
-        said += [applicant.get("uscc"), applicant.get("name")]
-    plain = [comparable(e) for e in said if isinstance(e, str) and 0 < len(e) <= _LONGEST]
-    if len(plain) != len(said):
+        parts += [applicant.get("uscc"), applicant.get("name")]
+    plain = [comparable(e) for e in parts if isinstance(e, str) and 0 < len(e) <= _LONGEST]
+    if len(plain) != len(parts):
         return None
     plain[3] = plain[3].removeprefix(_MAINLAND)
     kind = "company applicant" if company else "person applicant"
@@ -41,8 +41,8 @@ def digest(secret: str, applicant: Any) -> str | None:
 
 
 def comparable(text: str) -> str:
-    """Return a text without what differs between two spellings of it: width, case, spaces and
-    hyphens."""
+    """Return a text in upper case and half width, without spaces and hyphens, so that two spellings
+    of it are equal."""
     folded = unicodedata.normalize("NFKC", text).upper()
     return "".join(each for each in folded if not each.isspace() and each != "-")
 

@@ -141,7 +141,7 @@ async def test_a_rating_is_given_once_and_names_nobody(intake: Replica, stack: S
     assert len(await stack.events(topics.FEEDBACK_RATED, event.request_id)) == 1
 
 
-async def test_followups_need_what_submissions_need(intake: Replica, stack: Stack) -> None:
+async def test_commands_need_what_submissions_need(intake: Replica, stack: Stack) -> None:
     event = await stack.accepted(intake, "followups-needs")
     path = f"/v1/requests/{event.request_id}/withdrawal"
     await problem(await intake.call("POST", path, json={}), 400)
