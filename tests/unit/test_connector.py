@@ -25,10 +25,7 @@ from tongban_connectors.gateway import (
     BrokenAnswerError,
     GatewayDownError,
     GatewayRefusedError,
-    GatewayState,
     NotRecognisedError,
-    OfferedDocument,
-    ResultTable,
     RetryLaterError,
     UnclearAnswerError,
     Unknown,
@@ -36,6 +33,7 @@ from tongban_connectors.gateway import (
 from tongban_connectors.hours import OpeningHours
 from tongban_kafka import Cause, Retry
 from tongban_kafka.uptime import uptime
+from tongban_provinces.models import GatewayState, OfferedDocument, ResultTable
 
 OFFICE = ServiceHours(
     text="工作日", text_en="Working days",

@@ -15,13 +15,9 @@ from tongban_common.domain.status import CallKind
 from tongban_common.store import StoreUnavailableError
 from tongban_connectors import connector as module
 from tongban_connectors.gate import Block, Gate
-from tongban_connectors.gateway import (
-    GatewayRefusedError,
-    OfferedDocument,
-    RetryLaterError,
-    Unknown,
-)
+from tongban_connectors.gateway import GatewayRefusedError, RetryLaterError, Unknown
 from tongban_kafka import Cause, Record
+from tongban_provinces.models import OfferedDocument
 
 PDF = OfferedDocument(name="certificate", title="证明", sha256="0" * 64, size=10)
 GIVEN_UP = Cause(

@@ -18,13 +18,12 @@ from tongban_connectors.connector import Connector
 from tongban_connectors.gateway import (
     AccessDeniedError,
     BrokenAnswerError,
-    GatewayAnswer,
     GatewayDownError,
-    GatewayState,
     UnclearAnswerError,
     Unknown,
 )
 from tongban_kafka import Cause, Poison, Record, Retry
+from tongban_provinces.models import GatewayAnswer, GatewayState
 
 GIVEN_UP = Cause(
     reason="x", exception="", where="", attempts=1, first_failed_at=0, last_failed_at=0

@@ -14,13 +14,9 @@ from tongban_common.events.models import ProvinceOutcome
 from tongban_common.private_texts import REASON, RECEIPT
 from tongban_connectors import refusals, texts
 from tongban_connectors.gate import Block
-from tongban_connectors.gateway import (
-    GatewayAnswer,
-    GatewayRefusedError,
-    GatewayState,
-    OfferedDocument,
-)
+from tongban_connectors.gateway import GatewayRefusedError
 from tongban_connectors.pauses import closure_of
+from tongban_provinces.models import GatewayAnswer, GatewayState, OfferedDocument
 
 TALK = "申请人张三（身份证 110101 1990 0307 8690，电话一三八零零零零一二三四）与公安库不一致"
 RECEIPT_NUMBER = "110101199003078690"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tongban_common.domain.status import CallKind
 from tongban_common.events.models import ProvinceCall
-from tongban_connectors.gateway import BrokenAnswerError, GatewayAnswer, GatewayState
+from tongban_connectors.gateway import BrokenAnswerError
+from tongban_provinces.models import GatewayAnswer, GatewayState
 
 
 def form_part(call: ProvinceCall) -> str:

@@ -125,7 +125,7 @@ class Caller:
                 permit.succeeded()
                 raise
             except (GatewayDownError, UnclearAnswerError) as error:
-                result = type(error).__name__.lower()
+                result = error.result
                 permit.failed()
                 raise
             finally:

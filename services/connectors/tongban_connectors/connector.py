@@ -40,12 +40,9 @@ from tongban_connectors.gateway import (
     AccessDeniedError,
     BrokenAnswerError,
     Gateway,
-    GatewayAnswer,
     GatewayDownError,
     GatewayRefusedError,
-    GatewayState,
     NotRecognisedError,
-    OfferedDocument,
     RetryLaterError,
     UnclearAnswerError,
     Unknown,
@@ -57,6 +54,7 @@ from tongban_connectors.restarts import is_own_trouble, kinds_of
 from tongban_connectors.sending import take_effect
 from tongban_connectors.settling import Instant
 from tongban_kafka import Cause, Poison, Record, Retry
+from tongban_provinces.models import GatewayAnswer, GatewayState, OfferedDocument
 
 log = structlog.get_logger()
 BROKEN_LIMIT = 8

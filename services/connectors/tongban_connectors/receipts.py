@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from tongban_connectors.gateway import BrokenAnswerError, GatewayAnswer, GatewayState, Name, Word
+from tongban_connectors.gateway import BrokenAnswerError
 from tongban_connectors.rest import RestGateway, refusal
+from tongban_provinces.models import GatewayAnswer, GatewayState, NameText, ShortText
 
 
 class Receipt(BaseModel):
@@ -21,8 +22,8 @@ class Receipt(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    request_id: Name
-    receipt: Annotated[Word, StringConstraints(min_length=1)]
+    request_id: NameText
+    receipt: Annotated[ShortText, StringConstraints(min_length=1)]
 
 
 class ReceiptGateway(RestGateway):

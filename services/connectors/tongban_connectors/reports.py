@@ -15,9 +15,9 @@ from tongban_common.events.models import DocumentRef, ProvinceCall, ProvinceOutc
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.private_texts import REASON, RECEIPT, part_of, seal
 from tongban_connectors import texts
-from tongban_connectors.gateway import GatewayAnswer, GatewayState, Result
 from tongban_connectors.opening import keyed
 from tongban_kafka import Poison, Record, Retry
+from tongban_provinces.models import GatewayAnswer, GatewayState, Result
 
 _STATE_OUTCOMES = {
     GatewayState.ACCEPTED: OutcomeKind.ACCEPTED,

@@ -24,16 +24,15 @@ from tongban_connectors.gate import LONGEST_WAIT_S
 from tongban_connectors.gateway import (
     AccessDeniedError,
     BrokenAnswerError,
-    GatewayAnswer,
     GatewayDownError,
     GatewayRefusedError,
     NotRecognisedError,
-    OfferedDocument,
     RetryLaterError,
     UnclearAnswerError,
     Unknown,
 )
 from tongban_connectors.refusals import DISTRUST, NOT_EXPRESSIBLE, code_of
+from tongban_provinces.models import GatewayAnswer, OfferedDocument
 from tongban_provinces.signing import (
     H_TIMESTAMP,
     SignatureError,

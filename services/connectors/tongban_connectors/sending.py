@@ -6,7 +6,8 @@ from typing import Any
 
 from tongban_common.domain.status import CallKind
 from tongban_common.events.models import ProvinceCall
-from tongban_connectors.gateway import Gateway, GatewayAnswer
+from tongban_connectors.gateway import Gateway
+from tongban_provinces.models import GatewayAnswer
 
 
 async def take_effect(

@@ -13,9 +13,10 @@ from typing import NamedTuple
 from tongban_common.domain.status import CallKind
 from tongban_common.events.models import ProvinceCall
 from tongban_connectors.call_ledger import CallAttempt, CallLedger, UncertainSend
-from tongban_connectors.gateway import GatewayAnswer, Unknown
+from tongban_connectors.gateway import Unknown
 from tongban_kafka import Record
 from tongban_kafka.uptime import uptime
+from tongban_provinces.models import GatewayAnswer
 
 MARGIN_S = 2.0
 """Seconds by which the clocks of our hosts and of a gateway may differ unnoticed. It stands between

@@ -27,11 +27,9 @@ from tongban_connectors.gate import LONGEST_WAIT_S
 from tongban_connectors.gateway import (
     AccessDeniedError,
     BrokenAnswerError,
-    GatewayAnswer,
     GatewayDownError,
     GatewayRefusedError,
     NotRecognisedError,
-    OfferedDocument,
     RetryLaterError,
     UnclearAnswerError,
     Unknown,
@@ -39,6 +37,7 @@ from tongban_connectors.gateway import (
 from tongban_connectors.refusals import DISTRUST, NOT_EXPRESSIBLE, code_of
 from tongban_connectors.rest import NOT_CONNECTED
 from tongban_provinces import soap_messages
+from tongban_provinces.models import GatewayAnswer, OfferedDocument
 from tongban_provinces.signing import PAASID, SignatureError, province_token
 from tongban_provinces.soap_envelope import (
     ENV,
