@@ -152,7 +152,7 @@ class Bench:
     @property
     def books(self) -> int:
         """What the connector still remembers."""
-        return len(self.connector._books)
+        return len(self.connector._ledger)
 
     @property
     def told(self) -> list[tuple[str, str | None]]:

@@ -86,10 +86,10 @@ async def test_frozen_behind_a_check_sends_with_an_act_before_that_has_passed(
 
     record = stamped(clocks, bench.record())
     if where == "at the lease":
-        bench.connector._lease_remaining = then_frozen(lambda: 10.0)
+        bench.connector._executor._lease_remaining = then_frozen(lambda: 10.0)
     else:
         passes = iter([False, False])
-        bench.connector._too_late = then_frozen(lambda: next(passes))  # type: ignore[method-assign]
+        bench.connector._executor._too_late = then_frozen(lambda: next(passes))  # type: ignore[method-assign]
         began += 60  # the first look comes before the call has its turn
     assert await bench.work(record) == "done"
     assert gateway.act_before <= began + bench.connector.settle_s

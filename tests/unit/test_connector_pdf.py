@@ -303,5 +303,5 @@ async def test_reader_whose_end_is_not_told_in_time_is_no_fault_of_the_document(
     monkeypatch.setattr(inspector_module, "_END_S", 0.01)
     late: Any = Late()
     with pytest.raises(Retry, match="machine"):
-        await inspector_module._ended(late)
+        await inspector_module._raise_if_killed(late)
     assert late.killed.is_set()
