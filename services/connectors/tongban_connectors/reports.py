@@ -142,7 +142,7 @@ class Reporter:
         if reason is not None and texts.is_own(reason):
             own = reason
         elif reason is not None:
-            # If the reason cannot be sealed, the text for the cause is enough: the call waits anyhow.
+            # Without its key the text for the cause is enough: the call waits anyhow.
             with suppress(UnreadableEnvelopeError):
                 sealed = seal(self._keys, call.request_id, call.sealed, reason=reason)
         await self._publish(
