@@ -1,4 +1,4 @@
-"""The circuit breaker of one province's gateway."""
+"""Implement the circuit breaker of one province's gateway."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Breaker:
         self._probe: int | None = None
         self._era = 0
         self.cause = "down"
-        """Why it is or was open: down, or the gateway's own cause (closed, throttled)."""
+        """Cause of the last opening: down, or the gateway's own (closed, throttled)."""
 
     @property
     def state(self) -> Circuit:

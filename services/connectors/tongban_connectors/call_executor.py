@@ -131,7 +131,10 @@ class CallExecutor:
             return await self._refused(record, call, attempt, refused)
 
     def must_look_up(self, call: ProvinceCall, attempt: CallAttempt) -> bool:
-        """Return True if the call may have been sent before, or if it is about a known state."""
+        """Return True if the application has to be looked up before the call is sent.
+
+        It has to be if the call may have been sent before, and for every poll and withdrawal.
+        """
         if call.call in (CallKind.POLL, CallKind.WITHDRAW):
             return True
         if self.ledger.doubt(call.request_id) is not None:

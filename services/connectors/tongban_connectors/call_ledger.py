@@ -1,4 +1,4 @@
-"""In-memory record of the calls under way and of the sends whose effect is uncertain.
+"""Record, in memory, the calls under way and the sends whose effect is uncertain.
 
 No decision rests on anything here that outlives the assignment of the partitions: a successor
 learns what it has to know from the gateway (see `Record.maybe_seen`).
@@ -56,7 +56,7 @@ than the window of the signatures, or the gateway would have refused the message
 
 @dataclass(slots=True)
 class CallLedger:
-    """Attempts by call, uncertain sends by request.
+    """Keeps attempts by call and uncertain sends by request.
 
     Uncertain sends are kept by request because a withdrawal must know of the submission before it,
     even if that one was given up.

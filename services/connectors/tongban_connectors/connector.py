@@ -158,7 +158,7 @@ class Connector:
     async def _keep(
         self, call: ProvinceCall, answer: GatewayAnswer, number: int, fetch: Fetch
     ) -> DocumentRef:
-        """Store one of the offered documents under our own title (`domain/titles.py`)."""
+        """Store one of the offered documents under our own title (`title_of`)."""
         title = {"title": title_of(call.item, number, of=len(answer.documents))}
         offered = answer.documents[number - 1].model_copy(update=title)
         kept = await self._documents.keep(call, offered, fetch)

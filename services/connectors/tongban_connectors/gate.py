@@ -75,7 +75,7 @@ class GateClosedError(Exception):
 
 
 class Gate:
-    """The gate of one province. Not thread-safe."""
+    """Lets the calls of one province through, or queues their records. Not thread-safe."""
 
     def __init__(
         self,

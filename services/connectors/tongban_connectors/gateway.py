@@ -1,4 +1,4 @@
-"""The port to a province's gateway: what each protocol's class offers, and how its calls fail."""
+"""Define the port to a province's gateway: the methods of a protocol's class, and its errors."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ class GatewayDownError(GatewayError):
 
 
 class AccessDeniedError(GatewayDownError):
-    """The gateway recognises us and refuses us, not the request: our clock, our rights. It has not
-    acted, and would refuse every other request as well. The text is the gateway's code."""
+    """The gateway recognises us and refuses us, not the request: our clock, our rights.
+
+    It has not acted, and would refuse every other request as well. The text is the gateway's code.
+    """
 
     result = "barred"
 
@@ -60,17 +62,22 @@ class UnclearAnswerError(GatewayError):
 
 
 class BrokenAnswerError(UnclearAnswerError):
-    """The answer cannot be believed: it has another shape, is about another request, or brings
-    another document than announced. Waiting does not mend that, so the connector limits the
-    attempts."""
+    """The answer cannot be believed.
+
+    It has another shape, is about another request, or brings another document than announced.
+    Waiting does not mend that, so the connector limits the attempts.
+    """
 
     result = "broken"
 
 
 class NotRecognisedError(UnclearAnswerError):
-    """The gateway answers that a message was not ours. The call may still have taken effect: the
-    gateway gives the same answer, signed, to any stranger who sends a message under our nonce, so
-    it proves nothing about our own message. The text is the gateway's code, or the HTTP status."""
+    """The gateway answers that a message was not ours.
+
+    The call may still have taken effect: the gateway gives the same answer, signed, to any stranger
+    who sends a message under our nonce, so it proves nothing about our own message. The text is the
+    gateway's code, or the HTTP status.
+    """
 
     result = "unrecognised"
 

@@ -94,8 +94,10 @@ def block_of(control: ProvinceControl, keys: KeyRing) -> Block:
 
 @asynccontextmanager
 async def following(pauses: Pauses, stopping: asyncio.Event) -> AsyncIterator[None]:
-    """Follow the topic within the context, which is entered once the topic has been read or
-    `stopping` is set."""
+    """Follow the topic within the context.
+
+    The context is entered once the topic has been read, or `stopping` is set.
+    """
     async with asyncio.TaskGroup() as tasks:
         reading = tasks.create_task(pauses.run(), name="pauses")
         known = tasks.create_task(pauses.known())

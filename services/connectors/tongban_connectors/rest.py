@@ -1,4 +1,4 @@
-"""Signed REST: timestamp, nonce and token signature as provincial platforms use them.
+"""Speak signed REST: timestamp, nonce and token signature as provincial platforms use them.
 
 A gateway may be broken or hostile. An answer is read up to a limit of bytes and of time, never
 decompressed, its redirects are not followed, and it is believed only if it carries the province's

@@ -82,7 +82,8 @@ def unsettled_s(
     remaining = act_before = 0.0
     if doubt is not None:
         remaining, act_before = doubt.until - looked_up.monotonic, doubt.act_before
-    # The withdrawal of an unknown application is the only sign of what another call left behind.
+    # A withdrawal that finds nothing has to reckon with a submission that a predecessor sent: no
+    # other sign of that one would reach this process.
     orphaned = call.call is CallKind.WITHDRAW and not isinstance(known, GatewayAnswer)
     if (attempt.suspect or orphaned) and not attempt.cleared:
         # A predecessor sent before the assignment; what this process has sent since is in its

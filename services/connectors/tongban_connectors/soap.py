@@ -1,4 +1,4 @@
-"""SOAP 1.1 with WS-Security, as older provincial platforms speak it.
+"""Speak SOAP 1.1 with WS-Security, as older provincial platforms do.
 
 zeep writes and reads messages by the WSDL; the process's own HTTP session carries them. zeep reads
 only what is signed for this very message and valid by the schema (ADR 0010).
