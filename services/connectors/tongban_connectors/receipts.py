@@ -1,9 +1,9 @@
 """Speak REST with a receipt number: the province accepts an application and decides it later.
 
-The protocol differs from signed REST in the answer to a submission or supplement: 202 and a receipt number
-(受理编号), nothing more. The router polls for the outcome, with exponential back-off, and the
-province may announce by a signed callback that there is news (`callbacks.py`). Look-up, documents
-and withdrawal are those of signed REST.
+The protocol differs from signed REST in the answer to a submission or supplement: 202 and a receipt
+number (受理编号), nothing more. The router polls for the outcome, with exponential back-off, and
+the province may announce by a signed callback that there is news (`callbacks.py`). Look-up,
+documents and withdrawal are those of signed REST.
 """
 
 from __future__ import annotations
