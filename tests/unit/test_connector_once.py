@@ -92,7 +92,7 @@ async def test_frozen_behind_a_check_sends_with_an_act_before_that_has_passed(
         bench.connector._executor._too_late = then_frozen(lambda: next(passes))  # type: ignore[method-assign]
         began += 60  # the first look comes before the call has its turn
     assert await bench.work(record) == "done"
-    assert gateway.act_before <= began + bench.connector.settle_s
+    assert gateway.act_before <= began + bench.connector._executor.settle_s
 
 
 async def test_unknown_that_was_said_before_a_freeze_is_not_believed_after_it(
