@@ -18,13 +18,13 @@ from tests.integration.simulation_kit import (
 )
 from tongban_connectors.gateway import (
     AccessDeniedError,
-    GatewayAnswer,
     GatewayDownError,
     GatewayRefusedError,
     RetryLaterError,
     UnclearAnswerError,
 )
 from tongban_devstack.ports import free_port
+from tongban_provinces.models import GatewayAnswer
 
 
 @pytest.fixture(params=SPOKEN)

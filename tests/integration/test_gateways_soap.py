@@ -29,14 +29,13 @@ from tongban_connectors.documents import whole
 from tongban_connectors.gateway import (
     BrokenAnswerError,
     Gateway,
-    GatewayAnswer,
-    GatewayState,
     RetryLaterError,
     UnclearAnswerError,
     Unknown,
 )
 from tongban_connectors.soap import SoapGateway
 from tongban_devstack.gateways.provinces import load_provinces
+from tongban_provinces.models import GatewayAnswer, GatewayState
 from tongban_provinces.soap_envelope import ENV, PROVINCE, WSA, read
 
 SOAP = {code: each for code, each in load_provinces().items() if each.protocol == "soap"}

@@ -18,16 +18,14 @@ from tests.integration.hostile_kit import PIECE, Asked, gateway_to, gateways_to,
 from tongban_connectors.gate import LONGEST_WAIT_S
 from tongban_connectors.gateway import (
     BrokenAnswerError,
-    GatewayAnswer,
     GatewayDownError,
-    GatewayState,
     NotRecognisedError,
-    OfferedDocument,
     RetryLaterError,
     UnclearAnswerError,
     Unknown,
 )
 from tongban_connectors.rest import RestGateway
+from tongban_provinces.models import GatewayAnswer, GatewayState, OfferedDocument
 from tongban_provinces.signing import WINDOW_SECONDS
 
 GOOD = {"request_id": "r-1", "state": "accepted", "receipt": "1"}

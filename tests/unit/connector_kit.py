@@ -18,10 +18,11 @@ from tongban_common.settings import CommonSettings
 from tongban_connectors.breaker import Breaker
 from tongban_connectors.connector import Connector
 from tongban_connectors.gate import Gate, Source
-from tongban_connectors.gateway import GatewayAnswer, GatewayState, OfferedDocument, Result, Unknown
+from tongban_connectors.gateway import Unknown
 from tongban_connectors.reports import Reporter
 from tongban_kafka import Poison, Record, Retry
 from tongban_kafka.uptime import uptime
+from tongban_provinces.models import GatewayAnswer, GatewayState, OfferedDocument, Result
 
 KEYS = KeyRing.parse(CommonSettings().keyring.get_secret_value())
 PROVINCE = "110000"
@@ -151,7 +152,7 @@ class Bench:
     @property
     def books(self) -> int:
         """What the connector still remembers."""
-        return len(self.connector._books)
+        return len(self.connector._ledger)
 
     @property
     def told(self) -> list[tuple[str, str | None]]:

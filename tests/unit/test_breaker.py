@@ -75,12 +75,12 @@ def test_what_began_before_says_nothing_now(clock: Clock) -> None:
 def test_what_a_gateway_says_holds_for_all_and_is_never_shortened(clock: Clock) -> None:
     breaker = Breaker(now=clock)
     calls = [breaker.enter() for _ in range(3)]
-    breaker.told("throttled", 10)
-    breaker.told("throttled", 3)
+    breaker.wait_requested("throttled", 10)
+    breaker.wait_requested("throttled", 3)
     breaker.succeeded(calls[0])
     assert breaker.remaining_s() == 10
     assert breaker.cause == "throttled"
-    breaker.told("closed", 60)
+    breaker.wait_requested("closed", 60)
     assert (breaker.remaining_s(), breaker.cause) == (60, "closed")
     clock.now += 60
     assert breaker.state is Circuit.PROBING
@@ -106,11 +106,11 @@ def test_a_gateway_that_is_closed_for_days_is_asked_again_after_one(
     """It may have been mistaken, whatever it was asked."""
     days = 86_400.0
     gate = Gate("110000", clock=BusinessClock.real(), breaker=Breaker(now=clock))
-    gate.enter(effect=effect).told("closed", 14 * days)
+    gate.enter(effect=effect).wait_requested("closed", 14 * days)
     if effect:
-        assert gate._ask_again_at is not None
-        assert gate._ask_again_at <= gate._in(days)
+        assert gate._try_again_at is not None
+        assert gate._try_again_at <= gate._in(days)
         return
-    assert gate.closure(effect=False) is not None
+    assert gate.block(effect=False) is not None
     clock.now += days
-    assert gate.closure(effect=False) is None
+    assert gate.block(effect=False) is None

@@ -25,10 +25,7 @@ from tongban_connectors.gateway import (
     BrokenAnswerError,
     GatewayDownError,
     GatewayRefusedError,
-    GatewayState,
     NotRecognisedError,
-    OfferedDocument,
-    ResultTable,
     RetryLaterError,
     UnclearAnswerError,
     Unknown,
@@ -36,6 +33,7 @@ from tongban_connectors.gateway import (
 from tongban_connectors.hours import OpeningHours
 from tongban_kafka import Cause, Retry
 from tongban_kafka.uptime import uptime
+from tongban_provinces.models import GatewayState, OfferedDocument, ResultTable
 
 OFFICE = ServiceHours(
     text="工作日", text_en="Working days",
@@ -365,7 +363,7 @@ async def test_a_revoked_send_is_in_doubt_for_whoever_comes_next() -> None:
     assert await bench.work(bench.record(seen=True)) == "done"
     assert bench.gateway.calls == ["submit", "look_up", "look_up"]
     assert bench.books == 0, "the old assignment's doubt is gone"
-    assert bench.gate.closure(effect=True) is None
+    assert bench.gate.block(effect=True) is None
 
 
 async def test_nothing_is_sent_without_a_lease_or_after_its_time() -> None:

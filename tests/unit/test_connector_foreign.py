@@ -15,13 +15,9 @@ from tongban_common.domain.status import CallKind
 from tongban_common.store import StoreUnavailableError
 from tongban_connectors import connector as module
 from tongban_connectors.gate import Block, Gate
-from tongban_connectors.gateway import (
-    GatewayRefusedError,
-    OfferedDocument,
-    RetryLaterError,
-    Unknown,
-)
+from tongban_connectors.gateway import GatewayRefusedError, RetryLaterError, Unknown
 from tongban_kafka import Cause, Record
+from tongban_provinces.models import OfferedDocument
 
 PDF = OfferedDocument(name="certificate", title="证明", sha256="0" * 64, size=10)
 GIVEN_UP = Cause(
@@ -109,7 +105,7 @@ async def test_not_after_at_the_end_of_time_is_only_far_away(moment: datetime) -
 @pytest.mark.parametrize("moment", EDGE)
 async def test_pause_until_the_end_of_time_is_waited_for(moment: datetime) -> None:
     gate = Gate("110000", clock=BusinessClock.real(), sources=[lambda: Block("paused", moment)])
-    place = gate.stand_in_line(effect=True)
+    place = gate.join_queue(effect=True)
     assert 0 < gate._look_again_s() <= 30
     place.cancel()
 
@@ -124,11 +120,11 @@ async def test_wait_that_a_gateway_asks_for_is_bounded(
     gate = Gate("110000", clock=BusinessClock(clock.now(), clock.anchor, speed))
     gate._clock = _Fast(speed)  # type: ignore[assignment]
     for effect in (True, False):
-        permit = gate.enter(effect=effect) if gate.closure(effect=effect) is None else None
+        permit = gate.enter(effect=effect) if gate.block(effect=effect) is None else None
         if permit is not None:
-            permit.told(cause, seconds)
-        closure = gate.closure(effect=True)
-        assert closure is None or closure.until is None or closure.until.year <= 9999
+            permit.wait_requested(cause, seconds)
+        block = gate.block(effect=True)
+        assert block is None or block.until is None or block.until.year <= 9999
         assert gate._look_again_s() >= 0
 
 

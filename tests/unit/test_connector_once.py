@@ -18,13 +18,12 @@ from tongban_connectors.connector import Connector
 from tongban_connectors.gateway import (
     AccessDeniedError,
     BrokenAnswerError,
-    GatewayAnswer,
     GatewayDownError,
-    GatewayState,
     UnclearAnswerError,
     Unknown,
 )
 from tongban_kafka import Cause, Poison, Record, Retry
+from tongban_provinces.models import GatewayAnswer, GatewayState
 
 GIVEN_UP = Cause(
     reason="x", exception="", where="", attempts=1, first_failed_at=0, last_failed_at=0
@@ -87,13 +86,13 @@ async def test_frozen_behind_a_check_sends_with_an_act_before_that_has_passed(
 
     record = stamped(clocks, bench.record())
     if where == "at the lease":
-        bench.connector._lease_remaining = then_frozen(lambda: 10.0)
+        bench.connector._executor._lease_remaining = then_frozen(lambda: 10.0)
     else:
         passes = iter([False, False])
-        bench.connector._too_late = then_frozen(lambda: next(passes))  # type: ignore[method-assign]
+        bench.connector._executor._too_late = then_frozen(lambda: next(passes))  # type: ignore[method-assign]
         began += 60  # the first look comes before the call has its turn
     assert await bench.work(record) == "done"
-    assert gateway.act_before <= began + bench.connector.settle_s
+    assert gateway.act_before <= began + bench.connector._executor.settle_s
 
 
 async def test_unknown_that_was_said_before_a_freeze_is_not_believed_after_it(

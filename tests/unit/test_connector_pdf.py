@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -257,6 +258,18 @@ async def test_confined_reader_reads_what_it_read_before() -> None:
                 await inspector.pages(encrypted)
 
 
+@pytest.mark.parametrize("start", ["2a00", "feff", "fffe", "efbbbf"])
+async def test_confined_reader_decodes_strings_as_an_unconfined_one_does(start: str) -> None:
+    encrypted = made(lambda writer: writer.encrypt("x", algorithm="RC4-128"))
+    identifier = start.ljust(32, "0").encode()
+    changed, count = re.subn(rb"/ID \[ <[0-9a-f]{32}>", rb"/ID [ <" + identifier + rb">", encrypted)
+    assert count == 1
+    assert look_into(changed) == {"error": "encrypted"}
+    async with Inspector() as inspector:
+        with pytest.raises(NotAPdfError, match="encrypted"):
+            await inspector.pages(changed)
+
+
 async def test_reader_that_cannot_be_started_is_no_fault_of_the_document(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -303,5 +316,5 @@ async def test_reader_whose_end_is_not_told_in_time_is_no_fault_of_the_document(
     monkeypatch.setattr(inspector_module, "_END_S", 0.01)
     late: Any = Late()
     with pytest.raises(Retry, match="machine"):
-        await inspector_module._ended(late)
+        await inspector_module._raise_if_killed(late)
     assert late.killed.is_set()

@@ -14,13 +14,9 @@ from tongban_common.events.models import ProvinceOutcome
 from tongban_common.private_texts import REASON, RECEIPT
 from tongban_connectors import refusals, texts
 from tongban_connectors.gate import Block
-from tongban_connectors.gateway import (
-    GatewayAnswer,
-    GatewayRefusedError,
-    GatewayState,
-    OfferedDocument,
-)
-from tongban_connectors.pauses import closure_of
+from tongban_connectors.gateway import GatewayRefusedError
+from tongban_connectors.pauses import block_of
+from tongban_provinces.models import GatewayAnswer, GatewayState, OfferedDocument
 
 TALK = "申请人张三（身份证 110101 1990 0307 8690，电话一三八零零零零一二三四）与公安库不一致"
 RECEIPT_NUMBER = "110101199003078690"
@@ -92,8 +88,8 @@ def _destroyed() -> KeyRing:
 # -- pauses -------------------------------------------------------------------------------------
 
 
-async def told_of(closure: Block) -> ProvinceOutcome:
-    bench = Bench(Scripted(), sources=[lambda: closure])
+async def told_of(block: Block) -> ProvinceOutcome:
+    bench = Bench(Scripted(), sources=[lambda: block])
     with pytest.raises(TimeoutError):
         await bench.work(bench.record(), patience=0.3)
     (told,) = bench.published.outcomes
@@ -107,28 +103,28 @@ def control(bench_now: Callable[[], object], **more: object) -> ProvinceControl:
 async def test_pause_in_an_operators_own_words_reaches_the_applicant_sealed() -> None:
     now = Bench(Scripted()).clock.now
     sealed = KEYS.seal(f"control.provinces/{PROVINCE}", {REASON: TALK})
-    told = await told_of(closure_of(control(now, sealed=sealed), KEYS))
+    told = await told_of(block_of(control(now, sealed=sealed), KEYS))
     assert (told.reason, told.cause) == (texts.WAITING["paused"], "paused")
     assert opened(told, REASON) == texts.paused(TALK)
     assert "张三" not in told.model_dump_json()
 
 
 async def test_clear_words_of_an_older_pause_are_sealed_too() -> None:
-    told = await told_of(closure_of(control(Bench(Scripted()).clock.now, reason=TALK), KEYS))
+    told = await told_of(block_of(control(Bench(Scripted()).clock.now, reason=TALK), KEYS))
     assert "张三" not in told.model_dump_json()
     assert opened(told, REASON) == texts.paused(TALK)
 
 
 async def test_pause_in_known_words_stays_in_clear() -> None:
-    told = await told_of(closure_of(control(Bench(Scripted()).clock.now, reason="系统升级"), KEYS))
+    told = await told_of(block_of(control(Bench(Scripted()).clock.now, reason="系统升级"), KEYS))
     assert (told.reason, told.sealed) == (texts.paused("系统升级"), None)
 
 
 def test_pause_whose_words_cannot_be_opened_is_a_pause() -> None:
     other = KeyRing("other", {"other": b"x" * 32})
     sealed = other.seal(f"control.provinces/{PROVINCE}", {REASON: TALK})
-    closure = closure_of(control(Bench(Scripted()).clock.now, sealed=sealed), KEYS)
-    assert (closure.cause, closure.reason) == ("paused", texts.WAITING["paused"])
+    block = block_of(control(Bench(Scripted()).clock.now, sealed=sealed), KEYS)
+    assert (block.cause, block.reason) == ("paused", texts.WAITING["paused"])
 
 
 # -- codes and titles ---------------------------------------------------------------------------

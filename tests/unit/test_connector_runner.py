@@ -169,9 +169,9 @@ async def test_source_that_fails_keeps_its_province_shut_and_blames_no_record() 
             raise OverflowError("date value out of range")
 
     gate = Gate("110000", clock=BusinessClock.real(), sources=[source])
-    closure = gate.closure(effect=True)
-    assert closure is not None
-    assert closure.cause == "down"
-    place = gate.stand_in_line(effect=True)
+    block = gate.block(effect=True)
+    assert block is not None
+    assert block.cause == "down"
+    place = gate.join_queue(effect=True)
     broken = False
     await asyncio.wait_for(place, 5)

@@ -40,16 +40,14 @@ class World:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seconds = 0.0
-        self.closure: Block | None = None
+        self.block: Block | None = None
         clock = BusinessClock.parse("2026-03-02T09:00:00+08:00@60")
         monkeypatch.setattr(BusinessClock, "now", lambda _: START)
         monkeypatch.setattr(module.time, "monotonic", lambda: self.seconds)
         self.breaker = Breaker(threshold=1, first_s=2.0, now=lambda: self.seconds)
-        self.gate = Gate(
-            "510000", clock=clock, sources=[lambda: self.closure], breaker=self.breaker
-        )
+        self.gate = Gate("510000", clock=clock, sources=[lambda: self.block], breaker=self.breaker)
         self.producer = Producer()
-        self.standing = StateReporter(
+        self.reporter = StateReporter(
             {"510000": self.gate},
             producer=cast(EventProducer, self.producer),
             clock=clock,
@@ -59,7 +57,7 @@ class World:
     async def tell(self) -> ConnectorState | None:
         """What is told now, if anything."""
         before = len(self.producer.told)
-        await self.standing.tell()
+        await self.reporter.publish()
         new = self.producer.told[before:]
         return new[0] if new else None
 
@@ -98,8 +96,8 @@ async def test_all_is_told_again_and_nothing_else_twice(world: World) -> None:
 
 
 async def test_a_pause_is_no_breaker_and_is_told_once_kafka_is_back(world: World) -> None:
-    world.closure = Block("paused", START)
-    place = world.gate.stand_in_line(effect=True)
+    world.block = Block("paused", START)
+    place = world.gate.join_queue(effect=True)
     world.producer.away = True
     assert await world.tell() is None
     world.producer.away = False

@@ -33,13 +33,13 @@ from tongban_common.keyring import Ring
 from tongban_connectors.breaker import Breaker
 from tongban_connectors.connector import Connector
 from tongban_connectors.gate import Gate
-from tongban_connectors.gateway import GatewayAnswer, OfferedDocument
 from tongban_connectors.reports import Reporter
 from tongban_kafka import Record, Retry
 from tongban_notify.handler import NotifyHandler
 from tongban_printing.documents import DocumentMaker
 from tongban_printing.handler import PrintingHandler
 from tongban_printing.orders import Unsent, order_id
+from tongban_provinces.models import GatewayAnswer, OfferedDocument
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 FIRST = Ring.parse(json.dumps({"active": "k1", "keys": {"k1": "A" * 43}}))

@@ -13,10 +13,11 @@ from lxml import etree
 from tests.unit.soap_kit import KNOWN, TOKEN, Silent, said
 from tongban_common.store.documents import MAX_BYTES
 from tongban_connectors.documents import whole
-from tongban_connectors.gateway import BrokenAnswerError, GatewayAnswer, OfferedDocument
+from tongban_connectors.gateway import BrokenAnswerError
 from tongban_connectors.soap import MAX_ANSWER, PIECE
 from tongban_devstack.gateways.soap_answers import SoapAnswer as Envelope
 from tongban_devstack.gateways.soap_answers import answered, fault, handed_out, knows
+from tongban_provinces.models import GatewayAnswer, OfferedDocument
 from tongban_provinces.soap_envelope import PROVINCE, read, schema
 
 PDF = random.Random(1).randbytes(2 * PIECE + 1000)

@@ -16,7 +16,6 @@ from tests.unit.soap_kit import APPLICATION, KNOWN, TOKEN, Silent, said
 from tongban_connectors.gateway import (
     AccessDeniedError,
     BrokenAnswerError,
-    GatewayAnswer,
     GatewayRefusedError,
     NotRecognisedError,
     RetryLaterError,
@@ -26,6 +25,7 @@ from tongban_connectors.gateway import (
 from tongban_devstack.gateways import soap_answers
 from tongban_devstack.gateways.soap_answers import SoapAnswer as Envelope
 from tongban_devstack.gateways.soap_answers import answered, fault, knows
+from tongban_provinces.models import GatewayAnswer
 from tongban_provinces.soap_envelope import PROVINCE, read, schema
 from tongban_provinces.soap_signature import created
 

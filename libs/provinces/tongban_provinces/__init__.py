@@ -1,4 +1,4 @@
-"""How a province's gateway is spoken to: signatures, nonces and SOAP envelopes.
+"""The wire protocols of provinces' gateways: signatures, nonces, SOAP envelopes and wire models.
 
-The connectors, the conformance kit and the simulated gateways use it, each for its own side.
+The connectors and the conformance kit use it on our side, the simulated gateways on the other.
 """

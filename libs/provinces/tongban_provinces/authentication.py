@@ -1,4 +1,4 @@
-"""Who calls: signed HTTP messages as they arrive, here and at the simulated provinces."""
+"""Authenticate the sender of an incoming signed request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tongban_provinces.signing import PAASID, SignatureError, verify_head, verif
 
 
 class SenderAuthenticator:
-    """One whose messages are read here. It is known by its token, and says who it is (`paasid`)."""
+    """Authenticates the requests of one sender, which is known by its token and its `paasid`."""
 
     def __init__(self, token: str, *, paasid: str = PAASID) -> None:
         self.token = token
@@ -19,12 +19,12 @@ class SenderAuthenticator:
         self._nonces = NonceMemory()
 
     def recognised(self, request: web.Request, body: bytes) -> str:
-        """The nonce of a message that is the sender's own, whether it is new or not.
+        """Check the signatures of a request and return its nonce, new or not.
 
         Raises:
-            SignatureError: as `verify_request`. What is answered must carry no signature: who could
-                have any message answered with one could pass that off as the answer to another one
-                with the same nonce.
+            SignatureError: as `verify_request`. The answer to such a request must carry no
+                signature: an attacker who obtains a signed answer to a message of his own could
+                pass it off as the answer to the sender's message with the same nonce.
         """
         stamp = verify_request(
             self.token,
@@ -37,20 +37,20 @@ class SenderAuthenticator:
         )
         return stamp.nonce
 
-    def announced(self, request: web.Request) -> None:
-        """Return if the head of a message is the sender's, and its nonce has not been taken.
+    def check_head(self, request: web.Request) -> None:
+        """Check the headers of a request before its body is read, and that its nonce is new.
 
         Raises:
-            SignatureError: it is not.
+            SignatureError: as `verify_head`; `replayed`.
         """
         stamp = verify_head(self.token, request.headers, now=time.time(), paasid=self._paasid)
         if self._nonces.has(stamp.nonce):
             raise SignatureError("replayed", "this nonce was used before")
 
     def take(self, nonce: str) -> None:
-        """Remember the nonce of a message that was recognised.
+        """Record the nonce of an authenticated request.
 
         Raises:
-            SignatureError: `replayed`.
+            SignatureError: `replayed`: the nonce was used before.
         """
         self._nonces.take(nonce, time.time())

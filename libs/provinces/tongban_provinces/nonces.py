@@ -1,22 +1,22 @@
-"""Which nonces a reader has seen within the window in which their signatures are valid."""
+"""Remember the nonces of received messages while their signatures are valid."""
 
 from __future__ import annotations
 
 from tongban_provinces.signing import WINDOW_SECONDS, SignatureError
 
 LIFETIME = 2 * WINDOW_SECONDS
-"""Seconds: a timestamp may lie a window ahead, and is then believed for another one after."""
+"""Seconds. A timestamp may lie one window ahead and is then valid for another one."""
 
 MOST = 100_000
-"""Nonces of a generation; then it is turned early, so that a caller gone mad fills no memory."""
+"""Nonces of one generation; more end it early, so that a faulty caller cannot fill the memory."""
 
 
 class NonceMemory:
-    """Two generations of nonces; the older one is dropped whole once it is past its lifetime.
+    """Keeps two generations of nonces, and drops the older one as a whole.
 
-    It lives in memory, so a message that was recorded before a restart, or that went to another
-    replica, and is replayed there within the window, is believed: it must do no harm. A callback
-    that is repeated does none, and in the simulation a repeated call meets the province's manner.
+    The memory is this process's alone. A message from before a restart, or to another replica, is
+    accepted once more if it is replayed within the window, so a replay must do no harm: a repeated
+    callback does none, and a simulated province treats a repeated call as it is configured to.
     """
 
     def __init__(self) -> None:
@@ -25,14 +25,17 @@ class NonceMemory:
         self._turned_at = 0.0
 
     def has(self, nonce: str) -> bool:
-        """Return True if the nonce was taken within its lifetime."""
+        """Return True if the nonce was recorded within its lifetime."""
         return nonce in self._current or nonce in self._previous
 
     def take(self, nonce: str, now: float) -> None:
-        """Remember a nonce.
+        """Record a nonce.
+
+        Args:
+            now: wall clock, Unix seconds.
 
         Raises:
-            SignatureError: `replayed`.
+            SignatureError: `replayed`: the nonce is recorded already.
         """
         if now - self._turned_at >= LIFETIME or len(self._current) >= MOST:
             stale = now - self._turned_at >= 2 * LIFETIME

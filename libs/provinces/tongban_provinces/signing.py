@@ -1,6 +1,6 @@
-"""The signature that the simulated provincial platforms and our connectors put on every message.
+"""Sign and verify HTTP messages between provincial platforms and us, as pure functions.
 
-Pure functions, used by both sides. The `x-tif-*` request headers are those of provincial
+The `x-tif-*` request headers are those of provincial
 platforms: paasid, timestamp, nonce and `x-tif-signature`, which covers only the three of them. As
 that leaves method, path and body open, `x-tif-body-signature` covers these as well, and answers
 are signed in the same manner with the request's nonce, so that an answer belongs to one request.
@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 PAASID = "tongban"
-"""Who we are to the platforms."""
+"""Our own id at the platforms."""
 
 WINDOW_SECONDS = 300
-"""How far a timestamp may be from the reader's wall clock, in either direction."""
+"""Largest difference of a timestamp from the reader's wall clock, in either direction."""
 
 NONCE_LENGTH = range(8, 65)
 """Allowed lengths of a nonce, in characters; the characters are visible ASCII."""
@@ -32,7 +32,7 @@ H_BODY_SIGNATURE = "x-tif-body-signature"
 
 
 class SignatureError(Exception):
-    """A message whose signature cannot be believed. `code` is for programs, the text for people."""
+    """The signature of a message does not hold. `code` is for programs, the text for people."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -41,7 +41,7 @@ class SignatureError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What a verified message was signed with: wall clock in Unix seconds, and the nonce.
+    """Timestamp (Unix seconds) and nonce of a verified message.
 
     The reader still has to refuse a nonce that it saw within the window.
     """
@@ -51,7 +51,7 @@ class Stamp:
 
 
 def province_token(secret: str, province: str) -> str:
-    """The token (64 hex digits) that a province and we share; it never travels."""
+    """Derive the token (64 hex digits) that a province and we share; it is never transmitted."""
     return hmac.new(secret.encode(), province.encode(), hashlib.sha256).hexdigest()
 
 
@@ -65,10 +65,13 @@ def sign_request(
     nonce: str,
     paasid: str = PAASID,
 ) -> dict[str, str]:
-    """Headers of a request. `target` is the path, with the query if there is one, as it is sent.
+    """Return the headers that sign a request.
 
-    `timestamp` is in Unix seconds of the wall clock; `nonce` must not have been used before;
-    `paasid` is who calls: a province that calls back says its code.
+    Args:
+        target: the path as it is sent, with the query if there is one.
+        timestamp: wall clock, Unix seconds.
+        nonce: must not have been used before.
+        paasid: the caller's id; a province that calls back uses its code.
     """
     stamp = str(timestamp)
     return {
@@ -90,7 +93,7 @@ def verify_request(
     now: float,
     paasid: str = PAASID,
 ) -> Stamp:
-    """Check a request's headers (a mapping that ignores case) against what was received.
+    """Check the headers of a request (a case-insensitive mapping) against what was received.
 
     Raises:
         SignatureError: `missing_header`, `unknown_paasid`, `stale` (outside the window) or
@@ -108,8 +111,10 @@ def verify_request(
 def verify_head(
     token: str, headers: Mapping[str, str], *, now: float, paasid: str = PAASID
 ) -> Stamp:
-    """Check that a request's head is the sender's, before its body is read. This says nothing yet
-    of method, path and body: whoever recorded the head can send another body behind it.
+    """Check the headers of a request before its body is read.
+
+    This does not cover method, path and body: an attacker who recorded the headers can send them
+    with another body.
 
     Raises:
         SignatureError: as `verify_request`.
@@ -125,7 +130,7 @@ def verify_head(
 def sign_response(
     token: str, *, status: int, body: bytes, timestamp: int, nonce: str
 ) -> dict[str, str]:
-    """Headers of an answer; `nonce` is the request's."""
+    """Return the headers that sign an answer; `nonce` is the request's."""
     stamp = str(timestamp)
     return {
         H_TIMESTAMP: stamp,
@@ -141,7 +146,7 @@ def verify_response(
 
     Raises:
         SignatureError: `missing_header`, `stale`, `wrong_nonce` (an answer to another request) or
-            `bad_signature`. Such an answer says nothing about what the province did.
+            `bad_signature`. Such an answer proves nothing about what the province did.
     """
     stamp = _stamp(headers, now)
     if stamp.nonce != nonce:
@@ -169,7 +174,7 @@ def _required(headers: Mapping[str, str], name: str) -> str:
 
 def _stamp(headers: Mapping[str, str], now: float) -> Stamp:
     text = _required(headers, H_TIMESTAMP)
-    # isdecimal would let other scripts' digits through, and int would let signs and blanks through.
+    # isdecimal alone accepts digits of other scripts, and int alone accepts signs and blanks.
     if not (text.isascii() and text.isdigit() and len(text) <= 12) or str(int(text)) != text:
         raise SignatureError("stale", f"{H_TIMESTAMP} is not in Unix seconds")
     timestamp = int(text)
@@ -185,6 +190,6 @@ def _stamp(headers: Mapping[str, str], now: float) -> Stamp:
 
 
 def _must_match(headers: Mapping[str, str], name: str, expected: str) -> None:
-    given = _required(headers, name).encode(errors="surrogateescape")
-    if not hmac.compare_digest(given, expected.encode()):
+    received = _required(headers, name).encode(errors="surrogateescape")
+    if not hmac.compare_digest(received, expected.encode()):
         raise SignatureError("bad_signature", f"{name} does not match")

@@ -1,8 +1,8 @@
-"""Reading a SOAP 1.1 envelope that nobody has vouched for yet.
+"""Read a SOAP 1.1 envelope before its signature is verified, as pure functions.
 
-Pure functions, used by both sides. What is read here may come from anybody: no document type, no
-entity, no other encoding than UTF-8, and bounds that are counted on the bytes before anything is
-parsed, since parsers and canonicalisation take quadratic time over attributes and namespaces.
+The sender is not known yet, so document types, entities and encodings other than UTF-8 are refused.
+Tags, attributes and namespaces are counted in the bytes before anything is parsed, since parsers
+and canonicalisation take quadratic time over them.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ WSU = f"{_WSS}/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
 WSSE11 = f"{_WSS}/oasis-wss-wssecurity-secext-1.1.xsd"
 DS = "http://www.w3.org/2000/09/xmldsig#"
 PROVINCE = "urn:tongban:province:v1"
-"""The namespace of what provinces are sent and say."""
+"""The namespace of requests to provinces and of their answers."""
 
 MAX_TAGS = 100_000
 MAX_ATTRIBUTES = 1_000
-"""Together with namespace declarations; ours have a few dozen."""
+"""Including namespace declarations; our own messages have a few dozen."""
 MAX_NAMESPACES = 200
-"""Declarations; every element is compared with all of them when a document is canonicalised."""
+"""Canonicalisation compares every element with all namespace declarations."""
 
 Element = Any
 """An lxml element: lxml comes without types."""
 
 
 class MalformedEnvelopeError(Exception):
-    """Not an envelope that is read here. The text names the rule and never repeats content."""
+    """The message breaks a rule for envelopes, which the text names without quoting content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """An envelope's parts. Each block of the header and of its Security is there once."""
+    """Parts of an envelope. Each block of the header and of its Security occurs once."""
 
     root: Element
     header: Element
@@ -48,21 +48,21 @@ class Envelope:
 
     @property
     def content(self) -> Element:
-        """What the body says: its only element."""
+        """The only element of the body."""
         return self.body[0]
 
     def block(self, namespace: str, name: str) -> Element | None:
-        """A block of the header, e.g. wsa:MessageID."""
+        """Return a block of the header, e.g. wsa:MessageID; None if there is none."""
         return self.header.find(f"{{{namespace}}}{name}")
 
     def text(self, namespace: str, name: str) -> str | None:
-        """The text of a block of the header; None where there is none."""
+        """Return the text of a block of the header; None if there is none."""
         text: str | None = self.header.findtext(f"{{{namespace}}}{name}")
         return text
 
 
 def read(raw: bytes) -> Envelope:
-    """Parse an envelope, whoever sent it.
+    """Parse an envelope of an unknown sender.
 
     Raises:
         MalformedEnvelopeError: it is no XML in UTF-8, has a document type, exceeds the bounds, or
@@ -72,7 +72,7 @@ def read(raw: bytes) -> Envelope:
 
 
 def parts_of(root: Element) -> Envelope:
-    """An envelope's parts.
+    """Return the parts of an envelope.
 
     Raises:
         MalformedEnvelopeError: as `read` does.
@@ -88,32 +88,32 @@ def parts_of(root: Element) -> Envelope:
     for parent in (header, security):
         tags = [part.tag for part in parent]
         if len(tags) != len(set(tags)):
-            raise MalformedEnvelopeError("a block of the header stands there twice")
+            raise MalformedEnvelopeError("a block of the header occurs twice")
     if len(body) != 1:
         raise MalformedEnvelopeError("not exactly one element in the body")
     return Envelope(root, header, security, body)
 
 
 def written(root: Element) -> bytes:
-    """An envelope as it is sent: UTF-8 with an XML declaration."""
+    """Serialise an envelope for sending: UTF-8 with an XML declaration."""
     raw: bytes = etree.tostring(root, encoding="utf-8", xml_declaration=True)
     return raw
 
 
 def wsdl() -> bytes:
-    """The WSDL of a province's SOAP interface."""
+    """Return the WSDL of the SOAP interface of provinces."""
     return resources.files(__package__).joinpath("province.wsdl").read_bytes()
 
 
 def schema() -> Any:
-    """The XML schema within the WSDL, for validation of what bodies and fault details hold."""
+    """Compile the XML schema within the WSDL, which validates bodies and fault details."""
     types = etree.fromstring(wsdl()).find("{*}types")
-    # On its own, as a schema forgets what namespaces were declared around it.
+    # Reparse it alone: lxml's XMLSchema ignores namespaces that are declared around the schema.
     return etree.XMLSchema(etree.fromstring(etree.tostring(types[0])))
 
 
 def _parse(raw: bytes) -> Element:
-    # Where the parser is told that it is UTF-8 it reads nothing else, so these counts hold.
+    # The parser below reads UTF-8 alone, whatever the declaration names, so these counts hold.
     if b"<!" in raw and (b"<!DOCTYPE" in raw or b"<!ENTITY" in raw):
         raise MalformedEnvelopeError("a document type")
     bounds = ((b"<", MAX_TAGS), (b"=", MAX_ATTRIBUTES), (b"xmlns", MAX_NAMESPACES))

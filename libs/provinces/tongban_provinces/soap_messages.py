@@ -1,4 +1,4 @@
-"""What connectors say and are told, in the words of the WSDL, and back."""
+"""Convert calls and answers between our own names and those of the WSDL."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import json
 from typing import Any
 
 Words = dict[str, Any]
-
-
+"""Content of a message or of a part of it, by name."""
 _NAMES = {"id_type": "idType", "id_number": "idNumber"}
-"""Of an applicant; the others are the same."""
+"""Fields of an applicant whose names differ in the WSDL."""
 
 
 def submission(application: Words, act_before: float) -> Words:
-    """The content of Submit, with requestId left to the caller. `act_before` is in Unix seconds.
+    """Return the content of Submit without requestId. `act_before` is in Unix seconds.
 
-    What the interface has no words for keeps its name, and zeep will not write it: better a request
-    that a person looks at than one that lost a field on its way.
+    A field that the WSDL does not have keeps its name, so that zeep refuses to write the message:
+    an operator then looks at the request, and no field is lost on its way.
     """
     return {
         "itemCode": application["item_code"],
@@ -29,7 +28,7 @@ def submission(application: Words, act_before: float) -> Words:
 
 
 def supplement(supplement_id: str, form: Words, act_before: float) -> Words:
-    """The content of Supplement, with requestId left to the caller."""
+    """Return the content of Supplement without requestId. `act_before` is in Unix seconds."""
     return {
         "supplementId": supplement_id,
         "form": _form(form),
@@ -38,12 +37,12 @@ def supplement(supplement_id: str, form: Words, act_before: float) -> Words:
 
 
 def withdrawal(act_before: float) -> Words:
-    """The content of Withdraw, with requestId left to the caller."""
+    """Return the content of Withdraw without requestId. `act_before` is in Unix seconds."""
     return {"actBefore": _epoch_ms(act_before)}
 
 
 def answer(application: Any) -> Words:
-    """What zeep read of a province's Application, in the words of `gateway.Answer`."""
+    """Convert the Application that zeep read to the fields of `GatewayAnswer`."""
     return {
         "request_id": application.requestId,
         "state": application.state,
@@ -64,19 +63,19 @@ def _epoch_ms(seconds: float) -> int:
 
 
 def _applicant(applicant: Words) -> Words:
-    said = _renamed(applicant)
-    kind = said.pop("type")
-    if "agent" in said:
-        said["agent"] = _renamed(said["agent"])
-    return {kind: said}
+    fields = _renamed(applicant)
+    kind = fields.pop("type")
+    if "agent" in fields:
+        fields["agent"] = _renamed(fields["agent"])
+    return {kind: fields}
 
 
-def _renamed(said: Words) -> Words:
-    return {_NAMES.get(name, name): value for name, value in said.items()}
+def _renamed(fields: Words) -> Words:
+    return {_NAMES.get(name, name): value for name, value in fields.items()}
 
 
 def _form(values: Words) -> Words:
-    """A form as fields with a type, so that no value is lost or changed on its way."""
+    """Convert a form to typed fields, so that no value is changed on its way."""
     return {"field": [_field(name, value) for name, value in values.items()]}
 
 

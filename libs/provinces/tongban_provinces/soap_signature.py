@@ -1,12 +1,12 @@
-"""The signature on SOAP messages: XML Signature with HMAC-SHA256 in WS-Security. ADR 0010 says why.
+"""Sign and verify SOAP messages: XML Signature with HMAC-SHA256 in WS-Security (ADR 0010).
 
-Pure functions, used by both sides. A signature covers everything in the envelope but itself: the
-body, every block of the header, everything else in Security. So there is nothing that could be
-moved, doubled or added without breaking it, and nothing that a reader could take for signed.
+Pure functions. A signature covers everything in the envelope but itself: the body, every block of
+the header, everything else in Security. So nothing can be moved, doubled or added without breaking
+it, and a reader can take nothing unsigned for signed.
 
-A closed profile: one algorithm for each purpose, no transform but exclusive canonicalisation, and
-references to what stands in its known place alone. Nothing else is read, and nothing that a
-signature asks for is done before its value has been checked.
+The profile is closed: one algorithm for each purpose, no transform but exclusive canonicalisation,
+and references to elements in their known places alone. `verify` refuses everything else, and
+follows no reference before it has checked the signature's value.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _UTC = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9
 
 _canonical = partial(etree.tostring, method="c14n", exclusive=True, with_comments=False)
 
-# Canonical already, so that it is hashed as it stands.
+# In canonical form already, so that it can be hashed as it is.
 _SIGNED_INFO = (
     f'<ds:SignedInfo xmlns:ds="{DS}">'
     f'<ds:CanonicalizationMethod Algorithm="{_C14N}"></ds:CanonicalizationMethod>'
@@ -61,9 +61,10 @@ _WHOLE = (
 
 
 def sign(envelope: Envelope, token: str) -> str:
-    """Sign an envelope that has no signature yet; returns the SignatureValue.
+    """Sign an envelope that has no signature yet; return the SignatureValue.
 
-    `token` is the province's (`signing.province_token`).
+    Args:
+        token: the province's, see `signing.province_token`.
     """
     references = []
     for number, part in enumerate(_parts(envelope)):
@@ -78,9 +79,10 @@ def sign(envelope: Envelope, token: str) -> str:
 
 
 def verify(envelope: Envelope, token: str) -> str:
-    """Check that whoever knows the token said all that is in the envelope.
+    """Check that everything in the envelope is signed with the token.
 
-    Returns its SignatureValue, which no other message has.
+    Returns:
+        The SignatureValue, which no other message has.
 
     Raises:
         SignatureError: `missing_header`, or `bad_signature`.
@@ -95,19 +97,19 @@ def verify(envelope: Envelope, token: str) -> str:
 
 
 def password_digest(token: str, nonce: bytes, created: str) -> str:
-    """The PasswordDigest of the UsernameToken profile 1.0, which prescribes SHA-1."""
-    said = nonce + created.encode() + token.encode()
-    return base64.b64encode(hashlib.sha1(said, usedforsecurity=False).digest()).decode()
+    """Return the PasswordDigest of the UsernameToken profile 1.0, which prescribes SHA-1."""
+    content = nonce + created.encode() + token.encode()
+    return base64.b64encode(hashlib.sha1(content, usedforsecurity=False).digest()).decode()
 
 
 def check_username_token(envelope: Envelope, token: str, *, user: str, now: float) -> str:
-    """Check who speaks and when; returns the nonce, which the reader must not have seen before.
+    """Check the sender and the time of a message; return its nonce (hex), new or not.
 
     Raises:
         SignatureError: `missing_header`, `unknown_paasid` (the codes are those of REST), `stale`
             or `bad_signature`.
     """
-    said = {}
+    fields = {}
     for namespace, name in (
         (WSSE, "Username"),
         (WSSE, "Password"),
@@ -117,24 +119,24 @@ def check_username_token(envelope: Envelope, token: str, *, user: str, now: floa
         text = envelope.security.findtext(f"{{{WSSE}}}UsernameToken/{{{namespace}}}{name}")
         if not text or not text.isascii():
             raise SignatureError("missing_header", f"{name} is missing in UsernameToken")
-        said[name] = text
-    if said["Username"] != user:
+        fields[name] = text
+    if fields["Username"] != user:
         raise SignatureError("unknown_paasid", "Username is not known here")
-    check_created(said["Created"], now)
+    check_created(fields["Created"], now)
     try:
-        nonce = base64.b64decode(said["Nonce"], validate=True)
+        nonce = base64.b64decode(fields["Nonce"], validate=True)
     except binascii.Error:
         nonce = b""
     if len(nonce) not in NONCE_LENGTH:
         raise SignatureError("missing_header", "Nonce has 8 to 64 bytes in Base64")
-    expected = password_digest(token, nonce, said["Created"])
-    if not hmac.compare_digest(said["Password"], expected):
+    expected = password_digest(token, nonce, fields["Created"])
+    if not hmac.compare_digest(fields["Password"], expected):
         raise SignatureError("bad_signature", "Password does not match")
     return nonce.hex()
 
 
 def check_created(text: str | None, now: float) -> float:
-    """Check a wsu:Created against the reader's wall clock; both in Unix seconds.
+    """Check a wsu:Created against the reader's wall clock `now`; return it. Both in Unix seconds.
 
     Raises:
         SignatureError: `stale`.
@@ -151,7 +153,7 @@ def check_created(text: str | None, now: float) -> float:
 
 
 def created(now: float) -> str:
-    """A wsu:Created for a moment of the wall clock (Unix seconds)."""
+    """Return the wsu:Created of a moment of the wall clock (Unix seconds)."""
     return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -160,10 +162,12 @@ def check_answer(
 ) -> float:
     """Check that an envelope is the province's answer to this very message.
 
-    `signature` is the SignatureValue of that message. A province repeats it only once it has
-    verified it; so nobody can obtain an answer with another message of the same id.
+    Args:
+        signature: the SignatureValue of that message. A province confirms it only once it has
+            verified it, so an attacker obtains no answer by another message with the same id.
 
-    Returns the province's own wall clock (Unix seconds) when it said so.
+    Returns:
+        The province's own wall clock (Unix seconds) at its answer.
 
     Raises:
         SignatureError: as `verify`; `stale`; `wrong_nonce` (an answer to another message).
@@ -185,8 +189,8 @@ def _verified(envelope: Envelope, signature: Element, token: str) -> str:
     signed_info, value, *_ = signature  # KeyInfo may follow: the key is known
     if value.tag != _ds("SignatureValue"):
         raise SignatureError("bad_signature", "there is no SignatureValue")
-    given = (value.text or "").strip()
-    if not hmac.compare_digest(given.encode(), _value(token, _canonical(signed_info)).encode()):
+    received = (value.text or "").strip()
+    if not hmac.compare_digest(received.encode(), _value(token, _canonical(signed_info)).encode()):
         raise SignatureError("bad_signature", "the SignatureValue does not match")
     parts = _parts(envelope)
     digests = _digests(signed_info)
@@ -196,11 +200,15 @@ def _verified(envelope: Envelope, signature: Element, token: str) -> str:
     for identifier, part in zip(identifiers, parts, strict=True):
         if not hmac.compare_digest(_digest(part).encode(), digests[identifier].encode()):
             raise SignatureError("bad_signature", f"{etree.QName(part).localname} was changed")
-    return given
+    return received
 
 
 def _digests(signed_info: Element) -> dict[str, str]:
-    """Id -> digest of what a SignedInfo of our profile refers to; anything else is refused."""
+    """Return Id -> digest of each reference in a SignedInfo of our profile.
+
+    Raises:
+        SignatureError: it is of another profile.
+    """
     canonicalisation, method, *references = signed_info
     plain = [
         (canonicalisation, "CanonicalizationMethod", _C14N),
@@ -220,7 +228,7 @@ def _digests(signed_info: Element) -> dict[str, str]:
             raise SignatureError("bad_signature", "the SignedInfo has another form")
         digests[identifier] = (digest.text or "").strip()
     for part, name, algorithm in plain:
-        # No child either: HMACOutputLength would shorten what has to be guessed.
+        # Refuse children, too: HMACOutputLength would shorten the value that has to be guessed.
         if part.tag != _ds(name) or dict(part.attrib) != {"Algorithm": algorithm} or len(part):
             raise SignatureError("bad_signature", f"{name} is another one")
     return digests
@@ -231,7 +239,7 @@ def _ds(name: str) -> str:
 
 
 def _parts(envelope: Envelope) -> list[Element]:
-    """All that is signed, in the order of the references."""
+    """Return all signed elements, in the order of the references."""
     blocks = [block for block in envelope.header if block is not envelope.security]
     tokens = [part for part in envelope.security if part.tag != _SIGNATURE]
     return [envelope.body, *blocks, *tokens]

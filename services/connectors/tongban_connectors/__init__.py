@@ -1,1 +1,1 @@
-"""Connectors: hand requests in at the gateways of 31 provinces, each at most once."""
+"""Submit requests to the gateways of 31 provinces, with at most one effect each."""

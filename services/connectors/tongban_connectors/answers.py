@@ -1,19 +1,20 @@
-"""What an answer means for the call that it answers. Pure."""
+"""Relate a gateway's answer to the call that it answers. Pure functions."""
 
 from __future__ import annotations
 
 from tongban_common.domain.status import CallKind
 from tongban_common.events.models import ProvinceCall
-from tongban_connectors.gateway import BrokenAnswerError, GatewayAnswer, GatewayState
+from tongban_connectors.gateway import BrokenAnswerError
+from tongban_provinces.models import GatewayAnswer, GatewayState
 
 
 def form_part(call: ProvinceCall) -> str:
-    """The part of the envelope that the call hands in."""
+    """Return the name of the envelope's part that holds the call's form."""
     return "supplement" if call.call is CallKind.SUPPLEMENT else "form"
 
 
-def about(call: ProvinceCall, answer: GatewayAnswer) -> GatewayAnswer:
-    """The answer, if it is about the request that was asked for.
+def matching(call: ProvinceCall, answer: GatewayAnswer) -> GatewayAnswer:
+    """Return the answer if it is about the call's request.
 
     Raises:
         BrokenAnswerError: it is about another one.
@@ -24,17 +25,17 @@ def about(call: ProvinceCall, answer: GatewayAnswer) -> GatewayAnswer:
 
 
 def withdrawn(call: ProvinceCall) -> GatewayAnswer:
-    """What is reported where the province never had it, and never will."""
+    """Return the answer to report for an application that was never sent and never will be."""
     return GatewayAnswer(request_id=call.request_id, state=GatewayState.WITHDRAWN)
 
 
 def is_done(call: ProvinceCall, known: GatewayAnswer) -> bool:
-    """Whether what the gateway knows already is what the call is after."""
+    """Return True if the call has nothing left to do, given what the gateway knows."""
     match call.call:
         case CallKind.SUBMIT | CallKind.POLL:
             return True
         case CallKind.SUPPLEMENT:
-            # The count tells a second one from the first, which the gateway has as well.
+            # The gateway counts supplements: a second one is there once it has two.
             enough = known.supplements >= (call.number or 1)
             return enough or known.state is not GatewayState.NEEDS_SUPPLEMENT
         case _:

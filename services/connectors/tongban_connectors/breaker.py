@@ -1,4 +1,4 @@
-"""One province's circuit breaker: when its gateway is to be left alone, and for how long."""
+"""Implement the circuit breaker of one province's gateway."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import IntEnum
 
 
 class Circuit(IntEnum):
-    """What the gauge `connector_circuit` shows."""
+    """State of a circuit breaker; the values of the gauge `tongban_connector_circuit`."""
 
     CLOSED = 0
     """Calls go through."""
@@ -19,11 +19,13 @@ class Circuit(IntEnum):
 
 
 class Breaker:
-    """Opens after `threshold` failures in a row, for a time that doubles up to `longest_s`; or for
-    as long as the gateway itself asks for. Then one call probes, and its end decides for all.
+    """Opens after `threshold` failures in a row, or when the gateway asks for a wait.
 
-    Calls that began under an earlier state say nothing about the present one: a late time-out must
-    not open again what a probe has closed.
+    After failures it stays open for `first_s`, doubling up to `longest_s`; after a request for as
+    long as the gateway asks. Then one call probes, and its end decides for all.
+
+    The end of a call that began under an earlier state changes nothing: a late time-out must not
+    open again what a probe has closed.
     """
 
     def __init__(
@@ -44,18 +46,21 @@ class Breaker:
         self._probe: int | None = None
         self._era = 0
         self.cause = "down"
-        """Why it is or was open: down, or what the gateway said (closed, throttled)."""
+        """Cause of the last opening: down, or the gateway's own (closed, throttled)."""
 
     @property
     def state(self) -> Circuit:
-        """Now."""
+        """The current state; it changes with time alone, too."""
         if self._open_until is None:
             return Circuit.CLOSED
         return Circuit.OPEN if self._now() < self._open_until else Circuit.PROBING
 
     def remaining_s(self) -> float:
-        """Seconds until the next call may go through; 0 where one may. While a probe is under way
-        nobody knows, and it is the time after which the question is worth asking again."""
+        """Return the seconds until the next call may go through; 0 if one may now.
+
+        While a probe is under way that moment is not known, and the result is the time after which
+        the caller should look again.
+        """
         if self._open_until is None:
             return 0.0
         remaining = self._open_until - self._now()
@@ -64,14 +69,14 @@ class Breaker:
         return 0.0 if self._probe is None else self._longest_s
 
     def enter(self) -> int:
-        """Begin a call, where `remaining_s` is 0; what to hand to the methods below at its end."""
+        """Begin a call while `remaining_s` is 0; return its number for the reports below."""
         if self._open_until is not None:
             self._era += 1
             self._probe = self._era
         return self._era
 
     def succeeded(self, call: int) -> None:
-        """The gateway answered clearly."""
+        """Report that the gateway answered clearly."""
         if call != self._era:
             return
         if self._open_until is not None:
@@ -81,7 +86,7 @@ class Breaker:
         self._pause_s = self._first_s
 
     def failed(self, call: int) -> None:
-        """The gateway did not answer clearly."""
+        """Report that the gateway did not answer clearly."""
         if call != self._era:
             return
         self._failures += 1
@@ -90,8 +95,8 @@ class Breaker:
         self._open("down", self._pause_s)
         self._pause_s = min(self._pause_s * 2, self._longest_s)
 
-    def told(self, cause: str, seconds: float) -> None:
-        """The gateway asks to be left alone so long: for every call, whenever it began."""
+    def wait_requested(self, cause: str, seconds: float) -> None:
+        """Report that the gateway asks for a wait. It counts whenever the call began."""
         self._failures = 0
         until = self._now() + seconds
         if self._open_until is not None and self._probe is None and until <= self._open_until:
@@ -99,7 +104,7 @@ class Breaker:
         self._open(cause, seconds)
 
     def abandoned(self, call: int) -> None:
-        """The call ended without a word of the gateway: another one may probe."""
+        """Report that the call ended without an answer or a failure, so that another may probe."""
         if call == self._probe:
             self._probe = None
 

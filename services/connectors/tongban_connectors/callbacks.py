@@ -1,12 +1,12 @@
-"""Where provinces call back: `POST /callbacks/{province}`, on any replica, for any province.
+"""Receive the callbacks of provinces: `POST /callbacks/{province}`, for any province.
 
-A callback says that there is news of a request, and nothing more is believed of it (ADR 0008): it
-becomes a notice on requests.outcomes, the router asks the province at once, and the signed answer
-to that question is what counts. So this replica needs no envelope, no table and no order, and a
-callback that is forged with a stolen token, replayed, late or out of order costs a look-up.
+A callback announces news of a request, and nothing else in it is believed (ADR 0008): it becomes a
+notice on requests.outcomes, the router makes the connector look the application up at once, and the
+signed answer counts. So every replica can serve every province, without envelope, table or order;
+and a callback that is forged with a stolen token, replayed, late or out of order costs one look-up.
 
-200 is said when Kafka has acknowledged the notice. Whatever else is said, the province calls again
-(with a new nonce), or does not: polling goes on regardless.
+The endpoint answers 200 once Kafka has acknowledged the notice. After any other answer the province
+may call again with a new nonce, or not: polling goes on regardless.
 """
 
 from __future__ import annotations
@@ -45,22 +45,23 @@ CALLBACKS = Metric(
 )
 
 BODY_LIMIT = 16 * 1024
-"""Bytes of a callback; it says where to look, not what is there."""
+"""Longest body in bytes; a callback names a request and brings no content."""
 READ_TIMEOUT_S = 5.0
-"""For the whole body: a caller that sends byte by byte holds a place no longer."""
+"""Seconds for the whole body, so that a caller that sends byte by byte holds no slot for long."""
 MOST_AT_ONCE = 256
-"""Callbacks in work whose head is a province's; beyond, 503. Bounds memory while Kafka is slow."""
+"""Authenticated callbacks at once; beyond, 503. Bounds the memory while Kafka is slow."""
 MOST_OF_ONE = 64
-"""The same of one province: one that stalls, or whose heads were recorded, keeps no other out."""
+"""The same of one province, so that one that stalls, or whose headers an attacker replays, keeps
+no other out."""
 
 
 def callback_url(base: str, province: str) -> str | None:
-    """Where a province is to call; None where we cannot be called."""
+    """Return the URL for a province's callbacks; None if our own base URL is not set."""
     return f"{base.rstrip('/')}/callbacks/{province}" if base else None
 
 
 class Callback(BaseModel):
-    """What a province sends. `notice_id` is its own number of the notice, the same in repeats."""
+    """Body of a callback. `notice_id` is the province's own, the same in repeats."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -69,7 +70,7 @@ class Callback(BaseModel):
 
 
 class _CallbackRefusedError(Exception):
-    """The callback is not believed, or cannot be taken now."""
+    """The callback is answered with `status` and `code`, and not published."""
 
     def __init__(self, status: int, code: str) -> None:
         super().__init__(code)
@@ -78,10 +79,13 @@ class _CallbackRefusedError(Exception):
 
 
 class CallbackEndpoint:
-    """The route, for a process that has a producer.
+    """Serves the route of the callbacks.
 
-    `rates` names the provinces that may call, and how often a second in this process: beyond, 429.
-    One that talks too much must not fill the topic that all share.
+    Args:
+        rates: callbacks a second that this process accepts, by the province's code; beyond, 429,
+            so that no province fills the topic that all share.
+        gateway_secret: the setting from which province tokens are derived.
+        id_secret: the setting with which intake issues request ids.
     """
 
     def __init__(
@@ -104,7 +108,7 @@ class CallbackEndpoint:
         self._at_once: Counter[str] = Counter()
 
     def routes(self) -> list[web.RouteDef]:
-        """To be added to the process's application."""
+        """Return the routes to add to the process's HTTP server."""
         return [web.post("/callbacks/{province}", self._handle)]
 
     async def _handle(self, request: web.Request) -> web.Response:
@@ -113,12 +117,12 @@ class CallbackEndpoint:
             return answer(404, "no_such_province")
         nonce: str | None = None
         try:
-            # A stranger gets no place: only the province's own head is worth waiting for a body.
-            self._recognise(request, province)
-            with self._place(province):
+            # Authenticate the headers before waiting for a body, so that strangers hold no slot.
+            self._authenticate_head(request, province)
+            with self._slot(province):
                 body = await _read(request)
-                nonce = self._verified(request, province, body)
-                await self._take(province, body)
+                nonce = self._authenticate(request, province, body)
+                await self._accept(province, body)
             status, code = 200, "ok"
         except _CallbackRefusedError as refused:
             status, code = refused.status, refused.code
@@ -127,30 +131,29 @@ class CallbackEndpoint:
             return answer(status, code)
         return answer(status, code, self._senders[province].token, nonce)
 
-    def _recognise(self, request: web.Request, province: str) -> None:
-        """Return if the head is the province's.
+    def _authenticate_head(self, request: web.Request, province: str) -> None:
+        """Check that the headers are the province's own, and that the body can be bounded.
 
         Raises:
-            _CallbackRefusedError: it is not, or its body could grow while it is read.
+            _CallbackRefusedError: a signature does not fit, or the body is compressed or too large.
         """
         if request.headers.get("Content-Encoding", "identity") != "identity":
             raise _CallbackRefusedError(415, "packed")
         if (request.content_length or 0) > BODY_LIMIT:
             raise _CallbackRefusedError(413, "too_large")
         try:
-            self._senders[province].announced(request)
+            self._senders[province].check_head(request)
         except SignatureError as error:
             raise _CallbackRefusedError(401, error.code) from error
 
     @contextmanager
-    def _place(self, province: str) -> Iterator[None]:
-        """Hold one of the places, of which one province may have so many.
+    def _slot(self, province: str) -> Iterator[None]:
+        """Hold one of the slots for callbacks at once.
 
         Raises:
-            _CallbackRefusedError: all are taken.
+            _CallbackRefusedError: all slots, or all of this province, are in use.
         """
-        taken = self._at_once[province]
-        if taken >= MOST_OF_ONE or self._at_once.total() >= MOST_AT_ONCE:
+        if self._at_once[province] >= MOST_OF_ONE or self._at_once.total() >= MOST_AT_ONCE:
             raise _CallbackRefusedError(503, "busy")
         self._at_once[province] += 1
         try:
@@ -158,11 +161,11 @@ class CallbackEndpoint:
         finally:
             self._at_once[province] -= 1
 
-    def _verified(self, request: web.Request, province: str, body: bytes) -> str:
-        """The nonce of a callback that is the province's own, and new.
+    def _authenticate(self, request: web.Request, province: str, body: bytes) -> str:
+        """Return the nonce of a callback that the province signed and that is no replay.
 
         Raises:
-            _CallbackRefusedError: it is not.
+            _CallbackRefusedError: a signature does not fit, or the nonce was used before.
         """
         sender = self._senders[province]
         try:
@@ -172,11 +175,12 @@ class CallbackEndpoint:
             raise _CallbackRefusedError(401, error.code) from error
         return nonce
 
-    async def _take(self, province: str, body: bytes) -> None:
-        """Return when Kafka has acknowledged the notice.
+    async def _accept(self, province: str, body: bytes) -> None:
+        """Publish the notice, and return when Kafka has acknowledged it.
 
         Raises:
-            _CallbackRefusedError: whatever is wrong with it, or with us.
+            _CallbackRefusedError: the body is malformed, its request was never issued, the rate is
+                exceeded, or Kafka is away.
         """
         try:
             callback = Callback.model_validate_json(body)
@@ -186,7 +190,7 @@ class CallbackEndpoint:
         if not limiter.has_capacity():
             raise _CallbackRefusedError(429, "throttled")
         await limiter.acquire()
-        # Whose branch it was is of no interest: that intake issued it is.
+        # Any branch will do: what counts is that intake issued the id.
         if issued(self._id_secret, callback.request_id, branch_id="") is Issued.NEVER:
             raise _CallbackRefusedError(404, "unknown")
         with request_context(callback.request_id, province=province):
@@ -211,8 +215,10 @@ class CallbackEndpoint:
 
 
 def answer(status: int, code: str, token: str = "", nonce: str = "") -> web.Response:
-    """What a callback is answered with. Signed, with a token, as a province's answers are: the 200
-    of something in between (a proxy, a login page) must not end the repeats."""
+    """Return the answer to a callback, signed if there is a token.
+
+    The signature keeps the 200 of a proxy or a login page from ending the province's repeats.
+    """
     content = orjson.dumps({"code": code})
     headers: dict[str, str] = {}
     if token:
@@ -227,7 +233,11 @@ def answer(status: int, code: str, token: str = "", nonce: str = "") -> web.Resp
 
 
 async def _read(request: web.Request) -> bytes:
-    """The body, as far as it is within bounds of size and time."""
+    """Read the body.
+
+    Raises:
+        _CallbackRefusedError: it is too large, or takes longer than `READ_TIMEOUT_S`.
+    """
     body = b""
     try:
         async with asyncio.timeout(READ_TIMEOUT_S):

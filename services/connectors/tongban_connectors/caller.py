@@ -1,4 +1,4 @@
-"""Calling a gateway: so many at once, so many a second, and only while the gate lets us."""
+"""Call a gateway within its limits: calls at once, calls a second, and only through the gate."""
 
 from __future__ import annotations
 
@@ -27,19 +27,24 @@ RATE = Gauge(
     "tongban_connector_rate_per_s", "Calls a second that we allow ourselves now", ["province"]
 )
 _SLOWER_AFTER_S, _FASTER_AFTER_S = 1.0, 5.0
-"""Since the rate was last changed: calls that are under way together are throttled together."""
-_LOOK_S = 1.0
+"""Least time between two changes of the rate: calls that are under way together are throttled
+together, and count once."""
+_SHARE_EVERY_S = 1.0
 _LEAST_SHARE = 0.01
 _AnswerT = TypeVar("_AnswerT")
 
 
 class Caller:
-    """One province's: `concurrency` calls at once, `rate_per_s` begun in a second, or fewer: a
-    gateway that throttles us has its rate halved, and gets it back bit by bit.
+    """Makes the calls of one province; each waits for a slot, the rate limit and the gate.
+
+    A gateway that throttles us is called at half the rate, which then grows again step by step.
 
     Args:
-        share: how much of both is this process's, above 0 and up to 1; looked at once a second.
-            Processes that share a province's partitions share what the catalogue allows.
+        concurrency: calls at once, of all processes together.
+        rate_per_s: calls begun in a second, of all processes together.
+        share: returns this process's share of both limits, above 0 and up to 1; called once a
+            second at most. Processes that share a province's partitions share its limits.
+        now: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -57,52 +62,57 @@ class Caller:
         self._share = share
         self._now = now
         self._all_slots, self._all_rate = concurrency, rate_per_s
-        # The share is first looked at by the first call: the worker that knows it is made later.
-        self._shared, self._looked_at = 1.0, -math.inf
+        # The share is first read by the first call: the worker that knows it is made later.
+        self._current_share, self._share_read_at = 1.0, -math.inf
         self._slots = asyncio.Semaphore(concurrency)
         self._allowed = rate_per_s
-        self._hold_to(rate_per_s)
+        self._set_rate(rate_per_s)
 
-    def _take_share(self) -> None:
-        """Look at the share, once a second at most."""
-        if self._now() - self._looked_at < _LOOK_S:
+    def _refresh_share(self) -> None:
+        if self._now() - self._share_read_at < _SHARE_EVERY_S:
             return
-        self._looked_at = self._now()
+        self._share_read_at = self._now()
         share = min(1.0, max(_LEAST_SHARE, self._share()))
-        if share != self._shared:
-            self._shared = share
-            # Calls under way give their slots back to the old semaphore; with the partitions that
-            # the share follows, their records are given up.
+        if share != self._current_share:
+            self._current_share = share
+            # Calls under way give their slots back to the old semaphore. Their records are given up
+            # together with the partitions from which the share is computed.
             self._slots = asyncio.Semaphore(math.ceil(self._all_slots * share))
             self._allowed = self._all_rate * share
-            self._hold_to(self._allowed)
+            self._set_rate(self._allowed)
 
-    def _hold_to(self, rate: float) -> None:
-        # In steps of a tenth of a second, so that a long line does not call all at once.
+    def _set_rate(self, rate: float) -> None:
+        # In steps of a tenth of a second, so that a long queue does not call all at once.
         step = max(1.0, rate / 10)
         self._limiter = AsyncLimiter(step, step / rate)
         self._rate, self._changed_at = rate, self._now()
         RATE.labels(self._province).set(rate)
 
-    def _throttled(self) -> None:
+    def _slow_down(self) -> None:
         if self._now() - self._changed_at > _SLOWER_AFTER_S or self._rate == self._allowed:
-            self._hold_to(max(min(1.0, self._allowed), self._rate / 2))
+            self._set_rate(max(min(1.0, self._allowed), self._rate / 2))
 
-    def _content(self) -> None:
+    def _speed_up(self) -> None:
         if self._rate < self._allowed and self._now() - self._changed_at > _FASTER_AFTER_S:
-            self._hold_to(min(self._allowed, self._rate * 1.25))
+            self._set_rate(min(self._allowed, self._rate * 1.25))
 
     async def call(
         self, name: str, make: Callable[[], Awaitable[_AnswerT]], *, effect: bool
     ) -> _AnswerT:
-        """Make one call when it is its turn, and tell the gate and the metrics how it ended.
+        """Make one call when it is its turn, and report its end to the gate and the metrics.
 
-        What is raised that no gateway raises says nothing of the gateway.
+        An exception that is no `GatewayError` says nothing about the gateway.
+
+        Args:
+            name: label `call` of the metric.
+            make: makes the call.
+            effect: False for a call that changes nothing at the gateway.
 
         Raises:
             GateClosedError: the province must not be called now.
+            GatewayError: raised by the call.
         """
-        self._take_share()
+        self._refresh_share()
         async with self._slots:
             await self._limiter.acquire()
             permit = self._gate.enter(effect=effect)
@@ -112,20 +122,20 @@ class Caller:
                     answer = await make()
                 result = "ok"
                 permit.succeeded()
-                self._content()
+                self._speed_up()
                 return answer
             except RetryLaterError as later:
                 result = later.cause
                 if later.cause == "throttled":
-                    self._throttled()
-                permit.told(later.cause, later.after_s)
+                    self._slow_down()
+                permit.wait_requested(later.cause, later.after_s)
                 raise
             except GatewayRefusedError:
                 result = "refused"
                 permit.succeeded()
                 raise
             except (GatewayDownError, UnclearAnswerError) as error:
-                result = type(error).__name__.lower()
+                result = error.result
                 permit.failed()
                 raise
             finally:

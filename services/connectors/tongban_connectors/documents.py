@@ -1,5 +1,7 @@
-"""Documents that provinces made: fetched, checked, encrypted and kept (the claim check of DESIGN
-section 3), so that a reference alone travels on the topic."""
+"""Fetch, check, encrypt and store the documents that provinces made.
+
+The event on the topic carries a reference alone (the claim check pattern).
+"""
 
 from __future__ import annotations
 
@@ -14,18 +16,19 @@ from tongban_common.domain.ids import derived_id
 from tongban_common.events.models import DocumentRef, ProvinceCall
 from tongban_common.store import DocumentStore
 from tongban_common.store.documents import MAX_BYTES
-from tongban_connectors.gateway import BrokenAnswerError, OfferedDocument
+from tongban_connectors.gateway import BrokenAnswerError
 from tongban_connectors.inspector import Inspector, NotAPdfError
-from tongban_connectors.opening import keyed
+from tongban_connectors.opening import envelope_errors
+from tongban_provinces.models import OfferedDocument
 
 Fetch = Callable[[OfferedDocument, int], Awaitable[bytes]]
-"""As `Gateway.fetch`, of one request."""
+"""`Gateway.fetch`, bound to one request."""
 _BIG = 256 * 1024
-"""Bytes from which hashing is too long for the loop."""
+"""Bytes from which hashing would hold up the event loop."""
 
 
 class Budget:
-    """How many bytes of documents may be in memory at once."""
+    """Bounds the bytes of documents that are in memory at once."""
 
     def __init__(self, size: int) -> None:
         self._size = self._free = size
@@ -33,7 +36,7 @@ class Budget:
 
     @asynccontextmanager
     async def of(self, size: int) -> AsyncIterator[None]:
-        """Wait until there is room for so many; more than all of it is as much as all of it."""
+        """Wait for `size` bytes and hold them; a larger size than the budget takes all of it."""
         size = min(size, self._size)
         async with self._changed:
             await self._changed.wait_for(lambda: self._free >= size)
@@ -47,7 +50,7 @@ class Budget:
 
 
 class DocumentKeeper:
-    """One province's, so that its large or slow documents keep no other province waiting."""
+    """Keeps the documents of one province, whose large or slow ones delay no other province."""
 
     def __init__(
         self,
@@ -64,13 +67,15 @@ class DocumentKeeper:
         self._inspecting = asyncio.Lock()
 
     async def keep(self, call: ProvinceCall, offered: OfferedDocument, fetch: Fetch) -> DocumentRef:
-        """Have a document in the store. Its id follows from request and hash: again is the same.
+        """Return the reference of a document, after storing it if it is not there yet.
+
+        Idempotent: the document's id is derived from the request and the hash.
 
         Raises:
-            BrokenAnswerError: it is not what the signed answer announced, or no PDF.
-            StoreUnavailableError: not now; nothing was fetched where the store was away before.
-            Destroyed, Retry, Poison: see `keyed`.
-            Whatever `fetch` raises.
+            BrokenAnswerError: it is not what the signed answer announced, or no printable PDF.
+            StoreUnavailableError: the store is away. If it was before, nothing was fetched.
+            KeyDestroyedError, Retry, Poison: see `envelope_errors`.
+            GatewayError, GateClosedError: raised by `fetch`.
         """
         document_id = derived_id("document", call.request_id, offered.sha256)
         known = await self._store.ref(call.request_id, document_id)
@@ -87,7 +92,7 @@ class DocumentKeeper:
                 sha256=offered.sha256,
             )
             faultpoints.reached("connector.before_store_document")
-            with keyed():
+            with envelope_errors():
                 kept = await self._store.put(
                     call.request_id, ref, pdf, call.sealed, at=self._clock.now()
                 )
@@ -95,10 +100,10 @@ class DocumentKeeper:
             return kept
 
     async def _checked(self, offered: OfferedDocument, pdf: bytes) -> int:
-        """How many pages it has."""
+        """Return the number of pages, if the document is the announced one and can be printed."""
         if len(pdf) != offered.size or await _sha256(pdf) != offered.sha256:
             raise BrokenAnswerError("a document other than the one announced")
-        # One of a province at a time: whatever it sends, it keeps no other province waiting long.
+        # One document of a province at a time, so that no province delays the others for long.
         async with self._inspecting:
             try:
                 return await self._inspector.pages(pdf)
@@ -107,11 +112,11 @@ class DocumentKeeper:
 
 
 async def whole(offered: OfferedDocument, fetch: Fetch) -> bytes:
-    """A document, piece by piece.
+    """Fetch a document piece by piece, and never more than its announced size and one piece.
 
     Raises:
         BrokenAnswerError: it has another size than announced.
-        Whatever `fetch` raises.
+        GatewayError, GateClosedError: raised by `fetch`.
     """
     pieces, size = [], 0
     while size < offered.size:

@@ -1,4 +1,4 @@
-"""A province's service hours and holidays, as something that closes its gate."""
+"""Close a province's gate outside of its service hours and on holidays."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from tongban_connectors.gate import Block
 
 
 class OpeningHours:
-    """A source of `Gate`: nothing is handed in outside of the hours. Look-ups are answered round
-    the clock, so that what was handed in before can be followed."""
+    """A source of `Gate` that blocks calls with an effect outside of the hours.
+
+    Gateways answer look-ups round the clock, so these go on.
+    """
 
     def __init__(self, hours: ServiceHours, holidays: Holidays, clock: BusinessClock) -> None:
         self._hours = hours
@@ -21,7 +23,7 @@ class OpeningHours:
         self._opens: datetime | None = None
 
     def __call__(self) -> Block | None:
-        """Why and until when it is closed."""
+        """Return the block, with the next opening as its end; None within the hours."""
         now = self._clock.now()
         if self._opens is not None and now < self._opens:
             return Block("closed", self._opens, effects_only=True)

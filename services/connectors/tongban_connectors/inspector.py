@@ -1,4 +1,4 @@
-"""Counts the pages of documents of strangers, in processes that may be ended at any time."""
+"""Count the pages of foreign documents, in child processes that may be killed at any time."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tongban_kafka import Retry
 
 _MODULE = "tongban_connectors.pdfcheck"
 _START_S = 60.0
-"""A machine with too much to do starts it, too; until then documents wait."""
+"""Seconds for a reader to start, long enough for a busy machine; until then documents wait."""
 _END_S = 5.0
 """Seconds for the exit code of a reader that has closed its output."""
 
 
 class NotAPdfError(Exception):
-    """It cannot be printed; the text says why and holds nothing of the document."""
+    """The document cannot be printed. The text says why and quotes nothing of the document."""
 
 
 class Inspector:
-    """An async context manager over a few processes, started when they are first needed."""
+    """Owns a few reader processes, which start when first needed. An async context manager."""
 
     def __init__(self, processes: int = 2, *, timeout_s: float = 30.0) -> None:
         self._timeout_s = timeout_s
@@ -45,29 +45,29 @@ class Inspector:
             await end_child(self._idle.pop())
 
     async def pages(self, pdf: bytes) -> int:
-        """How many pages it has.
+        """Return the number of pages of a document.
 
         Raises:
-            NotAPdfError: it is none, it has an active part, or reading it takes more time or
-                memory than a document may.
-            Retry: no process can be started now, or this machine ended it.
+            NotAPdfError: it is no PDF, has an active part, or takes more time or memory to read
+                than a document may.
+            Retry: no reader can be started now, or the machine has killed it.
         """
         async with self._slots:
             process = await self._process()
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    said = await _ask(process, pdf)
+                    line = await _exchange(process, pdf)
             except TimeoutError:
                 await end_child(process)
                 raise NotAPdfError("reading it takes too long") from None
             except BaseException:
                 await end_child(process)
                 raise
-            if said is None:
-                await _ended(process)
+            if line is None:
+                await _raise_if_killed(process)
                 raise NotAPdfError("reading it broke the reader")
             self._idle.append(process)
-        answer = json.loads(said)
+        answer = json.loads(line)
         if "error" in answer:
             raise NotAPdfError(answer["error"])
         return int(answer["pages"])
@@ -80,14 +80,14 @@ class Inspector:
         try:
             return await start_child(_MODULE, ready=READY.encode(), seconds=_START_S)
         except (ChildNotReadyError, MemoryError) as error:
-            # Our trouble and not the document's: the cause lets the worker say so.
+            # The document is not at fault; the worker logs the trouble from the cause.
             reason = type(error.__cause__ or error).__name__
             raise Retry(f"the reader of documents does not start: {reason}", after=2.0) from error
 
 
-async def _ask(process: Process, pdf: bytes) -> bytes | None:
-    """The reader's line; None where it has ended without one."""
-    assert process.stdin is not None  # noqa: S101 - both were asked for
+async def _exchange(process: Process, pdf: bytes) -> bytes | None:
+    """Send the document to the reader and return its line; None if it has ended without one."""
+    assert process.stdin is not None  # noqa: S101 - started with both pipes
     assert process.stdout is not None  # noqa: S101
     try:
         process.stdin.write(LENGTH.pack(len(pdf)))
@@ -99,13 +99,13 @@ async def _ask(process: Process, pdf: bytes) -> bytes | None:
     return line if line.endswith(b"\n") else None
 
 
-async def _ended(process: Process) -> None:
-    """The reader's end, which it came to while it read a document.
+async def _raise_if_killed(process: Process) -> None:
+    """Wait for the end of a reader that closed its output, and return if the document is at fault.
 
     Raises:
-        Retry: SIGKILL, which we did not send: the machine is short of memory. Readers have an
-            address space of their own size and a limit of time, which end in other ways. Or the
-            machine is too busy to tell how it ended: that is no fault of the document either.
+        Retry: the reader ended by SIGKILL, which this process did not send: the machine is short of
+            memory. (The reader's own limits of address space and time end it in other ways.) Or the
+            machine is too busy to report an exit code in time.
     """
     with suppress(TimeoutError):
         async with asyncio.timeout(_END_S):

@@ -1,4 +1,4 @@
-"""`tongban-connectors`: one consumer for each province, in one process or spread over several."""
+"""Run `tongban-connectors`: one consumer for each province, in one process or several."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tongban_connectors.inspector import Inspector
 from tongban_connectors.pauses import Pauses, following
 from tongban_connectors.province import ConnectorDependencies, ProvinceRunner
 from tongban_connectors.settings import ConnectorSettings
-from tongban_connectors.state_reporter import StateReporter, told
+from tongban_connectors.state_reporter import StateReporter, reporting
 from tongban_kafka import EventProducer, prepare_aiokafka
 from tongban_kafka.security import warn_of_plaintext
 
 log = structlog.get_logger()
 _DELIVERY_S = 10.0
-"""Nobody stands before a connector and waits, as before intake. A broker that is slow for a moment
-must not have every outcome fail, and every gateway asked once more for the answer it gave."""
+"""Seconds. Longer than at intake, where a person waits: while a broker is slow, a failed outcome
+makes the connector look the application up at the gateway once more."""
 
 
 async def run(settings: ConnectorSettings) -> None:
@@ -47,9 +47,9 @@ async def run(settings: ConnectorSettings) -> None:
                 settings.cluster,
                 client_id=f"connectors-standing-{settings.instance}",
                 delivery_timeout=_DELIVERY_S,
-            ) as telling,
+            ) as state_producer,
         ):
-            means = ConnectorDependencies(
+            shared = ConnectorDependencies(
                 settings=settings,
                 session=session,
                 producer=producer,
@@ -60,10 +60,10 @@ async def run(settings: ConnectorSettings) -> None:
             )
             pauses = Pauses(settings.cluster, settings.clock, ring.keys)
             runners = [
-                ProvinceRunner(means, provinces[code], sources=[pauses.source(code)])
+                ProvinceRunner(shared, provinces[code], sources=[pauses.source(code)])
                 for code in settings.province_codes()
             ]
-            # Whichever provinces this process speaks to, all may call it.
+            # All provinces may call back here, also those whose topics other processes consume.
             callbacks = CallbackEndpoint(
                 {code: province.gateway.rate_per_s for code, province in provinces.items()},
                 producer=producer,
@@ -71,13 +71,13 @@ async def run(settings: ConnectorSettings) -> None:
                 gateway_secret=settings.gateway_secret.get_secret_value(),
                 id_secret=settings.id_secret.get_secret_value(),
             )
-            standing = StateReporter(
+            state_reporter = StateReporter(
                 {runner.code: runner.gate for runner in runners},
-                producer=telling,
+                producer=state_producer,
                 clock=settings.clock,
                 instance=settings.instance,
             )
-            async with ring.followed(), told(standing):
+            async with ring.followed(), reporting(state_reporter):
                 await _serve(settings, runners, pauses, callbacks)
     finally:
         store.close()

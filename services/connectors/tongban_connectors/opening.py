@@ -1,4 +1,4 @@
-"""The envelope of a request, as far as a call needs it."""
+"""Open the envelope of a request for a call, and map its errors to retry or dead letter."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from tongban_connectors.answers import form_part
 from tongban_kafka import Poison, Retry
 
 _KEY_PAUSE_S = 2.0
-"""Until the key ring is looked at again for a key that has not come yet."""
+"""Before the next attempt with a key that this process has not received yet."""
 
 
-def opened(keys: KeyRing, call: ProvinceCall) -> tuple[Any, Any]:
-    """Applicant and form. Taking back needs neither, and so no key.
+def open_parts(keys: KeyRing, call: ProvinceCall) -> tuple[Any, Any]:
+    """Return applicant and form. A withdrawal needs neither and so no key: both are None.
 
     Raises:
-        As `keyed`.
+        KeyDestroyedError, Retry, Poison: see `envelope_errors`.
     """
     if call.call is CallKind.WITHDRAW:
         return None, None
-    with keyed():
+    with envelope_errors():
         return (
             keys.open(call.request_id, call.sealed, "applicant"),
             keys.open(call.request_id, call.sealed, form_part(call)),
@@ -37,13 +37,13 @@ def opened(keys: KeyRing, call: ProvinceCall) -> tuple[Any, Any]:
 
 
 @contextmanager
-def keyed() -> Iterator[None]:
-    """What becomes of an envelope that cannot be opened.
+def envelope_errors() -> Iterator[None]:
+    """Map the errors of an envelope within the context.
 
     Raises:
-        KeyDestroyedError: its key is no more; the call has to do without.
-        Retry: its key has not come yet.
-        Poison: it is not what was sealed.
+        KeyDestroyedError: its key was destroyed; passed through, as the caller has to do without.
+        Retry: this process has not received its key yet.
+        Poison: the envelope was altered, or was sealed otherwise.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Pauses that operators have set, as every connector process knows them (`control.provinces`)."""
+"""Follow the pauses that operators have set on the topic `control.provinces`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ log = structlog.get_logger()
 
 
 class Pauses:
-    """Follows the topic for as long as `run` runs.
+    """Follows the topic while `run` is running; keeps the last known pauses while Kafka is away.
 
-    While Kafka is away it keeps what it knew. Before it knows anything no connector may start:
-    a province that was paused would be called. For the same reason every province waits while the
-    topic has a hole that no operator has accepted (`RegisterView`), and one waits whose newest
-    record cannot be decoded.
+    No connector may start before the topic has been read: it would call a province that is paused.
+    For the same reason every province waits while the topic has a hole that no operator has
+    accepted (`RegisterView`), and a province waits if its newest record cannot be decoded.
     """
 
     def __init__(self, bootstrap: KafkaAddress, clock: BusinessClock, keys: KeyRing) -> None:
@@ -37,8 +36,10 @@ class Pauses:
         self._fault: str | None = None
 
     async def run(self) -> None:
-        """Read until cancelled, and begin again after an unforeseen error: what was known before
-        goes on to hold, and readiness reports that nothing new is heard."""
+        """Read until cancelled, and begin again after an unforeseen error.
+
+        After such an error the known pauses still hold, and readiness reports it.
+        """
         failures = 0
         while True:
             began = time.monotonic()
@@ -54,46 +55,49 @@ class Pauses:
             self._fault = None
 
     async def known(self) -> None:
-        """Return once all that was on the topic has been read."""
+        """Return once the topic has been read up to its end offset."""
         await self._view.wait_ready()
 
     def readiness(self) -> str | None:
-        """None, or why no operator is heard (the shape of a HealthServer check)."""
+        """Return why new pauses are not received, or None (a check of HealthServer)."""
         if self._fault is not None:
             return f"control.provinces cannot be read: {self._fault}"
         return self._view.readiness()
 
     def control(self, province: str) -> ProvinceControl | None:
-        """The pause that holds for a province now."""
+        """Return the pause that holds for a province now."""
         control = self._view.get(province)
         return control if control is not None and control.pauses(self._clock.now()) else None
 
     def source(self, province: str) -> Source:
-        """What closes a province's gate while its pause holds."""
+        """Return a source of `Gate` that blocks a province while its pause holds."""
 
-        def closure() -> Block | None:
+        def block() -> Block | None:
             if self._view.in_doubt(province):
                 return Block("paused", reason=paused(""))
             control = self.control(province)
-            return None if control is None else closure_of(control, self._keys)
+            return None if control is None else block_of(control, self._keys)
 
-        return closure
+        return block
 
 
-def closure_of(control: ProvinceControl, keys: KeyRing) -> Block:
-    """Return what a pause closes a gate with. The reason is in clear in memory alone."""
-    words = control.reason
+def block_of(control: ProvinceControl, keys: KeyRing) -> Block:
+    """Return the block of a pause. Its reason is decrypted in memory alone."""
+    reason = control.reason
     if control.sealed is not None:
         try:
-            words = str(keys.open(control.bound_to, control.sealed, REASON))
+            reason = str(keys.open(control.bound_to, control.sealed, REASON))
         except UnreadableEnvelopeError:
-            words = ""  # the pause holds all the same
-    return Block("paused", control.until, reason=paused(words))
+            reason = ""  # the pause holds all the same
+    return Block("paused", control.until, reason=paused(reason))
 
 
 @asynccontextmanager
 async def following(pauses: Pauses, stopping: asyncio.Event) -> AsyncIterator[None]:
-    """Follow the topic meanwhile; entered once it has been read, or `stopping` is set before."""
+    """Follow the topic within the context.
+
+    The context is entered once the topic has been read, or `stopping` is set.
+    """
     async with asyncio.TaskGroup() as tasks:
         reading = tasks.create_task(pauses.run(), name="pauses")
         known = tasks.create_task(pauses.known())

@@ -1,12 +1,12 @@
 """Find what makes a PDF act by itself: scripts, actions, attachments, media, external references.
 
 A document of a province is printed, shown at a kiosk and downloaded; it may not run, open, submit
-or contain anything. What is allowed is a jump within the document (`/GoTo`). Run by `pdfcheck`, in
-its process.
+or contain anything. A jump within the document (`/GoTo`) is allowed. `pdfcheck.py` calls this
+module in its own process.
 
-Every object of the file is examined once, also what nothing refers to and what lies in object
-streams: a viewer that repairs a file may find it. So the time grows with the file and not with what
-refers to what, and no loop of references matters.
+Every object of the file is examined once, including unreferenced ones and those in object streams,
+since a viewer that repairs a file may find them. So the time grows with the size of the file and
+not with the number of references, and a loop of references does no harm.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ SUBTYPES = frozenset({
 _RAW = (
     b"/JavaScript", b"/SubmitForm", b"/ImportData", b"/EmbeddedFile", b"/RichMedia",
 )  # fmt: skip
-"""Words that are looked for in the bytes of the file as well, since a viewer may find objects that
-this reader does not. They are long: compressed bytes hold none of them by chance."""
+"""Keys that are also searched in the raw bytes of the file, since a viewer may find objects that
+this reader does not. They are too long to occur in compressed bytes by chance."""
 
 
 def active_part(reader: Any, data: bytes) -> str | None:
-    """Return what the document may not have, e.g. "/OpenAction"; None where it has nothing such.
+    """Return the name of an active part, e.g. "/OpenAction"; None if the document has none.
 
     Args:
         reader: a pypdf.PdfReader over `data`, not encrypted.
@@ -59,7 +59,7 @@ def active_part(reader: Any, data: bytes) -> str | None:
 
 
 def _objects(reader: Any) -> Any:
-    """Every object that the file's tables name, and the trailer."""
+    """Yield the trailer and every object that the file's cross-reference tables list."""
     from pypdf.generic import IndirectObject  # noqa: PLC0415 - the parent reads no PDF
 
     yield reader.trailer
@@ -72,14 +72,14 @@ def _objects(reader: Any) -> Any:
 
 
 def _within(whole: Any) -> str | None:
-    """What one object has, without the objects that it refers to."""
+    """Return the active part within one object, without the objects that it refers to."""
     waiting = [(whole, 0)]
     while waiting:
         part, depth = waiting.pop()
         if depth > _MOST_NESTED:
             return "objects nested without end"
         if isinstance(part, dict):
-            found = _of(part)
+            found = _declared(part)
             if found is not None:
                 return found
             waiting += [(value, depth + 1) for value in part.values()]
@@ -88,9 +88,12 @@ def _within(whole: Any) -> str | None:
     return None
 
 
-def _of(part: Any) -> str | None:
-    """What one dictionary says itself. Values are compared as they stand, so that a reference is
-    looked into where it leads to."""
+def _declared(part: Any) -> str | None:
+    """Return the active part that one dictionary itself declares.
+
+    References in it are resolved only for the compared values; their targets are examined as
+    objects of their own.
+    """
     for key in part:
         if key in KEYS:
             return str(key)

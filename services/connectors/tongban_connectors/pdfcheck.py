@@ -1,12 +1,13 @@
-"""A process of its own that looks into documents of strangers: run by `Inspector`, fed on stdin.
+"""Examine foreign documents in a sandboxed process of its own; `Inspector` feeds its stdin.
 
-What it reads may be made to burn time and memory without end. Here that costs one process, which
-its parent ends; it has no secrets, can open no file and start no process, and ends by itself when
-its parent does.
+A hostile document may burn time and memory without end. Here that costs one process, which its
+parent kills; the process has no secrets, can open no file and start no process, and ends by itself
+when its parent does.
 """
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import io
 import json
@@ -23,31 +24,33 @@ from tongban_connectors.pdfactive import active_part
 MEMORY = 1 << 30
 """Bytes of address space."""
 SECONDS = 15
-"""Of processor time for one document, which holds where the parent has died, too."""
+"""Processor time for one document; the limit holds after the death of the parent, too."""
 MOST_PAGES = 200
 READY = "ready\n"
-"""Said once, before the first document: starting takes longer than most documents do."""
+"""Written once, before the first document: the start takes longer than most documents."""
+_CODECS = ("ascii", "charmap", "latin-1", "utf-8", "utf-16", "utf-16be", "utf-16le")
+"""Codecs by which pypdf decodes strings."""
 LENGTH = struct.Struct(">I")
 _NOBODY = 65534
 _SET_DUMPABLE, _SET_NO_NEW_PRIVILEGES = 4, 38
-"""Of prctl(2)."""
+"""Options of prctl(2)."""
 
 
 def look_into(data: bytes) -> dict[str, int | str]:
-    """`{"pages": n}`, or `{"error": what}` where it cannot be printed."""
+    """Return `{"pages": n}`, or `{"error": text}` if the document cannot be printed."""
     from pypdf import PdfReader  # noqa: PLC0415 - the parent reads no PDF, and imports this module
 
     if not data.startswith(b"%PDF-"):
         return {"error": "not a PDF"}
     try:
-        return _judged(PdfReader(io.BytesIO(data)), data)
+        return _examine(PdfReader(io.BytesIO(data)), data)
     except MemoryError:
         return {"error": "takes too much memory"}
-    except Exception as error:  # whatever a parser may raise on whatever it is fed
+    except Exception as error:  # a parser may raise anything on hostile input
         return {"error": f"cannot be read: {type(error).__name__}"}
 
 
-def _judged(reader: Any, data: bytes) -> dict[str, int | str]:
+def _examine(reader: Any, data: bytes) -> dict[str, int | str]:
     if reader.is_encrypted:
         return {"error": "encrypted"}
     pages = len(reader.pages)
@@ -59,10 +62,10 @@ def _judged(reader: Any, data: bytes) -> dict[str, int | str]:
 
 
 def confine() -> None:
-    """Give up what reading a PDF does not need; what is loaded already stays usable.
+    """Drop every right that reading a PDF does not need; loaded modules stay usable.
 
-    Opens no file from here on (not even /proc/PID/environ of the parent), writes none, starts no
-    process, gains no privilege, leaves no core, and is no other user's where it was root.
+    From here on the process can open no file (not even /proc/PID/environ of the parent), write
+    none, start no process, gain no privilege and leave no core; if it was root, it becomes nobody.
     """
     if os.getuid() == 0:  # root may raise any limit again
         with suppress(OSError):
@@ -80,9 +83,15 @@ def confine() -> None:
 
 
 def _load() -> None:
-    """Have all that reading needs loaded: afterwards no file can be opened."""
+    """Load every module that reading needs, since no file can be opened afterwards.
+
+    A codec is a module, too. Where one is missing, pypdf cannot read a trailer with such a string,
+    and repairs the file into another document than a viewer shows.
+    """
     from pypdf import PdfWriter  # noqa: PLC0415 - as above
 
+    for codec in _CODECS:
+        codecs.lookup(codec)
     for secret in (None, "x"):
         writer, sample = PdfWriter(), io.BytesIO()
         writer.add_blank_page(1, 1)
@@ -93,8 +102,8 @@ def _load() -> None:
 
 
 def main() -> None:
-    """Read documents, each behind its length; answer each with a line of JSON."""
-    with suppress(OSError):  # where memory is short, this process is to be ended before its parent
+    """Read documents from stdin, each behind its length; answer each with a line of JSON."""
+    with suppress(OSError):  # if memory is short, the kernel kills this process before its parent
         Path("/proc/self/oom_score_adj").write_text("1000")
     _load()
     confine()

@@ -1,7 +1,8 @@
-"""Which class speaks a province's protocol: the one place that knows them all.
+"""Create the gateway class for a province's protocol.
 
-A province that speaks one of them needs a line in `catalogue/provinces.yaml` and no code. A new
-protocol is a class beside `RestGateway` that offers `Gateway`, and a case here.
+This is the only module that knows all protocols. A province that speaks one of them needs a line in
+`catalogue/provinces.yaml` and no code. A new protocol is a class with the methods of `Gateway`, and
+a case in `speaking`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tongban_connectors.soap import SoapGateway
 
 
 class CallLimits(TypedDict):
-    """What every protocol's class is told; the time-outs are those of `RestGateway`."""
+    """Arguments of every protocol's class; `RestGateway` explains the time-outs."""
 
     province: str
     secret: str
@@ -36,23 +37,25 @@ def make_gateway(
     secret: str,
     callbacks: str = "",
 ) -> Gateway:
-    """The gateway of a province, as `provinces.yaml` says.
+    """Create the gateway of a province, as `catalogue/provinces.yaml` describes it.
 
-    `base` is where the simulated provinces are; a path that is a URL stands for itself.
-    `callbacks` is our own base URL as provinces reach it; empty: none can call back.
+    Args:
+        base: base URL of relative paths, where the simulated provinces are.
+        secret: the setting from which province tokens are derived.
+        callbacks: our own base URL as provinces reach it; empty: none can call back.
     """
-    said = province.gateway
-    url = said.path if "://" in said.path else base.rstrip("/") + said.path
+    config = province.gateway
+    url = config.path if "://" in config.path else base.rstrip("/") + config.path
     return speaking(
-        said.protocol,
+        config.protocol,
         session,
         url,
         callback_url=callback_url(callbacks, province.code),
         province=province.code,
         secret=secret,
-        connect_timeout_s=said.connect_timeout_ms / 1000,
-        read_timeout_s=said.read_timeout_ms / 1000,
-        timeout_s=said.timeout_ms / 1000,
+        connect_timeout_s=config.connect_timeout_ms / 1000,
+        read_timeout_s=config.read_timeout_ms / 1000,
+        timeout_s=config.timeout_ms / 1000,
     )
 
 
@@ -64,8 +67,10 @@ def speaking(
     callback_url: str | None,
     **limits: Unpack[CallLimits],
 ) -> Gateway:
-    """The gateway at an address, whether a catalogue has it or not. `callback_url` is where it is
-    to call back, if it speaks of that; None: nowhere.
+    """Create the gateway at an address, which need not be in the catalogue.
+
+    Args:
+        callback_url: where the province sends callbacks, if the protocol has any; None: nowhere.
 
     Raises:
         ValueError: there is no such protocol.

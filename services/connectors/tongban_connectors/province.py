@@ -1,4 +1,4 @@
-"""One province's part of the process: its gateway, gate, connector and worker, kept running."""
+"""Run one province: build its gateway, gate, connector and worker, and restart a failed worker."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ FAULTS = Counter(
     ["province"],
 )  # fmt: skip
 FLOOD_PAUSE_S = 60.0
-"""After a flood of dead letters, before the worker looks whether the topic has room for more."""
+"""Seconds between two attempts to work while the dead-letter topic is at its limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectorDependencies:
-    """What the provinces of a process share."""
+    """Objects that all provinces of a process share."""
 
     settings: ConnectorSettings
     session: aiohttp.ClientSession
@@ -63,25 +63,25 @@ class ConnectorDependencies:
 
 
 class ProvinceRunner:
-    """Runs one province until `stop`: whatever becomes of its worker, the others go on.
+    """Runs one province until `stop`; an error of its worker does not affect other provinces.
 
-    `sources` close the gate besides the service hours, an operator's pause for instance; who
-    changes their mind calls `gate.recheck`.
+    Args:
+        sources: what closes the gate besides the service hours, e.g. an operator's pause.
     """
 
     def __init__(
-        self, means: ConnectorDependencies, province: Province, *, sources: Sequence[Source] = ()
+        self, shared: ConnectorDependencies, province: Province, *, sources: Sequence[Source] = ()
     ) -> None:
         self.code = province.code
-        self._means = means
+        self._shared = shared
         self._province = province
         self._stopping = asyncio.Event()
-        self._why_stopped: str | None = None
-        settings, hours = means.settings, province.gateway.hours
+        self._stopped_reason: str | None = None
+        settings, hours = shared.settings, province.gateway.hours
         clock = settings.clock
         # In the other profiles gateways keep no closing hours (docs/contract.md).
         keeps_hours = hours is not None and settings.profile == "realistic"
-        own = [OpeningHours(hours, means.holidays, clock)] if keeps_hours and hours else []
+        own = [OpeningHours(hours, shared.holidays, clock)] if keeps_hours and hours else []
         self.gate = Gate(
             self.code,
             clock=clock,
@@ -90,7 +90,7 @@ class ProvinceRunner:
         )
         self._gateway = make_gateway(
             province,
-            means.session,
+            shared.session,
             base=settings.gateways,
             secret=settings.gateway_secret.get_secret_value(),
             callbacks=settings.callbacks,
@@ -98,9 +98,9 @@ class ProvinceRunner:
         self._worker = self._new_worker()
 
     def _new_worker(self) -> Worker:
-        means, limits = self._means, self._province.gateway
-        settings = means.settings
-        publisher = EventPublisher(means.producer, f"tongban/connectors/{self.code}")
+        shared, limits = self._shared, self._province.gateway
+        settings = shared.settings
+        publisher = EventPublisher(shared.producer, f"tongban/connectors/{self.code}")
 
         def lease() -> float:
             return worker.lease_remaining()
@@ -109,16 +109,16 @@ class ProvinceRunner:
             return worker.behind(record)
 
         def share() -> float:
-            # One partition's share before any is assigned: the first call follows at once.
+            # Before any partition is assigned, count one: the first call follows at once.
             return max(1, worker.progress().assigned) / PROVINCE_PARTITIONS
 
         connector = Connector(
             self.code,
             self._gateway,
             gate=self.gate,
-            documents=DocumentKeeper(means.documents, means.inspector, settings.clock),
-            reporter=Reporter(self.code, publisher, means.keys, settings.clock),
-            keys=means.keys,
+            documents=DocumentKeeper(shared.documents, shared.inspector, settings.clock),
+            reporter=Reporter(self.code, publisher, shared.keys, settings.clock),
+            keys=shared.keys,
             clock=settings.clock,
             timeout_s=limits.timeout_ms / 1000,
             concurrency=limits.concurrency,
@@ -132,24 +132,23 @@ class ProvinceRunner:
                 bootstrap=settings.cluster,
                 group=connector_group(self.code),
                 instance=settings.instance,
-                # Waiting records hold a place but no slot at the gateway: the connector counts
-                # those.
+                # Waiting records count here but hold no slot at the gateway, which `Caller` counts.
                 concurrency=settings.max_in_flight,
                 max_in_flight=settings.max_in_flight,
                 drain_timeout=settings.drain_seconds,
             ),
             [province_requests(self.code)],
             connector.handle,
-            producer=means.producer,
+            producer=shared.producer,
             on_dead_letter=connector.on_dead_letter,
         )
         return worker
 
     async def run(self) -> None:
-        """Work until `stop`, and raise nothing: replace a worker that has ended by whatever error.
+        """Work until `stop`, and replace a worker that fails. Raises nothing but its cancellation.
 
-        The pause before that doubles with each failure in a row; after a flood of dead letters it
-        is `FLOOD_PAUSE_S`.
+        The pause before the next worker doubles with each failure in a row; at the limit of the
+        dead-letter topic it is `FLOOD_PAUSE_S`.
         """
         failures = 0
         while not self._stopping.is_set():
@@ -158,7 +157,7 @@ class ProvinceRunner:
                 await self._worker.run()
                 return
             except DeadLetterLimitError as error:
-                self._why_stopped = str(error)
+                self._stopped_reason = str(error)
                 await self._pause(FLOOD_PAUSE_S)
                 continue
             except ConsumerFailedError as error:
@@ -166,36 +165,38 @@ class ProvinceRunner:
             except (Exception, asyncio.CancelledError) as error:
                 if is_our_end(error):
                     raise
-                self._why_stopped = f"its worker failed: {type(error).__name__}"
+                self._stopped_reason = f"its worker failed: {type(error).__name__}"
                 FAULTS.labels(self.code).inc()
-                # Not the text of the exception: it may quote what an applicant has written.
+                # Log no text of the exception: it may quote what an applicant has written.
                 log.critical("connector.fault", province=self.code, error=kinds_of(error))
             failures = 1 if time.monotonic() - began > STEADY_S else failures + 1
             await self._pause(RESTARTS.delay(failures))
 
     async def _pause(self, seconds: float) -> None:
-        """Wait before the next worker, which is made at once: metrics and probes look at it."""
-        STOPPED.labels(self.code).set(self._why_stopped is not None)
+        """Wait before the next worker, which is created at once: metrics and probes read it."""
+        STOPPED.labels(self.code).set(self._stopped_reason is not None)
         self._worker = self._new_worker()
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
         except TimeoutError:
             pass
-        self._why_stopped = None
+        self._stopped_reason = None
         STOPPED.labels(self.code).set(0)
 
     def stop(self) -> None:
-        """Drain and return from `run`; may be called from a signal handler."""
+        """Make `run` drain and return; may be called from a signal handler."""
         self._stopping.set()
         self._worker.stop()
 
     def liveness(self) -> str | None:
-        """Report like `Worker.liveness`, and nothing while the worker is paused: a new process
-        would mend neither a flood of dead letters nor an unforeseen error, and would stop the
-        other provinces."""
-        return None if self._why_stopped is not None else self._worker.liveness()
+        """Report like `Worker.liveness`, and nothing between two workers.
+
+        A restart of the process would mend neither a full dead-letter topic nor an unforeseen
+        error, and would stop the other provinces.
+        """
+        return None if self._stopped_reason is not None else self._worker.liveness()
 
     def readiness(self) -> str | None:
-        """As `Worker.readiness`."""
-        return self._why_stopped or self._worker.readiness()
+        """Report why the province is not worked for, or like `Worker.readiness`."""
+        return self._stopped_reason or self._worker.readiness()

@@ -9,15 +9,15 @@ from tongban_common.events.models import ProvinceCall
 from tongban_kafka import Poison, Record
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
-"""Of requests and calls: they become part of a path that is signed. Intake's are narrower."""
+"""Ids of requests and calls; they become part of a signed path. Intake issues narrower ones."""
 
 
 def call_in(record: Record, province: str) -> Event[ProvinceCall]:
     """Return the call of a record.
 
     Raises:
-        Poison: there is none in it that this province's connector may carry out, whoever wrote it.
-            The text holds nothing of the record.
+        Poison: the record holds no call that this province's connector may carry out. The text
+            quotes nothing of the record.
     """
     try:
         event = decode(record.value, record.headers)
@@ -31,5 +31,5 @@ def call_in(record: Record, province: str) -> Event[ProvinceCall]:
     if body.item.province != province:
         raise Poison(f"a call for another province on the topic of {province}")
     if not (_ID.fullmatch(body.request_id) and _ID.fullmatch(body.call_id)):
-        raise Poison("the id of its request or call is none")
+        raise Poison("the id of its request or call is malformed")
     return Event(event.id, event.source, body, event.time, event.repeat)

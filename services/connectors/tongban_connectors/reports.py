@@ -1,4 +1,4 @@
-"""What a connector tells the router: outcomes, with derived ids."""
+"""Publish outcomes for the router, with ids that are derived from the call."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tongban_common.events.models import DocumentRef, ProvinceCall, ProvinceOutc
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.private_texts import REASON, RECEIPT, part_of, seal
 from tongban_connectors import texts
-from tongban_connectors.gateway import GatewayAnswer, GatewayState, Result
-from tongban_connectors.opening import keyed
+from tongban_connectors.opening import envelope_errors
 from tongban_kafka import Poison, Record, Retry
+from tongban_provinces.models import GatewayAnswer, GatewayState, Result
 
 _STATE_OUTCOMES = {
     GatewayState.ACCEPTED: OutcomeKind.ACCEPTED,
@@ -29,19 +29,22 @@ _STATE_OUTCOMES = {
 
 
 def outcome_of(answer: GatewayAnswer) -> OutcomeKind:
-    """What an answer comes to."""
+    """Return the outcome that an answer amounts to."""
     return _STATE_OUTCOMES[GatewayState.WITHDRAWN if answer.withdrawn else answer.state]
 
 
 def _joined(one: Sealed | None, other: Sealed | None) -> Sealed | None:
-    """Return one envelope with the parts of two of the same request."""
+    """Merge the parts of two envelopes of the same request."""
     if one is None or other is None:
         return one or other
     return one.model_copy(update={"parts": {**one.parts, **other.parts}})
 
 
 class Reporter:
-    """Writes the outcomes of one province's calls. Every method may raise KafkaUnavailable."""
+    """Publishes the outcomes of one province's calls.
+
+    Every method may raise `KafkaUnavailableError`.
+    """
 
     def __init__(
         self, province: str, publisher: EventPublisher, keys: KeyRing, clock: BusinessClock
@@ -54,37 +57,39 @@ class Reporter:
     async def answer(
         self, call: ProvinceCall, answer: GatewayAnswer, documents: Sequence[DocumentRef]
     ) -> None:
-        """The province's word."""
+        """Publish a province's answer, with the documents that were stored."""
         outcome = outcome_of(answer)
-        said, own = answer.reason or None, None
-        if said is not None and texts.is_own(said):
-            said, own = None, said
-        sealed = self._private(call, {REASON: said, RECEIPT: answer.receipt or None})
+        reason, own = answer.reason or None, None
+        if reason is not None and texts.is_own(reason):
+            reason, own = None, reason
+        sealed = self._private(call, {REASON: reason, RECEIPT: answer.receipt or None})
         if outcome is OutcomeKind.COMPLETED and answer.result is not None:
             sealed = _joined(self._sealed(call, answer.result), sealed)
-        has_words = part_of(sealed, REASON) is not None
+        has_reason = part_of(sealed, REASON) is not None
         faultpoints.reached("connector.before_report")
         await self._publish(
             call,
             outcome,
             derived_id(call.call_id, "answer"),
             reason=own,
-            cause="province" if has_words else None,
+            cause="province" if has_reason else None,
             documents=documents,
             sealed=sealed,
         )
         faultpoints.reached("connector.after_report")
 
     def _sealed(self, call: ProvinceCall, result: Result) -> Sealed | None:
-        """The result in the request's envelope; None where the key of that was destroyed
-        meanwhile: then the request ends without it.
+        """Seal the result into the request's envelope.
+
+        Returns None if the envelope's key was destroyed meanwhile: the request ends without it.
 
         Raises:
-            Poison: with all that the request has brought it would fit into no event. It would
-                stop the router, and with it every province.
+            Retry, Poison: see `envelope_errors`.
+            Poison: with everything else of the request the result would exceed the size of an
+                event. Such an event would stop the router, and with it every province.
         """
         try:
-            with keyed():
+            with envelope_errors():
                 whole = self._keys.add(
                     call.request_id, call.sealed, {"result": result.model_dump()}
                 )
@@ -94,17 +99,18 @@ class Reporter:
             raise Poison("a result larger than an event may be")
         return whole.model_copy(update={"parts": {"result": whole.parts["result"]}})
 
-    def _private(self, call: ProvinceCall, words: dict[str, str | None]) -> Sealed | None:
-        """Seal what may name a person. None where there is nothing, or where the words have to be
-        given up: their key was destroyed, or it is missing for a withdrawal, which needs no key
-        and must not wait for one.
+    def _private(self, call: ProvinceCall, parts: dict[str, str | None]) -> Sealed | None:
+        """Seal texts that may name a person.
+
+        Returns None if there are none, or if they have to be dropped: their key was destroyed, or
+        it is missing for a withdrawal, which needs no key and must not wait for one.
 
         Raises:
-            Retry, Poison: see `keyed`.
+            Retry, Poison: see `envelope_errors`.
         """
         try:
-            with keyed():
-                return seal(self._keys, call.request_id, call.sealed, **words)
+            with envelope_errors():
+                return seal(self._keys, call.request_id, call.sealed, **parts)
         except KeyDestroyedError:
             return None
         except (Retry, Poison):
@@ -113,17 +119,21 @@ class Reporter:
             raise
 
     async def not_sent(self, call: ProvinceCall, reason: str | None = None) -> None:
-        """Its time ran out before it was sent, or `reason`."""
+        """Publish that a call was not sent: its time ran out, or `reason`."""
         event_id = derived_id(call.call_id, "not_sent")
         await self._publish(call, OutcomeKind.NOT_SENT, event_id, reason=reason)
 
     async def waiting(
         self, call: ProvinceCall, cause: str, until: datetime | None, reason: str | None = None
     ) -> None:
-        """It waits, and goes on by itself. `reason` may be an operator's own words.
+        """Publish that a call waits and goes on by itself.
 
-        The id is this moment's: a successor that says it again must not look like a repeat, which
-        the router answers by sending all that is open once more.
+        The event's id contains the moment: the router answers a repeated event by sending all open
+        calls once more, so a successor that reports the same cause must not look like a repeat.
+
+        Args:
+            until: business time at which the wait ends; None: not known.
+            reason: a text of ours, or an operator's own words, which are sealed.
         """
         now = self._clock.now()
         event_id = derived_id(call.call_id, "waiting", cause, now.isoformat())
@@ -132,7 +142,7 @@ class Reporter:
         if reason is not None and texts.is_own(reason):
             own = reason
         elif reason is not None:
-            # Our own text is enough where they cannot be sealed: the call waits anyhow.
+            # Without its key the text for the cause is enough: the call waits anyhow.
             with suppress(UnreadableEnvelopeError):
                 sealed = seal(self._keys, call.request_id, call.sealed, reason=reason)
         await self._publish(
@@ -148,8 +158,14 @@ class Reporter:
     async def held(
         self, call: ProvinceCall, record: Record, cause: str, *, not_sent: bool | None = None
     ) -> None:
-        """It was put aside. The record's place is in the id: a call that an operator let go on,
-        and that is put aside again, is news. `not_sent`: it has certainly not taken effect."""
+        """Publish that a call's record goes to the dead-letter topic.
+
+        The event's id contains the record's place: a call that an operator released, and that fails
+        again, is a new event.
+
+        Args:
+            not_sent: True if the call has certainly not taken effect.
+        """
         event_id = derived_id(call.call_id, "held", record.place)
         await self._publish(
             call, OutcomeKind.HELD, event_id, cause=cause, reason=texts.HELD, not_sent=not_sent

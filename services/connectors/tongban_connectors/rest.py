@@ -1,8 +1,8 @@
-"""Signed REST: timestamp, nonce and token signature as provincial platforms use them.
+"""Speak signed REST: timestamp, nonce and token signature as provincial platforms use them.
 
-A gateway may be broken or hostile, so nothing of an answer is taken on trust: it is read up to a
-limit of bytes and of time, unpacked never, followed nowhere, and believed when it carries the
-province's signature for this very call and has the right shape.
+A gateway may be broken or hostile. An answer is read up to a limit of bytes and of time, never
+decompressed, its redirects are not followed, and it is believed only if it carries the province's
+signature for this very call and has the right shape.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from tongban_connectors.gate import LONGEST_WAIT_S
 from tongban_connectors.gateway import (
     AccessDeniedError,
     BrokenAnswerError,
-    GatewayAnswer,
     GatewayDownError,
+    GatewayError,
     GatewayRefusedError,
     NotRecognisedError,
-    OfferedDocument,
     RetryLaterError,
     UnclearAnswerError,
     Unknown,
 )
 from tongban_connectors.refusals import DISTRUST, NOT_EXPRESSIBLE, code_of
+from tongban_provinces.models import GatewayAnswer, OfferedDocument
 from tongban_provinces.signing import (
     H_TIMESTAMP,
     SignatureError,
@@ -43,13 +43,13 @@ from tongban_provinces.signing import (
 )
 
 MAX_ANSWER = 384 * 1024
-"""Bytes of an answer. What it brings has to fit into an event; what is larger is a document."""
+"""Longest answer in bytes. Its content has to fit into an event; documents are fetched apart."""
 MAX_HEADERS = 64
 """Headers of an answer, 8 KiB each at most."""
 DOCUMENT_S = 30.0
-"""For a whole document, where the time-out of a call is shorter."""
+"""Seconds for a whole document, if the time-out of a call is shorter."""
 UNSIGNED_WAIT_S = 600.0
-"""Seconds for which a gateway is left alone on the word of a header that nobody signed."""
+"""Longest wait in seconds on account of a header, which is not signed."""
 _PIECE = 64 * 1024
 _HASH_IN_THREAD = 256 * 1024
 NOT_CONNECTED = (
@@ -57,13 +57,16 @@ NOT_CONNECTED = (
     aiohttp.ConnectionTimeoutError,
     aiohttp.ClientConnectorDNSError,
 )
-"""What says that nothing was sent."""
+"""Errors after which nothing was sent."""
 _CONTENT = {"application/json", "application/pdf"}
 
 
 def session() -> aiohttp.ClientSession:
-    """What all gateways of a process share: no cookies, no proxies, nothing unpacked, no limit of
-    its own (each province has its own)."""
+    """Create the HTTP session that all gateways of a process share.
+
+    It keeps no cookies, uses no proxy, decompresses nothing and limits no connections: each
+    province has limits of its own.
+    """
     return aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=60),
         connector=aiohttp.TCPConnector(limit=0, limit_per_host=0),
@@ -79,8 +82,10 @@ class RestGateway:
 
     Args:
         base: absolute URL below which `/api/v1` is.
-        connect_timeout_s, read_timeout_s, timeout_s: to be connected, between two pieces of an
-            answer, and for a whole call.
+        secret: the setting from which the province's token is derived.
+        connect_timeout_s: to connect.
+        timeout_s: for a whole call.
+        read_timeout_s: between two pieces of an answer; None: no limit of its own.
     """
 
     def __init__(
@@ -130,16 +135,16 @@ class RestGateway:
     async def look_up(self, request_id: str) -> GatewayAnswer | Unknown:
         """See Gateway. Only a signed `unknown` is believed; a bare 404 may be a proxy's."""
         reply = await self._exchange("GET", f"/applications/{request_id}", None)
-        said = reply.said()
+        content = reply.json()
         said_at = float(reply.headers[H_TIMESTAMP])
-        if reply.status == 404 and said.get("code") == "unknown":
+        if reply.status == 404 and content.get("code") == "unknown":
             return Unknown(said_at)
         if reply.status != 200:
             raise BrokenAnswerError(f"look-up answered {reply.status}")
-        return _shaped(said, said_at)
+        return _parse_answer(content, said_at)
 
     async def fetch(self, request_id: str, document: OfferedDocument, start: int) -> bytes:  # noqa: ARG002
-        """See Gateway; the whole comes at once, so `start` is 0."""
+        """See Gateway. The whole document comes at once, so `start` is 0."""
         path = f"/applications/{request_id}/documents/{document.name}"
         reply = await self._exchange(
             "GET", path, None, limit=document.size, timeout=self._document_timeout
@@ -153,21 +158,21 @@ class RestGateway:
         return reply.body
 
     async def _hand_in(self, path: str, body: dict[str, Any]) -> GatewayAnswer:
-        """A submission or a supplement; protocols differ in what they are answered with."""
+        """Send a submission or supplement; subclasses differ in the answer that they expect."""
         return await self._effect(path, body)
 
     async def _effect(self, path: str, body: dict[str, Any]) -> GatewayAnswer:
-        status, said = await self._call("POST", path, body)
-        if status == 200 or (status == 409 and said.get("code") == "duplicate"):
-            return _shaped(said)
-        raise refusal(status, said)
+        status, content = await self._call("POST", path, body)
+        if status == 200 or (status == 409 and content.get("code") == "duplicate"):
+            return _parse_answer(content)
+        raise refusal(status, content)
 
     async def _call(
         self, method: str, path: str, body: dict[str, Any] | None
     ) -> tuple[int, dict[str, Any]]:
-        """Status and JSON object of one signed call; raises as `_exchange` does."""
+        """Return status and JSON object of one signed call; raises as `_exchange` does."""
         reply = await self._exchange(method, path, body)
-        return reply.status, reply.said()
+        return reply.status, reply.json()
 
     async def _exchange(
         self,
@@ -178,21 +183,21 @@ class RestGateway:
         limit: int = MAX_ANSWER,
         timeout: aiohttp.ClientTimeout | None = None,
     ) -> _Reply:
-        """One signed call; returns only what is signed for this very call.
+        """Make one signed call; return only an answer that is signed for this very call.
 
         Raises:
             GatewayDownError: no connection was made.
-            GatewayRefusedError: nothing was sent, since JSON cannot carry it.
+            GatewayRefusedError: nothing was sent, since JSON cannot carry the form.
             RetryLaterError: closed or throttled, with a signature.
-            NotRecognisedError: it took the message for not ours, whether that is signed or not.
-            BrokenAnswerError: an answer that was not signed, or beyond all bounds.
+            NotRecognisedError: the gateway takes the message for not ours, signed or not.
+            BrokenAnswerError: the answer is not signed, or too large.
             UnclearAnswerError: anything else that is not a signed answer.
         """
         url = URL(f"{self._base}/api/v1{path}", encoded=True)
         try:
             content = b"" if body is None else orjson.dumps(body)
         except orjson.JSONEncodeError:
-            # Half a character, an integer beyond 64 bits. No chain: the error tells the value.
+            # A lone surrogate, an integer beyond 64 bits. No chain: the error quotes the value.
             raise GatewayRefusedError(NOT_EXPRESSIBLE) from None
         nonce = secrets.token_urlsafe(16)
         headers = sign_request(
@@ -223,7 +228,7 @@ class RestGateway:
 
 
 class _Reply:
-    """An answer that was read; nothing in it is believed before `verify`."""
+    """An answer; the caller has to `verify` it before it believes anything in it."""
 
     def __init__(self, response: aiohttp.ClientResponse, body: bytes) -> None:
         self.status = response.status
@@ -232,7 +237,11 @@ class _Reply:
         self.body = body
 
     async def verify(self, token: str, nonce: str) -> None:
-        """Believe the signature, or raise; a `RetryLaterError` that is signed is raised as well."""
+        """Check the signature and the content type.
+
+        Raises:
+            GatewayError: the answer cannot be believed, or is a signed 401, 429 or `closed`.
+        """
 
         def verify() -> None:
             verify_response(
@@ -246,7 +255,7 @@ class _Reply:
             else:
                 verify()
         except SignatureError as error:
-            if self.status in (401, 403):  # whom it does not know it signs nothing for
+            if self.status in (401, 403):  # a gateway signs nothing for a stranger
                 raise NotRecognisedError(f"{self.status} without a signature") from error
             # A proxy in trouble answers 5xx in the province's name; anything else has no excuse.
             kind = UnclearAnswerError if self.status >= 500 else BrokenAnswerError
@@ -254,32 +263,36 @@ class _Reply:
         if self.content_type not in _CONTENT:
             raise BrokenAnswerError("a signed answer of another type")
         if self.status == 401:
-            raise NotRecognisedError(code_of(self.said().get("code")))
+            raise NotRecognisedError(code_of(self.json().get("code")))
         if self.status == 429:
             raise RetryLaterError("throttled", self._wait_s("throttled"))
-        if self.status == 503 and self.said().get("code") == "closed":
+        if self.status == 503 and self.json().get("code") == "closed":
             raise RetryLaterError("closed", self._wait_s("closed"))
 
-    def said(self) -> dict[str, Any]:
-        """The JSON object that it is."""
+    def json(self) -> dict[str, Any]:
+        """Parse the body as a JSON object.
+
+        Raises:
+            BrokenAnswerError: it is none.
+        """
         try:
-            said = orjson.loads(self.body)
+            content = orjson.loads(self.body)
         except orjson.JSONDecodeError as error:
             raise BrokenAnswerError("a signed answer that is no JSON") from error
-        if not isinstance(said, dict):
+        if not isinstance(content, dict):
             raise BrokenAnswerError("an answer of another shape")
-        return said
+        return content
 
     def _wait_s(self, cause: str) -> float:
-        """Wall-clock seconds that the gateway asks us to wait, within bounds.
+        """Return the wall-clock seconds that the gateway asks us to wait, within bounds.
 
-        `retry_after` in the body is signed. The header Retry-After is not: whoever sits in between
-        could stretch it, so it counts for `UNSIGNED_WAIT_S` at most.
+        `retry_after` in the body is signed. The header Retry-After is not, and a proxy could
+        stretch it, so it counts for `UNSIGNED_WAIT_S` at most.
         """
         longest = LONGEST_WAIT_S[cause]
-        said = self.said().get("retry_after")
-        if isinstance(said, int | float) and not isinstance(said, bool):
-            return _bounded(said, longest)
+        signed = self.json().get("retry_after")
+        if isinstance(signed, int | float) and not isinstance(signed, bool):
+            return _bounded(signed, longest)
         return _bounded(
             _seconds(self.headers.get("Retry-After", "1")), min(longest, UNSIGNED_WAIT_S)
         )
@@ -294,7 +307,7 @@ def _bounded(seconds: float, longest: float) -> float:
 
 
 def _seconds(text: str) -> float:
-    """What a Retry-After says, as seconds or as a date of HTTP; 1 where it says neither."""
+    """Parse a Retry-After: seconds or an HTTP date (RFC 9110, 10.2.3); 1 if it is neither."""
     try:
         return float(text)
     except ValueError:
@@ -307,10 +320,10 @@ def _seconds(text: str) -> float:
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """The body, as it came over the wire.
+    """Read the body as it came over the wire.
 
     Raises:
-        BrokenAnswerError: it is longer than the limit, or packed.
+        BrokenAnswerError: it is longer than `limit` bytes, or compressed.
     """
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise BrokenAnswerError("a packed answer")
@@ -325,28 +338,29 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-def refusal(status: int, said: dict[str, Any]) -> Exception:
-    """What a signed answer means that is not the one to the call."""
-    code = code_of(said.get("code"))
+def refusal(status: int, content: dict[str, Any]) -> GatewayError:
+    """Return the error for a signed answer that reports no success."""
+    code = code_of(content.get("code"))
     if code == "replayed":
-        # Something in between has sent our message twice; the first may have been acted upon.
+        # A proxy has sent our message twice; the gateway may have acted on the first.
         return UnclearAnswerError(code)
     if code in DISTRUST:
         return NotRecognisedError(code)
     if status == 403 or code == "too_late":
-        # Not about this application: it would be the same for any other.
+        # The refusal is not about this application: any other would get the same.
         return AccessDeniedError(code)
     if status == 413:
-        # It was not read, so nobody knows whose it was: not a word about ours, which may follow.
+        # The gateway did not read the message, so it cannot know whose it was: this says nothing
+        # about our own message, which may still arrive.
         return BrokenAnswerError(code)
     if 400 <= status < 500:
         return GatewayRefusedError(code)
     return (UnclearAnswerError if status >= 500 else BrokenAnswerError)(f"answered {status}")
 
 
-def _shaped(said: dict[str, Any], said_at: float | None = None) -> GatewayAnswer:
+def _parse_answer(content: dict[str, Any], said_at: float | None = None) -> GatewayAnswer:
     try:
-        return GatewayAnswer.model_validate({**said, "said_at": said_at})
+        return GatewayAnswer.model_validate({**content, "said_at": said_at})
     except ValidationError:
-        # Without its cause: that quotes what the province has said of an applicant.
+        # No chain: the error quotes the province's words about an applicant.
         raise BrokenAnswerError("an answer of another shape") from None

@@ -1,5 +1,4 @@
-"""Keep a part of the process running after an error that nobody foresaw, and tell an error of the
-process from one of the record."""
+"""Restart parts of the process after unforeseen errors, and classify such errors."""
 
 from __future__ import annotations
 
@@ -10,16 +9,16 @@ from pathlib import Path
 from tongban_kafka import RetryPolicy
 
 RESTARTS = RetryPolicy(first=2.0, longest=60.0)
-"""Before a part that has failed begins again, by failures in a row."""
+"""Pauses before a failed part is started again, by failures in a row."""
 STEADY_S = 300.0
-"""A part that has run for so long has not failed in a row with the time before."""
+"""Seconds after which a running part is healthy: its next failure counts as the first."""
 
 
 def is_our_end(error: BaseException) -> bool:
-    """Return True for a cancellation that is meant for the running task.
+    """Return True for a cancellation of the running task.
 
-    A client library may hand on the cancellation of a task of its own, which is a failure of that
-    library and no order to end.
+    A client library may raise the CancelledError of a task of its own. That is a failure of the
+    library, and this task must go on.
     """
     me = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and (me is None or me.cancelling() > 0)
@@ -38,8 +37,13 @@ def kinds_of(error: BaseException) -> str:
 
 
 def is_own_trouble(error: BaseException) -> bool:
-    """Return True where the process or its machine lacks something, whatever the record holds: file
-    descriptors, memory, threads, space. Time or an operator mends that, so the record waits."""
+    """Return True if the process lacks file descriptors, memory, threads or space.
+
+    No record is at fault, so the record waits. Wider than `tongban_kafka.trouble`, which has to ask
+    if a record can bring an OSError about: what parses foreign bytes for a connector turns errors
+    into its own, so any OSError is the machine's. Narrower, too: causes are not followed, since a
+    `Retry`, and Kafka or the store being away, are handled by what raised them.
+    """
     if isinstance(error, BaseExceptionGroup):
         return any(map(is_own_trouble, error.exceptions))
     no_thread = isinstance(error, RuntimeError) and "start new thread" in str(error)

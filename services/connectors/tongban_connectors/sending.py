@@ -1,4 +1,4 @@
-"""Send a call to a gateway: which of its methods hands in what."""
+"""Choose the gateway's method for a call, and its arguments."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ from typing import Any
 
 from tongban_common.domain.status import CallKind
 from tongban_common.events.models import ProvinceCall
-from tongban_connectors.gateway import Gateway, GatewayAnswer
+from tongban_connectors.gateway import Gateway
+from tongban_provinces.models import GatewayAnswer
 
 
 async def take_effect(
     gateway: Gateway, call: ProvinceCall, applicant: Any, form: Any, *, act_before: float
 ) -> GatewayAnswer:
-    """Submit, supplement or withdraw, as the call says; raises as `Gateway` does.
+    """Submit, supplement or withdraw, as the call demands.
 
     Args:
-        applicant, form: as they were sealed; None for a withdrawal, which needs neither.
+        applicant: as it was sealed; None for a withdrawal.
+        form: as it was sealed; None for a withdrawal.
         act_before: Unix seconds.
+
+    Raises:
+        GatewayError: as `Gateway`.
     """
     match call.call:
         case CallKind.SUPPLEMENT:

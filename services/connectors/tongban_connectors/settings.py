@@ -1,4 +1,4 @@
-"""What the connectors are told by their environment."""
+"""Settings of the connectors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tongban_common.topics import PROVINCES
 
 
 class ConnectorSettings(CommonSettings):
-    """CommonSettings, and which provinces this process speaks to."""
+    """Adds the provinces of this process, and how it reaches them and they reach it."""
 
     SECRETS = frozenset({"keyring", "gateway_secret", "id_secret"})
 
@@ -32,5 +32,5 @@ class ConnectorSettings(CommonSettings):
         return text
 
     def province_codes(self) -> tuple[str, ...]:
-        """The provinces to speak to."""
+        """Return the codes of the provinces whose topics this process consumes."""
         return tuple(code for code in self.provinces.split(",") if code) or PROVINCES

@@ -1,7 +1,7 @@
-"""SOAP 1.1 with WS-Security, as older provincial platforms speak it.
+"""Speak SOAP 1.1 with WS-Security, as older provincial platforms do.
 
-zeep writes and reads messages by the WSDL; they travel over the process's own HTTP session. Between
-the two nothing is handed on that is not signed for this very message and valid by the schema.
+zeep writes and reads messages by the WSDL; the process's own HTTP session carries them. zeep reads
+only what is signed for this very message and valid by the schema (ADR 0010).
 """
 
 from __future__ import annotations
@@ -27,11 +27,9 @@ from tongban_connectors.gate import LONGEST_WAIT_S
 from tongban_connectors.gateway import (
     AccessDeniedError,
     BrokenAnswerError,
-    GatewayAnswer,
     GatewayDownError,
     GatewayRefusedError,
     NotRecognisedError,
-    OfferedDocument,
     RetryLaterError,
     UnclearAnswerError,
     Unknown,
@@ -39,6 +37,7 @@ from tongban_connectors.gateway import (
 from tongban_connectors.refusals import DISTRUST, NOT_EXPRESSIBLE, code_of
 from tongban_connectors.rest import NOT_CONNECTED
 from tongban_provinces import soap_messages
+from tongban_provinces.models import GatewayAnswer, OfferedDocument
 from tongban_provinces.signing import PAASID, SignatureError, province_token
 from tongban_provinces.soap_envelope import (
     ENV,
@@ -55,18 +54,21 @@ from tongban_provinces.soap_envelope import (
 from tongban_provinces.soap_signature import check_answer, sign
 
 MAX_ANSWER = 1024 * 1024
-"""Bytes of an answer: what REST may say, and the tags around it."""
+"""Longest answer in bytes: as much content as over REST, and the tags around it."""
 SMALL = 16 * 1024
-"""Bytes up to which an answer is read at once; what may take milliseconds is read in a thread."""
-
-
+"""Bytes up to which an answer is parsed in the event loop; a larger one is parsed in a thread."""
 PIECE = 512 * 1024
-"""Bytes of a document in one answer: in Base64 they fit into it."""
+"""Bytes of a document in one answer, so that their Base64 stays within `MAX_ANSWER`."""
 _T = TypeVar("_T")
 
 
 class SoapGateway:
-    """One province's gateway over one shared HTTP session. `endpoint` is where messages go."""
+    """One province's gateway over one shared HTTP session.
+
+    Args:
+        endpoint: URL to which messages are posted.
+        secret, connect_timeout_s, timeout_s, read_timeout_s: see `RestGateway`.
+    """
 
     def __init__(
         self,
@@ -120,10 +122,10 @@ class SoapGateway:
             raise BrokenAnswerError(f"look-up refused: {refused.code}") from refused
 
     async def fetch(self, request_id: str, document: OfferedDocument, start: int) -> bytes:
-        """See Gateway; `PIECE` bytes come at once, and what is left in the end."""
-        asked = {"requestId": request_id, "name": document.name, "offset": start}
+        """See Gateway. `PIECE` bytes come at once, and the rest at the end."""
+        content = {"requestId": request_id, "name": document.name, "offset": start}
         try:
-            piece = await self._exchange("FetchDocument", asked, _piece)
+            piece = await self._exchange("FetchDocument", content, _piece)
         except _SoapFaultError as refused:
             raise BrokenAnswerError(f"a document was refused: {refused.code}") from refused
         if len(piece) != min(PIECE, document.size - start):
@@ -133,28 +135,30 @@ class SoapGateway:
     async def _call(
         self, operation: str, request_id: str, content: soap_messages.Words
     ) -> GatewayAnswer:
-        """One call that is answered with what is known of the application; raises as `_exchange`
-        does."""
+        """Make one call that is answered with the application; raises as `_exchange` does."""
 
         def read_answer(application: Any, said_at: float) -> GatewayAnswer:
-            return _shaped(application, said_at, request_id)
+            return _parse_answer(application, said_at, request_id)
 
         return await self._exchange(operation, {"requestId": request_id, **content}, read_answer)
 
     async def _exchange(
-        self, operation: str, content: soap_messages.Words, reading: Callable[[Any, float], _T]
+        self, operation: str, content: soap_messages.Words, convert: Callable[[Any, float], _T]
     ) -> _T:
-        """One signed call; believes only what is signed for this very call. `reading` makes of
-        what zeep read, and of the province's time, what is wanted; not always in this thread.
+        """Make one signed call; return only an answer that is signed for this very call.
+
+        Args:
+            convert: makes the result from what zeep read and the province's wall clock (Unix
+                seconds); may run in another thread.
 
         Raises:
             GatewayDownError: no connection was made.
             RetryLaterError: closed or throttled, with a signature.
-            AccessDeniedError: it refuses us and not the request, with a signature.
-            NotRecognisedError: it took the message for not ours, whether that is signed or not.
-            GatewayRefusedError: another signed fault, or nothing was sent for want of
-                soap_messages.
-            UnclearAnswerError, Broken: anything else.
+            AccessDeniedError: the gateway refuses us and not the request, with a signature.
+            NotRecognisedError: the gateway takes the message for not ours, signed or not.
+            GatewayRefusedError: another signed fault; or nothing was sent, since the WSDL cannot
+                carry the form.
+            UnclearAnswerError, BrokenAnswerError: anything else.
         """
         sent = await self._message(operation, content)
         status, raw = await self._post(sent)
@@ -162,11 +166,11 @@ class SoapGateway:
             raise BrokenAnswerError("an answer beyond all bounds")
         try:
             if len(raw) <= SMALL:
-                return reading(*self._believed(sent, raw, _schema()))
-            # A validator of its own: lxml's keep a log of errors and are not shared by threads.
-            return await asyncio.to_thread(lambda: reading(*self._believed(sent, raw, schema())))
+                return convert(*self._verified(sent, raw, _schema()))
+            # Use a new validator: lxml's keep a log of errors and are not thread-safe.
+            return await asyncio.to_thread(lambda: convert(*self._verified(sent, raw, schema())))
         except (MalformedEnvelopeError, SignatureError) as error:
-            if status in (401, 403):  # whom it does not know it signs nothing for
+            if status in (401, 403):  # a gateway signs nothing for a stranger
                 raise NotRecognisedError(f"{status} without a signature") from None
             # A proxy in trouble answers 5xx in the province's name; anything else has no excuse.
             kind = UnclearAnswerError if status >= 500 else BrokenAnswerError
@@ -176,7 +180,7 @@ class SoapGateway:
         try:
             root, headers = await self._drafts[operation](**content)
         except (ZeepError, ValueError, TypeError, RecursionError):
-            # A control character, for instance. No chain: what zeep raises tells the value.
+            # A control character, for instance. No chain: zeep's error quotes the value.
             raise GatewayRefusedError(NOT_EXPRESSIBLE) from None
         envelope = parts_of(root)
         signature = sign(envelope, self._token)
@@ -202,9 +206,13 @@ class SoapGateway:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise UnclearAnswerError(type(error).__name__) from error
 
-    def _believed(self, sent: _Sent, raw: bytes, validator: etree.XMLSchema) -> tuple[Any, float]:
-        """What an answer says, as zeep reads it, and when that was by the province's clock; once
-        it is known to be the province's and to this message."""
+    def _verified(self, sent: _Sent, raw: bytes, validator: etree.XMLSchema) -> tuple[Any, float]:
+        """Return the content of an answer as zeep reads it, and the province's clock at that time.
+
+        Raises:
+            MalformedEnvelopeError, SignatureError: it is not the province's answer to this message.
+            GatewayError: it is, and reports no success.
+        """
         envelope = read(raw)
         said_at = check_answer(
             envelope,
@@ -215,60 +223,67 @@ class SoapGateway:
         )
         content = envelope.content
         if content.tag == f"{{{ENV}}}Fault":
-            return self._known_by_fault(content, validator, said_at), said_at
+            return self._application_of_fault(content, validator, said_at), said_at
         right = content.tag == f"{{{PROVINCE}}}{sent.operation}Response"
         if not right or not validator.validate(content):
             raise BrokenAnswerError("an answer of another shape")
         return self._binding.get(sent.operation).process_reply(envelope.root), said_at
 
-    def _known_by_fault(self, fault: Element, validator: etree.XMLSchema, said_at: float) -> Any:
-        """The application that a refused repeat tells of; any other fault raises what it means."""
+    def _application_of_fault(
+        self, fault: Element, validator: etree.XMLSchema, said_at: float
+    ) -> Any:
+        """Return the application with which a repeat is refused.
+
+        Raises:
+            GatewayError: any other fault.
+        """
         refusal = fault.find(f"detail/{{{PROVINCE}}}Refusal")
         if refusal is None or not validator.validate(refusal):
             raise BrokenAnswerError("a fault of another shape")
-        said = self._client.wsdl.types.deserialize(refusal)
-        if said.code == "duplicate" and said.application is not None:
-            return said.application
-        if said.code in ("throttled", "closed"):
-            after_s = max(0.1, float(said.retryAfterSeconds or 1))
-            raise RetryLaterError(said.code, min(after_s, LONGEST_WAIT_S[said.code]))
-        whose = (fault.findtext("faultcode") or "").rpartition(":")[2].partition(".")[0]
-        # `replayed`: the message was there before, so it may have been acted upon.
-        if said.code == "replayed" or whose != "Client":
-            raise UnclearAnswerError(f"fault {code_of(said.code)}")
-        if said.code in DISTRUST:
-            raise NotRecognisedError(said.code)
-        if said.code == "too_large":  # it was not read, so nobody knows whose it was
+        detail = self._client.wsdl.types.deserialize(refusal)
+        code = detail.code
+        if code == "duplicate" and detail.application is not None:
+            return detail.application
+        if code in ("throttled", "closed"):
+            after_s = max(0.1, float(detail.retryAfterSeconds or 1))
+            raise RetryLaterError(code, min(after_s, LONGEST_WAIT_S[code]))
+        blamed = (fault.findtext("faultcode") or "").rpartition(":")[2].partition(".")[0]
+        # `replayed`: the message had arrived before, so the gateway may have acted on it.
+        if code == "replayed" or blamed != "Client":
+            raise UnclearAnswerError(f"fault {code_of(code)}")
+        if code in DISTRUST:
+            raise NotRecognisedError(code)
+        if code == "too_large":  # the gateway did not read it, so it cannot know whose it was
             raise BrokenAnswerError("too_large")
-        if said.code == "too_late":
-            raise AccessDeniedError("too_late")  # clocks differ: it would be the same for any other
-        raise _SoapFaultError(code_of(said.code), said_at)
+        if code == "too_late":
+            raise AccessDeniedError("too_late")  # clocks differ: any other would get the same
+        raise _SoapFaultError(code_of(code), said_at)
 
 
-def _shaped(application: Any, said_at: float, request_id: str) -> GatewayAnswer:
+def _parse_answer(application: Any, said_at: float, request_id: str) -> GatewayAnswer:
     try:
         answer = GatewayAnswer.model_validate(
             {**soap_messages.answer(application), "said_at": said_at}
         )
     except ValidationError:
-        raise BrokenAnswerError("an answer of another shape") from None  # it tells the values
+        raise BrokenAnswerError("an answer of another shape") from None  # its text quotes values
     if answer.request_id != request_id:
         raise BrokenAnswerError("an answer about another request")
     return answer
 
 
-def _piece(said: Any, _: float) -> bytes:
-    """The bytes of a FetchDocumentResponse."""
-    content = getattr(said, "content", None)  # a fault may tell of an application instead
+def _piece(response: Any, _: float) -> bytes:
+    """Return the bytes of a FetchDocumentResponse."""
+    content = getattr(response, "content", None)  # a fault may bring an application instead
     if not isinstance(content, bytes):
         raise BrokenAnswerError("an answer of another shape")
-    if said.mediaType != "application/pdf":
+    if response.mediaType != "application/pdf":
         raise BrokenAnswerError("a document of another type")
     return content
 
 
 class _SoapFaultError(GatewayRefusedError):
-    """A signed fault of the caller's making."""
+    """A signed fault that blames the caller (`Client`)."""
 
     def __init__(self, code: str, said_at: float) -> None:
         super().__init__(code)
@@ -277,7 +292,7 @@ class _SoapFaultError(GatewayRefusedError):
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """A message, and what its answer is known by."""
+    """A message, with what identifies its answer."""
 
     operation: str
     message_id: str
@@ -287,10 +302,10 @@ class _Sent:
 
 
 class _Drafts:
-    """Stands where zeep has its transport: gives back what zeep wrote, to be signed and sent.
+    """A transport for zeep that returns the message which zeep wrote, to be signed and sent.
 
-    zeep's own transports are httpx and requests; and what a transport returns zeep would read, with
-    attachments and all, before anybody had looked at its signature.
+    zeep's own transports are httpx and requests; and zeep would parse what they return, with
+    attachments and all, before its signature was checked.
     """
 
     async def post_xml(
@@ -301,7 +316,7 @@ class _Drafts:
 
 @cache
 def _document() -> Document:
-    """The WSDL as zeep reads it, once for all provinces. It is whole: nothing is fetched."""
+    """Parse the WSDL once for all provinces. It is self-contained, so zeep fetches nothing."""
     return Document(io.BytesIO(wsdl()), transport=None)  # type: ignore[arg-type]
 
 

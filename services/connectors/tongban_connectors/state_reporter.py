@@ -1,8 +1,8 @@
-"""Telling operators how this process stands to its provinces, on `connectors.state`.
+"""Publish the state of this process's gates on the topic `connectors.state`.
 
-For `tongban province list`, which asks no process: circuit breaker, what keeps calls from being
-made, and how many records wait. Nothing is decided by it, so that Kafka being away, or a fault of
-ours, costs a word and nothing else.
+`tongban province list` reads the topic and calls no process: circuit breaker, cause of a block, and
+number of waiting records. No decision rests on it, so a failure here delays the display and
+nothing else.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tongban_connectors.gate import Gate
 from tongban_kafka import EventProducer, KafkaUnavailableError
 
 log = structlog.get_logger()
-_LOOK_S = 1.0
+_EVERY_S = 1.0
 _CIRCUITS = {
     Circuit.CLOSED: CircuitState.CLOSED,
     Circuit.PROBING: CircuitState.HALF_OPEN,
@@ -33,11 +33,11 @@ _JSON = [("content-type", b"application/json")]
 
 
 class StateReporter:
-    """Looks at every gate each second; tells what has changed, and all of it every `TELL_S`.
+    """Publishes each change of a gate's state within a second, and every state each `TELL_S`.
 
     Args:
-        producer: its own. Where one record cannot be written, all that is pending with it fails,
-            and that must be no outcome.
+        producer: used for nothing else: when one record cannot be written, all that are pending
+            with it fail, and an outcome must not be among them.
     """
 
     def __init__(
@@ -53,35 +53,35 @@ class StateReporter:
         self._clock = clock
         self._instance = instance
         self._seen: dict[str, ConnectorState] = {}
-        self._told: dict[str, tuple[ConnectorState, float]] = {}
-        """By province: what was told last, and when (monotonic)."""
+        self._published: dict[str, tuple[ConnectorState, float]] = {}
+        """By province: the last published state, and when (monotonic seconds)."""
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Publish until cancelled."""
         while True:
-            await self.tell()
-            await asyncio.sleep(_LOOK_S)
+            await self.publish()
+            await asyncio.sleep(_EVERY_S)
 
-    async def tell(self) -> None:
-        """Look once, and tell what is to be told. What fails is tried at the next look."""
-        ends = await asyncio.gather(*map(self._tell, self._gates), return_exceptions=True)
+    async def publish(self) -> None:
+        """Publish the states that are due. The next call repeats what fails, which is logged."""
+        ends = await asyncio.gather(*map(self._publish, self._gates), return_exceptions=True)
         faults = dict(zip(self._gates, ends, strict=True))
         away = [fault for fault in ends if isinstance(fault, KafkaUnavailableError)]
         if away:
-            log.warning("standing.not_told", provinces=len(away), error=str(away[0]))
+            log.warning("connector_state.not_published", provinces=len(away), error=str(away[0]))
         for province, fault in faults.items():
             if isinstance(fault, Exception) and not isinstance(fault, KafkaUnavailableError):
-                log.error("standing.fault", province=province, exc_info=fault)
+                log.error("connector_state.fault", province=province, exc_info=fault)
 
-    def look(self, province: str) -> ConnectorState:
-        """How it is now."""
+    def state_of(self, province: str) -> ConnectorState:
+        """Return the state of a province's gate now."""
         gate, now = self._gates[province], self._clock.now()
-        circuit, closure = gate.breaker.state, gate.closure(effect=True)
+        circuit, block = gate.breaker.state, gate.block(effect=True)
         cause, until = None, None
-        if closure is not None:
-            cause, until = closure.cause, closure.until
+        if block is not None:
+            cause, until = block.cause, block.until
         elif circuit is not Circuit.CLOSED:
-            cause = gate.breaker.cause  # a probe may go, and so far nothing better is known
+            cause = gate.breaker.cause  # a probe may go; until it ends nothing better is known
         if until is None and cause == "down" and circuit is Circuit.OPEN:
             until = now + timedelta(seconds=gate.breaker.remaining_s() * self._clock.speed)
         before = self._seen.get(province)
@@ -97,27 +97,27 @@ class StateReporter:
         self._seen[province] = state
         return state
 
-    async def _tell(self, province: str) -> None:
-        state, now = self.look(province), time.monotonic()
-        told, at = self._told.get(province, (None, 0.0))
-        if state == told and now - at < TELL_S:
+    async def _publish(self, province: str) -> None:
+        state, now = self.state_of(province), time.monotonic()
+        published, at = self._published.get(province, (None, 0.0))
+        if state == published and now - at < TELL_S:
             return
         key, value = state.to_record()
         await self._producer.send(CONNECTORS_STATE, key=key, value=value, headers=_JSON)
-        self._told[province] = (state, now)
+        self._published[province] = (state, now)
 
 
 def _whole(moment: datetime) -> datetime:
-    """To the second: it is read by people, and a difference of less is no change."""
+    """Truncate to the second, so that a smaller difference is no change."""
     return moment.replace(microsecond=0)
 
 
 @asynccontextmanager
-async def told(standing: StateReporter) -> AsyncIterator[None]:
-    """Tell meanwhile."""
-    telling = asyncio.create_task(standing.run(), name="standing")
+async def reporting(reporter: StateReporter) -> AsyncIterator[None]:
+    """Run the reporter within the context."""
+    running = asyncio.create_task(reporter.run(), name="state_reporter")
     try:
         yield
     finally:
-        telling.cancel()
-        await asyncio.wait([telling])
+        running.cancel()
+        await asyncio.wait([running])

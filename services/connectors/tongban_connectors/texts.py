@@ -1,4 +1,4 @@
-"""What connectors say to people in the timeline."""
+"""Texts that connectors write into the timeline of a request, for applicants."""
 
 from __future__ import annotations
 
@@ -14,18 +14,16 @@ WAITING = {
     "paused": "省级平台暂停办理，恢复后自动继续",
     "store": "已收到省级平台出具的证明，暂时无法保存，恢复后自动继续",
 }
-"""By cause. One that is not here reads as `down` does."""
-
-
+"""By cause; a cause that is missing here has the text of `down`."""
 OWN = frozenset({HELD, DESTROYED, ITEM_NOT_OFFERED, *WAITING.values()})
-"""All of the above. Any other text is a province's or an operator's, and travels sealed."""
+"""All fixed texts. Any other text is a province's or an operator's, and travels sealed."""
 
 
 def paused(reason: str) -> str:
-    """That an operator has paused the province, with the reason that was given."""
+    """Return the text for a province that an operator has paused, with the operator's reason."""
     return f"省级平台暂停办理（{reason}），恢复后自动继续" if reason else WAITING["paused"]
 
 
 def is_own(text: str) -> bool:
-    """Return True if the text may stand in clear: it was written here, and by nobody else."""
+    """Return True if the text is one of our own, which may travel unsealed."""
     return text in OWN or text in {paused(reason) for reason in PAUSE_REASONS}

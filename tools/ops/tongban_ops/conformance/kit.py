@@ -13,10 +13,8 @@ from aiolimiter import AsyncLimiter
 
 from tongban_connectors.gateway import (
     Gateway,
-    GatewayAnswer,
     GatewayDownError,
     GatewayRefusedError,
-    GatewayState,
     RetryLaterError,
     UnclearAnswerError,
 )
@@ -31,6 +29,7 @@ from tongban_ops.conformance.messages import (
 from tongban_ops.conformance.options import Example, Options
 from tongban_ops.conformance.patient import PatientGateway, Times
 from tongban_ops.conformance.verdicts import CheckFailedError, CleanUp
+from tongban_provinces.models import GatewayAnswer, GatewayState
 
 PREFIX = "conformance-"
 """What every test application's request id begins with; intake's begin with `r-`."""

@@ -9,14 +9,8 @@ from typing import Any, TypeVar
 
 from aiolimiter import AsyncLimiter
 
-from tongban_connectors.gateway import (
-    BrokenAnswerError,
-    Gateway,
-    GatewayAnswer,
-    OfferedDocument,
-    RetryLaterError,
-    Unknown,
-)
+from tongban_connectors.gateway import BrokenAnswerError, Gateway, RetryLaterError, Unknown
+from tongban_provinces.models import GatewayAnswer, OfferedDocument
 
 T = TypeVar("T")
 MOST_WAITS = 20

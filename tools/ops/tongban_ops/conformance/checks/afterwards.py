@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tongban_connectors.gateway import GatewayRefusedError, GatewayState
+from tongban_connectors.gateway import GatewayRefusedError
 from tongban_ops.conformance.kit import FINAL, Kit, withdrawn
 from tongban_ops.conformance.verdicts import CheckFailedError, CheckSkippedError
+from tongban_provinces.models import GatewayState
 
 
 async def supplement_not_awaited(kit: Kit) -> str:

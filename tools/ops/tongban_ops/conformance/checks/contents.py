@@ -6,11 +6,11 @@ import hashlib
 
 from tongban_common.catalogue.models import ItemKind
 from tongban_connectors.documents import whole
-from tongban_connectors.gateway import GatewayAnswer, GatewayState, OfferedDocument
 from tongban_connectors.inspector import Inspector, NotAPdfError
 from tongban_ops.conformance.kit import Kit
 from tongban_ops.conformance.messages import OWN_LIMIT
 from tongban_ops.conformance.verdicts import CheckFailedError, CheckSkippedError
+from tongban_provinces.models import GatewayAnswer, GatewayState, OfferedDocument
 
 INSPECTION_S = 60.0
 """For a reader to be started and to read one document; the product's own limit is less."""

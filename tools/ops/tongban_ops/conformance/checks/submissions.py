@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tongban_connectors.gateway import AccessDeniedError, GatewayAnswer, GatewayRefusedError
+from tongban_connectors.gateway import AccessDeniedError, GatewayRefusedError
 from tongban_ops.conformance.kit import Kit, withdrawn
 from tongban_ops.conformance.messages import ReplyContents
 from tongban_ops.conformance.verdicts import CheckFailedError
 from tongban_ops.conformance.wire import send_and_cut
+from tongban_provinces.models import GatewayAnswer
 
 _STATES = "accepted, needs_supplement, completed or rejected"
 

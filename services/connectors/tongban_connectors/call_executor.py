@@ -1,0 +1,282 @@
+"""Carry out a province's calls: at most one effect per request, whichever side fails or restarts.
+
+Before the connector sends a call, the call may have been sent already:
+
+- by this process, if an earlier attempt ended unclear;
+- by a predecessor, if the record was on the topic when the partition was assigned;
+- through another record, if the event is marked as a repeat, or the call ended here before.
+
+In these cases the connector looks the application up first. What the gateway knows counts as done.
+"Unknown" is believed only after every send that may still be under way has run out at the gateway
+too: each carries the moment after which it must have no effect, by our clock and by the gateway's
+own, where its protocol reports it. Nothing is sent unless this process could see it to its end
+while the consumer group still counts it as a member.
+
+docs/connectors.md lists what follows from each answer, each class of error and a closed province.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tongban_common import faultpoints
+from tongban_common.clock import BusinessClock
+from tongban_common.domain.status import CallKind
+from tongban_common.envelope import KeyRing
+from tongban_common.events import Event
+from tongban_common.events.models import ProvinceCall
+from tongban_connectors import refusals, settling
+from tongban_connectors.answers import is_done, matching, withdrawn
+from tongban_connectors.call_ledger import CallAttempt, CallLedger
+from tongban_connectors.caller import Caller
+from tongban_connectors.gateway import (
+    BrokenAnswerError,
+    Gateway,
+    GatewayDownError,
+    GatewayRefusedError,
+    RetryLaterError,
+    Unknown,
+)
+from tongban_connectors.opening import open_parts
+from tongban_connectors.reading import call_in
+from tongban_connectors.sending import take_effect
+from tongban_connectors.settling import Instant
+from tongban_kafka import Poison, Record, Retry
+from tongban_provinces.models import GatewayAnswer, GatewayState, OfferedDocument
+
+BROKEN_LIMIT = 8
+"""Answers to one call that cannot be believed, before an operator has to look at it. With the
+pauses between them they take about half a minute."""
+
+
+class _DeadlinePassedError(Exception):
+    """`not_after` has passed while the call waited for its turn at the gateway."""
+
+
+class CallExecutor:
+    """Executes the calls of one province.
+
+    Args:
+        caller: makes the calls, within the province's limits.
+        timeout_s: seconds after which no call of the gateway is waited for any more.
+        lease_remaining: seconds for which the consumer group still counts this process as a member.
+        behind: returns the records that wait behind one of the same request.
+    """
+
+    def __init__(
+        self,
+        province: str,
+        gateway: Gateway,
+        caller: Caller,
+        *,
+        keys: KeyRing,
+        clock: BusinessClock,
+        timeout_s: float,
+        lease_remaining: Callable[[], float],
+        behind: Callable[[Record], Sequence[Record]],
+    ) -> None:
+        self._province = province
+        self._gateway = gateway
+        self._caller = caller
+        self._keys = keys
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._lease_remaining = lease_remaining
+        self._behind = behind
+        self.ledger = CallLedger()
+
+    @property
+    def settle_s(self) -> float:
+        """Seconds after its start for which a send may still take effect at the gateway."""
+        return self._timeout_s + settling.MARGIN_S
+
+    def attempt(self, record: Record, event: Event[ProvinceCall]) -> CallAttempt:
+        """Return the state of the record's call; examines the record if it is new here."""
+        call = event.body
+        attempt = self.ledger.attempt(call.call_id, call.request_id, record.assigned_at)
+        if attempt.suspect is None:
+            attempt.suspect = record.maybe_seen or event.repeat or self.ledger.ended(call.call_id)
+            attempt.unrecorded = settling.unrecorded(record, self.ledger)
+        return attempt
+
+    async def execute(
+        self, record: Record, call: ProvinceCall, attempt: CallAttempt
+    ) -> GatewayAnswer | None:
+        """Return the answer to report; None if the call's time ran out before it was sent.
+
+        Raises:
+            GateClosedError: the province must not be called now.
+            GatewayError: the call failed.
+            KeyDestroyedError: the applicant's data is gone; nothing was sent.
+            Retry: an earlier send may still take effect, or the key or the lease is missing.
+            Poison: an operator has to look at it.
+        """
+        known: GatewayAnswer | None = None
+        if self.must_look_up(call, attempt):
+            known = await self._look_up(record, call, attempt)
+        if known is not None and is_done(call, known):
+            return known
+        match call.call:
+            case CallKind.POLL:
+                raise BrokenAnswerError("the province does not know a request that it had accepted")
+            case CallKind.WITHDRAW if known is None:
+                return withdrawn(call)
+            case CallKind.SUBMIT if self.withdrawn_meanwhile(record):
+                return withdrawn(call)
+        if attempt.broken >= BROKEN_LIMIT:
+            raise Poison("answers that cannot be believed; it has not taken effect")
+        try:
+            return await self._send(call, attempt)
+        except GatewayRefusedError as refused:
+            return await self._refused(record, call, attempt, refused)
+
+    def must_look_up(self, call: ProvinceCall, attempt: CallAttempt) -> bool:
+        """Return True if the application has to be looked up before the call is sent.
+
+        It has to be if the call may have been sent before, and for every poll and withdrawal.
+        """
+        if call.call in (CallKind.POLL, CallKind.WITHDRAW):
+            return True
+        if self.ledger.doubt(call.request_id) is not None:
+            return True
+        return (bool(attempt.suspect) or attempt.unrecorded) and not attempt.cleared
+
+    def withdrawn_meanwhile(self, record: Record) -> bool:
+        """Return True if a withdrawal by the applicant waits behind this record."""
+        for later in self._behind(record):
+            try:
+                call = call_in(later, self._province).body
+            except Poison:
+                continue
+            if call.call is CallKind.WITHDRAW and not call.closing:
+                return True
+        return False
+
+    def may_take_effect(self, record: Record, call: ProvinceCall, attempt: CallAttempt) -> bool:
+        """Return True if an earlier send may still take effect, as far as the clocks tell."""
+        return self._unsettled_s(record, call, attempt, None, Instant.now()) > 0
+
+    async def fetch(self, call: ProvinceCall, document: OfferedDocument, start: int) -> bytes:
+        """Fetch a piece of an offered document, within the province's limits; see `Gateway`."""
+        return await self._caller.call(
+            "fetch", lambda: self._gateway.fetch(call.request_id, document, start), effect=False
+        )
+
+    async def _look_up(
+        self, record: Record, call: ProvinceCall, attempt: CallAttempt
+    ) -> GatewayAnswer | None:
+        """Return what the gateway knows; None if it does not know the application.
+
+        An answer from which the call is not done can be believed: no earlier send can still take
+        effect.
+
+        Raises:
+            Retry: a send of this process or of a predecessor can.
+        """
+        looked_up = Instant.now()
+
+        async def look_up() -> GatewayAnswer | Unknown:
+            nonlocal looked_up
+            looked_up = Instant.now()
+            answer = await self._gateway.look_up(call.request_id)
+            if isinstance(answer, GatewayAnswer):
+                return matching(call, answer)
+            return answer or Unknown()
+
+        faultpoints.reached("connector.before_look_up")
+        answer = await self._caller.call("look_up", look_up, effect=False)
+        faultpoints.reached("connector.after_look_up")
+        known = answer if isinstance(answer, GatewayAnswer) else None
+        if known is not None and is_done(call, known):
+            return known
+        # That the call is not done is believed once nothing can change it any more.
+        remaining = self._unsettled_s(record, call, attempt, answer, looked_up)
+        if remaining > 0:
+            raise Retry("an earlier send may still take effect", after=min(remaining + 0.05, 30.0))
+        self.ledger.end_doubt(attempt)
+        return known
+
+    def _unsettled_s(
+        self,
+        record: Record,
+        call: ProvinceCall,
+        attempt: CallAttempt,
+        known: GatewayAnswer | Unknown | None,
+        looked_up: Instant,
+    ) -> float:
+        return settling.unsettled_s(
+            record,
+            call,
+            attempt,
+            doubt=self.ledger.doubt(call.request_id),
+            known=known,
+            looked_up=looked_up,
+            settle_s=self.settle_s,
+        )
+
+    async def _send(self, call: ProvinceCall, attempt: CallAttempt) -> GatewayAnswer | None:
+        """Send the call; return None if its time is up, and nothing was sent.
+
+        Raises:
+            KeyDestroyedError: before anything was sent.
+        """
+        if self._too_late(call):
+            return None
+        applicant, form = open_parts(self._keys, call)
+
+        async def send() -> GatewayAnswer:
+            # Read the clocks before the checks: a process that is frozen anywhere behind this line
+            # wakes with an `act_before` that has passed, and the gateway refuses what it sends. The
+            # checks are repeated because the call may have waited for its turn since.
+            doubt = settling.doubt_from(Instant.now(), self.settle_s)
+            if self._too_late(call):
+                raise _DeadlinePassedError
+            if self._lease_remaining() < 1.0:
+                raise Retry("the group may have given this partition to another", after=1.0)
+            # Begin before sending: a cancellation in the middle leaves the effect uncertain, too.
+            self.ledger.begin_doubt(attempt, doubt)
+            faultpoints.reached("connector.before_send")
+            try:
+                answer = await take_effect(
+                    self._gateway, call, applicant, form, act_before=doubt.act_before
+                )
+            except (GatewayDownError, RetryLaterError, GatewayRefusedError):
+                self.ledger.end_doubt(attempt)
+                raise
+            faultpoints.reached("connector.after_send")
+            return matching(call, answer)
+
+        try:
+            return await self._caller.call(call.call, send, effect=True)
+        except _DeadlinePassedError:
+            return None
+
+    def _too_late(self, call: ProvinceCall) -> bool:
+        """Return True if the call must not be sent any more. A withdrawal is never too late."""
+        return call.call is not CallKind.WITHDRAW and self._clock.now() > call.not_after
+
+    async def _refused(
+        self,
+        record: Record,
+        call: ProvinceCall,
+        attempt: CallAttempt,
+        refused: GatewayRefusedError,
+    ) -> GatewayAnswer:
+        """Return the answer to report for a refused call.
+
+        What the gateway knows of the application decides; if it knows nothing, the code does.
+
+        Raises:
+            Poison: two programs misunderstand each other, and an operator has to look at it.
+        """
+        known = await self._look_up(record, call, attempt)
+        if known is not None:
+            return known
+        if call.call is CallKind.WITHDRAW:
+            return withdrawn(call)
+        reason = refusals.REJECTED.get(refused.code)
+        if call.call is CallKind.SUBMIT and reason is not None:
+            return GatewayAnswer(
+                request_id=call.request_id, state=GatewayState.REJECTED, reason=reason
+            )
+        raise Poison(refusals.cause_of(refused.code)) from refused
