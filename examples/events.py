@@ -1,6 +1,6 @@
 """A consumer of the event topics: print what becomes of every request, from the beginning.
 
-    .venv/bin/python examples/events.py up.json [--once]    # up.json: ready line of `tongban up`
+    .venv/bin/python examples/events.py out/up.json [--once]    # the ready line of `tongban up`
 
 Needs aiokafka alone. Events are CloudEvents 1.0 in binary mode: the attributes are headers
 (`ce_*`), the value is JSON. Names, numbers and forms are sealed in every event; what is in clear is

@@ -1,6 +1,8 @@
-"""A kiosk in Python, with the standard library alone: hand a request in and follow it to its end.
+"""A kiosk in Python: hand a request in and follow it to its end.
 
-.venv/bin/python examples/kiosk.py up.json      # up.json: the ready line of `tongban up`
+Needs the standard library alone. Run it with the ready line of `tongban up`:
+
+    .venv/bin/python examples/kiosk.py out/up.json
 """
 
 # ruff: noqa: S310 (the address is that of the ready line)
@@ -9,7 +11,7 @@ import sys
 import time
 import uuid
 from pathlib import Path
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
@@ -20,8 +22,8 @@ HEADERS = {"Authorization": f"Bearer {READY['token']}", "Content-Type": "applica
 def ask(path: str, body: dict | None = None, **headers: str) -> dict:
     """Send a GET, or a POST where there is a body, until there is a clear answer.
 
-    A reset, a time-out and a 503 do not say whether intake has the request. The same body under the
-    same Idempotency-Key is one request, however often it arrives.
+    After a reset, a time-out or a 503 the same body goes out again under the same Idempotency-Key:
+    it is one request, however often it arrives.
     """
     data = None if body is None else json.dumps(body).encode()
     for attempt in range(8):
@@ -33,17 +35,18 @@ def ask(path: str, body: dict | None = None, **headers: str) -> dict:
             if refusal.code not in (429, 502, 503, 504):
                 raise SystemExit(f"{refusal.code}: {refusal.read().decode()}") from None
             pause = float(refusal.headers.get("Retry-After") or 2**attempt)
-        except (URLError, TimeoutError, ConnectionError):
+        except OSError:
             pause = min(2**attempt, 10)
         time.sleep(pause)
     raise SystemExit(f"no clear answer to {path}")
 
 
-words = urlencode({"q": "社保缴费证明", "page_size": 1})
-code = ask(f"/v1/catalogue/items?{words}")["items"][0]["code"]
-item = ask(f"/v1/catalogue/items/{code}")  # with its form as a JSON Schema, and an example of it
+found = ask("/v1/catalogue/items?" + urlencode({"q": "社保缴费证明"}))["items"]
+item = ask(
+    f"/v1/catalogue/items/{found[0]['code']}"
+)  # with its form as a JSON Schema, and an example of it
 submission = {
-    "item_code": code,
+    "item_code": item["code"],
     "channel": "self_service",
     "applicant": item["example_applicant"],
     "form": item["example_form"],

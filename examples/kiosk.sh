@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A kiosk in curl: find an item, hand it in, watch it, fetch its document.
 #
-#     examples/kiosk.sh up.json [WORDS]      up.json: the ready line of `tongban up`
+#     examples/kiosk.sh out/up.json [WORDS]      out/up.json: the ready line of `tongban up`
 set -euo pipefail
 
 ready=$(cat "${1:?the file with the ready line of tongban up}")
@@ -46,6 +46,7 @@ ask --no-buffer --max-time 120 "$intake/v1/requests/$request/events" | sed -u -n
 state=$(ask "$intake/v1/requests/$request")
 echo "$(of status <<<"$state")"
 if document=$(of documents 0 document_id <<<"$state" 2>/dev/null); then
-  ask --output "$request.pdf" "$intake/v1/requests/$request/documents/$document"
-  echo "document in $request.pdf"
+  file=$(dirname "$1")/$request.pdf
+  ask --output "$file" "$intake/v1/requests/$request/documents/$document"
+  echo "document in $file"
 fi
