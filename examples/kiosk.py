@@ -20,11 +20,8 @@ HEADERS = {"Authorization": f"Bearer {READY['token']}", "Content-Type": "applica
 
 
 def ask(path: str, body: dict | None = None, **headers: str) -> dict:
-    """Send a GET, or a POST where there is a body, until there is a clear answer.
-
-    After a reset, a time-out or a 503 the same body goes out again under the same Idempotency-Key:
-    it is one request, however often it arrives.
-    """
+    """Send a GET, or a POST with a body, until there is a clear answer: the same body under the
+    same Idempotency-Key is one request, however often a reset, a time-out or a 503 repeats it."""
     data = None if body is None else json.dumps(body).encode()
     for attempt in range(8):
         try:
@@ -42,9 +39,8 @@ def ask(path: str, body: dict | None = None, **headers: str) -> dict:
 
 
 found = ask("/v1/catalogue/items?" + urlencode({"q": "社保缴费证明"}))["items"]
-item = ask(
-    f"/v1/catalogue/items/{found[0]['code']}"
-)  # with its form as a JSON Schema, and an example of it
+# With its form as a JSON Schema, and an example of it.
+item = ask(f"/v1/catalogue/items/{found[0]['code']}")
 submission = {
     "item_code": item["code"],
     "channel": "self_service",
