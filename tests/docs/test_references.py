@@ -81,7 +81,7 @@ def test_reference_dangling_is_found(words: str) -> None:
     "words",
     [
         "see ADR 0001",
-        "as [here](architecture.md#where-to-read) says",
+        "as [here](architecture.md#import-rules) says",
         "`services/intake/tongban_intake/main.py`, or `submission/accept.py`",
         "`tongban_intake.submission.accept.Acceptor.accept`",
         "`tongban_common.topics.PROVINCES`",
