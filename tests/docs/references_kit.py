@@ -34,7 +34,7 @@ _PRIVATE = re.compile(r"\b(?:DESIGN(?:\.md)?|CONTRACT\.md|REVIEW\.md|STYLE\.md)\
 _CANDIDATE = re.compile(
     rf"ADRs?\s|[^\w]#\d\d|{_PRIVATE.pattern}|{_ROOTED.pattern}|`{_DOTTED.pattern}|`(?:{_PATH.pattern})`"
 )
-"""Matches a file in which something may be found; parsing all files would take ten times as long."""
+"""Matches a file that may hold a reference; parsing all files would take ten times as long."""
 _PROJECTS = {
     "faust-streaming",
     "robinhood/faust",
