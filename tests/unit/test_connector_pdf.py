@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -255,6 +256,18 @@ async def test_confined_reader_reads_what_it_read_before() -> None:
             encrypted = made(lambda writer, a=algorithm: writer.encrypt("x", algorithm=a))
             with pytest.raises(NotAPdf, match="encrypted"):
                 await inspector.pages(encrypted)
+
+
+@pytest.mark.parametrize("start", ["2a00", "feff", "fffe", "efbbbf"])
+async def test_confined_reader_decodes_strings_as_an_unconfined_one_does(start: str) -> None:
+    encrypted = made(lambda writer: writer.encrypt("x", algorithm="RC4-128"))
+    identifier = start.ljust(32, "0").encode()
+    changed, count = re.subn(rb"/ID \[ <[0-9a-f]{32}>", rb"/ID [ <" + identifier + rb">", encrypted)
+    assert count == 1
+    assert look_into(changed) == {"error": "encrypted"}
+    async with Inspector() as inspector:
+        with pytest.raises(NotAPdf, match="encrypted"):
+            await inspector.pages(changed)
 
 
 async def test_reader_that_cannot_be_started_is_no_fault_of_the_document(

@@ -7,6 +7,7 @@ its parent does.
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import io
 import json
@@ -26,7 +27,9 @@ SECONDS = 15
 """Of processor time for one document, which holds where the parent has died, too."""
 MOST_PAGES = 200
 READY = "ready\n"
-"""Said once, before the first document: starting takes longer than most documents do."""
+"""Written once, before the first document: the start takes longer than most documents."""
+_CODECS = ("ascii", "charmap", "latin-1", "utf-8", "utf-16", "utf-16be", "utf-16le")
+"""Codecs by which pypdf decodes strings."""
 LENGTH = struct.Struct(">I")
 _NOBODY = 65534
 _SET_DUMPABLE, _SET_NO_NEW_PRIVILEGES = 4, 38
@@ -80,9 +83,15 @@ def confine() -> None:
 
 
 def _load() -> None:
-    """Have all that reading needs loaded: afterwards no file can be opened."""
+    """Load every module that reading needs, since no file can be opened afterwards.
+
+    A codec is a module, too. Where one is missing, pypdf cannot read a trailer with such a string,
+    and repairs the file into another document than a viewer shows.
+    """
     from pypdf import PdfWriter  # noqa: PLC0415 - as above
 
+    for codec in _CODECS:
+        codecs.lookup(codec)
     for secret in (None, "x"):
         writer, sample = PdfWriter(), io.BytesIO()
         writer.add_blank_page(1, 1)
