@@ -87,8 +87,8 @@ async def test_restored_back_up_prints_and_sends_nothing_twice(tmp_path: Path) -
         told = json.loads((await tongban(lobby, "restore", "--json"))[0])
         assert told["printing"] == {
             # Two orders, each queued and printed.
-            "reports applied": 4, "questions": 0, "documents made again": 2,
-            "files of provinces lost": 0,
+            "reports applied": 4, "questions": 0, "orders handled again": 0,
+            "documents made again": 2, "files of provinces lost": 0,
         }  # fmt: skip
         assert told["notify"]["guards"] == len(before[1]) - len(back_up["message_guards"])
         again = json.loads((await tongban(lobby, "restore", "--json"))[0])

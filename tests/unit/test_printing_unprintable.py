@@ -155,7 +155,7 @@ async def test_pdf_that_the_store_would_not_keep_is_refused(
 
 
 async def test_sheet_that_takes_too_much_processor_time_is_refused_and_the_next_is_made() -> None:
-    async with Renderer(processes=1, cpu_seconds=1) as renderer:
+    async with Renderer(processes=1, cpu_seconds=2) as renderer:
         with pytest.raises(RenderError) as refused:
             await rendered(renderer, table=table(5_000, 10))
         assert refused.value.why is Unprintable.TOO_MUCH

@@ -8,13 +8,14 @@ from typing import Any
 from tongban_common import topics
 from tongban_common.domain.ids import derived_id
 from tongban_common.events.cloudevents import REPEAT, REPLAY_OF
-from tongban_common.events.models import PrintReported, RequestCompleted
+from tongban_common.events.models import PrintOrdered, PrintReported, RequestCompleted
 from tongban_common.events.reading import Read, event_batches
 from tongban_common.restoring import Restoration
 from tongban_common.store import store_errors
 from tongban_common.store.recovery import RESTORED
 from tongban_common.store.updates import update_unordered
-from tongban_printing.orders import MAY_BE_PRINTED, WORKED_ON, SpooledOrder, asked
+from tongban_kafka import Record
+from tongban_printing.orders import MAY_BE_PRINTED, WORKED_ON, SpooledOrder, asked, order_id
 from tongban_printing.spool import Spool
 
 ORDERS, DOCUMENTS = "print_orders", "documents"
@@ -23,20 +24,23 @@ ORDERS, DOCUMENTS = "print_orders", "documents"
 class PrintingRestorer:
     """Orders get the state that was last reported; those that may be on paper become questions.
 
-    Documents that the back-up lacks are made again from requests.completed. A file that came from a
-    province cannot be: it is counted.
+    What the back-up lacks and no report tells of is handled again: completions whose document or
+    order is missing, and print orders. The handler then asks a person instead of printing. A file
+    that came from a province cannot be made again: it is counted.
     """
 
     group = topics.PRINTING_GROUP
 
     async def restore(self, restoration: Restoration) -> dict[str, int]:
-        """Return counts. Raises StoreUnavailable, KafkaUnavailable: begin again."""
+        """Return counts. Raises StoreUnavailableError, KafkaUnavailableError: begin again."""
         applied = await self._orders(restoration)
         questions = await self._questions(restoration)
         made_again, lost = await self._documents(restoration)
+        ordered_again = await self._unreported(restoration)
         return {
             "reports applied": applied,
             "questions": questions,
+            "orders handled again": ordered_again,
             "documents made again": made_again,
             "files of provinces lost": lost,
         }
@@ -83,31 +87,60 @@ class PrintingRestorer:
         return again, lost
 
     async def _make_again(self, restoration: Restoration, batch: list[Read]) -> tuple[int, int]:
-        wanted = {
-            name: (record, event.body)
+        completions = [
+            (record, event.body)
             for record, event in batch
             if event is not None and isinstance(event.body, RequestCompleted)
-            for name in document_ids(event.body)
-        }
-        with store_errors():
-            kept = {
-                found["_id"]
-                async for found in restoration.store.collection(DOCUMENTS).find(
-                    {"_id": {"$in": list(wanted)}}, {"_id": 1}
-                )
-            }
+        ]
+        documents = await self._kept(
+            restoration, DOCUMENTS, [name for _, body in completions for name in document_ids(body)]
+        )
+        orders = await self._kept(
+            restoration, ORDERS, [name for _, body in completions for name in order_ids(body)]
+        )
         again = lost = 0
-        for name, (record, body) in wanted.items():
-            if name in kept:
-                continue
+        for record, body in completions:
+            missing = [name for name in document_ids(body) if name not in documents]
             if body.documents:
-                lost += 1
-                continue
-            headers = [header for header in record.headers if header[0] != REPEAT]
-            headers += [(REPEAT, b"true"), (REPLAY_OF, RESTORED)]
-            await restoration.send(topics.replay(self.group), record.key, record.value, headers)
-            again += 1
+                lost += len(missing)
+                missing = []
+            if missing or any(name not in orders for name in order_ids(body)):
+                await self._send_again(restoration, record)
+            again += len(missing)
         return again, lost
+
+    async def _unreported(self, restoration: Restoration) -> int:
+        """Have printing handle again each print order that neither the back-up nor a report has:
+        it was taken in after the back-up, and the store was lost before its first report."""
+        again = 0
+        with restoration.progress("orders") as report:
+            async for batch in event_batches(
+                restoration.snapshot, [topics.PRINT_ORDERS], on_progress=report
+            ):
+                ordered = [
+                    (record, event.body)
+                    for record, event in batch
+                    if event is not None and isinstance(event.body, PrintOrdered)
+                ]
+                kept = await self._kept(restoration, ORDERS, [body.order_id for _, body in ordered])
+                for record, body in ordered:
+                    if body.order_id not in kept:
+                        await self._send_again(restoration, record)
+                        again += 1
+        return again
+
+    async def _kept(self, restoration: Restoration, name: str, ids: list[str]) -> set[str]:
+        collection = restoration.store.collection(name)
+        with store_errors():
+            return {
+                str(found["_id"])
+                async for found in collection.find({"_id": {"$in": ids}}, {"_id": 1})
+            }
+
+    async def _send_again(self, restoration: Restoration, record: Record) -> None:
+        headers = [header for header in record.headers if header[0] != REPEAT]
+        headers += [(REPEAT, b"true"), (REPLAY_OF, RESTORED)]
+        await restoration.send(topics.replay(self.group), record.key, record.value, headers)
 
 
 def document_ids(body: RequestCompleted) -> list[str]:
@@ -115,6 +148,13 @@ def document_ids(body: RequestCompleted) -> list[str]:
     if body.documents:
         return [document.document_id for document in body.documents]
     return [derived_id("document", body.request_id, 0)] if body.item.template else []
+
+
+def order_ids(body: RequestCompleted) -> list[str]:
+    """Return the ids of the print orders that follow from a request itself."""
+    if not body.print:
+        return []
+    return [order_id(body.request_id, document, 1) for document in document_ids(body)]
 
 
 def order_of(report: PrintReported) -> dict[str, Any]:

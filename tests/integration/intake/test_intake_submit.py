@@ -162,6 +162,21 @@ async def test_another_media_type_is_415(intake: Replica, media_type: str) -> No
     await problem(answer, 415)
 
 
+async def test_compressed_body_is_415_and_told_what_is_accepted(intake: Replica) -> None:
+    answer = await intake.call(
+        "POST",
+        "/v1/requests",
+        data=b"{}",
+        headers={
+            "Content-Type": "application/json",
+            "Content-Encoding": "gzip",
+            "Idempotency-Key": "encoding-1",
+        },
+    )
+    assert answer.headers["Accept-Encoding"] == "identity"
+    await problem(answer, 415)
+
+
 async def test_wrong_fields_are_422_each_by_its_pointer(intake: Replica, stack: Stack) -> None:
     body = stack.body()
     person = body["applicant"]
