@@ -33,7 +33,7 @@ async def read_object(request: Request, *, limit: int, seconds: float) -> dict[s
         )
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         # RFC 9110, 15.5.16: the answer names what would be accepted.
-        raise Problem(
+        raise ProblemError(
             Kind.MEDIA_TYPE,
             Text("请勿压缩请求体", "Send the body without a Content-Encoding"),
             headers={"Accept-Encoding": "identity"},
