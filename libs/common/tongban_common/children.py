@@ -7,10 +7,11 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 
+from tongban_common.errors import CommonError
 from tongban_kafka.trouble import ProcessTroubleError
 
 
-class ChildNotReadyError(ProcessTroubleError):
+class ChildNotReadyError(CommonError, ProcessTroubleError):
     """Raised where no child process can be made, or one ended or said nothing in time instead of
     reporting ready: what the child was to work on has not been seen by it."""
 

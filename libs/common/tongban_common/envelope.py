@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import os
 import time
-from base64 import urlsafe_b64decode
-from binascii import b2a_base64
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,18 +19,19 @@ import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from tongban_common import base64url
+from tongban_common.errors import CommonError
 from tongban_common.events.models import Sealed
-from tongban_common.keyring.ring import Ring, WrappingKey
+from tongban_common.wrapping_keys import Ring, WrappingKey
 
 MOST_SEALED = 900_000
 """Characters that all parts of an envelope may have together. Kafka takes records up to 1 MiB, and
 around the envelope stands the rest of an event, or of what the router keeps of a request."""
 _NONCE = 12
 _DATA_KEY = 32
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
-class UnreadableEnvelopeError(Exception):
+class UnreadableEnvelopeError(CommonError):
     """The envelope cannot be opened: one of the two below, or it is not what was sealed."""
 
 
@@ -45,13 +44,9 @@ class KeyMissingError(UnreadableEnvelopeError):
     Not to be taken for destroyed: ask again, and put nothing aside."""
 
 
-def _encode(raw: bytes) -> str:
-    return b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode()
-
-
 def _decode(text: str) -> bytes:
     try:
-        return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        return base64url.decode(text)
     except ValueError as error:
         raise UnreadableEnvelopeError("not what was sealed: no base64url") from error
 
@@ -131,7 +126,9 @@ class KeyRing:
         kid = self._active()
         data_key = os.urandom(_DATA_KEY)
         wrapped = _seal(self._wrapping[kid], data_key, f"{request_id}/key")
-        return Sealed(kid=kid, key=_encode(wrapped), parts=self._boxes(data_key, request_id, parts))
+        return Sealed(
+            kid=kid, key=base64url.encode(wrapped), parts=self._boxes(data_key, request_id, parts)
+        )
 
     def add(self, request_id: str, sealed: Sealed, parts: dict[str, Any]) -> Sealed:
         """The envelope with further parts, under the same data key.
@@ -179,6 +176,6 @@ class KeyRing:
     def _boxes(key: bytes, request_id: str, parts: dict[str, Any]) -> dict[str, str]:
         cipher = AESGCM(key)
         return {
-            name: _encode(_seal(cipher, orjson.dumps(value), f"{request_id}/{name}"))
+            name: base64url.encode(_seal(cipher, orjson.dumps(value), f"{request_id}/{name}"))
             for name, value in parts.items()
         }

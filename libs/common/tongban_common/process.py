@@ -35,6 +35,34 @@ def settle_heap() -> None:
     gc.set_threshold(*_COLLECT_AT)
 
 
+class Stopping:
+    """The process's wish to end, for tasks that pause between steps. Set once and for all."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        """Ask every task to finish the step at hand and to begin no other."""
+        self._event.set()
+
+    @property
+    def is_set(self) -> bool:
+        """Return True if no further step may begin."""
+        return self._event.is_set()
+
+    async def wait(self) -> None:
+        """Return when the process is to end."""
+        await self._event.wait()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after that many seconds of wall clock, or at once when the process is to end."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return
+
+
 def on_stop(stop: Callable[[], None]) -> None:
     """Call `stop` in the running loop when SIGTERM or SIGINT comes, each time."""
     loop = asyncio.get_running_loop()

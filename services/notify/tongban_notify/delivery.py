@@ -24,6 +24,7 @@ from tongban_common.clock import BusinessClock
 from tongban_kafka import Retry
 from tongban_kafka.uptime import uptime
 from tongban_notify import metrics
+from tongban_notify.errors import NotifyError
 from tongban_notify.guards import Guard, GuardOvertakenError, Guards, GuardState
 from tongban_notify.messages import TextMessage
 from tongban_notify.provider import NotSentError, Provider, UnclearSendError
@@ -47,7 +48,7 @@ _REASONS = {WRONG_NUMBER: "手机号码无效"}
 _REFUSED = "短信服务商拒绝发送"
 
 
-class StrandedMessageError(Exception):
+class StrandedMessageError(NotifyError):
     """The message may be with a provider that is not configured (any more): whether it was sent
     nobody can be asked, and another provider might send it twice."""
 

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tongban_common.store import STAMP, DuplicateKey, Store, expire, store_errors
 from tongban_common.topics import GUARDS_KEPT
 from tongban_kafka import Record
+from tongban_notify.errors import NotifyError
 from tongban_notify.messages import MessageTemplate, TextMessage
 
 _ENDS = {STAMP: {"over_at": True}}
@@ -53,7 +54,7 @@ class GuardState(StrEnum):
         return self in (GuardState.SENDING, GuardState.STRANDED)
 
 
-class GuardOvertakenError(Exception):
+class GuardOvertakenError(NotifyError):
     """Another process has written the guard since it was read."""
 
 

@@ -13,12 +13,7 @@ from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.phones import optout_key
 from tongban_common.domain.status import PrintStatus
-from tongban_common.envelope import (
-    KeyDestroyedError,
-    KeyMissingError,
-    KeyRing,
-    UnreadableEnvelopeError,
-)
+from tongban_common.envelope import KeyDestroyedError, KeyRing, UnreadableEnvelopeError
 from tongban_common.events import MalformedEventError, decode, wrong_fields
 from tongban_common.events.models import (
     DocumentStored,
@@ -30,6 +25,7 @@ from tongban_common.events.models import (
 )
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.observability import request_context
+from tongban_common.opening import opening_envelope
 from tongban_common.private_texts import REASON, part_of
 from tongban_common.store.recovery import RestoredStore
 from tongban_kafka import Poison, Record, Retry
@@ -50,8 +46,6 @@ DESTROYED = "个人信息已按期销毁，未发送"
 STRANDED = "短信服务商已停用，无法确认是否已发送"
 OPTED_OUT = "已退订"
 TOO_OLD = "事项已久，未再发送"
-KEY_PAUSE_S = 2.0
-"""Until the key ring is looked at again for a key that has not come yet."""
 _HOLE_PAUSE_S = 5.0
 """Seconds between looks whether the register of opt-outs can be read again."""
 _NO_PAPER = {PrintStatus.CANCELLED: b"cancelled", PrintStatus.EXPIRED: b"expired"}
@@ -245,16 +239,10 @@ class NotifyHandler:
             return news.reason  # the message matters more than its words
 
     def _applicant(self, news: _News) -> MessageApplicant:
+        with opening_envelope():
+            applicant = self._keys.open(news.request_id, news.sealed, "applicant")
         try:
-            return MessageApplicant.model_validate(
-                self._keys.open(news.request_id, news.sealed, "applicant")
-            )
-        except KeyDestroyedError:
-            raise
-        except KeyMissingError as error:
-            raise Retry(str(error), after=KEY_PAUSE_S) from error
-        except UnreadableEnvelopeError as error:
-            raise Poison(str(error)) from error
+            return MessageApplicant.model_validate(applicant)
         except ValidationError as error:
             raise Poison(f"applicant: {wrong_fields(error, of=MessageApplicant)}") from None
 

@@ -11,6 +11,7 @@ import aiohttp
 import structlog
 
 from tongban_notify import metrics
+from tongban_notify.errors import NotifyError
 from tongban_notify.messages import TextMessage
 from tongban_notify.session import SendTooLateError
 
@@ -49,7 +50,7 @@ _MOST_BYTES = 64 * 1024
 _CONNECT_S = 2.0
 
 
-class NotSentError(Exception):
+class NotSentError(NotifyError):
     """Clearly not sent. `final`: the provider will not, however often it is asked."""
 
     def __init__(self, code: str, *, final: bool) -> None:
@@ -58,7 +59,7 @@ class NotSentError(Exception):
         self.final = final
 
 
-class UnclearSendError(Exception):
+class UnclearSendError(NotifyError):
     """Whether it was or will be sent is not known."""
 
 

@@ -17,13 +17,14 @@ from typing import Any
 import aiohttp
 
 from tongban_kafka.uptime import uptime
+from tongban_notify.errors import NotifyError
 
 _MAX_HEADERS = 64
 _NO_LINGER = struct.pack("ii", 1, 0)
 AddrInfo = tuple[Any, ...]
 
 
-class SendTooLateError(Exception):
+class SendTooLateError(NotifyError):
     """The connection came after the moment before which the call had to begin."""
 
 

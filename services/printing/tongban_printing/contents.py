@@ -6,7 +6,6 @@ here, and the full ID number leaves only for the templates that print it.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from tongban_common.domain.titles import title_of
+from tongban_common.domain.verification import grouped, sheet_code
 from tongban_common.events.models import ItemSnapshot
 
 
@@ -47,9 +47,7 @@ ID_TYPES = {
 }
 _USCC = "统一社会信用代码"
 
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _NUMERIC = re.compile(r"[-+]?[¥￥]?[-+]?\d[\d,]*(\.\d+)?(元|个月|月|年|天|%)?")
-_CODE_LENGTH = 16
 _PADDING, _NARROWEST, _WIDEST = 3, 8, 32
 
 
@@ -106,14 +104,6 @@ class SheetApplicant(_Received):
         return ID_TYPES.get(self.id_type or "", "证件"), self.id_number or ""
 
 
-def verification_code(document_id: str) -> str:
-    """The code on the sheet, which follows from the document's id: four groups of Crockford's
-    base32 (no I, L, O, U), 80 bits."""
-    digest = int.from_bytes(hashlib.sha256(document_id.encode()).digest())
-    letters = "".join(_CROCKFORD[digest >> 5 * place & 31] for place in range(_CODE_LENGTH))
-    return "-".join(letters[start : start + 4] for start in range(0, _CODE_LENGTH, 4))
-
-
 def masked_id(number: str) -> str:
     """The ends of an ID number with stars between: 341***********0011, E1****45."""
     head, tail = (3, 4) if len(number) >= 12 else (2, 2)
@@ -161,7 +151,7 @@ def contents(
         "number": show(result.number),
         "issuer": result.issuer,
         "issued_on": chinese_date(result.issued_on),
-        "code": verification_code(document_id),
+        "code": grouped(sheet_code(document_id)),
         "request_id": request_id,
         "holder": {
             "name": applicant.name,

@@ -9,16 +9,12 @@ from pydantic import BaseModel, ValidationError
 from tongban_common import faultpoints
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.titles import title_of
-from tongban_common.envelope import (
-    KeyDestroyedError,
-    KeyMissingError,
-    KeyRing,
-    UnreadableEnvelopeError,
-)
+from tongban_common.envelope import KeyRing
 from tongban_common.events import wrong_fields
 from tongban_common.events.models import DocumentRef, RequestCompleted
+from tongban_common.opening import opening_envelope
 from tongban_common.store import DocumentStore
-from tongban_kafka import Poison, Retry
+from tongban_kafka import Poison
 from tongban_printing import metrics
 from tongban_printing.contents import (
     TEMPLATES,
@@ -27,14 +23,13 @@ from tongban_printing.contents import (
     SheetTemplate,
     contents,
 )
+from tongban_printing.errors import PrintingError
 from tongban_printing.renderer import Renderer, RenderError
 
-_KEY_PAUSE_S = 2.0
-"""Until the key ring is looked at again for a key that has not come yet."""
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-class UnmakeableDocumentError(Exception):
+class UnmakeableDocumentError(PrintingError):
     """No document can be made of a result, by any replica; whoever waits for it is told.
 
     The text holds nothing of the contents.
@@ -113,14 +108,10 @@ class DocumentMaker:
         return kept
 
     def _open(self, body: RequestCompleted, part: str, model: type[_Model]) -> _Model:
+        with opening_envelope():
+            value = self._keys.open(body.request_id, body.sealed, part)
         try:
-            return model.model_validate(self._keys.open(body.request_id, body.sealed, part))
-        except KeyDestroyedError:
-            raise
-        except KeyMissingError as error:
-            raise Retry(str(error), after=_KEY_PAUSE_S) from error
-        except UnreadableEnvelopeError as error:
-            raise Poison(str(error)) from error
+            return model.model_validate(value)
         except ValidationError as error:
             raise UnmakeableDocumentError(
                 "no_result", f"{part}: {wrong_fields(error, of=model)}"

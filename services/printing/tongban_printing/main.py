@@ -11,6 +11,7 @@ from tongban_common import process, topics
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
+from tongban_common.process import Stopping
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store, StoreUnavailableError
 from tongban_common.store.recovery import RestoredStore
@@ -28,7 +29,6 @@ from tongban_printing.renderer import Renderer
 from tongban_printing.settings import PrintingSettings
 from tongban_printing.spool import Spool
 from tongban_printing.spooler import Spooler
-from tongban_printing.stopping import Stopping
 
 SERVICE = "printing"
 _CONNECTIONS = 500

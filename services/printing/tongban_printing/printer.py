@@ -13,6 +13,7 @@ from pyipp.enums import IppOperation, IppStatus
 from pyipp.exceptions import IPPError
 from yarl import URL
 
+from tongban_printing.errors import PrintingError
 from tongban_printing.jobs import OFFLINE, REFUSES, UNKNOWN_JOB, JobView, trouble, view_of
 from tongban_printing.orders import PrinterJob
 
@@ -33,7 +34,7 @@ _JOB_ATTRIBUTES = [
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ipp": 631, "ipps": 631}
 
 
-class PrinterTroubleError(Exception):
+class PrinterTroubleError(PrintingError):
     """Nothing can be said or done now; whether the operation took effect is not known."""
 
     def __init__(self, reason: str) -> None:
@@ -42,7 +43,7 @@ class PrinterTroubleError(Exception):
         """In Chinese, for the person in front of the kiosk."""
 
 
-class PrinterRefusedError(Exception):
+class PrinterRefusedError(PrintingError):
     """The printer understood and did not do it."""
 
     def __init__(self, status: int) -> None:

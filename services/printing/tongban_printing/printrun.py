@@ -28,6 +28,7 @@ from tongban_common import faultpoints
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import PrintStatus
 from tongban_common.envelope import KeyDestroyedError, KeyMissingError, UnreadableEnvelopeError
+from tongban_common.process import Stopping
 from tongban_common.store import DocumentStore
 from tongban_printing import metrics
 from tongban_printing.jobs import OFFLINE, REFUSES, Finding
@@ -43,7 +44,6 @@ from tongban_printing.orders import (
 from tongban_printing.outbox import Outbox
 from tongban_printing.printer import Printer, PrinterRefusedError, PrinterTroubleError
 from tongban_printing.spool import Spool
-from tongban_printing.stopping import Stopping
 
 log = structlog.get_logger()
 

@@ -19,6 +19,7 @@ from tongban_common.children import ChildNotReadyError, end_child, start_child
 from tongban_common.store import MAX_DOCUMENT_BYTES
 from tongban_kafka import Retry
 from tongban_printing.contents import SheetTemplate
+from tongban_printing.errors import PrintingError
 from tongban_printing.render_worker import LENGTH, READY
 
 _MODULE = "tongban_printing.render_worker"
@@ -41,7 +42,7 @@ class Unprintable(Enum):
     CANNOT_SET = "cannot_set"
 
 
-class RenderError(Exception):
+class RenderError(PrintingError):
     """The document cannot be made, now or later. The text holds nothing of the contents."""
 
     def __init__(self, why: Unprintable, what: str) -> None:

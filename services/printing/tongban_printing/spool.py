@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from tongban_common.domain.status import PrintStatus
 from tongban_common.store import STAMP, DuplicateKey, Store, expire, store_errors
 from tongban_common.topics import GUARDS_KEPT
+from tongban_printing.errors import PrintingError
 from tongban_printing.orders import WORKED_ON, OrderChange, SpooledOrder, Unsent
 
 log = structlog.get_logger()
@@ -19,11 +20,11 @@ log = structlog.get_logger()
 _OPEN = "worked_on"
 
 
-class OrderOvertakenError(Exception):
+class OrderOvertakenError(PrintingError):
     """Someone else has written this order since it was read; what was to be done must not be."""
 
 
-class UnreadableOrderError(Exception):
+class UnreadableOrderError(PrintingError):
     """Raised where a record of the spool is no order that this version can read."""
 
     def __init__(self, order_id: str) -> None:

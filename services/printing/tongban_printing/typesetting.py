@@ -15,6 +15,7 @@ from typing import Any
 import typst
 from noto_cjk_sans_otc import FONT_PATH
 
+from tongban_printing.errors import PrintingError
 from tongban_printing.glyphs import Substitution, bundled
 
 MOST_PAGES = 200
@@ -26,7 +27,7 @@ _NO_GLYPH = "could not be displayed"
 """In Typst's message for a text without a glyph, which PDF/A does not allow."""
 
 
-class TypesettingError(Exception):
+class TypesettingError(PrintingError):
     """The sheet cannot be made, now or later. The text holds nothing of the contents."""
 
 

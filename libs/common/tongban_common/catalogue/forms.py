@@ -12,6 +12,7 @@ import jsonschema_rs
 import orjson
 
 from tongban_common.domain import identity
+from tongban_common.errors import CommonError
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
@@ -40,7 +41,7 @@ FORMATS: dict[str, Callable[[str], bool]] = {
 """What `format` may say, and whether a string is of it; other values are never asked about."""
 
 
-class FormSchemaError(ValueError):
+class FormSchemaError(CommonError, ValueError):
     """A schema that cannot be used: no JSON Schema, an unknown format, or a pattern beyond RE2."""
 
 

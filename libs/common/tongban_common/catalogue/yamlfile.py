@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from tongban_common.errors import CommonError
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class CatalogueProblem:
@@ -22,7 +24,7 @@ class CatalogueProblem:
         return f"{self.file}:{self.line}: {self.message}"
 
 
-class CatalogueError(Exception):
+class CatalogueError(CommonError):
     """The data cannot be used; `problems` has every reason, by file and line."""
 
     def __init__(self, problems: Sequence[CatalogueProblem]) -> None:

@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
+from tongban_common.errors import CommonError
 from tongban_common.events.models import MODELS, Body
 
 REPEAT, REPLAY_OF = "ce_repeat", "replay_of"
@@ -26,7 +27,7 @@ Headers = list[tuple[str, bytes]]
 _MOST_WRONG = 20
 
 
-class MalformedEventError(ValueError):
+class MalformedEventError(CommonError, ValueError):
     """Not one of our events; the text says what is wrong, never with the values."""
 
 

@@ -13,8 +13,8 @@ from prometheus_client import Counter, Gauge
 
 from tongban_common.envelope import KeyRing
 from tongban_common.exit_codes import EX_CONFIG
-from tongban_common.keyring.ring import Ring, RingError
 from tongban_common.settings import CommonSettings
+from tongban_common.wrapping_keys import Ring, RingError
 
 log = structlog.get_logger(__name__)
 

@@ -10,6 +10,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import WriteConcern
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
+from tongban_common.errors import CommonError
 from tongban_kafka.trouble import ProcessTroubleError
 
 Collection = Any
@@ -38,7 +39,7 @@ BAD_VALUE_CODES = frozenset(
 that are about the record in hand. A code that is not listed is taken for trouble of the store."""
 
 
-class StoreUnavailableError(ProcessTroubleError):
+class StoreUnavailableError(CommonError, ProcessTroubleError):
     """The store does not answer, or refuses, now; whether a write took effect is not known.
 
     The text names the error and its code, never what the server wrote: that may quote a value.

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 import orjson
+
+from tongban_common import base64url
 
 _REMEMBERED = 8192
 """Tokens whose signature is not checked again; a kiosk comes with the same one many times."""
@@ -38,17 +39,13 @@ class Kiosk:
     assistant_epoch: int = 0
 
 
-def _encode(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).decode().rstrip("=")
-
-
 def _sign(secret: str, claims: str) -> str:
-    return _encode(hmac.new(secret.encode(), claims.encode(), hashlib.sha256).digest())
+    return base64url.encode(hmac.new(secret.encode(), claims.encode(), hashlib.sha256).digest())
 
 
 def seal(secret: str, kiosk: Kiosk) -> str:
     """The token that says this."""
-    claims = _encode(orjson.dumps(asdict(kiosk)))
+    claims = base64url.encode(orjson.dumps(asdict(kiosk)))
     return f"{claims}.{_sign(secret, claims)}"
 
 
@@ -84,4 +81,4 @@ def _read(secret: str, token: str) -> Kiosk:
     claims, _, signature = token.partition(".")
     if not hmac.compare_digest(signature.encode(), _sign(secret, claims).encode()):
         raise InvalidTokenError("the token is not one of ours")
-    return Kiosk(**orjson.loads(urlsafe_b64decode(claims + "=" * (-len(claims) % 4))))
+    return Kiosk(**orjson.loads(base64url.decode(claims)))

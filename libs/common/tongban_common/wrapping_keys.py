@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import json
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tongban_common import base64url
+from tongban_common.errors import CommonError
+
 _FORM = 'a key ring is {"keys": {id: {"key": base64url, "active_from": time}}}'
 _NEVER, _ALWAYS = datetime.min.replace(tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class RingError(ValueError):
+class RingError(CommonError, ValueError):
     """No key ring, or a change that it does not allow; the text says why and shows no key."""
 
 
@@ -78,7 +80,7 @@ class Ring:
         """The file's text."""
         keys = {
             kid: {
-                "key": urlsafe_b64encode(key.secret).decode().rstrip("="),
+                "key": base64url.encode(key.secret),
                 "active_from": key.active_from.isoformat() if key.active_from else None,
             }
             for kid, key in self.keys.items()
@@ -143,13 +145,9 @@ class Ring:
 
 def _key(value: Any, active: bool) -> WrappingKey:
     if isinstance(value, str):
-        return WrappingKey(_decode(value), _ALWAYS if active else None)
+        return WrappingKey(base64url.decode(value), _ALWAYS if active else None)
     begins = value.get("active_from")
-    return WrappingKey(_decode(value["key"]), _time(begins) if begins else None)
-
-
-def _decode(text: str) -> bytes:
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    return WrappingKey(base64url.decode(value["key"]), _time(begins) if begins else None)
 
 
 def _time(text: str) -> datetime:
