@@ -1,4 +1,4 @@
-"""Settings that every process has: `TONGBAN_*` variables and nothing else."""
+"""Settings of every process, read from `TONGBAN_*` variables alone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _clock(value: Any) -> BusinessClock:
 
 
 def _empty_is_unset(value: Any) -> Any:
-    """Return None for an empty variable: compose files and charts pass what is not set as ""."""
+    """Return None for an empty variable: compose files and charts pass unset values as ""."""
     return None if value == "" else value
 
 
@@ -58,8 +58,8 @@ class CommonSettings(BaseSettings):
     """
 
     SECRETS: ClassVar[frozenset[str]] = frozenset()
-    """Fields that this process needs as secrets. Others stay unset: a process that holds no secret
-    cannot leak it."""
+    """Fields that this process needs as secrets. Other secrets stay unset: a process cannot leak a
+    secret that it does not hold."""
 
     model_config = SettingsConfigDict(
         env_prefix="TONGBAN_", extra="ignore", arbitrary_types_allowed=True
@@ -123,7 +123,7 @@ class CommonSettings(BaseSettings):
 
     @property
     def cluster(self) -> KafkaCluster:
-        """Return the cluster that `kafka` names, with its security: what every client is given."""
+        """Return the address and security of the Kafka cluster, for every client of the process."""
         return self._cluster
 
     @model_validator(mode="after")
@@ -152,7 +152,7 @@ class CommonSettings(BaseSettings):
 
 
 def _weakness(name: str, values: dict[str, str]) -> str | None:
-    """Return why `values[name]` is no secret, as a line that names the variable; None if it is."""
+    """Return one line that says why `values[name]` is too weak a secret; None if it is strong."""
     value, variable = values[name], variable_of(name)
     if value in (DEVELOPMENT_SECRET, DEVELOPMENT_KEY_RING):
         return (
