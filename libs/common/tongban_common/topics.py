@@ -20,7 +20,7 @@ PROVINCE_PARTITIONS = 4
 _DAY_MS = 24 * 3600 * 1000
 CHANGELOG_DELETE_RETENTION_MS = 30 * _DAY_MS
 """How long the router's changelog keeps the tombstone of a request that left the table. The router
-does not trust a local table that is older than half of this
+does not trust a local table that was out of use for longer than half of this
 (`tongban_router.faust_runtime.store`)."""
 
 COMMANDS_KEPT = timedelta(days=7)
