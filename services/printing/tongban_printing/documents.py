@@ -1,4 +1,4 @@
-"""Makes a request's documents, or takes those that its province made."""
+"""Make a request's documents, or use those that its province made."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class UnmakeableDocumentError(PrintingError):
-    """No document can be made of a result, by any replica; whoever waits for it is told.
+    """Raised when no replica can make a document of a result; the applicant is informed.
 
-    The text holds nothing of the contents.
+    The text quotes nothing of the contents.
     """
 
     def __init__(self, why: str, what: str) -> None:
         super().__init__(what)
         self.why = why
-        """A word for metrics: too_long, too_much, cannot_set or no_result."""
+        """The label for metrics: too_long, too_much, cannot_set or no_result."""
 
 
 class DocumentMaker:
-    """From a completed request to documents in the store."""
+    """Makes the documents of completed requests and stores them."""
 
     def __init__(self, *, renderer: Renderer, documents: DocumentStore, keys: KeyRing) -> None:
         self._renderer = renderer
@@ -52,16 +52,17 @@ class DocumentMaker:
     async def documents_of(
         self, body: RequestCompleted, *, repeat: bool = False
     ) -> list[DocumentRef]:
-        """The request's documents, which are in the store by now; none if its item has none.
+        """Return the references of the request's documents, once they are in the store.
 
-        What the province made comes before what we could make. A repeat returns what the first
-        call has stored, even if a template has changed since.
+        The list is empty if the item has no document. A document of the province takes precedence
+        over one of ours. Idempotent: a repeat returns what the first call stored, even if the
+        template has changed since.
 
         Raises:
-            KeyDestroyedError: what would stand in it was destroyed with its key.
-            UnmakeableDocumentError: no document can be made of it, now or later.
-            Poison: an operator has to look: a newer version or another key may make it.
-            Retry, StoreUnavailable: not now.
+            KeyDestroyedError: the contents were destroyed with their key.
+            UnmakeableDocumentError: no document can be made of the result, now or later.
+            Poison: an operator has to act: a newer version or another key may make it.
+            Retry, StoreUnavailableError: a later attempt may succeed.
         """
         if body.documents:
             return body.documents
