@@ -1,4 +1,4 @@
-"""What an operator sees of messages."""
+"""Prometheus metrics of the notification service."""
 
 from __future__ import annotations
 

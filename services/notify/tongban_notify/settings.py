@@ -1,4 +1,4 @@
-"""What `tongban-notify` is told by its environment."""
+"""Settings of the process `tongban-notify`."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def _quiet_hours(value: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
-"""`aurora,borealis` in the environment."""
+"""A list of names, written as `aurora,borealis` in the environment."""
 
 
 class NotifySettings(CommonSettings):
-    """Who carries messages, and when an answer that did not come is believed to mean no."""
+    """Settings of the notification service: its SMS providers, their time-outs, quiet hours."""
 
     SECRETS = frozenset({"keyring", "id_secret", "sms_key"})
 

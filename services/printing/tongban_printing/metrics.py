@@ -1,4 +1,4 @@
-"""What an operator sees of printing."""
+"""Prometheus metrics of the printing service."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ FAULTS = Counter("tongban_printing_faults_total", "Faults of this program, see t
 
 
 def show_backlog(backlog: dict[str, dict[PrintStatus, int]]) -> None:
-    """Set the gauge from what the spool holds."""
+    """Set the gauge of spooled orders from `Spool.backlog`."""
     for status in WORKED_ON:
         SPOOLED.labels(status).set(sum(counts.get(status, 0) for counts in backlog.values()))

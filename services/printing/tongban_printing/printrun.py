@@ -103,7 +103,7 @@ class PrintRun:
 
     def __init__(
         self,
-        means: PrintDependencies,
+        dependencies: PrintDependencies,
         printer: Printer,
         order: SpooledOrder,
         *,
@@ -111,7 +111,7 @@ class PrintRun:
         may_have_orphan: bool,
     ) -> None:
         self.order = order
-        self._means = means
+        self._dependencies = dependencies
         self._printer = printer
         self._epoch = epoch
         self._may_have_orphan = may_have_orphan
@@ -172,7 +172,7 @@ class PrintRun:
 
     async def _begin(self) -> None:
         if self._is_too_old:
-            days = self._means.limit / timedelta(days=1)
+            days = self._dependencies.limit / timedelta(days=1)
             await self._report(PrintStatus.EXPIRED, _TOO_OLD.format(days=days))
             return
         try:
@@ -203,7 +203,7 @@ class PrintRun:
         await self._send(job, pdf)
 
     async def _pdf(self) -> bytes | None:
-        document = await self._means.documents.get(
+        document = await self._dependencies.documents.get(
             self.order.request_id, self.order.document.document_id
         )
         return None if document is None else document.pdf
@@ -300,7 +300,7 @@ class PrintRun:
         await self._until_next_look()
 
     async def _until_next_look(self) -> None:
-        await self._means.stopping.sleep(self._pause)
+        await self._dependencies.stopping.sleep(self._pause)
         self._pause = min(self._pause * _NEXT_LOOK, _SLOWEST_LOOK)
 
     async def _cancel(self, job: PrinterJob) -> None:
@@ -322,7 +322,7 @@ class PrintRun:
         if not told and (self._troubles >= _TOLD_AT or reason != OFFLINE):
             await self._tell_trouble(reason)
         longest = min(_FIRST_WAIT * 2 ** min(self._troubles, 10), _LONGEST_WAIT)
-        await self._means.stopping.sleep(random.uniform(longest / 2, longest))
+        await self._dependencies.stopping.sleep(random.uniform(longest / 2, longest))
 
     async def _tell_trouble(self, reason: str) -> None:
         if self.order.seq < _REPORTED_AT_MOST:
@@ -331,27 +331,29 @@ class PrintRun:
             await self._report(PrintStatus.WAITING_FOR_PRINTER, _FLAPPING)
 
     async def _report(self, status: PrintStatus, reason: str | None = None) -> None:
-        await self._tell(status, reported(self.order, status, self._means.clock.now(), reason))
+        await self._tell(
+            status, reported(self.order, status, self._dependencies.clock.now(), reason)
+        )
 
     async def _ask(self, question: str, *, job_over: bool = False) -> None:
         """Make the order a question to a person; `job_over`: the printer has ended the job."""
-        change = asked(self.order, self._means.clock.now(), question, job_over=job_over)
+        change = asked(self.order, self._dependencies.clock.now(), question, job_over=job_over)
         await self._tell(PrintStatus.NEEDS_CONFIRMATION, change)
 
     async def _tell(self, status: PrintStatus, change: OrderChange) -> None:
         await self._save(change)
-        self._means.outbox.offer(self.order)
+        self._dependencies.outbox.offer(self.order)
         metrics.REPORTED.labels(status).inc()
         self._log.info("order_reported", status=status)
 
     async def _save(self, change: OrderChange) -> None:
         faultpoints.reached("printing.before_save")
-        self.order = await self._means.spool.save(self.order, change, epoch=self._epoch)
+        self.order = await self._dependencies.spool.save(self.order, change, epoch=self._epoch)
         faultpoints.reached("printing.after_save")
 
     @property
     def _is_too_old(self) -> bool:
-        return self.order.is_too_old(self._means.clock.now(), self._means.limit)
+        return self.order.is_too_old(self._dependencies.clock.now(), self._dependencies.limit)
 
     @property
     def _is_to_end(self) -> bool:

@@ -1,4 +1,4 @@
-"""Rebuilding print orders and documents after the store was restored from a back-up."""
+"""Rebuild print orders and documents after the store was restored from a back-up."""
 
 from __future__ import annotations
 
@@ -21,16 +21,20 @@ ORDERS, DOCUMENTS = "print_orders", "documents"
 
 
 class PrintingRestorer:
-    """Orders get the state that was last reported; those that may be on paper become questions.
+    """Brings orders to the state that was last reported, and asks about those that may be on paper.
 
-    Documents that the back-up lacks are made again from requests.completed. A file that came from a
-    province cannot be: it is counted.
+    Documents that the back-up lacks are made again from requests.completed. A file of a province
+    cannot be made again: it is counted.
     """
 
     group = topics.PRINTING_GROUP
 
     async def restore(self, restoration: Restoration) -> dict[str, int]:
-        """Return counts. Raises StoreUnavailable, KafkaUnavailable: begin again."""
+        """Rebuild orders and documents, and return counts by kind; idempotent.
+
+        Raises:
+            StoreUnavailableError, KafkaUnavailableError: the caller starts again.
+        """
         applied = await self._orders(restoration)
         questions = await self._questions(restoration)
         made_again, lost = await self._documents(restoration)
@@ -61,7 +65,7 @@ class PrintingRestorer:
         return applied
 
     async def _questions(self, restoration: Restoration) -> int:
-        """Ask about every order that is not over: a sheet of it may have come out since."""
+        """Make a question of every order without an end: its sheet may have been printed since."""
         spool = Spool(restoration.store)
         count = 0
         with store_errors():
@@ -72,7 +76,10 @@ class PrintingRestorer:
         return count
 
     async def _documents(self, restoration: Restoration) -> tuple[int, int]:
-        """Have printing handle again what lacks its document; how many, and how many cannot."""
+        """Publish completions again whose documents are missing.
+
+        Return the number of these, and of documents that cannot be made again.
+        """
         again = lost = 0
         with restoration.progress("documents") as report:
             async for batch in event_batches(
@@ -111,7 +118,7 @@ class PrintingRestorer:
 
 
 def document_ids(body: RequestCompleted) -> list[str]:
-    """Return the ids of the documents that printing keeps of a request."""
+    """Return the ids of a request's documents in the store."""
     if body.documents:
         return [document.document_id for document in body.documents]
     return [derived_id("document", body.request_id, 0)] if body.item.template else []

@@ -1,4 +1,4 @@
-"""What `tongban-printing` is told by its environment."""
+"""Settings of the process `tongban-printing`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tongban_common.settings import CommonSettings
 
 
 class PrintingSettings(CommonSettings):
-    """Where the printers are, and how patient printing is with them."""
+    """Settings of the printing service."""
 
     SECRETS = frozenset({"keyring"})
 
@@ -31,10 +31,11 @@ class PrintingSettings(CommonSettings):
 
     @property
     def order_limit(self) -> timedelta:
-        """Business time after which an order that nobody could print is given up."""
+        """Return the business time after which an order that could not be printed expires."""
         return timedelta(days=self.order_days)
 
     def printer_of(self, kiosk_id: str) -> str:
-        """The address of a kiosk's printer. The kiosk's id is quoted: it comes from a topic."""
+        """Return the URL of a kiosk's printer. The kiosk's id is quoted, because it is from a
+        topic."""
         template = self.printer_url or self.devices.rstrip("/") + "/ipp/print/{kiosk_id}"
         return template.replace("{kiosk_id}", quote(kiosk_id, safe=""))

@@ -159,8 +159,8 @@ class Spool:
         """Return orders that have waited for a person for longer than `patience` of business
         time."""
         waiting = {"status": PrintStatus.NEEDS_CONFIRMATION.value}
-        # An older version recorded no questions: such an order has only its age, and its question was
-        # asked within `patience` of its creation.
+        # An older version recorded no questions: such an order has only its age, and its question
+        # was asked within `patience` of its creation.
         too_old = [
             {"question.asked_at": {"$lt": now - patience}},
             {"question": None, "ordered_at": {"$lt": now - 2 * patience}},
