@@ -35,7 +35,7 @@ async def start_child(module: str, *, ready: bytes, seconds: float) -> Process:
         )  # fmt: skip
     except OSError as error:
         raise ChildNotReadyError(module) from error
-    assert process.stdout is not None  # noqa: S101 - it was asked for
+    assert process.stdout is not None  # noqa: S101 - stdout=PIPE above
     line = b""
     try:
         async with asyncio.timeout(seconds):

@@ -76,13 +76,13 @@ class CommonSettings(BaseSettings):
     kafka_sasl_username: Annotated[str | None, _UNLESS_EMPTY] = None
     kafka_sasl_password: Annotated[SecretStr | None, _UNLESS_EMPTY] = None
     kafka_sasl_password_file: Annotated[Path | None, _UNLESS_EMPTY] = Field(
-        None, description="instead of the password: a file with it"
+        None, description="file with the password, instead of the variable"
     )
     kafka_ssl_ca_file: Annotated[Path | None, _UNLESS_EMPTY] = Field(
         None, description="PEM; the system's authorities unless set"
     )
     kafka_ssl_certificate_file: Annotated[Path | None, _UNLESS_EMPTY] = Field(
-        None, description="PEM; for brokers that ask clients for a certificate"
+        None, description="PEM; for brokers that require a client certificate"
     )
     kafka_ssl_key_file: Annotated[Path | None, _UNLESS_EMPTY] = Field(
         None, description="PEM, without a pass phrase"
@@ -99,13 +99,13 @@ class CommonSettings(BaseSettings):
         default_factory=lambda: os.environ.get("HOSTNAME") or socket.gethostname(),
         description="a name that survives a restart (StatefulSet pod): static group membership",
     )
-    data: Path = Field(Path(".tongban"), description="directory for what a process keeps on disk")
+    data: Path = Field(Path(".tongban"), description="directory for a process's files")
     clock: Annotated[BusinessClock, NoDecode, BeforeValidator(_clock)] = Field(
         default_factory=BusinessClock.real
     )
     profile: str = Field("prompt", pattern="^(prompt|realistic|demo)$")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
-    drain_seconds: float = Field(10.0, gt=0, description="what SIGTERM leaves for work in flight")
+    drain_seconds: float = Field(10.0, gt=0, description="seconds after SIGTERM for work in flight")
 
     keyring: SecretStr = Field(
         SecretStr(DEVELOPMENT_KEY_RING),

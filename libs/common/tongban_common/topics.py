@@ -41,7 +41,7 @@ GUARDS_KEPT = (
     )
     + COMMANDS_KEPT
 )
-"""How long printing, notify and intake remember what they did for a request.
+"""Retention of the guards with which printing, notify and intake recognise repeats.
 
 An event can come again in two ways. An operator replays a dead letter on its last day, and the
 replay topic keeps it for its own retention. Or the router writes the history of an open request
@@ -65,7 +65,7 @@ PROVINCES: tuple[str, ...] = (
 
 
 class DataClass(StrEnum):
-    """How much a topic's records may reveal about people."""
+    """The sensitivity of a topic's records."""
 
     SEALED = "sealed personal data: the envelope alone names anyone"
     PSEUDONYMOUS = "pseudonymous: joins without naming anyone"

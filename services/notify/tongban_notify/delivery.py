@@ -62,7 +62,7 @@ class StrandedMessageError(NotifyError):
 
 @dataclass(slots=True)
 class _Sight:
-    """What this process knows of a guard.
+    """The knowledge of this process about a guard.
 
     Attributes:
         rev: the guard's revision.

@@ -208,7 +208,7 @@ def _fault(code: int | None) -> Exception:
 
 async def _ask(process: Process, text: bytes) -> tuple[dict[str, Any], bytes] | None:
     """Return the child's answer; None if it has ended without one."""
-    assert process.stdin is not None  # noqa: S101 - both were asked for
+    assert process.stdin is not None  # noqa: S101 - both are pipes
     assert process.stdout is not None  # noqa: S101
     try:
         process.stdin.write(LENGTH.pack(len(text)) + text)

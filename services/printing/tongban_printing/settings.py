@@ -17,16 +17,19 @@ class PrintingSettings(CommonSettings):
 
     devices: str = Field("http://127.0.0.1:8631", description="base URL of the devices")
     printer_url: str | None = Field(
-        None, description="a printer's address with {kiosk_id} in it; ipp, ipps, http or https"
+        None, description="URL of a printer, which contains {kiosk_id}; ipp, ipps, http or https"
     )
     render_processes: int = Field(
-        2, ge=1, le=32, description="with one, a province's slow sheets hold up all others"
+        2,
+        ge=1,
+        le=32,
+        description="number of processes; with one, slow sheets of a province delay all others",
     )
     order_days: float = Field(
-        7, gt=0, description="business days' worth of 24 h after which an order is given up"
+        7, gt=0, description="days (24 h of business time) after which an order expires"
     )
     lease_seconds: float = Field(
-        10.0, ge=2, description="after which another replica takes over a kiosk; wall clock"
+        10.0, ge=2, description="seconds until another replica takes over a kiosk; wall clock"
     )
 
     @property

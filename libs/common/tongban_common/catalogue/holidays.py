@@ -23,7 +23,7 @@ _LONGEST_CLOSED = 40
 
 
 class CalendarStatus(StrEnum):
-    """How much of a year's arrangement is published."""
+    """The completeness of a year's arrangement."""
 
     ARRANGED = "arranged"
     """All of it, as published by the State Council."""

@@ -38,13 +38,11 @@ class ConnectorState(StateRecord):
     circuit: CircuitState
     cause: str | None = Field(
         None,
-        description="why nothing is handed in: closed, down, throttled, paused; none: it is",
+        description="why no request is sent: closed, down, throttled, paused; None if requests are sent",
     )
-    since: Moment = Field(
-        description="since when the cause has been this one, as this process saw it"
-    )
-    until: Moment | None = Field(None, description="when it ends, as far as that is known")
-    waiting: int = Field(0, ge=0, description="records that wait until the province may be called")
+    since: Moment = Field(description="since when this process has seen the cause")
+    until: Moment | None = Field(None, description="end of the cause, if known")
+    waiting: int = Field(0, ge=0, description="number of records that wait for the province")
 
     @property
     def key(self) -> str:

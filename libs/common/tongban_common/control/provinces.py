@@ -29,9 +29,9 @@ class ProvinceControl(StateRecord):
     paused: bool
     reason: str = Field("", description="one of PAUSE_REASONS, shown to applicants meanwhile")
     sealed: Sealed | None = Field(
-        None, description="has the part `reason` instead: other words, for applicants"
+        None, description="has the part `reason` with any other text, for applicants"
     )
-    by: str = Field(description="the operator who said so")
+    by: str = Field(description="the operator who decided")
     since: Moment
     until: Moment | None = None
 

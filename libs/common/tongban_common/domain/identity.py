@@ -38,7 +38,7 @@ _EARLIEST_BIRTH = date(1880, 1, 1)
 
 
 class ValueProblem(NamedTuple):
-    """What is wrong with a value and how to correct it, for the person at the kiosk."""
+    """A problem of a value and its correction, for the person at the kiosk."""
 
     zh: str
     en: str
