@@ -15,7 +15,9 @@ SECONDS = Histogram(
     ["provider"],
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-PROVIDER_UP = Gauge("tongban_notify_provider_up", "0 while a provider is spared", ["provider"])
+PROVIDER_UP = Gauge(
+    "tongban_notify_provider_up", "1 if the circuit is closed, 0 if it is open", ["provider"]
+)
 STRANDED = Gauge(
     "tongban_notify_stranded_messages",
     "Messages that a provider which is no longer configured may have",

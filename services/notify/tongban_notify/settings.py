@@ -44,8 +44,8 @@ class NotifySettings(CommonSettings):
     sms_settle_s: float = Field(
         20.0,
         gt=0,
-        description="seconds after the start of a send until a provider's answer that it does not know "
-        "the message counts; longer than any call may take at the provider",
+        description="seconds after the start of a send until a provider's answer that it does not "
+        "know the message counts; longer than any call may take at the provider",
     )
     quiet_hours: Annotated[QuietHours | None, NoDecode, BeforeValidator(_quiet_hours)] = Field(
         None,

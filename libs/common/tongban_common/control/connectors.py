@@ -38,7 +38,7 @@ class ConnectorState(StateRecord):
     circuit: CircuitState
     cause: str | None = Field(
         None,
-        description="why no request is sent: closed, down, throttled, paused; None if requests are sent",
+        description="why no request is sent: closed, down, throttled or paused; None: sent",
     )
     since: Moment = Field(description="since when this process has seen the cause")
     until: Moment | None = Field(None, description="end of the cause, if known")
