@@ -15,12 +15,12 @@ from tests.e2e.people import COMPANY, PERSON, TALK, VALUES, form_about
 from tongban_common import topics
 from tongban_common.catalogue import Item
 from tongban_common.domain import ids
+from tongban_common.domain.verification import file_code
 from tongban_common.envelope import KeyRing
 from tongban_common.events.models import ApplicantFacts, Origin, RequestSubmitted
 from tongban_common.events.publisher import EventPublisher
 from tongban_devstack.secrets_file import stack_secrets
 from tongban_intake.submission.accept import snapshot
-from tongban_intake.verification import file_code
 from tongban_kafka import EventProducer
 
 _MAKE_PAPERS = ("320000", "370000", "420000")

@@ -20,13 +20,13 @@ from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import PrintStatus
 from tongban_common.events.models import DocumentRef, PrintConfirmed
 from tongban_common.exit_codes import EX_NOINPUT
+from tongban_common.process import Stopping
 from tongban_common.store import Store
 from tongban_kafka import Poison
 from tongban_printing.orders import PrinterJob, SpooledOrder, asked, new_order, sent_to
 from tongban_printing.printrun import PrintDependencies
 from tongban_printing.questions import Questions
 from tongban_printing.spool import Spool
-from tongban_printing.stopping import Stopping
 
 LIMIT = timedelta(days=7)
 

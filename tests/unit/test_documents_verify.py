@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 from typer.testing import CliRunner, Result
 
+from tongban_common.domain.verification import file_code
 from tongban_intake.api.examples import VERIFIED
-from tongban_intake.verification import file_code
 from tongban_ops.cli.main import application
 
 PDF = b"%PDF-1.7 as it was issued"

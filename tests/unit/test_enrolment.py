@@ -22,11 +22,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import ValidationError
 
+from tongban_common.base64url import encode
 from tongban_intake.access.enrolment import assertion, assistants
 from tongban_intake.access.enrolment.assertion import InvalidAssertionError
 from tongban_intake.access.enrolment.keyfiles import (
     KeyFileError,
-    encode,
     public_x,
     read_private,
     read_public,

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tongban_common.clock import CHINA
+from tongban_common.domain.verification import grouped, sheet_code
 from tongban_common.events.models import ItemSnapshot
 from tongban_printing.contents import (
     TEMPLATES,
@@ -25,7 +26,6 @@ from tongban_printing.contents import (
     chinese_date,
     contents,
     masked_id,
-    verification_code,
 )
 from tongban_printing.renderer import Rendered, Renderer, RenderError
 
@@ -136,7 +136,7 @@ async def test_text_can_be_taken_out_again(renderer: Renderer, template: str) ->
         "参保地",
         "12,345.67元",
         "2022-12",
-        verification_code("d-1"),
+        grouped(sheet_code("d-1")),
         "第1页",
     ):
         assert expected in text
@@ -288,10 +288,10 @@ def test_a_masked_number_hides_something_and_keeps_its_length(number: str) -> No
 
 @given(st.uuids().map(str), st.uuids().map(str))
 def test_verification_codes_tell_documents_apart(one: str, other: str) -> None:
-    code = verification_code(one)
+    code = grouped(sheet_code(one))
     assert [len(group) for group in code.split("-")] == [4, 4, 4, 4]
     assert not set(code) & set("ILOU")
-    assert (code == verification_code(other)) is (one == other)
+    assert (code == grouped(sheet_code(other))) is (one == other)
 
 
 def test_dates_are_written_as_an_office_writes_them() -> None:

@@ -16,6 +16,7 @@ from tests.unit.printing_kit import REF
 from tongban_common.clock import CHINA, BusinessClock
 from tongban_common.domain.status import PrintStatus
 from tongban_common.events.publisher import EventPublisher
+from tongban_common.process import Stopping
 from tongban_common.store import StoredDocument
 from tongban_kafka import KafkaUnavailableError
 from tongban_printing import outbox as sending
@@ -29,7 +30,6 @@ from tongban_printing.printrun import PrintDependencies
 from tongban_printing.questions import Questions
 from tongban_printing.spool import OrderOvertakenError, Spool, UnreadableOrderError
 from tongban_printing.spooler import Spooler
-from tongban_printing.stopping import Stopping
 
 NOW = datetime.now(CHINA)
 

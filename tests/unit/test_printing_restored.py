@@ -11,6 +11,7 @@ from tests.unit.printing_kit import Job, World, fresh_world, work_off
 from tongban_common.clock import CHINA, BusinessClock
 from tongban_common.domain.status import PrintStatus
 from tongban_common.events.models import PrintConfirmed
+from tongban_common.process import Stopping
 from tongban_printing.jobs import Finding
 from tongban_printing.orders import (
     MAY_BE_PRINTED,
@@ -21,7 +22,6 @@ from tongban_printing.orders import (
 )
 from tongban_printing.printrun import PrintDependencies
 from tongban_printing.questions import Questions
-from tongban_printing.stopping import Stopping
 
 NOW = datetime.now(CHINA)
 

@@ -1,1 +1,4 @@
-"""What every service shares: events, topics, the worker, domain types, store, observability."""
+"""Code that at least two distributions share: events, topics, domain types, store, observability.
+
+tests/unit/test_common_users.py fails when a module serves one distribution only.
+"""

@@ -1,4 +1,4 @@
-"""Child processes that do work of which they may die: read strangers' bytes, set endless sheets."""
+"""Start child processes for work that may crash or hang: parsing untrusted files, typesetting."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 
+from tongban_common.errors import CommonError
 from tongban_kafka.trouble import ProcessTroubleError
 
 
-class ChildNotReadyError(ProcessTroubleError):
-    """Raised where no child process can be made, or one ended or said nothing in time instead of
-    reporting ready: what the child was to work on has not been seen by it."""
+class ChildNotReadyError(CommonError, ProcessTroubleError):
+    """Raised when a child process cannot be started, or did not report ready in time.
+
+    The child has not seen its work, so the failure is not the fault of that work.
+    """
 
 
 async def start_child(module: str, *, ready: bytes, seconds: float) -> Process:
@@ -21,8 +24,9 @@ async def start_child(module: str, *, ready: bytes, seconds: float) -> Process:
     The child inherits no environment: it holds the secrets of its parent.
 
     Raises:
-        ChildNotReadyError: no process can be made, or the child was ended.
-        MemoryError
+        ChildNotReadyError: no process could be started, or the child did not report ready and was
+            killed.
+        MemoryError: this process is out of memory.
     """
     try:
         process = await asyncio.create_subprocess_exec(
@@ -31,23 +35,23 @@ async def start_child(module: str, *, ready: bytes, seconds: float) -> Process:
         )  # fmt: skip
     except OSError as error:
         raise ChildNotReadyError(module) from error
-    assert process.stdout is not None  # noqa: S101 - it was asked for
-    said = b""
+    assert process.stdout is not None  # noqa: S101 - stdout=PIPE above
+    line = b""
     try:
         async with asyncio.timeout(seconds):
-            said = await process.stdout.readline()
+            line = await process.stdout.readline()
     except TimeoutError:
         pass
     finally:
-        if said != ready:
+        if line != ready:
             await end_child(process)
-    if said != ready:
+    if line != ready:
         raise ChildNotReadyError(module)
     return process
 
 
 async def end_child(process: Process) -> None:
-    """Kill the process if it runs, and return once it has ended."""
+    """Kill the process if it is running, and return once it has ended."""
     if process.returncode is None:
         process.kill()
     await process.wait()

@@ -1,8 +1,8 @@
-"""The business clock: the time that opening hours, quiet hours and deadlines of requests go by.
+"""The business clock, which measures opening hours, quiet hours and deadlines of requests.
 
-It can start elsewhere and run faster than the wall clock, so that a week of waiting for a province
-becomes a test of minutes. Transport time-outs, signatures and leases never use it: they are about
-machines, not about people; they use `tongban_kafka.uptime`.
+It can start at another time and run faster than the wall clock, so that a test waits minutes for a
+week of a province. Transport time-outs, signatures and leases never use it: they concern machines
+and use `tongban_kafka.uptime`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ CHINA = timezone(timedelta(hours=8), "Asia/Shanghai")
 
 @dataclass(frozen=True, slots=True)
 class BusinessClock:
-    """Business time as a line over wall time: `start` at wall second `anchor`, then by `speed`."""
+    """Business time as a linear function of wall time: `start` at wall second `anchor`, then
+    `speed` seconds for each second."""
 
     start: datetime
     anchor: float
@@ -25,7 +26,7 @@ class BusinessClock:
 
     @classmethod
     def real(cls) -> BusinessClock:
-        """The wall clock in China's time zone."""
+        """Return the wall clock in China's time zone."""
         now = time.time()
         return cls(datetime.fromtimestamp(now, CHINA), now)
 
@@ -34,11 +35,11 @@ class BusinessClock:
         """Read `2026-03-02T09:00:00+08:00@60` (start and speed) or, for a stack of several
         processes, `...@60@1767225600.0`: the wall second at which `start` was.
 
-        Without the anchor the clock starts when the process does, so processes that have to agree
-        must be given one (`describe` writes it). None or an empty text is real time.
+        Without the anchor the clock starts with the process, so processes that have to agree need
+        one (`describe` writes it). None or an empty text is real time.
 
         Raises:
-            ValueError: the text is not of that form; the message says what is.
+            ValueError: the text has another form; the message names the right one.
         """
         if not text:
             return cls.real()
@@ -57,17 +58,17 @@ class BusinessClock:
         return cls(start.astimezone(CHINA), time.time() if given is None else given, speed)
 
     def describe(self) -> str:
-        """The text that makes another process agree with this clock to the microsecond."""
+        """Return the text from which another process makes the same clock, to the microsecond."""
         return f"{self.start.isoformat()}@{self.speed!r}@{self.anchor!r}"
 
     def now(self) -> datetime:
-        """Business time, aware, in China's time zone."""
+        """Return the business time now, in China's time zone."""
         return self.at(time.time())
 
     def at(self, wall: float) -> datetime:
-        """Business time at a wall second (Unix time)."""
+        """Return the business time at a wall second (Unix time)."""
         return self.start + timedelta(seconds=(wall - self.anchor) * self.speed)
 
     def real_seconds(self, business: timedelta) -> float:
-        """Wall seconds that a span of business time takes; what to hand to `asyncio.sleep`."""
+        """Return the wall seconds of a span of business time, for `asyncio.sleep`."""
         return business.total_seconds() / self.speed

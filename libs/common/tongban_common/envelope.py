@@ -1,18 +1,16 @@
 """The sealed envelope: applicant, form and result are never in clear on a topic or in the store.
 
 AES-256-GCM under a data key drawn for each request; the data key is wrapped, again by AES-256-GCM,
-with a key of the key ring. The additional data binds a part to its request and its name, so that
-nothing can be moved to another request or passed off as another part. A part is encrypted once and
-its nonce is drawn (96 bits, NIST SP 800-38D 8.2.2); a data key seals a handful of parts, far from
-the limit of drawn nonces.
+with a key of the key ring. The additional authenticated data binds a part to its request and its
+name, so nobody can move it to another request or pass it off as another part. Nonces are random (96
+bits, NIST SP 800-38D 8.2.2): a data key seals a handful of parts, far below the limit of random
+nonces.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from base64 import urlsafe_b64decode
-from binascii import b2a_base64
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,37 +19,39 @@ import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from tongban_common import base64url
+from tongban_common.errors import CommonError
 from tongban_common.events.models import Sealed
-from tongban_common.keyring.ring import Ring, WrappingKey
+from tongban_common.wrapping_keys import Ring, WrappingKey
 
 MOST_SEALED = 900_000
-"""Characters that all parts of an envelope may have together. Kafka takes records up to 1 MiB, and
-around the envelope stands the rest of an event, or of what the router keeps of a request."""
+"""Most characters of all parts of an envelope together. Kafka accepts records up to 1 MiB, and the
+rest of an event, or of the router's entry of a request, is around the envelope."""
 _NONCE = 12
 _DATA_KEY = 32
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
-class UnreadableEnvelopeError(Exception):
-    """The envelope cannot be opened: one of the two below, or it is not what was sealed."""
+class UnreadableEnvelopeError(CommonError):
+    """Raised when an envelope cannot be opened; neither subclass: it was altered, or has no such
+    part."""
 
 
 class KeyDestroyedError(UnreadableEnvelopeError):
-    """Its key was destroyed as its time was over. Nobody will ever read it: go on without."""
+    """Raised when the envelope's key was destroyed after its retention: go on without the
+    contents."""
 
 
 class KeyMissingError(UnreadableEnvelopeError):
-    """Its key is not on this process's ring: it may come a moment later, or somebody has lost it.
-    Not to be taken for destroyed: ask again, and put nothing aside."""
+    """Raised when the envelope's key is not on this process's key ring.
 
-
-def _encode(raw: bytes) -> str:
-    return b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode()
+    The key may come a moment later, or an operator has lost it. Try again, and neither treat it as
+    destroyed nor dead-letter the record.
+    """
 
 
 def _decode(text: str) -> bytes:
     try:
-        return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        return base64url.decode(text)
     except ValueError as error:
         raise UnreadableEnvelopeError("not what was sealed: no base64url") from error
 
@@ -71,8 +71,10 @@ def _open(cipher: AESGCM, box: bytes, bound_to: str) -> bytes:
 
 
 class KeyRing:
-    """Seals under the active key of a ring and opens under all of them. The ring may be replaced
-    at any moment by `adopt`: whoever holds this need not know."""
+    """Seals under the active key of a ring and opens under all its keys.
+
+    `adopt` may replace the ring at any moment; the users of this object do not notice.
+    """
 
     def __init__(self, active: str, keys: dict[str, bytes]) -> None:
         if active not in keys:
@@ -89,17 +91,17 @@ class KeyRing:
 
     @classmethod
     def of(cls, ring: Ring) -> KeyRing:
-        """On this ring."""
+        """Return a KeyRing that uses this ring."""
         made = cls.__new__(cls)
         made.adopt(ring)
         return made
 
     @classmethod
     def parse(cls, text: str) -> KeyRing:
-        """Read a ring (`tongban_common.keyring`), or the file that `@FILE` names.
+        """Read a ring (see `tongban_common.wrapping_keys`), or the file that `@FILE` names.
 
         Raises:
-            ValueError: not of that form, or a key of another length than 32 bytes.
+            ValueError: the text has another form, or a key is not 32 bytes long.
         """
         if text.startswith("@"):
             text = Path(text[1:]).read_text()
@@ -114,7 +116,7 @@ class KeyRing:
         self._first = self._turns[0][1]
 
     def _active(self) -> str:
-        """As `Ring.active`, for every request that is sealed."""
+        """Return the same as `Ring.active`, at less cost: each sealed request needs it."""
         now = time.time()
         for at, kid in reversed(self._turns):
             if at <= now:
@@ -122,19 +124,21 @@ class KeyRing:
         return self._first
 
     def destroyed(self, sealed: Sealed) -> bool:
-        """Whether what is in this envelope was destroyed with its key."""
+        """Return True if the key of this envelope, and with it the contents, was destroyed."""
         ring = self._ring
         return sealed.kid in ring.destroyed and sealed.kid not in ring.keys
 
     def seal(self, request_id: str, parts: dict[str, Any]) -> Sealed:
-        """A new envelope with a data key of its own."""
+        """Return a new envelope with a data key of its own."""
         kid = self._active()
         data_key = os.urandom(_DATA_KEY)
         wrapped = _seal(self._wrapping[kid], data_key, f"{request_id}/key")
-        return Sealed(kid=kid, key=_encode(wrapped), parts=self._boxes(data_key, request_id, parts))
+        return Sealed(
+            kid=kid, key=base64url.encode(wrapped), parts=self._boxes(data_key, request_id, parts)
+        )
 
     def add(self, request_id: str, sealed: Sealed, parts: dict[str, Any]) -> Sealed:
-        """The envelope with further parts, under the same data key.
+        """Return the envelope with further parts, under the same data key.
 
         Raises:
             UnreadableEnvelopeError: the data key cannot be unwrapped (`KeyDestroyedError`,
@@ -144,10 +148,10 @@ class KeyRing:
         return sealed.model_copy(update={"parts": {**sealed.parts, **fresh}})
 
     def open(self, request_id: str, sealed: Sealed, part: str) -> Any:
-        """The value that was sealed as `part`.
+        """Return the value that was sealed as `part`.
 
         Raises:
-            UnreadableEnvelopeError: as `add`, the bytes are not what was sealed, or no such part.
+            UnreadableEnvelopeError: as in `add`, or the part was altered or does not exist.
         """
         key = self._data_key(request_id, sealed)
         if part not in sealed.parts:
@@ -156,14 +160,14 @@ class KeyRing:
         return orjson.loads(_open(AESGCM(key), box, f"{request_id}/{part}"))
 
     def seal_bytes(self, request_id: str, sealed: Sealed, name: str, plain: bytes) -> bytes:
-        """Encrypt a document under the request's data key; for the store, not for a topic."""
+        """Encrypt a document under the request's data key, for the store."""
         return _seal(AESGCM(self._data_key(request_id, sealed)), plain, f"{request_id}/{name}")
 
     def open_bytes(self, request_id: str, sealed: Sealed, name: str, box: bytes) -> bytes:
-        """What `seal_bytes` was given.
+        """Return the bytes that `seal_bytes` encrypted.
 
         Raises:
-            UnreadableEnvelopeError: as `open`.
+            UnreadableEnvelopeError: as in `open`.
         """
         return _open(AESGCM(self._data_key(request_id, sealed)), box, f"{request_id}/{name}")
 
@@ -179,6 +183,6 @@ class KeyRing:
     def _boxes(key: bytes, request_id: str, parts: dict[str, Any]) -> dict[str, str]:
         cipher = AESGCM(key)
         return {
-            name: _encode(_seal(cipher, orjson.dumps(value), f"{request_id}/{name}"))
+            name: base64url.encode(_seal(cipher, orjson.dumps(value), f"{request_id}/{name}"))
             for name, value in parts.items()
         }

@@ -1,20 +1,18 @@
-"""Exit codes of processes and commands (sysexits.h), for supervisors and for scripts that tell one
-failure from another.
+"""Exit codes of processes and commands (sysexits.h), for supervisors and scripts.
 
-Of a command: 0 is done, 1 is a "no" that was asked for (a check that failed), 2 is a wrong command
-or option.
+A command also ends with 0 for success, 1 for a check that failed, 2 for a wrong command or option.
 """
 
 from __future__ import annotations
 
 EX_NOINPUT = 66
-"""What was named is not there: a request, a dead letter."""
+"""A request, dead letter or file that the command names does not exist."""
 EX_UNAVAILABLE = 69
-"""Something that is needed does not answer or cannot be had."""
+"""A server that is needed does not answer."""
 EX_SOFTWARE = 70
-"""A process that should run does not."""
+"""A process that should run has ended."""
 EX_TEMPFAIL = 75
-"""Not now, but later or started afresh: another has what is wanted, or what a process holds can no
-longer be trusted."""
+"""A later attempt or a restart may succeed: another process holds what is needed, or the state of
+this one can no longer be trusted."""
 EX_CONFIG = 78
-"""A `TONGBAN_*` variable is wrong; see `tongban_common.settings`."""
+"""A `TONGBAN_*` variable is wrong (see `tongban_common.settings`)."""

@@ -1,12 +1,12 @@
-"""Named places where a test may kill the process, to prove that dying there does no harm.
+"""Named places at which a test kills, freezes or fails the process, to prove that it recovers.
 
 `TONGBAN_FAULTPOINTS=connector.before_send:3,worker.after_commit` ends the process with SIGKILL at
-the third passing of the first or the first passing of the second, whichever comes first. A place
-may also be followed by `@FILE`: the kill then happens once in the life of that file, which is
-created just before, so that the restarted process passes. With `!` at its end a passing raises
-`InjectedFaultError` instead of killing, `!3` this one and the next two: `router.before_table:5!3`.
-With `~` at its end the process is frozen (SIGSTOP) and goes on from there when it gets SIGCONT.
-Without the variable a passing costs one comparison.
+the third passing of the first or the first passing of the second, whichever comes first. With
+`@FILE` behind a name the kill happens only while that file does not exist; the process creates it
+just before, so the restarted process passes. With `!` at the end a passing raises
+`InjectedFaultError` instead, with `!3` that one and the next two: `router.before_table:5!3`. With
+`~` at the end the process freezes (SIGSTOP) until it gets SIGCONT. Without the variable a passing
+costs one comparison.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ _VARIABLE = "TONGBAN_FAULTPOINTS"
 
 
 class InjectedFaultError(Exception):
-    """Raised where a test asked for it. No code may know it: it stands for what nobody expects."""
+    """Raised at a place that a test chose. No code may catch it by name: it simulates an unknown
+    bug."""
 
 
 class _Point:
@@ -32,10 +33,10 @@ class _Point:
         self.once_file = once_file
         self.freezes = freezes
         self.raises = raises
-        """In how many passings from the one that is meant; 0 kills there."""
+        """Number of passings that raise, from the chosen one on; 0 kills at the chosen one."""
 
     def passes(self) -> bool:
-        """Count one passing; True when it is one that is meant."""
+        """Count one passing; return True if the fault is to happen at it."""
         self.remaining -= 1
         if self.remaining > 0 or self.remaining <= -max(self.raises, 1):
             return False
@@ -69,7 +70,7 @@ _points = _parse(os.environ.get(_VARIABLE, ""))
 
 
 def reached(name: str) -> None:
-    """Mark a place; dies by SIGKILL here, raises or freezes, if the environment says so."""
+    """Mark a place: kill or freeze the process, or raise, if the environment names it."""
     if not _points:
         return
     point = _points.get(name)
@@ -79,5 +80,5 @@ def reached(name: str) -> None:
         os.kill(os.getpid(), signal.SIGSTOP if point.freezes else signal.SIGKILL)
 
 
-if _points:  # the worker's own places are passed in a package that does not know this variable
+if _points:  # tongban_kafka has places of its own, and does not know this variable
     of_kafka.on_reached(reached)

@@ -1,5 +1,7 @@
-"""Guards after the store was restored from a back-up: each service that keeps some rebuilds its own
-from what it has reported on topics."""
+"""Interfaces for rebuilding guards after the store was restored from a back-up.
+
+Each service that keeps guards rebuilds its own from the reports that it has published on topics.
+"""
 
 from __future__ import annotations
 
@@ -15,30 +17,30 @@ class Restoration(Protocol):
 
     @property
     def snapshot(self) -> Snapshot:
-        """Reads topics up to their present ends."""
+        """Return the reader of topics up to their present end offsets."""
 
     @property
     def store(self) -> Store:
-        """The restored store."""
+        """Return the restored store."""
 
     @property
     def now(self) -> datetime:
-        """Business time."""
+        """Return the business time now."""
 
     async def send(
         self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
     ) -> None:
-        """Append a record, acknowledged by all in-sync replicas."""
+        """Send a record; return once all in-sync replicas have acknowledged it."""
 
     def progress(self, doing: str) -> Any:
-        """A context manager over a callable that takes what is done and the total."""
+        """Return a context manager that yields a callable for the number done and the total."""
 
 
 class Restorer(Protocol):
-    """Rebuilds the guards of one service. Idempotent; may be interrupted and begun again."""
+    """Rebuilds the guards of one service. Idempotent, also after an interruption."""
 
     group: str
-    """Its consumer group, which must have no member meanwhile."""
+    """The service's consumer group, which must have no members meanwhile."""
 
     async def restore(self, restoration: Restoration) -> dict[str, int]:
-        """Return counts, by what was counted."""
+        """Rebuild the guards, and return how many were written, by kind."""

@@ -1,4 +1,4 @@
-"""Settings that every process has: `TONGBAN_*` variables and nothing else."""
+"""Settings of every process, read from `TONGBAN_*` variables alone."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _clock(value: Any) -> BusinessClock:
 
 
 def _empty_is_unset(value: Any) -> Any:
-    """Return None for an empty variable: compose files and charts pass what is not set as ""."""
+    """Return None for an empty variable: compose files and charts pass unset values as ""."""
     return None if value == "" else value
 
 
@@ -79,8 +79,8 @@ class CommonSettings(BaseSettings):
     """
 
     SECRETS: ClassVar[frozenset[str]] = frozenset()
-    """Fields that this process needs as secrets. Others stay unset: a process that holds no secret
-    cannot leak it."""
+    """Fields that this process needs as secrets. Other secrets stay unset: a process cannot leak a
+    secret that it does not hold."""
 
     model_config = SettingsConfigDict(
         env_prefix="TONGBAN_", extra="ignore", arbitrary_types_allowed=True
@@ -97,13 +97,13 @@ class CommonSettings(BaseSettings):
     kafka_sasl_username: Annotated[str | None, _UNLESS_EMPTY] = None
     kafka_sasl_password: Annotated[SecretStr | None, _UNLESS_EMPTY] = None
     kafka_sasl_password_file: Annotated[Path | None, _UNLESS_EMPTY] = Field(
-        None, description="instead of the password: a file with it"
+        None, description="file with the password, instead of the variable"
     )
     kafka_ssl_ca_file: Annotated[Path | None, _UNLESS_EMPTY] = Field(
         None, description="PEM; the system's authorities unless set"
     )
     kafka_ssl_certificate_file: Annotated[Path | None, _UNLESS_EMPTY] = Field(
-        None, description="PEM; for brokers that ask clients for a certificate"
+        None, description="PEM; for brokers that require a client certificate"
     )
     kafka_ssl_key_file: Annotated[Path | None, _UNLESS_EMPTY] = Field(
         None, description="PEM, without a pass phrase"
@@ -120,13 +120,13 @@ class CommonSettings(BaseSettings):
         default_factory=lambda: os.environ.get("HOSTNAME") or socket.gethostname(),
         description="a name that survives a restart (StatefulSet pod): static group membership",
     )
-    data: Path = Field(Path(".tongban"), description="directory for what a process keeps on disk")
+    data: Path = Field(Path(".tongban"), description="directory for a process's files")
     clock: Annotated[BusinessClock, NoDecode, BeforeValidator(_clock)] = Field(
         default_factory=BusinessClock.real
     )
     profile: str = Field("prompt", pattern="^(prompt|realistic|demo)$")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
-    drain_seconds: float = Field(10.0, gt=0, description="what SIGTERM leaves for work in flight")
+    drain_seconds: float = Field(10.0, gt=0, description="seconds after SIGTERM for work in flight")
 
     keyring: SecretStr = Field(
         SecretStr(DEVELOPMENT_KEY_RING),
@@ -144,7 +144,7 @@ class CommonSettings(BaseSettings):
 
     @property
     def cluster(self) -> KafkaCluster:
-        """Return the cluster that `kafka` names, with its security: what every client is given."""
+        """Return the address and security of the Kafka cluster, for every client of the process."""
         return self._cluster
 
     @model_validator(mode="after")
@@ -173,7 +173,7 @@ class CommonSettings(BaseSettings):
 
 
 def _weakness(name: str, values: dict[str, str]) -> str | None:
-    """Return why `values[name]` is no secret, as a line that names the variable; None if it is."""
+    """Return one line that says why `values[name]` is too weak a secret; None if it is strong."""
     value, variable = values[name], variable_of(name)
     if value in (DEVELOPMENT_SECRET, DEVELOPMENT_KEY_RING):
         return (

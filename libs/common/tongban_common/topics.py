@@ -1,5 +1,7 @@
-"""The registry of all topics: creating them, the analysts' documentation and the Kubernetes
-manifests come from here, so they cannot drift.
+"""The registry of all topics.
+
+Topics are created, and the analysts' documentation and the Kubernetes manifests are generated, from
+this one place, so they cannot drift apart.
 """
 
 from __future__ import annotations
@@ -12,24 +14,26 @@ from enum import StrEnum
 from tongban_common.events import models
 
 REQUEST_PARTITIONS = 12
-"""Of every topic keyed by request id. The router's table is co-partitioned with them, so changing
-this on a living cluster means a new table: see docs/operations.md."""
+"""Partitions of every topic whose key is the request id. The router's table is co-partitioned with
+them, so a change on a running cluster means a new table: see docs/operations.md."""
 PROVINCE_PARTITIONS = 4
 _DAY_MS = 24 * 3600 * 1000
 CHANGELOG_DELETE_RETENTION_MS = 30 * _DAY_MS
-"""For how long the router's changelog keeps the tombstone of a forgotten request. A router's disk
-that was away for longer than half of it is not trusted (`tongban_router.faust_runtime.store`)."""
+"""How long the router's changelog keeps the tombstone of a request that left the table. The router
+does not trust a local table that was out of use for longer than half of this
+(`tongban_router.faust_runtime.store`)."""
 
 COMMANDS_KEPT = timedelta(days=7)
-"""Retention of topics that are read at once: submissions, commands, outcomes, replays."""
+"""Retention of topics whose records are consumed at once: submissions, commands, outcomes,
+replays."""
 HISTORY_KEPT = timedelta(days=30)
-"""Retention of topics that tell what became of a request: status, completions, reports."""
+"""Retention of topics that report on requests: status, completions, reports."""
 DEAD_LETTERS_KEPT = timedelta(days=90)
 LONGEST_DEADLINE = timedelta(days=180)
-"""Business time that a request may be open at most. Intake grants no more, and a test compares it
-with the catalogue: an item that needs more needs a larger number here first."""
+"""The longest business time for which a request may be open. Intake grants no more. A test compares
+it with the catalogue: raise it here before publishing an item that needs more."""
 FINISHED_KEPT = timedelta(hours=24)
-"""The router keeps a finished request for this long, and may write its history again meanwhile."""
+"""How long the router keeps a finished request. It may write its history again meanwhile."""
 GUARDS_KEPT = (
     max(
         DEAD_LETTERS_KEPT + COMMANDS_KEPT,
@@ -37,16 +41,17 @@ GUARDS_KEPT = (
     )
     + COMMANDS_KEPT
 )
-"""How long printing, notify and intake remember what they did for a request.
+"""Retention of the guards with which printing, notify and intake recognise repeats.
 
-An event can come again from a dead letter that is replayed on its last day, which the replay topic
-then keeps, or from the router, which writes the history of an open request again after a crash:
-on the last day of the longest deadline, and the topic keeps that. A week more is for a consumer
-that stood still."""
+An event can come again in two ways. An operator replays a dead letter on its last day, and the
+replay topic keeps it for its own retention. Or the router writes the history of an open request
+again after a crash, on the last day of the longest deadline, and the topic keeps that. The further
+week covers a consumer that was stopped."""
 KEYS_REPEATED = GUARDS_KEPT
-"""How long an idempotency key is expected to come again. Everything that could bring a request back
-has ended by then: its deadline, the router's memory, the topics, and a dead letter that is replayed
-on its last day. A read model that began without its past counts as complete afterwards."""
+"""How long a kiosk may repeat an idempotency key. Everything that could bring a request back has
+ended by then: its deadline, its entry in the router's table, the retention of the topics, and a
+dead letter that is replayed on its last day. After this time a read model that was started without
+history counts as complete."""
 
 PROVINCES: tuple[str, ...] = (
     "110000", "120000", "130000", "140000", "150000",
@@ -60,7 +65,7 @@ PROVINCES: tuple[str, ...] = (
 
 
 class DataClass(StrEnum):
-    """What a topic's records may tell about people."""
+    """The sensitivity of a topic's records."""
 
     SEALED = "sealed personal data: the envelope alone names anyone"
     PSEUDONYMOUS = "pseudonymous: joins without naming anyone"
@@ -69,8 +74,11 @@ class DataClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic. `retention_ms` None means compacted: the newest record of each key is kept, and no
-    longer than `expires_ms` after it was written where that is named."""
+    """One topic.
+
+    `retention_ms` None means compacted: the broker keeps the newest record of each key, and with
+    `expires_ms` no longer than that many milliseconds after it was written.
+    """
 
     name: str
     key: str
@@ -82,15 +90,17 @@ class Topic:
     retention_ms: int | None = round(COMMANDS_KEPT.total_seconds() * 1000)
     expires_ms: int | None = None
     delete_retention_ms: int | None = None
-    """Of a compacted topic: how long tombstones are kept; None: the broker's default."""
+    """How long a compacted topic keeps tombstones, in milliseconds; None is the broker's
+    default."""
     append_time: bool = False
-    """Whether the broker sets the records' timestamps, by its own clock."""
+    """True if the broker sets the records' timestamps by its own clock."""
 
     def kafka_config(self) -> dict[str, str]:
-        """The topic's settings on the broker. `min.insync.replicas` is the cluster's to set.
+        """Return the topic's settings on the broker, without `min.insync.replicas`, which the
+        cluster sets.
 
-        `compression.type` is Kafka's default, and named so that `tongban topics apply` takes back a
-        topic that was set to recompress what its producers write.
+        `compression.type` has Kafka's default. It is named so that `tongban topics apply` resets a
+        topic that was configured to recompress what its producers write.
         """
         common = {"compression.type": "producer"}
         if self.expires_ms is not None:
@@ -129,18 +139,18 @@ DEVICES_STATE = "devices.state"
 CONNECTORS_STATE = "connectors.state"
 
 ROUTER_APP = "tongban-router"
-"""The Faust application's id: its consumer group and the prefix of its changelog."""
+"""The id of the Faust application, which is its consumer group and the prefix of its changelog."""
 ROUTER_TABLE = "open_requests"
 ROUTER_CHANGELOG = f"{ROUTER_APP}-{ROUTER_TABLE}-changelog"
 
 
 def province_requests(province: str) -> str:
-    """The topic of one province's connector."""
+    """Return the topic that the connector of a province consumes."""
     return f"province.{province}.requests"
 
 
 def connector_group(province: str) -> str:
-    """The consumer group of one province's connector."""
+    """Return the consumer group of a province's connector."""
     return f"connectors-{province}"
 
 
@@ -150,18 +160,20 @@ NOTIFY_GROUP = "notify"
 
 
 def dead_letter(group: str) -> str:
-    """Where a worker of that group puts what it gave up on."""
+    """Return the dead-letter topic of a consumer group."""
     return f"{group}.dlt"
 
 
 def replay(group: str) -> str:
-    """Where an operator puts dead letters of that group that its worker is to handle again (ADR
-    0007). Not for connectors and the router: there a request goes on by an operator's decision."""
+    """Return the topic onto which an operator replays dead letters of a consumer group (ADR 0007).
+
+    Connectors and the router have none: there an operator's decision lets a held request go on.
+    """
     return f"{group}.replay"
 
 
 REPLAY_GROUPS = (READMODEL_GROUP, PRINTING_GROUP, NOTIFY_GROUP)
-"""The consumer groups that have such a topic and read it."""
+"""The consumer groups that have a replay topic and consume it."""
 
 
 def _ms(span: timedelta) -> int:
@@ -253,24 +265,24 @@ def _all() -> Iterator[Topic]:
     yield _compacted(
         CONTROL_KIOSKS, "kiosk id", "operators", "intake", "printing", "operators", "analysts"
     )
-    # Has hashes of PINs: nobody else reads it.
+    # Only intake and operators read it: it has hashes of PINs.
     yield _compacted(CONTROL_ASSISTANTS, "assistant id", "operators", "intake", "operators")
-    # One partition: its order says which use of an assertion was the first.
+    # One partition, whose order decides which use of an assertion was the first.
     yield Topic(
         ASSERTIONS_USED, "digest of kiosk id and jti", (), "intake", ("intake",),
         DataClass.OPERATIONAL, partitions=1, retention_ms=3600 * 1000,
     )  # fmt: skip
     yield _compacted(CONTROL_PROVINCES, "province code", "operators", "connectors")
-    # One record for each dead letter that was settled, of no use once that is gone. Written after
-    # it and kept longer, also by the segment (7 days) in which the broker keeps both, none is gone
-    # while its dead letter can be read.
+    # One record for each settled dead letter, useless once that dead letter has expired. It is kept
+    # longer than dead letters are, also counting the segment (7 days) that the broker deletes as a
+    # whole, so it exists as long as its dead letter can be read.
     yield Topic(
         CONTROL_DEAD_LETTERS, "dead letter id", (), "operators", ("operators",),
         DataClass.OPERATIONAL, partitions=1, retention_ms=None, expires_ms=120 * _DAY_MS,
     )  # fmt: skip
     yield _compacted(CONTROL_OPTOUTS, "keyed phone digest", "operators", "notify")
     yield _compacted(DEVICES_STATE, "kiosk id", "printing", "intake", "operators")
-    # Told again every 20 s, so nothing has to be kept, and who is gone is not heard of.
+    # Not compacted: every connector reports again every 20 s, and a process that ended drops out.
     yield Topic(
         CONNECTORS_STATE, "province/instance", (), "connectors", ("operators",),
         DataClass.OPERATIONAL, partitions=1, retention_ms=_DAY_MS,

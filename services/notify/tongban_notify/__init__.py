@@ -1,1 +1,1 @@
-"""Notify: one message for each event and recipient."""
+"""The notification service sends one message for each event and recipient."""

@@ -1,12 +1,12 @@
-"""Sending one message once, whatever dies in between.
+"""Send one message once, through the death of any process at any moment.
 
-Before anything goes to a provider, the guard says to which and since when. Whoever finds it so
-(a successor, or the same process after an unclear answer) asks that provider first. That it does
-not know the message is believed only when the send of `since` can no longer arrive there; a
-provider that honours our reference may be sent the same again at once. Another provider is tried
-only after a clear "no": a message that two of them hold could not be taken back. A "no" to a send
-that was made again says nothing of the first one, which may still be on its way: it is clear only
-once that one can no longer arrive.
+Before anything is sent to a provider, the guard names that provider. A process that finds such a
+guard (a successor, or the same process after an unclear answer) queries the provider first. The
+answer "unknown" counts only when the earlier send can no longer arrive there; a provider that
+honours our reference may get the message again at once. Another provider is tried only after a
+clear refusal: a message that two providers have could not be recalled. A refusal of a repeated send
+says nothing about the first send, which may still be under way: it is clear only once that one can
+no longer arrive.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tongban_common.clock import BusinessClock
 from tongban_kafka import Retry
 from tongban_kafka.uptime import uptime
 from tongban_notify import metrics
+from tongban_notify.errors import NotifyError
 from tongban_notify.guards import Guard, GuardOvertakenError, Guards, GuardState
 from tongban_notify.messages import TextMessage
 from tongban_notify.provider import NotSentError, Provider, UnclearSendError
@@ -31,25 +32,27 @@ from tongban_notify.provider import NotSentError, Provider, UnclearSendError
 log = structlog.get_logger()
 
 WRONG_NUMBER = "invalid_number"
-"""The refusal that is about the recipient: no provider can reach it."""
+"""The code of a refusal that concerns the recipient: no provider can reach that number."""
 BEGIN_WITHIN = 2.0
-"""Seconds from the guard's writing to the first byte of the call. A process that slept longer must
-not call: its successor may have seen the guard when it was written."""
+"""Most seconds from the write of the guard to the first byte of the call. A process that was
+suspended longer must not call: its successor may have seen the guard when it was written."""
 _ASK_AGAIN = 1.0
-"""Seconds after an unclear answer."""
+"""Seconds until the next query after an unclear answer."""
 _NO_PROVIDER = 2.0
-"""Seconds until providers that all failed are tried again."""
+"""Seconds until the next attempt after all providers failed."""
 _WRITES_AT_ONCE = 4
-"""Guards being written. More at once would make each of them take longer, and the time to begin a
-call is running while one is: a store that does five writes a second still lets messages out."""
+"""Most simultaneous writes of guards. More would make each take longer, and a slow write uses up
+`BEGIN_WITHIN`: so messages are sent even with a store of five writes a second."""
 _SIGHTS = 10_000
 _REASONS = {WRONG_NUMBER: "手机号码无效"}
 _REFUSED = "短信服务商拒绝发送"
 
 
-class StrandedMessageError(Exception):
-    """The message may be with a provider that is not configured (any more): whether it was sent
-    nobody can be asked, and another provider might send it twice."""
+class StrandedMessageError(NotifyError):
+    """Raised when a provider that is no longer configured may have the message.
+
+    It cannot be queried, and another provider might send the message a second time.
+    """
 
     def __init__(self, guard: Guard) -> None:
         super().__init__(guard.provider)
@@ -59,12 +62,12 @@ class StrandedMessageError(Exception):
 
 @dataclass(slots=True)
 class _Sight:
-    """What this process remembers of a guard.
+    """The knowledge of this process about a guard.
 
     Attributes:
-        rev: of the guard that was seen.
-        at: `uptime()` of the first sight of that rev.
-        turned_away: the provider did not take the message when it was sent again.
+        rev: the guard's revision.
+        at: `uptime()` at which this process first saw that revision.
+        turned_away: the provider refused the message when it was sent again.
     """
 
     rev: int
@@ -73,27 +76,27 @@ class _Sight:
 
 
 class _Sights:
-    """When this process first saw each guard that says that a send may be under way.
+    """Remembers when this process first saw each guard whose send may be under way.
 
-    The send began within `BEGIN_WITHIN` of the guard's writing, so before or shortly after the
-    first sight of it. No clock of another host is asked: two of them may differ by any amount.
-    Bounded; a guard that is dropped is waited for anew.
+    The send began within `BEGIN_WITHIN` of the write of the guard, so before or shortly after the
+    first sight. Clocks of other hosts are not used, since they may differ by any amount. Bounded:
+    for a guard that was dropped the wait starts again.
     """
 
     def __init__(self) -> None:
         self._first: OrderedDict[str, _Sight] = OrderedDict()
 
     def age(self, guard: Guard) -> float:
-        """Seconds since the first sight of the guard as it is now, suspended time included."""
+        """Return the seconds since the first sight of this revision, including suspended time."""
         sight = self._of(guard)
         return uptime() - sight.at
 
     def turned_away(self, guard: Guard) -> bool:
-        """Return True if `turn_away` was called for the guard as it is now."""
+        """Return True if `turn_away` was called for this revision."""
         return self._of(guard).turned_away
 
     def turn_away(self, guard: Guard) -> None:
-        """Remember that sending the message again is of no use until its first send is settled."""
+        """Remember not to send the message again until its first send is settled."""
         self._of(guard).turned_away = True
 
     def _of(self, guard: Guard) -> _Sight:
@@ -107,16 +110,16 @@ class _Sights:
         return sight
 
     def forget(self, reference: str) -> None:
-        """The message is over."""
+        """Drop the entry of a finished message."""
         self._first.pop(reference, None)
 
 
 class Delivery:
-    """Takes messages to their end.
+    """Sends messages through providers, guarded against sending one twice.
 
     Args:
-        providers: in the order in which they are tried.
-        settle: how long after its beginning a send may still arrive at a provider.
+        providers: in the order of attempts.
+        settle: the time after its start for which a send may still arrive at a provider.
     """
 
     def __init__(
@@ -135,15 +138,17 @@ class Delivery:
         self._writing = asyncio.Semaphore(_WRITES_AT_ONCE)
 
     async def deliver(self, message: TextMessage, *, doubtful: bool = False) -> tuple[Guard, bool]:
-        """Send it, or find that it was sent. Return the guard, which is over, and whether it was
-        over before (so that a report of it may be out already).
+        """Send the message, or find that it was sent.
+
+        Return the finished guard, and True if it was finished before (its report may have been
+        published already).
 
         Args:
-            doubtful: the guard may have been lost with the store: every provider is asked first.
+            doubtful: the guard may have been lost with the store, so query every provider first.
 
         Raises:
-            Retry: nothing can be done now, or nobody can tell yet.
-            StrandedMessageError: an operator has to see to it; nothing is changed until then.
+            Retry: no provider is usable now, or an earlier send is still unclear.
+            StrandedMessageError: an operator has to act; nothing is changed until then.
             StoreUnavailableError: nothing is sent without a guard.
         """
         first = None if doubtful else await self._first_usable()
@@ -171,14 +176,16 @@ class Delivery:
         return guard, seen
 
     async def suppress(self, message: TextMessage, reason: str) -> tuple[Guard, bool]:
-        """Have it not sent, unless it was before; returns and raises as `deliver`."""
+        """Suppress the message, unless it was sent before; returns and raises as `deliver`."""
         async with self._writing:
             guard, _ = await self._guards.claim(message, None)
         return await self.withhold(guard, reason), guard.state.over
 
     async def withhold(self, guard: Guard, reason: str) -> Guard:
-        """Take a message to its end without sending it: SENT if a provider has it, else SUPPRESSED
-        for this reason. Raises as `deliver`."""
+        """Finish a message without sending it: SENT if a provider has it, else SUPPRESSED.
+
+        Raises as `deliver`.
+        """
         try:
             if guard.state.may_be_sent:
                 guard = await self._asked(guard, wait=self._settle)
@@ -204,7 +211,7 @@ class Delivery:
         return provider
 
     async def _ask(self, guard: Guard, message: TextMessage) -> Guard:
-        """Ask the provider that may have the message; send it there again if it has not."""
+        """Query the provider that may have the message; send it there again if it has not."""
         provider = self._provider_of(guard)
         at_once = provider.honours_reference and not self._sights.turned_away(guard)
         unsettled = at_once and self._sights.age(guard) < self._settle
@@ -214,14 +221,15 @@ class Delivery:
         return await self._send(guard, provider, message, unsettled=unsettled)
 
     async def _asked(self, guard: Guard, *, wait: float) -> Guard:
-        """Ask the provider that may have the message. Return the guard, which is over if the
-        provider has it, and else unchanged.
+        """Query the provider that may have the message.
+
+        Return the guard, finished if the provider has the message, else unchanged.
 
         Args:
-            wait: seconds after the first sight of the guard until a "no" is believed.
+            wait: seconds after the first sight of the guard until the answer "unknown" counts.
 
         Raises:
-            Retry: it is not known there, and may still arrive.
+            Retry: the provider does not know the message, which may still arrive.
         """
         provider = self._provider_of(guard)
         age = self._sights.age(guard)
@@ -230,16 +238,17 @@ class Delivery:
             metrics.MESSAGES.labels(provider.name, "found").inc()
             return await self._over(guard, GuardState.SENT)
         faultpoints.reached("notify.after_look_up")
-        # The age was taken before asking: an answer that was long under way proves nothing new.
+        # The age was read before the query, since a slow answer may be old.
         if age < wait:
             raise Retry("a send may still be under way", after=min(wait - age, _ASK_AGAIN * 5))
         return guard
 
     async def _ask_all(self, guard: Guard) -> Guard:
-        """Ask every provider that has not refused the message whether it has it; one that is away
-        is waited for. No send can still be under way: the store was restored while no notify ran.
-        Also a guard that names a provider is not believed: after the back-up was made that one may
-        have turned the message away, and another have taken it.
+        """Query every provider that has not refused the message.
+
+        No send can still be under way, since the store was restored while no notify ran. Query them
+        all even if the guard names one: after the back-up that provider may have refused the
+        message, and another may have accepted it.
 
         Raises:
             UnclearSendError: a provider does not answer.
@@ -266,15 +275,15 @@ class Delivery:
     async def _send(
         self, guard: Guard, provider: Provider, message: TextMessage, *, unsettled: bool = False
     ) -> Guard:
-        """One attempt. The guard is claimed after it if it was clearly not sent.
+        """Make one attempt. The returned guard is CLAIMED if the message was clearly not sent.
 
         Args:
             unsettled: an earlier send to this provider may still arrive there.
 
         Raises:
-            UnclearSendError
-            Retry: it was not even begun.
-            GuardOvertakenError
+            UnclearSendError: the provider may have accepted it.
+            Retry: the call was not begun, or an earlier send may still arrive.
+            GuardOvertakenError: another process has written the guard.
         """
         async with self._writing:
             began = uptime()
@@ -293,11 +302,13 @@ class Delivery:
         began: float,
         unsettled: bool = False,
     ) -> Guard:
-        """Call the provider once the guard says `sending`; `began` is when that was begun to be
-        written (`uptime()`). Raises as `_send` does."""
+        """Call the provider, after the guard was written with the state SENDING.
+
+        `began` is the `uptime()` before that write. Raises as `_send`.
+        """
         if uptime() - began > BEGIN_WITHIN:
-            # Only this process knows that it has sent nothing: said at once, nobody has to wait for
-            # a send that never was. A store this slow must not make everything unclear.
+            # Write at once that nothing was sent: otherwise a successor would wait for a send that
+            # never was, and a slow store would make every message unclear.
             if not unsettled:
                 async with self._writing:
                     await self._guards.not_sent(guard, refused=False)
@@ -310,7 +321,7 @@ class Delivery:
             raise
         except NotSentError as refusal:
             if unsettled:
-                # Another provider must not be tried: the earlier send may be on its way to this.
+                # Do not try another provider: the earlier send may be under way to this one.
                 metrics.MESSAGES.labels(provider.name, "not_sent").inc()
                 log.info("not_sent_again", provider=provider.name, code=refusal.code)
                 self._sights.turn_away(guard)

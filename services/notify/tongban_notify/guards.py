@@ -1,15 +1,15 @@
 """The guards of messages: the collection `message_guards`, which cannot be rebuilt from topics.
 
-            ┌───────────────────────┐ a provider is at hand
+            ┌───────────────────────┐ a provider is available
 claimed ──> sending(provider) <─────┘ ──> sent | refused | suppressed
    ^          │         │  ^
    │          │         v  │ the provider is configured again
    │          │    stranded(provider)
-   └──────────┘ the provider said clearly that it did not and will not send it
+   └──────────┘ the provider clearly did not and will not send it
 
-Every guard ends: `over_at`, by the store's clock, is set when the message is over, when it is
-stranded, and when a process comes upon a guard that another has left unfinished; the store forgets
-the guard `topics.GUARDS_KEPT` after it.
+Every guard expires `topics.GUARDS_KEPT` after `over_at`. That is set, by the store's clock, when
+the message is finished, when it is stranded, and when a process finds a guard that another has left
+unfinished.
 """
 
 from __future__ import annotations
@@ -24,27 +24,28 @@ from pydantic import BaseModel, ConfigDict, Field
 from tongban_common.store import STAMP, DuplicateKey, Store, expire, store_errors
 from tongban_common.topics import GUARDS_KEPT
 from tongban_kafka import Record
+from tongban_notify.errors import NotifyError
 from tongban_notify.messages import MessageTemplate, TextMessage
 
 _ENDS = {STAMP: {"over_at": True}}
 
 
 class GuardState(StrEnum):
-    """What is known of a message."""
+    """The states of a message."""
 
     CLAIMED = "claimed"
     SENDING = "sending"
     STRANDED = "stranded"
-    """It may be with a provider that is not configured (any more)."""
+    """A provider that is no longer configured may have it."""
     SENT = "sent"
     REFUSED = "refused"
     """No provider will ever send it."""
     SUPPRESSED = "suppressed"
-    """It was not sent and is not to be."""
+    """It was not sent and must not be."""
 
     @property
     def over(self) -> bool:
-        """Return True if nothing more is done about the message."""
+        """Return True if the message is finished."""
         return self in (GuardState.SENT, GuardState.REFUSED, GuardState.SUPPRESSED)
 
     @property
@@ -53,12 +54,12 @@ class GuardState(StrEnum):
         return self in (GuardState.SENDING, GuardState.STRANDED)
 
 
-class GuardOvertakenError(Exception):
-    """Another process has written the guard since it was read."""
+class GuardOvertakenError(NotifyError):
+    """Raised when another process has written the guard since it was read."""
 
 
 class Guard(BaseModel):
-    """One message. It holds nothing about the recipient but what the reference digests."""
+    """The guard of one message. Of the recipient it has only the digest in the reference."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
@@ -69,14 +70,14 @@ class Guard(BaseModel):
     provider: str | None = None
     refused_by: list[str] = []
     at: datetime | None = None
-    """Business time at which it was over."""
+    """Business time at which the message was finished."""
     reason: str | None = None
     rev: int = 0
-    """Counts the writes: a process that has not seen the last one cannot make the next."""
+    """Number of writes, for optimistic locking: a write names the `rev` that it has read."""
 
 
 class Guards:
-    """Reads and writes guards. Every method may raise StoreUnavailable."""
+    """Reads and writes guards. Every method may raise StoreUnavailableError."""
 
     def __init__(self, store: Store) -> None:
         self._guards = store.collection("message_guards")
@@ -89,8 +90,10 @@ class Guards:
             await self._guards.create_index("waits_for", name="stranded", sparse=True)
 
     async def claim(self, message: TextMessage, provider: str | None) -> tuple[Guard, bool]:
-        """Return the message's guard, and whether it is new. A new guard says that the message goes
-        to `provider` now, if one is named: one write where two would say no more."""
+        """Return the message's guard, and True if this call made it.
+
+        A new guard has the state `sending` if a provider is named, which saves a second write.
+        """
         guard = Guard(
             reference=message.reference,
             request_id=message.request_id,
@@ -111,10 +114,10 @@ class Guards:
                 await self._guards.insert_one(record)
             except DuplicateKey:
                 found = await self._guards.find_one({"_id": message.reference})
-                if found is None:  # its time ended between the two
+                if found is None:  # it expired in between
                     return await self.claim(message, provider)
                 if "over_at" not in found:
-                    # Left unfinished by another process, or by an attempt that failed.
+                    # Another process, or a failed attempt, has left it unfinished.
                     await self._guards.update_one({"_id": message.reference}, _ENDS)
                 return Guard.model_validate(found), False
         return guard, True
@@ -122,7 +125,8 @@ class Guards:
     async def of(
         self, request_id: str, template: MessageTemplate, time: int | None
     ) -> Guard | None:
-        """Return the guard of a message whose recipient is not known any more."""
+        """Return the guard of a message whose recipient was destroyed with the key; None without
+        one."""
         with store_errors():
             found = await self._guards.find_one(
                 {"request_id": request_id, "template": template.value, "time": time}
@@ -130,18 +134,18 @@ class Guards:
         return None if found is None else Guard.model_validate(found)
 
     async def sending(self, guard: Guard, provider: str) -> Guard:
-        """Write that the message goes to the provider, before anything goes there.
+        """Write the state `sending`, before anything is sent to the provider.
 
         Raises:
-            GuardOvertakenError
+            GuardOvertakenError: another process has written the guard.
         """
         return await self._write(guard, _sending(provider), _since())
 
     async def not_sent(self, guard: Guard, *, refused: bool) -> Guard:
-        """The provider has clearly not sent it; `refused`: and will not, however often asked.
+        """Write that the provider has clearly not sent it; with `refused` it never will.
 
         Raises:
-            GuardOvertakenError
+            GuardOvertakenError: another process has written the guard.
         """
         changed: dict[str, Any] = {"state": GuardState.CLAIMED}
         if refused and guard.provider is not None and guard.provider not in guard.refused_by:
@@ -149,11 +153,12 @@ class Guards:
         return await self._write(guard, changed)
 
     async def strand(self, guard: Guard, record: Record) -> Guard:
-        """Write that nobody can be asked about the message, and keep the sealed event it came from:
-        once its provider is configured again, the event is all that is needed to go on.
+        """Write the state `stranded`, and store the sealed event that caused the message.
+
+        Once the provider is configured again, the message is resumed from that event.
 
         Raises:
-            GuardOvertakenError
+            GuardOvertakenError: another process has written the guard.
         """
         event = {
             "topic": record.topic,
@@ -166,7 +171,7 @@ class Guards:
         return await self._write(guard, {"state": GuardState.STRANDED}, beside, _ENDS)
 
     async def stranded_counts(self) -> dict[str, int]:
-        """Return how many messages are stranded, by provider."""
+        """Return the number of stranded messages, by provider."""
         stages = [
             {"$match": {"waits_for": {"$exists": True}}},
             {"$group": {"_id": "$waits_for", "count": {"$sum": 1}}},
@@ -178,9 +183,11 @@ class Guards:
     async def stranded_at(
         self, providers: Sequence[str], *, after: str, limit: int
     ) -> dict[str, Record]:
-        """Return the events of messages that were stranded at these providers and are not over:
-        also those that a process which died had begun to send again. By reference, in the order of
-        references, those behind `after`."""
+        """Return a page of the events of unfinished messages that were stranded at these providers.
+
+        It includes messages that a process which died had begun to send again. The keys are the
+        references after `after`, in ascending order.
+        """
         wanted = {"waits_for": {"$in": list(providers)}, "_id": {"$gt": after}}
         with store_errors():
             found = await self._guards.find(
@@ -196,10 +203,10 @@ class Guards:
         at: datetime,
         reason: str | None = None,
     ) -> Guard:
-        """Write that nothing more is done about the message; `at` is business time.
+        """Write that the message is finished; `at` is business time.
 
         Raises:
-            GuardOvertakenError
+            GuardOvertakenError: another process has written the guard.
         """
         ends = {**_ENDS, "$unset": {"event": "", "waits_for": ""}}
         return await self._write(guard, {"state": state, "at": at, "reason": reason}, {}, ends)
@@ -211,11 +218,14 @@ class Guards:
         beside: dict[str, Any] | None = None,
         operators: dict[str, Any] | None = None,
     ) -> Guard:
-        """Write fields of a guard that no process has written since. `beside` are fields for the
-        store alone, `operators` further update operators.
+        """Write fields of a guard if no process has written it since, and return the result.
 
-        What stands there afterwards follows from what was read, so it is not asked for: an update
-        by `_id` is the cheapest write that a store has.
+        The result follows from the guard that was read, so the store is not asked for it: an update
+        by `_id` is its cheapest write.
+
+        Args:
+            beside: fields for the store alone.
+            operators: further update operators.
         """
         after = guard.model_copy(update={**changed, "rev": guard.rev + 1})
         fields = {**changed, **(beside or {}), "state": after.state.value, "rev": after.rev}
@@ -233,8 +243,11 @@ def _sending(provider: str) -> dict[str, Any]:
 
 
 def _since() -> dict[str, Any]:
-    """Return a wall-clock time for people who look at a guard, and for replicas of the release
-    before, which strand a message without it while both run. Nothing is decided by it here."""
+    """Return the field `since` with the wall-clock time.
+
+    It is for operators, and for replicas of the previous release, which would strand a message
+    without it. This release decides nothing by it.
+    """
     return {"since": datetime.now(UTC)}
 
 

@@ -1,4 +1,4 @@
-"""What notify does with a record: whom it tells what, once, and the report of it."""
+"""Handle the records of notify: send each message once, and publish a report of it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.phones import optout_key
 from tongban_common.domain.status import PrintStatus
-from tongban_common.envelope import (
-    KeyDestroyedError,
-    KeyMissingError,
-    KeyRing,
-    UnreadableEnvelopeError,
-)
+from tongban_common.envelope import KeyDestroyedError, KeyRing, UnreadableEnvelopeError
 from tongban_common.events import MalformedEventError, decode, wrong_fields
 from tongban_common.events.models import (
     DocumentStored,
@@ -30,6 +25,7 @@ from tongban_common.events.models import (
 )
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.observability import request_context
+from tongban_common.opening import opening_envelope
 from tongban_common.private_texts import REASON, part_of
 from tongban_common.store.recovery import RestoredStore
 from tongban_kafka import Poison, Record, Retry
@@ -50,10 +46,8 @@ DESTROYED = "个人信息已按期销毁，未发送"
 STRANDED = "短信服务商已停用，无法确认是否已发送"
 OPTED_OUT = "已退订"
 TOO_OLD = "事项已久，未再发送"
-KEY_PAUSE_S = 2.0
-"""Until the key ring is looked at again for a key that has not come yet."""
 _HOLE_PAUSE_S = 5.0
-"""Seconds between looks whether the register of opt-outs can be read again."""
+"""Seconds until the next attempt while the register of opt-outs has a hole."""
 _NO_PAPER = {PrintStatus.CANCELLED: b"cancelled", PrintStatus.EXPIRED: b"expired"}
 _STATUS: dict[GuardState, Literal["sent", "refused", "suppressed"]] = {
     GuardState.SENT: "sent",
@@ -63,45 +57,45 @@ _STATUS: dict[GuardState, Literal["sent", "refused", "suppressed"]] = {
 
 
 class OptOuts(Protocol):
-    """Offers what is needed of `RegisterView[OptOut]`."""
+    """The part of `RegisterView[OptOut]` that the handler uses."""
 
     @property
     def hole(self) -> str | None:
-        """Return what of the register could not be read; None: nothing."""
+        """Return which part of the register could not be read; None if all was read."""
 
     def in_doubt(self, key: str) -> bool:
-        """Return True if the newest record of this digest may be another than the known one."""
+        """Return True if the newest record of this digest may differ from the known one."""
 
     def get(self, key: str) -> object | None:
-        """The record of a digest."""
+        """Return the record of a digest."""
 
 
 @dataclass(frozen=True, slots=True)
-class _News:
-    """Holds what a person is to be told because of a record."""
+class _MessageContent:
+    """The content of the message that a record causes."""
 
     request_id: str
     template: MessageTemplate
     item: str
     sealed: Sealed
     at: datetime
-    """Business time; the same in every repeat."""
+    """Business time, the same in every repeat."""
     repeat: bool
     record: Record
     reason: str | None = None
     on_paper: bool = False
     time: int | None = None
-    """Tells apart messages of one template about one request."""
+    """Distinguishes messages of one template about one request."""
 
 
 class NotifyHandler:
     """The handler of the worker group `notify`; a repeat of a record sends no second message.
 
     Args:
-        secret: keys the recipients' numbers in references; to be kept as long as requests are.
+        secret: keys the recipients' numbers in references. Keep it as long as requests are kept.
         optouts: numbers that get no messages.
-        restored: tells for which records the guard may have been lost with the store.
-        quiet: the hours in which none goes out; None sends at any time.
+        restored: decides for which records the guard may have been lost with the store.
+        quiet: the hours without messages; None sends at any time.
     """
 
     def __init__(
@@ -128,11 +122,11 @@ class NotifyHandler:
         self._quiet = quiet
 
     async def handle(self, record: Record) -> None:
-        """Take one record of requests.completed, requests.status or documents.printed.
+        """Handle one record of requests.completed, requests.status or documents.printed.
 
         Raises:
-            Poison: nobody can be told, now or later.
-            Retry, StoreUnavailable, KafkaUnavailable: not now.
+            Poison: no message can be made of the record, now or later.
+            Retry, StoreUnavailableError, KafkaUnavailableError: a later attempt may succeed.
         """
         if record.topic == topics.DOCUMENTS_PRINTED and not _may_be_without_paper(record):
             return
@@ -143,46 +137,47 @@ class NotifyHandler:
         with request_context(event.body.request_id):
             match event.body:
                 case RequestCompleted() | RequestStatus() | PrintReported() as body:
-                    news = _news_of(body, record, repeat=event.repeat)
-                    if news is not None:
-                        await self._tell_of(news)
+                    content = _content_of(body, record, repeat=event.repeat)
+                    if content is not None:
+                        await self._send_message(content)
                 case DocumentStored():
                     pass
                 case other:
                     raise Poison(f"{other.TYPE} does not belong on {record.topic}")
 
-    async def _tell_of(self, news: _News) -> None:
+    async def _send_message(self, content: _MessageContent) -> None:
         try:
-            message = self._message(news)
+            message = self._message(content)
         except KeyDestroyedError:
-            await self._nobody_to_tell(news)
+            await self._report_destroyed(content)
             return
         try:
-            guard, seen = await self._deliver(news, message)
+            guard, seen = await self._deliver(content, message)
         except StrandedMessageError as stranded:
-            await self._held(news, stranded.guard)
+            await self._held(content, stranded.guard)
             return
         faultpoints.reached("notify.before_report")
-        await self._report(news, guard, repeat=news.repeat or seen)
+        await self._report(content, guard, repeat=content.repeat or seen)
         faultpoints.reached("notify.after_report")
 
-    async def _deliver(self, news: _News, message: TextMessage) -> tuple[Guard, bool]:
-        if self._is_too_old(news.at):
+    async def _deliver(self, content: _MessageContent, message: TextMessage) -> tuple[Guard, bool]:
+        if self._is_too_old(content.at):
             return await self._delivery.suppress(message, TOO_OLD)
         if self._opted_out(message.to):
             return await self._delivery.suppress(message, OPTED_OUT)
         if self._quiet is not None and (left := self._quiet.left(self._clock.now())):
             raise Retry("quiet hours", after=max(1.0, self._clock.real_seconds(left)))
-        record = news.record
+        record = content.record
         doubtful = await self._restored.may_lack_guard(record.timestamp_ms, record.headers)
         return await self._delivery.deliver(message, doubtful=doubtful)
 
     def _opted_out(self, number: str) -> bool:
-        """Return True if the owner of this number wants no messages, as far as can be read: a
-        record that cannot be decoded says that the owner said something.
+        """Return True if the owner of this number has opted out.
+
+        A record of the number that cannot be decoded counts as an opt-out.
 
         Raises:
-            Retry: the register has a hole, in which any number may be.
+            Retry: the register has a hole, which may contain any number.
         """
         if (hole := self._optouts.hole) is not None:
             raise Retry(hole, after=_HOLE_PAUSE_S)
@@ -190,97 +185,101 @@ class NotifyHandler:
         return self._optouts.in_doubt(digest) or self._optouts.get(digest) is not None
 
     def _is_too_old(self, at: datetime) -> bool:
-        """Return True if a guard of that moment may have ended, so that nobody knows whether the
-        message was sent. Guards live by the wall clock, events by the business clock."""
+        """Return True if a guard of that moment may have expired, so that a message might be sent
+        twice.
+
+        Guards expire by the wall clock, events have business time.
+        """
         age = timedelta(seconds=self._clock.real_seconds(self._clock.now() - at))
         return age > topics.GUARDS_KEPT
 
-    async def _nobody_to_tell(self, news: _News) -> None:
-        """The number went with its key. What became of the message is said by its guard; where
-        there is none it was not sent, and that is on record."""
-        guard = await self._guards.of(news.request_id, news.template, news.time)
+    async def _report_destroyed(self, content: _MessageContent) -> None:
+        """Report on a message whose number was destroyed with its key.
+
+        The guard has the result. Without a guard the message was not sent, and is reported as
+        suppressed.
+        """
+        guard = await self._guards.of(content.request_id, content.template, content.time)
         if guard is not None:
             seen = guard.state.over
             try:
                 guard = await self._delivery.withhold(guard, DESTROYED)
             except StrandedMessageError as stranded:
-                await self._held(news, stranded.guard)
+                await self._held(content, stranded.guard)
             else:
-                await self._report(news, guard, repeat=news.repeat or seen)
+                await self._report(content, guard, repeat=content.repeat or seen)
             return
-        name = derived_id("message", news.request_id, news.template, "destroyed")
-        await self._say(
-            news, name, "suppressed", provider=None, at=news.at, reason=DESTROYED,
-            repeat=news.repeat,
+        name = derived_id("message", content.request_id, content.template, "destroyed")
+        await self._publish(
+            content, name, "suppressed", provider=None, at=content.at, reason=DESTROYED,
+            repeat=content.repeat,
         )  # fmt: skip
 
-    def _message(self, news: _News) -> TextMessage:
-        applicant = self._applicant(news)
+    def _message(self, content: _MessageContent) -> TextMessage:
+        applicant = self._applicant(content)
         contact = applicant.contact
         if contact is None:
             raise Poison("the applicant has no number to send to")
-        if news.template is MessageTemplate.COMPLETED:
-            text = completed_text(applicant, news.item, on_paper=news.on_paper)
+        if content.template is MessageTemplate.COMPLETED:
+            text = completed_text(applicant, content.item, on_paper=content.on_paper)
         else:
-            text = status_text(applicant, news.item, news.template, self._reason(news))
+            text = status_text(applicant, content.item, content.template, self._reason(content))
         name = reference(
             self._secret,
-            request_id=news.request_id,
-            template=news.template,
+            request_id=content.request_id,
+            template=content.template,
             number=contact.number,
-            time=news.time,
+            time=content.time,
         )
-        return TextMessage(name, news.request_id, news.template, contact.number, text, news.time)
+        return TextMessage(
+            name, content.request_id, content.template, contact.number, text, content.time
+        )
 
-    def _reason(self, news: _News) -> str | None:
-        """Return why: the author's own words where they were sealed, else the text in clear.
+    def _reason(self, content: _MessageContent) -> str | None:
+        """Return the author's own text if it was sealed, else the text in clear.
 
-        The applicant's part was opened before it: the key is there.
+        The key is on the key ring, since the applicant's part was opened before.
         """
-        if part_of(news.sealed, REASON) is None:
-            return news.reason
+        if part_of(content.sealed, REASON) is None:
+            return content.reason
         try:
-            return str(self._keys.open(news.request_id, news.sealed, REASON))
+            return str(self._keys.open(content.request_id, content.sealed, REASON))
         except UnreadableEnvelopeError:
-            return news.reason  # the message matters more than its words
+            return content.reason  # send the message without the reason
 
-    def _applicant(self, news: _News) -> MessageApplicant:
+    def _applicant(self, content: _MessageContent) -> MessageApplicant:
+        with opening_envelope():
+            applicant = self._keys.open(content.request_id, content.sealed, "applicant")
         try:
-            return MessageApplicant.model_validate(
-                self._keys.open(news.request_id, news.sealed, "applicant")
-            )
-        except KeyDestroyedError:
-            raise
-        except KeyMissingError as error:
-            raise Retry(str(error), after=KEY_PAUSE_S) from error
-        except UnreadableEnvelopeError as error:
-            raise Poison(str(error)) from error
+            return MessageApplicant.model_validate(applicant)
         except ValidationError as error:
             raise Poison(f"applicant: {wrong_fields(error, of=MessageApplicant)}") from None
 
-    async def _held(self, news: _News, guard: Guard) -> None:
-        """The message waits until its provider is configured again (`stranded`). What comes of it
-        then is another event, so this one has another id."""
+    async def _held(self, content: _MessageContent, guard: Guard) -> None:
+        """Strand the message until its provider is configured again, and report it as held.
+
+        The report of its end is another event, so the two have different ids.
+        """
         if guard.state is not GuardState.STRANDED:
             try:
-                guard = await self._guards.strand(guard, news.record)
+                guard = await self._guards.strand(guard, content.record)
             except GuardOvertakenError:
                 raise Retry("another process has the message", after=1.0) from None
-        await self._say(
-            news, guard.reference, "held", provider=guard.provider, at=news.at, reason=STRANDED,
-            repeat=news.repeat,
+        await self._publish(
+            content, guard.reference, "held", provider=guard.provider, at=content.at,
+            reason=STRANDED, repeat=content.repeat,
         )  # fmt: skip
 
-    async def _report(self, news: _News, guard: Guard, *, repeat: bool) -> None:
-        assert guard.at is not None  # noqa: S101 - what is over has its time
-        await self._say(
-            news, guard.reference, _STATUS[guard.state], provider=guard.provider, at=guard.at,
+    async def _report(self, content: _MessageContent, guard: Guard, *, repeat: bool) -> None:
+        assert guard.at is not None  # noqa: S101 - a finished guard has its time
+        await self._publish(
+            content, guard.reference, _STATUS[guard.state], provider=guard.provider, at=guard.at,
             reason=guard.reason, repeat=repeat,
         )  # fmt: skip
 
-    async def _say(
+    async def _publish(
         self,
-        news: _News,
+        content: _MessageContent,
         name: str,
         status: Literal["sent", "refused", "suppressed", "held"],
         *,
@@ -293,9 +292,9 @@ class NotifyHandler:
         await self._publisher.publish(
             topics.NOTIFICATIONS_SENT,
             NotificationReported(
-                request_id=news.request_id,
+                request_id=content.request_id,
                 reference=name,
-                template=news.template,
+                template=content.template,
                 channel="sms",
                 status=status,
                 provider=provider,
@@ -309,35 +308,37 @@ class NotifyHandler:
 
 
 def _may_be_without_paper(record: Record) -> bool:
-    """Return False for the most of documents.printed, which is about paper that came or may yet
-    come: decoding all of it would cost more than all messages do."""
+    """Return True if the record may report that no paper will come.
+
+    Most records of documents.printed do not: decoding them all would cost more than all messages.
+    """
     return any(status in (record.value or b"") for status in _NO_PAPER.values())
 
 
-def _news_of(
+def _content_of(
     body: RequestCompleted | RequestStatus | PrintReported, record: Record, *, repeat: bool
-) -> _News | None:
-    """Return what a person is to be told of an event, None where there is nothing."""
+) -> _MessageContent | None:
+    """Return the content of the message that an event causes; None if it causes none."""
     match body:
         case RequestCompleted():
-            return _News(
+            return _MessageContent(
                 body.request_id, MessageTemplate.COMPLETED, body.item.name, body.sealed,
                 body.completed_at, repeat, record,
                 on_paper=body.print and bool(body.documents or body.item.template),
             )  # fmt: skip
         case RequestStatus():
-            # A republished entry is for a read model that is rebuilt: its applicant was told when
-            # it was new.
+            # A republished entry is for rebuilding the read model: its message was sent when it was
+            # new.
             if body.note or body.republished or body.status not in OF_STATUS:
                 return None
-            return _News(
+            return _MessageContent(
                 body.request_id, OF_STATUS[body.status], body.item.name, body.sealed, body.at,
                 repeat, record, reason=body.reason, time=body.supplements,
             )  # fmt: skip
         case PrintReported():
             if body.status not in _NO_PAPER or body.sealed is None:
                 return None
-            return _News(
+            return _MessageContent(
                 body.request_id, MessageTemplate.NOT_PRINTED, body.item_name or "证明", body.sealed,
                 body.at, repeat, record, reason=body.reason, time=body.copy_number,
             )  # fmt: skip

@@ -66,7 +66,7 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
                 group=topics.NOTIFY_GROUP,
                 instance=settings.instance,
                 drain_timeout=settings.drain_seconds,
-                # A message takes seconds to a phone: no hurry that is worth a fetch a record.
+                # A message takes seconds to reach a phone: a fetch for each record is not worth it.
                 fetch_wait=0.1,
                 fetch_min_bytes=64 * 1024,
             ),
@@ -108,7 +108,7 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
 async def _work(
     worker: Worker, opted_out: RegisterView[OptOut], stranded: StrandedMessages
 ) -> None:
-    """Send nothing before the numbers are known that are to get nothing."""
+    """Send messages once all opt-outs are known."""
     await opted_out.wait_ready()
     going_on = asyncio.create_task(stranded.run())
     try:
@@ -129,7 +129,7 @@ def _provider(settings: NotifySettings, name: str, session: aiohttp.ClientSessio
 
 
 async def _prepare(guards: Guards) -> None:
-    """Make the index, as soon as there is a store."""
+    """Make the indexes once the store answers."""
     while True:
         try:
             await guards.prepare()
@@ -141,7 +141,8 @@ async def _prepare(guards: Guards) -> None:
 
 
 def main() -> None:
-    """Console script; configured by TONGBAN_* variables, ends by SIGTERM or SIGINT with 0."""
+    """Run the console script, configured by TONGBAN_*; SIGTERM or SIGINT ends it with exit code
+    0."""
     prepare_aiokafka()
     settings = load(NotifySettings)
     configure_logging(SERVICE, instance=settings.instance, level=settings.log_level)

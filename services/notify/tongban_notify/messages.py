@@ -1,7 +1,7 @@
-"""What is said to whom. Pure: templates, masking, the length of an SMS.
+"""Make the texts of messages. Pure: templates, masking, the length of an SMS.
 
-A text names no ID number and the person by the first character alone: a phone is shown to others,
-and changes hands.
+A text contains no ID number, and only the first character of the person's name, because other
+people see a phone and phones change hands.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _DIGITS = "0-9０-９一二三四五六七八九零〇○幺壹贰叁肆伍陆�
 _NUMBERS = re.compile(
     rf"[{_DIGITS}A-Za-zＡ-Ｚａ-ｚ]{{11,}}|[{_DIGITS}](?:[ 　-]?[{_DIGITS}Xx]){{10,}}"
 )
-"""ID numbers, phones, account numbers, however they are spelt: all have eleven characters or more,
-which is longer than what a reason needs."""
+"""ID, phone and account numbers in any spelling. All have eleven characters or more, and no number
+that a reason needs is that long."""
 
 
 class MessageTemplate(StrEnum):
-    """The templates, by the names that providers and reports know them by."""
+    """The templates, with their names at providers and in reports."""
 
     COMPLETED = "completed"
     NEEDS_SUPPLEMENT = "needs_supplement"
@@ -47,8 +47,8 @@ OF_STATUS = {
     Status.EXPIRED: MessageTemplate.EXPIRED,
     Status.FAILED: MessageTemplate.FAILED,
 }
-"""Statuses that people are told of. Completion is told by its own event, which says what comes
-of it, and a sheet that will never come by the report of its print order."""
+"""The template for each status that causes a message. Completion has its own event, and a sheet
+that will never be printed is known by the report of its print order."""
 
 _TEXTS = {
     MessageTemplate.NEEDS_SUPPLEMENT: "需要补正{reason}，请到银行网点一体机补交材料。",
@@ -61,7 +61,7 @@ _TEXTS = {
 
 
 class Contact(BaseModel):
-    """Who is told: a name and a mobile number."""
+    """The recipient: a name and a mobile number."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -70,17 +70,17 @@ class Contact(BaseModel):
 
     @property
     def masked(self) -> str:
-        """张** for 张三丰: also hides how long the name is."""
+        """Return 张** for 张三丰, and also for 张三: the length is hidden as well."""
         return self.name[:1] + "**"
 
     @property
     def number(self) -> str:
-        """The number as it is compared: without spaces, dashes and the country's code."""
+        """Return the number without spaces, dashes and the code of China."""
         return phone_number(self.phone)
 
 
 class MessageApplicant(BaseModel):
-    """The part `applicant` of the envelope, as far as messages go (CONTRACT.md)."""
+    """The part `applicant` of the envelope, as far as messages need it."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -91,7 +91,7 @@ class MessageApplicant(BaseModel):
 
     @property
     def contact(self) -> Contact | None:
-        """The person, or who acts for the company."""
+        """Return the person, or the agent of the company."""
         if self.type == "company":
             return self.agent
         return None if self.phone is None else Contact(name=self.name, phone=self.phone)
@@ -99,8 +99,11 @@ class MessageApplicant(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class TextMessage:
-    """A message to be sent once. `reference` is its name at every provider; `time` tells apart
-    messages of one template about one request (see `reference`)."""
+    """A message to be sent once.
+
+    `reference` is its name at every provider; `time` distinguishes messages of one template about
+    one request (see `reference`).
+    """
 
     reference: str
     request_id: str
@@ -113,11 +116,11 @@ class TextMessage:
 def reference(
     secret: str, *, request_id: str, template: MessageTemplate, number: str, time: int | None = None
 ) -> str:
-    """Names the message of a template about a request to a recipient. `time` tells apart those that
-    may come more than once, as asking for a supplement after one was handed in.
+    """Return the reference of the message of a template about a request to a recipient.
 
-    It stands on a topic that analysts read, so the number goes in keyed: all mobile numbers there
-    are could be tried in an hour.
+    `time` distinguishes messages that may be sent more than once, such as asking for a second
+    supplement. Analysts read the reference on a topic, so the number goes in as a keyed digest:
+    without a key all mobile numbers could be tried in an hour.
     """
     recipient = pseudonym(secret, kind="recipient", number=number)
     which = () if time is None else (time,)
@@ -125,8 +128,10 @@ def reference(
 
 
 def completed_text(applicant: MessageApplicant, item: str, *, on_paper: bool) -> str:
-    """Say that it is done, and whether paper is to come out of the kiosk. Paper is not promised:
-    the printer may be empty, and a sheet may turn out to be one that cannot be set."""
+    """Return the text of a completion, which mentions the kiosk's paper without promising it.
+
+    The printer may be empty, and a document may turn out to be unprintable.
+    """
     outcome = (
         "证明将在一体机打印，请及时取走；如未出纸请咨询大堂经理"
         if on_paper
@@ -138,7 +143,7 @@ def completed_text(applicant: MessageApplicant, item: str, *, on_paper: bool) ->
 def status_text(
     applicant: MessageApplicant, item: str, template: MessageTemplate, reason: str | None
 ) -> str:
-    """That something else has become of it, and why."""
+    """Return the text of any other status, with the reason."""
     return _text(applicant, item, _TEXTS[template], reason=reason)
 
 
@@ -153,7 +158,7 @@ def _text(applicant: MessageApplicant, item: str, pattern: str, *, reason: str |
 
 
 def _discreet(reason: str, applicant: MessageApplicant) -> str:
-    """Return the words of a province or an operator without numbers and the applicant's names."""
+    """Return the text of a province or an operator without numbers and the applicant's names."""
     contact = applicant.contact
     for name in (applicant.name, contact.name if contact else ""):
         if len(name) > 1:
@@ -163,7 +168,7 @@ def _discreet(reason: str, applicant: MessageApplicant) -> str:
 
 
 def _cut(text: str, longest: int) -> str:
-    """At most so many UTF-16 units, an ellipsis included; never half a character."""
+    """Return at most `longest` UTF-16 code units, including an ellipsis, of whole characters."""
     if _units(text) <= longest:
         return text
     while text and _units(text) + 1 > longest:

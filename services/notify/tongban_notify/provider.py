@@ -1,4 +1,4 @@
-"""An SMS provider over HTTP: sending, asking, and whether it is worth trying."""
+"""Client of an SMS provider over HTTP, with a circuit breaker."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ import aiohttp
 import structlog
 
 from tongban_notify import metrics
+from tongban_notify.errors import NotifyError
 from tongban_notify.messages import TextMessage
 from tongban_notify.session import SendTooLateError
 
 log = structlog.get_logger()
 
 _OPENS_AT = 2
-"""Calls in a row that came to nothing before the provider is spared."""
+"""Consecutive failed calls that open the circuit."""
 _FIRST_REST, _LONGEST_REST = 1.0, 15.0
-"""Seconds before a provider that failed is asked whether it is there again."""
+"""Seconds until an open circuit probes the provider: the first, and the longest (doubling)."""
 _OF_THE_MESSAGE = frozenset({413, 422})
-"""Refusals of this very message."""
+"""HTTP statuses that refuse this message."""
 _WITH_A_CODE = frozenset({400, 403})
-"""The same where a code says why, as the providers' contract has it. Without one it may be any
-proxy's word on how it was called."""
+"""HTTP statuses that refuse this message if a code gives the reason, as the providers' contract
+requires. Without a code the answer may be a proxy's, about the HTTP request."""
 _NOT_NOW = frozenset({408, 425, 429})
-"""A time-out before the request was read, too many calls: about this call alone. Any other 4xx (a
-revoked key, a wrong address) is about the provider or our settings: nothing was sent, and it would
-be the same for every message."""
+"""HTTP statuses that refuse this call alone: a time-out before the request was read, too many
+calls. Any other 4xx (a revoked key, a wrong URL) concerns the provider or our settings: nothing was
+sent, and every message would fail."""
 _CODE = re.compile(r"(?!.*[0-9]{7})[A-Za-z0-9_.-]{1,40}")
 _CONFLICT = 409
-"""Commonly "I have one of that reference", so nothing that another provider may go by."""
+"""Commonly means that the provider has a message of that reference, so the send is unclear."""
 
 
 _NOT_CONNECTED = (
@@ -40,17 +41,17 @@ _NOT_CONNECTED = (
     aiohttp.ClientConnectorDNSError,
     SendTooLateError,
 )
-"""What says that not a byte was sent."""
+"""Errors after which not a byte was sent."""
 _TROUBLE = (aiohttp.ClientError, OSError, EOFError, MemoryError)
-"""What says nothing of the message: the network's trouble, or this process's own (no descriptor, no
-memory). The message may be with the provider, and asking tells."""
+"""Errors after which the send is unclear: of the network, or of this process (no descriptor, no
+memory). The provider may have the message; a query clarifies that."""
 _MOST_BYTES = 64 * 1024
-"""Of an answer; what is longer is not read."""
+"""Largest answer; the rest is not read."""
 _CONNECT_S = 2.0
 
 
-class NotSentError(Exception):
-    """Clearly not sent. `final`: the provider will not, however often it is asked."""
+class NotSentError(NotifyError):
+    """Raised when a message was clearly not sent; `final` if the provider will never send it."""
 
     def __init__(self, code: str, *, final: bool) -> None:
         super().__init__(code)
@@ -58,16 +59,16 @@ class NotSentError(Exception):
         self.final = final
 
 
-class UnclearSendError(Exception):
-    """Whether it was or will be sent is not known."""
+class UnclearSendError(NotifyError):
+    """Raised when the provider may have sent the message, or may still send it."""
 
 
 class Provider:
-    """One provider.
+    """Client of one provider.
 
     Args:
-        url: of its messages.
-        honours_reference: its contract says that a repeated reference is the same message.
+        url: of the provider's messages.
+        honours_reference: the provider treats a repeated reference as the same message.
         timeout: seconds for one call.
     """
 
@@ -91,14 +92,14 @@ class Provider:
         self._rests_until = 0.0
 
     async def send(self, message: TextMessage, *, before: float | None = None) -> None:
-        """Hand a message over; returning means that the provider has taken it.
+        """Send a message; return once the provider has accepted it.
 
         Args:
             before: `uptime()` at which it is too late to send the first byte.
 
         Raises:
-            NotSentError
-            UnclearSendError
+            NotSentError: the provider did not accept it, and will not send it.
+            UnclearSendError: the provider may have accepted it.
         """
         body = {
             "reference": message.reference,
@@ -113,7 +114,7 @@ class Provider:
                 json=body,
                 headers=self._headers,
                 timeout=self._timeout,
-                # What becomes of a message elsewhere says nothing of what was taken here.
+                # A redirect to another URL says nothing about what was accepted here.
                 allow_redirects=False,
                 trace_request_ctx=before,
             ) as reply:
@@ -145,10 +146,10 @@ class Provider:
         return NotSentError(told, final=final)
 
     async def knows(self, reference: str) -> bool:
-        """Whether it has sent, or is about to send, a message of that reference.
+        """Return True if the provider has sent, or will send, a message with that reference.
 
         Raises:
-            UnclearSendError: it did not say.
+            UnclearSendError: the provider gave no clear answer.
         """
         try:
             async with self._session.get(
@@ -172,13 +173,16 @@ class Provider:
             raise UnclearSendError("an answer without messages")
         found = [each.get("reference") for each in messages if isinstance(each, dict)]
         if any(one != reference for one in found) or len(found) < len(messages):
-            # Of another message, or of who knows which: neither a yes nor a no about this one.
+            # An answer about another or an unnamed message is neither a yes nor a no.
             raise UnclearSendError("an answer about other messages")
         return bool(found)
 
     async def usable(self) -> bool:
-        """Whether a message may be risked with it. After failures it is asked first about a
-        message that there never was: a question sends nothing, so its answer cannot be unclear."""
+        """Return True if the circuit is closed, or a probe succeeds.
+
+        The probe queries a message that never existed: a query sends nothing, so its failure leaves
+        nothing unclear.
+        """
         if self._failures < _OPENS_AT:
             return True
         if time.monotonic() < self._rests_until:
@@ -201,19 +205,19 @@ class Provider:
             metrics.PROVIDER_UP.labels(self.name).set(0)
 
 
-def _code_of(said: Any, *, otherwise: str) -> str:
-    """Return a provider's code as it may stand in logs and events, or `otherwise`.
+def _code_of(code: Any, *, otherwise: str) -> str:
+    """Return a provider's code if it may be logged and published, else `otherwise`.
 
-    A provider may put its free text there, which quotes the number it could not send to: a run of
-    seven digits is never a code.
+    A provider may put a free text there, with the number that it could not reach: a run of seven
+    digits is never a code.
     """
-    if isinstance(said, int):
-        said = str(said)
-    return said if isinstance(said, str) and _CODE.fullmatch(said) else otherwise
+    if isinstance(code, int):
+        code = str(code)
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else otherwise
 
 
 async def _json(reply: aiohttp.ClientResponse) -> Any:
-    """Return the body, or None where it is not JSON, is packed, or is too long."""
+    """Return the body; None if it is not JSON, is compressed, or is too long."""
     if reply.headers.get("Content-Encoding", "identity") != "identity":
         return None
     body = bytearray()

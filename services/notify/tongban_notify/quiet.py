@@ -1,4 +1,4 @@
-"""Quiet hours: the time of day, by the business clock, in which no message goes out."""
+"""Quiet hours: the time of day, by the business clock, at which no message is sent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FORM = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0
 
 @dataclass(frozen=True, slots=True)
 class QuietHours:
-    """From `begin` to `end` each day, China's time; over midnight where `end` is the earlier."""
+    """A daily span from `begin` to `end` in China's time, over midnight if `end` is the earlier."""
 
     begin: time
     end: time
@@ -21,7 +21,7 @@ class QuietHours:
         """Read `22:00-07:00`; None for an empty text.
 
         Raises:
-            ValueError: it is not of that form.
+            ValueError: the text has another form.
         """
         if not text:
             return None
@@ -35,7 +35,8 @@ class QuietHours:
         return cls(begin, end)
 
     def left(self, now: datetime) -> timedelta:
-        """Business time until they end; zero outside of them. `now` is in China's time zone."""
+        """Return the business time until they end, zero outside of them; `now` is in China's
+        time."""
         at = now.timetz().replace(tzinfo=None)
         over_midnight = self.end < self.begin
         quiet = (

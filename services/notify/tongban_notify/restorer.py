@@ -1,4 +1,4 @@
-"""Rebuilding the guards of messages from what notify has reported on notifications.sent."""
+"""Rebuild the guards of messages from the reports on notifications.sent."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _OVER = ("sent", "refused", "suppressed")
 
 
 class NotifyRestorer:
-    """Makes a guard that is over for every message that was reported as over."""
+    """Writes a finished guard for every message that was reported as finished."""
 
     group = topics.NOTIFY_GROUP
 
     async def restore(self, restoration: Restoration) -> dict[str, int]:
-        """Return `guards`: how many were missing or not over.
+        """Rebuild the guards; return as `guards` how many were missing or unfinished.
 
         Raises:
-            StoreUnavailable, KafkaUnavailable: begin again.
+            StoreUnavailableError, KafkaUnavailableError: the caller starts again.
         """
         guards = 0
         collection = restoration.store.collection(COLLECTION)
@@ -43,7 +43,7 @@ class NotifyRestorer:
 
 
 def guard_of(body: NotificationReported) -> dict[str, Any]:
-    """Make the upsert of a guard that is over; one that is over already stays as it is."""
+    """Return the upsert of a finished guard; it leaves a finished guard unchanged."""
     return {
         "q": {"_id": body.reference, "state": {"$nin": list(_OVER)}},
         "u": {

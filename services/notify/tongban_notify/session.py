@@ -1,10 +1,10 @@
-"""The HTTP session to SMS providers: nothing of a call outlives it, and no answer fills the memory.
+"""The HTTP session to SMS providers, whose sockets drop unsent bytes when a call ends.
 
-A provider takes no deadline, so the bytes of a call must not arrive there after its guard has been
-believed to mean "not sent". Bytes that were written and not acknowledged stay in the kernel, which
-goes on sending them for minutes, also for a process that was killed. Two options of each socket end
-that: SO_LINGER of 0 drops them when the socket is closed, by us or by the kernel of a dead process,
-and TCP_USER_TIMEOUT drops them while a frozen process keeps the socket open.
+A provider accepts no deadline, so the bytes of a call must not arrive there after another process
+has concluded from the guard that they were not sent. The kernel keeps written bytes that are not
+acknowledged and sends them again for minutes, also for a process that was killed. Two options of
+each socket prevent that: SO_LINGER of 0 drops the bytes when the socket is closed, by us or by the
+kernel of a dead process, and TCP_USER_TIMEOUT drops them while a frozen process keeps it open.
 """
 
 from __future__ import annotations
@@ -17,29 +17,30 @@ from typing import Any
 import aiohttp
 
 from tongban_kafka.uptime import uptime
+from tongban_notify.errors import NotifyError
 
 _MAX_HEADERS = 64
 _NO_LINGER = struct.pack("ii", 1, 0)
 AddrInfo = tuple[Any, ...]
 
 
-class SendTooLateError(Exception):
-    """The connection came after the moment before which the call had to begin."""
+class SendTooLateError(NotifyError):
+    """Raised when the connection was ready only after the latest moment to begin the call."""
 
 
 class Sockets:
     """Makes the sockets of a session.
 
     Args:
-        timeout: seconds after which the kernel gives up bytes that the peer has not acknowledged.
-            Linux alone can do that; elsewhere a frozen process is the one case that is left.
+        timeout: seconds after which the kernel drops bytes that the peer has not acknowledged.
+            Only Linux has this option; elsewhere a frozen process may still send them.
     """
 
     def __init__(self, timeout: float) -> None:
         self._milliseconds = max(1, round(timeout * 1000))
 
     def __call__(self, address: AddrInfo) -> socket.socket:
-        """The shape of aiohttp's socket factory."""
+        """Return a socket (aiohttp's socket factory)."""
         family, kind, protocol, *_ = address
         made = socket.socket(family, kind, protocol)
         try:
@@ -53,7 +54,7 @@ class Sockets:
 
 
 def provider_session(timeout: float) -> aiohttp.ClientSession:
-    """Return the session that all providers of a process share: no cookies, nothing unpacked.
+    """Return the session for all providers of a process, without cookies and decompression.
 
     Args:
         timeout: seconds of one call.
@@ -69,8 +70,10 @@ def provider_session(timeout: float) -> aiohttp.ClientSession:
 
 
 def _begin_in_time() -> aiohttp.TraceConfig:
-    """Check once there is a connection, right before the first byte: connecting takes time, and a
-    process may have been frozen or its machine suspended meanwhile."""
+    """Return a trace that checks the time when a connection is ready, right before the first byte.
+
+    Connecting takes time, and the process may have been frozen meanwhile.
+    """
 
     async def check(_session: Any, context: SimpleNamespace, _params: Any) -> None:
         before = context.trace_request_ctx

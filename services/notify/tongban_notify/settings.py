@@ -1,4 +1,4 @@
-"""What `tongban-notify` is told by its environment."""
+"""Settings of the process `tongban-notify`."""
 
 from __future__ import annotations
 
@@ -23,32 +23,33 @@ def _quiet_hours(value: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
-"""`aurora,borealis` in the environment."""
+"""A list of names, written as `aurora,borealis` in the environment."""
 
 
 class NotifySettings(CommonSettings):
-    """Who carries messages, and when an answer that did not come is believed to mean no."""
+    """Settings of the notification service: its SMS providers, their time-outs, quiet hours."""
 
     SECRETS = frozenset({"keyring", "id_secret", "sms_key"})
 
     devices: str = Field("http://127.0.0.1:8631", description="base URL of the SMS providers")
-    sms_providers: Names = Field(("aurora", "borealis"), min_length=1, description="in this order")
+    sms_providers: Names = Field(
+        ("aurora", "borealis"), min_length=1, description="names, in the order of attempts"
+    )
     sms_honouring: Names = Field(
         ("aurora",),
-        description="providers whose contract says that a repeated reference is the same message",
+        description="providers that treat a repeated reference as the same message",
     )
     sms_key: SecretStr = SecretStr(DEVELOPMENT_SECRET)
-    sms_timeout_s: float = Field(5.0, gt=0, description="for one call; wall clock")
+    sms_timeout_s: float = Field(5.0, gt=0, description="seconds of one call; wall clock")
     sms_settle_s: float = Field(
         20.0,
         gt=0,
-        description="after the beginning of a send, when the provider's not knowing the message "
-        "is believed; longer than any call may take at the provider",
+        description="seconds after the start of a send until a provider's answer that it does not "
+        "know the message counts; longer than any call may take at the provider",
     )
     quiet_hours: Annotated[QuietHours | None, NoDecode, BeforeValidator(_quiet_hours)] = Field(
         None,
-        description="22:00-07:00, business time: no message goes out meanwhile, each waits for the "
-        "end; empty for none",
+        description="22:00-07:00, business time: messages wait for the end; empty for none",
     )
 
     @field_validator("sms_settle_s")

@@ -1,4 +1,4 @@
-"""Goes on with messages whose provider was taken out of the settings and is configured again."""
+"""Resume messages whose provider was removed from the settings and is configured again."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _PAGE = 100
 
 
 class StrandedMessages:
-    """Shows how many messages are stranded, and handles those again whose provider is back.
+    """Counts stranded messages, and handles those again whose provider is configured again.
 
-    The event was kept with the guard, so no operator has to find and replay it. Several replicas
-    may do so at once: the guard decides between them.
+    Their events are stored with the guards, so no operator has to find and replay them. Several
+    replicas may do so at once: the guard decides between them.
 
     Args:
-        providers: the names of those that are configured.
+        providers: the names of the configured providers.
         handle: the worker's handler.
     """
 
@@ -42,7 +42,7 @@ class StrandedMessages:
         self._shown: set[str] = set()
 
     async def run(self) -> None:
-        """Look again and again until cancelled."""
+        """Call `look` every 30 seconds until cancelled."""
         while True:
             try:
                 await self.look()
@@ -53,10 +53,10 @@ class StrandedMessages:
             await asyncio.sleep(_LOOK_S)
 
     async def look(self) -> None:
-        """Handle what can go on, once.
+        """Count stranded messages, and handle each that can be resumed once.
 
         Raises:
-            StoreUnavailableError
+            StoreUnavailableError: a later call may succeed.
         """
         counts = await self._guards.stranded_counts()
         for provider in self._shown | set(counts):
@@ -67,10 +67,10 @@ class StrandedMessages:
         after = ""
         while page := await self._guards.stranded_at(self._providers, after=after, limit=_PAGE):
             for record in page.values():
-                await self._go_on(record)
+                await self._resume(record)
             after = max(page)
 
-    async def _go_on(self, record: Record) -> None:
+    async def _resume(self, record: Record) -> None:
         try:
             await self._handle(record)
         except (Retry, KafkaUnavailableError) as error:
@@ -80,5 +80,5 @@ class StrandedMessages:
         except Exception as error:
             if is_process_trouble(error):
                 raise
-            # The messages behind this one must get on; the next look tries this one again.
+            # Go on with the messages behind this one; the next call tries this one again.
             log.error("stranded_message_failed", error=type(error).__name__, exc_info=True)

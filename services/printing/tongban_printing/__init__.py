@@ -1,1 +1,1 @@
-"""Printing: documents from results, and each print order on paper once."""
+"""The printing service makes documents of results and prints each print order once."""

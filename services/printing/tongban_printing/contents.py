@@ -1,12 +1,11 @@
-"""What stands on a document: a province's result and the applicant, made ready for a template.
+"""Prepare a province's result and the applicant for a document's template.
 
-Pure: no store, no Kafka, no fonts. Everything a template shows is a string by the time it leaves
-here, and the full ID number leaves only for the templates that print it.
+Pure: no store, no Kafka, no fonts. A template gets strings only, and the full ID number only if it
+may print it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -16,17 +15,18 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from tongban_common.domain.titles import title_of
+from tongban_common.domain.verification import grouped, sheet_code
 from tongban_common.events.models import ItemSnapshot
 
 
 @dataclass(frozen=True, slots=True)
 class SheetTemplate:
-    """A file of `templates/` and what the law lets it show."""
+    """A file of `templates/`, and what the law permits it to show."""
 
     name: str
     full_id: bool
-    """Whether the ID number is printed in full. Otherwise it is masked, also where a province
-    repeats it among its facts."""
+    """True to print the ID number in full. Otherwise it is masked, also where a province repeats it
+    among its facts."""
 
 
 TEMPLATES = {
@@ -47,9 +47,7 @@ ID_TYPES = {
 }
 _USCC = "统一社会信用代码"
 
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _NUMERIC = re.compile(r"[-+]?[¥￥]?[-+]?\d[\d,]*(\.\d+)?(元|个月|月|年|天|%)?")
-_CODE_LENGTH = 16
 _PADDING, _NARROWEST, _WIDEST = 3, 8, 32
 
 
@@ -65,15 +63,17 @@ class SheetFact(_Received):
 
 
 class SheetTable(_Received):
-    """Rows of a result, such as one for each month; a row has as many cells as there are columns
-    (missing ones are shown empty, surplus ones are left out)."""
+    """The table of a result, such as one row for each month.
+
+    Missing cells of a row are printed empty, surplus cells are left out.
+    """
 
     columns: list[str]
     rows: list[list[str | None]]
 
 
 class ProvinceResult(_Received):
-    """The part `result` of the envelope: what a province answered, whatever its item."""
+    """The part `result` of the envelope: a province's result, in the form common to all items."""
 
     number: str
     issuer: str
@@ -83,13 +83,13 @@ class ProvinceResult(_Received):
 
 
 class Agent(_Received):
-    """Who acts for a company."""
+    """The person who acts for a company."""
 
     name: str
 
 
 class SheetApplicant(_Received):
-    """The part `applicant` of the envelope, as far as a document shows it (CONTRACT.md)."""
+    """The part `applicant` of the envelope, as far as a document shows it."""
 
     type: str
     name: str
@@ -100,29 +100,21 @@ class SheetApplicant(_Received):
 
     @property
     def identity(self) -> tuple[str, str]:
-        """What proves who it is: the kind of the number, and the number."""
+        """Return the kind of the identifying number, and the number."""
         if self.type == "company":
             return _USCC, self.uscc or ""
         return ID_TYPES.get(self.id_type or "", "证件"), self.id_number or ""
 
 
-def verification_code(document_id: str) -> str:
-    """The code on the sheet, which follows from the document's id: four groups of Crockford's
-    base32 (no I, L, O, U), 80 bits."""
-    digest = int.from_bytes(hashlib.sha256(document_id.encode()).digest())
-    letters = "".join(_CROCKFORD[digest >> 5 * place & 31] for place in range(_CODE_LENGTH))
-    return "-".join(letters[start : start + 4] for start in range(0, _CODE_LENGTH, 4))
-
-
 def masked_id(number: str) -> str:
-    """The ends of an ID number with stars between: 341***********0011, E1****45."""
+    """Return an ID number with stars in the middle: 341***********0011, E1****45."""
     head, tail = (3, 4) if len(number) >= 12 else (2, 2)
     hidden = max(len(number) - head - tail, 1)
     return number[:head] + "*" * hidden + number[len(number) - tail :] if number else ""
 
 
 def chinese_date(text: str) -> str:
-    """`2026-03-02` as 2026年3月2日; anything else as it is."""
+    """Return `2026-03-02` as 2026年3月2日, and any other text unchanged."""
     try:
         day = date.fromisoformat(text[:10])
     except ValueError:
@@ -139,7 +131,7 @@ def contents(
     applicant: SheetApplicant,
     result: ProvinceResult,
 ) -> dict[str, Any]:
-    """What `templates/sheet.typ` knows as `data`, without `substituted`."""
+    """Return the `data` of `templates/sheet.typ`, without `substituted`."""
     id_label, id_number = applicant.identity
     secret = applicant.type == "person" and not template.full_id
     shown = masked_id(id_number) if secret else id_number
@@ -161,7 +153,7 @@ def contents(
         "number": show(result.number),
         "issuer": result.issuer,
         "issued_on": chinese_date(result.issued_on),
-        "code": verification_code(document_id),
+        "code": grouped(sheet_code(document_id)),
         "request_id": request_id,
         "holder": {
             "name": applicant.name,
@@ -169,7 +161,7 @@ def contents(
             "id_number": shown,
             "entries": entries,
         },
-        # The applicant's name and number have their own place on every sheet.
+        # Every sheet shows the applicant's name and number elsewhere.
         "facts": [
             {
                 "label": fact.label,
@@ -207,8 +199,10 @@ def _table(table: SheetTable, show: Any) -> dict[str, Any] | None:
 
 
 def _weight(*texts: str) -> int:
-    """A column's share of the width: what its longest text takes, in half-width characters. One
-    column of long texts breaks its lines and leaves the others room."""
+    """Return a column's share of the width: its longest text, in half-width characters, bounded.
+
+    The upper bound makes a column of long texts wrap, which leaves room for the others.
+    """
     longest = max(
         sum(2 if unicodedata.east_asian_width(sign) in "WFA" else 1 for sign in text)
         for text in texts

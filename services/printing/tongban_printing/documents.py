@@ -1,4 +1,4 @@
-"""Makes a request's documents, or takes those that its province made."""
+"""Make a request's documents, or use those that its province made."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ from pydantic import BaseModel, ValidationError
 from tongban_common import faultpoints
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.titles import title_of
-from tongban_common.envelope import (
-    KeyDestroyedError,
-    KeyMissingError,
-    KeyRing,
-    UnreadableEnvelopeError,
-)
+from tongban_common.envelope import KeyRing
 from tongban_common.events import wrong_fields
 from tongban_common.events.models import DocumentRef, RequestCompleted
+from tongban_common.opening import opening_envelope
 from tongban_common.store import DocumentStore
-from tongban_kafka import Poison, Retry
+from tongban_kafka import Poison
 from tongban_printing import metrics
 from tongban_printing.contents import (
     TEMPLATES,
@@ -27,27 +23,26 @@ from tongban_printing.contents import (
     SheetTemplate,
     contents,
 )
+from tongban_printing.errors import PrintingError
 from tongban_printing.renderer import Renderer, RenderError
 
-_KEY_PAUSE_S = 2.0
-"""Until the key ring is looked at again for a key that has not come yet."""
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-class UnmakeableDocumentError(Exception):
-    """No document can be made of a result, by any replica; whoever waits for it is told.
+class UnmakeableDocumentError(PrintingError):
+    """Raised when no replica can make a document of a result; the applicant is informed.
 
-    The text holds nothing of the contents.
+    The text quotes nothing of the contents.
     """
 
     def __init__(self, why: str, what: str) -> None:
         super().__init__(what)
         self.why = why
-        """A word for metrics: too_long, too_much, cannot_set or no_result."""
+        """The label for metrics: too_long, too_much, cannot_set or no_result."""
 
 
 class DocumentMaker:
-    """From a completed request to documents in the store."""
+    """Makes the documents of completed requests and stores them."""
 
     def __init__(self, *, renderer: Renderer, documents: DocumentStore, keys: KeyRing) -> None:
         self._renderer = renderer
@@ -57,16 +52,17 @@ class DocumentMaker:
     async def documents_of(
         self, body: RequestCompleted, *, repeat: bool = False
     ) -> list[DocumentRef]:
-        """The request's documents, which are in the store by now; none if its item has none.
+        """Return the references of the request's documents, once they are in the store.
 
-        What the province made comes before what we could make. A repeat returns what the first
-        call has stored, even if a template has changed since.
+        The list is empty if the item has no document. A document of the province takes precedence
+        over one of ours. Idempotent: a repeat returns what the first call stored, even if the
+        template has changed since.
 
         Raises:
-            KeyDestroyedError: what would stand in it was destroyed with its key.
-            UnmakeableDocumentError: no document can be made of it, now or later.
-            Poison: an operator has to look: a newer version or another key may make it.
-            Retry, StoreUnavailable: not now.
+            KeyDestroyedError: the contents were destroyed with their key.
+            UnmakeableDocumentError: no document can be made of the result, now or later.
+            Poison: an operator has to act: a newer version or another key may make it.
+            Retry, StoreUnavailableError: a later attempt may succeed.
         """
         if body.documents:
             return body.documents
@@ -113,14 +109,10 @@ class DocumentMaker:
         return kept
 
     def _open(self, body: RequestCompleted, part: str, model: type[_Model]) -> _Model:
+        with opening_envelope():
+            value = self._keys.open(body.request_id, body.sealed, part)
         try:
-            return model.model_validate(self._keys.open(body.request_id, body.sealed, part))
-        except KeyDestroyedError:
-            raise
-        except KeyMissingError as error:
-            raise Retry(str(error), after=_KEY_PAUSE_S) from error
-        except UnreadableEnvelopeError as error:
-            raise Poison(str(error)) from error
+            return model.model_validate(value)
         except ValidationError as error:
             raise UnmakeableDocumentError(
                 "no_result", f"{part}: {wrong_fields(error, of=model)}"

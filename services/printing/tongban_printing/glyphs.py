@@ -1,4 +1,4 @@
-"""Which characters the bundled fonts can show, and what is set for those they cannot."""
+"""Find characters that the bundled fonts cannot show, and substitute them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 GETA = "〓"
-"""What Chinese and Japanese printers have always set for a character that the case lacks."""
+"""The traditional substitute of Chinese and Japanese typesetters for a missing character."""
 _NAMED_AT_MOST = 50
 _LINE_ENDS = frozenset("\t\n\v\f\r\u0085\u2028\u2029")
 _IGNORABLE = (
@@ -22,7 +22,7 @@ _IGNORABLE = (
 
 @functools.cache
 def bundled() -> frozenset[int]:
-    """Code points for which the bundled fonts have a glyph; the first call takes half a second.
+    """Return the code points with a glyph in the bundled fonts; the first call takes half a second.
 
     All faces of the collection have the same character map.
     """
@@ -34,7 +34,7 @@ def bundled() -> frozenset[int]:
 
 
 class Substitution:
-    """Sets 〓 for every cluster of characters that the fonts lack, and names what was lacking."""
+    """Replaces every cluster of characters that the fonts lack by 〓, and lists them."""
 
     def __init__(self, known: frozenset[int]) -> None:
         self._known = known
@@ -42,13 +42,13 @@ class Substitution:
 
     @property
     def names(self) -> list[str]:
-        """The code points of each cluster that was replaced, once each, in order."""
+        """Return the code points of each replaced cluster, once each, in order."""
         names = [" ".join(f"U+{ord(each):04X}" for each in gone) for gone in self._gone]
         left_out = len(names) - _NAMED_AT_MOST
         return names if left_out <= 0 else [*names[:_NAMED_AT_MOST], f"等{len(names)}个"]
 
     def apply(self, value: Any) -> Any:
-        """The same data with substitutes in all its texts."""
+        """Return the same data with substitutes in all its texts."""
         match value:
             case str():
                 return self._text(value)
@@ -69,7 +69,7 @@ class Substitution:
             return cluster  # the shaper composes it
         gone = "".join(sign for sign in cluster if not self._is_shown(sign))
         self._gone[gone] = None
-        # A base that can be shown is, and the marks that it lacks are marked behind it.
+        # Keep a base that has a glyph, and put the substitute for its missing marks behind it.
         return "".join(sign for sign in cluster if sign not in gone) + GETA
 
     def _is_shown(self, sign: str) -> bool:
@@ -82,7 +82,7 @@ class Substitution:
 
 
 def _clusters(text: str) -> Iterator[str]:
-    """A base with the marks that follow it, each."""
+    """Yield each base character together with the marks that follow it."""
     start = 0
     for place in range(1, len(text)):
         if unicodedata.category(text[place])[0] != "M":

@@ -1,6 +1,4 @@
-"""What printing does with a record: documents into the store, orders into the spool, and then the
-record is done. Paper is the spooler's.
-"""
+"""Handle the records of printing: store documents, and spool orders for the spooler to print."""
 
 from __future__ import annotations
 
@@ -45,25 +43,25 @@ _UNMAKEABLE = {
     "too_much": "材料篇幅过长，一体机不能打印，请到窗口领取",
     "no_result": "办理结果不完整，无法生成材料，请到窗口领取",
 }
-"""By `UnmakeableDocumentError.why`, for the person in front of the kiosk."""
+"""Texts for the person at the kiosk, by `UnmakeableDocumentError.why`."""
 log = structlog.get_logger()
 
 _TOO_OLD = "事项已久，未再打印"
 KIOSK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""What may stand in a printer's address; an order of a foreign writer may name anything."""
+"""Kiosk ids that may go into a printer's address: an order may come from a foreign writer."""
 
 _COMPLETION_PAUSE = 1.0
 _COMPLETION_ATTEMPTS = 300
-"""A reprint may be read before its request's completion, which is on another topic; after five
-minutes there is none."""
+"""Attempts, over five minutes, at a reprint whose request's completion was not read yet. The
+completion is on another topic, so a reprint may be read first."""
 
 
 class PrintingHandler:
     """The handler of the worker group `printing`; a repeat of a record changes nothing.
 
     Args:
-        clock: tells how old a completion is.
-        restored: tells for which records the guard may have been lost with the store.
+        clock: gives the age of a completion.
+        restored: decides for which records the guard may have been lost with the store.
     """
 
     def __init__(
@@ -92,11 +90,11 @@ class PrintingHandler:
         self._restored = restored
 
     async def handle(self, record: Record) -> None:
-        """Take one record of requests.completed or print.orders.
+        """Handle one record of requests.completed or print.orders.
 
         Raises:
-            Poison: it can never be printed.
-            Retry, StoreUnavailable, KafkaUnavailable: not now.
+            Poison: the record can never be printed.
+            Retry, StoreUnavailableError, KafkaUnavailableError: a later attempt may succeed.
         """
         try:
             event = decode(record.value, record.headers)
@@ -155,26 +153,31 @@ class PrintingHandler:
                 item_name=body.item.name,
                 sealed=body.sealed,
             )
-            await self._take_in(order, doubtful=doubtful)
+            await self._spool_order(order, doubtful=doubtful)
 
     def _is_too_old(self, body: RequestCompleted) -> bool:
-        """Return True if the guard of its order may have ended, so that nobody knows whether it was
-        printed. Guards live by the wall clock, events by the business clock."""
+        """Return True if the guard of the order may have expired, so that printing might print
+        twice.
+
+        Guards expire by the wall clock, events have business time.
+        """
         age = self._clock.real_seconds(self._clock.now() - body.completed_at)
         return timedelta(seconds=age) > topics.GUARDS_KEPT
 
     async def _cannot_print(
         self, body: RequestCompleted, what: str, reason: str, *, repeat: bool
     ) -> None:
-        """Report that no paper will come, unless the order was taken in before. `what` tells this
-        report from others about the order."""
+        """Report that no paper will come, unless the order is spooled already.
+
+        `what` makes the report's event id differ from those of other reports of the order.
+        """
         if not body.print:
             return
         made = derived_id("document", body.request_id, 0)
         document_id = body.documents[0].document_id if body.documents else made
         order = order_id(body.request_id, document_id, 1)
         if await self._spool.find(order) is not None:
-            return  # taken in while the key was there; it tells itself what becomes of it
+            return  # spooled while the key existed; the spooler reports what becomes of it
         await self._publisher.publish(
             topics.DOCUMENTS_PRINTED,
             PrintReported(
@@ -191,7 +194,7 @@ class PrintingHandler:
                 item_name=body.item.name,
                 sealed=applicant_of(body.sealed),
             ),
-            # Not that of an order's first report, which says that it is queued.
+            # Differs from the id of an order's first report, which says that the order is queued.
             event_id=derived_id("print-reported", order, what),
             at=body.completed_at,
             repeat=repeat,
@@ -207,12 +210,14 @@ class PrintingHandler:
         )
 
     async def _ordered(self, body: PrintOrdered, *, attempt: int, doubtful: bool) -> None:
-        printable = await self._printables.find(body.request_id) or await self._of_old(body)
+        printable = await self._printables.find(body.request_id) or await self._expired_printable(
+            body
+        )
         if printable is None:
             if attempt >= _COMPLETION_ATTEMPTS:
                 raise Poison("no completed request with documents is known by that id")
             raise Retry("its request's completion has not been read yet", after=_COMPLETION_PAUSE)
-        await self._take_in(
+        await self._spool_order(
             new_order(
                 order_id=body.order_id,
                 request_id=body.request_id,
@@ -231,9 +236,12 @@ class PrintingHandler:
         if order is not None:
             self._spooler.call(order.kiosk_id)
 
-    async def _of_old(self, body: PrintOrdered) -> Printable | None:
-        """What is ordered of a request that was completed too long ago to be remembered; its branch
-        is the kiosk's, because at no other is its document to be seen."""
+    async def _expired_printable(self, body: PrintOrdered) -> Printable | None:
+        """Return what to print of a request whose entry in `printables` has expired; None if
+        unknown.
+
+        Its branch is that of the ordering kiosk: intake shows its documents at no other branch.
+        """
         if body.document_id is None or body.branch_id is None:
             return None
         ref = await self._documents.ref(body.request_id, body.document_id)
@@ -241,9 +249,12 @@ class PrintingHandler:
             return None
         return Printable(request_id=body.request_id, branch_id=body.branch_id, documents=[ref])
 
-    async def _take_in(self, order: SpooledOrder, *, doubtful: bool) -> None:
-        """Spool an order. `doubtful`: its sheet may have come out, and the guard that knew was lost
-        with the store; then a person is asked."""
+    async def _spool_order(self, order: SpooledOrder, *, doubtful: bool) -> None:
+        """Spool an order.
+
+        With `doubtful` the sheet may have been printed and the guard lost with the store: the order
+        becomes a question to the lobby manager.
+        """
         if not KIOSK_ID.fullmatch(order.kiosk_id):
             raise Poison("no kiosk can have that id")
         if doubtful:

@@ -1,4 +1,4 @@
-"""What a printer's answer means for an order. Pure; attributes are those of RFC 8011."""
+"""Interpret a printer's answers for an order. Pure; attributes are those of RFC 8011."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class JobState(IntEnum):
-    """job-state (RFC 8011 section 5.3.7)."""
+    """The values of job-state (RFC 8011 section 5.3.7)."""
 
     PENDING = 3
     PENDING_HELD = 4
@@ -21,7 +21,7 @@ class JobState(IntEnum):
 
 
 class Finding(Enum):
-    """What has become of a job, as far as it matters here."""
+    """The result of querying a job."""
 
     UNKNOWN = "the printer does not know the job (any more): paper or no paper, nobody can tell"
     WITHOUT_DOCUMENT = "open, and its document has not arrived; it may be on its way"
@@ -35,11 +35,11 @@ class Finding(Enum):
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job as its printer describes it."""
+    """The state of a job, as its printer reports it."""
 
     finding: Finding
     sheets: int = 0
-    """Impressions that are out, as far as the printer counts them."""
+    """Impressions that are completed, as far as the printer counts them."""
 
 
 UNKNOWN_JOB = JobView(Finding.UNKNOWN)
@@ -48,14 +48,15 @@ UNKNOWN_JOB = JobView(Finding.UNKNOWN)
 def view_of(attributes: Mapping[str, Any]) -> JobView:
     """Read the attributes of Get-Job-Attributes.
 
-    A printer need not count impressions. Where it does not, a job that had its document and ended
-    early counts as partly printed: a person decides, and no second copy comes out by itself. So
-    does a job that was aborted after it had begun, with no whole sheet counted: the first sheet may
-    be out, unless the document could not be read. Nor need a printer count documents; where it
-    counts none of either, a completed job may be one that was closed without its document.
+    A printer need not count impressions. If it does not, a job that had its document and ended
+    early counts as partly printed: a person decides, and no second copy is printed automatically.
+    The same holds for a job that was aborted after it had begun, with no whole sheet counted: the
+    first sheet may be printed, unless the document could not be read. A printer need not count
+    documents either; if it counts neither, a completed job may have been closed without its
+    document.
 
     Raises:
-        ValueError: there is no job-state that RFC 8011 knows.
+        ValueError: the job-state is missing or not one of RFC 8011.
     """
     state = JobState(_number(attributes.get("job-state")) or 0)
     reasons = frozenset(_keywords(attributes.get("job-state-reasons")))
@@ -68,7 +69,7 @@ def view_of(attributes: Mapping[str, Any]) -> JobView:
     if state in (JobState.CANCELED, JobState.ABORTED):
         untouched = documents == 0 or counted == 0
         if state is JobState.ABORTED and documents != 0 and not reasons & _UNREADABLE:
-            # Absent or no-value where it never began (section 5.3.14.2).
+            # Absent or no-value if the job never began (section 5.3.14.2).
             untouched = counted == 0 and _number(attributes.get("time-at-processing")) is None
         untouched = untouched and not sheets
         return JobView(Finding.NOTHING_PRINTED if untouched else Finding.PARTLY_PRINTED, sheets)
@@ -92,7 +93,7 @@ _UNREADABLE = frozenset(
 
 
 def _completed(documents: int | None, sheets: int) -> Finding:
-    """What a completed job is; one that was closed without its document is completed as well."""
+    """Return the finding for a completed job, which may have been closed without its document."""
     if documents == 0 and not sheets:
         return Finding.NOTHING_PRINTED
     return Finding.PRINTED if documents or sheets else Finding.ENDED
@@ -118,7 +119,7 @@ _UNNAMED_TROUBLE = "打印机需要处理"
 
 
 def trouble(printer_state_reasons: Any) -> str:
-    """Why a printer has stopped, in words for the person in front of it."""
+    """Return why a printer has stopped, in Chinese for the person in front of it."""
     for keyword in _keywords(printer_state_reasons):
         for suffix in ("-error", "-warning", "-report"):
             keyword = keyword.removesuffix(suffix)  # noqa: PLW2901 - RFC 8011 section 5.4.12
@@ -128,7 +129,7 @@ def trouble(printer_state_reasons: Any) -> str:
 
 
 def _number(value: Any) -> int | None:
-    """An integer or enum; a printer may also say no-value or unknown."""
+    """Return an integer or enum; None if the printer has no-value or unknown."""
     return int(value) if isinstance(value, int) else None
 
 

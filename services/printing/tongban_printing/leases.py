@@ -1,9 +1,9 @@
 """Leases on kiosks: one replica at a time works off a kiosk's orders.
 
-A lease keeps replicas from doing the same work; that they cannot do harm is the orders' own matter
-(`rev` and `epoch` in every write). So a clock that is off, or a process that slept through its
-lease, costs a refused write and no sheet of paper. When a lease ends is counted by the store's
-clock alone, so that a replica whose clock is ahead takes no kiosk away from one that lives.
+A lease keeps replicas from doing the same work; the fencing that prevents harm is `rev` and `epoch`
+in every write of an order. So a wrong clock, or a process that was suspended past its lease, costs
+a refused write and no sheet of paper. The store's clock alone measures leases, so a replica whose
+clock is ahead cannot take a kiosk from a live one.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ from tongban_kafka.uptime import uptime
 class _Held:
     epoch: int
     until: float
-    """`uptime()`, counted from before the write, so never later than the
-    store's."""
+    """End by `uptime()`. Counted from before the write, so never later than the store's end."""
 
 
 class KioskLeases:
-    """The collection `print_leases`, and what this replica holds of it.
+    """Takes, keeps and releases leases in the collection `print_leases`.
 
-    A process that comes back under the same instance name takes its leases over at once; any other
-    when they have run out. Every method may raise StoreUnavailable.
+    A restarted process with the same instance name gets its leases back at once, any other when
+    they have expired. Every method may raise StoreUnavailableError.
     """
 
     def __init__(self, store: Store, *, owner: str, seconds: float) -> None:
@@ -37,10 +36,10 @@ class KioskLeases:
         self._held: dict[str, _Held] = {}
 
     async def hold(self, kiosk_id: str) -> int | None:
-        """The epoch under which this replica may work for a kiosk, None while another does.
+        """Return the epoch under which this replica may work for a kiosk; None if another holds it.
 
-        Costs nothing while more than half of the lease is left. The epoch grows with every
-        taking, so that a write under an old one can be refused.
+        No I/O while more than half of the lease is left. The epoch grows each time a lease is
+        taken, so that the spool can refuse a write under an old one (fencing).
         """
         held = self._held.get(kiosk_id)
         began = uptime()
@@ -55,11 +54,11 @@ class KioskLeases:
         return epoch
 
     def forget(self, kiosk_id: str) -> None:
-        """Take the lease anew before the next work: someone else may have it."""
+        """Take the lease anew before the next work, since another replica may have it."""
         self._held.pop(kiosk_id, None)
 
     async def release_all(self) -> None:
-        """Let others take over at once; for an orderly end."""
+        """Release all leases at shutdown, so that other replicas need not wait for their expiry."""
         held, self._held = self._held, {}
         with store_errors():
             await self._leases.update_many(
@@ -76,11 +75,12 @@ class KioskLeases:
         return bool(result.matched_count)
 
     async def _take(self, kiosk_id: str) -> int | None:
-        """Take the lease if it is ours, free or over; return its epoch, or None if another has it.
+        """Take the lease if it is ours, free or expired; return its epoch, or None if another has
+        it.
 
-        The store decides within the update, because only there its own time can be compared.
+        The store decides within the update, because only there can its own time be compared.
         """
-        # As numbers: the embedded store does not compare its own time with a stored date.
+        # Compare numbers: the embedded store cannot compare its own time with a stored date.
         free = {"$lt": [{"$toLong": {"$ifNull": ["$until", NOW]}}, {"$toLong": NOW}]}
         fresh = {"$eq": [{"$type": "$epoch"}, "missing"]}
         mine = {"$eq": ["$owner", {"$literal": self._owner}]}
@@ -100,7 +100,7 @@ class KioskLeases:
                     return_document=True,
                 )
             except DuplicateKey:
-                return None  # another has just taken it for the first time
+                return None  # another replica has just created it
         return int(lease["epoch"]) if lease.get("owner") == self._owner else None
 
     def _end(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from tongban_common import process, topics
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
+from tongban_common.process import Stopping
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store, StoreUnavailableError
 from tongban_common.store.recovery import RestoredStore
@@ -28,11 +29,10 @@ from tongban_printing.renderer import Renderer
 from tongban_printing.settings import PrintingSettings
 from tongban_printing.spool import Spool
 from tongban_printing.spooler import Spooler
-from tongban_printing.stopping import Stopping
 
 SERVICE = "printing"
 _CONNECTIONS = 500
-"""To printers, at once."""
+"""Most simultaneous connections to printers."""
 log = structlog.get_logger()
 
 
@@ -53,13 +53,13 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
         spool = Spool(store)
         printables = Printables(store)
         outbox = Outbox(spool, publisher)
-        means = PrintDependencies(
+        dependencies = PrintDependencies(
             spool, documents, outbox, settings.clock, settings.order_limit, stopping
         )
         leases = KioskLeases(store, owner=settings.instance, seconds=settings.lease_seconds)
-        questions = Questions(means)
+        questions = Questions(dependencies)
         spooler = Spooler(
-            means,
+            dependencies,
             leases,
             questions,
             lambda kiosk_id: Printer(settings.printer_of(kiosk_id), session),
@@ -108,7 +108,7 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
 
 
 async def _prepare(spool: Spool, printables: Printables, stopping: Stopping) -> None:
-    """Make the indexes, as soon as there is a store."""
+    """Make the indexes once the store answers."""
     while not stopping.is_set:
         try:
             await spool.prepare()
@@ -121,7 +121,7 @@ async def _prepare(spool: Spool, printables: Printables, stopping: Stopping) -> 
 
 
 async def _work(worker: Worker, spooler: Spooler, outbox: Outbox, stopping: Stopping) -> None:
-    """Worker and spooler until `stopping`; the reports of their last steps are sent after."""
+    """Run worker and spooler until `stopping`; then send the reports of their last steps."""
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(worker.run())
         tasks.create_task(spooler.run())
@@ -132,7 +132,8 @@ async def _work(worker: Worker, spooler: Spooler, outbox: Outbox, stopping: Stop
 
 
 def main() -> None:
-    """Console script; configured by TONGBAN_* variables, ends by SIGTERM or SIGINT with 0."""
+    """Run the console script, configured by TONGBAN_*; SIGTERM or SIGINT ends it with exit code
+    0."""
     prepare_aiokafka()
     settings = load(PrintingSettings)
     configure_logging(SERVICE, instance=settings.instance, level=settings.log_level)

@@ -1,4 +1,4 @@
-"""What an operator sees of printing."""
+"""Prometheus metrics of the printing service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from tongban_common.domain.status import PrintStatus
 from tongban_printing.orders import WORKED_ON
 
-REPORTED = Counter("tongban_printing_orders_total", "Orders that came into a status", ["status"])
+REPORTED = Counter("tongban_printing_orders_total", "Changes of orders, by new status", ["status"])
 SPOOLED = Gauge(
     "tongban_printing_spooled_orders",
     "Orders in the spool by status, over all replicas",
@@ -16,22 +16,22 @@ SPOOLED = Gauge(
 SHEETS = Counter("tongban_printing_sheets_total", "Pages of orders that were printed")
 PRINT_SECONDS = Histogram(
     "tongban_printing_seconds",
-    "From the spool to the last sheet, wall clock",
+    "Seconds from spooling an order to its last sheet, wall clock",
     buckets=(0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 3600 * 4),
 )
 RENDER_SECONDS = Histogram(
     "tongban_printing_render_seconds",
-    "Making one document, waiting for a process included",
+    "Seconds to render one document, including the wait for a process",
     buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )
 UNMAKEABLE = Counter(
-    "tongban_printing_unmakeable_total", "Results of which no document can be made", ["why"]
+    "tongban_printing_unmakeable_total", "Results from which no document can be made", ["why"]
 )
-TROUBLES = Counter("tongban_printing_printer_troubles_total", "Operations that came to nothing")
+TROUBLES = Counter("tongban_printing_printer_troubles_total", "Printer operations that failed")
 FAULTS = Counter("tongban_printing_faults_total", "Faults of this program, see the log")
 
 
 def show_backlog(backlog: dict[str, dict[PrintStatus, int]]) -> None:
-    """Set the gauge from what the spool holds."""
+    """Set the gauge of spooled orders from `Spool.backlog`."""
     for status in WORKED_ON:
         SPOOLED.labels(status).set(sum(counts.get(status, 0) for counts in backlog.values()))

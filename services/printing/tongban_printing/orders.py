@@ -1,13 +1,13 @@
-"""A print order (打印任务) and how it changes. Pure: what is written where is `spool`'s.
+"""A print order (打印任务) and its changes. Pure: `spool` reads and writes orders.
 
     queued ──> (printer job) ──> printed
       │  ^          │
       │  └── waiting_for_printer: out of paper, jammed, offline; goes on by itself
       └─────────────┴──> needs_confirmation (a person has to look), expired, cancelled
 
-A person's answer takes an order from needs_confirmation to printed, or back to queued; a question
-that nobody answers ends as expired. Every change of status is reported; the report is part of the
-same write as the change, and stays in the order until Kafka has it.
+A person's answer changes an order from needs_confirmation to printed, or back to queued; without an
+answer it expires. Every change of status is reported: the report is part of the same write as the
+change, and stays in the order until Kafka has acknowledged it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from tongban_common.domain.status import PrintStatus
 from tongban_common.events.models import DocumentRef, PrintReported, Sealed
 
 WORKED_ON = frozenset({PrintStatus.QUEUED, PrintStatus.WAITING_FOR_PRINTER})
-"""What the spooler works off. needs_confirmation waits for a person, the others are final."""
+"""The statuses on which the spooler works. needs_confirmation waits for a person, the others are
+final."""
 _NO_PAPER = frozenset({PrintStatus.CANCELLED, PrintStatus.EXPIRED})
 MAY_BE_PRINTED = "打印记录已从备份恢复，请核对该材料是否已经打出"
-"""Why a person is asked after the store was restored from a back-up."""
+"""The reason of a question after the store was restored from a back-up."""
 _CONFIRMED = "经人工核对，已出纸"
 _DENIED = "经人工核对，未出纸，重新打印"
 _UNANSWERED = "超过{days:g}天无人确认是否出纸，任务已结束"
@@ -37,24 +38,24 @@ class _Stored(BaseModel):
 
 
 class PrinterJob(_Stored):
-    """A job at a printer (RFC 8011): where to ask, and for what."""
+    """A job at a printer (RFC 8011): the printer's address and the job's id."""
 
     printer: str
     job_id: int
 
 
 class PrintQuestion(_Stored):
-    """Records the question about the order's job, while the order is needs_confirmation."""
+    """The question to a person about the order's job."""
 
     asked_at: datetime
-    """Business time; a question that is not answered expires so long after it."""
+    """Business time, from which the question's expiry is counted."""
     job_over: bool = False
-    """The printer had ended the job before the question was asked, so that no sheet of it can have
-    come out after the person looked."""
+    """True if the printer had ended the job before the question was asked, so that no sheet of it
+    can have been printed after the person looked."""
 
 
 class Unsent(_Stored):
-    """A report that Kafka may not have yet."""
+    """A report that Kafka may not have acknowledged yet."""
 
     report: PrintReported
     since: datetime
@@ -62,12 +63,12 @@ class Unsent(_Stored):
 
     @property
     def event_id(self) -> str:
-        """The same whenever it is sent."""
+        """Return the event id, which is the same for every sending."""
         return derived_id("print-reported", self.report.order_id, self.report.seq)
 
 
 class SpooledOrder(_Stored):
-    """One sheet set for one kiosk, as the collection `print_orders` has it."""
+    """An order to print one document at one kiosk: a record of the collection `print_orders`."""
 
     order_id: str = Field(alias="_id")
     request_id: str
@@ -76,55 +77,55 @@ class SpooledOrder(_Stored):
     branch_id: str
     copy_number: int
     ordered_at: datetime
-    """Business time; the order's age is counted from here."""
+    """Business time, from which the order's age is counted."""
     spooled_at: datetime
-    """Wall clock; what people have waited is counted from here."""
+    """Wall clock, from which the metrics count the waiting time."""
     status: PrintStatus
     reason: str | None = None
     seq: int
-    """Of the last report."""
+    """The number of the last report."""
     job: PrinterJob | None = None
-    """The only job whose document may be on paper. Set before a document is sent to it; taken away
-    only when the printer has said that nothing of it was printed or ever will be."""
+    """The only job whose document may be on paper. Set before a document is sent to it; removed
+    only when the printer reports that nothing of it was or will be printed."""
     question: PrintQuestion | None = None
-    """The last one; kept after its answer, which is only as good as what was known then."""
+    """The last question. It is kept after its answer, whose weight depends on `job_over`."""
     confirmed_not: int | None = None
-    """Id of the job of which a person said that nothing of it is on paper. Goes with the job."""
+    """Id of the job of which a person answered that nothing is on paper. Removed with the job."""
     answered_by: str | None = None
-    """Who answered the last question."""
+    """The person who answered the last question."""
     waits_since: datetime | None = None
-    """Business time at which a person asked for the sheet again; the age is counted from here."""
+    """Business time of an answer "not printed", from which the age is counted anew."""
     item_name: str | None = None
     sealed: Sealed | None = None
-    """The applicant's sealed part, of a first copy: a report that no paper will come carries it, so
-    that notify can tell the person."""
+    """The applicant's sealed part, for a first copy only. A report that no paper will come carries
+    it, so that notify can inform the applicant."""
     rev: int = 0
-    """Counts the writes: whoever has not seen the last one cannot make the next."""
+    """Number of writes, for optimistic locking: a write names the `rev` that it has read."""
     outbox: list[Unsent] = []
 
     @property
     def worked_on(self) -> bool:
-        """Whether the spooler has anything to do."""
+        """Return True if the spooler works on the order."""
         return self.status in WORKED_ON
 
     @property
     def job_name(self) -> str:
-        """What the job is called at the printer: whose it is, for a person and for a recovery."""
+        """Return the job's name at the printer, by which a person and a recovery find its order."""
         parts = (self.order_id, self.request_id, self.document.document_id, str(self.copy_number))
         return "/".join(parts)
 
     def is_too_old(self, now: datetime, limit: timedelta) -> bool:
-        """Whether nobody waits for this sheet any more; `now` is business time."""
+        """Return True if the applicant no longer waits for the sheet; `now` is business time."""
         return now - (self.waits_since or self.ordered_at) > limit
 
     @property
     def denied(self) -> bool:
-        """Return True if a person has said that nothing of the present job is on paper."""
+        """Return True if a person answered that nothing of the present job is on paper."""
         return self.job is not None and self.confirmed_not == self.job.job_id
 
 
 def order_id(request_id: str, document_id: str, copy_number: int) -> str:
-    """The id of the order that follows from a request itself (not of a reprint's)."""
+    """Return the id of the order that a completed request causes (a reprint has its own)."""
     return derived_id("order", request_id, document_id, copy_number)
 
 
@@ -141,7 +142,7 @@ def new_order(
     item_name: str | None = None,
     sealed: Sealed | None = None,
 ) -> SpooledOrder:
-    """A queued order with its first report."""
+    """Return a queued order with its first report."""
     bare = SpooledOrder(
         order_id=order_id,
         request_id=request_id,
@@ -162,32 +163,32 @@ def new_order(
 
 @dataclass(frozen=True, slots=True)
 class OrderChange:
-    """One write to an order: fields to set, and the report that goes with them."""
+    """One write to an order: the fields to set, and the report, if any."""
 
     fields: dict[str, Any] = field(default_factory=dict)
     report: PrintReported | None = None
 
 
 def sent_to(job: PrinterJob) -> OrderChange:
-    """The order has a job now, and its document may go there."""
+    """Give the order a job, to which its document may be sent from now on."""
     return OrderChange({"job": job.model_dump()})
 
 
 def taken_from_printer() -> OrderChange:
-    """The printer said that nothing of the job was or will be printed: another may be made."""
+    """Remove the job, of which nothing was or will be printed, so that another may be created."""
     return OrderChange({"job": None, "confirmed_not": None})
 
 
 def reported(
     order: SpooledOrder, status: PrintStatus, at: datetime, reason: str | None = None
 ) -> OrderChange:
-    """The order has another status (or reason); `at` is business time."""
+    """Change the order's status or reason; `at` is business time."""
     fields = {"status": status.value, "reason": reason, "seq": order.seq + 1}
     return OrderChange(fields, _report(order, status, order.seq + 1, at, reason))
 
 
 def asked(order: SpooledOrder, at: datetime, reason: str, *, job_over: bool) -> OrderChange:
-    """A person has to look whether the order's job is on paper; `at` is business time."""
+    """Ask a person whether the order's job is on paper; `at` is business time."""
     change = reported(order, PrintStatus.NEEDS_CONFIRMATION, at, reason)
     question = PrintQuestion(asked_at=at, job_over=job_over)
     return OrderChange(
@@ -196,8 +197,10 @@ def asked(order: SpooledOrder, at: datetime, reason: str, *, job_over: bool) -> 
 
 
 def maybe_printed(order: SpooledOrder, at: datetime) -> SpooledOrder:
-    """Make a question of a new order of which a lost guard may have known that its sheet is on
-    paper; `at` is business time."""
+    """Return a new order as a question, since a lost guard may have recorded that it was printed.
+
+    `at` is business time.
+    """
     change = asked(order, at, MAY_BE_PRINTED, job_over=False)
     assert change.report is not None  # noqa: S101 - a question is reported
     report = Unsent(report=change.report, since=order.spooled_at)
@@ -213,14 +216,16 @@ def maybe_printed(order: SpooledOrder, at: datetime) -> SpooledOrder:
 
 
 def confirmed_printed(order: SpooledOrder, at: datetime, by: str) -> OrderChange:
-    """`by` has seen the sheet; `at` is business time."""
+    """Record that `by` has seen the sheet; `at` is business time."""
     change = reported(order, PrintStatus.PRINTED, at, _CONFIRMED)
     return OrderChange({**change.fields, "answered_by": by}, change.report)
 
 
 def confirmed_not_printed(order: SpooledOrder, at: datetime, by: str) -> OrderChange:
-    """`by` says that nothing of the order's job is on paper, so it is worked on again. The job
-    stays with the order: what may still be open at the printer is ended before another is made."""
+    """Queue the order again, since `by` answered that nothing of its job is on paper.
+
+    The job stays with the order: if it is still open, it is cancelled before another is created.
+    """
     change = reported(order, PrintStatus.QUEUED, at, _DENIED)
     fields = {
         **change.fields,
@@ -232,9 +237,9 @@ def confirmed_not_printed(order: SpooledOrder, at: datetime, by: str) -> OrderCh
 
 
 def unanswered(order: SpooledOrder, at: datetime, limit: timedelta) -> OrderChange:
-    """Nobody has answered within `limit`; the order ends, so that a copy can be ordered again."""
+    """Expire a question without an answer within `limit`, so that a copy can be ordered again."""
     days = limit / timedelta(days=1)
-    # The sheet may well have come out: a message that none will come could be untrue.
+    # The sheet may have been printed, so notify must not write that none will come.
     silent = order.model_copy(update={"sealed": None})
     return reported(silent, PrintStatus.EXPIRED, at, _UNANSWERED.format(days=days))
 

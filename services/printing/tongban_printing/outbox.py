@@ -1,4 +1,4 @@
-"""Sends the reports that lie in the orders: at least once, always with the same id."""
+"""Publish the reports that are stored in orders: at least once, always with the same id."""
 
 from __future__ import annotations
 
@@ -21,38 +21,37 @@ log = structlog.get_logger()
 
 _LOOK_SECONDS = 2.0
 _OVERDUE = timedelta(seconds=2)
-"""Wall clock; younger reports are being sent by whoever wrote them."""
+"""Wall clock; the process that wrote a younger report is about to publish it."""
 _BATCH = 200
 _FAULT_PAUSE = 60.0
-"""Seconds until a report is tried again about which a fault of this program came up."""
+"""Seconds until the next attempt at a report that raised a fault of this program."""
 
 
 class Outbox:
-    """One task for all reports of this process, and for what died with another."""
+    """Publishes the reports of this process, and overdue reports of processes that died."""
 
     def __init__(self, spool: Spool, publisher: EventPublisher) -> None:
         self._spool = spool
         self._publisher = publisher
         self._written: dict[str, SpooledOrder] = {}
         self._faulty: dict[str, float] = {}
-        """`time.monotonic()` at which each order that brought about a fault is tried again."""
+        """`time.monotonic()` of the next attempt for each order whose report raised a fault."""
         self._wake = asyncio.Event()
         self._stopping = False
 
     def offer(self, order: SpooledOrder) -> None:
-        """An order with new reports was written. What finds no room here is only delayed until the
-        next look."""
+        """Queue an order with new reports. If the queue is full, the next scan publishes them."""
         if len(self._written) < _BATCH:
             self._written[order.order_id] = order
         self._wake.set()
 
     def stop(self) -> None:
-        """Ask `run` to send what was offered and return."""
+        """Let `run` publish what was offered, and return."""
         self._stopping = True
         self._wake.set()
 
     async def run(self) -> None:
-        """Send until `stop`."""
+        """Publish reports until `stop`."""
         next_look = time.monotonic()
         while not self._stopping or self._written:
             try:
@@ -66,7 +65,7 @@ class Outbox:
                 if not _is_for_now(error):
                     raise
                 log.warning("reports_wait", error=str(error))
-                self._written.clear()  # the next look finds them
+                self._written.clear()  # the next scan finds them
                 if not self._stopping:
                     await asyncio.sleep(_LOOK_SECONDS / 4)
 
@@ -93,7 +92,7 @@ class Outbox:
         )
         for order, error in zip(orders, results, strict=True):
             if isinstance(error, Exception) and not _is_for_now(error):
-                # What is wrong with one report must not keep back all others.
+                # A fault about one report must not delay all others.
                 self._faulty[order.order_id] = time.monotonic() + _FAULT_PAUSE
                 metrics.FAULTS.inc()
                 log.error("report_failed", order_id=order.order_id, exc_info=error)
@@ -121,6 +120,6 @@ class Outbox:
 
 
 def _is_for_now(error: Exception) -> bool:
-    """Return True if time alone may mend it: Kafka or the store is away, or the process is in
-    trouble."""
+    """Return True if a later attempt may succeed: Kafka or the store is down, or the process itself
+    is in trouble."""
     return isinstance(error, KafkaUnavailableError) or is_process_trouble(error)

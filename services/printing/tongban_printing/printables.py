@@ -1,7 +1,7 @@
-"""What may be printed of a request: written on its completion, read when a reprint is ordered.
+"""Remember which documents a completed request has, for reprints.
 
-Not a guard: an order is known by its own id (`spool`), and a reprint of what is not kept here any
-more names its document, which is in the store for as long as it may be read.
+This is no guard: the spool recognises an order by its id. A reprint of a request whose entry has
+expired names its document, which is in the store as long as it may be read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tongban_common.topics import GUARDS_KEPT
 
 
 class Printable(BaseModel):
-    """A completed request, as the collection `printables` has it."""
+    """The documents of a completed request: a record of the collection `printables`."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
@@ -24,17 +24,18 @@ class Printable(BaseModel):
 
 
 class Printables:
-    """Every method may raise StoreUnavailable."""
+    """Reads and writes the collection `printables`. Every method may raise
+    StoreUnavailableError."""
 
     def __init__(self, store: Store) -> None:
         self._printables = store.collection("printables")
 
     async def prepare(self) -> None:
-        """Make the index; again changes nothing."""
+        """Make the index; idempotent."""
         await expire(self._printables, "kept_at", name="kept", after=GUARDS_KEPT)
 
     async def remember(self, printable: Printable) -> None:
-        """Again changes nothing. The time it is kept is counted by the store's clock."""
+        """Store an entry; idempotent. It expires by the store's clock."""
         told = printable.model_dump(exclude={"request_id"})
         record = {"_id": "$_id", "kept_at": NOW, **{k: {"$literal": v} for k, v in told.items()}}
         first = {"$eq": [{"$type": "$kept_at"}, "missing"]}
@@ -46,7 +47,8 @@ class Printables:
             )
 
     async def find(self, request_id: str) -> Printable | None:
-        """None where the request has not been completed, was not seen here yet, or was long ago."""
+        """Return a request's entry; None if its completion was not read yet, or the entry
+        expired."""
         with store_errors():
             record = await self._printables.find_one({"_id": request_id})
         return None if record is None else Printable.model_validate(record)

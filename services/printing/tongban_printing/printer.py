@@ -1,4 +1,4 @@
-"""A kiosk's printer over IPP/2.0 (RFC 8010, 8011), by the operations that printing once needs."""
+"""Client of a kiosk's printer over IPP/2.0 (RFC 8010, 8011): the operations that printing needs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from pyipp.enums import IppOperation, IppStatus
 from pyipp.exceptions import IPPError
 from yarl import URL
 
+from tongban_printing.errors import PrintingError
 from tongban_printing.jobs import OFFLINE, REFUSES, UNKNOWN_JOB, JobView, trouble, view_of
 from tongban_printing.orders import PrinterJob
 
 _TIMEOUT_SECONDS = 8
-"""For one operation, a document's transfer included."""
+"""Time-out of one operation, including the transfer of a document."""
 _MOST_BYTES = 1024 * 1024
-"""Of one answer; those of a printer with a hundred jobs have some tens of KiB."""
+"""Largest answer. A printer with a hundred jobs answers with some tens of KiB."""
 _USER = "tongban-printing"
 _JOB_ATTRIBUTES = [
     "job-id",
@@ -33,17 +34,18 @@ _JOB_ATTRIBUTES = [
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ipp": 631, "ipps": 631}
 
 
-class PrinterTroubleError(Exception):
-    """Nothing can be said or done now; whether the operation took effect is not known."""
+class PrinterTroubleError(PrintingError):
+    """Raised when the printer cannot be used now; the operation may or may not have taken
+    effect."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-        """In Chinese, for the person in front of the kiosk."""
+        """A text in Chinese for the person at the kiosk."""
 
 
-class PrinterRefusedError(Exception):
-    """The printer understood and did not do it."""
+class PrinterRefusedError(PrintingError):
+    """Raised when the printer refused an operation, which took no effect."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"IPP status 0x{status:04x}")
@@ -51,12 +53,12 @@ class PrinterRefusedError(Exception):
 
     @property
     def unknown_job(self) -> bool:
-        """Whether the reason is that there is no such job."""
+        """Return True if the printer knows no such job."""
         return self.status in (IppStatus.ERROR_NOT_FOUND, IppStatus.ERROR_GONE)
 
 
 class OpenJob(NamedTuple):
-    """A job that has not ended, as Get-Jobs lists it."""
+    """A job that has not ended, from the answer to Get-Jobs."""
 
     job: PrinterJob
     name: str
@@ -64,13 +66,13 @@ class OpenJob(NamedTuple):
 
 
 class BoundedResponse(aiohttp.ClientResponse):
-    """An answer of at most 1 MiB, which is read as it came: pyipp reads answers whole."""
+    """A response of at most 1 MiB, never decompressed: pyipp reads responses without a bound."""
 
     async def read(self) -> bytes:
-        """The body.
+        """Return the body.
 
         Raises:
-            aiohttp.ClientPayloadError: it is larger, or compressed.
+            aiohttp.ClientPayloadError: the body is larger, or compressed.
         """
         if self._body is None:
             if self.headers.get("Content-Encoding", "identity") != "identity":
@@ -87,7 +89,7 @@ class BoundedResponse(aiohttp.ClientResponse):
 
 
 def printer_session(connections: int) -> aiohttp.ClientSession:
-    """A session for all printers: answers are bounded and never unpacked."""
+    """Return a session for all printers, whose responses are bounded and never decompressed."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=connections),
         response_class=BoundedResponse,
@@ -97,7 +99,7 @@ def printer_session(connections: int) -> aiohttp.ClientSession:
 
 
 class Printer:
-    """Asks one printer. Every operation may raise PrinterTrouble.
+    """Client of one printer. Every operation may raise PrinterTroubleError.
 
     Args:
         url: ipp, ipps, http or https.
@@ -119,21 +121,22 @@ class Printer:
         )
 
     async def create_job(self, name: str) -> PrinterJob:
-        """An open job without a document, which prints nothing.
+        """Create an open job without a document, which prints nothing.
 
         Raises:
-            PrinterRefusedError
+            PrinterRefusedError: the printer creates no job.
         """
         answer = await self._execute(IppOperation.CREATE_JOB, {"job-name": name})
         with _understanding():
             return PrinterJob(printer=self.url, job_id=answer["jobs"][0]["job-id"])
 
     async def send_document(self, job: PrinterJob, pdf: bytes) -> None:
-        """Give a job its only document; from then on it prints. Never to be repeated: after
-        PrinterTrouble the job has to be asked.
+        """Send a job its only document, which the printer then prints.
+
+        The caller never repeats it: after PrinterTroubleError it queries the job.
 
         Raises:
-            PrinterRefusedError
+            PrinterRefusedError: the printer does not print the document.
         """
         attributes = {
             "job-id": job.job_id,
@@ -143,8 +146,10 @@ class Printer:
         await self._execute(IppOperation.SEND_DOCUMENT, attributes, data=pdf)
 
     async def look_at(self, job: PrinterJob, name: str) -> JobView:
-        """What has become of a job. One that has the number but another name is not it: the
-        printer was replaced, or counts from 1 again.
+        """Return the state of a job.
+
+        A job with that id and another name counts as unknown: the printer was replaced, or counts
+        from 1 again.
 
         Raises:
             PrinterRefusedError: for another reason than that there is no such job.
@@ -165,18 +170,18 @@ class Printer:
             return view_of(attributes)
 
     async def cancel(self, job: PrinterJob) -> None:
-        """Ask for a job's end. Only a look at it tells whether it had begun to print.
+        """Cancel a job. Only a later query shows if it had begun to print.
 
         Raises:
-            PrinterRefusedError: it has ended already, or is not known.
+            PrinterRefusedError: the job has ended already, or is unknown.
         """
         await self._execute(IppOperation.CANCEL_JOB, {"job-id": job.job_id})
 
     async def open_jobs(self) -> list[OpenJob]:
-        """All jobs that have not ended.
+        """Return all jobs that have not ended.
 
         Raises:
-            PrinterRefusedError
+            PrinterRefusedError: the printer lists no jobs.
         """
         answer = await self._execute(
             IppOperation.GET_JOBS,
@@ -194,10 +199,10 @@ class Printer:
             ]
 
     async def why_stopped(self) -> str:
-        """What is the matter, in Chinese.
+        """Return why the printer has stopped, in Chinese.
 
         Raises:
-            PrinterRefusedError
+            PrinterRefusedError: the printer does not describe itself.
         """
         answer = await self._execute(
             IppOperation.GET_PRINTER_ATTRIBUTES,
@@ -216,7 +221,7 @@ class Printer:
         if data is not None:
             message["data"] = data
         try:
-            # pyipp's own time-out ends with the headers.
+            # pyipp's own time-out covers only the time until the headers.
             async with asyncio.timeout(_TIMEOUT_SECONDS + 1):
                 answer: dict[str, Any] = await self._client.execute(operation, message)
         except IPPError as error:
@@ -229,13 +234,13 @@ class Printer:
         except MemoryError:
             raise
         except Exception as error:
-            # pyipp takes every page of an error for UTF-8, among other things.
+            # pyipp decodes every error page as UTF-8, for example.
             raise PrinterTroubleError(OFFLINE) from error
         return answer
 
 
 def _ipp_status(error: IPPError) -> int | None:
-    """The IPP status that pyipp raised for; None where the trouble was below IPP."""
+    """Return the IPP status for which pyipp raised; None if the error was below IPP."""
     details = error.args[1] if len(error.args) > 1 else None
     status = details.get("status-code") if isinstance(details, dict) else None
     return status if type(error) is IPPError and isinstance(status, int) else None
@@ -243,7 +248,7 @@ def _ipp_status(error: IPPError) -> int | None:
 
 @contextmanager
 def _understanding() -> Iterator[None]:
-    """Whatever an answer provokes in its reader is its printer's trouble, not a fault of ours."""
+    """Raise PrinterTroubleError for anything that an invalid answer raises while it is parsed."""
     try:
         yield
     except MemoryError:

@@ -1,18 +1,18 @@
-"""Getting one order onto paper, once, whatever dies in between.
+"""Print one order once, through the death of any process at any moment.
 
-Three rules make it so:
- 1. A document is sent only to the job that the order names, so the job's number is written to the
-    order before. What dies earlier leaves a job without a document, which prints nothing.
- 2. A job gets its document at most once, from the process that made it. After an unclear answer,
-    or a death, the job is asked; one that still waits for its document is cancelled, because the
-    document may be on its way, and looked at again.
- 3. The order's job is replaced only when the printer has said that not a sheet of it is or will be
-    out. A job that the printer does not know is a question to the lobby manager; so is one that
-    its printer does not end, or does not speak of any more, when nobody waits for the sheet.
-    A person's "not printed" counts for a job that the printer does not know, and for one that it
-    had ended before the question was asked. One that is still open is cancelled first; what the
-    printer has printed of it meanwhile is a new question. An open job that has its document and
-    that the order does not name (the store was restored from a back-up) becomes the order's job.
+Three rules ensure it:
+ 1. The process sends a document only to the job that the order names, so it writes the job's id to
+    the order first. A death before that leaves a job without a document, which prints nothing.
+ 2. A job gets its document at most once, from the process that created it. After an unclear answer,
+    or a death, the spooler queries the job. A job that still waits for its document is cancelled,
+    because the document may be under way, and queried again.
+ 3. The order's job is replaced only if the printer reports that no sheet of it is or will be
+    printed. The lobby manager is asked about a job that the printer does not know, and about one
+    that the printer does not end, or no longer reports on, after the order's limit.
+    The answer "not printed" holds for a job that the printer does not know, and for one that had
+    ended before the question was asked. A job that is still open is cancelled first; sheets that it
+    printed meanwhile lead to a new question. An open job that has its document and that the order
+    does not name (the store was restored from a back-up) becomes the order's job.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tongban_common import faultpoints
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import PrintStatus
 from tongban_common.envelope import KeyDestroyedError, KeyMissingError, UnreadableEnvelopeError
+from tongban_common.process import Stopping
 from tongban_common.store import DocumentStore
 from tongban_printing import metrics
 from tongban_printing.jobs import OFFLINE, REFUSES, Finding
@@ -43,27 +44,26 @@ from tongban_printing.orders import (
 from tongban_printing.outbox import Outbox
 from tongban_printing.printer import Printer, PrinterRefusedError, PrinterTroubleError
 from tongban_printing.spool import Spool
-from tongban_printing.stopping import Stopping
 
 log = structlog.get_logger()
 
 _REPORTED_AT_MOST = 40
-"""Reports of an order before its printer's troubles are told no more: a printer that flaps between
-two of them would make one every two seconds, each a field in its request's document."""
+"""Reports of an order after which troubles of its printer are reported no more. A printer that
+alternates between two troubles would cause one every two seconds, and the read model keeps each."""
 _FIRST_LOOK, _NEXT_LOOK, _SLOWEST_LOOK = 0.05, 1.5, 0.5
-"""Seconds between looks at a job that prints, and by what they grow."""
+"""Seconds between queries of a printing job: the first, the growth factor, and the longest."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 2.0
-"""Seconds between tries while the printer is in trouble: it goes on soon after it is mended."""
+"""Seconds between attempts while the printer is in trouble, so that it resumes soon afterwards."""
 _TOLD_AT = 2
-"""Troubles in a row before people are told; one lost connection is nobody's concern."""
+"""Consecutive troubles before one is reported; a single lost connection is not."""
 _ASKED_AT = 5
-"""Operations in a row without a word about a job nobody waits for any more, before a person is
-asked what has become of it."""
+"""Consecutive failed operations on a job whose order is too old, before a person is asked about
+it."""
 _CANCELLED_AT_MOST = 20
-"""Times, over some nine seconds, that the end of such a job is asked for before a person is."""
+"""Attempts, over some nine seconds, to cancel such a job before a person is asked."""
 _JOBS_AT_MOST = 300
-"""Jobs in a row of which not a sheet came out, over some ten minutes, before the order is given up:
-what a printer cannot print must not hold up all that is behind it."""
+"""Consecutive jobs without a printed sheet, over some ten minutes, before the order is cancelled:
+what a printer cannot print must not block the orders behind it."""
 
 _UNCLEAR = "打印机未说明是否收到文件，请大堂经理核对是否出纸后确认"
 _LOST = "打印机已无此打印任务，无法确认是否出纸，请大堂经理核对后确认"
@@ -82,28 +82,28 @@ _TOO_OLD = "超过{days:g}天未能打印，任务已取消"
 
 @dataclass(frozen=True, slots=True)
 class PrintDependencies:
-    """What every run needs, whichever kiosk it is for."""
+    """The dependencies of every run."""
 
     spool: Spool
     documents: DocumentStore
     outbox: Outbox
     clock: BusinessClock
     limit: timedelta
-    """Business time after which nobody waits for a sheet."""
+    """Business time after which the applicant no longer waits for a sheet."""
     stopping: Stopping
 
 
 class PrintRun:
-    """One order, from where it stands to where it ends, under one lease.
+    """Brings one order from its present state to its end, under one lease.
 
     Args:
-        epoch: of the lease; see `Spool.save`.
-        may_have_orphan: a predecessor may have left a job that the order does not name.
+        epoch: the lease's; see `Spool.save`.
+        may_have_orphan: an earlier process may have left a job that the order does not name.
     """
 
     def __init__(
         self,
-        means: PrintDependencies,
+        dependencies: PrintDependencies,
         printer: Printer,
         order: SpooledOrder,
         *,
@@ -111,7 +111,7 @@ class PrintRun:
         may_have_orphan: bool,
     ) -> None:
         self.order = order
-        self._means = means
+        self._dependencies = dependencies
         self._printer = printer
         self._epoch = epoch
         self._may_have_orphan = may_have_orphan
@@ -124,11 +124,11 @@ class PrintRun:
         """Id of the job whose printer has acknowledged the document to this run."""
 
     async def step(self) -> None:
-        """Take the order one step further, and pause as long as is fit.
+        """Take one step, and pause as long as the step requires.
 
         Raises:
-            Overtaken: it is someone else's now.
-            StoreUnavailableError: read it again later.
+            OrderOvertakenError: another process has written the order.
+            StoreUnavailableError: the caller reads the order again later.
         """
         try:
             if self.order.job is None:
@@ -145,21 +145,23 @@ class PrintRun:
             self._unanswered = 0
 
     async def _no_word(self, trouble: str, question: str) -> None:
-        """Wait for the printer to be mended; or ask, where nobody waits for the sheet."""
+        """Wait for the printer to work again; ask a person if the order is too old."""
         self._unanswered += 1
         if self.order.job and self._is_too_old and self._unanswered >= _ASKED_AT:
-            # It may be on paper, so it cannot expire; and those behind it must get on.
+            # It cannot expire, since it may be on paper, and must not block the orders behind it.
             await self._ask(question)
         else:
             await self._wait(trouble)
 
     async def put_aside(self) -> None:
-        """End the run after faults of this program that come again: the order is cancelled, or is a
-        question where its job may be on paper. The kiosk's other orders go on.
+        """End the run after repeated faults of this program, so that the kiosk's other orders go
+        on.
+
+        The order is cancelled, or becomes a question if its job may be on paper.
 
         Raises:
-            Overtaken: the order was written since it was read.
-            StoreUnavailableError
+            OrderOvertakenError: the order was written since it was read.
+            StoreUnavailableError: the caller reads the order again later.
         """
         if self.order.job is None:
             await self._report(PrintStatus.CANCELLED, _FAULTY)
@@ -170,7 +172,7 @@ class PrintRun:
 
     async def _begin(self) -> None:
         if self._is_too_old:
-            days = self._means.limit / timedelta(days=1)
+            days = self._dependencies.limit / timedelta(days=1)
             await self._report(PrintStatus.EXPIRED, _TOO_OLD.format(days=days))
             return
         try:
@@ -186,7 +188,7 @@ class PrintRun:
             await self._report(PrintStatus.CANCELLED, _UNREADABLE)
             return
         if self._may_have_orphan or self.order.question is not None:
-            # A question without a job: the store was restored, and may lack the order's last job.
+            # A question without a job: the restored store may lack the order's last job.
             found = await self._settle_orphans()
             if found is not None:
                 await self._save(sent_to(found))
@@ -201,14 +203,17 @@ class PrintRun:
         await self._send(job, pdf)
 
     async def _pdf(self) -> bytes | None:
-        document = await self._means.documents.get(
+        document = await self._dependencies.documents.get(
             self.order.request_id, self.order.document.document_id
         )
         return None if document is None else document.pdf
 
     async def _settle_orphans(self) -> PrinterJob | None:
-        """Cancel the order's open jobs that it does not name. Return one that has its document: it
-        will be printed, so the order follows it and has no other made."""
+        """Cancel the order's open jobs that it does not name, and return the one that has its
+        document.
+
+        That one will be printed, so it becomes the order's job, and no other is created.
+        """
         kept = None
         for found in await self._printer.open_jobs():
             if found.name != self.order.job_name:
@@ -228,7 +233,7 @@ class PrintRun:
         except PrinterRefusedError as refused:
             self._log.warning("document_refused", status=refused.status)
             if refused.unknown_job:
-                # It forgot the job before the only document that was ever sent to it came.
+                # The printer forgot the job before its only document arrived.
                 await self._begin_anew()
         faultpoints.reached("printing.after_send_document")
 
@@ -270,8 +275,10 @@ class PrintRun:
         metrics.PRINT_SECONDS.observe(max(0.0, waited.total_seconds()))
 
     async def _begin_anew(self) -> None:
-        """Not a sheet of its job is or will be out, so it may have another: at once, as long as
-        that does not happen again and again."""
+        """Let the order have another job, since no sheet of this one is or will be printed.
+
+        The next one is created at once, unless several in a row printed nothing.
+        """
         self._fruitless += 1
         if self._fruitless >= _JOBS_AT_MOST:
             await self._report(PrintStatus.CANCELLED, _UNPRINTABLE)
@@ -281,8 +288,10 @@ class PrintRun:
             await self._wait(REFUSES)
 
     async def _give_up(self, job: PrinterJob) -> None:
-        """End a job for whose sheet nobody waits any more, or of which a person says that nothing
-        came out. If nothing was printed, the order expires in `_begin`, or has another job."""
+        """Cancel a job whose order is too old, or of which a person says that nothing was printed.
+
+        If nothing was printed, `_begin` expires the order or creates another job.
+        """
         if self._cancelled >= _CANCELLED_AT_MOST:
             await self._ask(_ENDLESS)
             return
@@ -291,7 +300,7 @@ class PrintRun:
         await self._until_next_look()
 
     async def _until_next_look(self) -> None:
-        await self._means.stopping.sleep(self._pause)
+        await self._dependencies.stopping.sleep(self._pause)
         self._pause = min(self._pause * _NEXT_LOOK, _SLOWEST_LOOK)
 
     async def _cancel(self, job: PrinterJob) -> None:
@@ -299,21 +308,21 @@ class PrintRun:
         try:
             await self._printer.cancel(job)
         except PrinterRefusedError as refused:
-            # It has just ended or begun to print: the next look tells.
+            # The job has just ended or begun to print: the next query decides.
             self._log.info("cancel_refused", job_id=job.job_id, status=refused.status)
         faultpoints.reached("printing.after_cancel_job")
 
     # --- writing and waiting
 
     async def _wait(self, reason: str) -> None:
-        """Tell people once what holds the order, and pause."""
+        """Report once why the order waits, and pause."""
         self._troubles += 1
         order = self.order
         told = order.status is PrintStatus.WAITING_FOR_PRINTER and order.reason == reason
         if not told and (self._troubles >= _TOLD_AT or reason != OFFLINE):
             await self._tell_trouble(reason)
         longest = min(_FIRST_WAIT * 2 ** min(self._troubles, 10), _LONGEST_WAIT)
-        await self._means.stopping.sleep(random.uniform(longest / 2, longest))
+        await self._dependencies.stopping.sleep(random.uniform(longest / 2, longest))
 
     async def _tell_trouble(self, reason: str) -> None:
         if self.order.seq < _REPORTED_AT_MOST:
@@ -322,27 +331,29 @@ class PrintRun:
             await self._report(PrintStatus.WAITING_FOR_PRINTER, _FLAPPING)
 
     async def _report(self, status: PrintStatus, reason: str | None = None) -> None:
-        await self._tell(status, reported(self.order, status, self._means.clock.now(), reason))
+        await self._tell(
+            status, reported(self.order, status, self._dependencies.clock.now(), reason)
+        )
 
     async def _ask(self, question: str, *, job_over: bool = False) -> None:
-        """Ask a person; `job_over`: the printer has ended the job."""
-        change = asked(self.order, self._means.clock.now(), question, job_over=job_over)
+        """Make the order a question to a person; `job_over`: the printer has ended the job."""
+        change = asked(self.order, self._dependencies.clock.now(), question, job_over=job_over)
         await self._tell(PrintStatus.NEEDS_CONFIRMATION, change)
 
     async def _tell(self, status: PrintStatus, change: OrderChange) -> None:
         await self._save(change)
-        self._means.outbox.offer(self.order)
+        self._dependencies.outbox.offer(self.order)
         metrics.REPORTED.labels(status).inc()
         self._log.info("order_reported", status=status)
 
     async def _save(self, change: OrderChange) -> None:
         faultpoints.reached("printing.before_save")
-        self.order = await self._means.spool.save(self.order, change, epoch=self._epoch)
+        self.order = await self._dependencies.spool.save(self.order, change, epoch=self._epoch)
         faultpoints.reached("printing.after_save")
 
     @property
     def _is_too_old(self) -> bool:
-        return self.order.is_too_old(self._means.clock.now(), self._means.limit)
+        return self.order.is_too_old(self._dependencies.clock.now(), self._dependencies.limit)
 
     @property
     def _is_to_end(self) -> bool:
@@ -351,7 +362,7 @@ class PrintRun:
 
     @property
     def _was_over(self) -> bool:
-        """Return True if the job had ended before the person who said "not printed" was asked."""
+        """Return True if the job had ended before the question that was answered "not printed"."""
         question = self.order.question
         return self.order.denied and question is not None and question.job_over
 

@@ -1,6 +1,4 @@
-"""Questions to the lobby manager: what a person's answer makes of an order, and when no answer is
-waited for any more.
-"""
+"""Apply the lobby manager's answers to questions about orders, and expire unanswered questions."""
 
 from __future__ import annotations
 
@@ -33,28 +31,31 @@ _AT_ONCE = 100
 
 
 class Questions:
-    """Answers and expiries of questions. Idempotent: the first write to a question ends it, and
-    the report of what came of it is part of that write."""
+    """Ends questions by an answer or by expiry.
 
-    def __init__(self, means: PrintDependencies) -> None:
-        self._spool: Spool = means.spool
-        self._outbox: Outbox = means.outbox
-        self._clock: BusinessClock = means.clock
-        self._patience = means.limit
+    Idempotent: the first write to a question ends it, and the report is part of that write.
+    """
+
+    def __init__(self, dependencies: PrintDependencies) -> None:
+        self._spool: Spool = dependencies.spool
+        self._outbox: Outbox = dependencies.outbox
+        self._clock: BusinessClock = dependencies.clock
+        self._patience = dependencies.limit
 
     async def answer(self, body: PrintConfirmed, *, doubtful: bool = False) -> SpooledOrder | None:
-        """Apply a person's answer; return the order if that makes it one to be worked on.
+        """Apply a person's answer; return the order if the spooler has to work on it now.
 
         Args:
-            doubtful: the answer was given before the store was restored, so it may have been
-                applied and the sheet printed since. "Not printed" is asked again then.
+            doubtful: the answer is older than a restoration of the store, so it may have been
+                applied and the sheet printed since. After "not printed" the question is asked
+                again.
 
-        An answer that comes again, or after its question was answered, asked anew or given up,
-        changes nothing.
+        An answer that is repeated, or whose question was answered, replaced or expired, changes
+        nothing.
 
         Raises:
             Poison: no order of that request has this id.
-            StoreUnavailableError: not now.
+            StoreUnavailableError: a later attempt may succeed.
         """
         order = await self._spool.find(body.order_id)
         if order is None or order.request_id != body.request_id:
@@ -62,7 +63,7 @@ class Questions:
         if order.status is not PrintStatus.NEEDS_CONFIRMATION or order.seq != body.seq:
             log.info("answer_came_late", order_id=order.order_id, status=order.status)
             return None
-        # Not the answer's own time: another host wrote it.
+        # Not the answer's own time, which is another host's.
         now = self._clock.now()
         if doubtful and not body.printed:
             await self._write(order, asked(order, now, MAY_BE_PRINTED, job_over=False))
@@ -72,10 +73,10 @@ class Questions:
         return changed if changed is not None and changed.worked_on else None
 
     async def give_up(self) -> None:
-        """Expire the questions that nobody has answered in time.
+        """Expire the questions that were not answered in time.
 
         Raises:
-            StoreUnavailableError: the next call goes on.
+            StoreUnavailableError: the next call continues.
         """
         now = self._clock.now()
         for order in await self._spool.unanswered(now, self._patience, limit=_AT_ONCE):
@@ -85,7 +86,7 @@ class Questions:
                 except Exception as error:
                     if is_process_trouble(error):
                         raise
-                    # What is wrong with one order must not keep the questions behind it open.
+                    # A fault about one order must not keep other questions open.
                     metrics.FAULTS.inc()
                     log.error("question_failed", order_id=order.order_id, exc_info=True)
 

@@ -1,7 +1,7 @@
-"""A process of its own that sets sheets: run by `Renderer`, fed on stdin.
+"""The child process that typesets sheets: `Renderer` starts it and writes jobs to its stdin.
 
-A result within all bounds may still take minutes to set, or more memory than there is. Here that
-costs one process, which ends by its own limits, or with its parent. It has no secrets.
+A result within all bounds may still take minutes to typeset, or more memory than the machine has.
+That costs only this process, which ends by its own limits, or with its parent. It has no secrets.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import sys
 from typing import Any
 
 MEMORY = 2 << 30
-"""Bytes of address space; Typst and the fonts need a quarter of a GiB."""
+"""Limit of the address space in bytes; Typst and the fonts need a quarter of a GiB."""
 READY = b"ready\n"
-"""Written once, before the first sheet: starting takes longer than most sheets do."""
+"""Written to stdout once, when the process can typeset: starting takes longer than most sheets."""
 LENGTH = struct.Struct(">I")
 
 
 def answer(job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """`{"pages": n}` and the PDF, or `{"error": kind, "what": text}` and nothing."""
+    """Return `{"pages": n}` and the PDF, or `{"error": kind, "what": text}` and no bytes."""
     from tongban_printing.typesetting import (  # noqa: PLC0415 - the parent imports this module
         SheetTooLongError,
         TypesettingError,
@@ -35,19 +35,20 @@ def answer(job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         return {"error": "cannot_set", "what": str(error)}, b""
     except MemoryError:
         return {"error": "too_much", "what": "takes too much memory"}, b""
-    except Exception as error:  # whatever a template may raise on whatever it is fed
+    except Exception as error:  # a template may raise anything on unexpected data
         return {"error": "cannot_set", "what": type(error).__name__}, b""
     return {"pages": sheet.pages}, sheet.pdf
 
 
 def main() -> None:
-    """Read jobs, each JSON behind its length; answer each with JSON and a PDF behind theirs."""
+    """Read jobs, each JSON after its length; answer each with JSON and a PDF after their
+    lengths."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     from tongban_printing.typesetting import fonts  # noqa: PLC0415
 
     source, sink = sys.stdin.buffer, sys.stdout.buffer
-    fonts()  # so that the first sheet need not wait for them
+    fonts()  # load them before the first sheet
     sink.write(READY)
     sink.flush()
     while len(head := source.read(LENGTH.size)) == LENGTH.size:

@@ -1,4 +1,5 @@
-"""PDF/A-2b from the Typst templates, in processes that are ended when a sheet takes too long."""
+"""Render PDF/A-2b from Typst templates, in child processes that are killed when they take too
+long."""
 
 from __future__ import annotations
 
@@ -19,30 +20,31 @@ from tongban_common.children import ChildNotReadyError, end_child, start_child
 from tongban_common.store import MAX_DOCUMENT_BYTES
 from tongban_kafka import Retry
 from tongban_printing.contents import SheetTemplate
+from tongban_printing.errors import PrintingError
 from tongban_printing.render_worker import LENGTH, READY
 
 _MODULE = "tongban_printing.render_worker"
 _START_S = 60.0
-"""A machine with too much to do starts a process, too; until then sheets wait."""
+"""Time-out of starting a process, long enough for an overloaded machine; sheets wait meanwhile."""
 _CPU_SECONDS = 30
-"""Of processor time for one sheet; most take 15 ms."""
+"""Limit of processor time for one sheet; most take 15 ms."""
 _WALL_SECONDS = 240.0
-"""For one sheet: a process that has not used up its processor time by then is held up by others."""
+"""Limit of wall time for one sheet: other processes have slowed down one that reaches it first."""
 _LANE_ROOM = 8
-"""Sheets of one province that wait for each other here; more are handled again later."""
+"""Most sheets of one province that wait here; the worker retries further ones."""
 _RETRY_S = 1.0
 
 
 class Unprintable(Enum):
-    """Why a sheet cannot be made, for metrics and for the words on the kiosk."""
+    """The reasons why a sheet cannot be made, for metrics and for the text on the kiosk."""
 
     TOO_LONG = "too_long"
     TOO_MUCH = "too_much"
     CANNOT_SET = "cannot_set"
 
 
-class RenderError(Exception):
-    """The document cannot be made, now or later. The text holds nothing of the contents."""
+class RenderError(PrintingError):
+    """Raised when the document can never be made. The text quotes nothing of the contents."""
 
     def __init__(self, why: Unprintable, what: str) -> None:
         super().__init__(what)
@@ -58,7 +60,7 @@ class Rendered:
 
     @property
     def sha256(self) -> str:
-        """Of the bytes, in hexadecimal."""
+        """Return the digest of the bytes, in hexadecimal."""
         return hashlib.sha256(self.pdf).hexdigest()
 
 
@@ -69,10 +71,10 @@ class _Lane:
 
 
 class Renderer:
-    """An async context manager over a few processes, started when they are first needed.
+    """Async context manager of a few child processes, which it starts on demand.
 
     The same template, contents and time give the same bytes, on any replica. Sheets of one lane
-    (province) are made one after the other, so that slow ones hold one process at most.
+    (province) are rendered one after the other, so that slow ones occupy one process at most.
     """
 
     def __init__(self, processes: int, *, cpu_seconds: int = _CPU_SECONDS) -> None:
@@ -97,14 +99,14 @@ class Renderer:
     async def render(
         self, template: SheetTemplate, data: dict[str, Any], *, at: datetime, lane: str = ""
     ) -> Rendered:
-        """Make the PDF; `at` is the date it carries.
+        """Make the PDF; `at` is its date.
 
         Characters that the fonts lack are set as 〓 and named by their code points on the sheet.
 
         Raises:
-            RenderError: the template fails, or the sheet takes too much time, memory, paper or
-                more bytes than the store keeps.
-            Retry: the lane is full, or no process can be had now.
+            RenderError: the template fails, or the sheet takes too much time, memory or paper, or
+                more bytes than the store accepts.
+            Retry: the lane is full, or no process can be started now.
         """
         job = {
             "template": template.name,
@@ -136,10 +138,10 @@ class Renderer:
                 self._lanes.pop(name, None)
 
     async def _work(self, text: bytes) -> tuple[dict[str, Any], bytes]:
-        """Have the sheet set; by a new process where one that has set others before fails at it.
+        """Typeset the sheet, a second time in a new process if a used one fails at it.
 
-        A process may have come to harm by the sheets before, by what they left in its memory for
-        one, and a sheet that is blamed for that is reported as never to be printed.
+        Earlier sheets may have damaged a process, for example by filling its memory. Without the
+        second attempt the present sheet would be reported as unprintable for that.
         """
         used = self._used()
         if used is not None:
@@ -147,7 +149,7 @@ class Renderer:
                 told, pdf = await self._work_in(used, text)
             except RenderError as error:
                 if error.why is Unprintable.TOO_MUCH:
-                    raise  # its processor time is counted for itself alone
+                    raise  # its processor time is counted for this sheet alone
             else:
                 if told.get("error") != Unprintable.TOO_MUCH.value:
                     return told, pdf
@@ -195,18 +197,18 @@ class Renderer:
 
 
 def _fault(code: int | None) -> Exception:
-    """Return the exception for a sheet in whose middle the worker ended with this code."""
+    """Return the exception for a sheet during which the child ended with this exit code."""
     if code == -signal.SIGXCPU:
         return RenderError(Unprintable.TOO_MUCH, "takes too much processor time")
     if code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT):
-        # By the system, which was short of memory, or by an operator.
+        # Killed by the system, which was short of memory, or by an operator.
         return Retry("the maker of sheets was killed", after=_RETRY_S)
     return RenderError(Unprintable.CANNOT_SET, f"the maker of sheets ended with {code}")
 
 
 async def _ask(process: Process, text: bytes) -> tuple[dict[str, Any], bytes] | None:
-    """The worker's answer; None where it has ended without one."""
-    assert process.stdin is not None  # noqa: S101 - both were asked for
+    """Return the child's answer; None if it has ended without one."""
+    assert process.stdin is not None  # noqa: S101 - both are pipes
     assert process.stdout is not None  # noqa: S101
     try:
         process.stdin.write(LENGTH.pack(len(text)) + text)

@@ -1,4 +1,4 @@
-"""Rebuilding print orders and documents after the store was restored from a back-up."""
+"""Rebuild print orders and documents after the store was restored from a back-up."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ORDERS, DOCUMENTS = "print_orders", "documents"
 
 
 class PrintingRestorer:
-    """Orders get the state that was last reported; those that may be on paper become questions.
+    """Brings orders to the state that was last reported, and asks about those that may be on paper.
 
     What the back-up lacks and no report tells of is handled again: completions whose document or
     order is missing, and print orders. The handler then asks a person instead of printing. A file
@@ -32,7 +32,11 @@ class PrintingRestorer:
     group = topics.PRINTING_GROUP
 
     async def restore(self, restoration: Restoration) -> dict[str, int]:
-        """Return counts. Raises StoreUnavailableError, KafkaUnavailableError: begin again."""
+        """Rebuild orders and documents, and return counts by kind; idempotent.
+
+        Raises:
+            StoreUnavailableError, KafkaUnavailableError: the caller starts again.
+        """
         applied = await self._orders(restoration)
         questions = await self._questions(restoration)
         made_again, lost = await self._documents(restoration)
@@ -65,7 +69,7 @@ class PrintingRestorer:
         return applied
 
     async def _questions(self, restoration: Restoration) -> int:
-        """Ask about every order that is not over: a sheet of it may have come out since."""
+        """Make a question of every order without an end: its sheet may have been printed since."""
         spool = Spool(restoration.store)
         count = 0
         with store_errors():
@@ -76,7 +80,10 @@ class PrintingRestorer:
         return count
 
     async def _documents(self, restoration: Restoration) -> tuple[int, int]:
-        """Have printing handle again what lacks its document; how many, and how many cannot."""
+        """Publish completions again whose documents are missing.
+
+        Return the number of these, and of documents that cannot be made again.
+        """
         again = lost = 0
         with restoration.progress("documents") as report:
             async for batch in event_batches(
@@ -144,7 +151,7 @@ class PrintingRestorer:
 
 
 def document_ids(body: RequestCompleted) -> list[str]:
-    """Return the ids of the documents that printing keeps of a request."""
+    """Return the ids of a request's documents in the store."""
     if body.documents:
         return [document.document_id for document in body.documents]
     return [derived_id("document", body.request_id, 0)] if body.item.template else []

@@ -1,4 +1,4 @@
-"""What `tongban-printing` is told by its environment."""
+"""Settings of the process `tongban-printing`."""
 
 from __future__ import annotations
 
@@ -11,30 +11,34 @@ from tongban_common.settings import CommonSettings
 
 
 class PrintingSettings(CommonSettings):
-    """Where the printers are, and how patient printing is with them."""
+    """Settings of the printing service."""
 
     SECRETS = frozenset({"keyring"})
 
     devices: str = Field("http://127.0.0.1:8631", description="base URL of the devices")
     printer_url: str | None = Field(
-        None, description="a printer's address with {kiosk_id} in it; ipp, ipps, http or https"
+        None, description="URL of a printer, which contains {kiosk_id}; ipp, ipps, http or https"
     )
     render_processes: int = Field(
-        2, ge=1, le=32, description="with one, a province's slow sheets hold up all others"
+        2,
+        ge=1,
+        le=32,
+        description="number of processes; with one, slow sheets of a province delay all others",
     )
     order_days: float = Field(
-        7, gt=0, description="business days' worth of 24 h after which an order is given up"
+        7, gt=0, description="days (24 h of business time) after which an order expires"
     )
     lease_seconds: float = Field(
-        10.0, ge=2, description="after which another replica takes over a kiosk; wall clock"
+        10.0, ge=2, description="seconds until another replica takes over a kiosk; wall clock"
     )
 
     @property
     def order_limit(self) -> timedelta:
-        """Business time after which an order that nobody could print is given up."""
+        """Return the business time after which an order that could not be printed expires."""
         return timedelta(days=self.order_days)
 
     def printer_of(self, kiosk_id: str) -> str:
-        """The address of a kiosk's printer. The kiosk's id is quoted: it comes from a topic."""
+        """Return the URL of a kiosk's printer. The kiosk's id is quoted, because it is from a
+        topic."""
         template = self.printer_url or self.devices.rstrip("/") + "/ipp/print/{kiosk_id}"
         return template.replace("{kiosk_id}", quote(kiosk_id, safe=""))

@@ -1,4 +1,4 @@
-"""The spool: the collection `print_orders`, one of the guards that cannot be rebuilt (DESIGN 3)."""
+"""The spool: the collection `print_orders`, a guard that keeps printing from printing twice."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from tongban_common.domain.status import PrintStatus
 from tongban_common.store import STAMP, DuplicateKey, Store, expire, store_errors
 from tongban_common.topics import GUARDS_KEPT
+from tongban_printing.errors import PrintingError
 from tongban_printing.orders import WORKED_ON, OrderChange, SpooledOrder, Unsent
 
 log = structlog.get_logger()
@@ -19,12 +20,12 @@ log = structlog.get_logger()
 _OPEN = "worked_on"
 
 
-class OrderOvertakenError(Exception):
-    """Someone else has written this order since it was read; what was to be done must not be."""
+class OrderOvertakenError(PrintingError):
+    """Raised when another process has written the order since it was read: do not act on it."""
 
 
-class UnreadableOrderError(Exception):
-    """Raised where a record of the spool is no order that this version can read."""
+class UnreadableOrderError(PrintingError):
+    """Raised when this version cannot read a record of the spool."""
 
     def __init__(self, order_id: str) -> None:
         super().__init__(order_id)
@@ -32,13 +33,13 @@ class UnreadableOrderError(Exception):
 
 
 class Spool:
-    """Reads and writes orders. Every method may raise StoreUnavailable."""
+    """Reads and writes orders. Every method may raise StoreUnavailableError."""
 
     def __init__(self, store: Store) -> None:
         self._orders = store.collection("print_orders")
 
     async def prepare(self) -> None:
-        """Make the indexes; again changes nothing."""
+        """Make the indexes; idempotent."""
         with store_errors():
             await self._orders.create_index(
                 [("kiosk_id", 1), ("ordered_at", 1)],
@@ -54,7 +55,7 @@ class Spool:
         await expire(self._orders, "over_at", name="over", after=GUARDS_KEPT, sparse=True)
 
     async def insert(self, order: SpooledOrder) -> bool:
-        """Take an order in; False where it is there already."""
+        """Insert an order; return False if an order with its id exists."""
         with store_errors():
             try:
                 await self._orders.insert_one(_record(order))
@@ -63,17 +64,16 @@ class Spool:
         return True
 
     async def find(self, order_id: str) -> SpooledOrder | None:
-        """One order."""
+        """Return an order; None if there is none with this id."""
         with store_errors():
             record = await self._orders.find_one({"_id": order_id})
         return None if record is None else SpooledOrder.model_validate(record)
 
     async def next_for(self, kiosk_id: str, *, skip: Collection[str] = ()) -> SpooledOrder | None:
-        """Return the oldest order of a kiosk that has something to be done, but for those in
-        `skip`.
+        """Return the oldest order of a kiosk on which the spooler works and that is not in `skip`.
 
         Raises:
-            UnreadableOrderError: that one cannot be read.
+            UnreadableOrderError: this version cannot read that order.
         """
         wanted: dict[str, Any] = {"kiosk_id": kiosk_id, _OPEN: True}
         if skip:
@@ -88,7 +88,7 @@ class Spool:
             raise UnreadableOrderError(str(record["_id"])) from None
 
     async def backlog(self) -> dict[str, dict[PrintStatus, int]]:
-        """Kiosks with orders to work off, and how many in which status."""
+        """Return the number of orders to work on, by kiosk and status."""
         found: dict[str, dict[PrintStatus, int]] = {}
         stages: list[dict[str, Any]] = [
             {"$match": {_OPEN: True}},
@@ -106,7 +106,7 @@ class Spool:
         return found
 
     async def save(self, order: SpooledOrder, change: OrderChange, *, epoch: int) -> SpooledOrder:
-        """Write a change of the order as it was read, in the name of a kiosk's lease.
+        """Write a change of the order as it was read, under a kiosk's lease.
 
         Raises:
             OrderOvertakenError: the order was written meanwhile, or under a later lease.
@@ -125,11 +125,11 @@ class Spool:
         return SpooledOrder.model_validate(record)
 
     async def answer(self, question: SpooledOrder, change: OrderChange) -> SpooledOrder | None:
-        """Write a change of an order that waits for a person; None where it waits no more, or with
-        a newer question: then nothing is changed.
+        """Write a change of an order that waits for a person, and return it.
 
-        Needs no lease: the spooler does not touch an order that waits for a person, and the first
-        answer to a question takes its number away.
+        Return None and change nothing if the order no longer waits, or has a newer question. No
+        lease is needed: the spooler does not touch an order that waits for a person, and of several
+        answers to a question only the first matches.
         """
         asked = {
             "_id": question.order_id,
@@ -143,8 +143,10 @@ class Spool:
         return None if record is None else SpooledOrder.model_validate(record)
 
     async def ask(self, order: SpooledOrder, change: OrderChange) -> bool:
-        """Make a question of an order as it was read, while no spooler runs (`restorer`); False
-        where it was written meanwhile."""
+        """Make a question of an order as it was read, while no spooler runs (`restorer`).
+
+        Return False if the order was written meanwhile.
+        """
         with store_errors():
             result = await self._orders.update_one(
                 {"_id": order.order_id, "rev": order.rev}, _update(change)
@@ -154,10 +156,11 @@ class Spool:
     async def unanswered(
         self, now: datetime, patience: timedelta, *, limit: int
     ) -> list[SpooledOrder]:
-        """Orders that have waited for a person for longer than `patience`, in business time."""
+        """Return orders that have waited for a person for longer than `patience` of business
+        time."""
         waiting = {"status": PrintStatus.NEEDS_CONFIRMATION.value}
-        # An order of before questions were recorded has its age alone, and was asked about within
-        # `patience` of its beginning.
+        # An older version recorded no questions: such an order has only its age, and its question
+        # was asked within `patience` of its creation.
         too_old = [
             {"question.asked_at": {"$lt": now - patience}},
             {"question": None, "ordered_at": {"$lt": now - 2 * patience}},
@@ -169,7 +172,7 @@ class Spool:
         return _readable(records)
 
     async def questions(self, *, kiosk_id: str | None = None, limit: int) -> list[SpooledOrder]:
-        """Orders that wait for a person, the oldest question first."""
+        """Return orders that wait for a person, the oldest question first."""
         wanted: dict[str, Any] = {"status": PrintStatus.NEEDS_CONFIRMATION.value}
         if kiosk_id is not None:
             wanted["kiosk_id"] = kiosk_id
@@ -182,7 +185,7 @@ class Spool:
     async def unsent(
         self, *, older_than: timedelta, limit: int, skip: Collection[str] = ()
     ) -> list[SpooledOrder]:
-        """Return orders with reports that should long have gone, but for those in `skip`."""
+        """Return orders with overdue reports that are not in `skip`."""
         wanted: dict[str, Any] = {"outbox.since": {"$lt": datetime.now(UTC) - older_than}}
         if skip:
             wanted["_id"] = {"$nin": list(skip)}
@@ -191,7 +194,7 @@ class Spool:
         return _readable(records)
 
     async def sent(self, order_id: str, seq: int) -> None:
-        """Kafka has the order's reports up to that one."""
+        """Remove the order's reports up to `seq`, which Kafka has acknowledged."""
         with store_errors():
             await self._orders.update_one(
                 {"_id": order_id}, {"$pull": {"outbox": {"report.seq": {"$lte": seq}}}}
@@ -199,7 +202,7 @@ class Spool:
 
 
 def _readable(records: Iterable[dict[str, Any]]) -> list[SpooledOrder]:
-    """Return the orders that this version can read; one that it cannot keeps none of them back."""
+    """Return the orders that this version can read, and log the others."""
     orders = []
     for record in records:
         try:
@@ -210,7 +213,7 @@ def _readable(records: Iterable[dict[str, Any]]) -> list[SpooledOrder]:
 
 
 def _update(change: OrderChange) -> dict[str, Any]:
-    """A change as an update of MongoDB."""
+    """Return a change as an update of MongoDB."""
     fields = dict(change.fields)
     update: dict[str, Any] = {"$set": fields, "$inc": {"rev": 1}}
     if "status" in fields:
@@ -225,7 +228,7 @@ def _update(change: OrderChange) -> dict[str, Any]:
 
 
 def _unsent(unsent: Unsent) -> dict[str, Any]:
-    # The report as JSON would carry it, so that it is sent again to the letter.
+    # Store the report in its JSON form, so that every sending has the same bytes.
     return {"report": unsent.report.model_dump(mode="json"), "since": unsent.since}
 
 

@@ -1,5 +1,7 @@
-"""Works off the spool, kiosk by kiosk and independent of Kafka: a printer that is out of paper for
-hours holds its own orders, and neither those of another kiosk nor a place among records in flight.
+"""Print the orders of the spool, kiosk by kiosk and independently of Kafka.
+
+A printer that is out of paper for hours blocks only its own orders: neither those of another kiosk
+nor any record in flight.
 """
 
 from __future__ import annotations
@@ -24,70 +26,70 @@ from tongban_printing.spool import OrderOvertakenError, UnreadableOrderError
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 1.0
-"""Between looks at the whole spool: for orders of a replica that died, and from other replicas."""
+"""Seconds between scans of the spool, which find the orders that other replicas have spooled."""
 _STUCK_SECONDS = 60.0
 _FAULT_PAUSE = 2.0
 _FAULTS_AT_MOST = 5
-"""Faults of this program about one order in one life of the process, before the order is put aside
-and those behind it go on. A new life, and so a new version, tries five times again."""
+"""Faults of this program about one order before it is put aside and the orders behind it go on. The
+count ends with the process, so a new version makes five attempts again."""
 
 
 class Spooler:
-    """One task for each kiosk that has orders and whose lease is to be had."""
+    """Runs one task for each kiosk that has orders and whose lease is available."""
 
     def __init__(
         self,
-        means: PrintDependencies,
+        dependencies: PrintDependencies,
         leases: KioskLeases,
         questions: Questions,
         printer_of: Callable[[str], Printer],
     ) -> None:
-        self._means = means
+        self._dependencies = dependencies
         self._leases = leases
         self._questions = questions
         self._printer_of = printer_of
         self._at_work: set[str] = set()
         self._called: set[str] = set()
         self._tidy: dict[str, int] = {}
-        """The epoch under which a kiosk's last order ended as it should, so that no job without an
-        order can have been left at its printer."""
+        """The epoch under which a kiosk's last order ended normally, so that no job without an
+        order can be left at its printer."""
         self._faults: Counter[str] = Counter()
-        """Faults so far, by order."""
+        """Number of faults, by order."""
         self._skipped: set[str] = set()
-        """Orders that cannot even be put aside; they wait for another version."""
+        """Orders that could not even be put aside; they wait for another version."""
         self._wake = asyncio.Event()
         self._looked_at = time.monotonic()
         self._store_trouble: str | None = None
 
     def call(self, kiosk_id: str) -> None:
-        """There is a new order for this kiosk: look now and not at the next look."""
+        """Work on a new order of this kiosk at once instead of after the next scan."""
         self._called.add(kiosk_id)
         self._wake.set()
 
     def stop(self) -> None:
-        """Ask `run` to finish the steps at hand and return."""
-        self._means.stopping.set()
+        """Let `run` finish the present steps and return."""
+        self._dependencies.stopping.set()
         self._wake.set()
 
     def liveness(self) -> str | None:
-        """The shape of a HealthServer check."""
+        """Return why the spooler is stuck; None if it is live (a check of HealthServer)."""
         age = time.monotonic() - self._looked_at
         return f"no look at the spool for {age:.0f} s" if age > _STUCK_SECONDS else None
 
     def readiness(self) -> str | None:
-        """The shape of a HealthServer check."""
+        """Return the store's last error; None if it answers (a check of HealthServer)."""
         return self._store_trouble
 
     async def run(self) -> None:
-        """Work until `stop`; gives the leases back."""
+        """Print until `stop`, then release the leases."""
         async with asyncio.TaskGroup() as tasks:
             next_look = time.monotonic()
-            while not self._means.stopping.is_set:
+            while not self._dependencies.stopping.is_set:
                 if time.monotonic() >= next_look:
                     self._called |= await self._look()
                     next_look = time.monotonic() + _LOOK_SECONDS
                 starting = self._called - self._at_work
-                self._called -= starting  # those at work are looked at again when they end
+                self._called -= starting  # kiosks at work are started again when they end
                 self._at_work |= starting
                 for kiosk_id in starting:
                     tasks.create_task(self._serve(kiosk_id))
@@ -100,7 +102,7 @@ class Spooler:
     async def _look(self) -> set[str]:
         self._looked_at = time.monotonic()
         try:
-            backlog = await self._means.spool.backlog()
+            backlog = await self._dependencies.spool.backlog()
             await self._give_up_questions()
         except StoreUnavailableError as error:
             self._store_trouble = str(error)
@@ -115,7 +117,7 @@ class Spooler:
         except StoreUnavailableError:
             raise
         except Exception as error:
-            # What is wrong with one order must not end the printing of all others.
+            # A fault about one order must not stop the printing of all others.
             metrics.FAULTS.inc()
             log.error("questions_failed", error=type(error).__name__, exc_info=True)
 
@@ -125,7 +127,7 @@ class Spooler:
                 await self._wake.wait()
         except TimeoutError:
             return
-        if not self._means.stopping.is_set:
+        if not self._dependencies.stopping.is_set:
             self._wake.clear()
 
     async def _serve(self, kiosk_id: str) -> None:
@@ -134,14 +136,14 @@ class Spooler:
         except StoreUnavailableError as error:
             log.warning("kiosk_waits_for_store", kiosk_id=kiosk_id, error=str(error))
         except OrderOvertakenError:
-            # Another replica has the kiosk, or a write of ours arrived after we gave it up.
+            # Another replica has the kiosk, or a write of ours arrived after we had given up on it.
             self._leases.forget(kiosk_id)
         except Exception as error:
-            # One kiosk must not take the printing of all others down with it.
+            # A fault at one kiosk must not stop the printing of all others.
             metrics.FAULTS.inc()
             report = log.critical if is_process_trouble(error) else log.error
             report("kiosk_failed", kiosk_id=kiosk_id, error=type(error).__name__, exc_info=True)
-            await self._means.stopping.sleep(_FAULT_PAUSE)
+            await self._dependencies.stopping.sleep(_FAULT_PAUSE)
         finally:
             self._at_work.discard(kiosk_id)
             if kiosk_id in self._called:
@@ -152,20 +154,22 @@ class Spooler:
         if epoch is None:
             return
         printer = self._printer_of(kiosk_id)
-        while not self._means.stopping.is_set:
+        while not self._dependencies.stopping.is_set:
             try:
-                order = await self._means.spool.next_for(kiosk_id, skip=self._skipped)
+                order = await self._dependencies.spool.next_for(kiosk_id, skip=self._skipped)
             except UnreadableOrderError as error:
                 self._skip(error.order_id)
                 continue
             if order is None:
                 return
             tidy = self._tidy.pop(kiosk_id, None) == epoch
-            run = PrintRun(self._means, printer, order, epoch=epoch, may_have_orphan=not tidy)
+            run = PrintRun(
+                self._dependencies, printer, order, epoch=epoch, may_have_orphan=not tidy
+            )
             with request_context(order.request_id):
                 while run.order.worked_on:
                     lost = await self._leases.hold(kiosk_id) != epoch
-                    if lost or self._means.stopping.is_set:
+                    if lost or self._dependencies.stopping.is_set:
                         return
                     try:
                         await run.step()
@@ -182,7 +186,9 @@ class Spooler:
         """Count a fault of this program about an order, and put the order aside after the last.
 
         Raises:
-            OrderOvertakenError, StoreUnavailable: it is read again, and not put aside yet.
+            OrderOvertakenError, StoreUnavailableError: the order is not put aside yet, and the
+            caller
+                reads it again.
         """
         order_id = run.order.order_id
         self._faults[order_id] += 1
@@ -196,7 +202,7 @@ class Spooler:
             exc_info=error,
         )
         if self._faults[order_id] < _FAULTS_AT_MOST:
-            await self._means.stopping.sleep(_FAULT_PAUSE)
+            await self._dependencies.stopping.sleep(_FAULT_PAUSE)
             return
         try:
             await run.put_aside()

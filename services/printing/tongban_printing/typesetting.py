@@ -1,7 +1,7 @@
-"""Sets one sheet with Typst: run by `render_worker`, in a process that may be killed.
+"""Typeset one sheet with Typst, in the child process of `render_worker`.
 
-What a province or an applicant wrote reaches a template as one JSON text, read by `json(bytes())`:
-it is never part of the source, so there is nothing to escape and nothing to inject.
+Texts of a province or an applicant reach a template as one JSON text, read by `json(bytes())`. They
+are never part of the source, so nothing needs escaping and nothing can be injected.
 """
 
 from __future__ import annotations
@@ -15,23 +15,24 @@ from typing import Any
 import typst
 from noto_cjk_sans_otc import FONT_PATH
 
+from tongban_printing.errors import PrintingError
 from tongban_printing.glyphs import Substitution, bundled
 
 MOST_PAGES = 200
 _MOST_CELLS = 50_000
-"""Of a table: about what 200 pages hold, and some seven seconds of work."""
+"""Most cells of a table: about 200 pages, and some seven seconds of work."""
 _MOST_ROWS = 40 * MOST_PAGES
 _TEMPLATES = Path(__file__).with_name("templates")
 _NO_GLYPH = "could not be displayed"
-"""In Typst's message for a text without a glyph, which PDF/A does not allow."""
+"""Part of Typst's message for a character without a glyph, which PDF/A does not allow."""
 
 
-class TypesettingError(Exception):
-    """The sheet cannot be made, now or later. The text holds nothing of the contents."""
+class TypesettingError(PrintingError):
+    """Raised when the sheet can never be made. The text quotes nothing of the contents."""
 
 
 class SheetTooLongError(TypesettingError):
-    """The sheet would have more pages than a kiosk prints."""
+    """Raised when the sheet would have more pages than a kiosk prints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,12 @@ class Sheet:
 def set_sheet(template: str, data: dict[str, Any], timestamp: int) -> Sheet:
     """Make the PDF/A-2b; `timestamp` is its date in seconds since 1970.
 
-    Characters that the fonts lack are found all at once, after the first attempt has failed, set as
-    〓 and named by their code points on the sheet.
+    If the first attempt fails for characters that the fonts lack, all of them are replaced by 〓
+    and listed by code point on the sheet.
 
     Raises:
-        TypesettingError: the template does not work with these data.
-        SheetTooLongError
+        TypesettingError: the template fails with these data.
+        SheetTooLongError: the sheet would have more than MOST_PAGES.
     """
     table = data.get("table")
     if table is not None:
@@ -60,7 +61,7 @@ def set_sheet(template: str, data: dict[str, Any], timestamp: int) -> Sheet:
     try:
         sheet = _compiled(template, {**data, "substituted": []}, timestamp)
     except (typst.TypstError, UnicodeEncodeError) as error:
-        # A chain to the cause would take the contents into the logs.
+        # No `from error`: the cause quotes the contents, which must not get into logs.
         if isinstance(error, typst.TypstError) and _NO_GLYPH not in error.message:
             raise TypesettingError(f"template {template} failed") from None
         sheet = _with_substitutes(template, data, timestamp)
@@ -95,7 +96,7 @@ def _compiled(template: str, data: dict[str, Any], timestamp: int) -> Sheet:
 
 @functools.cache
 def fonts() -> typst.Fonts:
-    """The bundled fonts alone: with the system's, two replicas might set in different type."""
+    """Return the bundled fonts alone: with the system's fonts two replicas might differ."""
     return typst.Fonts(
         include_system_fonts=False,
         include_embedded_fonts=False,

@@ -15,9 +15,9 @@ from tests.integration.intake.conftest import Replica, Stack, token
 from tests.integration.intake.test_intake_openness import CONTRACT
 from tests.integration.intake.test_intake_reading import keyring, shown
 from tongban_common.domain.status import PrintStatus, Status
+from tongban_common.domain.verification import file_code
 from tongban_common.events.models import DocumentRef, RequestSubmitted
 from tongban_common.store import DocumentStore, Store
-from tongban_intake.verification import file_code
 
 HOOKS = Path(__file__).with_name("openapi_checks.py")
 

@@ -13,12 +13,12 @@ from tests.integration.intake.test_intake_submit import problem
 from tongban_common import topics
 from tongban_common.domain import ids
 from tongban_common.domain.status import PrintStatus, Status
+from tongban_common.domain.verification import file_code, grouped, sheet_code
 from tongban_common.envelope import KeyRing
 from tongban_common.events.models import DocumentRef, NotificationReported
 from tongban_common.settings import CommonSettings
 from tongban_common.store import DocumentStore, Store
 from tongban_intake.readmodel.public import masked_name, masked_number
-from tongban_intake.verification import file_code, grouped, sheet_code
 
 RESULT = {"number": "N-1", "issuer": "示例局", "issued_on": "2026-03-02", "facts": []}
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tongban_common.keyring.ring import Ring
+from tongban_common.wrapping_keys import Ring
 
 
 @contextmanager

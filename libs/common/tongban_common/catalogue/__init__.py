@@ -1,4 +1,4 @@
-"""The catalogue: what a kiosk offers, read from the files under `catalogue/` or from the topic."""
+"""The catalogue of items that kiosks offer, read from the files under `catalogue/` or the topic."""
 
 from tongban_common.catalogue.catalogue import Catalogue, ZoneSummary
 from tongban_common.catalogue.forms import Fault, FormRules

@@ -1,4 +1,4 @@
-"""All items, findable."""
+"""The items on offer, with filters and search."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tongban_common.catalogue.models import Audience, Item, ItemKind, Province, 
 from tongban_common.catalogue.search import SearchIndex
 
 _IN_ZONE, _IN_PROVINCE = 12, 4
-"""What nearness adds to a score of `search`: more than lies between a name's beginning and inside,
-less than between its beginning and its whole."""
+"""Bonus of a near item in `search`: more than the difference between a match at the beginning and
+inside of a name, less than that between the beginning and the whole name."""
 
 
 class ZoneSummary(TypedDict):
@@ -26,11 +26,11 @@ class ZoneSummary(TypedDict):
 
 
 class Catalogue:
-    """The items that are offered now. `put` and `remove` change it while it serves."""
+    """The items on offer. `put` and `remove` may change it at any moment."""
 
     def __init__(self, items: Iterable[Item] = (), *, provinces: Iterable[Province] = ()) -> None:
         self.provinces = {province.code: province for province in provinces}
-        """By code; empty in a catalogue that was made from the topic alone."""
+        """Provinces by code; empty in a catalogue that was read from the topic alone."""
         self._items: dict[str, Item] = {}
         self._index = SearchIndex()
         for item in items:
@@ -46,11 +46,11 @@ class Catalogue:
         return code in self._items
 
     def get(self, code: str) -> Item | None:
-        """The item as it is offered now."""
+        """Return the current version of an item; None if it is not on offer."""
         return self._items.get(code)
 
     def put(self, item: Item) -> bool:
-        """Offer an item, or its new version; False when it is no newer than the one at hand."""
+        """Offer an item or its new version; return False if it is no newer than the present one."""
         present = self._items.get(item.code)
         if present is not None and present.version >= item.version:
             return False
@@ -74,12 +74,12 @@ class Catalogue:
         kind: str | None = None,
         audience: str | None = None,
     ) -> list[Item]:
-        """The items that fit all that is given, most used first.
+        """Return the items that match all given arguments, the most used first.
 
-        An `audience` of person or company also finds the items for both.
+        An `audience` of person or company also matches the items for both.
 
         Raises:
-            ValueError: a zone, kind or audience that there is not.
+            ValueError: the zone, kind or audience does not exist.
         """
         wanted = _Wanted(zone, province, domain, kind, audience)
         found = [item for item in self._items.values() if wanted.admits(item)]
@@ -98,15 +98,15 @@ class Catalogue:
         near_province: str | None = None,
         uses: Mapping[str, int] | None = None,
     ) -> list[Item]:
-        """The items that a person may mean by `query`, best first (`search` says how).
+        """Return the items that a person may mean by `query`, best first (see `search.py`).
 
-        The first five filter as in `filter`. `near_zone` and `near_province` are the kiosk's: what
-        is there comes before what fits as well or a little better elsewhere, but not before what
-        is called exactly as typed. Then the most used come first: `uses` counts requests by item
-        code and is added to what the catalogue expects.
+        The first five arguments filter as in `filter`. `near_zone` and `near_province` are the
+        kiosk's: an item there comes before one elsewhere that matches as well or a little better,
+        but not before one whose name is exactly the query. Among equals the most used come first:
+        `uses` has the number of requests by item code, and is added to the catalogue's `usage`.
 
         Raises:
-            ValueError: a zone, kind or audience that there is not.
+            ValueError: the zone, kind or audience does not exist.
         """
         wanted = _Wanted(zone, province, domain, kind, audience)
         counted = uses or {}
@@ -121,12 +121,12 @@ class Catalogue:
         return [item for _, item in sorted(found, key=rank)]
 
     def summary(self) -> dict[str, ZoneSummary]:
-        """What each zone holds, in the shape of `GET /v1/catalogue/summary`."""
+        """Return the counts of each zone, in the shape of `GET /v1/catalogue/summary`."""
         return {zone.value: _summarise(self.filter(zone=zone)) for zone in Zone}
 
 
 class _Wanted:
-    """What filters ask for; None is no matter."""
+    """The criteria of a filter; None matches everything."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class _Wanted:
         self._audiences = (Audience(audience), Audience.BOTH) if audience else ()
 
     def admits(self, item: Item) -> bool:
-        """Whether an item is wanted."""
+        """Return True if an item matches."""
         return (
             (self._zone is None or self._zone in item.zones)
             and (self._province is None or item.province == self._province)

@@ -1,4 +1,4 @@
-"""Validate forms against their items' JSON Schema; one library judges and explains."""
+"""Validate forms against their items' JSON Schema, and explain errors, with one library."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import jsonschema_rs
 import orjson
 
 from tongban_common.domain import identity
+from tongban_common.errors import CommonError
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
@@ -37,11 +38,11 @@ FORMATS: dict[str, Callable[[str], bool]] = {
     "credit-code": lambda value: not identity.credit_code_problems(value),
     "mobile": lambda value: not identity.mobile_problems(value),
 }
-"""What `format` may say, and whether a string is of it; other values are never asked about."""
+"""The check for each value of `format`; the library calls it for strings only."""
 
 
-class FormSchemaError(ValueError):
-    """A schema that cannot be used: no JSON Schema, an unknown format, or a pattern beyond RE2."""
+class FormSchemaError(CommonError, ValueError):
+    """Raised for an unusable schema: no JSON Schema, an unknown format, or a pattern beyond RE2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +50,21 @@ class Fault:
     """One rule of a schema that a form breaks."""
 
     path: tuple[str | int, ...]
-    """Where in the form; of a missing or unknown property the property itself."""
+    """Location in the form; for a missing or unknown property that property itself."""
     keyword: str
-    """The keyword of JSON Schema that is not met."""
+    """The keyword of JSON Schema that is violated."""
     expected: Any
-    """The keyword's value in the schema; None where the schema has none there."""
+    """The keyword's value in the schema; None if the schema has none there."""
     schema: Mapping[str, Any]
-    """The schema that the keyword stands in."""
+    """The schema that contains the keyword."""
 
 
 class FormRules:
     """The rules of one JSON Schema (draft 2020-12), compiled once. Formats are asserted.
 
-    Compiling costs some 0.1 ms, judging some microseconds: keep it per item and version. Patterns
-    are matched in linear time; `$` is the end of the text, never before a last line feed.
+    Compiling takes some 0.1 ms, validating some microseconds: keep one per item and version.
+    Patterns are matched in linear time; `$` matches the end of the text alone, not before a last
+    line feed.
 
     Raises:
         FormSchemaError: the schema cannot be used.
@@ -70,7 +72,7 @@ class FormRules:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         try:
-            # The compiler takes plain lists and dicts alone, not those of a YAML file's lines.
+            # The compiler accepts plain lists and dicts alone, not those with line numbers.
             self._schema: dict[str, Any] = orjson.loads(
                 orjson.dumps(schema, default=_plain, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
             )
@@ -82,15 +84,15 @@ class FormRules:
                 pattern_options=jsonschema_rs.RegexOptions(),
             )
         except (TypeError, ValueError) as error:
-            said = error.message if isinstance(error, jsonschema_rs.ValidationError) else str(error)
-            raise FormSchemaError(said) from error
+            text = error.message if isinstance(error, jsonschema_rs.ValidationError) else str(error)
+            raise FormSchemaError(text) from error
 
     def accepts(self, form: Any) -> bool:
         """Return True if no rule is broken."""
         return self._validator.is_valid(form)
 
     def faults(self, form: Any) -> Iterator[Fault]:
-        """Yield what is wrong, by the same rules as `accepts`: empty if and only if it accepts."""
+        """Yield the faults, by the same rules as `accepts`: none if and only if it returns True."""
         found = False
         for error in self._validator.iter_errors(form):
             found = True
@@ -121,20 +123,20 @@ class FormRules:
 
 
 _ABOUT_FIELDS = ("$schema", "$id", "$defs", "type", "properties", "patternProperties")
-"""The keywords of a form's schema that judge each field by itself."""
+"""The keywords of a form's schema that concern single fields."""
 
 
 def partial_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of a supplement: any of the form's fields by their rules, others freely.
+    """Return the schema of a supplement: the form's fields are checked, other fields are accepted.
 
     Rules about the whole form (`required`, `minProperties`, `dependentRequired`, `allOf`) are left
-    out: what a supplement lacks was handed in before.
+    out: the applicant submitted the other fields before.
     """
     return {name: schema[name] for name in _ABOUT_FIELDS if name in schema}
 
 
 def has_lines(schema: Mapping[str, Any]) -> bool:
-    """Return True if a text of this schema may have line breaks: it is shown as several lines."""
+    """Return True if a text of this schema may have line breaks, and is shown on several lines."""
     return schema.get("type") == "string" and schema.get("maxLength", 0) > _SEVERAL_LINES_FROM
 
 

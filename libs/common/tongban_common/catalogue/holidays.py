@@ -1,7 +1,7 @@
-"""Public holidays of China, as data (`holidays.yaml`), and service hours that keep them.
+"""Public holidays of China (`holidays.yaml`), and service hours that observe them.
 
-The State Council arranges each year's days off in November of the year before, and which weekend
-days are worked in return. A year that nobody has entered has its weekends and nothing else.
+In November the State Council publishes the days off of the next year, and the weekend days that are
+worked in return. A year without data has its weekends alone.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from tongban_common.catalogue.yamlfile import CatalogueError, CatalogueProblem, 
 FILE = "holidays.yaml"
 _MONDAY, _SATURDAY, _SUNDAY = 1, 6, 7
 _LONGEST_CLOSED = 40
-"""Days ahead in which hours that are kept at all must open: holidays are ten days at most."""
+"""Most days without an opening before hours count as never open; holidays have at most ten days."""
 
 
 class CalendarStatus(StrEnum):
-    """How much is known of a year."""
+    """The completeness of a year's arrangement."""
 
     ARRANGED = "arranged"
-    """All of it, as the State Council published it."""
+    """All of it, as published by the State Council."""
     STATUTORY = "statutory"
-    """The days that the law fixes; not how they are joined to weekends."""
+    """Only the days that the law fixes, not the days off that join them to weekends."""
 
 
 class DaysOff(CatalogueModel):
-    """One holiday, first and last day."""
+    """One holiday, from its first to its last day."""
 
     name: str
     first: date = Field(alias="from")
     last: date = Field(alias="to")
 
     def days(self) -> list[date]:
-        """Each of them."""
+        """Return each of its days."""
         return [
             self.first + timedelta(days=ahead) for ahead in range((self.last - self.first).days + 1)
         ]
 
 
 class Year(CatalogueModel):
-    """One year's arrangement."""
+    """The arrangement of one year."""
 
     known: CalendarStatus
     source: str
@@ -70,7 +70,7 @@ class Year(CatalogueModel):
 
 
 class HolidaysFile(CatalogueModel):
-    """`holidays.yaml`."""
+    """The content of `holidays.yaml`."""
 
     years: dict[int, Year]
 
@@ -84,7 +84,7 @@ class HolidaysFile(CatalogueModel):
 
 
 class Holidays:
-    """Which day counts as which. Without a file: weekends alone."""
+    """Maps dates to the weekday that they count as; without a file only weekends are off."""
 
     def __init__(self, file: HolidaysFile | None = None) -> None:
         years = file.years if file is not None else {}
@@ -95,14 +95,16 @@ class Holidays:
         self.known = {number: year.known for number, year in years.items()}
 
     def weekday(self, day: date) -> int:
-        """ISO week day that this day is lived as: a day off is a Sunday, whatever it is called, and
-        a weekend day that is worked in return is a Monday."""
+        """Return the ISO weekday that a day counts as.
+
+        A day off counts as Sunday, a weekend day that is worked in return as Monday.
+        """
         if day in self._off:
             return _SUNDAY
         return _MONDAY if day in self._worked else day.isoweekday()
 
     def is_open(self, hours: ServiceHours, at: datetime) -> bool:
-        """Whether service hours that keep holidays hold; `at` in China's time."""
+        """Return True if service hours that observe holidays are open; `at` is in China's time."""
         if not hours.windows:
             return True
         weekday, moment = self.weekday(at.date()), at.time()
@@ -112,10 +114,10 @@ class Holidays:
         )
 
     def next_opening(self, hours: ServiceHours, at: datetime) -> datetime:
-        """`at` itself when open, else the next moment that is, in the zone of `at`.
+        """Return `at` if open, else the next opening, in the time zone of `at`.
 
         Raises:
-            ValueError: they never open.
+            ValueError: the hours never open.
         """
         if self.is_open(hours, at):
             return at
@@ -134,10 +136,10 @@ class Holidays:
 
 
 def read_holidays(directory: Path) -> HolidaysFile | None:
-    """The file of a catalogue; None where it has none.
+    """Return the content of a catalogue's `holidays.yaml`; None if it has none.
 
     Raises:
-        CatalogueError: it is wrong.
+        CatalogueError: the file is wrong.
     """
     path = directory / FILE
     if not path.is_file():
@@ -157,7 +159,7 @@ def read_holidays(directory: Path) -> HolidaysFile | None:
 
 
 def load_holidays(directory: Path | None = None) -> Holidays:
-    """The holidays of a catalogue, found as `provinces.find_directory` finds it.
+    """Return the holidays of the catalogue that `provinces.find_directory` finds.
 
     Raises:
         FileNotFoundError: see `find_directory`.

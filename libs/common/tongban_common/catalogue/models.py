@@ -1,4 +1,4 @@
-"""What the catalogue consists of: provinces, categories and the items they make together."""
+"""The models of the catalogue: provinces, gateways and items."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tongban_common.topics import LONGEST_DEADLINE
 
 _LEAST_DAYS = 7
 _DAYS_PER_LEGAL_DAY = 3
-"""Calendar days a working day of the legal limit: weekends, a holiday week, and patience."""
+"""Calendar days for each working day of the legal limit: weekends, a holiday week, and a margin."""
 
 ProvinceCode = Annotated[str, Field(pattern=r"^[1-6][0-9]0000$")]
 """GB/T 2260 code of a province, autonomous region or municipality: 310000 is Shanghai."""
@@ -22,7 +22,7 @@ Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,47}$")]
 
 
 def _written_as_text(value: Any) -> Any:
-    """YAML reads 17:00 without quotes as the number 1020, and a number counts as seconds."""
+    """Refuse a time that YAML has read as a number: 17:00 without quotes is 1020."""
     if isinstance(value, int | float):
         raise ValueError('a time of day is written "09:00", with quotes')
     return value
@@ -38,7 +38,7 @@ TimeOfDay = Annotated[time, BeforeValidator(_written_as_text), AfterValidator(_w
 
 
 class ItemKind(StrEnum):
-    """What an item gives: an answer (查询), an effect (办理) or a sheet of paper (打印)."""
+    """The kinds of item: a query (查询), an action (办理) or a printed sheet (打印)."""
 
     QUERY = "query"
     HANDLE = "handle"
@@ -46,7 +46,7 @@ class ItemKind(StrEnum):
 
 
 class Zone(StrEnum):
-    """Where a kiosk shows an item (专区)."""
+    """The zones in which a kiosk shows an item (专区)."""
 
     CROSS_PROVINCE = "cross_province"
     YANGTZE_DELTA = "yangtze_delta"
@@ -54,7 +54,7 @@ class Zone(StrEnum):
 
     @property
     def name_zh(self) -> str:
-        """The name on the kiosk's screen."""
+        """Return the name on the kiosk's screen."""
         return _ZONE_TITLES[self]
 
 
@@ -66,14 +66,14 @@ _ZONE_TITLES = {
 
 
 class Audience(StrEnum):
-    """Who may apply."""
+    """The kinds of applicant who may apply."""
 
     PERSON = "person"
     COMPANY = "company"
     BOTH = "both"
 
     def admits(self, applicant_type: str) -> bool:
-        """Whether an applicant of type `person` or `company` may apply."""
+        """Return True if an applicant of type `person` or `company` may apply."""
         return self is Audience.BOTH or self.value == applicant_type
 
 
@@ -86,7 +86,7 @@ class Mode(StrEnum):
 
 
 class CatalogueModel(BaseModel):
-    """Frozen and strict about names: a misspelt key is an error, not a silent default."""
+    """Base of the models: frozen, and a misspelt key is an error instead of a silent default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -98,22 +98,23 @@ class ServiceWindow(CatalogueModel):
     """ISO week days, Monday is 1."""
     opens: TimeOfDay
     closes: TimeOfDay
-    """Exclusive; 23:59:59.999999 stands for the end of the day."""
+    """Exclusive; 23:59:59.999999 means the end of the day."""
 
 
 class ServiceHours(CatalogueModel):
-    """When an item is worked on. Outside of them it is accepted and waits.
+    """The hours in which a province handles an item. Outside of them a request is accepted and
+    waits.
 
-    Public holidays are not in it: what a gateway does on a holiday, its connector sees.
+    They contain no public holidays, which a connector applies by `holidays.py`.
     """
 
     text: str
     text_en: str
     windows: tuple[ServiceWindow, ...] = ()
-    """Empty is round the clock."""
+    """Empty means round the clock."""
 
     def is_open(self, at: datetime) -> bool:
-        """`at` must be aware or already in China's time; the caller's clock is `BusinessClock`."""
+        """Return True if open; `at` is business time, aware or in China's time."""
         if not self.windows:
             return True
         moment = at.time()
@@ -123,7 +124,7 @@ class ServiceHours(CatalogueModel):
         )
 
     def next_opening(self, at: datetime) -> datetime:
-        """`at` itself when open, else the next moment that is, in the zone of `at`."""
+        """Return `at` if open, else the next opening, in the time zone of `at`."""
         if self.is_open(at):
             return at
         for ahead in range(9):
@@ -143,21 +144,21 @@ def _at(day: date, moment: time, like: datetime) -> datetime:
 
 
 class GatewaySettings(CatalogueModel):
-    """How a province's own system (省级平台) is reached and how much it can bear."""
+    """The address, protocol and limits of a province's gateway (省级平台)."""
 
     protocol: Literal["rest", "rest_callback", "soap"] = "rest"
     path: str
-    """Below the gateways' base address in the simulated outside, else an absolute URL."""
+    """A path below the simulated gateways' base URL, or an absolute URL."""
     rate_per_s: float = Field(200, gt=0)
-    """For each connector process."""
+    """Calls per second of each connector process."""
     concurrency: int = Field(32, gt=0)
     connect_timeout_ms: int = Field(2_000, gt=0)
     read_timeout_ms: int = Field(8_000, gt=0)
-    """Between two pieces of an answer."""
+    """Time-out between two parts of a response."""
     timeout_ms: int = Field(10_000, gt=0)
-    """For one call; also how long an unclear send may still take effect at the gateway."""
+    """Time-out of one call; also how long an unclear send may still take effect at the gateway."""
     hours: ServiceHours | None = None
-    """None: round the clock."""
+    """None means round the clock."""
 
 
 class Province(CatalogueModel):
@@ -166,7 +167,7 @@ class Province(CatalogueModel):
     code: ProvinceCode
     name: str
     short: str
-    """As people say it: 安徽, 内蒙古."""
+    """The short name: 安徽, 内蒙古."""
     name_en: str
     municipality: bool = False
     gateway: GatewaySettings
@@ -175,7 +176,7 @@ class Province(CatalogueModel):
 
 
 class Material(CatalogueModel):
-    """Something to bring or to have at hand."""
+    """A document that the applicant needs for the request."""
 
     name: str
     name_en: str
@@ -183,21 +184,23 @@ class Material(CatalogueModel):
 
 
 class TimeLimits(CatalogueModel):
-    """Time limits in working days; 0 is at once (即办)."""
+    """Time limits in working days; 0 means at once (即办)."""
 
     legal_working_days: int = Field(ge=0, strict=True)
     promised_working_days: int = Field(ge=0, strict=True)
 
     @property
     def time_allowed(self) -> timedelta:
-        """Business time that a request may be open before it expires: thrice the legal limit, a
-        week at least, and `topics.LONGEST_DEADLINE` at most."""
+        """Return the business time after which an open request expires.
+
+        It is three times the legal limit, at least a week, at most `topics.LONGEST_DEADLINE`.
+        """
         days = max(_LEAST_DAYS, self.legal_working_days * _DAYS_PER_LEGAL_DAY)
         return timedelta(days=min(days, LONGEST_DEADLINE.days))
 
 
 class Fee(CatalogueModel):
-    """What the applicant pays, in hundredths of a yuan."""
+    """The fee of an item, in hundredths of a yuan."""
 
     amount_fen: int = Field(0, ge=0, strict=True)
     text: str = "不收费"
@@ -205,7 +208,7 @@ class Fee(CatalogueModel):
 
 
 class ItemDocument(CatalogueModel):
-    """What comes out of the printer."""
+    """The document that an item prints."""
 
     template: Slug
     title: str
@@ -213,21 +216,21 @@ class ItemDocument(CatalogueModel):
 
 
 class Item(CatalogueModel):
-    """One service of one province: all that a kiosk shows and that intake checks against.
+    """One service of one province, with all that a kiosk shows and that intake validates.
 
-    It stands alone: a replica that has only `catalogue.items` needs no other file.
+    It is self-contained: a replica that reads `catalogue.items` needs no other file.
     """
 
     code: str = Field(pattern=r"^[0-9]{17}$")
     version: int = Field(ge=1)
-    """Grows with every change; a request keeps the version that it was made under."""
+    """Increases with every change; a request keeps the version of its submission."""
     category: Slug
     name: str
     name_en: str
     province: ProvinceCode
     province_name: str
     department: str
-    """Who issues the outcome: 安徽省人力资源和社会保障厅."""
+    """The authority that issues the outcome: 安徽省人力资源和社会保障厅."""
     domain: str
     kind: ItemKind
     zones: tuple[Zone, ...] = Field(min_length=1)
@@ -245,28 +248,30 @@ class Item(CatalogueModel):
     example_applicant: dict[str, Any]
     document: ItemDocument | None = None
     usage: int = Field(0, ge=0)
-    """Relative: how often people want it. Search puts the most used first."""
+    """Relative frequency of requests. Search lists the most used first."""
     keywords: tuple[str, ...] = ()
-    """Everyday words that mean it, for search (`synonyms.yaml`)."""
+    """Everyday words for the item, for search (`synonyms.yaml`)."""
     pinyin: dict[str, str] = {}
-    """How name, keywords and province are read: syllables, one for each character."""
+    """The pinyin of name, keywords and province, one syllable for each character."""
 
     @classmethod
     def from_record(cls, value: bytes) -> Item:
-        """An item as `catalogue.items` has it. What a newer publisher added is left out, so that
-        replicas of two versions can run side by side.
+        """Return the item of a record of `catalogue.items`.
+
+        Fields that a newer publisher added are ignored, so that replicas of two versions can run
+        side by side.
 
         Raises:
-            pydantic.ValidationError: it is no item.
+            pydantic.ValidationError: the value is no item.
         """
         return cls.model_validate_json(value, extra="ignore")
 
     @property
     def printable(self) -> bool:
-        """Whether a finished request comes out of the printer."""
+        """Return True if a completed request is printed."""
         return self.document is not None
 
     @property
     def title(self) -> str:
-        """The name with its province, for messages: 安徽省社保缴费证明."""
+        """Return the name with its province, for messages: 安徽省社保缴费证明."""
         return self.province_name + self.name

@@ -1,4 +1,4 @@
-"""The provinces of `provinces.yaml`, and where the catalogue's files are."""
+"""Read `provinces.yaml`, and find the catalogue's directory."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ File = TypeVar("File", bound=BaseModel)
 
 
 class GatewayHours(ServiceHours):
-    """Hours that several gateways keep."""
+    """Named service hours that several gateways share."""
 
     provinces: tuple[ProvinceCode, ...]
 
 
 class ProvincesFile(CatalogueModel):
-    """`provinces.yaml`."""
+    """The content of `provinces.yaml`."""
 
     gateway_hours: tuple[GatewayHours, ...] = ()
     provinces: tuple[Province, ...]
@@ -43,7 +43,7 @@ class ProvincesFile(CatalogueModel):
         return self
 
     def with_hours(self) -> tuple[Province, ...]:
-        """The provinces, each gateway with its hours; what it says itself goes before."""
+        """Return the provinces with each gateway's hours; its own hours override shared ones."""
         shared = {
             code: ServiceHours.model_validate(hours.model_dump(exclude={"provinces"}))
             for hours in self.gateway_hours
@@ -62,11 +62,13 @@ class ProvincesFile(CatalogueModel):
 
 
 def find_directory(given: Path | None = None) -> Path:
-    """The catalogue's directory: `given`, else `TONGBAN_CATALOGUE`, else `catalogue` in the current
-    directory or the nearest one above that has it.
+    """Return the catalogue's directory.
+
+    It is `given`, else `TONGBAN_CATALOGUE`, else `catalogue` in the current directory or the
+    nearest parent that has it.
 
     Raises:
-        FileNotFoundError: there is none, or the one that was named has no `provinces.yaml`.
+        FileNotFoundError: there is none, or the named one has no `provinces.yaml`.
     """
     named = given or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
     if named is not None:
@@ -81,7 +83,7 @@ def find_directory(given: Path | None = None) -> Path:
 
 
 def load_provinces(directory: Path | None = None) -> dict[str, Province]:
-    """The provinces alone, by code: for processes that need gateways and no items.
+    """Return the provinces alone, by code, for processes that need gateways and no items.
 
     Raises:
         FileNotFoundError: see `find_directory`.
@@ -97,7 +99,7 @@ def typed(content: LocatedDict, name: str, model: type[File]) -> File:
     """Return a file's content as its model.
 
     Raises:
-        CatalogueError: it is of another shape; by line.
+        CatalogueError: the content does not fit the model; problems have line numbers.
     """
     try:
         return model.model_validate(content)

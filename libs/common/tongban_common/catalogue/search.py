@@ -1,19 +1,19 @@
-"""Finding items as people look for them at a kiosk.
+"""Search items by what people type at a kiosk.
 
 A query may be Chinese (社保卡), full pinyin (`shebaoka`), initials (`sbk`), any mixture of them
 (`社保kgs`), an everyday word (`synonyms.yaml`), an English word or the beginning of a code; with
 the name of a province before it or after it, in Chinese or pinyin. Several words must all be found.
 
-What people and input methods put between the words (commas, brackets, signs) parts them as a space
-does. Where nothing has a phrase as it stands, what people say around a wish is left out; then its
-two halves are looked for in any order: people say 挂失社保卡, names say 社保卡挂失.
+Commas, brackets and other signs separate words like spaces. If no name contains a phrase, the index
+drops polite words around it; then it searches the phrase's two halves in any order: people type
+挂失社保卡, names have 社保卡挂失.
 
-Parts may be left out between words of a name: `sbkgs` finds 社保卡临时挂失. Without a dictionary of
-words, what counts is that on both sides of a gap at least two neighbouring characters are meant,
-since nearly all Chinese words have two.
+A query may skip words of a name: `sbkgs` finds 社保卡临时挂失. There is no dictionary of words,
+so on both sides of a gap at least two neighbouring characters must match, since nearly all Chinese
+words have two.
 
 Everything that does not depend on the query is computed when an item is added. Items of one
-category share a name, so a query is compared with some three hundred names, not with every item.
+category share a name, so a query is compared with some three hundred names instead of every item.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ from dataclasses import dataclass, field
 from tongban_common.catalogue.models import Item
 
 LONGEST_QUERY = 40
-"""Characters; what follows is not looked at."""
+"""Longest query in characters; the rest is ignored."""
 _MOST_WORDS = 8
-"""Different words; those behind are not looked at."""
+"""Most different words of a query; further ones are ignored."""
 _HALVED = 4, 10
-"""Characters of a phrase that is looked for in two halves; more would be a sentence."""
+"""Least and most characters of a phrase that is searched in two halves; more is a sentence."""
 _SHORTEST_ENGLISH = 3
 _SHORTEST_CODE = 6
 _KEYWORD_PENALTY = 3
 _PROVINCE_PENALTY = 2
 _PROVINCE_ALONE = 10
 _CONTIGUOUS = ((110, 90, 85), (105, 80, 75), (70, 60, 55))
-"""Scores of a phrase's whole, beginning and inside; in characters, full pinyin and initials."""
+"""Scores of a match of the whole phrase, its beginning and its inside, by characters, full pinyin
+and initials."""
 _SPREAD, _PER_GAP = 48, 6
 _TWO_LETTER_INITIALS = ("zh", "ch", "sh")
 _OTHERWISE = {"内蒙古": ("内蒙",), "陕西": ("shaanxi",)}
@@ -45,28 +46,28 @@ _FILLERS = (
     "一下", "需要", "办理", "办个", "申请", "查询", "打印", "查", "办", "要", "想", "的", "了",
     "吗", "呢",
 )  # fmt: skip
-"""What people say around the thing they want; dropped when nothing was found with it."""
+"""Polite words around the name of an item; dropped if nothing was found with them."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Phrase:
-    """A name or everyday word in all the ways of writing it."""
+    """A name or everyday word in all its spellings."""
 
     text: str
     syllables: tuple[str, ...]
     full: str
     initials: str
     starts: frozenset[int]
-    """Where syllables begin in `full`."""
+    """Indexes in `full` at which a syllable begins."""
     letters: frozenset[str]
-    """All that a query that means this can consist of."""
+    """All characters that a matching query can have."""
 
 
 def _phrase(text: str, reading: str) -> _Phrase:
     text = _normal(text)
     syllables = tuple(reading.split())
     if len(syllables) != len(text):
-        # An item from elsewhere, without readings that fit: found by its characters alone.
+        # An item of another publisher without matching pinyin is found by its characters alone.
         syllables = tuple(text)
     starts, at = [], 0
     for syllable in syllables:
@@ -85,15 +86,15 @@ def _phrase(text: str, reading: str) -> _Phrase:
 
 @dataclass(slots=True)
 class _Named:
-    """Items that share name and everyday words."""
+    """The items that share a name and everyday words."""
 
     name: _Phrase
     keywords: tuple[_Phrase, ...]
     english: str
     items: dict[str, Item] = field(default_factory=dict)
     letters: frozenset[str] = field(init=False)
-    """All letters of the name and its words: no other word fits any of them. One look here spares
-    most names the rest."""
+    """All characters of the name and its everyday words. A query with another one cannot match,
+    which excludes most names quickly."""
 
     def __post_init__(self) -> None:
         phrases = (self.name.letters, *(word.letters for word in self.keywords))
@@ -101,27 +102,27 @@ class _Named:
 
 
 _Fits = dict[tuple[str, str], int]
-"""How well everyday words fit words of this query; many names share the same ones."""
+"""Scores of everyday words for words of this query, cached since many names share them."""
 
 
 @dataclass(frozen=True, slots=True)
 class _QueryReading:
-    """One way to understand a word of a query: what is left when a province was taken out."""
+    """One interpretation of a word of a query: the rest after removing a province's name."""
 
     rest: str
     province: str | None = None
 
 
 class SearchIndex:
-    """Names of items, ready to be searched."""
+    """The search index of all items."""
 
     def __init__(self) -> None:
         self._named: dict[tuple[str, ...], _Named] = {}
         self._provinces: dict[str, set[str]] = {}
-        """Codes by each way of writing a name; `shanxi` is 山西 and 陕西."""
+        """Province codes by each spelling of a name; `shanxi` is 山西 and 陕西."""
 
     def add(self, item: Item) -> None:
-        """Make an item findable. One with the same code must have been discarded before."""
+        """Add an item. The caller has discarded any item with the same code."""
         key = _key(item)
         named = self._named.get(key)
         if named is None:
@@ -135,7 +136,7 @@ class SearchIndex:
             self._provinces.setdefault(alias, set()).add(item.province)
 
     def discard(self, item: Item) -> None:
-        """Forget an item that was added."""
+        """Remove an item."""
         key = _key(item)
         named = self._named[key]
         del named.items[item.code]
@@ -143,9 +144,9 @@ class SearchIndex:
             del self._named[key]
 
     def find(self, query: str) -> list[tuple[int, Item]]:
-        """What fits a query, in no order, with how well; higher is better.
+        """Return the matching items with their scores, unordered; a higher score is better.
 
-        An empty query finds nothing: showing everything is not this index's to decide.
+        An empty query finds nothing.
         """
         words = _words(query)
         found = self._all_of(words)
@@ -205,7 +206,7 @@ class SearchIndex:
 def _together(
     named: _Named, scored: list[list[tuple[str | None, int]]]
 ) -> Iterator[tuple[int, Item]]:
-    """The items of which every word of a query says something, with the mean of how well."""
+    """Yield the items that match every word of a query, with the mean score."""
     for item in named.items.values():
         best = [
             max(
@@ -223,13 +224,15 @@ def _key(item: Item) -> tuple[str, ...]:
 
 
 def _normal(text: str) -> str:
-    """Full-width letters as narrow ones, capitals as small ones."""
+    """Return the text with full-width letters narrowed, in lower case."""
     return unicodedata.normalize("NFKC", text).casefold()
 
 
 def _words(query: str) -> list[str]:
-    """What stands between spaces and signs, each once. What has no width is not there at all; ü is
-    typed v, as pinyin keyboards have it."""
+    """Return the distinct words between spaces and signs.
+
+    Zero-width characters are removed; ü becomes v, as on pinyin keyboards.
+    """
     text = "".join(
         letter if letter.isalnum() else " "
         for letter in _normal(query[:LONGEST_QUERY]).replace("ü", "v")
@@ -245,8 +248,11 @@ def _bare(word: str) -> str:
 
 
 def _aliases(item: Item) -> Iterator[str]:
-    """安徽省, 安徽, `anhuisheng`, `anhui`. Only 内蒙古 and 黑龙江 are longer than two; 陕西 is also
-    written `shaanxi`, to tell it from 山西."""
+    """Yield the spellings of an item's province: 安徽省, 安徽, `anhuisheng`, `anhui`.
+
+    Only 内蒙古 and 黑龙江 have short names of three characters; 陕西 is also spelt `shaanxi`, to
+    distinguish it from 山西.
+    """
     name = item.province_name
     short = name[:3] if name[:3] in ("内蒙古", "黑龙江") else name[:2]
     yield name
@@ -259,7 +265,7 @@ def _aliases(item: Item) -> Iterator[str]:
 
 
 def _score(named: _Named, reading: _QueryReading, keywords: _Fits) -> int:
-    """How well a word fits; 0 is not at all."""
+    """Return the score of a word; 0 is no match."""
     rest = reading.rest
     if reading.province is not None:
         if not rest:
@@ -303,17 +309,18 @@ def _fit_phrase(phrase: _Phrase, word: str) -> int:
 
 
 def _gaps(phrase: _Phrase, word: str) -> int | None:
-    """The least number of gaps with which `word` spells parts of the phrase; None if it does not.
+    """Return the least number of gaps with which `word` spells parts of the phrase; None without
+    match.
 
-    Goes over the syllables once, keeping for each how far into `word` one can be, with the length
-    of the present run (2 is two or more) and the gaps so far.
+    It traverses the syllables once. For each it keeps the reachable positions in `word`, with the
+    length of the present run (2 is two or more) and the number of gaps.
     """
     if len(word) < 2:
         return None
     fewest: int | None = None
     reached: dict[tuple[int, int], int] = {}
     resting: dict[int, int] = {0: 0}
-    """How far one can be with the run closed, and the gaps so far; beginning is no gap."""
+    """Reachable positions after a closed run, with the number of gaps; the beginning is no gap."""
     for char, syllable in zip(phrase.text, phrase.syllables, strict=True):
         following: dict[tuple[int, int], int] = {}
         begin = [((at, 0), gaps) for at, gaps in resting.items()]
@@ -332,7 +339,7 @@ def _gaps(phrase: _Phrase, word: str) -> int | None:
 
 
 def _ends(word: str, at: int, char: str, syllable: str) -> Iterable[int]:
-    """Where in `word` one can be after a syllable that was begun at `at`."""
+    """Yield the positions in `word` after a syllable that begins at `at`."""
     if at >= len(word):
         return
     if word[at] == char:

@@ -1,4 +1,4 @@
-"""YAML that remembers on which line each thing stands, so that an error can say where."""
+"""Read YAML with line numbers, so that errors can name the line."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 
 import yaml
 
+from tongban_common.errors import CommonError
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class CatalogueProblem:
-    """One thing that is wrong in one line of one file."""
+    """One problem in one line of one file."""
 
     file: str
     line: int
@@ -22,8 +24,8 @@ class CatalogueProblem:
         return f"{self.file}:{self.line}: {self.message}"
 
 
-class CatalogueError(Exception):
-    """The data cannot be used; `problems` has every reason, by file and line."""
+class CatalogueError(CommonError):
+    """Raised for unusable data; `problems` has every reason, with file and line."""
 
     def __init__(self, problems: Sequence[CatalogueProblem]) -> None:
         self.problems = sorted(problems)
@@ -45,10 +47,10 @@ class LocatedList(list[Any]):
 
 
 class _Loader(yaml.CSafeLoader):
-    """libyaml's parser with the safe constructors, ours for what has parts."""
+    """libyaml's parser with the safe constructors, and our own for mappings and sequences."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """As the library does, but a date or number that cannot be says where it stands."""
+        """Construct as the library does, but name the line of an impossible date or number."""
         try:
             return super().construct_object(node, deep=deep)
         except ValueError as error:
@@ -88,10 +90,10 @@ _Loader.add_constructor("tag:yaml.org,2002:seq", _sequence)
 
 
 def read(path: Path, name: str) -> LocatedDict:
-    """Read a file whose top level is a mapping; `name` is how problems call it.
+    """Read a file whose top level is a mapping; problems call it `name`.
 
     Raises:
-        CatalogueError: unreadable, not YAML, a key twice, or not a mapping.
+        CatalogueError: the file is unreadable, not YAML, has a key twice, or is no mapping.
     """
     try:
         raw = path.read_bytes()
@@ -118,10 +120,10 @@ def read(path: Path, name: str) -> LocatedDict:
 
 
 def line_of(content: Any, location: Sequence[Any]) -> int:
-    """The line of what `location` (keys and indexes, as pydantic gives them) leads to.
+    """Return the line of the value at `location` (keys and indexes, as in pydantic's errors).
 
-    Where the path leaves the file (a key that is missing, a default), the line of its last known
-    ancestor.
+    For a location that is not in the file (a missing key, a default) it is the line of the last
+    ancestor that is.
     """
     line: int = getattr(content, "line", 1)
     for step in location:

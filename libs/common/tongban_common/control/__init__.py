@@ -1,7 +1,8 @@
-"""State that operators set and every replica follows: records of the compacted `control.*` topics.
+"""The records of the compacted `control.*` topics: state that operators set for every replica.
 
-A record's key says what it is about and its value is the newest state as a JSON body from a
-pydantic model; no CloudEvents headers, as it is not an event but what holds now. Changes are
-additive only, as they are for events. Written by the operators' commands alone, read through
-`CompactedView`. `connectors` goes the other way: what processes tell operators.
+A record's value is the newest state of the thing that its key names, as a JSON body from a pydantic
+model. It is no event and has no CloudEvents headers. Changes of the models are additive only, as
+for events. Only operators' commands write these topics; services read them through
+`tongban_kafka.CompactedView`. `connectors` has the opposite direction: processes report to
+operators.
 """

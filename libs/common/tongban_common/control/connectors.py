@@ -1,5 +1,8 @@
-"""`connectors.state`: how each connector process stands to each of its provinces, told again and
-again. Key: PROVINCE/INSTANCE. Not compacted: who has not been heard of for `HEARD_S` is gone."""
+"""`connectors.state`: each connector process reports its state for each province, periodically.
+
+The key is PROVINCE/INSTANCE. The topic is not compacted: a process whose last report is older than
+`HEARD_S` is gone.
+"""
 
 from __future__ import annotations
 
@@ -11,39 +14,37 @@ from tongban_common.control.records import StateRecord
 from tongban_common.domain.moments import Moment
 
 TELL_S = 20.0
-"""Seconds (wall clock) after which a process tells what has not changed."""
+"""Seconds (wall clock) after which a process repeats an unchanged report."""
 HEARD_S = 75.0
-"""What is older than this says nothing of now: three were missed, or the process is no more."""
+"""Seconds after which a report is stale: three reports were missed, or the process ended."""
 
 
 class CircuitState(StrEnum):
-    """A circuit breaker's."""
+    """The states of a circuit breaker."""
 
     CLOSED = "closed"
-    """Calls go through."""
+    """The connector sends calls."""
     HALF_OPEN = "half_open"
-    """One call may go through; its end decides."""
+    """The connector sends one call, whose result closes or opens the circuit."""
     OPEN = "open"
-    """No call goes through."""
+    """The connector sends no call."""
 
 
 class ConnectorState(StateRecord):
-    """One process and one province. Times are business time (see `tongban_common.clock`)."""
+    """The state of one process for one province. Times are business time."""
 
     province: str
     instance: str
     circuit: CircuitState
     cause: str | None = Field(
         None,
-        description="why nothing is handed in: closed, down, throttled, paused; none: it is",
+        description="why no request is sent: closed, down, throttled or paused; None: sent",
     )
-    since: Moment = Field(
-        description="since when the cause has been this one, as this process saw it"
-    )
-    until: Moment | None = Field(None, description="when it ends, as far as that is known")
-    waiting: int = Field(0, ge=0, description="records that wait until the province may be called")
+    since: Moment = Field(description="since when this process has seen the cause")
+    until: Moment | None = Field(None, description="end of the cause, if known")
+    waiting: int = Field(0, ge=0, description="number of records that wait for the province")
 
     @property
     def key(self) -> str:
-        """The record's key."""
+        """Return the record's key."""
         return f"{self.province}/{self.instance}"

@@ -1,5 +1,8 @@
-"""`control.optouts`: numbers that get no messages. Key: keyed digest of the number, see
-`tongban_common.domain.phones`. A tombstone takes the number off the list."""
+"""`control.optouts`: mobile numbers that get no messages.
+
+The key is a keyed digest of the number, see `tongban_common.domain.phones`. A tombstone removes the
+number from the list.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from tongban_kafka.security import KafkaAddress
 
 
 class OptOut(StateRecord):
-    """One number whose owner wants no messages. `since` is business time."""
+    """The opt-out of one number. `since` is business time."""
 
     digest: str
     by: str
@@ -20,10 +23,10 @@ class OptOut(StateRecord):
 
     @property
     def key(self) -> str:
-        """The record's key."""
+        """Return the record's key."""
         return self.digest
 
 
 def optouts(bootstrap: KafkaAddress) -> RegisterView[OptOut]:
-    """All numbers that get no messages, by digest; a reader to be run."""
+    """Return a view of all opt-outs by digest; the caller runs it."""
     return RegisterView(bootstrap, CONTROL_OPTOUTS, OptOut.from_record)

@@ -1,4 +1,5 @@
-"""`control.provinces`: whether a province's connector is paused. Key: province code (GB/T 2260)."""
+"""`control.provinces`: pauses of provinces' connectors. The key is the province code (GB/T
+2260)."""
 
 from __future__ import annotations
 
@@ -14,11 +15,11 @@ from tongban_kafka.register_view import RegisterView
 from tongban_kafka.security import KafkaAddress
 
 PAUSE_REASONS = ("系统升级", "系统维护", "数据迁移", "网络故障", "节假日", "省级平台要求暂停")
-"""Reasons that may stand in clear. Any other text of an operator is sealed (ADR 0019)."""
+"""Reasons that are published in clear. Any other text of an operator is sealed (ADR 0019)."""
 
 
 class ProvinceControl(StateRecord):
-    """What an operator last said about a province. No record: nothing was ever said.
+    """The last decision of an operator about a province; without one there is no record.
 
     `since` and `until` are business time (see `tongban_common.clock`). A pause is over when an
     operator resumes, or by itself at `until`.
@@ -28,14 +29,14 @@ class ProvinceControl(StateRecord):
     paused: bool
     reason: str = Field("", description="one of PAUSE_REASONS, shown to applicants meanwhile")
     sealed: Sealed | None = Field(
-        None, description="has the part `reason` instead: other words, for applicants"
+        None, description="has the part `reason` with any other text, for applicants"
     )
-    by: str = Field(description="the operator who said so")
+    by: str = Field(description="the operator who decided")
     since: Moment
     until: Moment | None = None
 
     def pauses(self, now: datetime) -> bool:
-        """Whether calls to the province must wait at this moment of business time."""
+        """Return True if calls to the province must wait at this moment of business time."""
         return self.paused and (self.until is None or now < self.until)
 
     @property
@@ -45,10 +46,10 @@ class ProvinceControl(StateRecord):
 
     @property
     def key(self) -> str:
-        """The record's key."""
+        """Return the record's key."""
         return self.province
 
 
 def province_controls(bootstrap: KafkaAddress) -> RegisterView[ProvinceControl]:
-    """All that operators said of provinces, by code; a reader to be run."""
+    """Return a view of all decisions by province code; the caller runs it."""
     return RegisterView(bootstrap, CONTROL_PROVINCES, ProvinceControl.from_record)

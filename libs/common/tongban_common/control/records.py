@@ -1,4 +1,4 @@
-"""What the records of all these topics have in common."""
+"""The base of all control records."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pydantic import BaseModel, ConfigDict
 
 
 class StateRecord(BaseModel):
-    """The newest state of the thing that `key` names."""
+    """Base of the records: the newest state of the thing that `key` names."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     @property
     def key(self) -> str:
-        """The record's key."""
+        """Return the record's key."""
         raise NotImplementedError
 
     def to_record(self) -> tuple[bytes, bytes]:
-        """Key and value."""
+        """Return the record's key and value."""
         return self.key.encode(), self.model_dump_json(exclude_none=True).encode()
 
     @classmethod
@@ -26,6 +26,6 @@ class StateRecord(BaseModel):
         """Read a record's value.
 
         Raises:
-            ValidationError: it is none.
+            ValidationError: the value is no such record.
         """
         return cls.model_validate_json(value)

@@ -1,1 +1,1 @@
-"""The domain: identifiers, the life of a request, catalogue rules. No Kafka, no HTTP, no store."""
+"""The domain: identifiers and the states of requests. It imports no Kafka, HTTP or store."""

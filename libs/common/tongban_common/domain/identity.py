@@ -1,8 +1,9 @@
-"""Numbers that identify people and companies: is it one, what is wrong with it, how to show it.
+"""Check, explain and mask the numbers that identify people and companies.
 
 GB 11643 (resident ID number), GB 32100 (unified social credit code), mobile numbers of the
-mainland, and, loosely, the documents of people without a resident ID. Nothing is looked up: a
-number that passes is well-formed, not issued. Nothing here raises on bad input or logs it.
+mainland, and, loosely, the documents of people without a resident ID. No register is queried: a
+number that passes is well-formed, and may never have been issued. No function raises on bad input,
+and none logs it.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ from tongban_common.clock import CHINA
 PROVINCE_DIGITS = frozenset(
     map(str, (*range(11, 16), *range(21, 24), *range(31, 38), *range(41, 47), *range(50, 55)))
 ) | frozenset(map(str, (*range(61, 66), 71, 81, 82, 83)))
-"""First two digits of GB/T 2260; 81 to 83 stand on residence permits (港澳台居民居住证).
+"""First two digits of GB/T 2260; 81 to 83 are those of residence permits (港澳台居民居住证).
 
-Only these two are checked. The table of counties in python-stdnum refuses people who were given a
-number under a county code that is younger or older than they are, of whom there are many.
+Only these two digits are checked. The table of counties in python-stdnum would refuse the many
+people whose number has a county code that is newer or older than their year of birth.
 """
 
 CREDIT_CODE_REGIONS = PROVINCE_DIGITS | {"10", "66", "99"}
-"""10, 66 and 99 are no provinces of GB/T 2260 and stand in codes that are in use: of central
-authorities, of the Xinjiang Production and Construction Corps, of registers without a region."""
+"""Regions in credit codes. 10, 66 and 99 are no provinces of GB/T 2260 and are in use: for central
+authorities, the Xinjiang Production and Construction Corps, and registers without a region."""
 
 _RESIDENT_ID = re.compile(r"[0-9]{17}[0-9X]")
 _CREDIT_CODE = re.compile(r"[0-9A-HJ-NP-RTUWXY]{2}[0-9]{6}[0-9A-HJ-NP-RTUWXY]{10}")
@@ -37,17 +38,17 @@ _EARLIEST_BIRTH = date(1880, 1, 1)
 
 
 class ValueProblem(NamedTuple):
-    """What is wrong and what would be right, for the person at the kiosk."""
+    """A problem of a value and its correction, for the person at the kiosk."""
 
     zh: str
     en: str
 
 
 def resident_id_problems(number: str, *, today: date | None = None) -> list[ValueProblem]:
-    """What is wrong with a resident ID number (GB 11643); empty when nothing is.
+    """Return the problems of a resident ID number (GB 11643); an empty list if it is valid.
 
-    A small x for the check digit is wrong: events carry one spelling. `today` bounds the birth date
-    and is the wall clock's in China when not given.
+    A lower-case x as check digit is a problem, because events carry one spelling. `today` bounds
+    the birth date; its default is the date in China by the wall clock.
     """
     if not _RESIDENT_ID.fullmatch(number):
         return [
@@ -82,9 +83,9 @@ def resident_id_problems(number: str, *, today: date | None = None) -> list[Valu
 
 
 def credit_code_problems(code: str) -> list[ValueProblem]:
-    """What is wrong with a unified social credit code (GB 32100); empty when nothing is.
+    """Return the problems of a unified social credit code (GB 32100); an empty list if it is valid.
 
-    The inner check of the subject number (GB 11714) is not asked for: early codes were given out
+    The inner check digit of the subject number (GB 11714) is not checked: early codes were issued
     without it and are still in use.
     """
     if not _CREDIT_CODE.fullmatch(code):
@@ -114,7 +115,7 @@ def credit_code_problems(code: str) -> list[ValueProblem]:
 
 
 def mobile_problems(phone: str) -> list[ValueProblem]:
-    """What is wrong with a mainland mobile number, without country code or separators."""
+    """Return the problems of a mainland mobile number, without country code and separators."""
     if _MOBILE.fullmatch(phone):
         return []
     return [
@@ -196,13 +197,13 @@ _BY_TYPE: dict[str, Callable[..., list[ValueProblem]]] = {
     **{id_type: _loose_problems(id_type) for id_type in _LOOSE},
 }
 ID_TYPES = tuple(_BY_TYPE)
-"""The `id_type` values of CONTRACT.md."""
+"""The values of `id_type` in the HTTP API."""
 
 
 def id_number_problems(
     id_type: str, number: str, *, today: date | None = None
 ) -> list[ValueProblem]:
-    """What is wrong with the number of a document of this type, or with the type itself.
+    """Return the problems of the number of a document of this type, or of the type itself.
 
     `today` bounds birth dates, as in `resident_id_problems`.
     """
@@ -230,16 +231,16 @@ AGE_BANDS = (
     (60, "45-59"),
     (75, "60-74"),
 )
-"""Upper bound (exclusive, years) and name; above the last it is `75+`."""
+"""Upper bound (exclusive, years) and name of each band; the band above the last is `75+`."""
 _BAND_BOUNDS = [bound for bound, _ in AGE_BANDS]
 _BAND_NAMES = [*(name for _, name in AGE_BANDS), "75+"]
 
 
 def age_band(id_number: str, today: date) -> str:
-    """The band of `AGE_BANDS` that the holder of a resident ID number is in on `today`.
+    """Return the name in `AGE_BANDS` for the holder of a resident ID number on `today`.
 
-    `unknown` for other documents and for numbers without a birth date that exists: analysts get a
-    band, never a date.
+    Analysts get a band and never a date. The band of other documents, and of numbers without a
+    valid birth date, is `unknown`.
     """
     birth = _birth_date(id_number) if _RESIDENT_ID.fullmatch(id_number) else None
     if birth is None or birth > today:
@@ -249,19 +250,21 @@ def age_band(id_number: str, today: date) -> str:
 
 
 def mask_name(name: str) -> str:
-    """A person's name for screens and paper: the first character, then a star for each other."""
+    """Return a name for screens and paper: the first character, and a star for each other."""
     return name[:1] + "*" * max(len(name) - 1, 0)
 
 
 def mask_id_number(number: str) -> str:
-    """3101**********1234 for the 18 characters of a resident ID or credit code; a shorter number
-    shows a quarter at each end, at most."""
+    """Return a number with stars in the middle: 3101**********1234.
+
+    At most four characters are visible at each end, and at most a quarter of the number.
+    """
     shown = min(4, len(number) // 4)
     return number[:shown] + "*" * (len(number) - 2 * shown) + number[len(number) - shown :]
 
 
 def mask_phone(phone: str) -> str:
-    """138****5678; anything that is not a mobile number is starred but for its last two."""
+    """Return a mobile number as 138****5678; of any other text only the last two characters."""
     if _MOBILE.fullmatch(phone):
         return f"{phone[:3]}****{phone[-4:]}"
     shown = 2 if len(phone) > 5 else 0

@@ -1,7 +1,7 @@
-"""Identifiers that are derived and not drawn, so that a repeat is recognised wherever it turns up.
+"""Derive identifiers instead of drawing random ones, so that every service recognises a repeat.
 
-A request id says by itself that intake issued it and to which branch: any replica can tell without
-asking the store (promise 1), and nobody else can make one up.
+A request id proves that intake issued it, and to which branch: any replica can verify that without
+the store, and nobody else can forge one.
 
     body   10 bytes  MAC(secret, "request", kiosk, key)       which submission this is
     issued  4 bytes  MAC(secret, "issued", body)              that we issued it
@@ -9,8 +9,8 @@ asking the store (promise 1), and nobody else can make one up.
 
 written as 29 characters of Crockford's base32 in lower case after `r-`. Changing the secret makes
 known ids unknown, so it is kept as long as requests are. The MAC is BLAKE2b with its key (RFC 7693,
-2.9), one purpose told from another by its personalization: it is made for this, and takes a third
-of the time of HMAC-SHA256, of which every submission needs five.
+2.9); its personalization separates the purposes. It takes a third of the time of HMAC-SHA256, and
+every submission needs five.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ _BODY, _TAG = 10, 4
 _BYTES = _BODY + 2 * _TAG
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
-"""Ten bits as they are written."""
+"""The two characters for each value of ten bits."""
 _SPARE, _PLACES = 6, range(140, -1, -10)
-"""Bits that fifteen pairs have beyond those of the id, and where each pair stands."""
+"""Number of bits that fifteen pairs have beyond those of the id, and the shift of each pair."""
 _FROM_CROCKFORD = str.maketrans(_CROCKFORD, "0123456789abcdefghijklmnopqrstuv")
-"""To the digits that `int` reads."""
+"""Translates Crockford's digits to those of `int(text, 32)`."""
 REQUEST_ID = re.compile(r"r-[0-9a-hjkmnp-tv-z]{29}")
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{8,128}")
 """8 to 128 visible ASCII characters."""
 _NAMESPACE = uuid.UUID("6f1f6a3e-5d0c-5c55-9a44-52f2b0f3c7a1").bytes
 _UUID_FIXED = 0xF000 << 64 | 0xC000 << 48
 _UUID_FIVE = 0x5000 << 64 | 0x8000 << 48
-"""Version 5 and the variant of RFC 9562, and the bits where they stand."""
+"""Version 5 and the variant of RFC 9562; `_UUID_FIXED` masks their bits."""
 
 
 class Issued(Enum):
-    """What an id says about itself."""
+    """The result of verifying a request id."""
 
     HERE = "issued to this branch"
     ELSEWHERE = "issued to another branch"
@@ -50,7 +50,8 @@ class Issued(Enum):
 
 @lru_cache(maxsize=64)
 def _keyed(secret: str, purpose: bytes, size: int) -> hashlib.blake2b:
-    """What is copied for each digest: taking the key in takes as long as the digest itself."""
+    """Return a keyed hash to copy for each digest: processing the key takes as long as the
+    digest."""
     key = secret.encode()
     if len(key) > hashlib.blake2b.MAX_KEY_SIZE:
         key = hashlib.blake2b(key).digest()
@@ -60,13 +61,13 @@ def _keyed(secret: str, purpose: bytes, size: int) -> hashlib.blake2b:
 def _mac(secret: str, size: int, purpose: bytes, *parts: bytes) -> bytes:
     digest = _keyed(secret, purpose, size).copy()
     for part in parts:
-        # Lengths keep ("ab", "c") and ("a", "bc") apart.
+        # The lengths make ("ab", "c") and ("a", "bc") differ.
         digest.update(len(part).to_bytes(4, "big") + part)
     return digest.digest()
 
 
 def request_id(secret: str, *, kiosk_id: str, branch_id: str, key: str) -> str:
-    """The id of the request that this kiosk submits under this Idempotency-Key."""
+    """Return the id of the request that this kiosk submits under this Idempotency-Key."""
     body = _mac(secret, _BODY, b"request", kiosk_id.encode(), key.encode())
     issued = _mac(secret, _TAG, b"issued", body)
     branch = _mac(secret, _TAG, b"branch", body, branch_id.encode())
@@ -75,11 +76,11 @@ def request_id(secret: str, *, kiosk_id: str, branch_id: str, key: str) -> str:
 
 
 def issued(secret: str, request: str, *, branch_id: str) -> Issued:
-    """Whether intake issued this id, and whether to this branch. Never raises."""
+    """Verify that intake issued this id, and to which branch. Never raises."""
     if not REQUEST_ID.fullmatch(request):
         return Issued.NEVER
     bits = int(request[2:].translate(_FROM_CROCKFORD), 32)
-    if bits & 1:  # 145 bits hold 144: one way of writing an id only
+    if bits & 1:  # 29 characters are 145 bits, an id has 144: accept one spelling only
         return Issued.NEVER
     raw = (bits >> 1).to_bytes(_BYTES, "big")
     body, tag, branch = raw[:_BODY], raw[_BODY : _BODY + _TAG], raw[_BODY + _TAG :]
@@ -90,9 +91,9 @@ def issued(secret: str, request: str, *, branch_id: str) -> Issued:
 
 
 def derived_id(*parts: str | int) -> str:
-    """A UUID (RFC 9562, version 5) that is the same whenever it is made of the same parts."""
+    """Return a UUID (RFC 9562, version 5) that is the same for the same parts."""
     name = "\x1f".join(map(str, parts)).encode()
-    # As `uuid.uuid5`, which spends five times as long on it.
+    # The same as `uuid.uuid5`, in a fifth of its time.
     drawn = hashlib.sha1(_NAMESPACE + name, usedforsecurity=False).digest()[:16]
     number = int.from_bytes(drawn, "big") & ~_UUID_FIXED | _UUID_FIVE
     text = f"{number:032x}"
@@ -100,10 +101,10 @@ def derived_id(*parts: str | int) -> str:
 
 
 def body_digest(secret: str, canonical: bytes) -> str:
-    """A keyed digest of a request's body: equal for equal bodies, useless for guessing one."""
+    """Return a keyed digest of a request's body; without the key nobody can test a guessed body."""
     return _mac(secret, 16, b"body", canonical).hex()
 
 
 def pseudonym(secret: str, *, kind: str, number: str) -> str:
-    """A stable keyed stand-in for an applicant, for analysts: joins without naming anyone."""
+    """Return a stable keyed pseudonym of an applicant, by which analysts join events."""
     return _mac(secret, 12, b"pseudonym", kind.encode(), number.encode()).hex()

@@ -1,4 +1,4 @@
-"""Moments that come from outside this process, kept where arithmetic on them cannot overflow."""
+"""Bound the moments that come from other processes, so that arithmetic on them cannot overflow."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 def bounded(moment: datetime) -> datetime:
     """Return the moment, or the nearest one between `EARLIEST` and `LATEST`.
 
-    Clamped and not refused: "for ever" is often written as 9999-12-31, and to refuse the record
-    that says so would put a valid outcome into the dead letters and hold its request.
+    Clamp instead of refusing: many systems write "for ever" as 9999-12-31, and refusing such a
+    record would make a valid outcome a dead letter and hold its request.
     """
     if moment < EARLIEST:
         return EARLIEST
@@ -23,7 +23,7 @@ def bounded(moment: datetime) -> datetime:
 
 
 Moment = Annotated[AwareDatetime, AfterValidator(bounded)]
-"""A field for a moment read from a topic. Its JSON schema is that of `AwareDatetime`."""
+"""The type of a field with a moment from a topic. Its JSON schema is that of `AwareDatetime`."""
 
 
 def later(moment: datetime, span: timedelta) -> datetime:

@@ -1,4 +1,4 @@
-"""The states of a request and of a print order, and what may be asked in which (CONTRACT.md)."""
+"""The states of a request and of a print order, and the kinds of outcomes and of calls."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Where a request (办件) stands."""
+    """The state of a request (办件)."""
 
     SUBMITTED = "submitted"
     ROUTED = "routed"
@@ -22,7 +22,7 @@ class Status(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether nothing comes after."""
+        """Return True if no other state follows."""
         return self in FINAL
 
 
@@ -32,24 +32,26 @@ FINAL = frozenset(
 
 
 class OutcomeKind(StrEnum):
-    """What a connector reports. The first four are a province's words (办理结果), the rest ours."""
+    """The kinds of outcome that a connector reports. The first four are a province's results
+    (办理结果), the others the connector's own."""
 
     ACCEPTED = "accepted"
     NEEDS_SUPPLEMENT = "needs_supplement"
     COMPLETED = "completed"
     REJECTED = "rejected"
     WITHDRAWN = "withdrawn"
-    """The province has taken it back, or never had it and never will."""
+    """The province has withdrawn the request, or never got it and never will."""
     WAITING = "waiting"
-    """Not sent yet: the province is closed, down or throttling; goes on by itself."""
+    """Not sent yet: the province is closed, down or throttling. The connector goes on by itself."""
     NOT_SENT = "not_sent"
-    """Its time ran out before it was sent, and the province does not know it."""
+    """The deadline passed before the connector sent it, and the province does not know it."""
     HELD = "held"
-    """A person has to look at it: dead-lettered, or neither asked nor trusted."""
+    """An operator has to decide: the record was dead-lettered, or the gateway can neither be
+    queried nor trusted."""
 
 
 class CallKind(StrEnum):
-    """What the router asks a connector to do."""
+    """The kinds of call that the router makes to a connector."""
 
     SUBMIT = "submit"
     POLL = "poll"
@@ -58,7 +60,7 @@ class CallKind(StrEnum):
 
 
 class PrintStatus(StrEnum):
-    """Where a print order stands."""
+    """The state of a print order."""
 
     QUEUED = "queued"
     WAITING_FOR_PRINTER = "waiting_for_printer"
@@ -69,5 +71,5 @@ class PrintStatus(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether nothing comes after."""
+        """Return True if no other state follows."""
         return self in (PrintStatus.PRINTED, PrintStatus.CANCELLED, PrintStatus.EXPIRED)

@@ -1,8 +1,8 @@
 """CloudEvents 1.0, Kafka protocol binding, binary content mode.
 
-Attributes stand in `ce_*` headers, the body is the data alone, `content-type` is its media type,
-W3C `traceparent` stands beside them. `ce_repeat: true` is our extension: the event has the id of
-one that may have been sent before, and whoever acts on it must look before acting.
+Attributes are in `ce_*` headers, the body is the data alone, `content-type` is its media type, and
+W3C `traceparent` is a header beside them. `ce_repeat: true` is our extension: an event with this id
+may have been sent before, so a consumer checks whether it has acted on it before it acts.
 """
 
 from __future__ import annotations
@@ -16,25 +16,26 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
+from tongban_common.errors import CommonError
 from tongban_common.events.models import MODELS, Body
 
 REPEAT, REPLAY_OF = "ce_repeat", "replay_of"
-"""Headers of a record that is published again: the mark of a repeat, and what it was replayed from
-(the id of a dead letter, or `tongban_common.store.recovery.RESTORED`)."""
+"""Headers of a record that is published again: the mark of a repeat, and the id of the dead letter
+it was replayed from (or `tongban_common.store.recovery.RESTORED`)."""
 BodyT_co = TypeVar("BodyT_co", bound=Body, covariant=True)
 Headers = list[tuple[str, bytes]]
 _MOST_WRONG = 20
 
 
-class MalformedEventError(ValueError):
-    """Not one of our events; the text says what is wrong, never with the values."""
+class MalformedEventError(CommonError, ValueError):
+    """Raised for a record that is not one of our events. The text quotes no value of it."""
 
 
 def wrong_fields(error: ValidationError, *, of: type[BaseModel]) -> str:
-    """Return where a body breaks which rule: `/sealed/kid: missing; ...`, at most twenty of them.
+    """Return the rules that a body breaks, at most twenty: `/sealed/kid: missing; ...`.
 
-    It goes into logs and dead letters, so it quotes neither the refused input nor a key of it: a
-    step that is no field's name in the model (`of`) or below it is shown as `*`.
+    The text goes into logs and dead letters, so it quotes neither the refused input nor its keys: a
+    step that is not a field's name in the model `of`, or below it, is shown as `*`.
     """
     problems = error.errors(include_url=False, include_input=False, include_context=False)
     known = _field_names(of)
@@ -70,17 +71,17 @@ class Event(Generic[BodyT_co]):
 
     @property
     def type(self) -> str:
-        """The CloudEvents type, which carries the version."""
+        """Return the CloudEvents type, which carries the version."""
         return self.body.TYPE
 
     @property
     def key(self) -> bytes:
-        """The record key: every event of a request goes to the same partition number."""
+        """Return the record's key: all events of a request go to the same partition number."""
         return self.body.request_id.encode()
 
 
 def encode(event: Event[Body]) -> tuple[bytes, Headers]:
-    """The record's value and headers."""
+    """Return the value and the headers of the event's record."""
     headers: Headers = [
         ("ce_specversion", b"1.0"),
         ("ce_id", event.id.encode()),
@@ -98,10 +99,11 @@ def encode(event: Event[Body]) -> tuple[bytes, Headers]:
 
 
 def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event[Body]:
-    """Read a record.
+    """Return the event of a record.
 
     Raises:
-        MalformedEventError: no CloudEvent, an unknown type, or a body that its model refuses.
+        MalformedEventError: the record is no CloudEvent, has an unknown type, or its model refuses
+            the body.
     """
     found = {name: raw.decode("utf-8", "replace") for name, raw in headers if raw is not None}
     missing = [name for name in ("ce_id", "ce_type", "ce_source", "ce_time") if name not in found]

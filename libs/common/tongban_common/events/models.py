@@ -1,5 +1,7 @@
-"""The bodies of all events, versioned in their type. Changes are additive only: the golden schemas
-under tests/unit/golden hold every version that was ever published, and a test compares.
+"""The bodies of all events, versioned in their type.
+
+Changes are additive only: the golden schemas under tests/unit/golden hold every version that was
+ever published, and tests/unit/test_events.py compares.
 
 A field without a value is left out of the JSON, so every field that may be None has None as its
 default.
@@ -11,13 +13,13 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# Every moment that comes from a topic is bounded: none of its readers falls over 9999-12-31.
+# Every moment from a topic is bounded, so that 9999-12-31 makes no reader overflow.
 from tongban_common.domain.moments import Moment
 from tongban_common.domain.status import CallKind, OutcomeKind, PrintStatus, Status
 
 
 class Part(BaseModel):
-    """A piece of a body. Unknown fields are ignored: an older reader must not stumble."""
+    """Base of bodies and their parts. Unknown fields are ignored, so that an older reader works."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -36,7 +38,7 @@ class Sealed(Part):
 
 class ItemSnapshot(Part):
     """The fields of an item (事项) that later steps need: a request ends under the rules it began
-    with, whatever is published meanwhile."""
+    with, whatever version is published meanwhile."""
 
     code: str
     version: int
@@ -50,19 +52,20 @@ class ItemSnapshot(Part):
 
 
 class Origin(Part):
-    """Who handed it in, where and how."""
+    """The kiosk, the branch, the channel and the lobby manager of a submission."""
 
     kiosk_id: str
     branch_id: str
     channel: Literal["self_service", "assisted"]
     assistant: str | None = Field(None, description="the lobby manager's id where assisted")
     assistant_proved: bool = Field(
-        default=False, description="whether that one had signed in; else the kiosk says so"
+        default=False,
+        description="true if the lobby manager had signed in; false if only the kiosk named them",
     )
 
 
 class ApplicantFacts(Part):
-    """What analysts may know of an applicant: nothing that names one."""
+    """Facts about an applicant for analysts, none of which identifies a person."""
 
     type: Literal["person", "company"]
     pseudonym: str
@@ -71,18 +74,18 @@ class ApplicantFacts(Part):
 
 
 class SubmissionNote(Part):
-    """Something that the applicant was told when the request was accepted: a code and its facts.
-    The words are made where it is shown, in the language that is wanted there."""
+    """A note to the applicant at the submission: a code and its facts. Intake makes the text when
+    it shows the note, in the language of the reader."""
 
-    code: str = Field(description="outside_hours or duplicate_in_progress; others are passed over")
+    code: str = Field(description="outside_hours or duplicate_in_progress; readers ignore others")
     opens_at: Moment | None = Field(None, description="business time of the next opening")
     other_request_id: str | None = Field(
-        None, description="the request in progress, where it is of the same branch"
+        None, description="the request in progress, if it is of the same branch"
     )
 
 
 class DocumentRef(Part):
-    """A document in the store (claim check): the bytes never travel on a topic."""
+    """The reference of a document in the store (claim check): its bytes are never on a topic."""
 
     document_id: str
     title: str = Field(description="made of the item's name; never a province's own words")
@@ -91,7 +94,7 @@ class DocumentRef(Part):
 
 
 class Body(Part):
-    """What every event's body has. `TYPE` is its CloudEvents type."""
+    """Base of the bodies. `TYPE` is the CloudEvents type."""
 
     TYPE: ClassVar[str]
 
@@ -106,16 +109,16 @@ class RequestSubmitted(Body):
     item: ItemSnapshot
     origin: Origin
     applicant: ApplicantFacts
-    print: bool = Field(description="whether the document goes to the kiosk's paper")
+    print: bool = Field(description="true if the kiosk prints the document")
     submitted_at: Moment = Field(description="business time")
     deadline: Moment = Field(description="business time after which nothing may act")
-    body_digest: str = Field(description="keyed; tells a repeat from another body under one key")
-    notes: list[SubmissionNote] | None = Field(None, description="absent where there was none")
+    body_digest: str = Field(description="keyed; another body under the same key has another")
+    notes: list[SubmissionNote] | None = Field(None, description="absent if there was none")
     sealed: Sealed
 
 
 class SupplementHanded(Body):
-    """The applicant has handed in what the province asked for. On requests.commands, by intake."""
+    """The applicant has supplied what the province asked for. On requests.commands, by intake."""
 
     TYPE: ClassVar[str] = "tongban.request.supplement.v1"
 
@@ -126,7 +129,7 @@ class SupplementHanded(Body):
 
 
 class WithdrawalAsked(Body):
-    """The applicant wants the request back. On requests.commands, by intake."""
+    """The applicant withdraws the request. On requests.commands, by intake."""
 
     TYPE: ClassVar[str] = "tongban.request.withdrawal.v1"
 
@@ -136,7 +139,7 @@ class WithdrawalAsked(Body):
 
 
 class OperatorDecision(Body):
-    """An operator lets a held request go on, or ends it. On requests.commands."""
+    """An operator resumes or ends a held request. On requests.commands."""
 
     TYPE: ClassVar[str] = "tongban.request.operator.v1"
 
@@ -151,8 +154,8 @@ class OperatorDecision(Body):
 
 
 class RepublishRequested(Body):
-    """An operator rebuilds the read model and wants this request's history again. On
-    requests.commands; the router publishes it on requests.status, marked `republished`."""
+    """An operator rebuilds the read model and needs this request's history. On requests.commands;
+    the router publishes it on requests.status, marked `republished`."""
 
     TYPE: ClassVar[str] = "tongban.request.republish.v1"
 
@@ -162,26 +165,24 @@ class RepublishRequested(Body):
 
 
 class ProvinceCall(Body):
-    """What a province's connector is to do. On province.<code>.requests, by the router."""
+    """A call for a province's connector. On province.<code>.requests, by the router."""
 
     TYPE: ClassVar[str] = "tongban.province.call.v1"
 
     call: CallKind
-    call_id: str = Field(description="names this one call; a repeat has the same")
+    call_id: str = Field(description="identifies the call; a repeat has the same")
     item: ItemSnapshot
     not_after: Moment = Field(description="business time after which it must not be sent")
-    receipt: str | None = Field(None, description="not written any more: see `sealed`")
-    closing: bool = Field(
-        default=False, description="time is up: take it back rather than go on waiting"
-    )
-    number: int | None = Field(None, description="of a supplement: which of the request, from 1")
+    receipt: str | None = Field(None, description="no longer written: see `sealed`")
+    closing: bool = Field(default=False, description="true: the deadline passed, so withdraw it")
+    number: int | None = Field(None, description="of a supplement: its number, from 1")
     sealed: Sealed = Field(
-        description="what the request has; the part `receipt` where the province gave a number"
+        description="the request's parts, and the part `receipt` if the province gave a number"
     )
 
 
 class ProvinceOutcome(Body):
-    """What came of a call. On requests.outcomes, by the connectors."""
+    """The outcome of a call. On requests.outcomes, by the connectors."""
 
     TYPE: ClassVar[str] = "tongban.province.outcome.v1"
 
@@ -190,7 +191,7 @@ class ProvinceOutcome(Body):
     call_id: str
     not_sent: bool | None = Field(
         None,
-        description="of held: whether the call has certainly not taken effect; absent: not known",
+        description="of held: true if the call has certainly not taken effect; absent: unknown",
     )
     outcome: OutcomeKind
     at: Moment
@@ -198,8 +199,8 @@ class ProvinceOutcome(Body):
         None, description="a text of ours, in Chinese; the province's own words are sealed"
     )
     cause: str | None = Field(None, description="closed, down, throttled or a fault, for operators")
-    receipt: str | None = Field(None, description="not written any more: see `sealed`")
-    until: Moment | None = Field(None, description="when it goes on, as far as known")
+    receipt: str | None = Field(None, description="no longer written: see `sealed`")
+    until: Moment | None = Field(None, description="when the connector goes on, if known")
     documents: list[DocumentRef] = []
     sealed: Sealed | None = Field(
         None,
@@ -209,9 +210,9 @@ class ProvinceOutcome(Body):
 
 
 class ProvinceNotice(Body):
-    """A province says by a signed callback that it has news. On requests.outcomes, by connectors.
+    """A province's signed callback about a request. On requests.outcomes, by connectors.
 
-    It moves nothing by itself: the router asks the province, and what the look-up says counts.
+    It changes no state by itself: the router queries the province, and that answer counts.
     """
 
     TYPE: ClassVar[str] = "tongban.province.notice.v1"
@@ -226,7 +227,8 @@ class ProvinceNotice(Body):
 class RequestStatus(Body):
     """One entry of a request's history. On requests.status, by the router.
 
-    `seq` counts from 1 within the request; the same `seq` always tells the same.
+    `seq` counts from 1 within the request; an entry with the same `seq` always has the same
+    content.
     """
 
     TYPE: ClassVar[str] = "tongban.request.status.v1"
@@ -244,7 +246,7 @@ class RequestStatus(Body):
         "are sealed (province, operator)",
     )
     note: bool = Field(
-        default=False, description="a remark in the timeline: the status is as before"
+        default=False, description="true for a remark in the timeline: the status is unchanged"
     )
     expected_by: Moment | None = None
     item: ItemSnapshot
@@ -255,19 +257,20 @@ class RequestStatus(Body):
     body_digest: str
     notes: list[SubmissionNote] | None = Field(None, description="of the submission, with seq 1")
     supplements: int | None = Field(
-        None, description="of needs_supplement: how many had been handed in; absent where none had"
+        None,
+        description="of needs_supplement: number of earlier supplements; absent if none",
     )
     republished: bool | None = Field(
         None,
-        description="true: published again for a read model that is rebuilt; nobody is to be told",
+        description="true if published again to rebuild a read model; notify sends no message",
     )
     sealed: Sealed = Field(
-        description="what the request has; the part `reason` belongs to this entry alone"
+        description="the request's parts; the part `reason` belongs to this entry alone"
     )
 
 
 class RequestCompleted(Body):
-    """A province has done its part. On requests.completed, by the router."""
+    """A province has completed a request. On requests.completed, by the router."""
 
     TYPE: ClassVar[str] = "tongban.request.completed.v1"
 
@@ -282,7 +285,7 @@ class RequestCompleted(Body):
 
 
 class TimerDue(Body):
-    """A moment the router set for a request has come. On router.timers, by and for the router."""
+    """A timer of a request is due. On router.timers, by and for the router."""
 
     TYPE: ClassVar[str] = "tongban.router.timer.v1"
 
@@ -290,38 +293,37 @@ class TimerDue(Body):
 
 
 class PrintOrdered(Body):
-    """A further copy, or the same at another kiosk. On print.orders, by intake."""
+    """A person orders a further copy, or a copy at another kiosk. On print.orders, by intake."""
 
     TYPE: ClassVar[str] = "tongban.print.ordered.v1"
 
     order_id: str
     document_id: str | None = Field(None, description="None: the request's only document")
     kiosk_id: str
-    branch_id: str | None = Field(None, description="where the kiosk stands")
+    branch_id: str | None = Field(None, description="the kiosk's branch")
     copy_number: int = Field(description="the first print is 1, so a reprint starts at 2")
     at: Moment
     by: str
 
 
 class PrintConfirmed(Body):
-    """A lobby manager has looked and answers whether a sheet came out of the printer. On
-    print.orders, by intake.
+    """A lobby manager confirms or denies that a sheet was printed. On print.orders, by intake.
 
-    `seq` names the report (`PrintReported.seq`, status needs_confirmation) that asked: printing
-    ignores the answer to an earlier question than the one that is open.
+    `seq` names the report with the question (`PrintReported.seq`, status needs_confirmation):
+    printing ignores answers to any question but the open one.
     """
 
     TYPE: ClassVar[str] = "tongban.print.confirmed.v1"
 
     order_id: str
-    seq: int = Field(description="of the report that asked, within the order")
-    printed: bool = Field(description="whether the sheet came out of the printer")
+    seq: int = Field(description="of the report with the question, within the order")
+    printed: bool = Field(description="true if the sheet came out of the printer")
     by: str = Field(description="the lobby manager's id, or operator")
     at: Moment
 
 
 class PrintReported(Body):
-    """What became of a print order, and of its document. On documents.printed, by printing."""
+    """The status of a print order. On documents.printed, by printing."""
 
     TYPE: ClassVar[str] = "tongban.print.reported.v1"
 
@@ -352,7 +354,7 @@ class DocumentStored(Body):
 
 
 class NotificationReported(Body):
-    """What became of a message. On notifications.sent, by notify."""
+    """The result of a message. On notifications.sent, by notify."""
 
     TYPE: ClassVar[str] = "tongban.notification.reported.v1"
 
@@ -366,25 +368,25 @@ class NotificationReported(Body):
 
 
 class FeedbackRated(Body):
-    """How the applicant found it (好差评). On feedback.rated, by intake.
+    """The applicant's rating of a request (好差评). On feedback.rated, by intake.
 
-    A request is rated once. Two replicas that take a rating each at the same moment write two
-    events under one CloudEvents id: readers count the first of an id.
+    A request is rated once. Two replicas that accept a rating at the same moment write two events
+    with one CloudEvents id: readers count the first of an id.
     """
 
     TYPE: ClassVar[str] = "tongban.feedback.rated.v1"
 
     grade: int = Field(ge=1, le=5)
-    words: str | None = Field(None, description="not written any more: see `sealed`")
+    words: str | None = Field(None, description="no longer written: see `sealed`")
     sealed: Sealed | None = Field(
-        None, description="has the part `words`: what the applicant wrote, where anything"
+        None, description="has the part `words`: the applicant's comment, if any"
     )
     at: Moment
     item_code: str
     province: str
     branch_id: str
     command_id: str | None = Field(
-        None, description="names the command and its body; a repeat has the same"
+        None, description="identifies the command and its body; a repeat has the same"
     )
 
 
@@ -410,4 +412,4 @@ MODELS: dict[str, type[Body]] = {
         FeedbackRated,
     )
 }
-"""Every event type that may stand on a topic, and its model."""
+"""The model of every event type."""

@@ -1,4 +1,4 @@
-"""Typed events onto the raw producer."""
+"""Publish typed events through a producer of records."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tongban_common.events.models import Body
 
 
 class RawProducer(Protocol):
-    """What `tongban_kafka.producer.EventProducer` offers."""
+    """The part of `tongban_kafka.EventProducer` that the publisher uses."""
 
     def send(
         self, topic: str, *, key: bytes, value: bytes, headers: list[tuple[str, bytes]]
     ) -> Awaitable[Any]:
-        """Resolve when Kafka has acknowledged."""
+        """Resolve once all in-sync replicas have acknowledged the record."""
 
 
 class EventPublisher:
-    """Sends events in the name of one source (a service)."""
+    """Publishes the events of one CloudEvents source, which is a service."""
 
     def __init__(self, producer: RawProducer, source: str) -> None:
         self._producer = producer
@@ -29,10 +29,10 @@ class EventPublisher:
     async def publish(
         self, topic: str, body: Body, *, event_id: str, at: datetime, repeat: bool = False
     ) -> None:
-        """Send and wait for the acknowledgement of all in-sync replicas.
+        """Publish an event and wait until all in-sync replicas have acknowledged it.
 
         Raises:
-            KafkaUnavailableError: as the producer.
+            KafkaUnavailableError: the producer could not deliver it.
         """
         event = Event(id=event_id, source=self._source, body=body, time=at, repeat=repeat)
         value, headers = encode(event)

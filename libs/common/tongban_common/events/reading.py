@@ -1,4 +1,4 @@
-"""Reading events off topics in batches, for commands that rebuild what a store has lost."""
+"""Read all events of topics in batches, for commands that rebuild what a store has lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tongban_kafka import Record
 from tongban_kafka.snapshot import OnProgress, Snapshot
 
 Read = tuple[Record, Event[Body] | None]
-"""A record, and its event; None for a record that is no event."""
+"""A record with its event, or with None where the record is no event."""
 _BATCH = 500
 
 
@@ -19,7 +19,7 @@ async def event_batches(
     *,
     on_progress: OnProgress = lambda _done, _total: None,
 ) -> AsyncGenerator[list[Read], None]:
-    """Yield all that the topics hold now, in batches; each partition in its order.
+    """Yield all records that the topics hold now, in batches, each partition in its order.
 
     Raises:
         KafkaUnavailableError: the broker does not answer.

@@ -1,9 +1,9 @@
-"""The key ring: wrapping keys by id, in a file that changes while processes run.
+"""The key ring of a process, read from a file that changes while the process runs.
 
-`ring` says what stands in it and how it may change, `file` changes it, and `follow` keeps a
-process's ring like its file. `tongban_common.envelope` seals and opens with it.
+`follow` keeps a process's ring equal to its file. What a ring holds and how it may change is in
+`tongban_common.wrapping_keys`; `tongban_common.envelope` seals and opens with it.
 """
 
-from tongban_common.keyring.ring import Ring, RingError, WrappingKey
+from tongban_common.wrapping_keys import Ring, RingError, WrappingKey
 
 __all__ = ["Ring", "RingError", "WrappingKey"]

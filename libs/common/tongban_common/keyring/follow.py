@@ -1,4 +1,4 @@
-"""A process's key ring, kept like the file that it came from."""
+"""Keep a process's key ring equal to its file."""
 
 from __future__ import annotations
 
@@ -13,38 +13,41 @@ from prometheus_client import Counter, Gauge
 
 from tongban_common.envelope import KeyRing
 from tongban_common.exit_codes import EX_CONFIG
-from tongban_common.keyring.ring import Ring, RingError
 from tongban_common.settings import CommonSettings
+from tongban_common.wrapping_keys import Ring, RingError
 
 log = structlog.get_logger(__name__)
 
-CHANGES = Counter("tongban_keyring_changes", "Times that a changed key ring was taken over")
+CHANGES = Counter("tongban_keyring_changes", "Times that a changed key ring was adopted")
 UNUSABLE = Gauge("tongban_keyring_unusable", "1 while the key ring's file cannot be read")
 _EVERY_S = 1.0
 Mark = tuple[int, int, int]
 
 
 def mark_of(path: Path) -> Mark:
-    """Changes whenever the file does: inode, time in ns, size. Follows links, as a mounted Secret
-    is swapped by one.
+    """Return a value that changes whenever the file does: inode, time in ns, size.
+
+    It follows links, since Kubernetes replaces a mounted Secret by swapping a link.
 
     Raises:
-        OSError
+        OSError: the file cannot be reached.
     """
     found = path.stat()
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 class KeyRingFile:
-    """The ring that `TONGBAN_KEYRING` says: JSON, which stays as it is, or @FILE, which is looked
-    at every second while `run` runs. A file that is gone or broken changes nothing, and is told.
+    """Holds the ring of `TONGBAN_KEYRING`: JSON, which never changes, or @FILE.
+
+    `run` checks the file every second. If the file is missing or invalid, the ring stays as it is,
+    and an error is logged.
 
     Raises:
-        RingError, OSError: there is no ring to begin with.
+        RingError, OSError: no ring can be read at the start.
     """
 
     def __init__(self, given: str, *, every_s: float = _EVERY_S, production: bool = False) -> None:
-        """Read the ring. `production`: a ring with a public key is a broken one."""
+        """Read the ring; with `production`, reject a ring that has a public key."""
         self._production = production
         self._path = Path(given[1:]) if given.startswith("@") else None
         self._every_s = every_s
@@ -62,7 +65,7 @@ class KeyRingFile:
             ring.refuse_public_keys()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Follow the file until cancelled."""
         if self._path is None:
             await asyncio.Event().wait()
             return
@@ -72,7 +75,7 @@ class KeyRingFile:
 
     @asynccontextmanager
     async def followed(self) -> AsyncIterator[None]:
-        """Run it beside what is done inside."""
+        """Follow the file while the context is open."""
         running = asyncio.create_task(self.run(), name="keyring")
         try:
             yield
@@ -83,12 +86,12 @@ class KeyRingFile:
     async def _look(self, path: Path) -> None:
         try:
             if await asyncio.to_thread(mark_of, path) == self._mark:
-                self._tell_usable()  # it may have been out of reach
+                self._show_usable()  # the file may have been out of reach
                 return
             self._mark, ring = await asyncio.to_thread(_read, path)
             self._check(ring)
         except (OSError, RingError) as error:
-            # Told once: a broken file stays as broken as it is.
+            # Log it once: an invalid file stays invalid.
             if self._usable:
                 log.error("keyring_unusable", error=str(error))
             self._usable = False
@@ -96,29 +99,31 @@ class KeyRingFile:
             return
         self.keys.adopt(ring)
         CHANGES.inc()
-        self._tell_usable()
+        self._show_usable()
         log.info("keyring_changed", keys=sorted(ring.keys), destroyed=sorted(ring.destroyed))
 
-    def _tell_usable(self) -> None:
+    def _show_usable(self) -> None:
         self._usable = True
         UNUSABLE.set(0)
 
 
 def key_ring(settings: CommonSettings) -> KeyRingFile:
-    """The ring to begin with, or the end of the process with EX_CONFIG and a line that says why:
-    one that cannot seal or open has nothing to do, and starting again would not mend it."""
+    """Return the process's ring, or end the process with EX_CONFIG and a line that says why.
+
+    A process without a ring can neither seal nor open, and a restart would not help.
+    """
     given = settings.keyring.get_secret_value()
     try:
         return KeyRingFile(given, production=settings.environment == "production")
     except OSError as error:
-        told = f"{error.strerror or type(error).__name__}: {error.filename}"
+        problem = f"{error.strerror or type(error).__name__}: {error.filename}"
     except RingError as error:
-        told = f"{given[1:]}: {error}" if given.startswith("@") else str(error)
-    print(f"TONGBAN_KEYRING: {told}", file=sys.stderr)
+        problem = f"{given[1:]}: {error}" if given.startswith("@") else str(error)
+    print(f"TONGBAN_KEYRING: {problem}", file=sys.stderr)
     sys.exit(EX_CONFIG)
 
 
 def _read(path: Path) -> tuple[Mark, Ring]:
-    # The mark first: a change in between is then seen once more, and never missed.
+    # Read the mark first: a change in between is then read once more instead of missed.
     mark = mark_of(path)
     return mark, Ring.parse(path.read_bytes())

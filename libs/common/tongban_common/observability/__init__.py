@@ -1,4 +1,4 @@
-"""Logs that carry the request, health that tells the truth, metrics in one place."""
+"""Structured logs that carry the request id, health probes, and the metrics endpoint."""
 
 from tongban_common.observability.health import HealthServer
 from tongban_common.observability.logs import configure_logging, request_context

@@ -1,4 +1,4 @@
-"""`/livez`, `/readyz` and `/metrics` for processes whose work is not HTTP."""
+"""Serve `/livez`, `/readyz` and `/metrics` for processes that serve no other HTTP."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 
 Check = Callable[[], str | None]
-"""Returns None when all is well, else the reason, for the operator who reads the probe's body."""
+"""Returns None if the part is healthy, else the reason, for an operator who reads the probe's
+body."""
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class HealthServer:
-    """An async context manager that serves the three endpoints until it is left.
+    """Async context manager that serves the three endpoints until it exits.
 
-    Liveness says "restart me": a worker that makes no progress. Readiness says "not yet" or "not
-    now". A check that fails answers 503 with `{"ok": false, "problems": {name: reason}}`.
+    A failed liveness check asks for a restart: the worker makes no progress. A failed readiness
+    check says that the process cannot work yet, or now. Either answers 503 with
+    `{"ok": false, "problems": {name: reason}}`.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class HealthServer:
                 *(routes or []),
             ]
         )
-        # Nothing that comes here is packed, and what is unpacked has no bound.
+        # No request here has a compressed body, and unpacking one would have no bound.
         self._runner = web.AppRunner(app, access_log=None, auto_decompress=False)
 
     @staticmethod
@@ -65,7 +67,7 @@ class HealthServer:
 
     @property
     def port(self) -> int:
-        """The port that is served, also when 0 was asked for."""
+        """Return the port that is served, also where the settings have 0."""
         address: tuple[str, int] = self._runner.addresses[0]
         return address[1]
 

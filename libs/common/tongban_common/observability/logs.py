@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on stderr, with the request it belongs to."""
+"""Structured logs: one JSON object per line on stderr, with the id of the request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def _add_request(
 
 
 def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception, the members of a group, and what they followed from; a bounded number."""
+    """Yield an exception, the members of a group, and their causes and contexts; a bounded
+    number."""
     waiting = [error]
     for _ in range(_MOST_CAUSES):
         error = waiting.pop(0) if waiting else None
@@ -64,7 +65,8 @@ def _exception_without_its_text(
 
 
 def _log_the_end(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    """Log what ends the process as any other exception: Python's own report quotes its text."""
+    """Log the exception that ends the process without its text, which Python's own report
+    quotes."""
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return
@@ -75,10 +77,10 @@ def configure_logging(service: str, *, instance: str, level: str = "INFO") -> No
     """Send structlog and the standard library's logging to stderr as JSON lines.
 
     Every line carries `at` (RFC 3339, UTC), `service` and `instance`, and inside `request_context`
-    also `request_id`. What the Kafka client repeats is written once in ten seconds (`Repeats`).
-    Values that name or number a person must never be passed to a logger: there is no filter that
-    could be trusted to find them afterwards. The texts of exceptions, which may quote such values,
-    are never written, those of an exception that ends the process included.
+    also `request_id`. A message that the Kafka client repeats is written once in ten seconds
+    (`Repeats`). Never pass a person's name or number to a logger: no filter could be trusted to
+    find it afterwards. The texts of exceptions, which may quote such values, are never written,
+    not even that of an exception that ends the process.
     """
     shared: list[structlog.typing.Processor] = [
         _add_request,
@@ -110,17 +112,17 @@ def configure_logging(service: str, *, instance: str, level: str = "INFO") -> No
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # aiokafka tells every fetch error of a broker restart at length; its warnings are enough.
+    # aiokafka logs every fetch error of a broker restart at length; its warnings are enough.
     logging.getLogger("aiokafka").setLevel(max(logging.WARNING, root.level))
     structlog.contextvars.bind_contextvars(service=service, instance=instance)
 
 
 class request_context:
-    """Within, every log line of this task carries `request_id` (and `more`), and what an outer one
-    gave.
+    """Context manager in which every log line of this task carries `request_id` and `more`, beside
+    the fields of an outer one.
 
-    It surrounds every event and every submission, of which few log anything: one variable that
-    holds them all is set and put back, where structlog's own has one for each name.
+    It surrounds every event and every submission, few of which log anything. So it sets and resets
+    one context variable for all fields, where structlog has one for each name.
     """
 
     __slots__ = ("_names", "_token")

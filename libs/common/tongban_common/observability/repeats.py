@@ -1,4 +1,4 @@
-"""What a library says over and over is written down once in a while, with how often it was said."""
+"""Limit how often a library's repeated log records are written."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class _Said:
 
 
 class Repeats(logging.Filter):
-    """Lets one record of each place in a library's code through, then none from there for a while.
+    """Passes one record of each line of a library's code, and then none of that line for a while.
 
-    While a broker is away every client says so several times a second: the 31 of the connectors
-    wrote half a megabyte a second between them, in which nobody finds the line that matters. The
-    next record from that place says how many were kept back. Records of others are not touched.
+    While a broker is down every client logs it several times a second: the 31 clients of the
+    connectors wrote half a megabyte a second, and hid the lines that mattered. The next record of
+    that line carries the number of suppressed ones. Records of other libraries pass.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Repeats(logging.Filter):
         self._said: dict[tuple[str, int, int], _Said] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is to be written."""
+        """Return True if the record is to be written."""
         if not super().filter(record):
             return True  # not of that library
         place = (record.pathname, record.lineno, record.levelno)

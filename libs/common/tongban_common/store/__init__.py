@@ -1,4 +1,4 @@
-"""The document store (MongoDB), behind one door: nothing else in the product imports motor.
+"""The document store (MongoDB). Nothing else in the product imports motor.
 
 Motor reached its end of life in 2026; see docs/adr/0003-motor-behind-one-door.md for the way to
 PyMongo's own asyncio API.

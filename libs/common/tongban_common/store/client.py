@@ -1,4 +1,4 @@
-"""Connecting to the store, and telling "not now" from "never"."""
+"""Connect to the store, and tell errors that pass from errors about a value."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import WriteConcern
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
+from tongban_common.errors import CommonError
 from tongban_kafka.trouble import ProcessTroubleError
 
 Collection = Any
@@ -34,24 +35,25 @@ BAD_VALUE_CODES = frozenset(
         17420,  # the same, of an update by an aggregation pipeline
     }
 )
-"""MongoDB's codes for a value that the server can keep neither now nor later: the only refusals
-that are about the record in hand. A code that is not listed is taken for trouble of the store."""
+"""MongoDB's codes for a value that the server can never store. They are the only refusals that are
+about the record in hand: every other code counts as trouble of the store."""
 
 
-class StoreUnavailableError(ProcessTroubleError):
-    """The store does not answer, or refuses, now; whether a write took effect is not known.
+class StoreUnavailableError(CommonError, ProcessTroubleError):
+    """Raised when the store does not answer, or refuses; a write may or may not have taken effect.
 
-    The text names the error and its code, never what the server wrote: that may quote a value.
+    The text names the error and its code, and never quotes the server, whose text may quote a
+    value.
     """
 
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turn every error of the driver into StoreUnavailable, except those about a value.
+    """Raise StoreUnavailableError for every error of the driver, except those about a value.
 
-    A full disk, a changed password, a missing right, a quota or an answer that nobody has listed
-    would otherwise count against the record in hand, and end it as a dead letter. What passes as it
-    is: DuplicateKey, a write refused with one of BAD_VALUE_CODES, and the errors of the BSON
+    A full disk, a changed password, a missing right, a quota or an unlisted code would otherwise
+    count against the record in hand, and make it a dead letter. These pass unchanged:
+    DuplicateKeyError, a write refused with one of BAD_VALUE_CODES, and the errors of the BSON
     encoder (InvalidDocument, DocumentTooLarge), which do not derive from PyMongoError.
     """
     try:
@@ -83,10 +85,11 @@ def _described(error: PyMongoError) -> str:
 
 
 class Store:
-    """A lazily connected store. Writes are acknowledged by a majority, journalled.
+    """A client of the store that connects on first use.
 
-    `timeout_ms` bounds finding a server and each socket operation, so that a store that is down
-    costs a caller that long and no longer.
+    A majority of replicas acknowledges each write once it is journalled. `timeout_ms` bounds
+    finding a server and each socket operation, so a caller waits no longer for a store that is
+    down.
     """
 
     def __init__(self, url: str, name: str, *, timeout_ms: int = 2000) -> None:
@@ -102,14 +105,18 @@ class Store:
         )
 
     def collection(self, name: str) -> Collection:
-        """One of the collections; made on first write."""
+        """Return a collection; the server makes it on the first write."""
         return self._database[name]
 
     async def ping(self) -> None:
-        """Raises StoreUnavailable when the store does not answer, or refuses."""
+        """Ask the store for an answer.
+
+        Raises:
+            StoreUnavailableError: the store does not answer, or refuses.
+        """
         with store_errors():
             await self._client.admin.command("ping")
 
     def close(self) -> None:
-        """Drop the connections."""
+        """Close the connections."""
         self._client.close()

@@ -1,4 +1,7 @@
-"""Documents (证明/凭证): encrypted, by id, written once (the claim check of DESIGN section 3)."""
+"""Store documents (证明/凭证), encrypted, by id, each written once.
+
+Events carry a reference to a document and never its bytes (claim check pattern).
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,19 @@ from tongban_common.events.models import DocumentRef, Sealed
 from tongban_common.store.client import DuplicateKey, Store, store_errors
 
 MAX_BYTES = 10 * 1024 * 1024
-"""Of a document in clear. Under MongoDB's 16 MB for one record, so no chunks are needed."""
+"""Largest document in clear. It is under MongoDB's 16 MB for one record: no chunks are needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A document's reference and its bytes in clear (a PDF)."""
+    """A document's reference, and its bytes in clear (a PDF)."""
 
     ref: DocumentRef
     pdf: bytes
 
 
 class DocumentStore:
-    """The collection `documents`, which cannot be rebuilt from the topics and is backed up."""
+    """Reads and writes the collection `documents`, which no topic can rebuild: it is backed up."""
 
     def __init__(self, store: Store, keys: KeyRing) -> None:
         self._documents = store.collection("documents")
@@ -31,12 +34,13 @@ class DocumentStore:
     async def put(
         self, request_id: str, ref: DocumentRef, pdf: bytes, sealed: Sealed, *, at: datetime
     ) -> DocumentRef:
-        """Keep a document; where the id is there already, the first one stays and is returned.
+        """Store a document and return its reference; idempotent: of two with one id the first
+        stays.
 
         Raises:
-            ValueError: larger than MAX_BYTES.
-            UnreadableEnvelopeError: the request's data key is gone.
-            StoreUnavailableError: ask again later.
+            ValueError: the document is larger than MAX_BYTES.
+            UnreadableEnvelopeError: the request's data key cannot be unwrapped.
+            StoreUnavailableError: try again later.
         """
         if len(pdf) > MAX_BYTES:
             raise ValueError(f"a document has {MAX_BYTES} bytes at most, this one {len(pdf)}")
@@ -57,10 +61,10 @@ class DocumentStore:
         return ref
 
     async def ref(self, request_id: str, document_id: str) -> DocumentRef | None:
-        """The reference alone, or None where that request has no such document.
+        """Return the reference alone, or None if that request has no such document.
 
         Raises:
-            StoreUnavailableError: ask again later.
+            StoreUnavailableError: try again later.
         """
         with store_errors():
             kept = await self._documents.find_one(
@@ -69,11 +73,11 @@ class DocumentStore:
         return None if kept is None else DocumentRef.model_validate(kept["ref"])
 
     async def get(self, request_id: str, document_id: str) -> StoredDocument | None:
-        """The document of that request, or None where there is none.
+        """Return the document, or None if that request has no such document.
 
         Raises:
             UnreadableEnvelopeError: its key was destroyed.
-            StoreUnavailableError: ask again later.
+            StoreUnavailableError: try again later.
         """
         with store_errors():
             record = await self._documents.find_one({"_id": document_id, "request_id": request_id})

@@ -1,4 +1,4 @@
-"""TTL indexes: what a collection forgets by itself, counted by the store's own clock."""
+"""Make TTL indexes, by which the store deletes old records; it counts by its own clock."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from pymongo.errors import OperationFailure
 from tongban_common.store.client import Collection, store_errors
 
 _INDEX_OPTIONS_CONFLICT, _INDEX_KEY_SPECS_CONFLICT = 85, 86
-"""Error codes of MongoDB for an index of that name which differs from the one asked for."""
+"""MongoDB's error codes for an index that exists under that name and differs."""
 NOW = "$$NOW"
-"""The store's own time, as a value in an update that is a pipeline."""
+"""The server's time, as a value in an update by an aggregation pipeline."""
 STAMP = "$currentDate"
-"""The update operator that sets fields to the store's own time."""
+"""The update operator that sets fields to the server's time."""
 
 
 async def expire(
     collection: Collection, field: str, *, name: str, after: timedelta, sparse: bool = False
 ) -> None:
-    """Make the TTL index `name`, or change the time of the index that is there; idempotent.
+    """Make the TTL index `name`, or change the time of the existing one; idempotent.
 
-    A release that keeps records longer than the one before finds the index made by that one.
-    `createIndexes` refuses it then, and `collMod` changes it without building it anew.
+    A release with another retention finds the index of the release before. `createIndexes` refuses
+    then, and `collMod` changes the time without a rebuild.
 
     Raises:
-        StoreUnavailableError: ask again later.
+        StoreUnavailableError: try again later.
     """
     seconds = round(after.total_seconds())
     with store_errors():

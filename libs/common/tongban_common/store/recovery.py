@@ -1,8 +1,9 @@
-"""Remembers that a store was restored from a back-up (`tongban restore`).
+"""Record that a store was restored from a back-up (`tongban restore`).
 
 A back-up lacks the guards that were written after it was made. A record that was appended to its
-topic before the restoration may therefore have taken effect although no guard says so; whoever
-handles such a record first asks, and never acts unasked.
+topic before the restoration may therefore have taken effect although no guard says so. A handler of
+such a record first finds out whether it did: it queries the provider, or leaves the decision to a
+person.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from tongban_common.events.cloudevents import REPLAY_OF
 from tongban_common.store.client import Store, store_errors
 
 RESTORED = b"restore"
-"""Value of the header `replay_of` of a record that a restoration publishes again: what it asks for
-may have taken effect."""
+"""Value of the header `replay_of` of a record that a restoration publishes again. Such a record may
+have taken effect before."""
 READMODEL_ORIGIN = "readmodel_origin"
-"""The collection that says since when the read model knows every request (intake writes it)."""
+"""The collection in which intake keeps since when the read model knows every request."""
 _COLLECTION, _ID = "recovery", "restored"
 
 
 async def mark_restored(store: Store, before_ms: int) -> None:
-    """Remember that guards of records appended before this Unix time (ms) may be missing, and that
-    the read model no longer knows every request: intake decides that anew within a minute.
+    """Record that guards of records appended before this Unix time (ms) may be missing, and that
+    the read model may lack requests. Intake determines the latter anew within a minute.
 
     Raises:
-        StoreUnavailableError
+        StoreUnavailableError: try again later.
     """
     with store_errors():
         await store.collection(_COLLECTION).update_one(
@@ -35,10 +36,10 @@ async def mark_restored(store: Store, before_ms: int) -> None:
 
 
 async def restored_before_ms(store: Store) -> int:
-    """Return that Unix time in milliseconds; 0 where the store was never restored.
+    """Return that Unix time in milliseconds; 0 if the store was never restored.
 
     Raises:
-        StoreUnavailableError
+        StoreUnavailableError: try again later.
     """
     with store_errors():
         found = await store.collection(_COLLECTION).find_one({"_id": _ID})
@@ -46,7 +47,7 @@ async def restored_before_ms(store: Store) -> int:
 
 
 class RestoredStore:
-    """Tells which records may have taken effect without a guard. Reads the store once."""
+    """Decides which records may have taken effect without a guard. Reads the store once."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -55,7 +56,8 @@ class RestoredStore:
     async def may_lack_guard(
         self, timestamp_ms: int, headers: Iterable[tuple[str, bytes | None]]
     ) -> bool:
-        """Return True for a record of before the restoration, or handled again because of it.
+        """Return True for a record from before the restoration, or one published again because of
+        it.
 
         Args:
             timestamp_ms: Unix time at which the record was appended.

@@ -1,4 +1,4 @@
-"""Many writes as one command, each with a fate of its own."""
+"""Send many writes as one command, in which each succeeds or fails by itself."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tongban_common.store.client import (
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """Outcome of `update_unordered`."""
+    """The result of `update_unordered`."""
 
     written: int
-    """Documents that were changed or inserted."""
+    """Number of records that were changed or inserted."""
     collided: bool
-    """An upsert met a document that its filter did not match."""
+    """True if an upsert met a record with its id that the filter did not match."""
 
 
 async def update_unordered(collection: Collection, updates: Sequence[dict[str, Any]]) -> Updated:
-    """Carry out all updates with one command, acknowledged by a majority and journalled.
+    """Send all updates as one command, acknowledged by a majority and journalled.
 
-    The command reports single writes that failed in its answer and does not raise for them.
+    The server lists failed writes in its answer, so they do not raise by themselves.
 
     Args:
         updates: each with `q`, `u` and `upsert`, as MongoDB's command `update` takes them.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import uuid
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tongban_common import base64url
 from tongban_devstack.embedded.jvm import java_command
 from tongban_devstack.files import write_atomically
 from tongban_devstack.readiness import StartFailedError
@@ -92,7 +92,7 @@ def format_storage(
 
 def _new_uuid() -> str:
     """As Kafka writes them: 128 random bits, base64url; it takes none that begins with a dash."""
-    return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
+    return base64url.encode(uuid.uuid4().bytes).replace("-", "_")
 
 
 def _bootstrap_checkpoint(home: Path, jars: Sequence[Path]) -> bytes:

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import orjson
 
-from tongban_intake.access.enrolment.keyfiles import decode, encode
+from tongban_common import base64url
 
 _REMEMBERED = 8192
 """Tokens whose verified claims are cached; a kiosk sends the same token many times."""
@@ -43,12 +43,12 @@ class Kiosk:
 
 
 def _sign(secret: str, claims: str) -> str:
-    return encode(hmac.new(secret.encode(), claims.encode(), hashlib.sha256).digest())
+    return base64url.encode(hmac.new(secret.encode(), claims.encode(), hashlib.sha256).digest())
 
 
 def seal(secret: str, kiosk: Kiosk) -> str:
     """Return a signed token with these claims."""
-    claims = encode(orjson.dumps(asdict(kiosk)))
+    claims = base64url.encode(orjson.dumps(asdict(kiosk)))
     return f"{claims}.{_sign(secret, claims)}"
 
 
@@ -84,4 +84,4 @@ def _read(secret: str, token: str) -> Kiosk:
     claims, _, signature = token.partition(".")
     if not hmac.compare_digest(signature.encode(), _sign(secret, claims).encode()):
         raise InvalidTokenError("the token is not one of ours")
-    return Kiosk(**orjson.loads(decode(claims)))
+    return Kiosk(**orjson.loads(base64url.decode(claims)))

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tongban_common.domain.verification import file_code, grouped, normal, sheet_code
 from tongban_common.envelope import KeyMissingError, UnreadableEnvelopeError
 from tongban_common.observability import request_context
 from tongban_intake.api import examples
@@ -21,7 +22,6 @@ from tongban_intake.readmodel import public
 from tongban_intake.readmodel.record import RequestRecord
 from tongban_intake.services import Services
 from tongban_intake.text import Text
-from tongban_intake.verification import file_code, grouped, normal, sheet_code
 
 _SANDBOX = "sandbox; default-src 'none'; frame-ancestors 'none'"
 _EMBEDDED = (

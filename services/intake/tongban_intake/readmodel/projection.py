@@ -29,6 +29,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tongban_common.domain.status import PrintStatus
+from tongban_common.domain.verification import file_code, sheet_code
 from tongban_common.events import Body, Event
 from tongban_common.events.models import (
     DocumentRef,
@@ -44,7 +45,6 @@ from tongban_common.events.models import (
     WithdrawalAsked,
 )
 from tongban_common.private_texts import OF_ONE_EVENT, REASON, part_of
-from tongban_intake.verification import file_code, sheet_code
 
 Fields = dict[str, Any]
 

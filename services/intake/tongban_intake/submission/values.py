@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from tongban_common.domain.text import normalise_text, text_problem
 from tongban_intake.problems import FieldError
 from tongban_intake.submission.wording import pointer
 from tongban_intake.text import Text
+from tongban_intake.typed_text import normalise_text, text_problem
 
 Path = tuple[str | int, ...]
 _LARGEST = 2**53 - 1

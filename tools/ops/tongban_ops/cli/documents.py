@@ -13,9 +13,9 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from tongban_common.domain.verification import file_code
 from tongban_common.exit_codes import EX_NOINPUT, EX_UNAVAILABLE
 from tongban_intake.api.schemas import Verified
-from tongban_intake.verification import file_code
 from tongban_ops.cli.group import Commands
 
 documents = typer.Typer(cls=Commands, no_args_is_help=True)

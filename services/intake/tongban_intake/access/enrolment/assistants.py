@@ -17,7 +17,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from tongban_intake.access.enrolment.keyfiles import decode, encode
+from tongban_common.base64url import decode, encode
 from tongban_intake.access.enrolment.kiosks import DeviceId, EnrolmentError
 
 PIN = re.compile(r"[0-9]{6,12}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +19,24 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from tongban_common import base64url
+
 
 class KeyFileError(ValueError):
     """Raised for a text that is not an Ed25519 key of the wanted kind. The message never has the
     key."""
 
 
-def encode(raw: bytes) -> str:
-    """Return base64url without padding (RFC 7515, section 2)."""
-    return urlsafe_b64encode(raw).decode().rstrip("=")
-
-
-def decode(text: str) -> bytes:
-    """Decode base64url without padding."""
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
 def public_x(key: Ed25519PublicKey) -> str:
     """Return the member `x` of the key's JWK."""
-    return encode(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
+    return base64url.encode(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
 
 
 def thumbprint(x: str) -> str:
     """Return the key's id: its JWK thumbprint (RFC 7638, with the members of RFC 8037)."""
     members = {"crv": "Ed25519", "kty": "OKP", "x": x}
     canonical = json.dumps(members, separators=(",", ":"), sort_keys=True)
-    return encode(hashlib.sha256(canonical.encode()).digest())
+    return base64url.encode(hashlib.sha256(canonical.encode()).digest())
 
 
 def public_key(x: str) -> Ed25519PublicKey:
@@ -55,7 +46,7 @@ def public_key(x: str) -> Ed25519PublicKey:
         KeyFileError: not an Ed25519 public key.
     """
     try:
-        return Ed25519PublicKey.from_public_bytes(decode(x))
+        return Ed25519PublicKey.from_public_bytes(base64url.decode(x))
     except (ValueError, TypeError) as error:
         raise KeyFileError("not an Ed25519 public key") from error
 
@@ -87,7 +78,7 @@ def read_private(text: str) -> Ed25519PrivateKey:
         found: Ed25519PrivateKey = _pem(text, public=False)
         return found
     try:
-        return Ed25519PrivateKey.from_private_bytes(decode(str(_jwk(text).get("d", ""))))
+        return Ed25519PrivateKey.from_private_bytes(base64url.decode(str(_jwk(text).get("d", ""))))
     except ValueError:
         raise KeyFileError("not an Ed25519 private key") from None
 

@@ -1,9 +1,9 @@
-"""The one rule for text that people type: which characters are visible and can be carried onward.
+"""Check text that people type: every character must be visible and fit for every protocol.
 
-A name is read on screens and on paper and compared by provinces. A character that nobody can see
-(a direction override, a zero-width space, a filler) makes two names look alike that differ, and a
-character outside XML 1.0 cannot be sent to a province that speaks SOAP. Everything that passes here
-can be written in XML 1.0, in JSON, and in a typeset document.
+People read a name on screens and paper, and provinces compare it. An invisible character (a
+direction override, a zero-width space, a filler) makes two different names look alike, and a
+character outside XML 1.0 cannot be sent to a province over SOAP. Every accepted text can be written
+in XML 1.0, in JSON, and in a typeset document.
 
 The rule follows the Unicode properties General_Category and Default_Ignorable_Code_Point, with
 exceptions where a script needs an invisible character between letters: joiners in Arabic, Indic and
@@ -19,19 +19,19 @@ from dataclasses import dataclass
 from tongban_common.domain.identity import ValueProblem
 
 _MOST_MARKS = 8
-"""Combining marks behind one letter. Tibetan and Arabic need up to five; a pile of more covers the
-lines around it."""
+"""Most combining marks on one letter. Tibetan and Arabic need up to five; more would cover the
+neighbouring lines."""
 _SEEN = (
     "!-~\xa1-\xac\xae-\u02ff\u2022\u3001-\u3011\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff5e"
 )
 _ORDINARY = re.compile(f" *[{_SEEN}][{_SEEN} ]*")
-"""Most of what is typed: Latin letters, Chinese characters, Hangul. Judged in a microsecond."""
+"""Matches most typed texts (Latin letters, Chinese characters, Hangul) in a microsecond."""
 _LINE = frozenset("\t\n\r")
 _NEVER = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _FILLERS = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffc\ufffd\U00016fe4\U0001d159"
 )
-"""Letters, marks and symbols by category that show nothing, and the two stand-ins for lost data."""
+"""Letters, marks and symbols without a visible shape, and the two replacement characters."""
 
 
 def _set(*ranges: tuple[int, int]) -> frozenset[str]:
@@ -42,8 +42,8 @@ _HAN = _set(
     (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x2FFFD), (0x30000, 0x3FFFD)
 )  # fmt: skip
 _NEW_HAN = _set((0x20000, 0x2FFFD), (0x30000, 0x3FFFD))
-"""Planes that Unicode reserves for Chinese characters. New ones are there because of names that the
-registration of households needs, sooner than this Python's tables know them."""
+"""Planes that Unicode reserves for Chinese characters. Household registration needs new ones for
+names before this Python's tables have them."""
 _MONGOLIAN = _set((0x1800, 0x180A), (0x1810, 0x18AF), (0x11660, 0x1167F))
 _JOINING = _MONGOLIAN | _set(
     (0x0600, 0x07FF), (0x0840, 0x08FF), (0x0900, 0x0DFF), (0x1000, 0x109F), (0x1780, 0x17FF),
@@ -55,7 +55,7 @@ _SELECTORS = _set((0xFE00, 0xFE0F))
 _HAN_SELECTORS = _set((0xE0100, 0xE01EF))
 _MONGOLIAN_SELECTORS = frozenset("\u180b\u180c\u180d\u180e\u180f")
 _CONTEXT = _JOINERS | _SELECTORS | _HAN_SELECTORS | _MONGOLIAN_SELECTORS
-"""Invisible characters that some scripts need: accepted in the right place alone."""
+"""Invisible characters that some scripts need, accepted only in the right place."""
 
 _BLANK = ValueProblem("不能为空白，请填写看得见的文字", "Must have a character that can be seen")
 _ONE_LINE = ValueProblem(
@@ -77,8 +77,8 @@ def text_problem(text: str, *, lines: bool = False) -> ValueProblem | None:
     """Return what is wrong with a text that a person typed, None if nothing is.
 
     Args:
-        text: normalised. An empty text has no problem: whether it may be empty is another rule.
-        lines: line breaks and tabs are admitted.
+        text: normalised. An empty text has no problem; another rule decides if it may be empty.
+        lines: accept line breaks and tabs.
     """
     if _ORDINARY.fullmatch(text) or not text:
         return None
@@ -92,9 +92,9 @@ class _TextScan:
     text: str
     lines: bool
     base: str = ""
-    """The visible character that a mark or selector would attach to; empty after a space."""
+    """The visible character to which a mark or selector would attach; empty after a space."""
     marks: int = 0
-    """Marks and other characters that follow `base`."""
+    """Number of marks and selectors after `base`."""
     visible: bool = False
 
     def problem(self) -> ValueProblem | None:

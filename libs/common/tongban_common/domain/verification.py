@@ -1,7 +1,7 @@
-"""Verification codes, by which anyone can check that a printed sheet is genuine.
+"""Verification codes, by which anyone can check that a printed sheet or a file is genuine.
 
-The code on a sheet is derived from the id of its document, because a file cannot contain its own
-hash. A holder of the file may use the first sixteen hex digits of its SHA-256 instead.
+A sheet carries a code that is derived from its document's id, since a file cannot contain its own
+hash. The holder of the file may use the first sixteen hex digits of its SHA-256 instead.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def file_code(sha256: str) -> str:
 
 
 def normal(typed: str) -> str | None:
-    """Return a code as it is stored, from what a person typed; None where it cannot be one."""
+    """Return the stored form of a code that a person typed; None if it cannot be a code."""
     plain = unicodedata.normalize("NFKC", typed)  # full-width letters and digits
     code = re.sub(r"[\s\u2010-\u2015\u2212-]", "", plain).upper().translate(_LOOKALIKES)
     return code if _CODE.fullmatch(code) else None
 
 
 def grouped(code: str) -> str:
-    """Return a code as the sheet shows it, in groups of four."""
+    """Return the code as the sheet shows it, in groups of four."""
     return "-".join(code[start : start + 4] for start in range(0, _LENGTH, 4))

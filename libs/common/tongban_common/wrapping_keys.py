@@ -1,34 +1,36 @@
-"""What stands in a key ring, and how it may change. Pure.
+"""The keys of a key ring, and how they may change. Pure.
 
     {"keys": {"k20260301": {"key": base64url of 32 bytes, "active_from": RFC 3339}, ...},
      "destroyed": {"k20250901": RFC 3339}}
 
-A key is added before it is used: every reader has it by the time that the first writer seals with
-it. So a rotation is one change of the file, and needs no second step that could be forgotten. The
-shorter form `{"active": id, "keys": {id: base64url}}` is read as well.
+A key is added before it becomes active, so every reader has it when the first writer seals with it.
+A rotation is therefore one change of the file, without a second step that an operator could forget.
+The shorter form `{"active": id, "keys": {id: base64url}}` is accepted as well.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tongban_common import base64url
+from tongban_common.errors import CommonError
+
 _FORM = 'a key ring is {"keys": {id: {"key": base64url, "active_from": time}}}'
 _NEVER, _ALWAYS = datetime.min.replace(tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class RingError(ValueError):
-    """No key ring, or a change that it does not allow; the text says why and shows no key."""
+class RingError(CommonError, ValueError):
+    """Raised for a text that is no key ring, or a forbidden change; the text shows no key."""
 
 
 @dataclass(frozen=True, slots=True)
 class WrappingKey:
-    """A key of 32 bytes. `active_from` None: it opens and never seals."""
+    """A key of 32 bytes. A key whose `active_from` is None opens and never seals."""
 
     secret: bytes = field(repr=False)
     active_from: datetime | None
@@ -36,7 +38,7 @@ class WrappingKey:
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """Keys by id, and the ids of those that are no more, with when they went."""
+    """The keys by id, and the ids of destroyed keys with the times of their destruction."""
 
     keys: Mapping[str, WrappingKey]
     destroyed: Mapping[str, datetime] = field(default_factory=dict)
@@ -49,17 +51,17 @@ class Ring:
             raise RingError("no key of the key ring is ever active")
 
     def refuse_public_keys(self) -> None:
-        """Raise RingError if a key is one byte repeated, as the public development key is."""
+        """Raise RingError if a key is one byte repeated, like the public development key."""
         for kid, key in self.keys.items():
             if len(set(key.secret)) == 1:
                 raise RingError(f"key {kid!r} is one byte repeated, which is no secret")
 
     @classmethod
     def parse(cls, text: str | bytes) -> Ring:
-        """Read either form.
+        """Read either form of a ring.
 
         Raises:
-            RingError
+            RingError: the text is no key ring.
         """
         try:
             given = json.loads(text)
@@ -75,10 +77,10 @@ class Ring:
         return cls(keys, destroyed)
 
     def dump(self) -> str:
-        """The file's text."""
+        """Return the ring as the text of its file."""
         keys = {
             kid: {
-                "key": urlsafe_b64encode(key.secret).decode().rstrip("="),
+                "key": base64url.encode(key.secret),
                 "active_from": key.active_from.isoformat() if key.active_from else None,
             }
             for kid, key in self.keys.items()
@@ -87,17 +89,17 @@ class Ring:
         return json.dumps({"keys": keys, "destroyed": gone}, indent=2) + "\n"
 
     def active(self, now: datetime) -> str:
-        """The id of the key that seals: the one that became active last."""
+        """Return the id of the key that seals, which is the one that became active last."""
         ever = [(key.active_from, kid) for kid, key in self.keys.items() if key.active_from]
         return max((each for each in ever if each[0] <= now), default=min(ever))[1]
 
     @property
     def newest(self) -> str:
-        """The id of the key that is, or will be, active last."""
+        """Return the id of the key whose `active_from` is the latest, also in the future."""
         return max((key.active_from or _ALWAYS, kid) for kid, key in self.keys.items())[1]
 
     def retired_at(self, kid: str, now: datetime) -> datetime | None:
-        """When another key took this one's place; None where none has."""
+        """Return when another key replaced this one; None if none has."""
         begun = self.keys[kid].active_from or _NEVER
         after = [
             key.active_from
@@ -108,10 +110,12 @@ class Ring:
         return first if first is not None and first <= now else None
 
     def rotated(self, *, now: datetime, after: timedelta, kid: str | None = None) -> Ring:
-        """With a new key, which becomes active `after` a while: time for every reader to have it.
+        """Return the ring with a new key that becomes active at `now + after`.
+
+        Every reader must have read the new ring by then.
 
         Raises:
-            RingError: the id was used before, or a new key is waiting for its time already.
+            RingError: the id was used before, or another new key is not active yet.
         """
         waiting = [k for k, key in self.keys.items() if key.active_from and key.active_from > now]
         if waiting:
@@ -128,10 +132,10 @@ class Ring:
         return next(kid for n in range(1, 1000) if (kid := f"{base}-{n}") not in taken)
 
     def without(self, kid: str, *, now: datetime) -> Ring:
-        """With this key destroyed: what was sealed under it can be read by nobody any more.
+        """Return the ring with this key destroyed: nobody can read what was sealed under it.
 
         Raises:
-            RingError: not there, or not yet replaced by another.
+            RingError: there is no such key, or no other has replaced it yet.
         """
         if kid not in self.keys:
             raise RingError(f"there is no key {kid!r}")
@@ -143,13 +147,9 @@ class Ring:
 
 def _key(value: Any, active: bool) -> WrappingKey:
     if isinstance(value, str):
-        return WrappingKey(_decode(value), _ALWAYS if active else None)
+        return WrappingKey(base64url.decode(value), _ALWAYS if active else None)
     begins = value.get("active_from")
-    return WrappingKey(_decode(value["key"]), _time(begins) if begins else None)
-
-
-def _decode(text: str) -> bytes:
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    return WrappingKey(base64url.decode(value["key"]), _time(begins) if begins else None)
 
 
 def _time(text: str) -> datetime:

@@ -1,0 +1,49 @@
+"""The errors of a distribution derive from its one root, and that from TongbanError."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+import pytest
+
+import tongban_common
+import tongban_notify
+import tongban_printing
+from tongban_common.errors import CommonError, TongbanError
+from tongban_common.faultpoints import InjectedFaultError
+from tongban_notify.errors import NotifyError
+from tongban_printing.errors import PrintingError
+
+
+def _errors_of(package: ModuleType) -> set[type[Exception]]:
+    names = [
+        found.name for found in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
+    ]
+    return {
+        value
+        for name in names
+        for value in vars(importlib.import_module(name)).values()
+        if isinstance(value, type)
+        and issubclass(value, Exception)
+        and value.__module__.startswith(package.__name__ + ".")
+    }
+
+
+@pytest.mark.parametrize(
+    ("package", "root"),
+    [
+        (tongban_common, CommonError),
+        (tongban_printing, PrintingError),
+        (tongban_notify, NotifyError),
+    ],
+)
+def test_errors_of_distribution_have_one_root(
+    package: ModuleType, root: type[TongbanError]
+) -> None:
+    # No code may catch an injected fault, so it has no root.
+    errors = _errors_of(package) - {TongbanError, InjectedFaultError}
+    assert root in errors
+    assert all(issubclass(error, root) for error in errors), errors
+    assert all(error.__name__.endswith("Error") for error in errors)
