@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from tongban_common.clock import BusinessClock
 from tongban_common.observability import configure_logging
 from tongban_devstack.stack import SERVICES, STEPS, Stack, StackOptions
-from tongban_devstack.start_failures import start_failures_told
+from tongban_devstack.start_failures import exit_on_start_failure
 
 KIOSK_ID, BRANCH_ID = "k-310115-001", "b-310115-01"
 """The kiosk of the ready line."""
@@ -60,7 +60,7 @@ def up(
         replicas=_replicas(replicas or []),
     )
     configure_logging("up", instance="up", level="WARNING")
-    with start_failures_told():
+    with exit_on_start_failure():
         asyncio.run(_up(options))
 
 

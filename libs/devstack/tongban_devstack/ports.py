@@ -53,7 +53,7 @@ def free_port() -> int:
     raise RuntimeError(f"no free port found between {_FLOOR} and {ceiling}")
 
 
-class PortBook:
+class PortRegistry:
     """Ports by name, kept in a JSON file, so that addresses stay the same from run to run."""
 
     def __init__(self, path: Path) -> None:

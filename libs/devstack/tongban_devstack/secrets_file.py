@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tongban_common.keyring import Ring, WrappingKey
 from tongban_devstack.files import write_atomically
-from tongban_ops.keyring_file import write
+from tongban_ops.operators.keyring_file import write
 
 _NAMES = ("ID_SECRET", "TOKEN_SECRET", "GATEWAY_SECRET", "PSEUDONYM_SECRET", "SMS_KEY")
 _KEYRING = "TONGBAN_KEYRING"

@@ -19,12 +19,12 @@ from tongban_common.topics import TOPICS
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedServer, EmbeddedStore
 from tongban_devstack.files import exclusive
 from tongban_devstack.kiosks import CROWDED_KIOSKS, TOKEN_SECONDS, Place, StackKiosks
-from tongban_devstack.ports import PortBook
+from tongban_devstack.ports import PortRegistry
 from tongban_devstack.processes import ChildSpec
 from tongban_devstack.readiness import StartFailedError, http_probe
+from tongban_devstack.run_all import run_all
 from tongban_devstack.secrets_file import stack_secrets
 from tongban_devstack.supervisor import Supervisor
-from tongban_devstack.together import together
 from tongban_intake.access import tokens
 from tongban_kafka import apply_topics
 from tongban_kafka.security import NO_KAFKA_SECURITY, KafkaAddress
@@ -112,7 +112,7 @@ class Stack:
 
     def _take_ports(self) -> dict[str, int]:
         """All at once, while they are free: a process that dies finds its own again."""
-        book = PortBook(self.data / "ports.json")
+        book = PortRegistry(self.data / "ports.json")
         wanted = [*OUTSIDE, *(name for _, name in self._processes())]
         if not self.kafka:
             wanted += ["kafka", "kafka-controller"]
@@ -131,7 +131,7 @@ class Stack:
         for program in OUTSIDE:
             # Their names and addresses do not depend on the servers, so they need not wait.
             self._start_process(program, program, tier=_OUTSIDE)
-        await together(self._start_kafka(), self._start_store())
+        await run_all(self._start_kafka(), self._start_store())
         for service, name in self._processes():
             self._start_process(service, name, tier=_SERVICES)
         await self.supervisor.ready()

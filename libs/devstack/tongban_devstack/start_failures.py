@@ -30,7 +30,7 @@ _EXIT_CODES: dict[type[Exception], int] = {
 
 
 @contextmanager
-def start_failures_told() -> Iterator[None]:
+def exit_on_start_failure() -> Iterator[None]:
     """Print such a failure on standard error and end the command with its exit code.
 
     Raises:

@@ -12,7 +12,7 @@ import structlog
 from tongban_devstack.liveness import watch
 from tongban_devstack.processes import ChildProcess, ChildSpec
 from tongban_devstack.readiness import Probe, wait_ready
-from tongban_devstack.together import together
+from tongban_devstack.run_all import run_all
 
 log = structlog.get_logger(__name__)
 
@@ -116,7 +116,7 @@ class Supervisor:
         Raises:
             StartFailedError: one of them was not in time, or died again and again.
         """
-        await together(*(self._ready(self._kept[name], timeout_s) for name in names or self.names))
+        await run_all(*(self._ready(self._kept[name], timeout_s) for name in names or self.names))
 
     async def _ready(self, kept: _Kept, timeout_s: float) -> None:
         before = self.restarts[kept.spec.name]
@@ -138,7 +138,7 @@ class Supervisor:
         try:
             for tier in sorted({kept.tier for kept in self._kept.values()}, reverse=True):
                 members = [kept for kept in self._kept.values() if kept.tier == tier]
-                await together(*map(self._end, members))
+                await run_all(*map(self._end, members))
         finally:
             for kept in self._kept.values():
                 kept.child.kill_group()

@@ -18,13 +18,13 @@ from rich.table import Table
 from tongban_common.catalogue.provinces import find_directory, load_provinces
 from tongban_common.clock import BusinessClock
 from tongban_common.observability import configure_logging
-from tongban_devstack.demo.plan import Mishaps, PlannedVisit, visits
-from tongban_devstack.demo.play import Day, Player
+from tongban_devstack.demo.day_runner import Day, DayRunner
+from tongban_devstack.demo.plan import FaultSchedule, PlannedVisit, visits
 from tongban_devstack.demo.report import Account, account, keep
 from tongban_devstack.demo.view import View
 from tongban_devstack.kiosks import Place
 from tongban_devstack.stack import Stack, StackOptions
-from tongban_devstack.start_failures import start_failures_told
+from tongban_devstack.start_failures import exit_on_start_failure
 from tongban_ops.catalogue.loader import Sources
 
 console = Console()
@@ -43,7 +43,7 @@ def demo(
     """Play a day at the branch, with kills; exit 0 only if nothing was lost or doubled."""
     configure_logging("demo", instance="demo", level="ERROR")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # brokers and kills are no news here
-    with start_failures_told():
+    with exit_on_start_failure():
         raise typer.Exit(asyncio.run(_demo(once, requests, seconds, out)))
 
 
@@ -59,9 +59,9 @@ async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:
         day = Day(_plan(requests))
         await stack.enrol({Place(visit.kiosk_id, visit.branch_id) for visit in day.visits})
         began = time.monotonic()
-        player = Player(stack, day, seconds=seconds, mishaps=Mishaps())
+        runner = DayRunner(stack, day, seconds=seconds, schedule=FaultSchedule())
         view = View(stack, day, clock, load_provinces())
-        await _watch(asyncio.create_task(player.play()), view)
+        await _watch(asyncio.create_task(runner.run()), view)
         result = await account(
             stack,
             day,

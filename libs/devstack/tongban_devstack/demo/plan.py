@@ -69,7 +69,7 @@ def _body(item: Item, helper: str | None) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Mishaps:
+class FaultSchedule:
     """What goes wrong during the day. Shares of the submissions say when."""
 
     down: tuple[str, ...] = ("440000", "520000")

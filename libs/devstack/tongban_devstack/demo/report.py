@@ -16,7 +16,7 @@ import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tongban_common.topics import TOPICS
-from tongban_devstack.demo.play import FINAL, Day
+from tongban_devstack.demo.day_runner import FINAL, Day
 from tongban_devstack.stack import SERVICES, Stack
 from tongban_kafka.security import KafkaAddress, client_options
 

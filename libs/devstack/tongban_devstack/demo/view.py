@@ -14,8 +14,8 @@ from rich.text import Text
 
 from tongban_common.catalogue.models import Province
 from tongban_common.clock import BusinessClock
+from tongban_devstack.demo.day_runner import FINAL, Day
 from tongban_devstack.demo.memory import Memory
-from tongban_devstack.demo.play import FINAL, Day
 from tongban_devstack.stack import SERVICES, Stack
 
 _STATES = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from tongban_devstack.devices.books import Job, Stage
 from tongban_devstack.devices.faults import Condition
 from tongban_devstack.devices.ipp.codec import Group, IppMessage
 from tongban_devstack.devices.ipp.vocabulary import (
@@ -15,6 +14,7 @@ from tongban_devstack.devices.ipp.vocabulary import (
     PrinterState,
     ValueTag,
 )
+from tongban_devstack.devices.job_store import Job, Stage
 
 _STARTED = time.time()
 _REASONS = {

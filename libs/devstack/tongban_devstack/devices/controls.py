@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from tongban_devstack.devices import books, sms
+from tongban_devstack.devices import job_store, sms
 from tongban_devstack.devices.faults import PrinterFaults, SmsFaults
-from tongban_devstack.devices.ipp.http import KIOSK_ID
+from tongban_devstack.devices.ipp_front_end import KIOSK_ID
 from tongban_devstack.devices.printer import Printers
 from tongban_devstack.devices.settings import DeviceSettings
 from tongban_devstack.outside.faults import FaultBoard, problem, read_faults
@@ -48,12 +48,14 @@ class DeviceControls:
     async def _printed(self, request: web.Request) -> web.Response:
         order_id = request.query.get("order_id")
         request_id = request.query.get("request_id")
-        text = await self._journal.read(lambda con: books.printed_json(con, order_id, request_id))
+        text = await self._journal.read(
+            lambda con: job_store.printed_json(con, order_id, request_id)
+        )
         return web.Response(text=text, content_type="application/json")
 
     async def _printed_pdf(self, request: web.Request) -> web.StreamResponse:
         order_id = request.match_info["order_id"]
-        file = await self._journal.read(lambda con: books.printed_file(con, order_id))
+        file = await self._journal.read(lambda con: job_store.printed_file(con, order_id))
         if file is None:
             raise problem(web.HTTPNotFound, "Nothing was printed", f"for order {order_id}")
         return web.FileResponse(self._data / file, headers={"Content-Type": "application/pdf"})

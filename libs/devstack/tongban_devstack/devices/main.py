@@ -6,11 +6,11 @@ import asyncio
 
 from tongban_common.observability import HealthServer
 from tongban_common.settings import load
-from tongban_devstack.devices import books, sms
+from tongban_devstack.devices import job_store, sms
 from tongban_devstack.devices.controls import DeviceControls
 from tongban_devstack.devices.faults import PrinterFaults, SmsFaults
-from tongban_devstack.devices.ipp.http import IppFrontEnd
-from tongban_devstack.devices.presses import Presses
+from tongban_devstack.devices.ipp_front_end import IppFrontEnd
+from tongban_devstack.devices.print_engine import PrintEngines
 from tongban_devstack.devices.printer import Printers
 from tongban_devstack.devices.settings import DeviceSettings
 from tongban_devstack.devices.sms import SmsProviders
@@ -19,7 +19,7 @@ from tongban_devstack.outside.journal import SqliteJournal
 from tongban_devstack.outside.process import Stopping, announce, run
 
 SERVICE = "tongban-devices"
-SCHEMA = FAULTS_SCHEMA + books.SCHEMA + sms.SCHEMA
+SCHEMA = FAULTS_SCHEMA + job_store.SCHEMA + sms.SCHEMA
 
 
 async def serve(settings: DeviceSettings, stopping: Stopping) -> None:
@@ -30,7 +30,7 @@ async def serve(settings: DeviceSettings, stopping: Stopping) -> None:
         sms_faults = FaultBoard(journal, "sms", SmsFaults)
         await printer_faults.load()
         await sms_faults.load()
-        presses = Presses(
+        engines = PrintEngines(
             journal=journal,
             faults=printer_faults,
             data=settings.data,
@@ -38,9 +38,9 @@ async def serve(settings: DeviceSettings, stopping: Stopping) -> None:
             stopping=stopping,
             tasks=tasks,
         )
-        await presses.resume()
+        await engines.resume()
         printers = Printers(
-            journal=journal, presses=presses, faults=printer_faults, data=settings.data
+            journal=journal, engines=engines, faults=printer_faults, data=settings.data
         )
         providers = SmsProviders(
             journal=journal,

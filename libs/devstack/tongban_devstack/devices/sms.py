@@ -20,8 +20,8 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from tongban_common.clock import CHINA
 from tongban_devstack.devices.faults import SmsFaults
 from tongban_devstack.outside.faults import FaultBoard
+from tongban_devstack.outside.injected_errors import InjectedError, InjectedServerError, TokenBucket
 from tongban_devstack.outside.journal import SqliteJournal
-from tongban_devstack.outside.mishaps import InjectedServerError, Limiter, Mishap
 from tongban_devstack.outside.process import ConnectionCutError, Stopping, cut
 
 SCHEMA = """
@@ -83,7 +83,7 @@ class SmsProviders:
         self._faults = faults
         self._authorization = f"Bearer {key}".encode()
         self._stopping = stopping
-        self._limiters = {provider: Limiter() for provider in HONOURS_REFERENCE}
+        self._buckets = {provider: TokenBucket() for provider in HONOURS_REFERENCE}
 
     def routes(self) -> list[web.RouteDef]:
         """To be added to the process's application."""
@@ -113,16 +113,16 @@ class SmsProviders:
             raise _SmsRefusedError(403, faults.refuse)
         if faults.talkative and message.reference[-1] in _EVERY_SECOND:
             raise _SmsRefusedError(403, f"{faults.talkative} {message.to}")
-        if (wait := self._limiters[provider].wait_seconds(faults.rate_per_s)) is not None:
+        if (wait := self._buckets[provider].wait_seconds(faults.rate_per_s)) is not None:
             raise _SmsRefusedError(429, "throttled", wait)
-        mishap = Mishap.roll(faults.error_rate)
-        if mishap is Mishap.ERROR_BEFORE:
+        injected = InjectedError.roll(faults.error_rate)
+        if injected is InjectedError.ERROR_BEFORE:
             raise InjectedServerError
         message_id = await self._journal.write(lambda con: _enter(con, provider, message))
         # Slow to answer, not to act: a provider takes no deadline, so one that acted long after
         # its caller has given up could not be dealt with by anybody.
         await self._stopping.sleep(faults.latency_ms / 1000)
-        if mishap is Mishap.ERROR_AFTER:
+        if injected is InjectedError.ERROR_AFTER:
             raise InjectedServerError
         if faults.drops():
             raise ConnectionCutError
@@ -133,7 +133,7 @@ class SmsProviders:
         try:
             faults = self._open(provider, request)
             await self._stopping.sleep(faults.latency_ms / 1000)
-            if Mishap.roll(faults.error_rate) is not Mishap.NONE:
+            if InjectedError.roll(faults.error_rate) is not InjectedError.NONE:
                 raise InjectedServerError
         except _SmsRefusedError as refused:
             return refused.response()

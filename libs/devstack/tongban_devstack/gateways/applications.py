@@ -13,8 +13,8 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
 
-from tongban_devstack.gateways.dice import Dice
 from tongban_devstack.gateways.provinces import SimulatedProvince
+from tongban_devstack.gateways.seeded_random import SeededRandom
 
 
 class ApplicationState(StrEnum):
@@ -105,22 +105,22 @@ def plan(
     """
     if profile == "prompt":
         return Plan(submitted_at)
-    dice = Dice(request_id, kind)
+    rng = SeededRandom(request_id, kind)
     at_once = {"query": 0.9, "print": 0.8, "handle": 0.0}[kind]
     review = timedelta(0)
-    if dice.roll("at once") >= at_once:
+    if rng.roll("at once") >= at_once:
         low, high = (5, 40) if profile == "demo" else (2 * 60, 5 * 24 * 60)
-        review = timedelta(minutes=low + (high - low) * dice.roll("review"))
+        review = timedelta(minutes=low + (high - low) * rng.roll("review"))
     decided_at = submitted_at + review
-    if review and profile == "realistic" and province.counter is not None:
-        decided_at = province.counter.next_open(decided_at)
-    fate = dice.roll("fate")
+    if review and profile == "realistic" and province.opening_hours is not None:
+        decided_at = province.opening_hours.next_open(decided_at)
+    fate = rng.roll("fate")
     if fate < 0.05:
         return Plan(
             decided_at, supplement_at=submitted_at + review / 2, after_supplement=review / 2
         )
     if fate < 0.08:
-        rejection = REJECTIONS[dice.number("reason", 0, len(REJECTIONS) - 1)]
+        rejection = REJECTIONS[rng.number("reason", 0, len(REJECTIONS) - 1)]
         return Plan(decided_at, rejection=rejection)
     return Plan(decided_at)
 

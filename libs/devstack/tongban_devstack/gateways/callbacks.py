@@ -136,14 +136,14 @@ class CallbackSender:
 
     def __init__(
         self,
-        notices: CallbackQueue,
+        callbacks: CallbackQueue,
         *,
         journal: SqliteJournal,
         clock: BusinessClock,
         faults: FaultBoard[GatewayFaults],
         secret: str,
     ) -> None:
-        self._notices = notices
+        self._callbacks = callbacks
         self._journal = journal
         self._clock = clock
         self._faults = faults
@@ -172,14 +172,14 @@ class CallbackSender:
         """Until it is cancelled."""
         async with aiohttp.ClientSession(timeout=TIMEOUT) as http:
             while True:
-                self._notices.changed.clear()
+                self._callbacks.changed.clear()
                 due = await self._journal.write(self._due)
                 if not due:
                     await self._wait()
                     continue
                 async with asyncio.TaskGroup() as tasks:
-                    for notice in due:
-                        tasks.create_task(self._tell(http, notice))
+                    for callback in due:
+                        tasks.create_task(self._deliver(http, callback))
 
     def _due(self, connection: sqlite3.Connection) -> list[_PendingCallback]:
         # Asked in the writer's queue: what an act before it has written down is seen.
@@ -206,36 +206,36 @@ class CallbackSender:
         try:
             pause = None if moment is None else max(0.01, moment - time.time())
             async with asyncio.timeout(pause):
-                await self._notices.changed.wait()
+                await self._callbacks.changed.wait()
         except TimeoutError:
             return
 
-    async def _tell(self, http: aiohttp.ClientSession, notice: _PendingCallback) -> None:
-        faults = self._faults.of(notice.province)
+    async def _deliver(self, http: aiohttp.ClientSession, callback: _PendingCallback) -> None:
+        faults = self._faults.of(callback.province)
         if faults.down:
-            await self._enter(notice, "open", pause_s=DOWN_PAUSE_S)
-        elif notice.attempts == 0 and faults.loses_callback():
-            CALLBACKS.labels(notice.province, "lost").inc()
-            await self._enter(notice, "lost")
-        elif await self._believed(http, notice):
-            CALLBACKS.labels(notice.province, "told").inc()
-            enough = notice.told >= faults.repeat_callbacks
+            await self._enter(callback, "open", pause_s=DOWN_PAUSE_S)
+        elif callback.attempts == 0 and faults.loses_callback():
+            CALLBACKS.labels(callback.province, "lost").inc()
+            await self._enter(callback, "lost")
+        elif await self._acknowledged(http, callback):
+            CALLBACKS.labels(callback.province, "told").inc()
+            enough = callback.told >= faults.repeat_callbacks
             status = "told" if enough else "open"
             await self._enter(
-                notice, status, attempts=1, told=1, pause_s=random.uniform(0.05, FIRST_PAUSE_S)
+                callback, status, attempts=1, told=1, pause_s=random.uniform(0.05, FIRST_PAUSE_S)
             )
         else:
-            CALLBACKS.labels(notice.province, "failed").inc()
-            tried = notice.attempts + 1
-            pause_s = min(FIRST_PAUSE_S * (1 << notice.attempts), LONGEST_PAUSE_S)
+            CALLBACKS.labels(callback.province, "failed").inc()
+            tried = callback.attempts + 1
+            pause_s = min(FIRST_PAUSE_S * (1 << callback.attempts), LONGEST_PAUSE_S)
             status = "open" if tried < MOST_ATTEMPTS else "given_up"
             await self._enter(
-                notice, status, attempts=1, pause_s=pause_s * random.uniform(0.5, 1.0)
+                callback, status, attempts=1, pause_s=pause_s * random.uniform(0.5, 1.0)
             )
 
     async def _enter(
         self,
-        notice: _PendingCallback,
+        callback: _PendingCallback,
         status: str,
         *,
         attempts: int = 0,
@@ -248,24 +248,24 @@ class CallbackSender:
             connection.execute(
                 "UPDATE notices SET status = ?, attempts = attempts + ?, told = told + ?,"
                 " not_before = ? WHERE notice_id = ?",
-                (status, attempts, told, not_before, notice.notice_id),
+                (status, attempts, told, not_before, callback.notice_id),
             )
 
         await self._journal.write(work)
 
-    async def _believed(self, http: aiohttp.ClientSession, notice: _PendingCallback) -> bool:
+    async def _acknowledged(self, http: aiohttp.ClientSession, callback: _PendingCallback) -> bool:
         """Send it once; whether the other side has said, with a signature, that it has it."""
-        token = province_token(self._secret, notice.province)
+        token = province_token(self._secret, callback.province)
         nonce = secrets.token_urlsafe(16)
         body = orjson.dumps(
             {
-                "notice_id": notice.notice_id,
-                "request_id": notice.request_id,
-                "receipt": notice.receipt,
+                "notice_id": callback.notice_id,
+                "request_id": callback.request_id,
+                "receipt": callback.receipt,
             }
         )
         try:
-            url = URL(notice.url)
+            url = URL(callback.url)
             headers = sign_request(
                 token,
                 method="POST",
@@ -273,7 +273,7 @@ class CallbackSender:
                 body=body,
                 timestamp=int(time.time()),
                 nonce=nonce,
-                paasid=notice.province,
+                paasid=callback.province,
             )
             headers["content-type"] = "application/json"
             async with http.post(
@@ -289,8 +289,8 @@ class CallbackSender:
                     now=time.time(),
                 )
         except (aiohttp.ClientError, TimeoutError, SignatureError, ValueError) as error:
-            log.info("callback.failed", province=notice.province, error=type(error).__name__)
+            log.info("callback.failed", province=callback.province, error=type(error).__name__)
             return False
         if not 200 <= response.status < 300:
-            log.info("callback.refused", province=notice.province, status=response.status)
+            log.info("callback.refused", province=callback.province, status=response.status)
         return 200 <= response.status < 300

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from tongban_devstack.gateways import register
+from tongban_devstack.gateways import application_store
 from tongban_devstack.gateways.faults import GatewayFaults
 from tongban_devstack.gateways.provinces import SimulatedProvince
 from tongban_devstack.outside.faults import FaultBoard, problem, read_faults
@@ -40,7 +40,7 @@ class GatewayControls:
         request_id = request.query.get("request_id")
         province = request.query.get("province")
         text = await self._journal.read(
-            lambda connection: register.ledger_json(connection, request_id, province)
+            lambda connection: application_store.ledger_json(connection, request_id, province)
         )
         return web.Response(text=text, content_type="application/json")
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from tongban_common.catalogue.holidays import load_holidays
 from tongban_common.catalogue.provinces import load_provinces as from_catalogue
-from tongban_devstack.gateways.hours import Counter
+from tongban_devstack.gateways.opening_hours import OpeningHours
 
 NAMES = {
     "110000": "北京市",
@@ -60,28 +60,30 @@ PROTOCOLS = ("rest", "rest_callback", "soap")
 
 @dataclass(frozen=True, slots=True)
 class SimulatedProvince:
-    """One province. `counter` matters in the realistic profile alone: None is round the clock."""
+    """One simulated province; without `opening_hours` it is open round the clock."""
 
     code: str
     name: str
     manner: Manner
     makes_documents: bool
     """What it finishes for print comes as a document of its own."""
-    counter: Counter | None = None
+    opening_hours: OpeningHours | None = None
     protocol: str = "rest"
 
     @property
     def keeps_hours(self) -> bool:
         """Whether it is ever closed."""
-        return self.counter is not None
+        return self.opening_hours is not None
 
 
 def _province(
-    index: int, code: str, name: str, counter: Counter | None, protocol: str
+    index: int, code: str, name: str, opening_hours: OpeningHours | None, protocol: str
 ) -> SimulatedProvince:
     # Index and index // 3 are mixed so that those with documents are found among all manners.
     makes_documents = (index + index // 3) % 3 == 0
-    return SimulatedProvince(code, name, MANNERS[index % 3], makes_documents, counter, protocol)
+    return SimulatedProvince(
+        code, name, MANNERS[index % 3], makes_documents, opening_hours, protocol
+    )
 
 
 def load_provinces() -> dict[str, SimulatedProvince]:
@@ -91,7 +93,7 @@ def load_provinces() -> dict[str, SimulatedProvince]:
     Raises:
         CatalogueError: the file is there and wrong.
     """
-    names, counters = NAMES, dict[str, Counter]()
+    names, counters = NAMES, dict[str, OpeningHours]()
     protocols = {code: PROTOCOLS[n // 3 % 3] for n, code in enumerate(sorted(NAMES))}
     try:
         listed, holidays = from_catalogue(), load_holidays()
@@ -101,7 +103,7 @@ def load_provinces() -> dict[str, SimulatedProvince]:
         names = {code: province.name for code, province in listed.items()}
         protocols = {code: province.gateway.protocol for code, province in listed.items()}
         counters = {
-            code: Counter(province.gateway.hours, holidays)
+            code: OpeningHours(province.gateway.hours, holidays)
             for code, province in listed.items()
             if province.gateway.hours is not None
         }

@@ -37,15 +37,17 @@ class _SupplementBody(SupplementBody):
 class ReceiptFrontEnd(RestFrontEnd):
     """Routes of all provinces that answer with a receipt."""
 
-    async def _submit(self, desk: ProvinceSimulator, _: web.Request, body: bytes) -> SimulatorReply:
+    async def _submit(
+        self, simulator: ProvinceSimulator, _: web.Request, body: bytes
+    ) -> SimulatorReply:
         read = parsed(_SubmitBody, body)
-        return await desk.submit(submission(read), callback_url=read.callback_url)
+        return await simulator.submit(submission(read), callback_url=read.callback_url)
 
     async def _supplement(
-        self, desk: ProvinceSimulator, request: web.Request, body: bytes
+        self, simulator: ProvinceSimulator, request: web.Request, body: bytes
     ) -> SimulatorReply:
         read = parsed(_SupplementBody, body)
-        return await desk.supplement(
+        return await simulator.supplement(
             request.match_info["request_id"],
             read.supplement_id,
             read.act_before,

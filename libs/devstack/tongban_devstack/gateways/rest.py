@@ -1,4 +1,4 @@
-"""The signed REST protocol: HTTP messages to calls of a desk, and replies back.
+"""The signed REST protocol: HTTP messages to calls of a simulator, and replies back.
 
 What goes over the wire is written down in docs/simulated-outside.md.
 """
@@ -15,14 +15,14 @@ from aiohttp import web
 from prometheus_client import Counter
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
-from tongban_devstack.gateways.papers import Paper
+from tongban_devstack.gateways.issued_documents import IssuedDocument
 from tongban_devstack.gateways.simulator import (
     Code,
     ProvinceSimulator,
     ReceivedSubmission,
     SimulatorReply,
 )
-from tongban_devstack.outside.mishaps import InjectedServerError
+from tongban_devstack.outside.injected_errors import InjectedServerError
 from tongban_devstack.outside.process import ConnectionCutError, cut
 from tongban_provinces.authentication import SenderAuthenticator
 from tongban_provinces.signing import (
@@ -97,7 +97,9 @@ MESSAGES = {
 JsonAnswer = tuple[int, dict[str, Any], dict[str, str]]
 HttpAnswer = JsonAnswer | tuple[int, bytes, dict[str, str]]
 """Status, body and headers."""
-_Call = Callable[[ProvinceSimulator, web.Request, bytes], Awaitable[SimulatorReply | Paper]]
+_Call = Callable[
+    [ProvinceSimulator, web.Request, bytes], Awaitable[SimulatorReply | IssuedDocument]
+]
 
 
 def _single_values(form: Mapping[str, Any]) -> dict[str, str]:
@@ -120,15 +122,17 @@ class _RestRefusedError(Exception):
 class RestFrontEnd:
     """Routes of all provinces that speak signed REST."""
 
-    def __init__(self, desks: Mapping[str, ProvinceSimulator], secret: str) -> None:
-        self._desks = desks
-        self._senders = {code: SenderAuthenticator(province_token(secret, code)) for code in desks}
+    def __init__(self, simulators: Mapping[str, ProvinceSimulator], secret: str) -> None:
+        self._simulators = simulators
+        self._senders = {
+            code: SenderAuthenticator(province_token(secret, code)) for code in simulators
+        }
 
     def routes(self) -> list[web.RouteDef]:
         """To be added to the process's application."""
-        if not self._desks:
+        if not self._simulators:
             return []
-        province = "/p/{province:" + "|".join(self._desks) + "}"
+        province = "/p/{province:" + "|".join(self._simulators) + "}"
         base = province + "/api/v1/applications"
         one = base + "/{request_id}"
         return [
@@ -140,14 +144,16 @@ class RestFrontEnd:
             web.route("*", province + "/{rest:.*}", self._handler("other", _no_such_route)),
         ]
 
-    async def _submit(self, desk: ProvinceSimulator, _: web.Request, body: bytes) -> SimulatorReply:
-        return await desk.submit(submission(parsed(SubmitBody, body)))
+    async def _submit(
+        self, simulator: ProvinceSimulator, _: web.Request, body: bytes
+    ) -> SimulatorReply:
+        return await simulator.submit(submission(parsed(SubmitBody, body)))
 
     async def _supplement(
-        self, desk: ProvinceSimulator, request: web.Request, body: bytes
+        self, simulator: ProvinceSimulator, request: web.Request, body: bytes
     ) -> SimulatorReply:
         read = parsed(SupplementBody, body)
-        return await desk.supplement(
+        return await simulator.supplement(
             request.match_info["request_id"], read.supplement_id, read.act_before
         )
 
@@ -160,10 +166,10 @@ class RestFrontEnd:
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
             province = request.match_info["province"]
-            desk = self._desks[province]
+            simulator = self._simulators[province]
             try:
-                desk.connect()
-                nonce, (status, body, headers) = await self._answer(desk, name, request, call)
+                simulator.connect()
+                nonce, (status, body, headers) = await self._answer(simulator, name, request, call)
             except ConnectionCutError:
                 CALLS.labels(province, name, "cut").inc()
                 return cut(request)
@@ -176,15 +182,15 @@ class RestFrontEnd:
         return handle
 
     async def _answer(
-        self, desk: ProvinceSimulator, name: str, request: web.Request, call: _Call
+        self, simulator: ProvinceSimulator, name: str, request: web.Request, call: _Call
     ) -> tuple[str | None, HttpAnswer]:
         """The answer, and the nonce to sign it with: None where the message was not recognised."""
-        sender, nonce = self._senders[desk.province.code], None
+        sender, nonce = self._senders[simulator.province.code], None
         try:
             body = await request.read()
             nonce = sender.recognised(request, body)
             sender.take(nonce)
-            reply = await call(desk, request, body)
+            reply = await call(simulator, request, body)
         except _RestRefusedError as refused:
             return nonce, refused.answer
         except SignatureError as error:
@@ -193,9 +199,9 @@ class RestFrontEnd:
         except web.HTTPRequestEntityTooLarge:
             said = {"code": "too_large", "message": f"请求体超过{BODY_LIMIT}字节"}
             return None, (413, said, {})
-        if isinstance(reply, Paper):
+        if isinstance(reply, IssuedDocument):
             return nonce, (200, reply.pdf, {})
-        return nonce, self._render(name, await with_documents(desk, reply))
+        return nonce, self._render(name, await with_documents(simulator, reply))
 
     def _written(
         self,
@@ -223,15 +229,15 @@ class RestFrontEnd:
         )
 
 
-async def with_documents(desk: ProvinceSimulator, reply: SimulatorReply) -> SimulatorReply:
+async def with_documents(simulator: ProvinceSimulator, reply: SimulatorReply) -> SimulatorReply:
     """The reply, and what documents there are of an application that is completed."""
     known = reply.application
     if known is None or known["state"] != "completed":
         return reply
-    paper = await desk.paper(known["request_id"])
-    if paper is None:
+    document = await simulator.issued_document(known["request_id"])
+    if document is None:
         return reply
-    return replace(reply, application={**known, "documents": [paper.offered()]})
+    return replace(reply, application={**known, "documents": [document.offered()]})
 
 
 def no_such_province() -> web.RouteDef:
@@ -246,7 +252,7 @@ def no_such_province() -> web.RouteDef:
 
 
 def submission(read: SubmitBody) -> ReceivedSubmission:
-    """What a desk needs of a submission."""
+    """What a simulator needs of a submission."""
     return ReceivedSubmission(
         read.request_id,
         read.item_code,
@@ -258,17 +264,21 @@ def submission(read: SubmitBody) -> ReceivedSubmission:
     )
 
 
-async def _look_up(desk: ProvinceSimulator, request: web.Request, _: bytes) -> SimulatorReply:
-    return await desk.look_up(request.match_info["request_id"])
+async def _look_up(simulator: ProvinceSimulator, request: web.Request, _: bytes) -> SimulatorReply:
+    return await simulator.look_up(request.match_info["request_id"])
 
 
-async def _fetch(desk: ProvinceSimulator, request: web.Request, _: bytes) -> SimulatorReply | Paper:
-    return await desk.fetch(request.match_info["request_id"], request.match_info["name"])
+async def _fetch(
+    simulator: ProvinceSimulator, request: web.Request, _: bytes
+) -> SimulatorReply | IssuedDocument:
+    return await simulator.fetch(request.match_info["request_id"], request.match_info["name"])
 
 
-async def _withdraw(desk: ProvinceSimulator, request: web.Request, body: bytes) -> SimulatorReply:
+async def _withdraw(
+    simulator: ProvinceSimulator, request: web.Request, body: bytes
+) -> SimulatorReply:
     read = parsed(_WithdrawalBody, body)
-    return await desk.withdraw(request.match_info["request_id"], read.act_before)
+    return await simulator.withdraw(request.match_info["request_id"], read.act_before)
 
 
 async def _no_such_route(_: ProvinceSimulator, request: web.Request, __: bytes) -> SimulatorReply:

@@ -1,4 +1,4 @@
-"""The SOAP protocol: envelopes to calls of a desk, and replies and faults back.
+"""The SOAP protocol: envelopes to calls of a simulator, and replies and faults back.
 
 What goes over the wire is written down in docs/simulated-outside.md. Bodies are read and written
 with lxml by the WSDL's schema, not with zeep: the connector's own understanding is not its judge.
@@ -22,7 +22,7 @@ from tongban_devstack.gateways.simulator import (
     SimulatorReply,
 )
 from tongban_devstack.gateways.soap_answers import SoapAnswer, answered, fault, handed_out, knows
-from tongban_devstack.outside.mishaps import InjectedServerError
+from tongban_devstack.outside.injected_errors import InjectedServerError
 from tongban_devstack.outside.process import ConnectionCutError, cut
 from tongban_provinces.nonces import NonceMemory
 from tongban_provinces.signing import PAASID, SignatureError, province_token
@@ -56,10 +56,10 @@ class _SoapRefusedError(Exception):
 class SoapFrontEnd:
     """Routes of all provinces that speak SOAP."""
 
-    def __init__(self, desks: Mapping[str, ProvinceSimulator], secret: str) -> None:
-        self._desks = desks
-        self._tokens = {code: province_token(secret, code) for code in desks}
-        self._nonces = {code: NonceMemory() for code in desks}
+    def __init__(self, simulators: Mapping[str, ProvinceSimulator], secret: str) -> None:
+        self._simulators = simulators
+        self._tokens = {code: province_token(secret, code) for code in simulators}
+        self._nonces = {code: NonceMemory() for code in simulators}
         self._schema = schema()
         self._wsdl = wsdl()
 
@@ -67,7 +67,7 @@ class SoapFrontEnd:
         """To be added to the process's application, before anything that takes all paths."""
         return [
             route
-            for code in self._desks
+            for code in self._simulators
             for route in (
                 web.post(f"/p/{code}/soap", self._handler(code)),
                 web.get(f"/p/{code}/soap", self._describe, allow_head=False),
@@ -84,12 +84,12 @@ class SoapFrontEnd:
         return web.Response(body=etree.tostring(document), content_type="text/xml")
 
     def _handler(self, province: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        desk = self._desks[province]
+        simulator = self._simulators[province]
 
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
-                desk.connect()
-                answer = await self._answer(desk, request)
+                simulator.connect()
+                answer = await self._answer(simulator, request)
             except ConnectionCutError:
                 CALLS.labels(province, "soap", "cut").inc()
                 return cut(request)
@@ -103,13 +103,13 @@ class SoapFrontEnd:
 
         return handle
 
-    async def _answer(self, desk: ProvinceSimulator, request: web.Request) -> SoapAnswer:
+    async def _answer(self, simulator: ProvinceSimulator, request: web.Request) -> SoapAnswer:
         """The answer, signed as soon as the message is verified.
 
         Not before: who can have any message answered with a signature could pass that off as the
         answer to another one with the same MessageID.
         """
-        token = self._tokens[desk.province.code]
+        token = self._tokens[simulator.province.code]
         try:
             envelope = read(await request.read())
             signature = verify(envelope, token)
@@ -123,14 +123,16 @@ class SoapFrontEnd:
             return fault(error.code, f"签名校验未通过: {error}")
         operation = etree.QName(envelope.content).localname
         try:
-            self._nonces[desk.province.code].take(nonce, stamp)
-            said = await self._operation(envelope)(desk, envelope.content)
+            self._nonces[simulator.province.code].take(nonce, stamp)
+            said = await self._operation(envelope)(simulator, envelope.content)
         except SignatureError as error:
             answer = fault(error.code, f"签名校验未通过: {error}")
         except _SoapRefusedError as refused:
             answer = fault(refused.code, refused.message)
         else:
-            answer = said if isinstance(said, SoapAnswer) else await _as_soap(desk, operation, said)
+            answer = (
+                said if isinstance(said, SoapAnswer) else await _as_soap(simulator, operation, said)
+            )
         return answer.signed(token, relates_to=envelope.text(WSA, "MessageID"), confirms=signature)
 
     def _operation(self, envelope: Envelope) -> _Call:
@@ -148,9 +150,9 @@ class SoapFrontEnd:
         return _OPERATIONS[operation]
 
 
-async def _submit(desk: ProvinceSimulator, content: Element) -> SimulatorReply:
+async def _submit(simulator: ProvinceSimulator, content: Element) -> SimulatorReply:
     text = _reader(content)
-    return await desk.submit(
+    return await simulator.submit(
         ReceivedSubmission(
             text("requestId"),
             text("itemCode"),
@@ -163,28 +165,30 @@ async def _submit(desk: ProvinceSimulator, content: Element) -> SimulatorReply:
     )
 
 
-async def _look_up(desk: ProvinceSimulator, content: Element) -> SimulatorReply:
-    return await desk.look_up(_reader(content)("requestId"))
+async def _look_up(simulator: ProvinceSimulator, content: Element) -> SimulatorReply:
+    return await simulator.look_up(_reader(content)("requestId"))
 
 
-async def _supplement(desk: ProvinceSimulator, content: Element) -> SimulatorReply:
+async def _supplement(simulator: ProvinceSimulator, content: Element) -> SimulatorReply:
     text = _reader(content)
-    return await desk.supplement(text("requestId"), text("supplementId"), int(text("actBefore")))
+    return await simulator.supplement(
+        text("requestId"), text("supplementId"), int(text("actBefore"))
+    )
 
 
-async def _withdraw(desk: ProvinceSimulator, content: Element) -> SimulatorReply:
+async def _withdraw(simulator: ProvinceSimulator, content: Element) -> SimulatorReply:
     text = _reader(content)
-    return await desk.withdraw(text("requestId"), int(text("actBefore")))
+    return await simulator.withdraw(text("requestId"), int(text("actBefore")))
 
 
-async def _fetch(desk: ProvinceSimulator, content: Element) -> SimulatorReply | SoapAnswer:
+async def _fetch(simulator: ProvinceSimulator, content: Element) -> SimulatorReply | SoapAnswer:
     text = _reader(content)
-    paper, offset = await desk.fetch(text("requestId"), text("name")), int(text("offset"))
-    if isinstance(paper, SimulatorReply):
-        return paper
-    if offset >= len(paper.pdf):
+    document, offset = await simulator.fetch(text("requestId"), text("name")), int(text("offset"))
+    if isinstance(document, SimulatorReply):
+        return document
+    if offset >= len(document.pdf):
         raise _SoapRefusedError("bad_request", "FetchDocument/offset: 超出文件长度")
-    return handed_out("application/pdf", paper.pdf[offset : offset + PIECE])
+    return handed_out("application/pdf", document.pdf[offset : offset + PIECE])
 
 
 _OPERATIONS: dict[str, _Call] = {
@@ -211,8 +215,10 @@ def _single_values(content: Element) -> dict[str, str]:
     }
 
 
-async def _as_soap(desk: ProvinceSimulator, operation: str, bare: SimulatorReply) -> SoapAnswer:
-    reply = await with_documents(desk, bare)
+async def _as_soap(
+    simulator: ProvinceSimulator, operation: str, bare: SimulatorReply
+) -> SoapAnswer:
+    reply = await with_documents(simulator, bare)
     if reply.code is Code.OK:
         return answered(operation, knows(reply.application or {}))
     return fault(

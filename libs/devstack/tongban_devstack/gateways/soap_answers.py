@@ -97,7 +97,7 @@ def fault(
 
 
 def knows(application: Mapping[str, Any]) -> Element:
-    """What a desk tells of an application, as the WSDL's Application."""
+    """What a simulator tells of an application, as the WSDL's Application."""
     said = _P.application(_P.requestId(application["request_id"]), _P.state(application["state"]))
     if application.get("receipt") is not None:
         said.append(_P.receipt(application["receipt"]))

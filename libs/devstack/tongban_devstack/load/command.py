@@ -23,7 +23,7 @@ from tongban_common.settings import CommonSettings
 from tongban_common.settings import load as load_settings
 from tongban_devstack.load.kiosks import Load, LoadResult, Target
 from tongban_devstack.stack import Stack, StackOptions
-from tongban_devstack.start_failures import start_failures_told
+from tongban_devstack.start_failures import exit_on_start_failure
 from tongban_kafka.security import KafkaCluster
 from tongban_ops.catalogue.loader import load as load_catalogue
 
@@ -71,7 +71,7 @@ def load(  # noqa: PLR0917 - typer makes options of them
         target = Target(
             intake, token, KafkaCluster(kafka, load_settings(CommonSettings).cluster.security)
         )
-    with start_failures_told():
+    with exit_on_start_failure():
         result = asyncio.run(_load(target, items, rate, seconds, prints))
     _tell(result, as_json=as_json)
     if result.unfinished or result.answers.keys() - {"202"}:

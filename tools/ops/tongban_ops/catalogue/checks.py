@@ -14,7 +14,7 @@ from tongban_common.catalogue.holidays import read_holidays
 from tongban_common.catalogue.models import Item, ItemKind, Mode, Zone
 from tongban_common.catalogue.yamlfile import CatalogueError, CatalogueProblem
 from tongban_common.domain import identity
-from tongban_ops.catalogue import code, plausible
+from tongban_ops.catalogue import code, plausibility
 from tongban_ops.catalogue.loader import Sources
 from tongban_ops.catalogue.source import CategoriesFile, Category, Terms
 
@@ -355,7 +355,7 @@ _SOURCE_RULES: tuple[Callable[[Sources], Iterator[CatalogueProblem]], ...] = (
     _fields_told,
     _all_used,
     _synonyms_lead_somewhere,
-    *plausible.RULES,
+    *plausibility.RULES,
 )
 _ITEM_RULES: tuple[Callable[[Sources, Catalogue], Iterator[CatalogueProblem]], ...] = (
     _totals_hold,

@@ -15,7 +15,7 @@ from tongban_intake.access.enrolment import EnrolmentError, assistant_register
 from tongban_intake.access.enrolment.assistants import enrolled, hash_pin, revoked
 from tongban_ops.cli.console import Json
 from tongban_ops.cli.group import Commands
-from tongban_ops.cli.registers import carry_out, now
+from tongban_ops.cli.registers import now, run_with_status
 
 assistant = typer.Typer(cls=Commands, no_args_is_help=True)
 
@@ -51,7 +51,7 @@ def enrol(
     except EnrolmentError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
-    changed = carry_out(
+    changed = run_with_status(
         assistant_register(settings.cluster).change(
             {
                 assistant_id: lambda known: enrolled(
@@ -72,7 +72,7 @@ def enrol(
 def list_(as_json: Json = False) -> None:
     """Every lobby manager who was ever enrolled."""
     settings = load(CommonSettings)
-    found = carry_out(assistant_register(settings.cluster).all(despite_holes=True), "reading")
+    found = run_with_status(assistant_register(settings.cluster).all(despite_holes=True), "reading")
     records = [record for _, record in sorted(found.items())]
     if as_json:
         print(json.dumps([record.model_dump(mode="json", exclude={"pin"}) for record in records]))
@@ -91,7 +91,7 @@ def revoke(assistant_id: _AssistantId, as_json: Json = False) -> None:
     Exit codes: 1 never enrolled, 69 Kafka does not answer.
     """
     settings = load(CommonSettings)
-    changed = carry_out(
+    changed = run_with_status(
         assistant_register(settings.cluster).change(
             {assistant_id: lambda known: revoked(known, now=now())}, despite_holes=True
         ),

@@ -16,7 +16,6 @@ from tongban_common.exit_codes import EX_NOINPUT
 from tongban_common.settings import CommonSettings, load
 from tongban_kafka import EventProducer
 from tongban_kafka.snapshot import Snapshot
-from tongban_ops.cli.choosing import choosing, described, selected
 from tongban_ops.cli.console import (
     By,
     Json,
@@ -28,18 +27,19 @@ from tongban_ops.cli.console import (
     tables,
 )
 from tongban_ops.cli.group import Commands
-from tongban_ops.cli.words import tell_withheld, words_key_ring
+from tongban_ops.cli.reasons import warn_if_withheld, words_key_ring
+from tongban_ops.cli.selection import choosing, described, selected
 from tongban_ops.operators.dead_letters import (
     DeadLetter,
     DeadLetterSelection,
     known_groups,
     read_dead_letters,
 )
-from tongban_ops.operators.replays import NotReplayableError, Operator, Replay, plan
+from tongban_ops.operators.reasons import DISCARD_REASONS, REQUEST_REASONS, RESUMED
+from tongban_ops.operators.record_view import letter_details, letter_summary
+from tongban_ops.operators.replay_execution import execute_replays, settle
+from tongban_ops.operators.replays import Operator, Replay, ReplayRefusal, plan
 from tongban_ops.operators.settlements import Settlement
-from tongban_ops.operators.settling import carry_out, settle
-from tongban_ops.operators.showing import told, told_whole
-from tongban_ops.operators.words import DISCARD_REASONS, REQUEST_REASONS, RESUMED
 
 dlt = typer.Typer(cls=Commands, no_args_is_help=True)
 All = Annotated[bool, typer.Option("--all", help="every one that is open")]
@@ -61,7 +61,7 @@ def list_(
     """
     letters = _read(replace(selection, settled=settled))
     if as_json:
-        print(json.dumps([told(letter) for letter in letters], ensure_ascii=False))
+        print(json.dumps([letter_summary(letter) for letter in letters], ensure_ascii=False))
         return
     table = Table(
         Column("id", overflow="fold"), Column("given up", no_wrap=True), "source",
@@ -94,7 +94,7 @@ def show(
     letters = _read(replace(selected([letter_id]), settled=True))
     if not letters:
         raise stop(f"there is no dead letter {letter_id}", EX_NOINPUT)
-    whole = told_whole(letters[0])
+    whole = letter_details(letters[0])
     if as_json:
         print(json.dumps(whole, ensure_ascii=False))
         return
@@ -141,8 +141,8 @@ def replay(
     replays, refused = plan(letters, operator)
     if not dry_run:
         with progress("replaying") as report:
-            run(_carry_out(replays, operator, sum(len(r.letters) for r in replays), report))
-    tell_withheld(any(replay.withheld for replay in replays), REQUEST_REASONS)
+            run(_execute(replays, operator, sum(len(r.letters) for r in replays), report))
+    warn_if_withheld(any(replay.withheld for replay in replays), REQUEST_REASONS)
     _say_replayed(replays, refused, dry_run=dry_run, as_json=as_json)
     if refused:
         raise typer.Exit(1)
@@ -167,7 +167,7 @@ def discard(
     letters = _chosen(selection, everything)
     operator = _operator(by, reason)
     withheld = operator.keys is None and reason not in DISCARD_REASONS
-    tell_withheld(withheld, DISCARD_REASONS)
+    warn_if_withheld(withheld, DISCARD_REASONS)
 
     async def work() -> None:
         async with _producer() as producer:
@@ -207,7 +207,7 @@ def _read(selection: DeadLetterSelection) -> list[DeadLetter]:
         return run(work())
 
 
-async def _carry_out(replays: list[Replay], operator: Operator, total: int, report: Any) -> None:
+async def _execute(replays: list[Replay], operator: Operator, total: int, report: Any) -> None:
     done = 0
 
     def count(number: int) -> None:
@@ -216,7 +216,7 @@ async def _carry_out(replays: list[Replay], operator: Operator, total: int, repo
         report(done, total)
 
     async with _producer() as producer:
-        await carry_out(producer, replays, operator, on_done=count)
+        await execute_replays(producer, replays, operator, on_done=count)
 
 
 def _producer() -> EventProducer:
@@ -231,7 +231,7 @@ def _operator(by: str, reason: str) -> Operator:
 
 
 def _say_replayed(
-    replays: list[Replay], refused: list[NotReplayableError], *, dry_run: bool, as_json: bool
+    replays: list[Replay], refused: list[ReplayRefusal], *, dry_run: bool, as_json: bool
 ) -> None:
     lines: list[dict[str, Any]] = [
         {

@@ -19,7 +19,7 @@ from tongban_common.settings import CommonSettings, load
 from tongban_common.store import Store, StoreUnavailableError
 from tongban_intake.readmodel.openness import open_under
 from tongban_ops.cli.group import Commands
-from tongban_ops.keyring_file import change
+from tongban_ops.operators.keyring_file import change
 
 keys = typer.Typer(cls=Commands, no_args_is_help=True)
 _Json = Annotated[bool, typer.Option("--json", help="for programs")]

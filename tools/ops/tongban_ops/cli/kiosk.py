@@ -30,9 +30,9 @@ from tongban_intake.access.enrolment.kiosks import KioskKey, KioskRecord, enroll
 from tongban_intake.access.token_client import Grant, TokenRefusedError, request_token
 from tongban_ops.cli.console import Json
 from tongban_ops.cli.group import Commands
-from tongban_ops.cli.registers import carry_out, now
-from tongban_ops.cli.words import tell_withheld, words_key_ring
-from tongban_ops.operators.words import REVOKE_REASONS, about_record
+from tongban_ops.cli.reasons import warn_if_withheld, words_key_ring
+from tongban_ops.cli.registers import now, run_with_status
+from tongban_ops.operators.reasons import REVOKE_REASONS, about_record
 
 kiosk = typer.Typer(cls=Commands, no_args_is_help=True)
 _KioskId = Annotated[str, typer.Argument(metavar="KIOSK_ID")]
@@ -86,7 +86,7 @@ def enrol(
         )
 
     try:
-        changed = carry_out(
+        changed = run_with_status(
             kiosk_register(settings.cluster).change({kiosk_id: change}), f"enrolling {kiosk_id}"
         )
     except typer.Exit as ended:
@@ -134,7 +134,7 @@ def list_(
 ) -> None:
     """Every kiosk that was ever enrolled."""
     settings = load(CommonSettings)
-    found = carry_out(kiosk_register(settings.cluster).all(despite_holes=True), "reading")
+    found = run_with_status(kiosk_register(settings.cluster).all(despite_holes=True), "reading")
     records = [record for _, record in sorted(found.items()) if branch in (None, record.branch_id)]
     if as_json:
         print(json.dumps([record.model_dump(mode="json") for record in records]))
@@ -167,12 +167,12 @@ def revoke(
     settings = load(CommonSettings)
     bound_to = f"{CONTROL_KIOSKS}/{kiosk_id}"
     said = about_record(reason, words_key_ring(settings), bound_to, REVOKE_REASONS)
-    tell_withheld(said.withheld, REVOKE_REASONS)
+    warn_if_withheld(said.withheld, REVOKE_REASONS)
 
     def change(known: KioskRecord | None) -> KioskRecord:
         return revoked(known, now=now(), reason=said.clear, sealed=said.sealed, kid=key)
 
-    changed = carry_out(
+    changed = run_with_status(
         kiosk_register(settings.cluster).change({kiosk_id: change}, despite_holes=key is None),
         f"revoking {kiosk_id}",
     )

@@ -41,7 +41,7 @@ _COMMANDS = (
     ("print", f"{_HERE}.prints:prints", "Print orders that wait for a person."),
     (
         "conformance",
-        "tongban_ops.conformance.command:conformance",
+        "tongban_ops.cli.conformance:conformance",
         "Play a province's gateway through all that a connector relies on.",
     ),
 )

@@ -29,7 +29,7 @@ from tongban_ops.cli.console import (
     tables,
 )
 from tongban_ops.cli.group import Commands
-from tongban_ops.cli.words import tell_withheld, words_key_ring
+from tongban_ops.cli.reasons import warn_if_withheld, words_key_ring
 from tongban_ops.operators.provinces import (
     LONGEST_PAUSE,
     ProvinceStanding,
@@ -37,7 +37,7 @@ from tongban_ops.operators.provinces import (
     say,
     standings,
 )
-from tongban_ops.operators.words import about_record
+from tongban_ops.operators.reasons import about_record
 
 province = typer.Typer(cls=Commands, no_args_is_help=True)
 Codes = Annotated[
@@ -113,7 +113,7 @@ def pause(
         words = {"reason": said.clear or "", "sealed": said.sealed}
         controls.append(control.model_copy(update=words))
         withheld = withheld or said.withheld
-    tell_withheld(withheld, PAUSE_REASONS)
+    warn_if_withheld(withheld, PAUSE_REASONS)
     run(say(settings.cluster, controls))
     _say_done(controls, as_json)
 

@@ -28,13 +28,13 @@ from tongban_ops.cli.console import (
     tables,
 )
 from tongban_ops.cli.group import Commands
-from tongban_ops.cli.words import tell_withheld, words_key_ring
+from tongban_ops.cli.reasons import warn_if_withheld, words_key_ring
 from tongban_ops.operators.dead_letters import DeadLetterSelection, known_groups, read_dead_letters
+from tongban_ops.operators.reasons import REQUEST_REASONS, RESUMED
+from tongban_ops.operators.replay_execution import send_all, settle
 from tongban_ops.operators.replays import Operator, decision, of_decision
 from tongban_ops.operators.settlements import Settlement
-from tongban_ops.operators.settling import send_all, settle
 from tongban_ops.operators.trace import Trace, trace
-from tongban_ops.operators.words import REQUEST_REASONS, RESUMED
 
 request = typer.Typer(cls=Commands, no_args_is_help=True)
 RequestId = Annotated[str, typer.Argument(metavar="REQUEST_ID", show_default=False)]
@@ -128,7 +128,9 @@ def _decide(
             return [letter.id for letter in letters]
 
     settled = run(work())
-    tell_withheld(operator.said(request_id, newest.sealed).withheld, REQUEST_REASONS)
+    warn_if_withheld(
+        operator.publishable_reason(request_id, newest.sealed).withheld, REQUEST_REASONS
+    )
     if as_json:
         print(json.dumps({"request_id": request_id, "decision": what, "settled": settled}))
         return

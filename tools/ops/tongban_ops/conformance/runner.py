@@ -65,7 +65,7 @@ async def examine(
         try:
             for check in checks:
                 progress(check.name, len(verdicts))
-                verdicts.append(await _carry_out(check, kit, verdicts))
+                verdicts.append(await _run_check(check, kit, verdicts))
         finally:
             progress("clearing away", len(verdicts))
             clean_up = await kit.clean_up()
@@ -87,7 +87,7 @@ async def _reach(kit: Kit) -> None:
         raise GatewayUnreachableError(str(error.__cause__ or error)) from error
 
 
-async def _carry_out(check: Check, kit: Kit, before: Sequence[CheckVerdict]) -> CheckVerdict:
+async def _run_check(check: Check, kit: Kit, before: Sequence[CheckVerdict]) -> CheckVerdict:
     began = time.monotonic()
     if lacking := _lacking(check, before):
         outcome, note = Outcome.SKIPPED, f"needs {', '.join(lacking)}"

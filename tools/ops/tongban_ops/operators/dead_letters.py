@@ -38,35 +38,35 @@ class DeadLetter:
         """The consumer group that gave it up."""
         return self.record.topic.removesuffix(SUFFIX)
 
-    def told(self, name: str) -> str:
+    def header(self, name: str) -> str:
         """A `dlt_*` header; empty where it is missing (a record that no worker of ours wrote)."""
         return (self.record.header(PREFIX + name) or b"").decode("utf-8", "replace")
 
     @property
     def source(self) -> str:
         """The topic it was read from."""
-        return self.told("topic")
+        return self.header("topic")
 
     @property
     def place(self) -> str:
         """Where it was read, `topic/partition@offset`."""
-        return f"{self.source}/{self.told('partition')}@{self.told('offset')}"
+        return f"{self.source}/{self.header('partition')}@{self.header('offset')}"
 
     @property
     def cause(self) -> str:
         """Why it was given up, in the worker's words."""
-        return self.told("reason")
+        return self.header("reason")
 
     @property
     def exception(self) -> str:
         """Type of the exception and where it was raised."""
-        where = self.told("where")
-        return f"{self.told('exception')} at {where}" if where else self.told("exception")
+        where = self.header("where")
+        return f"{self.header('exception')} at {where}" if where else self.header("exception")
 
     @property
     def failed_ms(self) -> int:
         """Unix milliseconds at which it was given up."""
-        text = self.told("last_failed_ms")
+        text = self.header("last_failed_ms")
         return int(text) if text.isdecimal() else self.record.timestamp_ms
 
     @property
@@ -122,7 +122,7 @@ class DeadLetterSelection:
             or self.since or self.until
         )  # fmt: skip
 
-    def takes(self, letter: DeadLetter) -> bool:
+    def matches(self, letter: DeadLetter) -> bool:
         """Whether this one is meant."""
         wanted = (
             not self.ids or letter.id in self.ids,
@@ -193,7 +193,7 @@ async def read_dead_letters(
     async with aclosing(records):
         async for record in records:
             letter = read_letter(record, settled.get(letter_id(record)))
-            if selection.takes(letter):
+            if selection.matches(letter):
                 letters.append(letter)
                 if len(letters) == len(set(selection.ids)):
                     break

@@ -29,7 +29,7 @@ from tongban_common.events.models import (
 )
 from tongban_kafka.dead_letters import PREFIX
 from tongban_ops.operators.dead_letters import DeadLetter
-from tongban_ops.operators.words import ENDED, RESUMED, OperatorReason, about_request
+from tongban_ops.operators.reasons import ENDED, RESUMED, OperatorReason, about_request
 
 SOURCE = "tongban/operators"
 _GROUP_OF_PROVINCE = topics.connector_group("")
@@ -58,7 +58,7 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
-class NotReplayableError:
+class ReplayRefusal:
     """A dead letter for which nothing can be written, and why."""
 
     letter: DeadLetter
@@ -75,25 +75,25 @@ class Operator:
     keys: KeyRing | None = None
     """Seals the reason; without it a text that is not on the list stays here."""
 
-    def said(self, request_id: str, sealed: Sealed | None) -> OperatorReason:
+    def publishable_reason(self, request_id: str, sealed: Sealed | None) -> OperatorReason:
         """Return the reason as it may be published about a request."""
         return about_request(self.reason, self.keys, request_id, sealed)
 
 
 def plan(
     letters: Iterable[DeadLetter], operator: Operator
-) -> tuple[list[Replay], list[NotReplayableError]]:
+) -> tuple[list[Replay], list[ReplayRefusal]]:
     """What replaying these means; those of one held request are replayed as one, and with them what
     others could not decode of the same records."""
     replays: list[Replay] = []
-    refused: list[NotReplayableError] = []
+    refused: list[ReplayRefusal] = []
     of_request: dict[str, Replay] = {}
     with_others: dict[str, list[DeadLetter]] = {}
     for letter in letters:
         if moves_request(letter):
             request_id = letter.request_id
             if request_id is None:
-                refused.append(NotReplayableError(letter, "no request id can be read from it"))
+                refused.append(ReplayRefusal(letter, "no request id can be read from it"))
                 continue
             replay = of_request.get(request_id)
             if replay is None:
@@ -103,9 +103,7 @@ def plan(
         elif letter.event is None:
             with_others.setdefault(letter.place, []).append(letter)
         elif letter.group not in topics.REPLAY_GROUPS:
-            refused.append(
-                NotReplayableError(letter, f"no topic for replays to group {letter.group}")
-            )
+            refused.append(ReplayRefusal(letter, f"no topic for replays to group {letter.group}"))
         else:
             again = _again(letter, topics.replay(letter.group))
             replays.append(Replay([letter], [Way.AGAIN], [again]))
@@ -115,7 +113,7 @@ def plan(
             replay.letters += with_others.pop(place, [])
     for letter in (letter for rest in with_others.values() for letter in rest):
         why = f"it cannot be decoded and would come back ({letter.fault})"
-        refused.append(NotReplayableError(letter, why))
+        refused.append(ReplayRefusal(letter, why))
     return replays, refused
 
 
@@ -153,7 +151,7 @@ def _resume(replay: Replay, request_id: str, operator: Operator) -> None:
     )
     sealed = next(filter(None, envelopes), None)
     replay.records.append(decision(request_id, "resume", operator, name, sealed))
-    replay.withheld = operator.said(request_id, sealed).withheld
+    replay.withheld = operator.publishable_reason(request_id, sealed).withheld
     replay.ways = [Way.RESUME]
     # Commands last, on the same partition: the router applies them to a request that goes on.
     for letter, body in bodies:
@@ -174,7 +172,7 @@ def decision(
 
     `sealed` is the envelope of any event of the request: the operator's own words go under its key.
     """
-    said = operator.said(request_id, sealed)
+    said = operator.publishable_reason(request_id, sealed)
     body = OperatorDecision(
         request_id=request_id,
         command_id=name,

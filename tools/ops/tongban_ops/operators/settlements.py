@@ -28,7 +28,7 @@ class DeadLetterSettled(StateRecord):
     at: AwareDatetime
     by: str
     reason: str = ""
-    """From the lists of `tongban_ops.operators.words`; other words are sealed."""
+    """From the lists of `tongban_ops.operators.reasons`; other words are sealed."""
     sealed: Sealed | None = None
     times: int = 1
     """How often it has been settled; a second replay is another one and so has another event id."""

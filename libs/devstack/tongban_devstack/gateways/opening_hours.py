@@ -10,7 +10,7 @@ from tongban_common.catalogue.models import ServiceHours
 
 
 @dataclass(frozen=True, slots=True)
-class Counter:
+class OpeningHours:
     """When a province's counter is open; moments are business time."""
 
     hours: ServiceHours

@@ -18,12 +18,12 @@ from noto_cjk_sans_otc import FONT_PATH
 
 NAME = "certificate"
 """What provinces call the document of an application."""
-_TEMPLATE = Path(__file__).with_name("paper.typ")
+_TEMPLATE = Path(__file__).with_name("issued_document.typ")
 _KEPT = 200
 
 
 @dataclass(frozen=True)
-class Paper:
+class IssuedDocument:
     """A finished document."""
 
     title: str
@@ -44,25 +44,25 @@ class Paper:
         }
 
 
-class Papers:
+class DocumentRenderer:
     """Makes documents in a thread, and keeps the last ones in memory."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="papers")
-        self._made: OrderedDict[tuple[str, str], Paper] = OrderedDict()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="documents")
+        self._made: OrderedDict[tuple[str, str], IssuedDocument] = OrderedDict()
 
     async def of(
         self, key: tuple[str, str], title: str, result: dict[str, Any], decided_at: datetime
-    ) -> Paper:
+    ) -> IssuedDocument:
         """The document of an application that is completed; `key` names it."""
-        paper = self._made.get(key)
-        if paper is None:
+        document = self._made.get(key)
+        if document is None:
             loop = asyncio.get_running_loop()
             pdf = await loop.run_in_executor(self._pool, _render, title, result, decided_at)
-            paper = self._made[key] = Paper(title, pdf)
+            document = self._made[key] = IssuedDocument(title, pdf)
             while len(self._made) > _KEPT:
                 self._made.popitem(last=False)
-        return paper
+        return document
 
     def close(self) -> None:
         """Let the thread end."""

@@ -12,9 +12,9 @@ from tongban_common import faultpoints
 from tongban_common.topics import CONTROL_DEAD_LETTERS
 from tongban_kafka import EventProducer
 from tongban_ops.operators.dead_letters import DeadLetter
+from tongban_ops.operators.reasons import DISCARD_REASONS, REQUEST_REASONS, about_record
 from tongban_ops.operators.replays import Operator, Outgoing, Replay
 from tongban_ops.operators.settlements import DeadLetterSettled, Settlement
-from tongban_ops.operators.words import DISCARD_REASONS, REQUEST_REASONS, about_record
 
 _AT_ONCE = 100
 """Replays whose acknowledgements are awaited together; between them an interruption loses none."""
@@ -32,7 +32,7 @@ async def send_all(producer: EventProducer, records: Iterable[Outgoing]) -> None
         await producer.send(topic, key=key, value=value, headers=headers)
 
 
-async def carry_out(
+async def execute_replays(
     producer: EventProducer,
     replays: Sequence[Replay],
     operator: Operator,

@@ -56,7 +56,7 @@ def hexdump(raw: bytes, *, limit: int = _HEX_BYTES) -> Iterator[str]:
         yield f"... {len(raw) - limit} of {len(raw)} bytes are not shown"
 
 
-def told(letter: DeadLetter) -> dict[str, Any]:
+def letter_summary(letter: DeadLetter) -> dict[str, Any]:
     """A dead letter in one line, for programs and tables."""
     settled = letter.settled
     return {
@@ -69,7 +69,7 @@ def told(letter: DeadLetter) -> dict[str, Any]:
         "request_id": letter.request_id,
         "cause": letter.cause,
         "exception": letter.exception,
-        "attempts": letter.told("attempts"),
+        "attempts": letter.header("attempts"),
         "settled": _without_envelopes(
             settled.model_dump(mode="json", exclude={"id"}, exclude_none=True)
         )
@@ -78,10 +78,10 @@ def told(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-def told_whole(letter: DeadLetter) -> dict[str, Any]:
+def letter_details(letter: DeadLetter) -> dict[str, Any]:
     """A dead letter with its headers and its event; raw bytes, bounded, where there is no event."""
     value = letter.record.value
-    whole = told(letter) | {
+    whole = letter_summary(letter) | {
         "key": shown_key(letter.record.key),
         "headers": shown_headers(letter.record.headers),
         "bytes": None if value is None else len(value),

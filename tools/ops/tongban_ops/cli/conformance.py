@@ -71,7 +71,7 @@ def conformance(  # noqa: PLR0917 - typer makes options of them
     if junit is not None and not junit.parent.is_dir():
         raise typer.BadParameter(f"{junit.parent} is no directory", param_hint="--junit")
     # Not before it is needed: what speaks the protocols takes a second to import.
-    from tongban_ops.conformance.play import play  # noqa: PLC0415
+    from tongban_ops.cli.conformance_run import run_conformance  # noqa: PLC0415
 
     asked = Options(
         url=url,
@@ -86,7 +86,7 @@ def conformance(  # noqa: PLR0917 - typer makes options of them
         callback_url=callback_url,
         callback_port=callback_port,
     )
-    report = play(asked, checks=check or (), items=item or (), timeout_ms=timeout_ms)
+    report = run_conformance(asked, checks=check or (), items=item or (), timeout_ms=timeout_ms)
     if junit is not None:
         junit.write_bytes(render.junit(report))
     if as_json:

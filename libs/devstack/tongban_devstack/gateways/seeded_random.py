@@ -5,8 +5,8 @@ from __future__ import annotations
 from hashlib import blake2b
 
 
-class Dice:
-    """Dice of a seed; each roll has a name, and its own value."""
+class SeededRandom:
+    """SeededRandom of a seed; each roll has a name, and its own value."""
 
     def __init__(self, *seed: str) -> None:
         self._seed = "\n".join(seed)

@@ -25,7 +25,7 @@ UNLISTED_RATE = 20.0
 """Calls a second at a province that the catalogue does not have."""
 
 
-def play(
+def run_conformance(
     asked: Options, *, checks: Sequence[str], items: Sequence[str], timeout_ms: int | None
 ) -> ConformanceReport:
     """Play the gateway through the checks of these names, all where there are none.

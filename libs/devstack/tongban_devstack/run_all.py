@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 
-async def together(*work: Coroutine[Any, Any, object]) -> None:
+async def run_all(*work: Coroutine[Any, Any, object]) -> None:
     """Run all to their ends. When one fails, cancel the rest and raise what it raised.
 
     A task group owns the tasks; its exception group is taken apart, because a caller here wants to

@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from tongban_devstack.demo.plan import Mishaps, PlannedVisit
+from tongban_devstack.demo.plan import FaultSchedule, PlannedVisit
 from tongban_devstack.stack import SERVICES, Stack
 
 FINAL = frozenset({"completed", "rejected", "withdrawn", "expired", "failed"})
@@ -65,18 +65,18 @@ class Day:
         return bool(orders) and all(order["status"] in SETTLED_PRINTS for order in orders)
 
 
-class Player:
+class DayRunner:
     """Kiosks that submit, fate that kills, and a reader that watches."""
 
-    def __init__(self, stack: Stack, day: Day, *, seconds: float, mishaps: Mishaps) -> None:
+    def __init__(self, stack: Stack, day: Day, *, seconds: float, schedule: FaultSchedule) -> None:
         self._stack = stack
         self._day = day
         self._seconds = seconds
-        self._mishaps = mishaps
+        self._schedule = schedule
         self._fed = asyncio.Event()
         self._http: aiohttp.ClientSession
 
-    async def play(self, *, patience_s: float = 90.0) -> None:
+    async def run(self, *, patience_s: float = 90.0) -> None:
         """Until every accepted request has settled, or patience has run out."""
         timeout = aiohttp.ClientTimeout(total=10)
         async with (
@@ -125,7 +125,7 @@ class Player:
 
     async def _kill(self) -> None:
         """SIGKILL each kind of process `kills_each` times, at random moments of the day."""
-        victims = [name for name in SERVICES for _ in range(self._mishaps.kills_each)]
+        victims = [name for name in SERVICES for _ in range(self._schedule.kills_each)]
         random.shuffle(victims)
         moments = sorted(random.uniform(0.08, 0.95) for _ in victims)
         for moment, service in zip(moments, victims, strict=True):
@@ -143,15 +143,15 @@ class Player:
 
     async def _trouble(self) -> None:
         """Provinces that drop connections after acting, and two that go down and come back."""
-        for province in self._mishaps.dropping:
+        for province in self._schedule.dropping:
             await self._fault(province, {"drop_after_commit_rate": 0.4})
             self._day.cutting.add(province)
-        for moment, down in ((self._mishaps.down_from, True), (self._mishaps.down_until, False)):
+        for moment, down in ((self._schedule.down_from, True), (self._schedule.down_until, False)):
             await self._reached(moment)
-            for province in self._mishaps.down:
+            for province in self._schedule.down:
                 await self._fault(province, {"down": down})
                 self._day.tell(f"province {province} {'is down' if down else 'is back'}")
-            self._day.down = set(self._mishaps.down) if down else set()
+            self._day.down = set(self._schedule.down) if down else set()
         await self._fed.wait()
         await self._control("DELETE", "faults")
         self._day.cutting.clear()

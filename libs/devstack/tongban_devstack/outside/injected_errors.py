@@ -16,7 +16,7 @@ class InjectedServerError(Exception):
         super().__init__(f"HTTP {self.status}")
 
 
-class Mishap(Enum):
+class InjectedError(Enum):
     """A server error's moment: the caller cannot tell which it was."""
 
     NONE = 0
@@ -24,14 +24,14 @@ class Mishap(Enum):
     ERROR_AFTER = 2  # it took effect, and the answer is an error all the same
 
     @classmethod
-    def roll(cls, error_rate: float) -> Mishap:
+    def roll(cls, error_rate: float) -> InjectedError:
         """One call's fate: an error in a share of `error_rate`, half of them after the effect."""
         if random.random() >= error_rate:
             return cls.NONE
         return random.choice((cls.ERROR_BEFORE, cls.ERROR_AFTER))
 
 
-class Limiter:
+class TokenBucket:
     """A token bucket that holds one second's worth of calls."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from tongban_common.envelope import KeyRing
 from tongban_common.exit_codes import EX_CONFIG
 from tongban_common.settings import CommonSettings
 from tongban_ops.cli.console import stop
-from tongban_ops.operators.words import WITHHELD, key_ring_of
+from tongban_ops.operators.reasons import WITHHELD, key_ring_of
 
 
 def words_key_ring(settings: CommonSettings) -> KeyRing | None:
@@ -23,7 +23,7 @@ def words_key_ring(settings: CommonSettings) -> KeyRing | None:
         raise stop(f"TONGBAN_KEYRING: cannot be read ({kind})", EX_CONFIG) from error
 
 
-def tell_withheld(withheld: bool, known: Collection[str]) -> None:
+def warn_if_withheld(withheld: bool, known: Collection[str]) -> None:
     """Say on stderr that the words of `--reason` were not published, if so."""
     if withheld:
         typer.echo(WITHHELD + "; ".join(sorted(known)), err=True)
