@@ -1,9 +1,5 @@
-"""Rules about what nobody could have meant: told by `checks` with the others.
-
-The shape is right and every reference leads somewhere, and still a person would stand before it: a
-fee that calls itself free, hours in which nobody comes, a province that promises more days than it
-has.
-"""
+"""Check a catalogue for values that are well-formed but cannot be meant: a fee that is called free,
+hours without opening times, more promised days than the law allows."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ from tongban_ops.catalogue.source import Category, Override, Terms
 
 _FREE = Fee()
 Said = tuple[tuple[str | int, ...], str]
-"""Where it stands within a category or file, and what is wrong there."""
+"""Path within a category or file, and the message of the problem."""
 
 
 def _categories_plausible(sources: Sources) -> Iterator[CatalogueProblem]:

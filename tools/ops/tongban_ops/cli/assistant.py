@@ -1,4 +1,4 @@
-"""`tongban assistant enrol|list|revoke`: the lobby managers (大堂经理) who may sign in."""
+"""Define `tongban assistant enrol|list|revoke`: lobby managers (大堂经理) who may sign in."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def enrol(
     branch: Annotated[str | None, typer.Option(help="where; needed once")] = None,
     as_json: Json = False,
 ) -> None:
-    """Let one sign in, with the PIN (6 to 12 digits) that is asked for, or read from stdin where
-    that is no terminal. Again: another PIN, and open sign-ins end.
+    """Let a lobby manager sign in with a PIN of 6 to 12 digits.
 
-    Needs the deployment's TONGBAN_TOKEN_SECRET. Exit codes: 1 it cannot be done so, 69 Kafka does
-    not answer.
+    The command prompts for the PIN, or reads it from stdin where that is no terminal. Enrolling
+    again sets another PIN and ends open sign-ins. Needs the deployment's TONGBAN_TOKEN_SECRET. Exit
+    codes: 1 the enrolment is refused, 69 Kafka does not answer.
     """
     settings = load(_PinSettings)
     if sys.stdin.isatty():
@@ -70,7 +70,7 @@ def enrol(
 
 @assistant.command("list")
 def list_(as_json: Json = False) -> None:
-    """Every lobby manager who was ever enrolled."""
+    """List every lobby manager who was ever enrolled."""
     settings = load(CommonSettings)
     found = run_with_status(assistant_register(settings.cluster).all(despite_holes=True), "reading")
     records = [record for _, record in sorted(found.items())]
@@ -86,7 +86,7 @@ def list_(as_json: Json = False) -> None:
 
 @assistant.command()
 def revoke(assistant_id: _AssistantId, as_json: Json = False) -> None:
-    """Let one sign in no more; open sign-ins end in a second or two.
+    """Revoke a lobby manager; open sign-ins end within two seconds.
 
     Exit codes: 1 never enrolled, 69 Kafka does not answer.
     """

@@ -1,4 +1,4 @@
-"""`tongban catalogue check|publish`."""
+"""Define `tongban catalogue check|publish`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,11 @@ def check_(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Prove totals, references, codes, schemas and examples; exit 1 with FILE:LINE: MESSAGE."""
+    """Check totals, references, codes, schemas and examples; problems are printed as FILE:LINE:
+    MESSAGE.
+
+    Exit codes: 1 there are problems, 2 there is no catalogue.
+    """
     with _status("checking"):
         report = check(_directory(directory))
     _show(report, as_json=as_json)
@@ -59,9 +63,10 @@ def publish_(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Put what changed on catalogue.items of the broker that TONGBAN_KAFKA names.
+    """Publish the changed items on catalogue.items of the broker that TONGBAN_KAFKA names.
 
-    Checked first: exit 1 with the problems, and nothing is published; 69: Kafka does not answer.
+    The catalogue is checked first. Exit codes: 1 it has problems and nothing is published, 69 Kafka
+    does not answer.
     """
     settings = load(CommonSettings)
     file = path if path is not None and path.is_file() else None
@@ -84,7 +89,7 @@ def publish_(
 
 
 def _status(doing: str) -> Status:
-    """Shown on a terminal while it lasts; elsewhere nothing is written."""
+    """Show a spinner on a terminal; write nothing elsewhere."""
     return Console(stderr=True).status(f"{doing} ...")
 
 
@@ -97,7 +102,7 @@ def _directory(given: Path | None) -> Path:
 
 
 def _catalogue_of(file: Path) -> Path:
-    """The catalogue that a file of categories belongs to."""
+    """Return the catalogue directory to which a file of categories belongs."""
     for directory in file.resolve().parents:
         if (directory / "provinces.yaml").is_file():
             return directory

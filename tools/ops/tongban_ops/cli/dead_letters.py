@@ -1,4 +1,4 @@
-"""`tongban dlt list|show|replay|discard`."""
+"""Define `tongban dlt list|show|replay|discard`."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def list_(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """What workers gave up on and nobody has dealt with, oldest first.
+    """List the open dead letters, oldest first.
 
-    Exit codes: 2 an unknown group, 69 the broker that TONGBAN_KAFKA names does not answer.
+    Exit codes: 2 unknown group, 69 the broker that TONGBAN_KAFKA names does not answer.
     """
     letters = _read(replace(selection, settled=settled))
     if as_json:
@@ -84,10 +84,10 @@ def show(
     letter_id: Annotated[str, typer.Argument(metavar="ID", help="printing@17")],
     as_json: Json = False,
 ) -> None:
-    """One dead letter: cause, headers and event. What is sealed stays sealed.
+    """Show one dead letter: cause, headers and event. Sealed content stays sealed.
 
-    A record that is no event is shown in hexadecimal, its first 512 bytes: nobody knows what a
-    writer that breaks the rules has put there, so mind where you show it.
+    A record that is no event is shown in hexadecimal, its first 512 bytes. It may contain personal
+    data of a writer that breaks the rules, so mind where you show it.
 
     Exit codes: 66 there is no such dead letter, 69 the broker does not answer.
     """
@@ -128,13 +128,13 @@ def replay(
     by: By = "",
     as_json: Json = False,
 ) -> None:
-    """Have them looked at again. Nothing acts twice through it.
+    """Replay dead letters. No effect happens twice.
 
-    A held request goes on: its router asks again for what is still open, and its connector asks
-    the province what it knows before it sends. Other records go to their consumer, as repeats.
+    A held request goes on: the router repeats the open calls, and the connector looks each up at
+    the province before it sends. Other records go to their consumer again, marked as repeats.
 
     Exit codes: 1 some cannot be replayed, 2 nothing was chosen, 66 none was found, 69 the broker
-    does not answer (what is marked as replayed is done; replay the rest again).
+    does not answer (records marked as replayed are done; replay the rest again).
     """
     letters = _chosen(replace(selection, settled=again), everything)
     operator = _operator(by, reason)
@@ -160,7 +160,8 @@ def discard(
     by: By = "",
     as_json: Json = False,
 ) -> None:
-    """Mark them as dealt with and do nothing. A held request stays held (`tongban request fail`).
+    """Mark dead letters as settled without any action. A held request stays held (see `tongban
+    request fail`).
 
     Exit codes: 2 nothing was chosen, 66 none was found, 69 the broker does not answer.
     """

@@ -1,4 +1,4 @@
-"""`tongban documents verify FILE`: is this very file one of ours?"""
+"""Define `tongban documents verify FILE`: check that a file is a document issued here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PROBLEM = "application/problem+json"
 
 
 class IntakeUnreachableError(Exception):
-    """Whether the file is genuine cannot be told now; the text says why."""
+    """Raised when intake cannot verify the file now; the text says why."""
 
 
 @documents.command()
@@ -35,13 +35,13 @@ def verify(
     ] = "http://127.0.0.1:8080",
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
-    """Whether a file is, to the last byte, a document that was issued here, and which.
+    """Verify that a file is, to the last byte, a document that was issued here, and show which.
 
-    Its content stays here: intake is asked by the beginning of its SHA-256, as anyone may. A scan,
-    a print or a file saved anew by a reader is another file: there the code on the sheet tells.
-    A document that has just been made may be known a moment later.
+    The file is not sent: intake is queried by the beginning of its SHA-256, as anyone may. A scan,
+    a print or a file saved anew by a reader is another file; verify those by the code on the sheet.
+    A document that has just been issued may be unknown for a moment.
 
-    Exit codes: 0 genuine, 1 not one of ours, 66 the file cannot be read, 69 intake does not answer.
+    Exit codes: 0 genuine, 1 not issued here, 66 the file cannot be read, 69 intake does not answer.
     """
     try:
         with file.open("rb") as opened:
@@ -55,7 +55,7 @@ def verify(
     except IntakeUnreachableError as error:
         typer.echo(f"{intake}: {error}", err=True)
         raise typer.Exit(EX_UNAVAILABLE) from error
-    # The code is the beginning of the hash; two files may share that.
+    # Compare the whole hash: two files may share its beginning, which is the code.
     genuine = found is not None and found.sha256 == sha256
     if as_json:
         about = (
@@ -94,7 +94,7 @@ def _show(found: Verified) -> None:
 
 
 async def _ask(intake: str, sha256: str) -> Verified | None:
-    """What intake knows of a file that begins so; None: nothing.
+    """Return what intake knows of a file whose hash begins with this code; None if nothing.
 
     Raises:
         IntakeUnreachableError
@@ -105,7 +105,8 @@ async def _ask(intake: str, sha256: str) -> Verified | None:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as reply:
             if reply.status == 200:
                 return Verified.model_validate_json(await reply.read())
-            # Any web server has a 404, and only intake's says that there is no such document.
+            # Check the content type: any web server answers 404, and only intake's means that there
+            # is no such document.
             if reply.status == 404 and reply.content_type == _PROBLEM:
                 return None
             raise IntakeUnreachableError(_told(reply.status, await reply.text(errors="replace")))

@@ -1,4 +1,4 @@
-"""`tongban keys list|rotate|destroy`: the key ring in a file."""
+"""Define `tongban keys list|rotate|destroy` for the key ring in a file."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ _File = Annotated[
 ]
 _SHOWN = 5
 SETTLE_S = 3600.0
-"""After a key's replacement, until every request sealed under it is in the read model."""
+"""Seconds after a key's replacement until the read model has every request sealed under it."""
 
 
 @keys.command("list")
 def list_(file: _File = None, as_json: _Json = False) -> None:
-    """Every key by its id: which one seals, which ones open, which are no more. Shows no key."""
+    """List every key by its id: which one seals, which ones open, which are destroyed. Shows no
+    key."""
     path = _path(file)
     ring = _read(path)
     rows = _rows(ring, _now())
@@ -60,9 +61,9 @@ def rotate(
     kid: Annotated[str | None, typer.Option("--id", help="default: kDATE-NUMBER")] = None,
     as_json: _Json = False,
 ) -> None:
-    """Add a key, which takes over after a while; running processes pick it up by themselves.
+    """Add a key that takes over after a delay; running processes load it by themselves.
 
-    Exit codes: 1 it cannot be done now, 69 the file cannot be read or written.
+    Exit codes: 1 the ring refuses it now, 69 the file cannot be read or written.
     """
     wait = timedelta(seconds=after)
     ring = _changed(_path(file), lambda ring: ring.rotated(now=_now(), after=wait, kid=kid))
@@ -82,10 +83,10 @@ def destroy(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask on a terminal")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Destroy a key that was replaced: what it sealed can be read by nobody, ever again.
+    """Destroy a replaced key: whatever it sealed can never be read again.
 
-    Refuses while requests sealed under it may be open. Copies of the file elsewhere are yours to
-    destroy. Exit codes: 1 refused, 69 file or store cannot be read.
+    Refuses while requests sealed under it may be open. Destroy copies of the file elsewhere
+    yourself. Exit codes: 1 refused, 69 file or store cannot be read.
     """
     path = _path(file)
     ring = _read(path)
@@ -101,7 +102,7 @@ def destroy(
 
 
 def _must_be_over(ring: Ring, kid: str, now: datetime) -> None:
-    """Ends the command where something under the key may still be open."""
+    """End the command if a request sealed under the key may still be open."""
     retired = ring.retired_at(kid, now)
     if retired is None or now - retired < timedelta(seconds=SETTLE_S):
         _refuse(f"{kid} was replaced less than an hour ago: its last requests may not be seen yet")

@@ -1,4 +1,4 @@
-"""`tongban kiosk enrol|list|revoke|token`."""
+"""Define `tongban kiosk enrol|list|revoke|token`."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def enrol(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Let a kiosk in by its public key. Again with another key: both are valid, until --replace or
-    `revoke --key`.
+    """Enrol a kiosk with its public key.
 
-    Exit codes: 1 it cannot be done so, 2 wrong options, 69 Kafka does not answer.
+    Enrolling again with another key keeps both valid, until --replace or `revoke --key`. Exit
+    codes: 1 the enrolment is refused, 2 wrong options, 69 Kafka does not answer.
     """
     if (key is None) is not generate:
         raise typer.BadParameter("give --key FILE, or --generate one")
@@ -132,7 +132,7 @@ def list_(
     branch: Annotated[str | None, typer.Option(help="of this branch alone")] = None,
     as_json: Json = False,
 ) -> None:
-    """Every kiosk that was ever enrolled."""
+    """List every kiosk that was ever enrolled."""
     settings = load(CommonSettings)
     found = run_with_status(kiosk_register(settings.cluster).all(despite_holes=True), "reading")
     records = [record for _, record in sorted(found.items()) if branch in (None, record.branch_id)]
@@ -160,7 +160,7 @@ def revoke(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Keep a kiosk out, with its running tokens and streams; it takes effect in a second or two.
+    """Revoke a kiosk with its running tokens and streams; it takes effect within two seconds.
 
     Exit codes: 1 no such kiosk or key, 69 Kafka does not answer.
     """
@@ -194,9 +194,9 @@ def token(
     ] = "http://127.0.0.1:8080",
     as_json: Json = False,
 ) -> None:
-    """Prove to be a kiosk, and print the bearer token that intake gives for it.
+    """Authenticate as a kiosk, and print the bearer token that intake issues.
 
-    Exit codes: 1 intake says no, 69 it does not answer.
+    Exit codes: 1 intake refuses, 69 it does not answer.
     """
     try:
         private = read_private(key.read_text())

@@ -1,8 +1,8 @@
-"""`tongban`: operators' commands, and those that an installed distribution adds.
+"""Assemble the `tongban` command: operators' commands, and those of installed distributions.
 
 A distribution adds commands by an entry point of the group `tongban.commands`: a function that
 takes the typer application, best with `add_later`, in a module that imports little. So production
-code never imports the devstack, and `tongban up` is there where the devstack is installed.
+code never imports the devstack, and `tongban up` exists where the devstack is installed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _nothing() -> None:
 
 
 def application(before: Callable[[], None] = _nothing) -> typer.Typer:
-    """The command line with all that is installed; `before` is called once a command is."""
+    """Return the command line with all installed commands; `before` is called when one runs."""
     app = typer.Typer(
         name="tongban",
         cls=Commands,
@@ -70,7 +70,7 @@ def application(before: Callable[[], None] = _nothing) -> typer.Typer:
 
 
 def _drop_refusals(_logger: Any, _method: str, event: Any) -> Any:
-    """Drop the log line of a refused connection: the command's own line has its reason."""
+    """Drop the log line of a refused connection: the command prints the reason itself."""
     import structlog  # noqa: PLC0415 - as below
 
     if event.get("event") == "kafka_refused":
@@ -79,7 +79,8 @@ def _drop_refusals(_logger: Any, _method: str, event: Any) -> Any:
 
 
 def _be_quiet() -> None:
-    """What goes wrong is told in one line, by who asked; stdout is for answers."""
+    """Silence the logs of libraries: a command prints one line on failure, and stdout is for
+    results."""
     import structlog  # noqa: PLC0415 - a quarter of a second that `--help` does not need
 
     from tongban_kafka import prepare_aiokafka  # noqa: PLC0415 - as above
@@ -94,6 +95,6 @@ def _be_quiet() -> None:
 
 
 def main() -> None:
-    """Run the command line. Exit code 2: a command or option that is not there."""
+    """Run the command line. Exit code 2: an unknown command or option."""
     write_everything()
     application(_be_quiet)()

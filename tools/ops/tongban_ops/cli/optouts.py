@@ -1,4 +1,4 @@
-"""`tongban optout add|remove|list`."""
+"""Define `tongban optout add|remove|list`."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ Phone = Annotated[
 
 @optout.command()
 def add(phone: Phone, by: By = "", as_json: Json = False) -> None:
-    """Send no more messages to a number (退订); holds on all replicas within seconds.
+    """Stop messages to a number (退订); takes effect on all replicas within seconds.
 
-    The topic gets a keyed digest of the number. Exit codes: 2 no mobile number, 69 the broker does
-    not answer.
+    The topic stores a keyed digest of the number. Exit codes: 2 no mobile number, 69 the broker
+    does not answer.
     """
     settings = load(_OptOutSettings)
     digest = _digest(settings, phone)
@@ -46,7 +46,7 @@ def add(phone: Phone, by: By = "", as_json: Json = False) -> None:
 
 @optout.command()
 def remove(phone: Phone, as_json: Json = False) -> None:
-    """Send messages to a number again. What was suppressed meanwhile is not sent.
+    """Allow messages to a number again. Messages suppressed meanwhile are not sent.
 
     Exit codes: 1 the number was not on the list, 2 no mobile number, 69 the broker does not answer.
     """
@@ -65,9 +65,9 @@ def list_(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell which numbers get no messages: digests, since when and by whom.
+    """List the numbers that get no messages: digests, since when and by whom.
 
-    A digest cannot be read back; give a number to see whether it is on the list. Exit code 69: the
+    A digest cannot be reversed; give a number to see whether it is on the list. Exit code 69: the
     broker does not answer.
     """
     settings = load(_OptOutSettings)
