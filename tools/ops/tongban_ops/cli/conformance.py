@@ -1,4 +1,4 @@
-"""`tongban conformance URL --protocol P`: is a province's gateway what a connector needs?"""
+"""Define `tongban conformance URL --protocol P`: check a province's gateway."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def conformance(  # noqa: PLR0917 - typer makes options of them
     junit: Annotated[Path | None, typer.Option(help="write JUnit XML there")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
-    """Play a gateway through all that a connector relies on, and tell what holds and what does not.
+    """Check a gateway for everything that a connector relies on, and report what holds.
 
-    It submits test applications, whose request ids begin with `conformance-`, and withdraws at the
-    end what is still open. docs/conformance.md says what each check means and what to do.
+    Submits test applications, whose request ids begin with `conformance-`, and withdraws those
+    still open at the end. docs/conformance.md explains each check and what to do about it.
 
     Exit codes: 0 all holds, 1 something does not, 2 wrong options, 69 the gateway does not answer.
     """
@@ -70,7 +70,7 @@ def conformance(  # noqa: PLR0917 - typer makes options of them
         raise typer.BadParameter(f"one of {', '.join(PROTOCOLS)}", param_hint="--protocol")
     if junit is not None and not junit.parent.is_dir():
         raise typer.BadParameter(f"{junit.parent} is no directory", param_hint="--junit")
-    # Not before it is needed: what speaks the protocols takes a second to import.
+    # Import late: the protocols' libraries take a second to import.
     from tongban_ops.cli.conformance_run import run_conformance  # noqa: PLC0415
 
     asked = Options(

@@ -1,4 +1,4 @@
-"""`tongban province list|pause|resume`."""
+"""Define `tongban province list|pause|resume`."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ Codes = Annotated[
 
 @province.command("list")
 def list_(as_json: Json = False) -> None:
-    """Protocol, circuit breaker, pause, what waits and what is dead of every province.
+    """List every province: protocol, circuit breaker, pause, waiting calls and dead letters.
 
-    As Kafka tells it: lag is what is not committed as done; circuit and waiting are what the
-    connectors told within the last 75 s, empty where none did. Exit code 69: the broker that
-    TONGBAN_KAFKA names does not answer.
+    All figures come from Kafka. Lag counts records not yet committed as done; circuit and waiting
+    are what connectors reported within the last 75 s, and are empty if none did. Exit code 69: the
+    broker that TONGBAN_KAFKA names does not answer.
     """
     settings = load(CommonSettings)
     known = _known()
@@ -94,11 +94,11 @@ def pause(
     by: By = "",
     as_json: Json = False,
 ) -> None:
-    """Have every connector of a province wait: nothing is sent to it, nothing is lost.
+    """Pause a province: its connectors send nothing to it, and nothing is lost.
 
-    Holds on all replicas within 2 s, until `resume` or `--until` (business time), which is within a
-    year; leave both out for a pause without an end. A call that is under way is finished.
-    Exit codes: 2 no such province, 69 the broker does not answer.
+    Takes effect on all replicas within 2 s, until `resume` or `--until` (business time, at most a
+    year ahead); leave both out for a pause without an end. A call under way is finished. Exit
+    codes: 2 no such province, 69 the broker does not answer.
     """
     if until and lasting:
         raise typer.BadParameter("give --until or --for, not both")
@@ -120,7 +120,7 @@ def pause(
 
 @province.command()
 def resume(codes: Codes, by: By = "", as_json: Json = False) -> None:
-    """Let a paused province's connectors go on; what waits is sent within 2 s.
+    """Resume a paused province; its connectors send what waits within 2 s.
 
     Exit codes: 1 none of them was paused, 2 no such province, 69 the broker does not answer.
     """
@@ -143,7 +143,7 @@ def resume(codes: Codes, by: By = "", as_json: Json = False) -> None:
 
 
 def _end(until: str | None, lasting: str | None, now: datetime) -> datetime | None:
-    """When the pause ends; None: when an operator resumes."""
+    """Return when the pause ends; None if it lasts until an operator resumes."""
     if not until and not lasting:
         return None
     latest = now + LONGEST_PAUSE
@@ -173,7 +173,7 @@ def _say_done(controls: list[ProvinceControl], as_json: bool) -> None:
 
 
 def _known() -> dict[str, Province]:
-    """The catalogue's provinces; empty where there is no catalogue: codes are enough."""
+    """Return the catalogue's provinces; empty without a catalogue, since codes are enough."""
     try:
         return load_provinces()
     except FileNotFoundError:
@@ -217,7 +217,7 @@ def _told(one: ProvinceStanding, known: dict[str, Province], now: datetime) -> d
 
 
 def _wait(one: ProvinceStanding) -> str:
-    """What its worst connector waits for; a pause stands beside it."""
+    """Describe what the worst connector waits for; a pause has its own column."""
     state = one.worst
     if state is None or state.cause in (None, "paused"):
         return ""

@@ -1,4 +1,4 @@
-"""What the commands with `--reason` share: the key ring for it, and a line where there is none."""
+"""Provide the key ring for `--reason`, and a warning where there is none."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tongban_ops.operators.reasons import WITHHELD, key_ring_of
 
 
 def words_key_ring(settings: CommonSettings) -> KeyRing | None:
-    """Return the key ring of TONGBAN_KEYRING, None where it is not set; end the command with
-    EX_CONFIG where it is unreadable."""
+    """Return the key ring of TONGBAN_KEYRING, None where it is not set; if it is unreadable, end
+    the command with EX_CONFIG."""
     try:
         return key_ring_of(settings)
     except (ValueError, OSError) as error:
@@ -24,6 +24,6 @@ def words_key_ring(settings: CommonSettings) -> KeyRing | None:
 
 
 def warn_if_withheld(withheld: bool, known: Collection[str]) -> None:
-    """Say on stderr that the words of `--reason` were not published, if so."""
+    """Warn on stderr if the text of `--reason` was not published."""
     if withheld:
         typer.echo(WITHHELD + "; ".join(sorted(known)), err=True)

@@ -1,4 +1,4 @@
-"""`tongban rebuild`: the read model, from the topics and the router's table."""
+"""Define `tongban rebuild`: rebuild the read model from the topics and the router's table."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ def rebuild(
 ) -> None:
     """Rebuild the read model in the store that TONGBAN_STORE names, while all services run.
 
-    Reads the topics from their beginning; then asks the router for the histories of requests that
-    are open for longer than the topics are kept. Repeated or interrupted it does no harm: begin
-    again. What had ended before the oldest record of requests.status comes from a back-up alone.
+    Reads the topics from their beginning, then asks the router for the histories of requests that
+    are open for longer than the topics are kept. Idempotent: after an interruption run it again.
+    Requests that ended before the oldest record of requests.status can be restored from a back-up
+    only.
 
     Exit codes: 0 done, 69 Kafka or the store does not answer.
     """
@@ -76,7 +77,7 @@ async def _rebuild(
 
 
 async def _ask(settings: CommonSettings, request_ids: list[str], *, rate: float, by: str) -> None:
-    """Ask the router for histories, evenly: it goes on with its own work meanwhile."""
+    """Ask the router for histories at an even rate: it goes on with its own work meanwhile."""
     if not request_ids:
         return
     records = republish_requests(

@@ -1,4 +1,4 @@
-"""What the commands on control.kiosks and control.assistants share."""
+"""Provide what the commands on control.kiosks and control.assistants share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tongban_ops.cli.console import Result, run, stop
 
 
 def now() -> datetime:
-    """The wall clock, to the second: it is read by people."""
+    """Return the wall clock in whole seconds, since people read it."""
     return datetime.now(UTC).replace(microsecond=0)
 
 

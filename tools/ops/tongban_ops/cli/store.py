@@ -1,4 +1,4 @@
-"""`tongban store sweep`: an end for what the store would keep for ever."""
+"""Define `tongban store sweep`: delete what the store would keep for ever."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tongban_ops.cli.group import Commands
 
 store = typer.Typer(cls=Commands, no_args_is_help=True)
 LEAST = timedelta(days=60)
-"""Twice what requests.status is kept: nothing that could still be projected is swept."""
+"""Twice the retention of requests.status: no event that could still be projected is swept."""
 _STORE_MS = 10_000
 
 
 @store.callback()
 def _noun() -> None:
-    """The document store."""
+    """Maintain the document store."""
 
 
 @store.command("sweep")
@@ -37,8 +37,9 @@ def sweep_(
 ) -> None:
     """Delete the files and the personal data of requests that ended long ago.
 
-    A skeleton stays: an idempotency key or a sheet that comes again is still recognised. May be
-    interrupted and repeated; meant to run each night. Exit codes: 69 the store does not answer.
+    A skeleton of each request stays, so that a repeated idempotency key or sheet is still
+    recognised. Idempotent and safe to interrupt; meant to run each night. Exit code 69: the store
+    does not answer.
     """
     age = span(after)
     if age < LEAST:

@@ -1,4 +1,4 @@
-"""Signed REST, with answers at once or with receipts and callbacks, in the kit's words."""
+"""Write and read signed REST messages, with immediate answers or with receipts and callbacks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _APPLICATIONS = "/applications"
 
 
 class RestDialect:
-    """See Dialect. A `callback_url` goes out with submissions."""
+    """Dialect of signed REST; a `callback_url` is sent with submissions."""
 
     def __init__(
         self, base: str, *, province: str, secret: str, callback_url: str | None = None
@@ -48,7 +48,7 @@ class RestDialect:
         forgery: Forgery | None = None,
         padding: int = 0,
     ) -> WireMessage:
-        """See Dialect; the padding is a field that the interface does not know."""
+        """Pad with a field that the interface does not define."""
         body = self._body(application, act_before)
         if padding:
             body["padding"] = "x" * padding
@@ -142,7 +142,7 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 
 def _seconds(text: str | None) -> float | None:
-    """What a Retry-After says: seconds, or a date of HTTP."""
+    """Parse a Retry-After header: seconds, or an HTTP date."""
     if text is None:
         return None
     if text.isascii() and text.isdigit():

@@ -1,4 +1,4 @@
-"""Runs the checks one after another, and clears away what they left."""
+"""Run the checks one after another, and withdraw their test applications."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from tongban_ops.conformance.verdicts import (
 )
 
 Progress = Callable[[str, int], None]
-"""Told the name of the check that begins, and how many are over."""
+"""Called with the name of the check that begins and the number of finished checks."""
 
 
 class GatewayUnreachableError(Exception):
-    """Nothing answers HTTP at the address: there is nothing to check."""
+    """Raised when no HTTP server answers at the address."""
 
 
 async def examine(
     options: Options, checks: Sequence[Check], progress: Progress = lambda _, __: None
 ) -> ConformanceReport:
-    """Play a gateway through the checks.
+    """Run the checks against a gateway.
 
     Raises:
         GatewayUnreachableError
-        PortTakenError: that for callbacks.
+        PortTakenError: the port for callbacks is in use.
     """
     began = time.monotonic()
     async with listening(options) as listener, session() as shared:
@@ -98,7 +98,7 @@ async def _run_check(check: Check, kit: Kit, before: Sequence[CheckVerdict]) -> 
 
 
 def _lacking(check: Check, before: Sequence[CheckVerdict]) -> list[str]:
-    """What has to be mended before a check tells anything: what it needs, and what that lacked."""
+    """Return the checks that must pass before this one can prove anything, transitively."""
     outcomes = {verdict.name: verdict for verdict in before}
     lacking: list[str] = []
     for name in check.needs:

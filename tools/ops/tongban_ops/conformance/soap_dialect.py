@@ -1,6 +1,6 @@
-"""SOAP with WS-Security, in the kit's words.
+"""Write and read SOAP messages with WS-Security.
 
-Messages are drafted by zeep from the WSDL as the connector's are, then signed, or forged.
+zeep drafts messages from the WSDL as it does for the connector; then they are signed, or forged.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class SoapDialect:
         self._endpoint = endpoint
         self._province = province
         self._token = province_token(secret, province)
-        # The WSDL is ours and whole: nothing is fetched.
+        # The WSDL is local and complete: nothing is fetched.
         document = Document(io.BytesIO(wsdl()), transport=None)  # type: ignore[arg-type]
         self._client = zeep.Client(document, transport=object())
 
@@ -78,7 +78,7 @@ class SoapDialect:
         forgery: Forgery | None = None,
         padding: int = 0,
     ) -> WireMessage:
-        """See Dialect; the padding is a field of the form."""
+        """Pad with an additional field of the form."""
         if padding:
             form = {**application["form"], "padding": "x" * padding}
             application = {**application, "form": form}
@@ -107,7 +107,7 @@ class SoapDialect:
     def _draft(
         self, operation: str, content: dict[str, Any], forgery: Forgery | None = None
     ) -> Element:
-        """An envelope with its UsernameToken and without a signature."""
+        """Draft an envelope with a UsernameToken and without a signature."""
         late = 2 * WINDOW_SECONDS if forgery is Forgery.STALE else 0
         self._client.wsse = UsernameToken(
             PAASID,
@@ -158,7 +158,7 @@ class SoapDialect:
             ) from None
         content = envelope.content
         code = _code(content)
-        # check_answer has read it already, so it is there and a moment.
+        # check_answer has validated it already, so it exists and is a valid time.
         created = envelope.security.findtext(f"{{{WSU}}}Timestamp/{{{WSU}}}Created") or ""
         retry_after = content.findtext(f".//{{{PROVINCE}}}retryAfterSeconds")
         return ReplyContents(
@@ -171,7 +171,7 @@ class SoapDialect:
         )
 
     def distrust(self, reply: WireReply) -> str | None:
-        """See Dialect; such a fault need not be signed, since nobody known asked."""
+        """Read a refusal, which need not be signed: the sender is unknown to the gateway."""
         if reply.status in (401, 403):
             return str(reply.status)
         parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
@@ -193,7 +193,7 @@ def _submit(application: dict[str, Any], act_before: float) -> dict[str, Any]:
 
 
 def _code(content: Element) -> str | None:
-    """The code of a fault; None: it is none."""
+    """Return the code of a fault; None if the content is no fault."""
     if content.tag != f"{{{ENV}}}Fault":
         return None
     code: str | None = content.findtext(f"detail/{{{PROVINCE}}}Refusal/{{{PROVINCE}}}code")

@@ -1,6 +1,8 @@
-"""Carrying out what operators decide about dead letters: write, then mark, so that dying in between
-shows a dead letter as open that was replayed, never the other way round. Done twice it does no
-harm: the events have the same ids."""
+"""Execute operators' decisions about dead letters: write the records first, then mark the letter.
+
+A crash in between shows a replayed dead letter as open, never the other way round. Repeating is
+harmless, since the events have the same ids.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,16 @@ from tongban_ops.operators.replays import Operator, Outgoing, Replay
 from tongban_ops.operators.settlements import DeadLetterSettled, Settlement
 
 _AT_ONCE = 100
-"""Replays whose acknowledgements are awaited together; between them an interruption loses none."""
+"""Replays whose acknowledgements are awaited together."""
 _KNOWN = REQUEST_REASONS | DISCARD_REASONS
 _JSON = [("content-type", b"application/json")]
 
 
 async def send_all(producer: EventProducer, records: Iterable[Outgoing]) -> None:
-    """Write records, each acknowledged before the next: their order is meant.
+    """Write records, each acknowledged before the next, in order.
 
     Raises:
-        KafkaUnavailableError: not acknowledged in time; it may be on the topic.
+        KafkaUnavailableError: not acknowledged in time; the record may be on the topic.
     """
     for topic, key, value, headers in records:
         await producer.send(topic, key=key, value=value, headers=headers)
@@ -39,10 +41,13 @@ async def execute_replays(
     *,
     on_done: Callable[[int], Any] = lambda _count: None,
 ) -> None:
-    """Replay, and mark each dead letter as replayed. `on_done` hears how many were settled.
+    """Write the replays' records and mark each dead letter as replayed.
+
+    Args:
+        on_done: called with the number of dead letters that were just settled.
 
     Raises:
-        KafkaUnavailableError: what was marked is done, the rest may be.
+        KafkaUnavailableError: marked dead letters are done; the others may be.
     """
 
     async def one(replay: Replay) -> None:
@@ -61,7 +66,7 @@ async def settle(
     settlement: Settlement,
     operator: Operator,
 ) -> None:
-    """Mark dead letters as dealt with.
+    """Mark dead letters as settled.
 
     Raises:
         KafkaUnavailableError: some may not be marked.
