@@ -1,4 +1,4 @@
-"""The devstack's commands (entry point group `tongban.commands`)."""
+"""Add the devstack's commands to `tongban` (entry point group `tongban.commands`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tongban_ops.cli.group import add_later
 
 
 def register(app: typer.Typer) -> None:
-    """Called by `tongban_ops.cli.main`."""
+    """Add the commands; `tongban_ops.cli.main` calls this."""
     add_later(
         app, "up", "tongban_devstack.commands:up", help="Start the stack until it is stopped."
     )

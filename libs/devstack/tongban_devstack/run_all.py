@@ -1,4 +1,4 @@
-"""Running several things at once and failing as one of them did."""
+"""Run several coroutines concurrently and fail as the first of them does."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 async def run_all(*work: Coroutine[Any, Any, object]) -> None:
-    """Run all to their ends. When one fails, cancel the rest and raise what it raised.
+    """Run all to their ends. When one fails, cancel the rest and raise its exception.
 
-    A task group owns the tasks; its exception group is taken apart, because a caller here wants to
-    tell a person what went wrong first.
+    A task group owns the tasks; its exception group is unpacked, because the callers print the
+    first failure to a person.
     """
     try:
         async with asyncio.TaskGroup() as group:

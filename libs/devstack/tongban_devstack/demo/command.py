@@ -1,4 +1,4 @@
-"""`tongban demo`: the day, watched live, and its account."""
+"""Define `tongban demo`: run a day at the branch, show it live and report on it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tongban_ops.catalogue.loader import Sources
 
 console = Console()
 SPEED = 120.0
-"""Business seconds a second: what takes a province 40 minutes takes 20 s here."""
+"""Business seconds per real second: what takes a province 40 minutes takes 20 s here."""
 LINE_SECONDS = 10.0
 """Real seconds between two lines of counts where the output is no terminal."""
 
@@ -40,7 +40,7 @@ def demo(
     seconds: Annotated[float, typer.Option(min=1, help="over which they come")] = 40.0,
     out: Annotated[Path, typer.Option()] = Path("out/demo"),
 ) -> None:
-    """Play a day at the branch, with kills; exit 0 only if nothing was lost or doubled."""
+    """Run a day at the branch, with kills; exit code 0 only if nothing was lost or done twice."""
     configure_logging("demo", instance="demo", level="ERROR")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # brokers and kills are no news here
     with exit_on_start_failure():
@@ -80,7 +80,7 @@ async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:
 
 
 async def _watch(playing: asyncio.Task[None], view: View) -> None:
-    """Show the day until it is over: live at a terminal, else a line every ten seconds."""
+    """Show the day until it is over: live on a terminal, else one line every ten seconds."""
     if not console.is_terminal:
         while not playing.done():
             await asyncio.wait({playing}, timeout=LINE_SECONDS)

@@ -1,4 +1,4 @@
-"""What tests and operators of the simulation see and set: sheets, messages, faults."""
+"""Serve the controls of the simulated devices: printed sheets, messages, faults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tongban_devstack.outside.journal import SqliteJournal
 
 
 class DeviceControls:
-    """Routes without a key; the process listens on the loopback."""
+    """Unauthenticated routes for tests and operators; the process listens on the loopback."""
 
     def __init__(
         self,
@@ -32,7 +32,6 @@ class DeviceControls:
         self._sms_faults = sms_faults
 
     def routes(self) -> list[web.RouteDef]:
-        """To be added to the process's application."""
         return [
             web.get("/printed", self._printed),
             web.get("/printed/{order_id}.pdf", self._printed_pdf),

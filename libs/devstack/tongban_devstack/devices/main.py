@@ -1,4 +1,4 @@
-"""The process `tongban-devices`."""
+"""Run the process `tongban-devices`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCHEMA = FAULTS_SCHEMA + job_store.SCHEMA + sms.SCHEMA
 
 
 async def serve(settings: DeviceSettings, stopping: Stopping) -> None:
-    """Serve printers and SMS until `stopping` is set; books are in `data`/devices.sqlite3."""
+    """Serve printers and SMS until `stopping` is set; the data is in `data`/devices.sqlite3."""
     journal = SqliteJournal(settings.data / "devices.sqlite3", SCHEMA)
     async with journal, asyncio.TaskGroup() as tasks:
         printer_faults = FaultBoard(journal, "printers", PrinterFaults)
@@ -72,7 +72,7 @@ async def serve(settings: DeviceSettings, stopping: Stopping) -> None:
 
 
 def main() -> None:
-    """Console script; configured by TONGBAN_* variables, ends by SIGTERM or SIGINT with 0."""
+    """Run the process; TONGBAN_* variables configure it, SIGTERM or SIGINT ends it with 0."""
     settings = load(DeviceSettings)
     run(SERVICE, settings, lambda stopping: serve(settings, stopping))
 

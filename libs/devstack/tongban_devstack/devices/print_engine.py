@@ -1,7 +1,7 @@
-"""What moves the paper: each printer prints its queued jobs one after another, page by page.
+"""Print the queued jobs of each printer one after another, page by page.
 
-A job is continued after a restart of the process from its first page; it counts once, when its
-last page is out, in the transaction that says so.
+After a restart of the process a job starts over with its first page. It counts once: the
+transaction that ends its last page counts it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SHEETS = Counter("tongban_printer_jobs_completed_total", "Jobs whose sheets came
 
 @dataclass(slots=True)
 class _PrintEngine:
-    """One printer at work. The queue holds what the books have in stage `queued`."""
+    """One active printer. The queue holds its jobs that the job store has in stage `queued`."""
 
     queue: deque[JobKey] = field(default_factory=deque)
     current: JobKey | None = None
@@ -34,7 +34,7 @@ class _PrintEngine:
 
 
 class PrintEngines:
-    """The engines of all printers; those that have nothing to do cost nothing."""
+    """Print engines of all printers; idle printers cost nothing."""
 
     def __init__(
         self,
@@ -56,7 +56,8 @@ class PrintEngines:
         self._ended: set[JobKey] = set()
 
     async def resume(self) -> None:
-        """Go on with what was queued when the process ended, and clear the spool of the rest."""
+        """Enqueue the jobs that were queued when the process ended, and clear the spool of other
+        files."""
         needed = await self._journal.write(job_store.spooled_files)
         await asyncio.to_thread(_clear_spool, self._data, needed)
         queued = frozenset({Stage.QUEUED})
@@ -64,7 +65,7 @@ class PrintEngines:
             self.enqueue(job.key)
 
     def enqueue(self, key: JobKey) -> None:
-        """Print a job whose documents are all there, after those before it."""
+        """Print a complete job after those before it."""
         engine = self._engines.get(key.kiosk_id)
         if engine is None:
             engine = self._engines[key.kiosk_id] = _PrintEngine()
@@ -78,18 +79,18 @@ class PrintEngines:
             self._ended.add(key)
 
     def drop_all(self, kiosk_id: str) -> None:
-        """Stop printing whatever a printer prints: it has forgotten its jobs."""
+        """Stop the current job of a printer that has forgotten its jobs."""
         engine = self._engines.get(kiosk_id)
         if engine is not None and engine.current is not None:
             self.drop(engine.current)
 
     def current(self, kiosk_id: str) -> JobKey | None:
-        """The job whose pages are coming out, or would if the printer were not stopped."""
+        """Return the current job of a printer, also while the printer is stopped."""
         engine = self._engines.get(kiosk_id)
         return engine.current if engine else None
 
     def impressions(self, key: JobKey) -> int:
-        """Pages of the job that are out; 0 unless it is the current one."""
+        """Return the printed pages of a job; 0 unless it is the current one."""
         engine = self._engines.get(key.kiosk_id)
         return engine.impressions if engine and engine.current == key else 0
 
@@ -124,7 +125,7 @@ class PrintEngines:
             await asyncio.to_thread(_remove, spooled)
 
     async def _until_ok(self, key: JobKey) -> None:
-        """Wait until the printer is in order or the job has ended otherwise."""
+        """Wait until the printer works or the job has ended otherwise."""
         while key not in self._ended:
             changed = self._faults.changed
             if self._faults.of(key.kiosk_id).state is Condition.OK:

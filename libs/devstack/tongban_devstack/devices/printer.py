@@ -1,4 +1,4 @@
-"""The printers: IPP operations on jobs (RFC 8011), whatever bytes they came in."""
+"""Carry out IPP operations on jobs (RFC 8011), whatever their encoding."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from tongban_devstack.outside.journal import SqliteJournal
 
 PDF = "application/pdf"
 _ANONYMOUS = "anonymous"
-"""Who prints without a requesting-user-name."""
+"""User of jobs without requesting-user-name."""
 OCTETS = "application/octet-stream"
 NAME_OCTETS = 255
-"""Length of the syntax `name` (RFC 8011 section 5.1.3)."""
+"""Maximum octets of the syntax `name` (RFC 8011, section 5.1.3)."""
 UNENDED = frozenset({Stage.INCOMING, Stage.QUEUED})
 ENDED = frozenset(Stage) - UNENDED
 WHICH_JOBS = {"not-completed": UNENDED, "completed": ENDED, "all": UNENDED | ENDED}
 CHANGING = frozenset(
     {Operation.PRINT_JOB, Operation.CREATE_JOB, Operation.SEND_DOCUMENT, Operation.CANCEL_JOB}
 )
-"""Operations that change something, so that a lost answer leaves a question open."""
+"""Operations with an effect, so that a lost answer leaves its outcome open."""
 
 
 class IppError(Exception):
-    """A status other than successful; the text goes into status-message."""
+    """Raised to answer with a status other than successful; the text becomes status-message."""
 
     def __init__(self, status: IppStatus, message: str) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ class IppError(Exception):
 
 
 class Printers:
-    """All printers there are; one comes into being when it is first spoken to."""
+    """All printers; one exists as soon as it is first addressed."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Printers:
         }
 
     async def execute(self, origin: PrinterAddress, request: IppMessage) -> list[Group]:
-        """Carry an operation out; returns the groups that follow the operation attributes.
+        """Carry out an operation and return the groups after the operation attributes.
 
         Raises:
             IppError: it was not carried out.
@@ -90,7 +90,7 @@ class Printers:
         return await operation(origin, request)
 
     async def forget_jobs(self, kiosk_id: str) -> None:
-        """Empty a printer's history and memory."""
+        """Delete a printer's history and stop its current job."""
         await self._journal.write(lambda connection: job_store.forget_jobs(connection, kiosk_id))
         self._engines.drop_all(kiosk_id)
 
@@ -228,7 +228,7 @@ def _spool_pdf(file: Path, content: bytes) -> int:
 
 
 def _job_key(origin: PrinterAddress, request: IppMessage) -> JobKey:
-    """The job that is meant: by job-id (with the printer that was spoken to) or by job-uri."""
+    """Return the key of the addressed job: by job-id (with the printer's address) or by job-uri."""
     job_id = request.value(GroupTag.OPERATION, "job-id")
     if isinstance(job_id, int):
         return JobKey(origin.kiosk_id, job_id)
@@ -251,7 +251,7 @@ def _job_request(request: IppMessage) -> JobRequest:
 
 
 def _check_format(request: IppMessage) -> None:
-    """Only PDF is printed; octet-stream means that the printer looks for itself."""
+    """Accept PDF only; octet-stream means that the printer detects the format."""
     given = request.text(GroupTag.OPERATION, "document-format") or OCTETS
     sensed = not request.data or request.data.startswith(b"%PDF-")
     if given not in (PDF, OCTETS) or not sensed:

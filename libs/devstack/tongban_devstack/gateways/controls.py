@@ -1,4 +1,4 @@
-"""What tests and operators of the simulation see and set: `/ledger` and `/faults`."""
+"""Serve the controls of the simulated gateways: `/ledger` and `/faults`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tongban_devstack.outside.journal import SqliteJournal
 
 
 class GatewayControls:
-    """Routes without a signature; the process listens on the loopback."""
+    """Routes for tests and operators, without signatures; the process listens on the loopback."""
 
     def __init__(
         self,
@@ -27,7 +27,6 @@ class GatewayControls:
         self._faults = faults
 
     def routes(self) -> list[web.RouteDef]:
-        """To be added to the process's application."""
         return [
             web.get("/ledger", self._ledger),
             web.get("/faults", self._get_faults),

@@ -1,4 +1,4 @@
-"""The process `tongban-gateways`."""
+"""Run the process `tongban-gateways`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SERVICE = "tongban-gateways"
 
 
 async def serve(settings: CommonSettings, stopping: Stopping) -> None:
-    """Serve all provinces until `stopping` is set; books are in `data`/gateways.sqlite3."""
+    """Serve all provinces until `stopping` is set; the data is in `data`/gateways.sqlite3."""
     provinces = load_provinces()
     secret = settings.gateway_secret.get_secret_value()
     callbacks, documents = CallbackQueue(), DocumentRenderer()
@@ -85,7 +85,7 @@ def _speaking(
 
 
 def main() -> None:
-    """Console script; configured by TONGBAN_* variables, ends by SIGTERM or SIGINT with 0."""
+    """Run the process; TONGBAN_* variables configure it, SIGTERM or SIGINT ends it with 0."""
     settings = load(CommonSettings)
     run(SERVICE, settings, lambda stopping: serve(settings, stopping))
 

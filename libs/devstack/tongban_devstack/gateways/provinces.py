@@ -1,4 +1,4 @@
-"""The provinces, and what is peculiar to each gateway."""
+"""Define the simulated provinces, and how each gateway behaves."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ NAMES = {
     "640000": "宁夏回族自治区",
     "650000": "新疆维吾尔自治区",
 }
-"""GB/T 2260 codes and names, for a simulation that is started without a catalogue at hand."""
+"""Codes and names of GB/T 2260, for a simulation without a catalogue."""
 
 
 class Manner(StrEnum):
-    """What a gateway does with a call that it has had before (same request id and effect)."""
+    """Reaction of a gateway to a repeated call (same request id and effect)."""
 
     HONOUR = "honour"  # the same answer again
     REFUSE = "refuse"  # 409 duplicate
@@ -55,7 +55,8 @@ class Manner(StrEnum):
 
 MANNERS = (Manner.HONOUR, Manner.REFUSE, Manner.TWICE)
 PROTOCOLS = ("rest", "rest_callback", "soap")
-"""As the catalogue spreads them: by threes, so that each is spoken in every manner."""
+"""Protocols in groups of three provinces, as in the catalogue, so that each protocol meets each
+manner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +67,13 @@ class SimulatedProvince:
     name: str
     manner: Manner
     makes_documents: bool
-    """What it finishes for print comes as a document of its own."""
+    """Its results for print come as a document that it issues itself."""
     opening_hours: OpeningHours | None = None
     protocol: str = "rest"
 
     @property
     def keeps_hours(self) -> bool:
-        """Whether it is ever closed."""
+        """Return True if it is ever closed."""
         return self.opening_hours is not None
 
 
@@ -87,11 +88,11 @@ def _province(
 
 
 def load_provinces() -> dict[str, SimulatedProvince]:
-    """The provinces of `catalogue/provinces.yaml` (found as every service finds it), by code; in
-    the order of their codes, as the manners depend on it. Without a catalogue none ever closes.
+    """Return the provinces of `catalogue/provinces.yaml` by code, in the order of their codes, on
+    which their manners depend. Without a catalogue none ever closes.
 
     Raises:
-        CatalogueError: the file is there and wrong.
+        CatalogueError: the file exists and is wrong.
     """
     names, counters = NAMES, dict[str, OpeningHours]()
     protocols = {code: PROTOCOLS[n // 3 % 3] for n, code in enumerate(sorted(NAMES))}

@@ -1,7 +1,7 @@
-"""REST with a receipt number: the front end of provinces that say later what came of it.
+"""Serve signed REST with receipts: provinces that report the outcome later.
 
-Signed REST, except that a submission and a supplement are answered with 202 and a receipt number,
-and that both may carry a `callback_url`. See docs/simulated-outside.md.
+A submission and a supplement are answered with 202 and a receipt number, and both may carry a
+`callback_url`. See docs/simulated-outside.md.
 """
 
 from __future__ import annotations

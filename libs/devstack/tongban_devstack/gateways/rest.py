@@ -1,6 +1,6 @@
-"""The signed REST protocol: HTTP messages to calls of a simulator, and replies back.
+"""Serve signed REST: translate HTTP messages to calls of a simulator, and replies back.
 
-What goes over the wire is written down in docs/simulated-outside.md.
+docs/simulated-outside.md defines the protocol.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CALLS = Counter(
     "tongban_gateway_calls_total", "Calls by what was answered", ("province", "call", "answer")
 )
 BODY_LIMIT = 1 << 20
-"""Bytes of a request body; more is 413 (aiohttp's own limit is the same)."""
+"""Maximum bytes of a request body; a larger one is answered 413 (aiohttp's limit is the same)."""
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~:-]{1,128}$")]
 ItemCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
@@ -47,7 +47,7 @@ class _Applicant(BaseModel):
 
 
 class SubmitBody(BaseModel):
-    """A submission; what it does not name is ignored."""
+    """Body of a submission; unknown fields are ignored."""
 
     request_id: Identifier
     item_code: ItemCode
@@ -59,7 +59,7 @@ class SubmitBody(BaseModel):
 
 
 class SupplementBody(BaseModel):
-    """What was asked for."""
+    """Body of a supplement."""
 
     supplement_id: Identifier
     form: dict[str, Any]
@@ -103,7 +103,7 @@ _Call = Callable[
 
 
 def _single_values(form: Mapping[str, Any]) -> dict[str, str]:
-    """What of a form a result could repeat: texts and numbers, at most 200 characters each."""
+    """Return a form's texts and numbers, which a result may repeat, cut to 200 characters each."""
     return {
         name: str(value)[:200]
         for name, value in form.items()
@@ -112,7 +112,7 @@ def _single_values(form: Mapping[str, Any]) -> dict[str, str]:
 
 
 class _RestRefusedError(Exception):
-    """The message itself is wrong; nobody acts on it."""
+    """Raised to refuse a malformed or forged message without any effect."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -129,7 +129,6 @@ class RestFrontEnd:
         }
 
     def routes(self) -> list[web.RouteDef]:
-        """To be added to the process's application."""
         if not self._simulators:
             return []
         province = "/p/{province:" + "|".join(self._simulators) + "}"
@@ -158,7 +157,7 @@ class RestFrontEnd:
         )
 
     def _render(self, _: str, reply: SimulatorReply) -> JsonAnswer:
-        """A reply to the call of that name, as it goes over the wire."""
+        """Return the answer to the call of that name."""
         return as_http(reply)
 
     def _handler(
@@ -184,7 +183,8 @@ class RestFrontEnd:
     async def _answer(
         self, simulator: ProvinceSimulator, name: str, request: web.Request, call: _Call
     ) -> tuple[str | None, HttpAnswer]:
-        """The answer, and the nonce to sign it with: None where the message was not recognised."""
+        """Return the nonce to sign with and the answer; no nonce if the sender was not
+        authenticated."""
         sender, nonce = self._senders[simulator.province.code], None
         try:
             body = await request.read()
@@ -230,7 +230,7 @@ class RestFrontEnd:
 
 
 async def with_documents(simulator: ProvinceSimulator, reply: SimulatorReply) -> SimulatorReply:
-    """The reply, and what documents there are of an application that is completed."""
+    """Add the documents of a completed application to a reply."""
     known = reply.application
     if known is None or known["state"] != "completed":
         return reply
@@ -241,7 +241,7 @@ async def with_documents(simulator: ProvinceSimulator, reply: SimulatorReply) ->
 
 
 def no_such_province() -> web.RouteDef:
-    """The last route: what no front end serves. Not signed, as there is no token."""
+    """Return the last route, for unknown provinces; unsigned, since there is no token."""
 
     async def handle(_: web.Request) -> web.StreamResponse:
         return web.json_response(
@@ -252,7 +252,7 @@ def no_such_province() -> web.RouteDef:
 
 
 def submission(read: SubmitBody) -> ReceivedSubmission:
-    """What a simulator needs of a submission."""
+    """Convert a submission's body for the simulator."""
     return ReceivedSubmission(
         read.request_id,
         read.item_code,
@@ -289,7 +289,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def parsed(model: type[Model], body: bytes) -> Model:
-    """A body, read; what is wrong with it is told by its JSON Pointer."""
+    """Validate a body; an error names the field by JSON Pointer."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -299,7 +299,7 @@ def parsed(model: type[Model], body: bytes) -> Model:
 
 
 def as_http(reply: SimulatorReply) -> JsonAnswer:
-    """Status, body and headers of a reply that tells all that is known."""
+    """Return status, body and headers for a complete reply."""
     headers: dict[str, str] = {}
     if reply.retry_after_seconds is not None:
         headers["Retry-After"] = str(reply.retry_after_seconds)
@@ -313,6 +313,7 @@ def as_http(reply: SimulatorReply) -> JsonAnswer:
 
 
 def _broken_answer(status: int) -> web.Response:
-    """What a proxy before the province says: no signature, no JSON, no clue about the effect."""
+    """Return the answer of a proxy before the province: unsigned, no JSON, no hint about the
+    effect."""
     page = f"<html><body><h1>{status}</h1><hr>nginx</body></html>"
     return web.Response(status=status, text=page, content_type="text/html")

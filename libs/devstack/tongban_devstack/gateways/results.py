@@ -1,7 +1,7 @@
-"""What a completed application brings: certificates and answers to queries, in Chinese.
+"""Compose the results of completed applications: certificates and query results, in Chinese.
 
-Everything follows from the application, so that every look-up brings the same result. Item names
-decide, as they do for the clerk who reads them: new items need no code to get something sensible.
+Everything derives from the application, so every look-up returns the same result. Words in the
+item's name choose the kind of result, so a new item gets a sensible result without new code.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FORM_LABELS = {
     "to_province": "转入地",
     "purpose": "用途",
 }
-"""Fields of a form that a result repeats, and what it calls them."""
+"""Form fields that a result repeats, with their labels."""
 
 _OFFICES = (
     (("医保", "医疗保险", "就医", "生育"), "医疗保障局", "医疗保障局"),
@@ -41,7 +41,7 @@ _OFFICES = (
     (("不动产", "房屋"), "自然资源厅", "规划和自然资源局"),
     (("档案",), "档案馆", "档案馆"),
 )
-"""Words in an item's name, the office of a province, the same in a municipality."""
+"""Words in an item's name, the office of a province, the office in a municipality."""
 _TAX_WORDS = ("税",)
 
 Facts = list[dict[str, str]]
@@ -50,7 +50,7 @@ _Composer = Callable[[Application, datetime, SeededRandom], tuple[Facts, Table |
 
 
 def result_of(application: Application, province: SimulatedProvince) -> dict[str, Any]:
-    """`{number, issuer, issued_on, facts: [{label, value}], table: {columns, rows} | None}`.
+    """Return `{number, issuer, issued_on, facts: [{label, value}], table: {columns, rows} | None}`.
 
     Cells and values are strings. The application must have been decided.
     """
@@ -82,7 +82,7 @@ def _composer(application: Application) -> _Composer:
 def _contributions(
     application: Application, decided_at: datetime, rng: SeededRandom
 ) -> tuple[Facts, Table]:
-    """Pension contributions: 16 % of the base by the employer, 8 % by the employee."""
+    """Compose pension contributions: 16 % of the base by the employer, 8 % by the employee."""
     base = rng.number("base", 60, 360) * 100
     months = months_of(application.form, decided_at)
     rows = [[month, _yuan(base), _yuan(base * 0.16), _yuan(base * 0.08)] for month in months]
@@ -98,7 +98,7 @@ def _contributions(
 def _medical_account(
     application: Application, decided_at: datetime, rng: SeededRandom
 ) -> tuple[Facts, Table]:
-    """Movements of a medical account: what came in, what was spent, what is left."""
+    """Compose movements of a medical account: income, spending, balance."""
     income = rng.number("income", 150, 600)
     balance = float(rng.number("balance", 500, 8_000))
     rows = []
@@ -113,7 +113,7 @@ def _medical_account(
 def _housing_fund(
     application: Application, decided_at: datetime, rng: SeededRandom
 ) -> tuple[Facts, Table]:
-    """Payments into a housing fund: 7 % each by employer and employee."""
+    """Compose payments into a housing fund: 7 % each by employer and employee."""
     base = rng.number("base", 60, 360) * 100
     balance = float(rng.number("balance", 5_000, 90_000))
     rows = []
@@ -131,7 +131,7 @@ def _housing_fund(
 def _taxes(
     application: Application, decided_at: datetime, rng: SeededRandom
 ) -> tuple[Facts, Table]:
-    """Income tax paid, month by month."""
+    """Compose the income tax paid, month by month."""
     amounts = {
         month: rng.number(f"tax {month}", 30, 900)
         for month in months_of(application.form, decided_at)
@@ -152,7 +152,7 @@ def _no_criminal_record(
 def _transfer(
     application: Application, decided_at: datetime, rng: SeededRandom
 ) -> tuple[Facts, Table]:
-    """A matter of two provinces: the lead reports its partner's steps."""
+    """Compose a transfer of two provinces: the lead reports its partner's steps."""
     source = application.form.get("from_province", "转出地")
     target = application.form.get("to_province", "转入地")
     began, ended = f"{application.submitted_at:%Y-%m-%d}", f"{decided_at:%Y-%m-%d}"
@@ -193,7 +193,7 @@ _COMPOSERS: tuple[tuple[tuple[str, ...], _Composer], ...] = (
     (("税",), _taxes),
     (("缴费", "参保", "社保", "社会保险", "养老保险", "失业保险"), _contributions),
 )
-"""The first whose words stand in the item's name composes the result."""
+"""The first entry with a word in the item's name composes the result."""
 
 
 def _issuer(item_name: str, province: SimulatedProvince) -> str:

@@ -1,8 +1,8 @@
-"""One province's behaviour, whatever protocol it is spoken to in.
+"""Simulate one province, whatever protocol its front end speaks.
 
-A protocol front end turns a message into a call here, and a `SimulatorReply`, `ConnectionCutError`
-or `InjectedServerError` back into what its protocol says. Faults are played here, so that every
-protocol has the same ones.
+A front end translates a message to a call here, and a `SimulatorReply`, `ConnectionCutError` or
+`InjectedServerError` back into its protocol. Faults are injected here, so that every protocol has
+the same ones.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ EFFECTS = Counter(
     "tongban_gateway_effects_total", "Effects taken by the gateways", ("province", "effect")
 )
 LATE_LIMIT = 10_000
-"""Most acts that may be pending behind cut connections (slow commit), over all provinces."""
+"""Maximum acts pending behind cut connections (slow commit), over all provinces."""
 
 
 class Code(StrEnum):
-    """What a reply means; the codes of errors are those of every protocol."""
+    """Meaning of a reply; error codes are the same in every protocol."""
 
     OK = "ok"
     DUPLICATE = "duplicate"
@@ -56,7 +56,7 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SimulatorReply:
-    """A clear answer: what it means, what is known of the application, when to come again."""
+    """A clear answer: its meaning, the state of the application, and the delay before a retry."""
 
     code: Code
     application: dict[str, Any] | None = None
@@ -65,7 +65,7 @@ class SimulatorReply:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedSubmission:
-    """A new application as a front end read it: of the applicant the name, of the form the single
+    """A submission as a front end parsed it: of the applicant the name, of the form the single
     values. `act_before_ms` is wall clock, Unix epoch."""
 
     request_id: str
@@ -81,7 +81,7 @@ Act = Callable[[sqlite3.Connection], SimulatorReply]
 
 
 class LateActs:
-    """Acts that come after their connections are gone. They live as long as the process does."""
+    """Acts that happen after their connections were cut. They end with the process."""
 
     def __init__(self, tasks: asyncio.TaskGroup, stopping: Stopping) -> None:
         self._tasks = tasks
@@ -89,10 +89,10 @@ class LateActs:
         self._pending = 0
 
     def start(self, journal: SqliteJournal, act: Act, delay_seconds: float) -> None:
-        """Act after the delay.
+        """Schedule an act.
 
         Raises:
-            InjectedServerError: there are too many already; this act will not happen.
+            InjectedServerError: too many are pending; this act will not happen.
         """
         if self._pending >= LATE_LIMIT:
             raise InjectedServerError
@@ -110,7 +110,7 @@ class LateActs:
 
 
 class ProvinceSimulator:
-    """The opening_hours of one province."""
+    """Simulates the gateway of one province."""
 
     def __init__(
         self,
@@ -138,11 +138,11 @@ class ProvinceSimulator:
 
     @property
     def faults(self) -> GatewayFaults:
-        """The faults that are set for this province now."""
+        """Return the faults that are set for this province now."""
         return self._board.of(self.province.code)
 
     def connect(self) -> None:
-        """To be asked before a message is read.
+        """Check that the province is up, before a message is read.
 
         Raises:
             ConnectionCutError: the province is down.
@@ -153,7 +153,7 @@ class ProvinceSimulator:
     async def submit(
         self, call: ReceivedSubmission, *, callback_url: str | None = None
     ) -> SimulatorReply:
-        """Take in an application, and call back there when there is news of it.
+        """Accept an application, and call back at `callback_url` on news.
 
         Raises:
             ConnectionCutError: no answer; it may have taken effect.
@@ -183,7 +183,7 @@ class ProvinceSimulator:
         *,
         callback_url: str | None = None,
     ) -> SimulatorReply:
-        """Take in what an application lacked; raises as `submit` does."""
+        """Accept a supplement; raises as `submit` does."""
         effect = Effect.SUPPLEMENT
 
         def act(connection: sqlite3.Connection) -> SimulatorReply:
@@ -209,7 +209,7 @@ class ProvinceSimulator:
         return await self._act(request_id, effect, act)
 
     async def withdraw(self, request_id: str, act_before_ms: int) -> SimulatorReply:
-        """Take an application back; raises as `submit` does."""
+        """Withdraw an application; raises as `submit` does."""
         effect = Effect.WITHDRAW
 
         def act(connection: sqlite3.Connection) -> SimulatorReply:
@@ -231,10 +231,10 @@ class ProvinceSimulator:
         return await self._act(request_id, effect, act)
 
     async def look_up(self, request_id: str) -> SimulatorReply:
-        """What is known of a request; raises as `submit` does, without any effect.
+        """Look up a request; raises as `submit` does, without any effect.
 
-        It is asked in the writer's queue: every act that may still beat its `act_before` is either
-        before it there, and seen, or behind it. So "unknown", said after `act_before`, is final.
+        The query runs in the writer's queue: every act that may still meet its `act_before` is
+        either before it there, and seen, or behind it. So "unknown" after `act_before` is final.
         """
         if (wait := self._bucket.wait_seconds(self.faults.rate_per_s)) is not None:
             return SimulatorReply(Code.THROTTLED, retry_after_seconds=wait)
@@ -249,7 +249,7 @@ class ProvinceSimulator:
         return await self._journal.write(ask)
 
     async def issued_document(self, request_id: str) -> IssuedDocument | None:
-        """The document that the province has made for an application, if it makes any."""
+        """Return the document that the province has issued for an application, or None."""
         if not self.province.makes_documents or self._documents is None:
             return None
         application = await self._journal.read(
@@ -274,7 +274,7 @@ class ProvinceSimulator:
         )
 
     async def fetch(self, request_id: str, name: str) -> IssuedDocument | SimulatorReply:
-        """A document by the name that the application gives it; raises as `look_up` does."""
+        """Return a document by its name in the application; raises as `look_up` does."""
         if (wait := self._bucket.wait_seconds(self.faults.rate_per_s)) is not None:
             return SimulatorReply(Code.THROTTLED, retry_after_seconds=wait)
         await self._stopping.sleep(self.faults.delay_seconds())
@@ -314,7 +314,7 @@ class ProvinceSimulator:
         return reply
 
     def _refusal(self, item_code: str | None) -> SimulatorReply | None:
-        """What is refused at the door, before anybody acts."""
+        """Return the refusal of a call that is rejected before any act, or None."""
         if (wait := self._bucket.wait_seconds(self.faults.rate_per_s)) is not None:
             return SimulatorReply(Code.THROTTLED, retry_after_seconds=wait)
         if item_code in self.faults.unknown_items:

@@ -1,7 +1,7 @@
-"""The SOAP protocol: envelopes to calls of a simulator, and replies and faults back.
+"""Serve SOAP: translate envelopes to calls of a simulator, and replies and faults back.
 
-What goes over the wire is written down in docs/simulated-outside.md. Bodies are read and written
-with lxml by the WSDL's schema, not with zeep: the connector's own understanding is not its judge.
+docs/simulated-outside.md defines the protocol. lxml reads and writes bodies by the WSDL's schema,
+not zeep, so that the simulator checks the connector independently.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from tongban_provinces.soap_signature import check_username_token, verify
 
 _Call = Callable[[ProvinceSimulator, Element], Awaitable[SimulatorReply | SoapAnswer]]
 PIECE = 512 * 1024
-"""Bytes of a document in one answer, as the WSDL has it."""
+"""Bytes of a document in one answer, as the WSDL defines."""
 _P = {"p": PROVINCE}
 
 
 class _SoapRefusedError(Exception):
-    """The message itself is wrong; nobody acts on it."""
+    """Raised to refuse a malformed or forged message without any effect."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -64,7 +64,7 @@ class SoapFrontEnd:
         self._wsdl = wsdl()
 
     def routes(self) -> list[web.RouteDef]:
-        """To be added to the process's application, before anything that takes all paths."""
+        """Return the routes; add them before any route that matches all paths."""
         return [
             route
             for code in self._simulators
@@ -75,7 +75,7 @@ class SoapFrontEnd:
         ]
 
     async def _describe(self, request: web.Request) -> web.Response:
-        """`?wsdl`, with the address at which it was asked for."""
+        """Answer `?wsdl` with the address of the request."""
         if "wsdl" not in {name.lower() for name in request.query}:
             return web.Response(status=405, headers={"Allow": "POST"}, text="GET ?wsdl, or POST")
         document = etree.fromstring(self._wsdl)
@@ -104,10 +104,10 @@ class SoapFrontEnd:
         return handle
 
     async def _answer(self, simulator: ProvinceSimulator, request: web.Request) -> SoapAnswer:
-        """The answer, signed as soon as the message is verified.
+        """Return the answer, signed only after the message is verified.
 
-        Not before: who can have any message answered with a signature could pass that off as the
-        answer to another one with the same MessageID.
+        Whoever could have any message answered with a signature could pass that answer off as the
+        answer to another message with the same MessageID.
         """
         token = self._tokens[simulator.province.code]
         try:
@@ -144,7 +144,8 @@ class SoapFrontEnd:
             raise _SoapRefusedError("bad_request", "wsa:Action 与报文不符")
         if not self._schema.validate(content):
             first = self._schema.error_log[0]
-            # Names where the sender has prefixes, else positions; values are nobody's business.
+            # The path has names where the sender uses prefixes, else positions; values stay
+            # private.
             where = re.sub(r"[^/:]+:", "", first.path)
             raise _SoapRefusedError("bad_request", f"{where}: {first.type_name}")
         return _OPERATIONS[operation]
@@ -205,7 +206,7 @@ def _reader(content: Element) -> Callable[[str], str]:
 
 
 def _single_values(content: Element) -> dict[str, str]:
-    """What of a form a result could repeat: texts and numbers, at most 200 characters each."""
+    """Return a form's texts and numbers, which a result may repeat, cut to 200 characters each."""
     fields = content.findall("p:form/p:field", namespaces=_P)
     read_fields = [_reader(field) for field in fields]
     return {
@@ -231,7 +232,7 @@ async def _as_soap(
 
 
 def _broken_answer(status: int) -> web.Response:
-    """What a proxy or a service bus before the province says: no signature, no clue about the
+    """Return the answer of a proxy or service bus before the province: unsigned, no hint about the
     effect."""
     if random.random() < 0.5:
         page = f"<html><body><h1>{status}</h1><hr>nginx</body></html>"

@@ -1,4 +1,4 @@
-"""`tongban load`: how the system bears a rate of requests."""
+"""Define `tongban load`: measure how the system handles a rate of requests."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def load(  # noqa: PLR0917 - typer makes options of them
     prints: Annotated[bool, typer.Option("--prints", help="items that print, printed")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
-    """Submit the catalogue's examples at a steady rate and tell how long they take.
+    """Submit the catalogue's examples at a steady rate and report the latencies.
 
-    With --intake, --token and --kafka (the ready line of `tongban up` has them) against a running
-    system; with none of them on a stack of its own, which is gone afterwards.
+    With --intake, --token and --kafka (see the ready line of `tongban up`) it runs against a
+    running system; with none of them on a stack of its own, which is removed afterwards.
 
     Exit codes: 0 everything accepted was finished, 1 something was not, 2 wrong options.
     """

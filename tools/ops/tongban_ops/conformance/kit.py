@@ -101,12 +101,12 @@ class Kit:
         return time.time() + self.options.patience_s + 2
 
     async def one(self, fits: Callable[[GatewayAnswer], bool]) -> GatewayAnswer | None:
-        """Return an application that fits and was not withdrawn: an existing one, else a new one."""
+        """Return a fitting application that was not withdrawn: an existing one, else a new one."""
         found = await self.known_one(fits)
         return found or await self.fresh_one(fits, reversed(self.options.examples))
 
     async def known_one(self, fits: Callable[[GatewayAnswer], bool]) -> GatewayAnswer | None:
-        """Return an existing application that fits and was not withdrawn; the newest first."""
+        """Return the newest existing application that fits and was not withdrawn."""
         for request_id in reversed(self._ids):
             known = await self.gateway.look_up(request_id)
             if known is not None and fits(known) and not withdrawn(known):
