@@ -45,8 +45,8 @@ KEYS = KeyRing.parse(CommonSettings().keyring.get_secret_value())
 
 
 class PerEvent(Router):
-    """The documented way: send each record and wait for it before the next; so the client does not
-    linger."""
+    """Router in Faust's documented way: it sends each record and waits before the next, so the
+    client does not linger."""
 
     def _new_app(self) -> RouterApp:
         app = super()._new_app()

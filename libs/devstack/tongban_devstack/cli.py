@@ -12,7 +12,10 @@ def register(app: typer.Typer) -> None:
     add_later(
         app, "up", "tongban_devstack.commands:up", help="Start the stack until it is stopped."
     )
-    add_later(app, "demo", "tongban_devstack.demo.command:demo", help="Play a day at the branch.")
+    add_later(app, "demo", "tongban_devstack.demo.command:demo", help="Run a day at the branch.")
     add_later(
-        app, "load", "tongban_devstack.load.command:load", help="How a rate of requests is borne."
+        app,
+        "load",
+        "tongban_devstack.load.command:load",
+        help="Measure the system under a rate of requests.",
     )

@@ -26,15 +26,17 @@ KIOSK_ID, BRANCH_ID = "k-310115-001", "b-310115-01"
 
 def up(
     no_services: Annotated[
-        bool, typer.Option("--no-services", help="only Kafka, the store and the simulated outside")
+        bool,
+        typer.Option("--no-services", help="start only Kafka, the store and the simulated outside"),
     ] = False,
     profile: Annotated[str, typer.Option(help="prompt or realistic")] = "prompt",
-    data: Annotated[Path, typer.Option(help="kept from one run to the next")] = Path(".tongban"),
+    data: Annotated[Path, typer.Option(help="directory, kept from run to run")] = Path(".tongban"),
     clock: Annotated[
-        str | None, typer.Option(envvar="TONGBAN_CLOCK", help="2026-03-02T09:00:00+08:00@60")
+        str | None,
+        typer.Option(envvar="TONGBAN_CLOCK", help="business clock: 2026-03-02T09:00:00+08:00@60"),
     ] = None,
     replicas: Annotated[
-        list[str] | None, typer.Option(help="SERVICE=NUMBER, more than one process of a service")
+        list[str] | None, typer.Option(help="SERVICE=NUMBER of its processes; repeatable")
     ] = None,
 ) -> None:
     """Start the stack, print one JSON line when it is ready, and stop on SIGINT or SIGTERM.

@@ -24,9 +24,9 @@ async def watch(url: str) -> str:
             await asyncio.sleep(PERIOD_S)
             try:
                 async with session.get(url) as reply:
-                    said = (await reply.text())[:500]
+                    reason = (await reply.text())[:500]
                     failures = failures + 1 if reply.status == 503 else 0
             except (aiohttp.ClientError, TimeoutError):
                 failures = 0
             if failures >= THRESHOLD:
-                return said
+                return reason

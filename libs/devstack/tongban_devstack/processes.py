@@ -104,7 +104,7 @@ class ChildProcess:
         return not self._ended.done()
 
     async def wait(self) -> int:
-        """Wait for the end and return the exit code; a negative one is the signal that killed it."""
+        """Wait for the end and return the exit code; a negative one is the signal that ended it."""
         return await asyncio.wrap_future(self._ended)
 
     def send_signal(self, number: int) -> None:

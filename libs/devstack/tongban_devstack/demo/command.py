@@ -37,19 +37,19 @@ LINE_SECONDS = 10.0
 def demo(
     once: Annotated[bool, typer.Option("--once", help="end after the report")] = False,
     requests: Annotated[int, typer.Option(min=10)] = 620,
-    seconds: Annotated[float, typer.Option(min=1, help="over which they come")] = 40.0,
+    seconds: Annotated[float, typer.Option(min=1, help="duration of the submissions")] = 40.0,
     out: Annotated[Path, typer.Option()] = Path("out/demo"),
 ) -> None:
     """Run a day at the branch, with kills; exit code 0 only if nothing was lost or done twice."""
     configure_logging("demo", instance="demo", level="ERROR")
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # brokers and kills are no news here
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # kills are part of the day
     with exit_on_start_failure():
         raise typer.Exit(asyncio.run(_demo(once, requests, seconds, out)))
 
 
 async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:
     data = out / "data"
-    shutil.rmtree(out, ignore_errors=True)  # a new day, not the rest of the last
+    shutil.rmtree(out, ignore_errors=True)  # start anew
     console.print("Starting Kafka, the store, the simulated outside and the services ...")
     started = time.monotonic()
     clock = BusinessClock.parse(f"2026-03-02T09:00:00+08:00@{SPEED}")
@@ -70,7 +70,7 @@ async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:
             memory_mb=view.memory.peak_mb,
         )
         await keep(stack, result, out)
-        _tell(result, out)
+        _print_result(result, out)
         if not once:
             token = await stack.token("k-310115-001", "b-310115-01")
             console.print(f"Kiosk page: {stack.intake}/kiosk/login?token={token}")
@@ -117,7 +117,7 @@ def _in_words(value: object) -> str:
     return str(value)
 
 
-def _tell(result: Account, out: Path) -> None:
+def _print_result(result: Account, out: Path) -> None:
     table = Table("counted at the outside", "")
     for name, value in result.report.items():
         table.add_row(name, _in_words(value))

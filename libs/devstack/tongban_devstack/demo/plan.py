@@ -37,17 +37,17 @@ def visits(
     in turn. A lobby manager helps with a quarter of them, and with every transfer between two
     provinces.
     """
-    dice = random.Random(day)
+    rng = random.Random(day)
     by_name = {item.code: item.title for item in cases}
-    offered = dice.sample(items, len(items))
+    offered = rng.sample(items, len(items))
     offered.sort(key=lambda item: (item.code not in by_name, item.document is None))
     order = [offered[n % len(offered)] for n in range(count)]
-    dice.shuffle(order)
+    rng.shuffle(order)
     places = kiosks(kiosk_count)
     planned = []
     for number, item in enumerate(order):
         kiosk_id, branch_id = places[number % len(places)]
-        helper = f"lm-{branch_id[-2:]}" if item.partner or dice.random() < 0.25 else None
+        helper = f"lm-{branch_id[-2:]}" if item.partner or rng.random() < 0.25 else None
         planned.append(
             PlannedVisit(
                 kiosk_id,

@@ -52,7 +52,7 @@ class JobKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """What a client sends when it creates a job."""
+    """Attributes that a client sends when it creates a job."""
 
     name: str
     user: str
@@ -95,7 +95,7 @@ class Ticket:
 
     @classmethod
     def of(cls, job_name: str) -> Ticket:
-        """Parse a job's name; a name of another form is taken as an order id as a whole."""
+        """Parse a job's name; a name of another form is an order id as a whole."""
         parts = job_name.split("/")
         if len(parts) == 4 and all(parts) and parts[3].isascii() and parts[3].isdigit():
             return cls(parts[0], parts[1], parts[2], int(parts[3]))
@@ -110,14 +110,14 @@ _JOBS = (
 
 
 def create_job(
-    connection: sqlite3.Connection, kiosk_id: str, asked: JobRequest, now: float
+    connection: sqlite3.Connection, kiosk_id: str, requested: JobRequest, now: float
 ) -> JobKey:
     """Insert a new job that waits for its documents."""
     row = connection.execute(
         "INSERT INTO jobs (kiosk_id, job_id, name, user, copies, stage, created_at) SELECT"
         " ?1, coalesce(max(job_id), 0) + 1, ?2, ?3, ?4, ?5, ?6 FROM jobs WHERE kiosk_id = ?1"
         " RETURNING job_id",
-        (kiosk_id, asked.name, asked.user, asked.copies, Stage.INCOMING.value, now),
+        (kiosk_id, requested.name, requested.user, requested.copies, Stage.INCOMING.value, now),
     ).fetchone()
     return JobKey(kiosk_id, row[0])
 

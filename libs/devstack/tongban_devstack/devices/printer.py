@@ -131,10 +131,10 @@ class Printers:
         document = await self._spool(origin.kiosk_id, request)
         if document is None and not last:
             raise IppError(IppStatus.BAD_REQUEST, "only the last document may be empty")
-        taken = await self._journal.write(
+        added = await self._journal.write(
             lambda connection: job_store.add_document(connection, key, document, last)
         )
-        if not taken:  # another Send-Document came first, or the job was canceled meanwhile
+        if not added:  # another Send-Document came first, or the job was canceled meanwhile
             if document is not None:
                 await asyncio.to_thread((self._data / document.file).unlink)
             raise IppError(IppStatus.NOT_POSSIBLE, "the job takes no more documents")

@@ -38,7 +38,7 @@ REJECTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a province will do with an application, decided on arrival.
+    """Plan of a province for an application, made on arrival.
 
     It completes or rejects at `decided_at`, unless it asks for a supplement at `supplement_at`:
     then it decides `after_supplement` later than it gets that.
@@ -139,7 +139,7 @@ def view(
     `submission` selects the receipt number where a province accepted the request repeatedly.
     """
     state = application.state(now)
-    said: dict[str, Any] = {
+    shown: dict[str, Any] = {
         "request_id": application.request_id,
         "state": state.value,
         "receipt": receipt(
@@ -152,7 +152,7 @@ def view(
         "withdrawn": application.withdrawn_at is not None,
     }
     if reason := application.reason(state):
-        said["reason"] = reason
+        shown["reason"] = reason
     if result is not None:
-        said["result"] = result
-    return said
+        shown["result"] = result
+    return shown

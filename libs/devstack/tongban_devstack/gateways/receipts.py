@@ -55,9 +55,9 @@ class ReceiptFrontEnd(RestFrontEnd):
         )
 
     def _render(self, call: str, reply: SimulatorReply) -> JsonAnswer:
-        status, said, headers = as_http(reply)
+        status, body, headers = as_http(reply)
         if call not in ("submit", "supplement") or reply.application is None:
-            return status, said, headers
+            return status, body, headers
         shown = {"code", "message", *_RECEIPT}
-        receipt = {name: value for name, value in said.items() if name in shown}
+        receipt = {name: value for name, value in body.items() if name in shown}
         return 202 if reply.code is Code.OK else status, receipt, headers

@@ -194,11 +194,11 @@ class RestFrontEnd:
         except _RestRefusedError as refused:
             return nonce, refused.answer
         except SignatureError as error:
-            said = {"code": error.code, "message": f"签名校验未通过: {error}"}
-            return nonce, (401, said, {})
+            refusal = {"code": error.code, "message": f"签名校验未通过: {error}"}
+            return nonce, (401, refusal, {})
         except web.HTTPRequestEntityTooLarge:
-            said = {"code": "too_large", "message": f"请求体超过{BODY_LIMIT}字节"}
-            return None, (413, said, {})
+            refusal = {"code": "too_large", "message": f"请求体超过{BODY_LIMIT}字节"}
+            return None, (413, refusal, {})
         if isinstance(reply, IssuedDocument):
             return nonce, (200, reply.pdf, {})
         return nonce, self._render(name, await with_documents(simulator, reply))

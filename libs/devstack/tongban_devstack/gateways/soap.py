@@ -124,14 +124,16 @@ class SoapFrontEnd:
         operation = etree.QName(envelope.content).localname
         try:
             self._nonces[simulator.province.code].take(nonce, stamp)
-            said = await self._operation(envelope)(simulator, envelope.content)
+            reply = await self._operation(envelope)(simulator, envelope.content)
         except SignatureError as error:
             answer = fault(error.code, f"签名校验未通过: {error}")
         except _SoapRefusedError as refused:
             answer = fault(refused.code, refused.message)
         else:
             answer = (
-                said if isinstance(said, SoapAnswer) else await _as_soap(simulator, operation, said)
+                reply
+                if isinstance(reply, SoapAnswer)
+                else await _as_soap(simulator, operation, reply)
             )
         return answer.signed(token, relates_to=envelope.text(WSA, "MessageID"), confirms=signature)
 

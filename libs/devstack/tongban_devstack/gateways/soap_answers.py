@@ -98,17 +98,19 @@ def fault(
 
 def knows(application: Mapping[str, Any]) -> Element:
     """Return an application's state as the WSDL's Application."""
-    said = _P.application(_P.requestId(application["request_id"]), _P.state(application["state"]))
+    element = _P.application(
+        _P.requestId(application["request_id"]), _P.state(application["state"])
+    )
     if application.get("receipt") is not None:
-        said.append(_P.receipt(application["receipt"]))
-    said.append(_P.supplements(str(application["supplements"])))
-    said.append(_P.withdrawn("true" if application["withdrawn"] else "false"))
+        element.append(_P.receipt(application["receipt"]))
+    element.append(_P.supplements(str(application["supplements"])))
+    element.append(_P.withdrawn("true" if application["withdrawn"] else "false"))
     if "reason" in application:
-        said.append(_P.reason(application["reason"]))
+        element.append(_P.reason(application["reason"]))
     if "result" in application:
-        said.append(_result(application["result"]))
+        element.append(_result(application["result"]))
     for each in application.get("documents", ()):
-        said.append(
+        element.append(
             _P.document(
                 _P.name(each["name"]),
                 _P.title(each["title"]),
@@ -116,12 +118,12 @@ def knows(application: Mapping[str, Any]) -> Element:
                 _P.size(str(each["size"])),
             )
         )
-    return said
+    return element
 
 
 def _result(result: Mapping[str, Any]) -> Element:
     facts = [_P.fact(_P.label(each["label"]), _P.value(each["value"])) for each in result["facts"]]
-    said = _P.result(
+    element = _P.result(
         _P.number(result["number"]),
         _P.issuer(result["issuer"]),
         _P.issuedOn(result["issued_on"]),
@@ -130,8 +132,8 @@ def _result(result: Mapping[str, Any]) -> Element:
     table = result["table"]
     if table is not None:
         rows = [_cells("row", row) for row in table["rows"]]
-        said.append(_P.table(_cells("columns", table["columns"]), *rows))
-    return said
+        element.append(_P.table(_cells("columns", table["columns"]), *rows))
+    return element
 
 
 def _cells(name: str, texts: list[str]) -> Element:

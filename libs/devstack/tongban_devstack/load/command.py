@@ -31,16 +31,24 @@ KIOSK_ID, BRANCH_ID = "k-310115-001", "b-310115-01"
 
 
 def load(  # noqa: PLR0917 - typer makes options of them
-    rate: Annotated[float, typer.Option(min=0.1, max=5000, help="submissions a second")],
+    rate: Annotated[float, typer.Option(min=0.1, max=5000, help="submissions per second")],
     seconds: Annotated[float, typer.Option(min=1, max=3600)],
     intake: Annotated[
         str | None, typer.Option(envvar="TONGBAN_INTAKE", help="a running intake's URL")
     ] = None,
-    token: Annotated[str | None, typer.Option(envvar="TONGBAN_TOKEN", help="for it")] = None,
-    kafka: Annotated[str | None, typer.Option(envvar="TONGBAN_KAFKA", help="its broker")] = None,
-    province: Annotated[list[str] | None, typer.Option(help="codes; all where none")] = None,
-    prints: Annotated[bool, typer.Option("--prints", help="items that print, printed")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    token: Annotated[
+        str | None, typer.Option(envvar="TONGBAN_TOKEN", help="bearer token for that intake")
+    ] = None,
+    kafka: Annotated[
+        str | None, typer.Option(envvar="TONGBAN_KAFKA", help="broker of that system")
+    ] = None,
+    province: Annotated[
+        list[str] | None, typer.Option(help="province code; repeatable, default all")
+    ] = None,
+    prints: Annotated[
+        bool, typer.Option("--prints", help="submit only items that print, and print them")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Submit the catalogue's examples at a steady rate and report the latencies.
 
@@ -65,7 +73,7 @@ def load(  # noqa: PLR0917 - typer makes options of them
     if not items:
         raise typer.BadParameter("no item is offered there", param_hint="--province")
     configure_logging("load", instance="load", level="ERROR")
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a broker that starts is no error
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a starting broker is no error
     target = None
     if intake and token and kafka:
         target = Target(
@@ -73,7 +81,7 @@ def load(  # noqa: PLR0917 - typer makes options of them
         )
     with exit_on_start_failure():
         result = asyncio.run(_load(target, items, rate, seconds, prints))
-    _tell(result, as_json=as_json)
+    _print_result(result, as_json=as_json)
     if result.unfinished or result.answers.keys() - {"202"}:
         raise typer.Exit(1)
 
@@ -124,7 +132,7 @@ _SHOWN_AS = {
 }
 
 
-def _tell(result: LoadResult, *, as_json: bool) -> None:
+def _print_result(result: LoadResult, *, as_json: bool) -> None:
     report = result.report()
     if as_json:
         print(json.dumps(report))

@@ -162,7 +162,7 @@ def _holidays_hold(sources: Sources) -> Iterator[CatalogueProblem]:
             yield replace(problem, file=sources.shown(problem.file))
 
 
-def _fields_told(sources: Sources) -> Iterator[CatalogueProblem]:
+def _fields_described(sources: Sources) -> Iterator[CatalogueProblem]:
     for name, schema in sources.shared.fields.items():
         for key in ("title", "description"):
             if not any("\u4e00" <= character <= "\u9fff" for character in schema.get(key, "")):
@@ -354,7 +354,7 @@ _SOURCE_RULES: tuple[Callable[[Sources], Iterator[CatalogueProblem]], ...] = (
     _hours_open,
     _gateways_open,
     _holidays_hold,
-    _fields_told,
+    _fields_described,
     _all_used,
     _synonyms_lead_somewhere,
     *plausibility.RULES,

@@ -32,7 +32,9 @@ _AssistantId = Annotated[str, typer.Argument(metavar="ASSISTANT_ID")]
 @assistant.command()
 def enrol(
     assistant_id: _AssistantId,
-    branch: Annotated[str | None, typer.Option(help="where; needed once")] = None,
+    branch: Annotated[
+        str | None, typer.Option(help="branch id; required for a new lobby manager")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Let a lobby manager sign in with a PIN of 6 to 12 digits.

@@ -30,7 +30,7 @@ NOT_FOUND = 2
 def check_(
     directory: Annotated[
         Path | None,
-        typer.Argument(metavar="[DIR]", help="else TONGBAN_CATALOGUE, else ./catalogue"),
+        typer.Argument(metavar="[DIR]", help="default: TONGBAN_CATALOGUE, else ./catalogue"),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -52,13 +52,13 @@ def publish_(
         Path | None,
         typer.Argument(
             metavar="[FILE|DIR]",
-            help="a catalogue, or one of its files under zones/: then the items of that file alone",
+            help="a catalogue, or one of its files under zones/ to publish only that file",
         ),
     ] = None,
     withdraw: Annotated[
         bool,
         typer.Option(
-            "--withdraw", help="also take off what is on offer and not in DIR; not with FILE"
+            "--withdraw", help="also withdraw offered items that DIR does not have; not with FILE"
         ),
     ] = False,
     as_json: Json = False,
@@ -85,7 +85,7 @@ def publish_(
     except CatalogueError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
-    print(json.dumps(_told(changes)) if as_json else _sentence(changes))
+    print(json.dumps(_as_json(changes)) if as_json else _sentence(changes))
 
 
 def _status(doing: str) -> Status:
@@ -132,7 +132,7 @@ def _show(report: CatalogueReport, *, as_json: bool) -> None:
     print(f"{count} problem{'' if count == 1 else 's'}" if count else "All of it holds.")
 
 
-def _told(changes: Changes) -> dict[str, object]:
+def _as_json(changes: Changes) -> dict[str, object]:
     return {
         "new": [item.code for item in changes.new],
         "changed": [item.code for item in changes.changed],

@@ -19,42 +19,47 @@ _URL = re.compile(r"https?://[^/\s?#]+[^\s?#]*")
 
 
 def conformance(  # noqa: PLR0917 - typer makes options of them
-    url: Annotated[
-        str, typer.Argument(help="the gateway's, as catalogue/provinces.yaml would have it")
-    ],
+    url: Annotated[str, typer.Argument(help="URL of the gateway, as in catalogue/provinces.yaml")],
     protocol: Annotated[str, typer.Option(help="|".join(PROTOCOLS))],
     secret: Annotated[
-        str, typer.Option(envvar="TONGBAN_GATEWAY_SECRET", help="tokens are derived from it")
+        str,
+        typer.Option(envvar="TONGBAN_GATEWAY_SECRET", help="secret from which tokens are derived"),
     ] = DEVELOPMENT_SECRET,
     province: Annotated[
-        str | None, typer.Option(help="GB/T 2260 code; else as the URL has it")
+        str | None, typer.Option(help="GB/T 2260 code; default: the one in the URL")
     ] = None,
     item: Annotated[
         list[str] | None,
         typer.Option(help="item code to test with; `conformance` if the gateway keeps one"),
     ] = None,
     check: Annotated[
-        list[str] | None, typer.Option(help="this one and what it needs; all where none is named")
+        list[str] | None,
+        typer.Option(help="run this check and those it needs; repeatable, default all"),
     ] = None,
     timeout_ms: Annotated[
-        int | None, typer.Option(min=1, help="for one answer; else as the catalogue has it")
+        int | None, typer.Option(min=1, help="time-out of an answer; default: the catalogue's")
     ] = None,
     rate_limit: Annotated[
-        int, typer.Option(min=0, max=5000, help="look-ups with which to provoke a throttling")
+        int, typer.Option(min=0, max=5000, help="look-ups to spend on provoking a throttling")
     ] = 0,
-    parallel: Annotated[int, typer.Option(min=2, max=64, help="submissions of one id at once")] = 8,
+    parallel: Annotated[
+        int, typer.Option(min=2, max=64, help="concurrent submissions of one id")
+    ] = 8,
     idle: Annotated[
-        float, typer.Option(min=0.1, max=600, help="seconds of an idle connection")
+        float, typer.Option(min=0.1, max=600, help="seconds to leave a connection idle")
     ] = 3,
     callback_url: Annotated[
-        str, typer.Option(help="rest_callback: where the gateway reaches this machine, http://…")
+        str, typer.Option(help="rest_callback: URL at which the gateway reaches this machine")
     ] = "",
     callback_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="to listen on; else the port of --callback-url")
+        int,
+        typer.Option(min=0, max=65535, help="port to listen on; default: that of --callback-url"),
     ] = 0,
-    wait: Annotated[float, typer.Option(min=0.1, max=3600, help="seconds for a callback")] = 30,
-    junit: Annotated[Path | None, typer.Option(help="write JUnit XML there")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    wait: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="seconds to wait for a callback")
+    ] = 30,
+    junit: Annotated[Path | None, typer.Option(help="file for JUnit XML")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Check a gateway for everything that a connector relies on, and report what holds.
 
@@ -73,7 +78,7 @@ def conformance(  # noqa: PLR0917 - typer makes options of them
     # Import late: the protocols' libraries take a second to import.
     from tongban_ops.cli.conformance_run import run_conformance  # noqa: PLC0415
 
-    asked = Options(
+    options = Options(
         url=url,
         protocol=protocol,
         province=code,
@@ -86,7 +91,7 @@ def conformance(  # noqa: PLR0917 - typer makes options of them
         callback_url=callback_url,
         callback_port=callback_port,
     )
-    report = run_conformance(asked, checks=check or (), items=item or (), timeout_ms=timeout_ms)
+    report = run_conformance(options, checks=check or (), items=item or (), timeout_ms=timeout_ms)
     if junit is not None:
         junit.write_bytes(render.junit(report))
     if as_json:

@@ -26,7 +26,7 @@ UNLISTED_RATE = 20.0
 
 
 def run_conformance(
-    asked: Options, *, checks: Sequence[str], items: Sequence[str], timeout_ms: int | None
+    requested: Options, *, checks: Sequence[str], items: Sequence[str], timeout_ms: int | None
 ) -> ConformanceReport:
     """Run the checks of these names, all if there are none.
 
@@ -34,14 +34,14 @@ def run_conformance(
         typer.BadParameter: an unknown check, or a port in use.
         typer.Exit: EX_UNAVAILABLE or EX_CONFIG; the reason has been printed.
     """
-    wanted = _checks(asked.protocol, checks)
+    wanted = _checks(requested.protocol, checks)
     try:
         with _progress(len(wanted)) as progress:
             progress("reading the catalogue", 0)
-            options = _completed(asked, _catalogue(), items, timeout_ms)
+            options = _completed(requested, _catalogue(), items, timeout_ms)
             return asyncio.run(examine(options, wanted, progress))
     except GatewayUnreachableError as error:
-        typer.echo(f"{asked.url} does not answer: {error}", err=True)
+        typer.echo(f"{requested.url} does not answer: {error}", err=True)
         raise typer.Exit(EX_UNAVAILABLE) from error
     except PortTakenError as error:
         raise typer.BadParameter(str(error), param_hint="--callback-port") from error
@@ -59,13 +59,13 @@ def _checks(protocol: str, names: Sequence[str]) -> list[Check]:
 
 
 def _completed(
-    asked: Options, catalogue: Catalogue, items: Sequence[str], timeout_ms: int | None
+    requested: Options, catalogue: Catalogue, items: Sequence[str], timeout_ms: int | None
 ) -> Options:
     """Complete the options with test items and with the catalogue's limits for the province."""
     options = replace(
-        asked, examples=examples(catalogue, asked.province, items), rate_per_s=UNLISTED_RATE
+        requested, examples=examples(catalogue, requested.province, items), rate_per_s=UNLISTED_RATE
     )
-    if known := catalogue.provinces.get(asked.province):
+    if known := catalogue.provinces.get(requested.province):
         options = replace(
             options,
             rate_per_s=known.gateway.rate_per_s,

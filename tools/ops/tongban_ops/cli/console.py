@@ -23,9 +23,12 @@ from tongban_kafka import EventProducer, KafkaUnavailableError, refusals
 from tongban_kafka.reach import reach
 from tongban_kafka.security import KafkaAddress
 
-Json = Annotated[bool, typer.Option("--json", help="for programs")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 By = Annotated[
-    str, typer.Option("--by", help="who decides, for the record", show_default="the login name")
+    str,
+    typer.Option(
+        "--by", help="name of the operator, for the record", show_default="the login name"
+    ),
 ]
 Result = TypeVar("Result")
 _WIDE = 200
@@ -41,8 +44,8 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run(reaching(work))
     except (KafkaUnavailableError, KafkaError) as error:
         kafka = str(load(CommonSettings).cluster)
-        told = refusals.explain(str(error))
-        raise stop(told if kafka in told else f"{kafka}: {told}", EX_UNAVAILABLE) from error
+        reason = refusals.explain(str(error))
+        raise stop(reason if kafka in reason else f"{kafka}: {reason}", EX_UNAVAILABLE) from error
 
 
 async def reaching(work: Coroutine[Any, Any, Result]) -> Result:

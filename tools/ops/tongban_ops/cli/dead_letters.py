@@ -42,7 +42,7 @@ from tongban_ops.operators.replays import Operator, Replay, ReplayRefusal, plan
 from tongban_ops.operators.settlements import Settlement
 
 dlt = typer.Typer(cls=Commands, no_args_is_help=True)
-All = Annotated[bool, typer.Option("--all", help="every one that is open")]
+All = Annotated[bool, typer.Option("--all", help="all open dead letters")]
 
 
 @dlt.command("list")
@@ -51,7 +51,7 @@ def list_(
     selection: DeadLetterSelection,
     *,
     settled: Annotated[
-        bool, typer.Option("--all", help="also those that were replayed or discarded")
+        bool, typer.Option("--all", help="include replayed and discarded ones")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -81,7 +81,7 @@ def list_(
 
 @dlt.command()
 def show(
-    letter_id: Annotated[str, typer.Argument(metavar="ID", help="printing@17")],
+    letter_id: Annotated[str, typer.Argument(metavar="ID", help="id, such as printing@17")],
     as_json: Json = False,
 ) -> None:
     """Show one dead letter: cause, headers and event. Sealed content stays sealed.
@@ -121,10 +121,14 @@ def replay(
     *,
     everything: All = False,
     again: Annotated[
-        bool, typer.Option("--again", help="also those that were dealt with before")
+        bool, typer.Option("--again", help="include those that were settled before")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be done")] = False,
-    reason: Annotated[str, typer.Option(help="for the timeline of a held request")] = RESUMED,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="only print what would be done")
+    ] = False,
+    reason: Annotated[
+        str, typer.Option(help="reason for the timeline of a held request")
+    ] = RESUMED,
     by: By = "",
     as_json: Json = False,
 ) -> None:
@@ -143,7 +147,7 @@ def replay(
         with progress("replaying") as report:
             run(_execute(replays, operator, sum(len(r.letters) for r in replays), report))
     warn_if_withheld(any(replay.withheld for replay in replays), REQUEST_REASONS)
-    _say_replayed(replays, refused, dry_run=dry_run, as_json=as_json)
+    _print_replayed(replays, refused, dry_run=dry_run, as_json=as_json)
     if refused:
         raise typer.Exit(1)
 
@@ -154,7 +158,7 @@ def discard(
     selection: DeadLetterSelection,
     *,
     reason: Annotated[
-        str, typer.Option(help="why nothing is to be done; sealed", show_default=False)
+        str, typer.Option(help="why no action is needed; sealed", show_default=False)
     ],
     everything: All = False,
     by: By = "",
@@ -190,8 +194,8 @@ def _chosen(selection: DeadLetterSelection, everything: bool) -> list[DeadLetter
     )
     which = described(selection)
     if missing := sorted(set(selection.ids) - {letter.id for letter in letters}):
-        said = f"there is no {state}dead letter {', '.join(missing)} {which}".rstrip()
-        raise stop(said + hint, EX_NOINPUT)
+        reason_text = f"there is no {state}dead letter {', '.join(missing)} {which}".rstrip()
+        raise stop(reason_text + hint, EX_NOINPUT)
     if not letters:
         raise stop(f"there is no {state}dead letter {which}".rstrip() + hint, EX_NOINPUT)
     return letters
@@ -231,7 +235,7 @@ def _operator(by: str, reason: str) -> Operator:
     return Operator(by=by or login_name(), at=settings.clock.now(), reason=reason, keys=keys)
 
 
-def _say_replayed(
+def _print_replayed(
     replays: list[Replay], refused: list[ReplayRefusal], *, dry_run: bool, as_json: bool
 ) -> None:
     lines: list[dict[str, Any]] = [

@@ -29,11 +29,13 @@ class IntakeUnreachableError(Exception):
 
 @documents.command()
 def verify(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="a PDF, as it was handed out")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="a PDF, unchanged since it was issued")
+    ],
     intake: Annotated[
         str, typer.Option(envvar="TONGBAN_INTAKE", help="base URL of intake")
     ] = "http://127.0.0.1:8080",
-    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Verify that a file is, to the last byte, a document that was issued here, and show which.
 
@@ -51,7 +53,7 @@ def verify(
         raise typer.Exit(EX_NOINPUT) from error
     try:
         with Console(stderr=True).status(f"asking {intake} ..."):
-            found = asyncio.run(_ask(intake, sha256))
+            found = asyncio.run(_look_up(intake, sha256))
     except IntakeUnreachableError as error:
         typer.echo(f"{intake}: {error}", err=True)
         raise typer.Exit(EX_UNAVAILABLE) from error
@@ -93,7 +95,7 @@ def _show(found: Verified) -> None:
             print(f"{name:<10} {value}")
 
 
-async def _ask(intake: str, sha256: str) -> Verified | None:
+async def _look_up(intake: str, sha256: str) -> Verified | None:
     """Return what intake knows of a file whose hash begins with this code; None if nothing.
 
     Raises:
@@ -109,7 +111,7 @@ async def _ask(intake: str, sha256: str) -> Verified | None:
             # is no such document.
             if reply.status == 404 and reply.content_type == _PROBLEM:
                 return None
-            raise IntakeUnreachableError(_told(reply.status, await reply.text(errors="replace")))
+            raise IntakeUnreachableError(_reason(reply.status, await reply.text(errors="replace")))
     except ValidationError as error:
         raise IntakeUnreachableError(
             "it answers, but not as intake does: is this its URL?"
@@ -118,7 +120,7 @@ async def _ask(intake: str, sha256: str) -> Verified | None:
         raise IntakeUnreachableError(f"no answer: {str(error) or type(error).__name__}") from error
 
 
-def _told(status: int, text: str) -> str:
+def _reason(status: int, text: str) -> str:
     try:
         problem: Any = json.loads(text)
         return f"{status}: {problem['detail'] if 'detail' in problem else problem['title']}"

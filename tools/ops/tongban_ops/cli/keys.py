@@ -22,9 +22,10 @@ from tongban_ops.cli.group import Commands
 from tongban_ops.operators.keyring_file import change
 
 keys = typer.Typer(cls=Commands, no_args_is_help=True)
-_Json = Annotated[bool, typer.Option("--json", help="for programs")]
+_Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 _File = Annotated[
-    Path | None, typer.Option("--file", help="the key ring; else the @FILE of TONGBAN_KEYRING")
+    Path | None,
+    typer.Option("--file", help="file of the key ring; default: the @FILE of TONGBAN_KEYRING"),
 ]
 _SHOWN = 5
 SETTLE_S = 3600.0
@@ -56,9 +57,11 @@ def rotate(
     file: _File = None,
     after: Annotated[
         float,
-        typer.Option(min=0, help="seconds until it seals: longer than any process needs to see it"),
+        typer.Option(min=0, help="seconds until it seals; every process has to load it before"),
     ] = 300.0,
-    kid: Annotated[str | None, typer.Option("--id", help="default: kDATE-NUMBER")] = None,
+    kid: Annotated[
+        str | None, typer.Option("--id", help="id of the key; default: kDATE-NUMBER")
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Add a key that takes over after a delay; running processes load it by themselves.
@@ -69,8 +72,8 @@ def rotate(
     ring = _changed(_path(file), lambda ring: ring.rotated(now=_now(), after=wait, kid=kid))
     fresh = ring.newest
     begins = ring.keys[fresh].active_from
-    told = {"kid": fresh, "active_from": begins.isoformat() if begins else None}
-    print(json.dumps(told) if as_json else f"{fresh} seals from {told['active_from']} on")
+    result = {"kid": fresh, "active_from": begins.isoformat() if begins else None}
+    print(json.dumps(result) if as_json else f"{fresh} seals from {result['active_from']} on")
 
 
 @keys.command()
@@ -78,7 +81,7 @@ def destroy(
     kid: Annotated[str, typer.Argument(metavar="KID")],
     file: _File = None,
     force: Annotated[
-        bool, typer.Option("--force", help="though requests under it may still be open")
+        bool, typer.Option("--force", help="destroy it even if requests under it may be open")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask on a terminal")] = False,
     as_json: _Json = False,
@@ -97,8 +100,8 @@ def destroy(
     if sys.stdin.isatty() and not yes:
         typer.confirm(f"Destroy {kid} and all that it sealed, for ever?", abort=True)
     changed = _changed(path, lambda ring: ring.without(kid, now=_now()))
-    told = {"kid": kid, "destroyed_at": changed.destroyed[kid].isoformat()}
-    print(json.dumps(told) if as_json else f"{kid} is destroyed")
+    result = {"kid": kid, "destroyed_at": changed.destroyed[kid].isoformat()}
+    print(json.dumps(result) if as_json else f"{kid} is destroyed")
 
 
 def _must_be_over(ring: Ring, kid: str, now: datetime) -> None:

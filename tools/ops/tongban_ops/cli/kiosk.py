@@ -42,22 +42,20 @@ _KioskId = Annotated[str, typer.Argument(metavar="KIOSK_ID")]
 def enrol(
     kiosk_id: _KioskId,
     *,
-    branch: Annotated[
-        str | None, typer.Option(help="where it stands; a new kiosk needs it")
-    ] = None,
+    branch: Annotated[str | None, typer.Option(help="branch id; required for a new kiosk")] = None,
     zone: Annotated[
         str | None, typer.Option(help="cross_province (default), yangtze_delta or local")
     ] = None,
     key: Annotated[
         Path | None, typer.Option(help="file of its Ed25519 public key, PEM or JWK")
     ] = None,
-    generate: Annotated[bool, typer.Option("--generate", help="make a key pair here")] = False,
+    generate: Annotated[bool, typer.Option("--generate", help="generate a key pair here")] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="where --generate puts the private key (0600); KIOSK_ID.pem by default"),
+        typer.Option(help="file for the private key of --generate (0600); default: KIOSK_ID.pem"),
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="older keys and running tokens are void at once")
+        bool, typer.Option("--replace", help="revoke older keys and running tokens at once")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -91,7 +89,7 @@ def enrol(
         )
     except typer.Exit as ended:
         if generate and ended.exit_code == 1:
-            private.unlink()  # refused: it opens nothing, and would stand in the next try's way
+            private.unlink()  # refused: the key is useless, and would block the next attempt
         elif generate:
             typer.echo(
                 f"{private} is kept, as Kafka may have the enrolment: see `tongban kiosk list`, "
@@ -129,7 +127,7 @@ def _read(path: Path) -> Ed25519PublicKey:
 
 @kiosk.command("list")
 def list_(
-    branch: Annotated[str | None, typer.Option(help="of this branch alone")] = None,
+    branch: Annotated[str | None, typer.Option(help="only kiosks of this branch")] = None,
     as_json: Json = False,
 ) -> None:
     """List every kiosk that was ever enrolled."""
@@ -153,10 +151,11 @@ def list_(
 def revoke(
     kiosk_id: _KioskId,
     key: Annotated[
-        str | None, typer.Option(metavar="KID", help="this key alone; the kiosk goes on by another")
+        str | None,
+        typer.Option(metavar="KID", help="revoke only this key; the kiosk keeps its others"),
     ] = None,
     reason: Annotated[
-        str, typer.Option(help=f"{', '.join(sorted(REVOKE_REASONS))}; other words are sealed")
+        str, typer.Option(help=f"{', '.join(sorted(REVOKE_REASONS))}; any other text is sealed")
     ] = "",
     as_json: Json = False,
 ) -> None:
@@ -166,11 +165,11 @@ def revoke(
     """
     settings = load(CommonSettings)
     bound_to = f"{CONTROL_KIOSKS}/{kiosk_id}"
-    said = about_record(reason, words_key_ring(settings), bound_to, REVOKE_REASONS)
-    warn_if_withheld(said.withheld, REVOKE_REASONS)
+    published = about_record(reason, words_key_ring(settings), bound_to, REVOKE_REASONS)
+    warn_if_withheld(published.withheld, REVOKE_REASONS)
 
     def change(known: KioskRecord | None) -> KioskRecord:
-        return revoked(known, now=now(), reason=said.clear, sealed=said.sealed, kid=key)
+        return revoked(known, now=now(), reason=published.clear, sealed=published.sealed, kid=key)
 
     changed = run_with_status(
         kiosk_register(settings.cluster).change({kiosk_id: change}, despite_holes=key is None),
@@ -212,12 +211,12 @@ def token(
         typer.echo(f"{intake}: {error!r}", err=True)
         raise typer.Exit(EX_UNAVAILABLE) from error
     if as_json:
-        print(json.dumps(_told(grant)))
+        print(json.dumps(_as_json(grant)))
     else:
         print(grant.token)
 
 
-def _told(grant: Grant) -> dict[str, Any]:
+def _as_json(grant: Grant) -> dict[str, Any]:
     return {
         "access_token": grant.token,
         "token_type": "Bearer",

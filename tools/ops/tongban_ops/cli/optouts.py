@@ -26,7 +26,7 @@ class _OptOutSettings(CommonSettings):
 
 optout = typer.Typer(cls=Commands, no_args_is_help=True)
 Phone = Annotated[
-    str, typer.Argument(metavar="PHONE", help="mobile number; spaces, dashes and +86 may stand")
+    str, typer.Argument(metavar="PHONE", help="mobile number; spaces, dashes and +86 are allowed")
 ]
 
 
@@ -41,7 +41,7 @@ def add(phone: Phone, by: By = "", as_json: Json = False) -> None:
     digest = _digest(settings, phone)
     record = OptOut(digest=digest, by=by or login_name(), since=settings.clock.now())
     run(_write(settings.cluster, *record.to_record()))
-    _say(digest, opted_out=True, as_json=as_json)
+    _print_result(digest, opted_out=True, as_json=as_json)
 
 
 @optout.command()
@@ -55,13 +55,13 @@ def remove(phone: Phone, as_json: Json = False) -> None:
     if digest not in run(read_newest(settings.cluster, CONTROL_OPTOUTS, OptOut.from_record)):
         raise stop("this number gets messages already", 1)
     run(_write(settings.cluster, digest.encode(), None))
-    _say(digest, opted_out=False, as_json=as_json)
+    _print_result(digest, opted_out=False, as_json=as_json)
 
 
 @optout.command("list")
 def list_(
     phone: Annotated[
-        str | None, typer.Argument(metavar="[PHONE]", help="tell of this number alone")
+        str | None, typer.Argument(metavar="[PHONE]", help="show only this number")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -95,7 +95,7 @@ async def _write(kafka: KafkaAddress, key: bytes, value: bytes | None) -> None:
         await producer.send(CONTROL_OPTOUTS, key=key, value=value, headers=[])
 
 
-def _say(digest: str, *, opted_out: bool, as_json: bool) -> None:
+def _print_result(digest: str, *, opted_out: bool, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"digest": digest, "opted_out": opted_out}))
     else:

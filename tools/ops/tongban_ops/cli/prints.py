@@ -38,7 +38,7 @@ class PrintAnswer(StrEnum):
 
 @prints.command("list")
 def list_(
-    kiosk: Annotated[str | None, typer.Option(help="of this kiosk only")] = None,
+    kiosk: Annotated[str | None, typer.Option(help="only orders of this kiosk")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 200,
     as_json: Json = False,
 ) -> None:

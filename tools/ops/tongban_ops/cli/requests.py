@@ -38,7 +38,7 @@ from tongban_ops.operators.trace import Trace, trace
 
 request = typer.Typer(cls=Commands, no_args_is_help=True)
 RequestId = Annotated[str, typer.Argument(metavar="REQUEST_ID", show_default=False)]
-_REASON_HELP = "in Chinese: applicants read it; sealed, which takes TONGBAN_KEYRING"
+_REASON_HELP = "in Chinese, for applicants; sealed, which needs TONGBAN_KEYRING"
 
 
 def trace_(request_id: RequestId, as_json: Json = False) -> None:

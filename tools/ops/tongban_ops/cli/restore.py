@@ -49,13 +49,13 @@ def restore(as_json: Json = False) -> None:
     """
     settings = load(CommonSettings)
     try:
-        told = run(_restore(settings))
+        result = run(_restore(settings))
     except StoreUnavailableError as error:
         raise stop(f"{error}; begin again", EX_UNAVAILABLE) from error
     if as_json:
-        print(json.dumps(told))
+        print(json.dumps(result))
         return
-    for group, counts in told.items():
+    for group, counts in result.items():
         print(f"{group}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
     print("Start printing and notify; then `tongban rebuild` brings the read model up to date.")
 

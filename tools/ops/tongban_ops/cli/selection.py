@@ -16,10 +16,10 @@ from tongban_common.topics import TOPICS
 from tongban_ops.cli.console import moment
 from tongban_ops.operators.dead_letters import DeadLetterSelection, known_groups, place_of
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="printing@17")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="id, such as printing@17")]
 Group = Annotated[list[str] | None, typer.Option(help="consumer group that gave up; repeatable")]
-Source = Annotated[list[str] | None, typer.Option(help="topic it was read from; repeatable")]
-Cause = Annotated[str, typer.Option(help="part of the cause or of the exception's name")]
+Source = Annotated[list[str] | None, typer.Option(help="topic from which it was read; repeatable")]
+Cause = Annotated[str, typer.Option(help="substring of the cause or exception, case-insensitive")]
 Request = Annotated[str, typer.Option(help="request id")]
 Since = Annotated[str | None, typer.Option(help="given up since: 2h (ago) or RFC 3339")]
 Until = Annotated[str | None, typer.Option(help="given up before: 10m (ago) or RFC 3339")]

@@ -30,7 +30,7 @@ def _noun() -> None:
 @store.command("sweep")
 def sweep_(
     after: Annotated[
-        str, typer.Option(help="after its end, when a request is swept; 60d at least")
+        str, typer.Option(help="age of a request's end after which it is swept; at least 60d")
     ] = "180d",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only count")] = False,
     as_json: Json = False,
@@ -48,9 +48,9 @@ def sweep_(
         done = asyncio.run(_sweep(load(CommonSettings), age, dry_run=dry_run))
     except StoreUnavailableError as error:
         raise stop(f"{error}; what was swept stays swept", EX_UNAVAILABLE) from error
-    told = {"looked_at": done.looked_at, "requests": done.requests, "documents": done.documents}
+    result = {"looked_at": done.looked_at, "requests": done.requests, "documents": done.documents}
     if as_json:
-        print(json.dumps({**told, "dry_run": dry_run}))
+        print(json.dumps({**result, "dry_run": dry_run}))
         return
     would = "would be" if dry_run else "were"
     print(

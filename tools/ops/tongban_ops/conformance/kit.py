@@ -192,10 +192,10 @@ class Kit:
         """
         reply = await self.send(message)
         self.times.add(what, reply.seconds)
-        said = self.dialect.read(message, reply)
-        if said.code in ("throttled", "closed"):
-            raise RetryLaterError(said.code, said.retry_after_s or 1.0)
-        return said
+        contents = self.dialect.read(message, reply)
+        if contents.code in ("throttled", "closed"):
+            raise RetryLaterError(contents.code, contents.retry_after_s or 1.0)
+        return contents
 
     # -- the end
 

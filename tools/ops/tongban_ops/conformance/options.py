@@ -83,11 +83,11 @@ class Options:
     rate_limit: int = 0
     """Look-ups that may be spent on provoking a throttling; 0 skips the check."""
     idle_s: float = 3.0
-    """How long a connection stays idle."""
+    """Idle time of a connection."""
     settle_s: float = 1.0
-    """How far ahead `act_before` lies where it is to pass."""
+    """Lead of an `act_before` that is to pass."""
     wait_s: float = 30.0
-    """How long to wait for a callback."""
+    """Limit of waiting for a callback."""
     callback_url: str = ""
     """URL at which the gateway reaches this machine; empty: the loopback, if the gateway is there
     too."""

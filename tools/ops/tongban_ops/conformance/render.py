@@ -44,7 +44,7 @@ def as_json(report: ConformanceReport) -> dict[str, Any]:
         "province": report.province,
         "run": report.run,
         "seconds": round(report.seconds, 3),
-        "checks": [_told(verdict) for verdict in report.verdicts],
+        "checks": [_verdict_json(verdict) for verdict in report.verdicts],
         "clean_up": asdict(report.clean_up),
     }
 
@@ -89,7 +89,7 @@ def _case(suite: ET.Element, verdict: CheckVerdict, report: ConformanceReport) -
             ET.SubElement(case, "system-out").text = note
 
 
-def _told(verdict: CheckVerdict) -> dict[str, Any]:
+def _verdict_json(verdict: CheckVerdict) -> dict[str, Any]:
     return {
         "name": verdict.name,
         "outcome": verdict.outcome.name.lower(),

@@ -112,14 +112,14 @@ class RestDialect:
             raise UnauthenticatedReplyError(
                 f"{reply.status} that is not signed for it: {error}"
             ) from error
-        said = _object(reply.body)
-        if said is None:
+        contents = _object(reply.body)
+        if contents is None:
             raise UnauthenticatedReplyError(f"{reply.status} whose body is no JSON object")
-        receipt = said.get("receipt")
+        receipt = contents.get("receipt")
         return ReplyContents(
-            code="ok" if reply.status < 300 else str(said.get("code", "without a code")),
+            code="ok" if reply.status < 300 else str(contents.get("code", "without a code")),
             status=reply.status,
-            message=str(said.get("message", "")),
+            message=str(contents.get("message", "")),
             receipt=receipt if isinstance(receipt, str) else None,
             retry_after_s=_seconds(reply.headers.get("Retry-After")),
             said_at=float(reply.headers[H_TIMESTAMP]),
@@ -129,16 +129,16 @@ class RestDialect:
         """See Dialect."""
         if reply.status not in (401, 403):
             return None
-        said = _object(reply.body) or {}
-        return f"{reply.status} {said.get('code', 'without a code')}"
+        contents = _object(reply.body) or {}
+        return f"{reply.status} {contents.get('code', 'without a code')}"
 
 
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        said = orjson.loads(body)
+        contents = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-    return said if isinstance(said, dict) else None
+    return contents if isinstance(contents, dict) else None
 
 
 def _seconds(text: str | None) -> float | None:

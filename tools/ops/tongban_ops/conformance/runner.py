@@ -121,21 +121,21 @@ async def _outcome(check: Check, kit: Kit) -> tuple[Outcome, str]:
         UnauthenticatedReplyError,
         OSError,
         TimeoutError,
-    ) as seen:
-        return Outcome.FAILS, _told(seen)
+    ) as error:
+        return Outcome.FAILS, _note(error)
 
 
-def _told(seen: Exception) -> str:
-    match seen:
+def _note(error: Exception) -> str:
+    match error:
         case RetryLaterError():
-            return f"{seen.cause} for {seen.after_s:g} s: try it while the gateway is open"
+            return f"{error.cause} for {error.after_s:g} s: try it while the gateway is open"
         case CheckFailedError() | NoAnswerError():
-            return str(seen)
+            return str(error)
         case OSError():
-            return f"the connection failed: {type(seen).__name__}"
+            return f"the connection failed: {type(error).__name__}"
         case _:
-            words = next(words for kind, words in _WORDS.items() if isinstance(seen, kind))
-            return f"{words}: {seen}"
+            words = next(words for kind, words in _WORDS.items() if isinstance(error, kind))
+            return f"{words}: {error}"
 
 
 _WORDS: dict[type[Exception], str] = {  # those that are more special come first

@@ -1,6 +1,6 @@
 """Write and read SOAP messages with WS-Security.
 
-zeep drafts messages from the WSDL as it does for the connector; then they are signed, or forged.
+zeep drafts messages from the WSDL as it does for the connector; then the kit signs or forges them.
 """
 
 from __future__ import annotations
@@ -188,8 +188,8 @@ class SoapDialect:
 
 
 def _submit(application: dict[str, Any], act_before: float) -> dict[str, Any]:
-    said = soap_messages.submission(application, act_before)
-    return {**said, "requestId": application["request_id"]}
+    content = soap_messages.submission(application, act_before)
+    return {**content, "requestId": application["request_id"]}
 
 
 def _code(content: Element) -> str | None:

@@ -117,13 +117,13 @@ async def say(bootstrap: KafkaAddress, controls: Iterable[ProvinceControl]) -> N
         ValueError: a pause ends later than `LONGEST_PAUSE` after it began.
         KafkaUnavailableError: not acknowledged in time; write them again.
     """
-    said = list(controls)
-    if any(one.until is not None and one.until - one.since > LONGEST_PAUSE for one in said):
+    records = list(controls)
+    if any(one.until is not None and one.until - one.since > LONGEST_PAUSE for one in records):
         raise ValueError(f"a pause ends within {LONGEST_PAUSE.days} days")
     async with EventProducer(
         bootstrap, client_id="tongban-operator", delivery_timeout=_TIMEOUT_S
     ) as producer:
-        for control in said:
+        for control in records:
             key, value = control.to_record()
             await producer.send(
                 topics.CONTROL_PROVINCES,
@@ -144,8 +144,8 @@ async def _committed(
             groups = [topics.connector_group(code) for code in codes]
             found = await asyncio.gather(*map(admin.list_consumer_group_offsets, groups))
     except (KafkaError, OSError, TimeoutError) as error:
-        told = f"{bootstrap}: {error or type(error).__name__}"
-        raise KafkaUnavailableError(refusals.explain(told)) from error
+        failure = f"{bootstrap}: {error or type(error).__name__}"
+        raise KafkaUnavailableError(refusals.explain(failure)) from error
     finally:
         with suppress(KafkaError):
             await admin.close()

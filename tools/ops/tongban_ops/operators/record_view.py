@@ -14,8 +14,8 @@ _HEADER_CHARS = 200
 
 def shown_body(body: Body) -> dict[str, Any]:
     """Return the body as JSON values; of its envelope only key id, parts and sizes."""
-    told: dict[str, Any] = _without_envelopes(body.model_dump(mode="json", exclude_none=True))
-    return told
+    shown: dict[str, Any] = _without_envelopes(body.model_dump(mode="json", exclude_none=True))
+    return shown
 
 
 def _without_envelopes(value: Any) -> Any:

@@ -72,7 +72,7 @@ async def settle(
         KafkaUnavailableError: some may not be marked.
     """
     for letter in letters:
-        said = about_record(
+        published = about_record(
             operator.reason, operator.keys, f"{CONTROL_DEAD_LETTERS}/{letter.id}", _KNOWN
         )
         before = letter.settled.times if letter.settled else 0
@@ -81,8 +81,8 @@ async def settle(
             settlement=settlement,
             at=operator.at,
             by=operator.by,
-            reason=said.clear or "",
-            sealed=said.sealed,
+            reason=published.clear or "",
+            sealed=published.sealed,
             times=before + 1,
         )
         key, value = marker.to_record()

@@ -179,15 +179,15 @@ def decision(
         name: tells the decision from others; it becomes the event's id.
         sealed: envelope of any event of the request; the reason is sealed under its key.
     """
-    said = operator.publishable_reason(request_id, sealed)
+    published = operator.publishable_reason(request_id, sealed)
     body = OperatorDecision(
         request_id=request_id,
         command_id=name,
         at=operator.at,
         by=operator.by,
         decision=what,
-        reason=said.clear or (RESUMED if what == "resume" else ENDED),
-        sealed=said.sealed,
+        reason=published.clear or (RESUMED if what == "resume" else ENDED),
+        sealed=published.sealed,
     )
     event = Event(id=name, source=SOURCE, body=body, time=operator.at)
     value, headers = encode(event)
