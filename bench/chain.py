@@ -37,7 +37,7 @@ from bench.plain_topic import PlainTopic
 from tongban_common.catalogue.models import Item
 from tongban_common.catalogue.provinces import find_directory
 from tongban_devstack.load import Load, LoadResult, Target
-from tongban_devstack.load.kiosks import quantiles_ms
+from tongban_devstack.quantiles import quantiles_ms
 from tongban_devstack.stack import SERVICES, Stack, StackOptions
 from tongban_kafka import apply_topics
 from tongban_kafka.security import KafkaAddress, client_options

@@ -70,7 +70,7 @@ class ChildProcess:
         """
         self.spec = spec
         self._popen: subprocess.Popen[bytes] = _FORKER.submit(self._fork).result()
-        self._unreaped = threading.Lock()  # whoever holds it while `alive` can trust the pid
+        self._unreaped = threading.Lock()  # held while `alive`, the pid is valid
         self._ended: Future[int] = Future()
         self._ended.set_running_or_notify_cancel()  # or a cancelled `wait` would cancel it for all
         threading.Thread(target=self._reap, name=f"reap-{spec.name}", daemon=True).start()
@@ -136,7 +136,7 @@ class ChildProcess:
         # The group does not exist between fork and setsid: then the process is alone.
         try:
             os.killpg(self.pid, number)
-        except PermissionError:  # macOS says so where the group has zombies only
+        except PermissionError:  # macOS raises it if the group has only zombies
             pass
         except ProcessLookupError:
             os.kill(self.pid, number)

@@ -82,7 +82,7 @@ class Supervisor:
             await asyncio.sleep(self._restart_s)
             try:
                 kept.child = ChildProcess(kept.spec)
-            except OSError as error:  # no memory, no disk: perhaps at the next try
+            except OSError as error:  # no memory, no disk: try again
                 log.warning("process.not_started", name=name, error=str(error))
 
     async def _life(self, kept: _Kept) -> int:
@@ -148,4 +148,4 @@ class Supervisor:
         await asyncio.wait({kept.keeper})
         await kept.child.stop(self._grace_s)
         if not kept.keeper.cancelled():
-            kept.keeper.result()  # it ends by itself only by a fault
+            kept.keeper.result()  # raise its error: the task never ends otherwise

@@ -118,7 +118,7 @@ class DayRunner:
                         self._day.refused.append((reply.status, (await reply.text())[:300]))
                         return
             except (aiohttp.ClientError, TimeoutError):
-                pass  # unclear: the same key again is what the key is for
+                pass  # unclear: repeat with the same key
             self._day.retries += 1
             await asyncio.sleep(0.3)
         self._day.refused.append((0, "no clear answer in 200 tries"))
@@ -131,7 +131,7 @@ class DayRunner:
         for moment, service in zip(moments, victims, strict=True):
             await self._reached(moment)
             name = random.choice(self._stack.replicas(service))
-            await self._stack.supervisor.ready(name)  # a kill is of something that lives
+            await self._stack.supervisor.ready(name)  # kill only a process that lives
             self._stack.supervisor.kill(name, signal.SIGKILL)
             self._day.kills[service] += 1
             self._day.tell(f"SIGKILL to {name}")

@@ -4,7 +4,6 @@ messages. The services' own counters are never used."""
 from __future__ import annotations
 
 import json
-import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tongban_common.topics import TOPICS
 from tongban_devstack.demo.day_runner import FINAL, Day
+from tongban_devstack.quantiles import quantiles_ms
 from tongban_devstack.stack import SERVICES, Stack
 from tongban_kafka.security import KafkaAddress, client_options
 
@@ -142,11 +142,8 @@ def _latency(day: Day, completed: Iterable[str], speed: float) -> dict[str, floa
         answer = day.seen[request_id]
         ends = [entry["at"] for entry in answer["timeline"] if entry["status"] == "completed"]
         began = datetime.fromisoformat(answer["submitted_at"])
-        spans.append((datetime.fromisoformat(ends[0]) - began).total_seconds() * 1000 / speed)
-    if len(spans) < 2:
-        return {"p50": 0.0, "p99": 0.0}
-    cuts = statistics.quantiles(spans, n=100)
-    return {"p50": round(cuts[49], 1), "p99": round(cuts[98], 1)}
+        spans.append((datetime.fromisoformat(ends[0]) - began).total_seconds() / speed)
+    return quantiles_ms(spans)
 
 
 async def _read(http: aiohttp.ClientSession, url: str) -> list[dict[str, Any]]:

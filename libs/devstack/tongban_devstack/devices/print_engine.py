@@ -102,7 +102,7 @@ class PrintEngines:
                 self._ended.discard(engine.current)
                 engine.current = None
         except ConnectionCutError:
-            return  # the process ends; the job store says where to go on
+            return  # the process ends; the job store keeps the job
         finally:
             del self._engines[kiosk_id]
 

@@ -109,7 +109,7 @@ def _download_all(pinned: dict[str, str], staging: Path) -> None:
             for jar in bar.track(jars, total=len(pinned), description="jars"):
                 jar.rename(staging / "jars" / jar.name)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # one is missing: no need of the rest
+            pool.shutdown(wait=False, cancel_futures=True)  # without one jar the rest is useless
             raise
 
 

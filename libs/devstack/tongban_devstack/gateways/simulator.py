@@ -104,7 +104,7 @@ class LateActs:
             await self._stopping.sleep(delay_seconds)
             await journal.write(act)
         except ConnectionCutError:
-            return  # the process ends, and what it had in mind with it
+            return  # the process ends, and the act is dropped
         finally:
             self._pending -= 1
 

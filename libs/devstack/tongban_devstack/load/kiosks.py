@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-import statistics
 import time
 import uuid
 from collections import Counter
@@ -23,6 +22,7 @@ from tongban_common.catalogue.models import Item
 from tongban_common.events import decode
 from tongban_common.events.models import RequestStatus
 from tongban_common.topics import REQUESTS_STATUS
+from tongban_devstack.quantiles import quantiles_ms
 from tongban_kafka.security import KafkaAddress, client_options
 
 _IN_FLIGHT = 4000
@@ -68,14 +68,6 @@ class LoadResult:
             "accepted_ms": quantiles_ms(self.accepted_after),
             "finished_ms": quantiles_ms(self.finished()),
         }
-
-
-def quantiles_ms(seconds: Sequence[float]) -> dict[str, float]:
-    """Return p50 and p99 in milliseconds; zeros for fewer than two values."""
-    if len(seconds) < 2:
-        return {"p50": 0.0, "p99": 0.0}
-    cuts = statistics.quantiles(seconds, n=100)
-    return {"p50": round(cuts[49] * 1000, 1), "p99": round(cuts[98] * 1000, 1)}
 
 
 class Load:

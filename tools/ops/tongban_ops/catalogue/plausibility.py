@@ -45,7 +45,7 @@ def _offered(category: Category, sources: Sources) -> Iterator[Finding]:
     try:
         offering = expand.offers(category, sources.shared)
     except expand.UnknownReferenceError:
-        return  # told when it is expanded
+        return  # reported when it is expanded
     if not offering:
         yield ("provinces",), "no province offers it"
 

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from tongban_common.settings import DEVELOPMENT_SECRET
+from tongban_ops.cli.output import Json
 from tongban_ops.conformance import render
 from tongban_ops.conformance.options import PROTOCOLS, Options
 
@@ -59,7 +60,7 @@ def conformance(  # noqa: PLR0917 - typer makes options of them
         float, typer.Option(min=0.1, max=3600, help="seconds to wait for a callback")
     ] = 30,
     junit: Annotated[Path | None, typer.Option(help="file for JUnit XML")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    as_json: Json = False,
 ) -> None:
     """Check a gateway for everything that a connector relies on, and report what holds.
 

@@ -22,8 +22,9 @@ from tongban_common.settings import CommonSettings, load
 from tongban_kafka import EventProducer, KafkaUnavailableError, refusals
 from tongban_kafka.reach import reach
 from tongban_kafka.security import KafkaAddress
+from tongban_ops.cli import output
 
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+Json = output.Json
 By = Annotated[
     str,
     typer.Option(

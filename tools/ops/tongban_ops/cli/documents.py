@@ -17,6 +17,7 @@ from tongban_common.exit_codes import EX_NOINPUT, EX_UNAVAILABLE
 from tongban_intake.api.schemas import Verified
 from tongban_intake.verification import file_code
 from tongban_ops.cli.group import Commands
+from tongban_ops.cli.output import Json
 
 documents = typer.Typer(cls=Commands, no_args_is_help=True)
 _TIMEOUT_S = 20.0
@@ -35,7 +36,7 @@ def verify(
     intake: Annotated[
         str, typer.Option(envvar="TONGBAN_INTAKE", help="base URL of intake")
     ] = "http://127.0.0.1:8080",
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    as_json: Json = False,
 ) -> None:
     """Verify that a file is, to the last byte, a document that was issued here, and show which.
 

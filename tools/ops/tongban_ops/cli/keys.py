@@ -19,10 +19,10 @@ from tongban_common.settings import CommonSettings, load
 from tongban_common.store import Store, StoreUnavailableError
 from tongban_intake.readmodel.openness import open_under
 from tongban_ops.cli.group import Commands
+from tongban_ops.cli.output import Json
 from tongban_ops.operators.keyring_file import change
 
 keys = typer.Typer(cls=Commands, no_args_is_help=True)
-_Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 _File = Annotated[
     Path | None,
     typer.Option("--file", help="file of the key ring; default: the @FILE of TONGBAN_KEYRING"),
@@ -33,7 +33,7 @@ SETTLE_S = 3600.0
 
 
 @keys.command("list")
-def list_(file: _File = None, as_json: _Json = False) -> None:
+def list_(file: _File = None, as_json: Json = False) -> None:
     """List every key by its id: which one seals, which ones open, which are destroyed. Shows no
     key."""
     path = _path(file)
@@ -62,7 +62,7 @@ def rotate(
     kid: Annotated[
         str | None, typer.Option("--id", help="id of the key; default: kDATE-NUMBER")
     ] = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Add a key that takes over after a delay; running processes load it by themselves.
 
@@ -84,7 +84,7 @@ def destroy(
         bool, typer.Option("--force", help="destroy it even if requests under it may be open")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask on a terminal")] = False,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Destroy a replaced key: whatever it sealed can never be read again.
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import codecs
 import io
 import sys
+from typing import Annotated
 
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 _ESCAPES = "tongban.json_escapes"
 
 

@@ -138,7 +138,7 @@ def _note(error: Exception) -> str:
             return f"{words}: {error}"
 
 
-_WORDS: dict[type[Exception], str] = {  # those that are more special come first
+_WORDS: dict[type[Exception], str] = {  # subclasses come first
     AccessDeniedError: "it refuses us, and not the request",
     GatewayDownError: "no connection",
     BrokenAnswerError: "an answer to disbelieve",
