@@ -31,7 +31,7 @@ class DeadLetterSettled(StateRecord):
     """From the lists of `tongban_ops.operators.reasons`; any other text is sealed."""
     sealed: Sealed | None = None
     times: int = 1
-    """How often it was settled; a second replay gets another event id by this number."""
+    """Number of settlements; it gives a second replay another event id."""
 
     @property
     def key(self) -> str:

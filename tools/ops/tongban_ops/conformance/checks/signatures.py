@@ -44,8 +44,7 @@ def refuses(forgery: Forgery) -> Function:
 
 
 async def altered_target(kit: Kit) -> str:
-    """A signature is valid for one address: that of one look-up gives access to no other
-    application."""
+    """A signature is valid for one address: a look-up's opens no other application."""
     reply = await kit.send(kit.dialect.look_up(kit.first, forgery=Forgery.ALTERED_TARGET))
     refused = kit.dialect.distrust(reply)
     if refused is None:
