@@ -48,7 +48,6 @@ class PatientGateway:
         self._pace = pace
 
     async def submit(self, application: dict[str, Any], *, act_before: float) -> GatewayAnswer:
-        """See Gateway."""
         answer = await self._timed(
             "submission", lambda: self._gateway.submit(application, act_before=act_before)
         )
@@ -57,7 +56,6 @@ class PatientGateway:
     async def supplement(
         self, request_id: str, supplement_id: str, form: Any, *, act_before: float
     ) -> GatewayAnswer:
-        """See Gateway."""
         answer = await self._timed(
             "supplement",
             lambda: self._gateway.supplement(
@@ -67,7 +65,6 @@ class PatientGateway:
         return _about(answer, request_id)
 
     async def withdraw(self, request_id: str, *, act_before: float) -> GatewayAnswer:
-        """See Gateway."""
         answer = await self._timed(
             "withdrawal", lambda: self._gateway.withdraw(request_id, act_before=act_before)
         )

@@ -55,17 +55,14 @@ class RestDialect:
         return self._message("POST", _APPLICATIONS, body, forgery)
 
     def look_up(self, request_id: str, *, forgery: Forgery | None = None) -> WireMessage:
-        """See Dialect."""
         return self._message("GET", f"{_APPLICATIONS}/{request_id}", None, forgery)
 
     def incomplete(self, application: dict[str, Any], *, act_before: float) -> WireMessage:
-        """See Dialect."""
         body = self._body(application, act_before)
         del body["item_code"]
         return self._message("POST", _APPLICATIONS, body)
 
     def elsewhere(self) -> WireMessage:
-        """See Dialect."""
         return self._message("GET", "/no-such-route", None)
 
     def _body(self, application: dict[str, Any], act_before: float) -> dict[str, Any]:
@@ -98,7 +95,6 @@ class RestDialect:
         return WireMessage(method, url, headers, content, (nonce,))
 
     def read(self, message: WireMessage, reply: WireReply) -> ReplyContents:
-        """See Dialect."""
         try:
             verify_response(
                 self._token,
@@ -126,7 +122,6 @@ class RestDialect:
         )
 
     def distrust(self, reply: WireReply) -> str | None:
-        """See Dialect."""
         if reply.status not in (401, 403):
             return None
         contents = _object(reply.body) or {}

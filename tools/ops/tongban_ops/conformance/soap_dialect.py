@@ -60,7 +60,7 @@ _STANDARD = frozenset(
 
 
 class SoapDialect:
-    """See Dialect."""
+    """Dialect of SOAP with WS-Security."""
 
     def __init__(self, endpoint: str, *, province: str, secret: str) -> None:
         self._endpoint = endpoint
@@ -86,19 +86,16 @@ class SoapDialect:
         return self._signed("Submit", root, forgery)
 
     def look_up(self, request_id: str, *, forgery: Forgery | None = None) -> WireMessage:
-        """See Dialect."""
         root = self._draft("LookUp", {"requestId": request_id}, forgery)
         return self._signed("LookUp", root, forgery)
 
     def incomplete(self, application: dict[str, Any], *, act_before: float) -> WireMessage:
-        """See Dialect."""
         root = self._draft("Submit", _submit(application, act_before))
         code = root.find(f".//{{{PROVINCE}}}itemCode")
         code.getparent().remove(code)
         return self._signed("Submit", root)
 
     def elsewhere(self) -> WireMessage:
-        """See Dialect."""
         root = self._draft("LookUp", {"requestId": "conformance"})
         root.find(f".//{{{PROVINCE}}}LookUp").tag = f"{{{PROVINCE}}}NoSuchOperation"
         root.find(f".//{{{WSA}}}Action").text = f"{PROVINCE}/NoSuchOperation"
@@ -141,7 +138,6 @@ class SoapDialect:
         return WireMessage("POST", URL(self._endpoint), headers, written(root), bound_to)
 
     def read(self, message: WireMessage, reply: WireReply) -> ReplyContents:
-        """See Dialect."""
         message_id, signature = message.bound_to
         try:
             envelope = read(reply.body)

@@ -37,8 +37,7 @@ async def callback(kit: Kit) -> str:
 
 
 async def callback_repeated(kit: Kit) -> str:
-    """A callback that is not answered with a signed 200 is repeated: our service may have been
-    down."""
+    """A callback that is not answered with a signed 200 is repeated: we may have been down."""
     request_id = await _with_news(kit, failing=True)
     heard = await kit.listener.wait_for(request_id, 2, kit.options.wait_s)
     if not heard:
