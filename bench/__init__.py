@@ -1,1 +1,1 @@
-"""Measurements: ratios within one run. Absolute times mean nothing on a noisy machine."""
+"""Measure ratios within one run. Absolute times mean nothing on a noisy machine."""

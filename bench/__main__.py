@@ -1,7 +1,7 @@
-"""`make bench`: every measurement, one after the other, each with its ratios.
+"""Run every measurement one after the other (`make bench`) and print its ratios.
 
-A module of this package is one if it has an asynchronous `main` that prints its figures and returns
-0, or 1 where one is missed. `python -m bench worker intake` runs those two.
+A module of this package is a measurement if it has an asynchronous `main` that prints its figures
+and returns 0, or 1 if it misses a limit. `python -m bench worker intake` runs those two.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import bench
 
 
 def measurements(wanted: list[str]) -> list[str]:
-    """Names of the modules to run, all where none is named."""
+    """Return the names of the modules to run, all if none is given."""
     found = [
         module.name
         for module in pkgutil.iter_modules(bench.__path__)
@@ -29,7 +29,7 @@ def measurements(wanted: list[str]) -> list[str]:
 
 
 def run(names: list[str]) -> int:
-    """Run them all, whatever one of them finds; 1 if any figure is missed."""
+    """Run all measurements, whatever their results; return 1 if any misses its limit."""
     os.environ.setdefault("TONGBAN_ENVIRONMENT", "development")
     missed = []
     for name in names:

@@ -1,8 +1,8 @@
-"""The relay of `bench.worker` in Quix Streams, as a process of its own: its dependencies stay out
-of the product's lock, in a virtual environment that `make bench` makes from `requirements.lock`
-here.
+"""Run the relay of `bench.worker` in Quix Streams.
 
-Relays so many records and prints the CPU seconds that this took, imports not counted.
+It is its own process, in a virtual environment that `make bench` makes from
+`bench/requirements.lock`: its dependencies stay out of the product's lock. Relays a number of
+records and prints the CPU seconds used, without imports.
 """
 
 import argparse

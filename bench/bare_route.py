@@ -1,5 +1,5 @@
-"""What `bench.intake` compares with: a FastAPI route that reads a body and sends a record to Kafka,
-no more. Every record is a copy of one that intake wrote, so that both send the same."""
+"""Serve the baseline of `bench.intake`: a FastAPI route that reads a body and sends one record to
+Kafka. Every record is a copy of one that intake wrote, so that both send the same."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastapi import FastAPI, Request
 
 
 async def keep_sample(kafka: str, topic: str, file: Path) -> None:
-    """Write the first record of a topic down for `app`."""
+    """Save the first record of a topic for `app`."""
     async with AIOKafkaConsumer(
         topic, bootstrap_servers=kafka, auto_offset_reset="earliest"
     ) as consumer:
@@ -27,7 +27,8 @@ async def keep_sample(kafka: str, topic: str, file: Path) -> None:
 
 
 def app(kafka: str, topic: str, sample: Path) -> FastAPI:
-    """One route. The producer is as safe as intake's: idempotent, all in-sync replicas."""
+    """Return the application with its one route. The producer is as safe as intake's: idempotent,
+    all in-sync replicas."""
     written = json.loads(sample.read_text())
     value = written["value"].encode()
     headers = [(name, text.encode()) for name, text in written["headers"]]

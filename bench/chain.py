@@ -1,15 +1,14 @@
-"""The whole chain under load, on one machine: latency, CPU, isolation, and what more processes do.
+"""Measure the whole chain under load on one machine: latency, CPU, isolation, and scaling.
 
-Every figure is a ratio of two things measured in this run, in rounds that alternate:
+Every figure is a ratio of two values of this run, from alternating rounds:
 
-- `latency`: from a kiosk's submission to the final state (five hops) beside two bare hops, a
-  producer and a consumer of aiokafka with the linger that its users take (5 ms), and nothing done.
-- `cpu`: the services' CPU for a request beside that of one bare relay of one record.
-- `isolation`: p99 of the other provinces while one answers after 5 s and one is down, beside their
-  p99 while all are well.
-- `connectors`: requests a second of four connector processes beside one, against a province that
-  takes 200 ms. A process has 2 calls under way, so that the waiting is shared out and not the
-  cores.
+- `latency`: from a kiosk's submission to the final state (five hops), compared with two bare hops:
+an aiokafka producer and consumer with the linger of the services (5 ms), without any work.
+- `cpu`: the services' CPU for a request compared with that of one bare relay of one record.
+- `isolation`: p99 of the other provinces while one answers after 5 s and one is down, compared with
+their p99 while all are well.
+- `connectors`: requests per second of four connector processes compared with one, against a
+province that takes 200 ms. A process has 2 calls under way, so that waiting is shared, not cores.
 
 Run `python -m bench.chain`, or with the names of some of them.
 """
@@ -38,7 +37,7 @@ from bench.plain_topic import PlainTopic
 from tongban_common.catalogue.models import Item
 from tongban_common.catalogue.provinces import find_directory
 from tongban_devstack.load import Load, LoadResult, Target
-from tongban_devstack.load.kiosks import quantiles_ms
+from tongban_devstack.quantiles import quantiles_ms
 from tongban_devstack.stack import SERVICES, Stack, StackOptions
 from tongban_kafka import apply_topics
 from tongban_kafka.security import KafkaAddress, client_options
@@ -47,10 +46,10 @@ from tongban_ops.catalogue.loader import load as load_catalogue
 RATE = 200.0
 RATES = (12.5, 25.0, 50.0, 100.0, RATE)
 BEHIND_MS = 1000.0
-"""Whoever takes longer than this in the middle has begun to queue."""
+"""A median above this means that requests have begun to queue."""
 GOAL_MS = {"p50": 50.0, "p99": 150.0}
 HELD_RATE = 25.0
-"""At which the goal is held to on a small machine, and CPU is told and not judged (ADR 0016)."""
+"""Rate at which a small machine has to meet the goal; CPU is reported but not judged (ADR 0016)."""
 CPU_GOAL_MS = 3.0
 SECONDS = 12.0
 ROUNDS = 3
@@ -88,7 +87,7 @@ async def _mend(stack: Stack) -> None:
 
 
 def _cpu_s(stack: Stack) -> dict[str, float]:
-    """CPU seconds of each service so far, its children included."""
+    """Return the CPU seconds of each service so far, including its children."""
     spent = dict.fromkeys(SERVICES, 0.0)
     for service in SERVICES:
         for pid in stack.pids(service):
@@ -102,7 +101,7 @@ def _cpu_s(stack: Stack) -> dict[str, float]:
 async def _bare_hops(
     kafka: KafkaAddress, *, rate: float, seconds: float
 ) -> tuple[list[float], float]:
-    """Seconds of two hops at a rate, and CPU seconds of this process for each record relayed."""
+    """Return the seconds of two hops at a rate, and this process's CPU seconds for each record."""
     first, second = (f"bench.hop.{uuid.uuid4().hex[:8]}" for _ in range(2))
     seen: list[float] = []
     await apply_topics(kafka, [PlainTopic(first), PlainTopic(second)])
@@ -137,9 +136,8 @@ async def _bare_hops(
 
 
 async def latency(stack: Stack) -> dict[str, Any]:
-    """Kiosk to final state, and the services' CPU for a request, at rates that double until the
-    machine, which carries the broker, the store, the gateways and the kiosks as well, keeps up no
-    more."""
+    """Measure latency and CPU of a request at doubling rates, until the machine falls behind; it
+    also runs the broker, the store, the gateways and the kiosks."""
     found: list[dict[str, Any]] = []
     async with Load(await _target(stack), _items()) as kiosks:
         await kiosks.run(rate=20, seconds=5)  # warm-up
@@ -158,7 +156,7 @@ async def latency(stack: Stack) -> dict[str, Any]:
 
 
 async def _at(stack: Stack, kiosks: Load, rate: float) -> dict[str, Any]:
-    """Medians of some rounds at one rate."""
+    """Return the medians of some rounds at one rate."""
     whole: list[dict[str, float]] = []
     bare: list[dict[str, float]] = []
     cpu_ms: dict[str, list[float]] = {service: [] for service in SERVICES}
@@ -188,9 +186,12 @@ async def _at(stack: Stack, kiosks: Load, rate: float) -> dict[str, Any]:
 
 
 async def isolation(stack: Stack) -> dict[str, Any]:
-    """p99 of the provinces that are well, with and without two that are not, at a rate that a
-    small machine carries: once it is behind, there is nothing to isolate. It is taken over all
-    rounds together: of the 300 requests of one it would be the third slowest."""
+    """Measure p99 of the healthy provinces with and without two in trouble.
+
+    The rate is one that a small machine sustains: once it falls behind, there is nothing to
+    isolate. p99 is computed over all rounds together: of the 300 requests of one round it would be
+    the third slowest.
+    """
     well: list[float] = []
     troubled: list[float] = []
 
@@ -221,7 +222,7 @@ async def isolation(stack: Stack) -> dict[str, Any]:
 
 
 async def connectors(requests: int = 200) -> dict[str, Any]:
-    """Requests a second against a province of 200 ms, by one and by four processes."""
+    """Measure requests per second against a province of 200 ms with one and four processes."""
     rates: dict[int, list[float]] = {1: [], 4: []}
     with tempfile.TemporaryDirectory(prefix="tongban-bench-") as scratch:
         catalogue = Path(scratch) / "catalogue"
@@ -248,8 +249,9 @@ async def connectors(requests: int = 200) -> dict[str, Any]:
 
 
 async def _drained(stack: Stack, requests: int) -> float:
-    """Requests a second while every process has work: from a tenth to six tenths of all ends. Keys
-    are not spread evenly over partitions, so at the end some process has nothing left to do."""
+    """Return requests per second while every process has work, between a tenth and six tenths of
+    all ends. Keys are not evenly distributed over partitions, so at the end some process is idle.
+    """
     async with Load(await _target(stack), _items(lambda code: code == ONE)) as kiosks:
         await kiosks.run(rate=10, seconds=2)
         result = await kiosks.run(rate=RATE, seconds=requests / RATE, patience_s=60)

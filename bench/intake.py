@@ -1,10 +1,11 @@
-"""Intake beside a bare FastAPI route that does the same send, and what open event streams cost.
+"""Compare intake with a bare FastAPI route that sends the same record, and measure open event
+streams.
 
-One process of each, on one broker, in turns: requests accepted a second and CPU a request, as the
-median of the rounds' ratios. Everything of intake is on: tokens, rate limits, validation, the look
-for a repeat in the store, sealing, the read model. So many are under way that neither server waits
-for its clients: intake asks the store for all who came within 20 ms. Then 2,000 streams are opened
-on requests that have a history. Run `python -m bench.intake`.
+One process of each, on one broker, in turns: requests accepted per second and CPU per request, as
+the median of the rounds' ratios. Everything of intake is on: tokens, rate limits, validation, the
+search for a repeat in the store, sealing, the read model. So many requests are under way that
+neither server waits for its clients: intake queries the store for all that came within 20 ms. Then
+2,000 streams are opened on requests that have a history. Run `python -m bench.intake`.
 """
 
 from __future__ import annotations
@@ -46,16 +47,16 @@ from tongban_ops.catalogue.loader import load
 from tongban_ops.catalogue.publish import publish
 
 LEAST = 0.5
-"""Of the bare route's requests a second, and of its CPU a request the other way round."""
+"""Minimum ratio to the bare route, for requests per second and, inverted, for CPU per request."""
 MOST_MB = 150.0
-"""Of memory for the streams."""
+"""Maximum memory of the streams."""
 KIOSKS = 40
 ROOT = Path(__file__).parents[1]
 
 
 @dataclass
 class Server:
-    """A process that is asked, and what has been seen of it."""
+    """A server process with its measurements."""
 
     process: asyncio.subprocess.Process
     url: str
@@ -77,7 +78,7 @@ class Server:
 
 @contextlib.asynccontextmanager
 async def running(*argv: str, env: dict[str, str], port: int) -> AsyncIterator[Server]:
-    """A server process once it answers /readyz; ended when left."""
+    """Start a server process, yield it once /readyz answers, and end it on exit."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, *argv, cwd=ROOT, env={**os.environ, **env},
         stderr=asyncio.subprocess.DEVNULL,
@@ -100,7 +101,7 @@ async def running(*argv: str, env: dict[str, str], port: int) -> AsyncIterator[S
 
 
 def bodies(catalogue: Catalogue) -> Iterator[bytes]:
-    """Submissions of all items in turn, for ever."""
+    """Yield submissions of all items in turn, for ever."""
     made = [
         json.dumps(
             {
@@ -117,7 +118,7 @@ def bodies(catalogue: Catalogue) -> Iterator[bytes]:
 
 
 async def load_on(server: Server, sent: Iterator[bytes], count: int, at_once: int) -> None:
-    """Have `count` requests accepted, `at_once` under way, and note what that took."""
+    """Submit `count` requests, `at_once` of them concurrently, and record rate and CPU."""
     bearers = [
         tokens.issue(DEVELOPMENT_SECRET, kiosk_id=f"k-{n}", branch_id="b-1") for n in range(KIOSKS)
     ]
@@ -148,7 +149,7 @@ async def load_on(server: Server, sent: Iterator[bytes], count: int, at_once: in
 
 
 async def give_history(kafka: str, request_ids: set[str]) -> None:
-    """Tell two statuses of each request, as the router would."""
+    """Publish two statuses of each request, as the router would."""
     consumer = AIOKafkaConsumer(
         topics.REQUESTS_SUBMITTED, bootstrap_servers=kafka, auto_offset_reset="earliest"
     )
@@ -186,7 +187,7 @@ async def _tell(publisher: EventPublisher, of: RequestSubmitted, seq: int) -> No
 
 
 async def streams_cost(server: Server, request_ids: list[str]) -> float:
-    """MB of memory that one open stream for each id takes, once all have told their history."""
+    """Return the MB of memory of one open stream for each id, after all sent their history."""
     token = tokens.issue(DEVELOPMENT_SECRET, kiosk_id="k-0", branch_id="b-1")
     headers = {"Authorization": f"Bearer {token}"}
     timeout = aiohttp.ClientTimeout(total=None)
@@ -227,7 +228,7 @@ async def _scene(scratch: Path) -> AsyncIterator[tuple[str, str, Catalogue]]:
 async def measure(
     scratch: Path, *, requests: int, rounds: int, at_once: int, streams: int
 ) -> dict[str, Any]:
-    """All of it; ratios are intake's share of what the bare route does."""
+    """Run all measurements; ratios compare intake with the bare route."""
     async with _scene(scratch) as (kafka, store, catalogue):
         port, bare_port = free_port(), free_port()
         environment = {
@@ -277,7 +278,7 @@ async def measure(
 
 
 async def main() -> int:
-    """Measure and print one line of JSON; 1 if a figure is missed."""
+    """Measure and print one line of JSON; return 1 if a limit is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=3000, help="a round")
     parser.add_argument("--rounds", type=int, default=5)

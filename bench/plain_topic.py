@@ -1,4 +1,4 @@
-"""A topic that is nobody's: what a comparison without our registry writes to."""
+"""Define a topic outside the registry, for comparisons."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PlainTopic:
-    """With the broker's own settings."""
+    """A topic with the broker's own settings."""
 
     name: str
     partitions: int = 12
 
     def kafka_config(self) -> dict[str, str]:
-        """None."""
+        """Return no settings."""
         return {}

@@ -1,10 +1,9 @@
-"""The router's events a second against the documented way of Faust, which awaits each
-`topic.send`, with the same table and the same decisions, in the same run.
+"""Compare the router's events per second with Faust's documented way, which awaits each
+`topic.send`, with the same table and decisions, in the same run.
 
-Both work off the same backlog of submissions on a broker of their own, each in a process of its
-own; rounds alternate. What is measured is the time from the first to the last status entry on the
-topic, by the broker's clock, so starting and recovering do not count.
-Run `python -m bench.router`.
+Both process the same backlog of submissions on their own brokers, each in its own process, in
+alternating rounds. The measured time runs from the first to the last status entry on the topic, by
+the broker's clock, so start and recovery do not count. Run `python -m bench.router`.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ KEYS = KeyRing.parse(CommonSettings().keyring.get_secret_value())
 
 
 class PerEvent(Router):
-    """The documented way: each record is sent and waited for before the next. Whoever waits for
-    each does not let the client linger as well."""
+    """Router in Faust's documented way: it sends each record and waits before the next, so the
+    client does not linger."""
 
     def _new_app(self) -> RouterApp:
         app = super()._new_app()
@@ -96,7 +95,7 @@ def _submission(number: int, now: Any) -> RequestSubmitted:
 
 
 async def _span_s(kafka: str, entries: int) -> float:
-    """Seconds between the first and the last status entry, once all are there."""
+    """Return the seconds between the first and the last status entry, once all exist."""
     consumer = AIOKafkaConsumer(
         topics.REQUESTS_STATUS, bootstrap_servers=kafka, auto_offset_reset="earliest"
     )
@@ -109,7 +108,7 @@ async def _span_s(kafka: str, entries: int) -> float:
 
 
 async def _round(way: str, count: int) -> float:
-    """Events a second of one way."""
+    """Return the events per second of one way."""
     with tempfile.TemporaryDirectory(prefix="tongban-bench-") as scratch:
         data = Path(scratch)
         async with EmbeddedKafka(data / "kafka") as broker:
@@ -132,7 +131,7 @@ async def _round(way: str, count: int) -> float:
 
 
 async def compare(*, count: int, rounds: int) -> dict[str, Any]:
-    """Medians of events a second, and their ratio."""
+    """Return the medians of events per second, and their ratio."""
     seen: dict[str, list[float]] = {"ours": [], "per_event": []}
     for _ in range(rounds):
         for way, rates in seen.items():
@@ -147,7 +146,7 @@ async def compare(*, count: int, rounds: int) -> dict[str, Any]:
 
 
 async def main(count: int = 4000, rounds: int = 3) -> int:
-    """Measure and print one line of JSON; 1 if the ratio is below the limit."""
+    """Measure and print one line of JSON; return 1 if the ratio is below the limit."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     result = await compare(count=count, rounds=rounds)
     print(json.dumps({"router": result}), flush=True)

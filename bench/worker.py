@@ -1,9 +1,9 @@
-"""CPU of the worker against that of a bare aiokafka loop, for the same relay in the same run.
+"""Compare the worker's CPU with that of a bare aiokafka loop, for the same relay in the same run.
 
-Both read a topic and send each record on, without waiting for each acknowledgement, and commit
-twice a second what was acknowledged. So does Quix Streams beside them, where it is installed.
-Rounds alternate; the median of the ratios is what counts.
-Run `python -m bench.worker`; `TONGBAN_KAFKA` names a broker that runs already.
+Both read a topic and forward each record without waiting for each acknowledgement, and commit twice
+a second what was acknowledged. Quix Streams does the same beside them, where installed. Rounds
+alternate; the result is the median of the ratios. Run `python -m bench.worker`; `TONGBAN_KAFKA`
+names a running broker.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from tongban_kafka import EventProducer, Record, Worker, WorkerConfig, apply_top
 from tongban_kafka.security import KafkaAddress, client_options
 
 LIMIT = 1.15
-"""DESIGN section 10."""
+"""Maximum CPU ratio of the worker to the bare loop."""
 PARTITIONS = 12
 COMMIT_INTERVAL = 0.5
 QUIX = Path(__file__).parents[1] / ".venv-bench/bin/python"
-"""Has what `bench/requirements.lock` names."""
+"""Interpreter with the packages of `bench/requirements.lock`."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Where and how much."""
+    """Topics and size of the relay."""
 
     kafka: KafkaAddress
     source: str
@@ -56,7 +56,7 @@ class Scene:
 
 
 async def bare(scene: Scene) -> float:
-    """The loop that one would write by hand; µs of CPU a record."""
+    """Run the hand-written loop; return µs of CPU per record."""
     consumer = AIOKafkaConsumer(
         scene.source,
         **client_options(scene.kafka),
@@ -112,7 +112,7 @@ async def _worker(
 
 
 async def plain(scene: Scene) -> float:
-    """The worker with a plain function that returns the delivery future."""
+    """Run the worker with a plain function that returns the delivery future."""
 
     def handler_of(producer: EventProducer) -> Callable[[Record], asyncio.Future[Any]]:
         target = scene.target
@@ -128,7 +128,7 @@ async def plain(scene: Scene) -> float:
 
 
 async def lanes(scene: Scene) -> float:
-    """The worker with a coroutine function that returns the delivery future."""
+    """Run the worker with a coroutine function that returns the delivery future."""
 
     def handler_of(producer: EventProducer) -> Callable[[Record], Awaitable[Any]]:
         target = scene.target
@@ -144,7 +144,7 @@ async def lanes(scene: Scene) -> float:
 
 
 async def raw(scene: Scene) -> float:
-    """The worker with the producer of the bare loop."""
+    """Run the worker with the producer of the bare loop."""
     producer = AIOKafkaProducer(
         **client_options(scene.kafka),
         enable_idempotence=True,
@@ -163,8 +163,8 @@ async def raw(scene: Scene) -> float:
 
 
 async def awaiting(scene: Scene) -> float:
-    """The worker with a coroutine function that awaits each acknowledgement (not part of the
-    limit: the bare loop waits for none)."""
+    """Run the worker with a coroutine function that awaits each acknowledgement. It has no limit,
+    because the bare loop waits for none."""
 
     def handler_of(producer: EventProducer) -> Callable[[Record], Awaitable[None]]:
         target = scene.target
@@ -180,8 +180,8 @@ async def awaiting(scene: Scene) -> float:
 
 
 async def quix(scene: Scene) -> float:
-    """Quix Streams, a process of its own (`bench._quix_relay`); not part of the limit. It has
-    librdkafka, which is C, for its client."""
+    """Run Quix Streams in its own process (`bench._quix_relay`), without a limit: its client is
+    librdkafka, which is written in C."""
     process = await asyncio.create_subprocess_exec(
         str(QUIX), str(Path(__file__).with_name("_quix_relay.py")),
         "--kafka", str(scene.kafka), "--group", scene.group(),
@@ -213,7 +213,7 @@ async def _fill(scene: Scene, size: int) -> None:
 async def compare(
     kafka: KafkaAddress, *, records: int, rounds: int, linger_ms: int
 ) -> dict[str, Any]:
-    """Medians over the rounds: µs a record of each, and ratios to the bare loop."""
+    """Return medians over the rounds: µs per record, and ratios to the bare loop."""
     mark = uuid.uuid4().hex[:8]
     scene = Scene(kafka, f"bench.in.{mark}", f"bench.out.{mark}", records, linger_ms)
     await _fill(scene, size=600)
@@ -254,7 +254,7 @@ async def _kafka() -> AsyncIterator[KafkaAddress]:
 
 
 async def main() -> int:
-    """Measure and print one line of JSON; 1 if a ratio is over the limit."""
+    """Measure and print one line of JSON; return 1 if a ratio exceeds the limit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)

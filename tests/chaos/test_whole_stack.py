@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tongban_common.catalogue.provinces import find_directory
-from tongban_devstack.demo.plan import Mishaps, visits
-from tongban_devstack.demo.play import Day, Player
+from tongban_devstack.demo.day_runner import Day, DayRunner
+from tongban_devstack.demo.plan import FaultSchedule, visits
 from tongban_devstack.demo.report import account
 from tongban_devstack.kiosks import Place
 from tongban_devstack.stack import SERVICES, Stack, StackOptions
@@ -23,7 +23,7 @@ from tongban_ops.catalogue.loader import Sources
 SERVERS = ("kafka", "store", "gateways", "devices")
 
 
-class Reaper(Player):
+class Reaper(DayRunner):
     """Kills each process once with SIGKILL, in random order, spread over the submissions."""
 
     async def _kill(self) -> None:
@@ -53,7 +53,7 @@ async def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path, rep
     async with Stack(options) as stack:
         await stack.enrol({Place(visit.kiosk_id, visit.branch_id) for visit in plan})
         day = Day(plan)
-        await Reaper(stack, day, seconds=45, mishaps=Mishaps()).play(patience_s=240)
+        await Reaper(stack, day, seconds=45, schedule=FaultSchedule()).run(patience_s=240)
         result = await account(stack, day, seconds=45, speed=1, memory_mb=0)
         assert dict(day.kills) == dict.fromkeys([*SERVERS, *SERVICES], 1)
         assert result.clean, {what: found for what, found in result.wrong.items() if found}

@@ -16,7 +16,7 @@ import pytest
 from tongban_common.catalogue import Catalogue, Item
 from tongban_common.clock import BusinessClock
 from tongban_common.domain import ids
-from tongban_devstack.demo.play import FINAL, SETTLED_PRINTS
+from tongban_devstack.demo.day_runner import FINAL, SETTLED_PRINTS
 from tongban_devstack.gateways.applications import Plan, plan
 from tongban_devstack.gateways.provinces import load_provinces
 from tongban_devstack.secrets_file import stack_secrets

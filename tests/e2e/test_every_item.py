@@ -11,8 +11,8 @@ import pytest
 
 from tests.e2e.lobby_kit import Lobby, lobby_in
 from tongban_common.clock import BusinessClock
+from tongban_devstack.demo.day_runner import Day
 from tongban_devstack.demo.plan import PlannedVisit, visits
-from tongban_devstack.demo.play import Day
 from tongban_devstack.demo.report import account
 from tongban_devstack.kiosks import Place
 

@@ -35,8 +35,8 @@ from tongban_ops.operators.dead_letters import (
     read_dead_letters,
 )
 from tongban_ops.operators.provinces import say, standings
+from tongban_ops.operators.replay_execution import execute_replays, send_all
 from tongban_ops.operators.replays import Operator, decision, plan
-from tongban_ops.operators.settling import carry_out, send_all
 
 LI = Operator(by="li", at=CLOCK.now())
 
@@ -78,7 +78,7 @@ async def replay(chain: Chain, letters: Sequence[DeadLetter]) -> None:
     replays, refused = plan(letters, LI)
     assert not refused
     async with EventProducer(chain.broker.address, delivery_timeout=30) as producer:
-        await carry_out(producer, replays, LI)
+        await execute_replays(producer, replays, LI)
 
 
 async def effects(chain: Chain, requests: Sequence[str]) -> Counter[int]:
@@ -216,7 +216,7 @@ async def test_an_exception_anywhere_skips_nothing_and_doubles_nothing(chain: Ch
     # A fault that strikes while another's request is being held makes no letter of its own.
     assert 3 <= len(letters) <= len(places)
     assert {letter.cause for letter in letters} == {"failed again and again"}
-    assert {letter.told("exception").rsplit(".")[-1] for letter in letters} == {"InjectedFault"}
+    assert {letter.header("exception").rsplit(".")[-1] for letter in letters} == {"InjectedFault"}
     assert json.loads(await page(chain, "router", "livez"))["ok"]
     await replay(chain, letters)
     await until(lambda: all_in(chain, hard, "completed"), "completion of what was replayed")

@@ -63,7 +63,7 @@ class _Desk:
     async def look_up(self, request_id: str) -> SimulatorReply:
         return await _reply(lambda: _soon(lambda: self._books.look_up(request_id)))
 
-    async def paper(self, _: str) -> None:
+    async def issued_document(self, _: str) -> None:
         """What there is the books tell themselves."""
 
     async def fetch(self, _: str, __: str) -> Any:

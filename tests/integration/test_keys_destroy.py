@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from tongban_common.keyring import Ring
 from tongban_common.store import Store
 from tongban_ops.cli.main import application
-from tongban_ops.keyring_file import write
+from tongban_ops.operators.keyring_file import write
 
 KEYS = {"active": "k1", "keys": {"k1": "A" * 43}}
 

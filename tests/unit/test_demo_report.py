@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tongban_common.catalogue.provinces import find_directory
+from tongban_devstack.demo.day_runner import Day
 from tongban_devstack.demo.plan import PlannedVisit, visits
-from tongban_devstack.demo.play import Day
 from tongban_devstack.demo.report import Account, compare
 from tongban_ops.catalogue.loader import Sources
 

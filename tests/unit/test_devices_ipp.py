@@ -12,7 +12,6 @@ from pyipp.parser import parse
 from pyipp.serializer import encode_dict
 
 from tongban_devstack.devices.attributes import PrinterAddress, job_group, job_state, printer_group
-from tongban_devstack.devices.books import Job, JobKey, Stage, Ticket
 from tongban_devstack.devices.faults import Condition
 from tongban_devstack.devices.ipp.codec import (
     Group,
@@ -23,6 +22,7 @@ from tongban_devstack.devices.ipp.codec import (
     encode,
 )
 from tongban_devstack.devices.ipp.vocabulary import GroupTag, IppJobState, ValueTag
+from tongban_devstack.devices.job_store import Job, JobKey, Stage, Ticket
 
 NAMES = st.text(st.characters(codec="ascii", categories=["Ll"]), min_size=1, max_size=20)
 VALUES: st.SearchStrategy[tuple[ValueTag, list[Value]]] = st.one_of(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tongban_common.clock import CHINA
 from tongban_common.topics import PROVINCES as CODES
 from tongban_devstack.gateways.applications import Application, ApplicationState, Plan, plan
-from tongban_devstack.gateways.hours import Counter as OpeningHours
+from tongban_devstack.gateways.opening_hours import OpeningHours
 from tongban_devstack.gateways.periods import MOST, months_of
 from tongban_devstack.gateways.provinces import NAMES, Manner, load_provinces
 from tongban_devstack.gateways.results import result_of
@@ -33,7 +33,7 @@ MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)).map(  # noqa:
 
 
 def counter_of(code: str) -> OpeningHours:
-    counter = PROVINCES[code].counter
+    counter = PROVINCES[code].opening_hours
     assert counter is not None
     return counter
 
@@ -74,7 +74,9 @@ def test_the_names_in_code_are_those_of_the_catalogue(
     from_catalogue = load_provinces()
     monkeypatch.delenv("TONGBAN_CATALOGUE")
     monkeypatch.chdir(tmp_path)
-    bare = {code: replace(province, counter=None) for code, province in from_catalogue.items()}
+    bare = {
+        code: replace(province, opening_hours=None) for code, province in from_catalogue.items()
+    }
     assert load_provinces() == bare, "the same, but round the clock"
     assert {code: province.name for code, province in from_catalogue.items()} == NAMES
 

@@ -24,7 +24,7 @@ from tongban_common.envelope import (
 )
 from tongban_common.keyring import Ring, RingError
 from tongban_common.keyring.follow import KeyRingFile
-from tongban_ops.keyring_file import change, write
+from tongban_ops.operators.keyring_file import change, write
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -16,17 +16,17 @@ from tongban_common.events import decode
 from tongban_common.events.models import OperatorDecision
 from tongban_common.private_texts import REASON
 from tongban_common.settings import CommonSettings
-from tongban_ops.operators.replays import Operator, Outgoing, decision, plan
-from tongban_ops.operators.settlements import DeadLetterSettled, Settlement
-from tongban_ops.operators.settling import settle
-from tongban_ops.operators.showing import told
-from tongban_ops.operators.words import (
+from tongban_ops.operators.reasons import (
     ENDED,
     RESUMED,
     about_record,
     about_request,
     key_ring_of,
 )
+from tongban_ops.operators.record_view import letter_summary
+from tongban_ops.operators.replay_execution import settle
+from tongban_ops.operators.replays import Operator, Outgoing, decision, plan
+from tongban_ops.operators.settlements import DeadLetterSettled, Settlement
 
 KEYS = KeyRing("k", {"k": b"k" * 32})
 OTHER = KeyRing("other", {"other": b"o" * 32})
@@ -91,7 +91,7 @@ async def test_mark_of_a_dead_letter_is_sealed_and_shown_sealed() -> None:
     marked = DeadLetterSettled.from_record(producer.sent)
     assert marked.sealed is not None
     assert KEYS.open(f"control.deadletters/{given_up.id}", marked.sealed, REASON) == WORDS
-    shown = told(replace(given_up, settled=marked))
+    shown = letter_summary(replace(given_up, settled=marked))
     assert shown["settled"]["sealed"]["parts"][REASON].startswith("sealed, ")
 
 

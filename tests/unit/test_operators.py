@@ -24,9 +24,9 @@ from tongban_ops.operators.dead_letters import (
     place_of,
     read_letter,
 )
+from tongban_ops.operators.record_view import hexdump, letter_details
 from tongban_ops.operators.replays import Operator, of_decision, plan
 from tongban_ops.operators.settlements import DeadLetterSettled, Settlement
-from tongban_ops.operators.showing import hexdump, told_whole
 from tongban_ops.operators.trace import describe
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=CHINA)
@@ -153,11 +153,11 @@ def test_a_replay_has_the_same_id_until_it_was_settled() -> None:
 )
 def test_dead_letters_are_chosen(wanted: DeadLetterSelection, meant: bool) -> None:
     letter = dead("printing", "requests.completed", submitted(), offset=4)
-    assert wanted.takes(letter) is meant
+    assert wanted.matches(letter) is meant
     at = datetime.fromtimestamp(letter.failed_ms / 1000, CHINA)
-    assert DeadLetterSelection(since=at).takes(letter)
-    assert not DeadLetterSelection(until=at).takes(letter)
-    assert not DeadLetterSelection(since=at + timedelta(seconds=1)).takes(letter)
+    assert DeadLetterSelection(since=at).matches(letter)
+    assert not DeadLetterSelection(until=at).matches(letter)
+    assert not DeadLetterSelection(since=at + timedelta(seconds=1)).matches(letter)
 
 
 def test_an_id_names_a_place() -> None:
@@ -172,13 +172,13 @@ def test_an_id_names_a_place() -> None:
 
 
 def test_what_is_sealed_stays_sealed_and_poison_is_bounded() -> None:
-    shown = told_whole(dead("printing", "requests.completed", submitted()))
+    shown = letter_details(dead("printing", "requests.completed", submitted()))
     assert shown["event"]["sealed"] == {
         "kid": "k",
         "parts": {"applicant": "sealed, 1 characters", "form": "sealed, 1 characters"},
     }
     assert shown["place"] == "requests.completed/3@7"
-    poison = told_whole(dead("printing", "requests.completed", None))
+    poison = letter_details(dead("printing", "requests.completed", None))
     assert poison["raw"] == ["00000000  00 67 61 72 62 61 67 65" + " " * 26 + ".garbage"]
     assert len(list(hexdump(b"x" * 10_000))) == 33
     letter = dead("printing", "requests.completed", None, offset=2)

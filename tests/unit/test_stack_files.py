@@ -13,7 +13,7 @@ import pytest
 from tongban_common.envelope import KeyRing
 from tongban_devstack import ports
 from tongban_devstack.files import InUseError, exclusive, write_atomically
-from tongban_devstack.ports import PortBook, free_port
+from tongban_devstack.ports import PortRegistry, free_port
 from tongban_devstack.secrets_file import stack_secrets
 
 
@@ -35,8 +35,8 @@ def test_free_ports_are_never_those_of_outgoing_connections() -> None:
 def test_ports_stay_from_run_to_run(tmp_path: Path) -> None:
     path = tmp_path / "ports.json"
     names = ("kafka", "store", "intake-0")
-    first = {name: PortBook(path).port(name) for name in names}
-    assert {name: PortBook(path).port(name) for name in names} == first
+    first = {name: PortRegistry(path).port(name) for name in names}
+    assert {name: PortRegistry(path).port(name) for name in names} == first
     assert len(set(first.values())) == 3
 
 
@@ -45,19 +45,19 @@ def test_a_port_that_another_took_is_given_up(
 ) -> None:
     monkeypatch.setattr(ports, "_PATIENCE_S", 0.1)
     path = tmp_path / "ports.json"
-    before = PortBook(path).port("kafka")
+    before = PortRegistry(path).port("kafka")
     with listener(before):
-        after = PortBook(path).port("kafka")
+        after = PortRegistry(path).port("kafka")
     assert after != before
-    assert PortBook(path).port("kafka") == after
+    assert PortRegistry(path).port("kafka") == after
 
 
 def test_a_port_that_is_just_being_closed_is_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "ports.json"
-    before = PortBook(path).port("kafka")
+    before = PortRegistry(path).port("kafka")
     dying = listener(before)
     threading.Timer(0.3, dying.close).start()
-    assert PortBook(path).port("kafka") == before
+    assert PortRegistry(path).port("kafka") == before
 
 
 def test_secrets_are_drawn_once_and_for_the_owner_alone(tmp_path: Path) -> None:

@@ -1,1 +1,2 @@
-"""For laptops and tests alone: embedded Kafka and store, the simulated outside, load, the demo."""
+"""Run tongban on a laptop or in tests: embedded Kafka and store, the simulated outside, load, the
+demo."""

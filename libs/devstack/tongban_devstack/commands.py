@@ -1,4 +1,4 @@
-"""`tongban up`: added to the command line where the devstack is installed."""
+"""Define `tongban up`, which exists where the devstack is installed."""
 
 from __future__ import annotations
 
@@ -18,29 +18,31 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from tongban_common.clock import BusinessClock
 from tongban_common.observability import configure_logging
 from tongban_devstack.stack import SERVICES, STEPS, Stack, StackOptions
-from tongban_devstack.start_failures import start_failures_told
+from tongban_devstack.start_failures import exit_on_start_failure
 
 KIOSK_ID, BRANCH_ID = "k-310115-001", "b-310115-01"
-"""The kiosk of the ready line."""
+"""Kiosk of the ready line."""
 
 
 def up(
     no_services: Annotated[
-        bool, typer.Option("--no-services", help="only Kafka, the store and the simulated outside")
+        bool,
+        typer.Option("--no-services", help="start only Kafka, the store and the simulated outside"),
     ] = False,
     profile: Annotated[str, typer.Option(help="prompt or realistic")] = "prompt",
-    data: Annotated[Path, typer.Option(help="kept from one run to the next")] = Path(".tongban"),
+    data: Annotated[Path, typer.Option(help="directory, kept from run to run")] = Path(".tongban"),
     clock: Annotated[
-        str | None, typer.Option(envvar="TONGBAN_CLOCK", help="2026-03-02T09:00:00+08:00@60")
+        str | None,
+        typer.Option(envvar="TONGBAN_CLOCK", help="business clock: 2026-03-02T09:00:00+08:00@60"),
     ] = None,
     replicas: Annotated[
-        list[str] | None, typer.Option(help="SERVICE=NUMBER, more than one process of a service")
+        list[str] | None, typer.Option(help="SERVICE=NUMBER of its processes; repeatable")
     ] = None,
 ) -> None:
-    """Start the stack, print one JSON line when all is up, stop on SIGINT or SIGTERM.
+    """Start the stack, print one JSON line when it is ready, and stop on SIGINT or SIGTERM.
 
-    Exit codes: 0 stopped as asked, 2 wrong options, 69 something needed cannot be had, 70 a process
-    did not start, 75 the data directory is in use.
+    Exit codes: 0 stopped by a signal, 2 wrong options, 69 a download or server is not available, 70
+    a process did not start, 75 the data directory is in use.
     """
     if profile not in ("prompt", "realistic"):
         raise typer.BadParameter(f"is prompt or realistic, not {profile!r}", param_hint="--profile")
@@ -60,7 +62,7 @@ def up(
         replicas=_replicas(replicas or []),
     )
     configure_logging("up", instance="up", level="WARNING")
-    with start_failures_told():
+    with exit_on_start_failure():
         asyncio.run(_up(options))
 
 
@@ -104,7 +106,7 @@ async def _up(options: StackOptions) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
-    """A bar on stderr, where that is a terminal, that grows with each step that is reported."""
+    """Show a progress bar on stderr if that is a terminal; it grows with each reported step."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(
@@ -115,7 +117,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
 
 
 async def ready_line(stack: Stack, options: StackOptions) -> dict[str, object]:
-    """What CONTRACT.md promises on stdout; `intake` is null without services."""
+    """Return the ready line's content (docs/contract.md); `intake` is null without services."""
     return {
         "ready": True,
         "intake": stack.intake if options.services else None,

@@ -1,4 +1,4 @@
-"""Files that several processes share: written whole or not at all, one owner at a time."""
+"""Share files between processes: atomic writes, and locks."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import platformdirs
 
 
 def user_cache() -> Path:
-    """Where this project keeps what it can fetch or make again (XDG Base Directory on Linux)."""
+    """Return the user's cache directory of this project (XDG Base Directory on Linux)."""
     return platformdirs.user_cache_path("tongban")
 
 
 class InUseError(Exception):
-    """Another process has the directory."""
+    """Raised when another process uses the directory."""
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Replace the file by `content`; a reader sees the old one or the new one, whole."""
+    """Replace the file by `content` atomically: a reader sees the old or the new file, whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -38,7 +38,7 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:
 
 @contextmanager
 def exclusive(path: Path, *, wait: bool) -> Iterator[None]:
-    """Hold the lock file `path`. The kernel lets go of it when the process ends, however it ends.
+    """Hold the lock file `path`. The kernel releases it when the process ends, however it ends.
 
     Raises:
         InUseError: another process holds it and `wait` is false.

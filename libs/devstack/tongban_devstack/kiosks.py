@@ -1,4 +1,4 @@
-"""The stack's own kiosks: enrolled for real, each with a key of its own, and their tokens."""
+"""Enrol the stack's own kiosks, each with its own key, and get their tokens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tongban_intake.access.token_client import Grant, TokenRefusedError, request
 from tongban_kafka.security import KafkaAddress
 
 TOKEN_SECONDS = 7 * 24 * 3600
-"""A development setting: whoever tries the stack out keeps the ready line's token for days."""
+"""Lifetime for development: the ready line's token stays valid for days."""
 CROWDED_KIOSKS = {
     "TONGBAN_KIOSK_RATE": "1000",
     "TONGBAN_KIOSK_BURST": "2000",
@@ -39,14 +39,14 @@ CROWDED_KIOSKS = {
     "TONGBAN_TOKEN_RATE": "500",
     "TONGBAN_TOKEN_BURST": "2000",
 }
-"""Settings of intake for a development stack: load and tests have one kiosk, or one address, stand
-for a whole city's."""
+"""Settings of intake for a development stack, where one kiosk or one address stands for a city's.
+"""
 _PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A kiosk and where it stands."""
+    """A kiosk and its branch."""
 
     kiosk_id: str
     branch_id: str
@@ -58,18 +58,18 @@ class StackAddresses(Protocol):
 
     @property
     def cluster(self) -> KafkaAddress:
-        """The broker."""
+        """Return the broker's address."""
 
     @property
     def intake(self) -> str:
-        """Base URL."""
+        """Return intake's base URL."""
 
 
 class StackKiosks:
-    """Keeps one key a kiosk in `directory`, from run to run.
+    """Keeps one key for each kiosk in `directory`, from run to run.
 
-    A kiosk of the stack that an operator revoked is let in again by the next run, which enrols it
-    anew: the ready line's token has to work.
+    The next run enrols a kiosk again that an operator revoked, because the ready line's token has
+    to work.
     """
 
     def __init__(self, directory: Path, where: StackAddresses) -> None:
@@ -80,11 +80,12 @@ class StackKiosks:
         self._enrolling = asyncio.Lock()
 
     async def enrol(self, places: Iterable[Place]) -> None:
-        """Enrol those that this run has not enrolled yet, all at once; callers take turns, as each
-        change is a transaction that fences the others.
+        """Enrol the kiosks that this run has not enrolled yet, in one transaction.
+
+        Callers take turns, because each transaction fences the others.
 
         Raises:
-            KafkaUnavailable, EnrolmentError
+            KafkaUnavailableError, EnrolmentError
         """
         async with self._enrolling:
             changes = {
@@ -96,14 +97,14 @@ class StackKiosks:
                 self._records |= await kiosk_register(self._where.cluster).change(changes)
 
     def record(self, kiosk_id: str) -> KioskRecord:
-        """What this run enrolled. Raises KeyError for others."""
+        """Return the record of a kiosk that this run enrolled; KeyError for others."""
         return self._records[kiosk_id]
 
     async def token(self, kiosk_id: str) -> str:
-        """A bearer for an enrolled kiosk, traded at intake; kept until most of its time is over.
+        """Return a bearer token for an enrolled kiosk, cached for most of its lifetime.
 
         Raises:
-            TokenRefusedError: a clear no, or no answer for a minute.
+            TokenRefusedError: intake refuses, or does not answer for a minute.
         """
         token, renew_at = self._grants.get(kiosk_id, ("", 0.0))
         if time.monotonic() >= renew_at:
@@ -113,7 +114,8 @@ class StackKiosks:
         return token
 
     async def _trade(self, kiosk_id: str) -> Grant:
-        """Also while intake is being killed: each try signs anew, so none is a repeat."""
+        """Request a token, also while intake is being killed: each attempt signs anew, so none is a
+        repeat."""
         deadline = time.monotonic() + _PATIENCE_S
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
             while True:
@@ -122,7 +124,8 @@ class StackKiosks:
                         session, self._where.intake, kiosk_id=kiosk_id, key=self._key(kiosk_id)
                     )
                 except (aiohttp.ClientError, TimeoutError, TokenRefusedError) as error:
-                    # A replica that has only just been told of the kiosk may say no at first.
+                    # Retry a refusal: a replica that has not read the enrolment yet refuses at
+                    # first.
                     if time.monotonic() > deadline:
                         raise TokenRefusedError(0, f"no token for {kiosk_id}: {error}") from error
                 await asyncio.sleep(0.2)
@@ -146,8 +149,8 @@ class StackKiosks:
 
 
 async def let_in(kafka: KafkaAddress, places: Iterable[Place]) -> None:
-    """Enrol kiosks with keys that are thrown away: for whoever makes their bearers with the
-    deployment's secret (`tongban_intake.access.tokens.issue`), as tests and benches do."""
+    """Enrol kiosks with throw-away keys, for tests and benchmarks that sign tokens themselves with
+    the deployment's secret (`tongban_intake.access.tokens.issue`)."""
 
     def one(place: Place, _: KioskRecord | None) -> KioskRecord:
         return KioskRecord.model_validate(

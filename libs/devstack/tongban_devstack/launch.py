@@ -1,8 +1,8 @@
-"""Ties a process to its parent's life, then becomes the program it was asked to be.
+"""Tie this process to its parent's life, then become the given program.
 
 Run as a script, not imported: `python -I -S launch.py PARENT_PID PROGRAM [ARGUMENT ...]`. The
-program keeps this process's pid. A `preexec_fn` could do the same without a second interpreter
-start, but runs Python between fork and exec of a threaded process, which may deadlock.
+program keeps this process's pid. A `preexec_fn` would save a second interpreter start, but it runs
+Python between fork and exec of a threaded process, which may deadlock.
 """
 
 import ctypes
@@ -16,8 +16,8 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def die_with_parent(parent: int) -> None:
     """Have the kernel send SIGKILL to this process when the thread that started it ends.
 
-    It survives exec. Systems other than Linux have no such call: there, children of a parent that
-    was killed with SIGKILL stay and have to be ended by hand.
+    The setting survives exec. Only Linux has this call: elsewhere, children of a parent that was
+    killed with SIGKILL stay and have to be ended by hand.
     """
     if sys.platform != "linux":
         return

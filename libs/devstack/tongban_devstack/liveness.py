@@ -1,4 +1,4 @@
-"""The liveness probe: a process that lives but makes no progress is to be started again."""
+"""Probe liveness: a process that lives but makes no progress has to be restarted."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import aiohttp
 
 PERIOD_S = 5.0
 THRESHOLD = 3
-"""Failures in a row; Kubernetes takes as many, at twice the period."""
+"""Failures in a row; Kubernetes uses the same number, at twice the period."""
 
 
 async def watch(url: str) -> str:
-    """Return, with the reason it gave, when the process has said 503 three times in a row.
+    """Wait until the process has answered 503 three times in a row; return the reason it gave.
 
-    No answer is no verdict: a process that is just starting, or stopped in a debugger, is left
-    alone, and one that is dead is noticed by its death.
+    A missing answer does not count: a process that is starting, or stopped in a debugger, is left
+    alone, and a dead one is noticed by its end.
     """
     failures = 0
     timeout = aiohttp.ClientTimeout(total=PERIOD_S)
@@ -24,9 +24,9 @@ async def watch(url: str) -> str:
             await asyncio.sleep(PERIOD_S)
             try:
                 async with session.get(url) as reply:
-                    said = (await reply.text())[:500]
+                    reason = (await reply.text())[:500]
                     failures = failures + 1 if reply.status == 503 else 0
             except (aiohttp.ClientError, TimeoutError):
                 failures = 0
             if failures >= THRESHOLD:
-                return said
+                return reason

@@ -1,4 +1,4 @@
-"""Free ports on the loopback interface, and a book that keeps them through a restart."""
+"""Find free ports on the loopback interface, and keep them through a restart."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _taken: set[int] = set()
 
 
 def _ceiling() -> int:
-    """The first port the kernel may give to an outgoing connection.
+    """Return the first port that the kernel may give to an outgoing connection.
 
-    A server's port must lie below: while the server is down, a client that keeps trying to
-    reconnect could be given that very port as its own, and the server could not come back.
+    A server's port must lie below: otherwise, while the server is down, a client that keeps
+    reconnecting could be given that very port, and the server could not come back.
     """
     try:
         return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
@@ -28,7 +28,7 @@ def _ceiling() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether nothing listens there on the loopback interface."""
+    """Return True if nothing listens at that port of the loopback interface."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -39,10 +39,10 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that is free now and that this process has not handed out before.
+    """Return a port that is free now and that this process has not returned before.
 
     Raises:
-        RuntimeError: none was found in a thousand tries.
+        RuntimeError: none was found in a thousand attempts.
     """
     ceiling = max(_ceiling(), _FLOOR + 1000)
     for _ in range(1000):
@@ -53,17 +53,18 @@ def free_port() -> int:
     raise RuntimeError(f"no free port found between {_FLOOR} and {ceiling}")
 
 
-class PortBook:
-    """Ports by name, kept in a JSON file, so that addresses stay the same from run to run."""
+class PortRegistry:
+    """Ports by name in a JSON file, so that addresses stay the same from run to run."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._ports: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
 
     def port(self, name: str) -> int:
-        """The port of that name: the one it had, if it is free within three seconds, or a new one.
+        """Return the port of that name: the former one if it gets free within three seconds, else a
+        new one.
 
-        The wait is for a predecessor that was killed and whose sockets are just being closed.
+        The wait is for a predecessor that was killed and whose sockets are still closing.
         """
         known = self._ports.get(name)
         deadline = time.monotonic() + _PATIENCE_S

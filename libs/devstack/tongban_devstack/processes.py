@@ -1,4 +1,4 @@
-"""Child processes that cannot outlive their parent, however it ends."""
+"""Run child processes that cannot outlive their parent, however it ends."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from tongban_devstack.files import user_cache
 
 _LAUNCH = Path(__file__).with_name("launch.py")
 
-# The kernel ties a child to the *thread* that forked it. All children are forked by this one, which
-# lives as long as the process; a thread of some caller's pool might end long before.
+# Fork all children from this one thread, which lives as long as the process: the kernel ties a
+# child to the *thread* that forked it, and a thread of a caller's pool might end long before.
 _FORKER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forker")
 
 
 def _bytecode() -> dict[str, str]:
-    """Where Python is told to write no bytecode, children write theirs to the user's cache.
+    """Return variables that let children write bytecode to the user's cache if Python is told to
+    write none.
 
-    They are started again and again, and compiling takes them two seconds of three.
+    Children start again and again, and compiling takes two of their three seconds.
     """
     if os.environ.get("PYTHONDONTWRITEBYTECODE") and not os.environ.get("PYTHONPYCACHEPREFIX"):
         return {
@@ -37,38 +38,39 @@ def _bytecode() -> dict[str, str]:
 
 
 def tied_to_parent(argv: Sequence[str]) -> list[str]:
-    """Return what to execute instead of `argv` so that the kernel kills the program when the thread
-    that started it ends (Linux alone, see `launch`)."""
+    """Return the command that runs `argv` so that the kernel kills it when the thread that started
+    it ends (Linux only, see launch.py)."""
     return [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *argv]
 
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """What to run: `argv[0]` is a program's path, `env` is added to the parent's environment."""
+    """Command of a child: `argv[0]` is a program's path, `env` is added to the parent's
+    environment."""
 
     name: str
     argv: Sequence[str]
     log: Path
-    """Where standard output and standard error go, appended."""
+    """File to which standard output and standard error are appended."""
     env: Mapping[str, str] = field(default_factory=dict)
 
 
 class ChildProcess:
-    """A running child, leader of a process group of its own.
+    """A running child, leader of its own process group.
 
-    Own group: a Ctrl-C at the terminal reaches the parent alone, which then stops its children in
-    order, and what a child has forked can be ended with it.
+    Ctrl-C at the terminal therefore reaches the parent only, which stops its children in order; and
+    the group includes what a child has forked.
     """
 
     def __init__(self, spec: ChildSpec) -> None:
-        """Start it. Blocks for the few milliseconds that a fork takes.
+        """Start the process. Blocks for the few milliseconds of a fork.
 
         Raises:
-            OSError: the log cannot be opened or no process can be made.
+            OSError: the log cannot be opened or no process can be created.
         """
         self.spec = spec
         self._popen: subprocess.Popen[bytes] = _FORKER.submit(self._fork).result()
-        self._unreaped = threading.Lock()  # whoever holds it while `alive` can trust the pid
+        self._unreaped = threading.Lock()  # held while `alive`, the pid is valid
         self._ended: Future[int] = Future()
         self._ended.set_running_or_notify_cancel()  # or a cancelled `wait` would cancel it for all
         threading.Thread(target=self._reap, name=f"reap-{spec.name}", daemon=True).start()
@@ -89,7 +91,7 @@ class ChildProcess:
     def _reap(self) -> None:
         os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         with self._unreaped:
-            # Until it is reaped, no other process or group can be given its number.
+            # Signal before reaping: until then no other process or group can get its number.
             self._signal_group(signal.SIGKILL)
             self._ended.set_result(self._popen.wait())
 
@@ -102,17 +104,17 @@ class ChildProcess:
         return not self._ended.done()
 
     async def wait(self) -> int:
-        """Its exit code once it has ended; a negative one is the signal that killed it."""
+        """Wait for the end and return the exit code; a negative one is the signal that ended it."""
         return await asyncio.wrap_future(self._ended)
 
     def send_signal(self, number: int) -> None:
-        """To the process itself, not to what it has forked; nothing if it has ended."""
+        """Signal the process only, not its children; do nothing if it ended."""
         with self._unreaped:
             if self.alive:
                 os.kill(self.pid, number)
 
     async def stop(self, grace: float) -> int:
-        """SIGTERM, and after `grace` seconds (or when cancelled) SIGKILL to the whole group."""
+        """Send SIGTERM, and after `grace` seconds (or on cancellation) SIGKILL to the group."""
         self.send_signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(grace):
@@ -125,22 +127,22 @@ class ChildProcess:
             raise
 
     def kill_group(self) -> None:
-        """SIGKILL to the process and to all that it has forked; nothing if it has ended."""
+        """Send SIGKILL to the process and its children; do nothing if it ended."""
         with self._unreaped:
             if self.alive:
                 self._signal_group(signal.SIGKILL)
 
     def _signal_group(self, number: int) -> None:
-        # Between fork and setsid the group is not there yet: then the process is alone.
+        # The group does not exist between fork and setsid: then the process is alone.
         try:
             os.killpg(self.pid, number)
-        except PermissionError:  # macOS says so where the group has zombies only
+        except PermissionError:  # macOS raises it if the group has only zombies
             pass
         except ProcessLookupError:
             os.kill(self.pid, number)
 
     def log_tail(self, lines: int = 15) -> str:
-        """The end of its log, for a message about why it did not start."""
+        """Return the end of the log, for a message about a failed start."""
         with suppress(OSError), self.spec.log.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 8192))
             return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])

@@ -1,4 +1,4 @@
-"""Waiting for a process until it does real work for a client."""
+"""Wait for a process until it does real work for a client."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _BETWEEN_PROBES_S = 0.05
 
 
 class NotReadyError(Exception):
-    """A probe's answer: not yet; the text says what is missing."""
+    """Raised by a probe while the process is not ready; the text says what is missing."""
 
 
 class StartFailedError(RuntimeError):
-    """A process ended, or was not ready in time; the text ends with the end of its log."""
+    """Raised when a process ended, or was not ready in time; includes the end of its log."""
 
 
 Probe = Callable[[], Awaitable[None]]
-"""Returns when the process is ready, raises NotReady when it is not yet."""
+"""Returns when the process is ready, else raises `NotReadyError`."""
 
 
 def http_probe(url: str) -> Probe:
-    """Ready when `url` answers 200."""
+    """Return a probe that succeeds when `url` answers 200."""
 
     async def probe() -> None:
         try:
@@ -46,7 +46,7 @@ async def wait_ready(
     hopeless: Callable[[], str | None],
     log_tail: Callable[[], str],
 ) -> None:
-    """Probe until the process is ready, `hopeless` tells why it will never be, or time is up.
+    """Probe until the process is ready, `hopeless` returns why it never will be, or time is up.
 
     Raises:
         StartFailedError: with the reason and the end of the log.

@@ -1,4 +1,4 @@
-"""The secrets of one stack: drawn once a data directory, so that a second start goes on."""
+"""Draw the secrets of a stack once for each data directory, so that a second start continues."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pathlib import Path
 
 from tongban_common.keyring import Ring, WrappingKey
 from tongban_devstack.files import write_atomically
-from tongban_ops.keyring_file import write
+from tongban_ops.operators.keyring_file import write
 
 _NAMES = ("ID_SECRET", "TOKEN_SECRET", "GATEWAY_SECRET", "PSEUDONYM_SECRET", "SMS_KEY")
 _KEYRING = "TONGBAN_KEYRING"
 
 
 def stack_secrets(directory: Path) -> dict[str, str]:
-    """The `TONGBAN_*` variables, 32 random bytes each; kept in `secrets.json`, for its owner alone.
+    """Return the `TONGBAN_*` secrets, 32 random bytes each; stored in `secrets.json`, mode 0600.
 
-    The key ring is in `keyring.json` beside it, to be changed by `tongban keys` while all runs.
+    The key ring is in `keyring.json` beside it; `tongban keys` may change it at run time.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "secrets.json"
     kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     ring = directory / "keyring.json"
     if not ring.exists():
-        # An older directory has its ring among the secrets.
+        # An older data directory has its ring among the secrets.
         write(ring, Ring.parse(kept[_KEYRING]) if _KEYRING in kept else _first_ring())
     drawn = {f"TONGBAN_{name}": secrets.token_urlsafe(32) for name in _NAMES}
     found = {**drawn, **kept, _KEYRING: f"@{ring.absolute()}"}

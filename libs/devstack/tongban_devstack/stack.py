@@ -1,4 +1,4 @@
-"""The whole on one machine: Kafka, the store, the simulated outside and the services."""
+"""Run the whole system on one machine: Kafka, store, simulated outside and services."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tongban_common.topics import TOPICS
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedServer, EmbeddedStore
 from tongban_devstack.files import exclusive
 from tongban_devstack.kiosks import CROWDED_KIOSKS, TOKEN_SECONDS, Place, StackKiosks
-from tongban_devstack.ports import PortBook
+from tongban_devstack.ports import PortRegistry
 from tongban_devstack.processes import ChildSpec
 from tongban_devstack.readiness import StartFailedError, http_probe
+from tongban_devstack.run_all import run_all
 from tongban_devstack.secrets_file import stack_secrets
 from tongban_devstack.supervisor import Supervisor
-from tongban_devstack.together import together
 from tongban_intake.access import tokens
 from tongban_kafka import apply_topics
 from tongban_kafka.security import KafkaAddress
@@ -34,39 +34,41 @@ from tongban_ops.catalogue.publish import publish
 OUTSIDE = ("gateways", "devices")
 SERVICES = ("intake", "router", "connectors", "printing", "notify")
 STEPS = ("store", "kafka", "topics", "services")
-"""What `StackOptions.report` is told, each once, not in this order."""
+"""Steps that `StackOptions.report` receives, each once, in any order."""
 
-# Stopped one tier after the other: services while they can still commit, servers last.
+# Tiers are stopped one after the other: services while they can still commit, servers last.
 _SERVERS, _OUTSIDE, _SERVICES = 0, 1, 2
 _BIN = Path(sys.executable).parent
 
 
 def _tell_nobody(step: str) -> None:
-    """The default of `StackOptions.report`."""
+    """Ignore a step; the default of `StackOptions.report`."""
 
 
 @dataclass(frozen=True, slots=True)
 class StackOptions:
-    """What to start. `replicas` counts processes of a service; one where it is silent."""
+    """Options of a stack. `replicas` counts processes of a service, by default one."""
 
     data: Path
-    """A directory; kept from run to run: topics, store, ledgers, ports and secrets."""
+    """Directory that is kept from run to run: topics, store, ledgers, ports and secrets."""
     profile: str = "prompt"
     services: bool = True
     clock: BusinessClock | None = None
     replicas: Mapping[str, int] = field(default_factory=dict)
     catalogue: Path | None = None
-    """A directory; None: as every service finds it, or the checkout's."""
+    """Directory; None: as every service finds it, or the checkout's."""
     report: Callable[[str], None] = _tell_nobody
 
 
 class Stack:
-    """An async context manager; entered, everything is ready, and what dies is started again.
+    """Async context manager; once entered, everything is ready, and processes that die are
+    restarted.
 
     Raises on entering:
         InUseError: another stack runs on the data directory.
-        JarsUnavailableError: there is no broker to run; the text names the way round.
-        StartFailedError: a process did not become ready, with the end of its log; or no catalogue.
+        JarsUnavailableError: there is no broker to run; the text describes the alternatives.
+        StartFailedError: a process did not become ready (with the end of its log), or there is no
+            catalogue.
         KafkaUnavailableError: the broker that TONGBAN_KAFKA names does not answer.
         StoreUnavailableError: the store that TONGBAN_STORE names does not answer.
     """
@@ -74,7 +76,7 @@ class Stack:
     def __init__(self, options: StackOptions) -> None:
         self._options = options
         self.data = options.data.absolute()
-        """Everything that this stack keeps is there; the logs are in `logs`."""
+        """Data directory; the logs are in `logs`."""
         self._exit = AsyncExitStack()
         self._ports: dict[str, int] = {}
         self._secrets: dict[str, str] = {}
@@ -84,8 +86,8 @@ class Stack:
         self.kafka = os.environ.get("TONGBAN_KAFKA", "")
         """Bootstrap address, HOST:PORT."""
         self.cluster: KafkaAddress = load(CommonSettings).cluster if self.kafka else ""
-        """The same with the security that TONGBAN_KAFKA_* set for a broker that was given; the own
-        broker has none."""
+        """Address with the security that TONGBAN_KAFKA_* set for a given broker; the own broker has
+        none."""
         self._kafka_environment = {} if self.kafka else NO_KAFKA_SECURITY
         self.store = os.environ.get("TONGBAN_STORE", "")
         """MongoDB URL."""
@@ -111,8 +113,8 @@ class Stack:
         await self._exit.aclose()
 
     def _take_ports(self) -> dict[str, int]:
-        """All at once, while they are free: a process that dies finds its own again."""
-        book = PortBook(self.data / "ports.json")
+        """Reserve all ports at once; a process that dies then finds its own again."""
+        book = PortRegistry(self.data / "ports.json")
         wanted = [*OUTSIDE, *(name for _, name in self._processes())]
         if not self.kafka:
             wanted += ["kafka", "kafka-controller"]
@@ -121,7 +123,7 @@ class Stack:
         return {name: book.port(name) for name in wanted}
 
     def _processes(self) -> Iterator[tuple[str, str]]:
-        """Service and process name of every replica."""
+        """Yield service and process name of every replica."""
         if self._options.services:
             for service in SERVICES:
                 for number in range(self._options.replicas.get(service, 1)):
@@ -129,16 +131,17 @@ class Stack:
 
     async def _start(self) -> None:
         for program in OUTSIDE:
-            # Their names and addresses do not depend on the servers, so they need not wait.
+            # Start these first: their names and addresses do not depend on the servers.
             self._start_process(program, program, tier=_OUTSIDE)
-        await together(self._start_kafka(), self._start_store())
+        await run_all(self._start_kafka(), self._start_store())
         for service, name in self._processes():
             self._start_process(service, name, tier=_SERVICES)
         await self.supervisor.ready()
         self._options.report("services")
 
     async def _start_kafka(self) -> None:
-        """An own broker unless TONGBAN_KAFKA names one; then the topics and the catalogue."""
+        """Start a broker unless TONGBAN_KAFKA names one; then create topics and publish the
+        catalogue."""
         if not self.kafka:
             broker = EmbeddedKafka(
                 self.data / "kafka",
@@ -154,7 +157,7 @@ class Stack:
         self._options.report("topics")
 
     async def _start_store(self) -> None:
-        """An own store unless TONGBAN_STORE names one."""
+        """Start a store unless TONGBAN_STORE names one."""
         if not self.store:
             store = EmbeddedStore(
                 self.data / "store", port=self._ports["store"], log=self._log("store")
@@ -214,34 +217,35 @@ class Stack:
 
     @property
     def gateways(self) -> str:
-        """Base URL of the simulated province gateways."""
+        """Return the base URL of the simulated province gateways."""
         return self._url("gateways")
 
     @property
     def devices(self) -> str:
-        """Base URL of the simulated printers and message providers."""
+        """Return the base URL of the simulated printers and SMS providers."""
         return self._url("devices")
 
     @property
     def intake(self) -> str:
-        """Base URL of the first intake replica."""
+        """Return the base URL of the first intake replica."""
         return self._url("intake-0")
 
     @property
     def callbacks(self) -> str:
-        """Base URL at which provinces call back: any replica would do. Empty without services."""
+        """Return the base URL for provinces' callbacks (any replica would do); empty without
+        services."""
         name = next(iter(self.replicas("connectors")), None)
         return self._url(name) if name else ""
 
     async def enrol(self, places: Iterable[Place]) -> None:
-        """Enrol kiosks, many at once; `token` does it for a single one."""
+        """Enrol several kiosks at once; `token` does it for a single one."""
         await self._kiosks.enrol(places)
 
     async def token(self, kiosk_id: str, branch_id: str, zone: str = "cross_province") -> str:
-        """A bearer token that this stack's intake takes, good for days.
+        """Return a bearer token for this stack's intake, valid for days.
 
-        The kiosk is enrolled if it is not yet, and trades an assertion for it as any kiosk does;
-        without services there is nobody to trade with, and the token is made here.
+        Enrols the kiosk if needed, which then exchanges an assertion for the token as any kiosk
+        does. Without services there is no intake, and the token is signed here.
         """
         await self._kiosks.enrol([Place(kiosk_id, branch_id, zone)])
         if self._options.services:
@@ -258,11 +262,12 @@ class Stack:
     # -- what a test breaks ---------------------------------------------------------------------
 
     def replicas(self, service: str) -> list[str]:
-        """Names of a service's processes."""
+        """Return the names of a service's processes."""
         return [name for of, name in self._processes() if of == service]
 
     def pids(self, name: str) -> list[int]:
-        """Of a process ("router-0", "kafka", "gateways"), or of all replicas of a service."""
+        """Return the pid of a process ("router-0", "kafka", "gateways"), or those of a service's
+        replicas."""
         return [self.supervisor.pid(each) for each in self.replicas(name) or [name]]
 
     def kill(self, name: str, number: int) -> None:
@@ -272,7 +277,8 @@ class Stack:
 
 
 async def _reach_store(url: str) -> None:
-    """Services wait for a store that is away; a stack that begins without one is not all up."""
+    """Check that the store answers: services wait for a store, but a stack must not start without
+    one."""
     store = Store(url, "readiness", timeout_ms=5000)
     try:
         await store.ping()
@@ -284,7 +290,7 @@ async def _reach_store(url: str) -> None:
 
 
 def _catalogue_directory() -> Path:
-    """As `find_directory` says, else the one of the checkout that this file lies in."""
+    """Return the directory that `find_directory` finds, else the one of this checkout."""
     try:
         return find_directory()
     except FileNotFoundError as error:

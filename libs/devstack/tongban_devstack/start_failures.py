@@ -1,4 +1,4 @@
-"""Failures of a stack's start, as one line and an exit code instead of a traceback."""
+"""Report a stack's failed start as one line and an exit code instead of a traceback."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _EXIT_CODES: dict[type[Exception], int] = {
 
 
 @contextmanager
-def start_failures_told() -> Iterator[None]:
-    """Print such a failure on standard error and end the command with its exit code.
+def exit_on_start_failure() -> Iterator[None]:
+    """Print a start failure on stderr and end the command with its exit code.
 
     Raises:
-        typer.Exit: 69 something needed cannot be had, 70 a process did not start, 75 the data
-            directory is in use.
+        typer.Exit: 69 a download or server is not available, 70 a process did not start, 75 the
+            data directory is in use.
     """
     try:
         yield

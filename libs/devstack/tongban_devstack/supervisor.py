@@ -1,4 +1,4 @@
-"""Keeps named processes running, as Kubernetes would."""
+"""Keep named processes running, as Kubernetes would."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import structlog
 from tongban_devstack.liveness import watch
 from tongban_devstack.processes import ChildProcess, ChildSpec
 from tongban_devstack.readiness import Probe, wait_ready
-from tongban_devstack.together import together
+from tongban_devstack.run_all import run_all
 
 log = structlog.get_logger(__name__)
 
 RESTART_S = 0.5
-"""Between a process's death and its next start."""
+"""Seconds between a process's end and its next start."""
 _DEATHS_BEFORE_READY = 5
-"""As many while its first readiness is awaited: it will not start by trying again."""
+"""Ends before the first readiness after which another attempt is pointless."""
 
 
 @dataclass(slots=True)
@@ -33,11 +33,11 @@ class _Kept:
 
 
 class Supervisor:
-    """Starts processes, starts them again when they die, stops them in reverse order.
+    """Starts processes, restarts them when they end, and stops them in reverse order.
 
-    To be used as an async context manager: leaving it stops everything. A process keeps its name,
-    arguments and environment from start to start. One that says by `live_url` that it makes no
-    progress is stopped, and so started again.
+    An async context manager: leaving it stops everything. A process keeps its name, arguments and
+    environment from start to start. One whose `live_url` reports no progress is stopped, and so
+    restarted.
     """
 
     def __init__(self, *, grace_s: float = 15.0, restart_s: float = RESTART_S) -> None:
@@ -59,7 +59,7 @@ class Supervisor:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """In the order of their starts."""
+        """Return the names in the order of their starts."""
         return tuple(self._kept)
 
     def start(
@@ -67,7 +67,7 @@ class Supervisor:
     ) -> None:
         """Start a process and keep it running under its name.
 
-        Tiers are stopped one after the other, the highest first, the members of one together.
+        Tiers are stopped one after the other, the highest first; the members of one tier together.
         """
         kept = _Kept(spec, probe, live_url, tier, ChildProcess(spec))
         kept.keeper = asyncio.create_task(self._keep(kept), name=f"keep-{spec.name}")
@@ -82,11 +82,11 @@ class Supervisor:
             await asyncio.sleep(self._restart_s)
             try:
                 kept.child = ChildProcess(kept.spec)
-            except OSError as error:  # no memory, no disk: perhaps at the next try
+            except OSError as error:  # no memory, no disk: try again
                 log.warning("process.not_started", name=name, error=str(error))
 
     async def _life(self, kept: _Kept) -> int:
-        """Until the end of the process, which a failed liveness probe brings about."""
+        """Wait for the end of the process; a failed liveness probe stops it."""
         child = kept.child
         if kept.live_url is None:
             return await child.wait()
@@ -103,7 +103,7 @@ class Supervisor:
             ended.cancel()
 
     def pid(self, name: str) -> int:
-        """The process that has the name now."""
+        """Return the pid of the process that has the name now."""
         return self._kept[name].child.pid
 
     def kill(self, name: str, number: int) -> None:
@@ -111,12 +111,12 @@ class Supervisor:
         self._kept[name].child.send_signal(number)
 
     async def ready(self, *names: str, timeout_s: float = 60.0) -> None:
-        """Wait until each of those named, or all, are ready.
+        """Wait until the named processes, or all, are ready.
 
         Raises:
-            StartFailedError: one of them was not in time, or died again and again.
+            StartFailedError: one of them was not ready in time, or ended again and again.
         """
-        await together(*(self._ready(self._kept[name], timeout_s) for name in names or self.names))
+        await run_all(*(self._ready(self._kept[name], timeout_s) for name in names or self.names))
 
     async def _ready(self, kept: _Kept, timeout_s: float) -> None:
         before = self.restarts[kept.spec.name]
@@ -134,11 +134,11 @@ class Supervisor:
         )
 
     async def stop(self) -> None:
-        """Stop all, by SIGTERM and in the end by SIGKILL. Never leaves a process behind."""
+        """Stop all processes with SIGTERM and finally SIGKILL; none is left behind."""
         try:
             for tier in sorted({kept.tier for kept in self._kept.values()}, reverse=True):
                 members = [kept for kept in self._kept.values() if kept.tier == tier]
-                await together(*map(self._end, members))
+                await run_all(*map(self._end, members))
         finally:
             for kept in self._kept.values():
                 kept.child.kill_group()
@@ -148,4 +148,4 @@ class Supervisor:
         await asyncio.wait({kept.keeper})
         await kept.child.stop(self._grace_s)
         if not kept.keeper.cancelled():
-            kept.keeper.result()  # it ends by itself only by a fault
+            kept.keeper.result()  # raise its error: the task never ends otherwise

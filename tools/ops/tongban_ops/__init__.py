@@ -1,1 +1,1 @@
-"""The `tongban` command, and what operators do with it."""
+"""Provide the `tongban` command and the work behind it."""

@@ -10,11 +10,11 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from tongban_common.catalogue.models import CatalogueModel, ServiceHours
-from tongban_common.catalogue.provinces import find_directory
-from tongban_common.catalogue.yamlfile import CatalogueError, CatalogueProblem, line_of, read
+from tongban_common.catalogue.provinces import find_directory, typed
+from tongban_common.catalogue.yamlfile import read
 
 FILE = "holidays.yaml"
 _MONDAY, _SATURDAY, _SUNDAY = 1, 6, 7
@@ -144,18 +144,7 @@ def read_holidays(directory: Path) -> HolidaysFile | None:
     path = directory / FILE
     if not path.is_file():
         return None
-    content = read(path, FILE)
-    try:
-        return HolidaysFile.model_validate(content)
-    except ValidationError as error:
-        raise CatalogueError(
-            [
-                CatalogueProblem(
-                    FILE, line_of(content, each["loc"]), _told(each["loc"], each["msg"])
-                )
-                for each in error.errors()
-            ]
-        ) from error
+    return typed(read(path, FILE), FILE, HolidaysFile)
 
 
 def load_holidays(directory: Path | None = None) -> Holidays:
@@ -166,8 +155,3 @@ def load_holidays(directory: Path | None = None) -> Holidays:
         CatalogueError: the file is wrong.
     """
     return Holidays(read_holidays(find_directory(directory)))
-
-
-def _told(location: tuple[int | str, ...], message: str) -> str:
-    place = f"{'.'.join(map(str, location))}: " if location else ""
-    return place + message.removeprefix("Value error, ")

@@ -115,4 +115,5 @@ def typed(content: LocatedDict, name: str, model: type[File]) -> File:
 
 
 def _explain(location: tuple[str | int, ...], message: str) -> str:
-    return f"{'.'.join(map(str, location))}: {message.removeprefix('Value error, ')}"
+    place = f"{'.'.join(map(str, location))}: " if location else ""
+    return place + message.removeprefix("Value error, ")

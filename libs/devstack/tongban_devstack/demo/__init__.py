@@ -1,1 +1,1 @@
-"""A day at the branch: load, faults and kills, and a report counted at the outside."""
+"""Run a day at the branch: load, faults and kills, and a report counted outside."""

@@ -1,4 +1,4 @@
-"""`tongban demo`: the day, watched live, and its account."""
+"""Define `tongban demo`: run a day at the branch, show it live and report on it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from rich.table import Table
 from tongban_common.catalogue.provinces import find_directory, load_provinces
 from tongban_common.clock import BusinessClock
 from tongban_common.observability import configure_logging
-from tongban_devstack.demo.plan import Mishaps, PlannedVisit, visits
-from tongban_devstack.demo.play import Day, Player
+from tongban_devstack.demo.day_runner import Day, DayRunner
+from tongban_devstack.demo.plan import FaultSchedule, PlannedVisit, visits
 from tongban_devstack.demo.report import Account, account, keep
 from tongban_devstack.demo.view import View
 from tongban_devstack.kiosks import Place
 from tongban_devstack.stack import Stack, StackOptions
-from tongban_devstack.start_failures import start_failures_told
+from tongban_devstack.start_failures import exit_on_start_failure
 from tongban_ops.catalogue.loader import Sources
 
 console = Console()
 SPEED = 120.0
-"""Business seconds a second: what takes a province 40 minutes takes 20 s here."""
+"""Business seconds per real second: what takes a province 40 minutes takes 20 s here."""
 LINE_SECONDS = 10.0
 """Real seconds between two lines of counts where the output is no terminal."""
 
@@ -37,19 +37,19 @@ LINE_SECONDS = 10.0
 def demo(
     once: Annotated[bool, typer.Option("--once", help="end after the report")] = False,
     requests: Annotated[int, typer.Option(min=10)] = 620,
-    seconds: Annotated[float, typer.Option(min=1, help="over which they come")] = 40.0,
+    seconds: Annotated[float, typer.Option(min=1, help="duration of the submissions")] = 40.0,
     out: Annotated[Path, typer.Option()] = Path("out/demo"),
 ) -> None:
-    """Play a day at the branch, with kills; exit 0 only if nothing was lost or doubled."""
+    """Run a day at the branch, with kills; exit code 0 only if nothing was lost or done twice."""
     configure_logging("demo", instance="demo", level="ERROR")
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # brokers and kills are no news here
-    with start_failures_told():
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # kills are part of the day
+    with exit_on_start_failure():
         raise typer.Exit(asyncio.run(_demo(once, requests, seconds, out)))
 
 
 async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:
     data = out / "data"
-    shutil.rmtree(out, ignore_errors=True)  # a new day, not the rest of the last
+    shutil.rmtree(out, ignore_errors=True)  # start anew
     console.print("Starting Kafka, the store, the simulated outside and the services ...")
     started = time.monotonic()
     clock = BusinessClock.parse(f"2026-03-02T09:00:00+08:00@{SPEED}")
@@ -59,9 +59,9 @@ async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:
         day = Day(_plan(requests))
         await stack.enrol({Place(visit.kiosk_id, visit.branch_id) for visit in day.visits})
         began = time.monotonic()
-        player = Player(stack, day, seconds=seconds, mishaps=Mishaps())
+        runner = DayRunner(stack, day, seconds=seconds, schedule=FaultSchedule())
         view = View(stack, day, clock, load_provinces())
-        await _watch(asyncio.create_task(player.play()), view)
+        await _watch(asyncio.create_task(runner.run()), view)
         result = await account(
             stack,
             day,
@@ -70,7 +70,7 @@ async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:
             memory_mb=view.memory.peak_mb,
         )
         await keep(stack, result, out)
-        _tell(result, out)
+        _print_result(result, out)
         if not once:
             token = await stack.token("k-310115-001", "b-310115-01")
             console.print(f"Kiosk page: {stack.intake}/kiosk/login?token={token}")
@@ -80,7 +80,7 @@ async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:
 
 
 async def _watch(playing: asyncio.Task[None], view: View) -> None:
-    """Show the day until it is over: live at a terminal, else a line every ten seconds."""
+    """Show the day until it is over: live on a terminal, else one line every ten seconds."""
     if not console.is_terminal:
         while not playing.done():
             await asyncio.wait({playing}, timeout=LINE_SECONDS)
@@ -117,7 +117,7 @@ def _in_words(value: object) -> str:
     return str(value)
 
 
-def _tell(result: Account, out: Path) -> None:
+def _print_result(result: Account, out: Path) -> None:
     table = Table("counted at the outside", "")
     for name, value in result.report.items():
         table.add_row(name, _in_words(value))

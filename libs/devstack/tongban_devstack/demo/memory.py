@@ -1,4 +1,4 @@
-"""How much memory the whole stack takes."""
+"""Measure the memory of the whole stack."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _EVERY_S = 2.0
 
 
 class Memory:
-    """Samples all processes of a stack, those of the embedded servers included.
+    """Sample all processes of a stack, including those of the embedded servers.
 
-    Proportional set size where the kernel tells it (Linux), so that pages which processes share
-    count once; resident set size elsewhere.
+    Uses proportional set size where the kernel reports it (Linux), so that pages shared by
+    processes count once; elsewhere resident set size.
     """
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._next = 0.0
         self.peak_mb = 0
-        """The most that was seen, in MiB."""
+        """Highest sample, in MiB."""
 
     def look(self) -> None:
-        """Take a sample, unless the last is not old."""
+        """Take a sample, unless the last one is less than two seconds old."""
         if (now := time.monotonic()) < self._next:
             return
         self._next = now + _EVERY_S
@@ -34,7 +34,7 @@ class Memory:
 
 
 def _bytes(pid: int) -> int:
-    """Of a process and its children; 0 for one that has just died."""
+    """Return the memory of a process and its children; 0 for one that has just died."""
     total = 0
     try:
         process = psutil.Process(pid)

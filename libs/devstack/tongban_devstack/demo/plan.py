@@ -1,4 +1,4 @@
-"""What the day holds: who asks for what, at which kiosk, and what goes wrong."""
+"""Plan the day: submissions, kiosks and faults."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tongban_common.catalogue.models import Item
 
 @dataclass(frozen=True, slots=True)
 class PlannedVisit:
-    """One submission at one kiosk. `key` is its Idempotency-Key, kept through every retry."""
+    """One submission at one kiosk. `key` is its Idempotency-Key, the same in every retry."""
 
     kiosk_id: str
     branch_id: str
@@ -20,31 +20,34 @@ class PlannedVisit:
     body: dict[str, Any]
     prints: bool
     case: str | None = None
-    """The item's title where it is one of the uses that were reported by name."""
+    """The item's title if it is a case of `catalogue/published.yaml`."""
 
 
 def kiosks(count: int) -> list[tuple[str, str]]:
-    """Kiosk and branch ids: four kiosks to a branch."""
+    """Return kiosk and branch ids, four kiosks to a branch."""
     return [(f"k-310115-{n:03d}", f"b-310115-{(n - 1) // 4 + 1:02d}") for n in range(1, count + 1)]
 
 
 def visits(
     items: Sequence[Item], cases: Sequence[Item], *, count: int, kiosk_count: int, day: str
 ) -> list[PlannedVisit]:
-    """The day's submissions in order: the published cases, everything that prints, then others of
-    all provinces as far as they go round, a quarter of them with the lobby manager's help (a
-    transfer between two provinces always). The same `day` gives the same plan."""
-    dice = random.Random(day)
+    """Plan the day's submissions in order; the same `day` gives the same plan.
+
+    The published cases come first, then everything that prints, then other items of all provinces
+    in turn. A lobby manager helps with a quarter of them, and with every transfer between two
+    provinces.
+    """
+    rng = random.Random(day)
     by_name = {item.code: item.title for item in cases}
-    offered = dice.sample(items, len(items))
+    offered = rng.sample(items, len(items))
     offered.sort(key=lambda item: (item.code not in by_name, item.document is None))
     order = [offered[n % len(offered)] for n in range(count)]
-    dice.shuffle(order)
+    rng.shuffle(order)
     places = kiosks(kiosk_count)
     planned = []
     for number, item in enumerate(order):
         kiosk_id, branch_id = places[number % len(places)]
-        helper = f"lm-{branch_id[-2:]}" if item.partner or dice.random() < 0.25 else None
+        helper = f"lm-{branch_id[-2:]}" if item.partner or rng.random() < 0.25 else None
         planned.append(
             PlannedVisit(
                 kiosk_id,
@@ -69,12 +72,12 @@ def _body(item: Item, helper: str | None) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Mishaps:
-    """What goes wrong during the day. Shares of the submissions say when."""
+class FaultSchedule:
+    """Faults of the day; shares of the submissions say when."""
 
     down: tuple[str, ...] = ("440000", "520000")
     dropping: tuple[str, ...] = ("110000", "120000", "130000")
-    """One of each manner: honours our key, refuses a repeat, would act twice."""
+    """One province of each manner: honours the key, refuses a repeat, acts twice."""
     down_from: float = 0.3
     down_until: float = 0.6
     kills_each: int = 2

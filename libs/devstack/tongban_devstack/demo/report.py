@@ -1,10 +1,9 @@
-"""The account of the day, from the outside: intake's answers against the gateways' ledger, the
-printed sheets and the messages. Never from the services' own counters."""
+"""Compare what was accepted with the simulated outside: the gateways' ledger, printed sheets and
+messages. The services' own counters are never used."""
 
 from __future__ import annotations
 
 import json
-import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,36 +15,38 @@ import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tongban_common.topics import TOPICS
-from tongban_devstack.demo.play import FINAL, Day
+from tongban_devstack.demo.day_runner import FINAL, Day
+from tongban_devstack.quantiles import quantiles_ms
 from tongban_devstack.stack import SERVICES, Stack
 from tongban_kafka.security import KafkaAddress, client_options
 
 ONCE_ONLY = frozenset(
     {"completed", "rejected", "withdrawn", "expired", "failed", "needs_supplement"}
 )
-"""A province of the simulated outside asks for a supplement once at most."""
+"""Message templates that are sent at most once; a simulated province asks for one supplement only.
+"""
 
 
 @dataclass(slots=True)
 class Account:
-    """The report (CONTRACT.md), and the requests that something is wrong with."""
+    """The report, and the requests that something is wrong with."""
 
     report: dict[str, Any]
     wrong: dict[str, list[str]] = field(default_factory=dict)
-    """What is wrong -> request ids."""
+    """Kind of problem -> request ids."""
     cases: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Published case -> how its request ended, and at which kiosk."""
+    """Published case -> final status of its request, and the kiosk."""
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was lost and nothing was done twice."""
+        """Return True if nothing was lost and nothing was done twice."""
         return not any(self.wrong.values())
 
 
 async def account(
     stack: Stack, day: Day, *, seconds: float, speed: float, memory_mb: int
 ) -> Account:
-    """Ask the outside what took effect, and compare it with what was accepted."""
+    """Query the simulated outside for effects, and compare them with what was accepted."""
     async with aiohttp.ClientSession() as http:
         ledger = await _read(http, f"{stack.gateways}/ledger")
         printed = await _read(http, f"{stack.devices}/printed")
@@ -68,7 +69,7 @@ def compare(
     seconds: float,
     speed: float,
 ) -> Account:
-    """The comparison itself, a pure function."""
+    """Compare accepted requests with effects, sheets and messages; a pure function."""
     effects = _count(ledger, "request_id", "effect")
     sheets = _count(printed, "request_id", "document_id", "copy")
     sent = _count(
@@ -134,18 +135,15 @@ def _count(lines: Iterable[dict[str, Any]], *names: str) -> Counter[tuple[Any, .
 
 
 def _latency(day: Day, completed: Iterable[str], speed: float) -> dict[str, float]:
-    """Wall milliseconds from submission to completion; of the whole day, with the provinces' own
-    time and the kills. Timelines are in business time."""
+    """Return wall milliseconds from submission to completion over the whole day, including the
+    provinces' own time and the kills. Timelines are in business time."""
     spans = []
     for request_id in completed:
         answer = day.seen[request_id]
         ends = [entry["at"] for entry in answer["timeline"] if entry["status"] == "completed"]
         began = datetime.fromisoformat(answer["submitted_at"])
-        spans.append((datetime.fromisoformat(ends[0]) - began).total_seconds() * 1000 / speed)
-    if len(spans) < 2:
-        return {"p50": 0.0, "p99": 0.0}
-    cuts = statistics.quantiles(spans, n=100)
-    return {"p50": round(cuts[49], 1), "p99": round(cuts[98], 1)}
+        spans.append((datetime.fromisoformat(ends[0]) - began).total_seconds() / speed)
+    return quantiles_ms(spans)
 
 
 async def _read(http: aiohttp.ClientSession, url: str) -> list[dict[str, Any]]:
@@ -156,7 +154,7 @@ async def _read(http: aiohttp.ClientSession, url: str) -> list[dict[str, Any]]:
 
 
 async def _dead_letters(kafka: KafkaAddress) -> int:
-    """Records on all dead-letter topics."""
+    """Count the records on all dead-letter topics."""
     names = [name for name in TOPICS if name.endswith(".dlt")]
     consumer = AIOKafkaConsumer(**client_options(kafka))
     await consumer.start()
@@ -171,7 +169,7 @@ async def _dead_letters(kafka: KafkaAddress) -> int:
 
 
 async def keep(stack: Stack, account_: Account, out: Path, *, samples: int = 4) -> None:
-    """Write report.json and some of the printed sheets."""
+    """Write report.json and some of the printed sheets to `out`."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(
         json.dumps(account_.report, ensure_ascii=False, indent=2) + "\n"

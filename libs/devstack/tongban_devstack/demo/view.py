@@ -1,4 +1,4 @@
-"""What a watcher of the day sees: requests by state, the provinces, the outside, what is killed."""
+"""Show the day live: requests by state, provinces, simulated outside, kills."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rich.text import Text
 
 from tongban_common.catalogue.models import Province
 from tongban_common.clock import BusinessClock
+from tongban_devstack.demo.day_runner import FINAL, Day
 from tongban_devstack.demo.memory import Memory
-from tongban_devstack.demo.play import FINAL, Day
 from tongban_devstack.stack import SERVICES, Stack
 
 _STATES = {
@@ -31,12 +31,12 @@ _STATES = {
     "expired": "red",
     "failed": "red",
 }
-"""In the order in which a request can have them."""
+"""In the order in which a request can reach them."""
 _BAR = 40
 
 
 class View:
-    """Renders the day as it stands."""
+    """Renders the present state of the day."""
 
     def __init__(
         self, stack: Stack, day: Day, clock: BusinessClock, provinces: Mapping[str, Province]
@@ -49,7 +49,7 @@ class View:
         self._began = time.monotonic()
 
     def show(self) -> RenderableType:
-        """The whole picture, for `rich.live.Live`."""
+        """Return the whole view for `rich.live.Live`."""
         self.memory.look()
         moment = f"{self._clock.now():%Y-%m-%d %H:%M}"
         return Panel(
@@ -58,7 +58,7 @@ class View:
         )
 
     def line(self) -> str:
-        """The counts of the day in one line, for an output that is no terminal."""
+        """Return the counts of the day in one line, for an output that is no terminal."""
         self.memory.look()
         day = self._day
         states = ", ".join(f"{count} {state}" for state, count in day.by_status().items() if count)
@@ -91,7 +91,7 @@ class View:
         return grid
 
     def _map(self) -> Columns:
-        """The 31 provinces, coloured by how they are."""
+        """Show the 31 provinces, coloured by their state."""
         down, cutting = self._day.down, self._day.cutting
         names = []
         for code, province in self._provinces.items():

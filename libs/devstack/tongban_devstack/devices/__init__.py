@@ -1,1 +1,1 @@
-"""Simulated devices in one process: IPP printers of kiosks, SMS providers: `tongban-devices`."""
+"""Simulate devices in one process, `tongban-devices`: IPP printers of kiosks and SMS providers."""

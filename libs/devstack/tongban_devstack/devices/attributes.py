@@ -1,11 +1,10 @@
-"""What printers and jobs say of themselves: attribute groups of RFC 8011."""
+"""Build the attribute groups of printers and jobs (RFC 8011)."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 
-from tongban_devstack.devices.books import Job, Stage
 from tongban_devstack.devices.faults import Condition
 from tongban_devstack.devices.ipp.codec import Group, IppMessage
 from tongban_devstack.devices.ipp.vocabulary import (
@@ -15,6 +14,7 @@ from tongban_devstack.devices.ipp.vocabulary import (
     PrinterState,
     ValueTag,
 )
+from tongban_devstack.devices.job_store import Job, Stage
 
 _STARTED = time.time()
 _REASONS = {
@@ -28,21 +28,21 @@ _WHOLE_GROUPS = frozenset({"all", "job-template", "job-description", "printer-de
 
 @dataclass(frozen=True, slots=True)
 class PrinterAddress:
-    """Which printer was spoken to, and under which HOST:PORT."""
+    """The addressed printer, and the HOST:PORT at which the client reached it."""
 
     kiosk_id: str
     host: str
 
     @property
     def uri(self) -> str:
-        """The printer's address."""
+        """Return the printer's URI."""
         return f"ipp://{self.host}/ipp/print/{self.kiosk_id}"
 
 
 def job_state(
     job: Job, condition: Condition, is_current: bool
 ) -> tuple[IppJobState, tuple[str, ...]]:
-    """job-state and job-state-reasons (RFC 8011 sections 5.3.7 and 5.3.8)."""
+    """Return job-state and job-state-reasons (RFC 8011, sections 5.3.7 and 5.3.8)."""
     match job.stage:
         case Stage.COMPLETED:
             return IppJobState.COMPLETED, ("job-completed-successfully",)
@@ -62,7 +62,7 @@ def job_state(
 def job_group(
     origin: PrinterAddress, job: Job, *, condition: Condition, is_current: bool, impressions: int
 ) -> Group:
-    """A job's attributes."""
+    """Return a job's attributes."""
     state, reasons = job_state(job, condition, is_current)
     done = job.pages * job.copies if job.stage is Stage.COMPLETED else impressions
     group = Group(GroupTag.JOB)
@@ -83,7 +83,8 @@ def job_group(
     group.add("job-media-sheets-completed", ValueTag.INTEGER, done)
     group.add("time-at-creation", ValueTag.INTEGER, _up_time(job.created_at))
     if is_current or job.stage is Stage.COMPLETED:
-        # When a sheet's first page began is not written down; it was about when the job came.
+        # Use the creation time: the start of a job's first page is not recorded, and the two are
+        # close.
         group.add("time-at-processing", ValueTag.INTEGER, _up_time(job.created_at))
     else:
         group.add("time-at-processing", ValueTag.NO_VALUE, b"")
@@ -97,7 +98,7 @@ def job_group(
 def printer_group(
     origin: PrinterAddress, *, condition: Condition, printing: bool, queued: int
 ) -> Group:
-    """A printer's attributes: those that RFC 8011 requires, and what tells its condition."""
+    """Return a printer's attributes: those that RFC 8011 requires, and its condition."""
     state = PrinterState.PROCESSING if printing else PrinterState.IDLE
     if condition is not Condition.OK:
         state = PrinterState.STOPPED
@@ -140,7 +141,7 @@ def printer_group(
 
 
 def requested(group: Group, request: IppMessage, default: tuple[str, ...] = ("all",)) -> Group:
-    """The group cut down to requested-attributes, or to `default` if nothing was requested."""
+    """Reduce the group to requested-attributes, or to `default` if none were requested."""
     asked = request.group(GroupTag.OPERATION).attributes.get("requested-attributes")
     names = frozenset(map(str, asked.values if asked else default))
     if names & _WHOLE_GROUPS:
@@ -150,5 +151,5 @@ def requested(group: Group, request: IppMessage, default: tuple[str, ...] = ("al
 
 
 def _up_time(moment: float) -> int:
-    """Seconds since the printer was switched on; at least 1 (RFC 8011 section 5.4.29)."""
+    """Return seconds since the printer was switched on; at least 1 (RFC 8011, section 5.4.29)."""
     return max(1, int(moment - _STARTED))

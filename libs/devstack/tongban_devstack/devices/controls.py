@@ -1,12 +1,12 @@
-"""What tests and operators of the simulation see and set: sheets, messages, faults."""
+"""Serve the controls of the simulated devices: printed sheets, messages, faults."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from tongban_devstack.devices import books, sms
+from tongban_devstack.devices import job_store, sms
 from tongban_devstack.devices.faults import PrinterFaults, SmsFaults
-from tongban_devstack.devices.ipp.http import KIOSK_ID
+from tongban_devstack.devices.ipp_front_end import KIOSK_ID
 from tongban_devstack.devices.printer import Printers
 from tongban_devstack.devices.settings import DeviceSettings
 from tongban_devstack.outside.faults import FaultBoard, problem, read_faults
@@ -14,7 +14,7 @@ from tongban_devstack.outside.journal import SqliteJournal
 
 
 class DeviceControls:
-    """Routes without a key; the process listens on the loopback."""
+    """Unauthenticated routes for tests and operators; the process listens on the loopback."""
 
     def __init__(
         self,
@@ -32,7 +32,6 @@ class DeviceControls:
         self._sms_faults = sms_faults
 
     def routes(self) -> list[web.RouteDef]:
-        """To be added to the process's application."""
         return [
             web.get("/printed", self._printed),
             web.get("/printed/{order_id}.pdf", self._printed_pdf),
@@ -48,12 +47,14 @@ class DeviceControls:
     async def _printed(self, request: web.Request) -> web.Response:
         order_id = request.query.get("order_id")
         request_id = request.query.get("request_id")
-        text = await self._journal.read(lambda con: books.printed_json(con, order_id, request_id))
+        text = await self._journal.read(
+            lambda con: job_store.printed_json(con, order_id, request_id)
+        )
         return web.Response(text=text, content_type="application/json")
 
     async def _printed_pdf(self, request: web.Request) -> web.StreamResponse:
         order_id = request.match_info["order_id"]
-        file = await self._journal.read(lambda con: books.printed_file(con, order_id))
+        file = await self._journal.read(lambda con: job_store.printed_file(con, order_id))
         if file is None:
             raise problem(web.HTTPNotFound, "Nothing was printed", f"for order {order_id}")
         return web.FileResponse(self._data / file, headers={"Content-Type": "application/pdf"})

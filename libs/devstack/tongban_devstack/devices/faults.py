@@ -1,4 +1,4 @@
-"""The faults that printers and SMS providers can be given."""
+"""Define the faults of printers and SMS providers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tongban_devstack.outside.faults import FaultSet
 
 
 class Condition(StrEnum):
-    """What the matter is with a printer."""
+    """Condition of a printer."""
 
     OK = "ok"
     PAPER_OUT = "paper_out"
@@ -20,19 +20,21 @@ class Condition(StrEnum):
 
 
 class PrinterFaults(FaultSet):
-    """See docs/simulated-outside.md. `forget_jobs` is an act, not a state: it is never kept."""
+    """Faults of a printer, see docs/simulated-outside.md. `forget_jobs` is an act and is never
+    stored."""
 
     state: Condition = Condition.OK
     drop_after_accept_rate: float = Field(0, ge=0, le=1)
     forget_jobs: bool = False
 
     def drops(self) -> bool:
-        """Roll the dice of `drop_after_accept_rate` for one operation."""
+        """Decide at random whether one operation is dropped (`drop_after_accept_rate`)."""
         return random.random() < self.drop_after_accept_rate
 
 
 class SmsFaults(FaultSet):
-    """See docs/simulated-outside.md; `refuse` is a code to refuse every message with."""
+    """Faults of a provider, see docs/simulated-outside.md; `refuse` is the code that refuses every
+    message."""
 
     error_rate: float = Field(0, ge=0, le=1)
     drop_after_accept_rate: float = Field(0, ge=0, le=1)
@@ -43,5 +45,5 @@ class SmsFaults(FaultSet):
     talkative: str | None = Field(None, min_length=1, max_length=200)
 
     def drops(self) -> bool:
-        """Roll the dice of `drop_after_accept_rate` for one message."""
+        """Decide at random whether one message is dropped (`drop_after_accept_rate`)."""
         return random.random() < self.drop_after_accept_rate

@@ -1,4 +1,4 @@
-"""The process `tongban-devices`."""
+"""Run the process `tongban-devices`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 
 from tongban_common.observability import HealthServer
 from tongban_common.settings import load
-from tongban_devstack.devices import books, sms
+from tongban_devstack.devices import job_store, sms
 from tongban_devstack.devices.controls import DeviceControls
 from tongban_devstack.devices.faults import PrinterFaults, SmsFaults
-from tongban_devstack.devices.ipp.http import IppFrontEnd
-from tongban_devstack.devices.presses import Presses
+from tongban_devstack.devices.ipp_front_end import IppFrontEnd
+from tongban_devstack.devices.print_engine import PrintEngines
 from tongban_devstack.devices.printer import Printers
 from tongban_devstack.devices.settings import DeviceSettings
 from tongban_devstack.devices.sms import SmsProviders
@@ -19,18 +19,18 @@ from tongban_devstack.outside.journal import SqliteJournal
 from tongban_devstack.outside.process import Stopping, announce, run
 
 SERVICE = "tongban-devices"
-SCHEMA = FAULTS_SCHEMA + books.SCHEMA + sms.SCHEMA
+SCHEMA = FAULTS_SCHEMA + job_store.SCHEMA + sms.SCHEMA
 
 
 async def serve(settings: DeviceSettings, stopping: Stopping) -> None:
-    """Serve printers and SMS until `stopping` is set; books are in `data`/devices.sqlite3."""
+    """Serve printers and SMS until `stopping` is set; the data is in `data`/devices.sqlite3."""
     journal = SqliteJournal(settings.data / "devices.sqlite3", SCHEMA)
     async with journal, asyncio.TaskGroup() as tasks:
         printer_faults = FaultBoard(journal, "printers", PrinterFaults)
         sms_faults = FaultBoard(journal, "sms", SmsFaults)
         await printer_faults.load()
         await sms_faults.load()
-        presses = Presses(
+        engines = PrintEngines(
             journal=journal,
             faults=printer_faults,
             data=settings.data,
@@ -38,9 +38,9 @@ async def serve(settings: DeviceSettings, stopping: Stopping) -> None:
             stopping=stopping,
             tasks=tasks,
         )
-        await presses.resume()
+        await engines.resume()
         printers = Printers(
-            journal=journal, presses=presses, faults=printer_faults, data=settings.data
+            journal=journal, engines=engines, faults=printer_faults, data=settings.data
         )
         providers = SmsProviders(
             journal=journal,
@@ -72,7 +72,7 @@ async def serve(settings: DeviceSettings, stopping: Stopping) -> None:
 
 
 def main() -> None:
-    """Console script; configured by TONGBAN_* variables, ends by SIGTERM or SIGINT with 0."""
+    """Run the process; TONGBAN_* variables configure it, SIGTERM or SIGINT ends it with 0."""
     settings = load(DeviceSettings)
     run(SERVICE, settings, lambda stopping: serve(settings, stopping))
 

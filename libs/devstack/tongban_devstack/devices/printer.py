@@ -1,4 +1,4 @@
-"""The printers: IPP operations on jobs (RFC 8011), whatever bytes they came in."""
+"""Carry out IPP operations on jobs (RFC 8011), whatever their encoding."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from uuid import uuid4
 
 import pypdf
 
-from tongban_devstack.devices import books
+from tongban_devstack.devices import job_store
 from tongban_devstack.devices.attributes import (
     PrinterAddress,
     job_group,
     printer_group,
     requested,
 )
-from tongban_devstack.devices.books import Job, JobKey, JobRequest, SpooledDocument, Stage
 from tongban_devstack.devices.faults import PrinterFaults
 from tongban_devstack.devices.ipp.codec import Group, IppMessage
 from tongban_devstack.devices.ipp.vocabulary import GroupTag, IppStatus, Operation
-from tongban_devstack.devices.presses import Presses
+from tongban_devstack.devices.job_store import Job, JobKey, JobRequest, SpooledDocument, Stage
+from tongban_devstack.devices.print_engine import PrintEngines
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.journal import SqliteJournal
 
 PDF = "application/pdf"
 _ANONYMOUS = "anonymous"
-"""Who prints without a requesting-user-name."""
+"""User of jobs without requesting-user-name."""
 OCTETS = "application/octet-stream"
 NAME_OCTETS = 255
-"""Length of the syntax `name` (RFC 8011 section 5.1.3)."""
+"""Maximum octets of the syntax `name` (RFC 8011, section 5.1.3)."""
 UNENDED = frozenset({Stage.INCOMING, Stage.QUEUED})
 ENDED = frozenset(Stage) - UNENDED
 WHICH_JOBS = {"not-completed": UNENDED, "completed": ENDED, "all": UNENDED | ENDED}
 CHANGING = frozenset(
     {Operation.PRINT_JOB, Operation.CREATE_JOB, Operation.SEND_DOCUMENT, Operation.CANCEL_JOB}
 )
-"""Operations that change something, so that a lost answer leaves a question open."""
+"""Operations with an effect, so that a lost answer leaves its outcome open."""
 
 
 class IppError(Exception):
-    """A status other than successful; the text goes into status-message."""
+    """Raised to answer with a status other than successful; the text becomes status-message."""
 
     def __init__(self, status: IppStatus, message: str) -> None:
         super().__init__(message)
@@ -51,18 +51,18 @@ class IppError(Exception):
 
 
 class Printers:
-    """All printers there are; one comes into being when it is first spoken to."""
+    """All printers; one exists as soon as it is first addressed."""
 
     def __init__(
         self,
         *,
         journal: SqliteJournal,
-        presses: Presses,
+        engines: PrintEngines,
         faults: FaultBoard[PrinterFaults],
         data: Path,
     ) -> None:
         self._journal = journal
-        self._presses = presses
+        self._engines = engines
         self._faults = faults
         self._data = data
         self._operations: dict[
@@ -79,7 +79,7 @@ class Printers:
         }
 
     async def execute(self, origin: PrinterAddress, request: IppMessage) -> list[Group]:
-        """Carry an operation out; returns the groups that follow the operation attributes.
+        """Carry out an operation and return the groups after the operation attributes.
 
         Raises:
             IppError: it was not carried out.
@@ -90,9 +90,9 @@ class Printers:
         return await operation(origin, request)
 
     async def forget_jobs(self, kiosk_id: str) -> None:
-        """Empty a printer's history and memory."""
-        await self._journal.write(lambda connection: books.forget_jobs(connection, kiosk_id))
-        self._presses.drop_all(kiosk_id)
+        """Delete a printer's history and stop its current job."""
+        await self._journal.write(lambda connection: job_store.forget_jobs(connection, kiosk_id))
+        self._engines.drop_all(kiosk_id)
 
     async def _print_job(self, origin: PrinterAddress, request: IppMessage) -> list[Group]:
         document = await self._spool(origin.kiosk_id, request)
@@ -101,12 +101,12 @@ class Printers:
         asked = _job_request(request)
 
         def work(connection: sqlite3.Connection) -> JobKey:
-            key = books.create_job(connection, origin.kiosk_id, asked, time.time())
-            books.add_document(connection, key, document, last=True)
+            key = job_store.create_job(connection, origin.kiosk_id, asked, time.time())
+            job_store.add_document(connection, key, document, last=True)
             return key
 
         key = await self._journal.write(work)
-        self._presses.enqueue(key)
+        self._engines.enqueue(key)
         return [self._status_of(origin, await self._job(key))]
 
     async def _validate_job(self, _: PrinterAddress, request: IppMessage) -> list[Group]:
@@ -117,7 +117,7 @@ class Printers:
     async def _create_job(self, origin: PrinterAddress, request: IppMessage) -> list[Group]:
         asked = _job_request(request)
         key = await self._journal.write(
-            lambda connection: books.create_job(connection, origin.kiosk_id, asked, time.time())
+            lambda connection: job_store.create_job(connection, origin.kiosk_id, asked, time.time())
         )
         return [self._status_of(origin, await self._job(key))]
 
@@ -131,26 +131,26 @@ class Printers:
         document = await self._spool(origin.kiosk_id, request)
         if document is None and not last:
             raise IppError(IppStatus.BAD_REQUEST, "only the last document may be empty")
-        taken = await self._journal.write(
-            lambda connection: books.add_document(connection, key, document, last)
+        added = await self._journal.write(
+            lambda connection: job_store.add_document(connection, key, document, last)
         )
-        if not taken:  # another Send-Document came first, or the job was canceled meanwhile
+        if not added:  # another Send-Document came first, or the job was canceled meanwhile
             if document is not None:
                 await asyncio.to_thread((self._data / document.file).unlink)
             raise IppError(IppStatus.NOT_POSSIBLE, "the job takes no more documents")
         if last:
-            self._presses.enqueue(key)
+            self._engines.enqueue(key)
         return [self._status_of(origin, await self._job(key))]
 
     async def _cancel_job(self, origin: PrinterAddress, request: IppMessage) -> list[Group]:
         key = _job_key(origin, request)
         await self._job(key)
         canceled = await self._journal.write(
-            lambda connection: books.cancel_job(connection, key, time.time())
+            lambda connection: job_store.cancel_job(connection, key, time.time())
         )
         if not canceled:
             raise IppError(IppStatus.NOT_POSSIBLE, "the job has ended")
-        self._presses.drop(key)
+        self._engines.drop(key)
         return []
 
     async def _get_job_attributes(self, origin: PrinterAddress, request: IppMessage) -> list[Group]:
@@ -163,7 +163,7 @@ class Printers:
         if stages is None:
             raise IppError(IppStatus.BAD_REQUEST, f"which-jobs {which}")
         jobs = await self._journal.read(
-            lambda connection: books.list_jobs(connection, stages, origin.kiosk_id)
+            lambda connection: job_store.list_jobs(connection, stages, origin.kiosk_id)
         )
         if request.value(GroupTag.OPERATION, "my-jobs") is True:
             user = request.text(GroupTag.OPERATION, "requesting-user-name") or _ANONYMOUS
@@ -180,18 +180,18 @@ class Printers:
         self, origin: PrinterAddress, request: IppMessage
     ) -> list[Group]:
         queued = await self._journal.read(
-            lambda connection: len(books.list_jobs(connection, UNENDED, origin.kiosk_id))
+            lambda connection: len(job_store.list_jobs(connection, UNENDED, origin.kiosk_id))
         )
         group = printer_group(
             origin,
             condition=self._faults.of(origin.kiosk_id).state,
-            printing=self._presses.current(origin.kiosk_id) is not None,
+            printing=self._engines.current(origin.kiosk_id) is not None,
             queued=queued,
         )
         return [requested(group, request)]
 
     async def _job(self, key: JobKey) -> Job:
-        job = await self._journal.read(lambda connection: books.find_job(connection, key))
+        job = await self._journal.read(lambda connection: job_store.find_job(connection, key))
         if job is None:
             raise IppError(IppStatus.NOT_FOUND, f"no job {key.job_id}")
         return job
@@ -201,8 +201,8 @@ class Printers:
             origin,
             job,
             condition=self._faults.of(origin.kiosk_id).state,
-            is_current=self._presses.current(origin.kiosk_id) == job.key,
-            impressions=self._presses.impressions(job.key),
+            is_current=self._engines.current(origin.kiosk_id) == job.key,
+            impressions=self._engines.impressions(job.key),
         )
 
     async def _spool(self, kiosk_id: str, request: IppMessage) -> SpooledDocument | None:
@@ -228,7 +228,7 @@ def _spool_pdf(file: Path, content: bytes) -> int:
 
 
 def _job_key(origin: PrinterAddress, request: IppMessage) -> JobKey:
-    """The job that is meant: by job-id (with the printer that was spoken to) or by job-uri."""
+    """Return the key of the addressed job: by job-id (with the printer's address) or by job-uri."""
     job_id = request.value(GroupTag.OPERATION, "job-id")
     if isinstance(job_id, int):
         return JobKey(origin.kiosk_id, job_id)
@@ -251,7 +251,7 @@ def _job_request(request: IppMessage) -> JobRequest:
 
 
 def _check_format(request: IppMessage) -> None:
-    """Only PDF is printed; octet-stream means that the printer looks for itself."""
+    """Accept PDF only; octet-stream means that the printer detects the format."""
     given = request.text(GroupTag.OPERATION, "document-format") or OCTETS
     sensed = not request.data or request.data.startswith(b"%PDF-")
     if given not in (PDF, OCTETS) or not sensed:

@@ -1,4 +1,4 @@
-"""Settings of `tongban-devices`."""
+"""Define the settings of `tongban-devices`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tongban_common.settings import DEVELOPMENT_SECRET, CommonSettings
 
 
 class DeviceSettings(CommonSettings):
-    """What every process is told, and how fast printers print and who may send messages."""
+    """Common settings, the printers' speed, and the key of the SMS providers."""
 
     print_ms_per_page: float = Field(150, ge=0, le=60_000, description="wall clock")
     sms_key: SecretStr = Field(

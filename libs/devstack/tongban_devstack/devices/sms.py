@@ -1,6 +1,7 @@
-"""Two SMS providers over HTTP: `aurora` honours the reference, `borealis` sends what it is told.
+"""Simulate two SMS providers over HTTP: `aurora` honours the reference, `borealis` sends repeats
+too.
 
-What goes over the wire is written down in docs/simulated-outside.md.
+docs/simulated-outside.md defines the protocol.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from tongban_common.clock import CHINA
 from tongban_devstack.devices.faults import SmsFaults
 from tongban_devstack.outside.faults import FaultBoard
+from tongban_devstack.outside.injected_errors import InjectedError, InjectedServerError, TokenBucket
 from tongban_devstack.outside.journal import SqliteJournal
-from tongban_devstack.outside.mishaps import InjectedServerError, Limiter, Mishap
 from tongban_devstack.outside.process import ConnectionCutError, Stopping, cut
 
 SCHEMA = """
@@ -35,7 +36,7 @@ CREATE INDEX IF NOT EXISTS messages_by_request ON messages (request_id);
 
 CALLS = Counter("tongban_sms_calls_total", "SMS calls by what was answered", ("provider", "answer"))
 HONOURS_REFERENCE = {"aurora": True, "borealis": False}
-"""The providers, and whether a repeated reference is the same message there."""
+"""Providers, and whether each recognises a repeated reference as the same message."""
 MOBILE = re.compile(r"(?:\+?86)?1[3-9][0-9]{9}")
 TEMPLATE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 
@@ -51,7 +52,7 @@ class _Message(BaseModel):
 
 
 class _SmsRefusedError(Exception):
-    """A clear refusal: the message is not and will not be sent."""
+    """Raised to refuse a message for good: it is not and will not be sent."""
 
     def __init__(self, status: int, code: str, retry_after_seconds: int | None = None) -> None:
         super().__init__(code)
@@ -74,7 +75,7 @@ _EVERY_SECOND = frozenset("02468ace")
 
 
 class SmsProviders:
-    """Routes under /sms and their book of sent messages."""
+    """Routes under /sms, and the store of sent messages."""
 
     def __init__(
         self, *, journal: SqliteJournal, faults: FaultBoard[SmsFaults], key: str, stopping: Stopping
@@ -83,10 +84,9 @@ class SmsProviders:
         self._faults = faults
         self._authorization = f"Bearer {key}".encode()
         self._stopping = stopping
-        self._limiters = {provider: Limiter() for provider in HONOURS_REFERENCE}
+        self._buckets = {provider: TokenBucket() for provider in HONOURS_REFERENCE}
 
     def routes(self) -> list[web.RouteDef]:
-        """To be added to the process's application."""
         return [
             web.post("/sms/{provider}/v1/messages", self._post),
             web.get("/sms/{provider}/v1/messages", self._get),
@@ -113,16 +113,16 @@ class SmsProviders:
             raise _SmsRefusedError(403, faults.refuse)
         if faults.talkative and message.reference[-1] in _EVERY_SECOND:
             raise _SmsRefusedError(403, f"{faults.talkative} {message.to}")
-        if (wait := self._limiters[provider].wait_seconds(faults.rate_per_s)) is not None:
+        if (wait := self._buckets[provider].wait_seconds(faults.rate_per_s)) is not None:
             raise _SmsRefusedError(429, "throttled", wait)
-        mishap = Mishap.roll(faults.error_rate)
-        if mishap is Mishap.ERROR_BEFORE:
+        injected = InjectedError.roll(faults.error_rate)
+        if injected is InjectedError.ERROR_BEFORE:
             raise InjectedServerError
         message_id = await self._journal.write(lambda con: _enter(con, provider, message))
-        # Slow to answer, not to act: a provider takes no deadline, so one that acted long after
-        # its caller has given up could not be dealt with by anybody.
+        # Delay the answer, not the effect: a provider knows no deadline, so the sender could never
+        # resolve a message that is sent long after it has given up.
         await self._stopping.sleep(faults.latency_ms / 1000)
-        if mishap is Mishap.ERROR_AFTER:
+        if injected is InjectedError.ERROR_AFTER:
             raise InjectedServerError
         if faults.drops():
             raise ConnectionCutError
@@ -133,7 +133,7 @@ class SmsProviders:
         try:
             faults = self._open(provider, request)
             await self._stopping.sleep(faults.latency_ms / 1000)
-            if Mishap.roll(faults.error_rate) is not Mishap.NONE:
+            if InjectedError.roll(faults.error_rate) is not InjectedError.NONE:
                 raise InjectedServerError
         except _SmsRefusedError as refused:
             return refused.response()
@@ -142,12 +142,12 @@ class SmsProviders:
         except ConnectionCutError:
             return cut(request)
         reference = request.query.get("reference", "")
-        # Through the writer's queue, so that a message on its way into the book is not overlooked.
+        # Query in the writer's queue, so that a message that is being stored is not overlooked.
         messages = await self._journal.write(lambda con: _find(con, provider, reference))
         return web.json_response({"messages": messages})
 
     def _open(self, provider: str, request: web.Request) -> SmsFaults:
-        """The provider's faults, once it is reachable and the caller is known.
+        """Return the provider's faults, after checking that it is up and the key is right.
 
         Raises:
             ConnectionCutError: it is down.
@@ -219,7 +219,7 @@ def _find(connection: sqlite3.Connection, provider: str, reference: str) -> list
 
 
 def messages_json(connection: sqlite3.Connection, request_id: str | None) -> str:
-    """The messages that went out, as JSON text; `count` is how often each was sent."""
+    """Return the sent messages as JSON text; `count` is how often each was sent."""
     row = connection.execute(
         "SELECT json_group_array(json_object('reference', reference, 'request_id', request_id,"
         " 'template', template, 'to', recipient, 'text', text, 'provider', provider,"

@@ -1,4 +1,4 @@
-"""A real broker and a real document store on this machine, for laptops and tests."""
+"""Run a real broker and a real document store on this machine, for laptops and tests."""
 
 from tongban_devstack.embedded.jars import JarsUnavailableError
 from tongban_devstack.embedded.kafka import EmbeddedKafka

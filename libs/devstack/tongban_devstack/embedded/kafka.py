@@ -1,4 +1,4 @@
-"""Apache Kafka in one process: a KRaft node that is broker and controller at once."""
+"""Run Apache Kafka in one process: a KRaft node that is broker and controller at once."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ log = structlog.get_logger(__name__)
 
 
 class EmbeddedKafka(EmbeddedServer):
-    """A broker on the loopback interface; its topics stay in `data_dir` from start to start.
+    """A broker on the loopback interface; `data_dir` keeps its topics from start to start.
 
-    No write is synced to disk: what a SIGKILL leaves is whole, because the page cache is the
-    kernel's; what a power cut leaves is not promised.
+    No write is synced to disk. Data survives SIGKILL, because the page cache belongs to the kernel;
+    it may not survive a power cut.
     """
 
     def __init__(
@@ -45,10 +45,12 @@ class EmbeddedKafka(EmbeddedServer):
         java_flags: Sequence[str] | None = None,
         security: BrokerSecurity | None = None,
     ) -> None:
-        """`java_flags` None starts from what was compiled ahead of time, made when missing.
+        """Configure the broker.
 
-        With `security` the broker's `address` speaks SASL_SSL, `mutual_tls_address` TLS with a
-        certificate on either side, and `plain_address` neither, for what keeps the broker.
+        Args:
+            java_flags: None uses the ahead-of-time cache, which is made when missing.
+            security: makes `address` speak SASL_SSL, `mutual_tls_address` TLS with certificates on
+                both sides, and `plain_address` neither, for the tools that run the broker.
         """
         super().__init__("kafka", data_dir, port or free_port(), log)
         self._security = security
@@ -68,12 +70,13 @@ class EmbeddedKafka(EmbeddedServer):
 
     @property
     def plain_address(self) -> str:
-        """Where it speaks neither TLS nor SASL."""
+        """Return the address that speaks neither TLS nor SASL."""
         return f"127.0.0.1:{self._listeners['PLAINTEXT']}"
 
     @property
     def mutual_tls_address(self) -> str:
-        """Where a secured broker asks for a client certificate instead of a password."""
+        """Return the address at which a secured broker asks for a client certificate, not a
+        password."""
         return f"127.0.0.1:{self._listeners['SSL']}"
 
     @property
@@ -105,8 +108,8 @@ class EmbeddedKafka(EmbeddedServer):
             raise NotReadyError("nothing listens yet")
         admin = AIOKafkaAdminClient(bootstrap_servers=self.plain_address, request_timeout_ms=4000)
         try:
-            # Finds the group coordinator, which has its topic made, and asks that coordinator for
-            # what it has loaded: only then can a consumer join a group.
+            # Query the group coordinator for what it has loaded, which also creates its topic: only
+            # then can a consumer join a group.
             await admin.start()
             await admin.list_consumer_group_offsets("readiness")
         except KafkaError as error:
@@ -116,11 +119,11 @@ class EmbeddedKafka(EmbeddedServer):
 
 
 async def _ahead_of_time(cache: Path) -> list[str]:
-    """Flags that start the broker from classes and code prepared once (JEP 483, 515).
+    """Return flags that start the broker from prepared classes and code (JEP 483, 515).
 
-    It halves the start, 1.2 s instead of 2.7 s here, at the price of 15 s once. If the preparation
-    fails, or another process is at it, the broker starts without; the runtime itself ignores a
-    file that was made for other jars or flags.
+    They halve the start, measured at 1.2 s instead of 2.7 s, for 15 s of preparation once. If the
+    preparation fails, or another process is preparing, the broker starts without; the runtime
+    itself ignores a file made for other jars or flags.
     """
     home = broker_home(cache)
     prepared = home / f"broker-{fingerprint()}.aot"
@@ -139,7 +142,7 @@ async def _ahead_of_time(cache: Path) -> list[str]:
 
 
 async def _train(cache: Path, prepared: Path) -> None:
-    """Run a broker once and have its runtime write down at its end what it loaded."""
+    """Run a broker once; at its end the runtime writes the cache file."""
     Console(stderr=True).print("Preparing Kafka for quick starts, once, about 15 s ...")
     for abandoned in prepared.parent.glob("training-*"):
         shutil.rmtree(abandoned, ignore_errors=True)

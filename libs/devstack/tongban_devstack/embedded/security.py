@@ -1,4 +1,4 @@
-"""A certificate authority for tests, and what the embedded broker needs for TLS and SASL."""
+"""Provide a certificate authority for tests, and the embedded broker's TLS and SASL settings."""
 
 from __future__ import annotations
 
@@ -32,12 +32,15 @@ class Certificate:
     key_file: Path
     """PKCS #8, not encrypted."""
     keystore_file: Path
-    """Key and certificate in one file, as Kafka's keystores of type PEM have them."""
+    """Key and certificate in one file, the format of Kafka's keystores of type PEM."""
 
 
 class CertificateAuthority:
-    """Issues certificates into a directory. For tests and the development broker alone: its key is
-    in memory only, so another authority of the same directory is a different one."""
+    """Issues certificates into a directory, for tests and the development broker only.
+
+    The authority's key exists in memory only, so another authority on the same directory is a
+    different one.
+    """
 
     def __init__(self, directory: Path, name: str = "tongban test authority") -> None:
         self._directory = directory
@@ -61,7 +64,7 @@ class CertificateAuthority:
             .sign(self._key, hashes.SHA256())
         )
         self.file = directory / "ca.pem"
-        """The authority's own certificate: what clients trust."""
+        """Certificate of the authority, which clients trust."""
         write_atomically(self.file, signed.public_bytes(Encoding.PEM))
 
     def issue(
@@ -143,7 +146,7 @@ class BrokerSecurity:
     users: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        """Refuse what would have to be quoted."""
+        """Reject names and passwords that would need quoting."""
         for text in (*self.users, *self.users.values()):
             if not text.replace("-", "").replace("_", "").isalnum() or not text.isascii():
                 raise ValueError("users and passwords are letters, digits, - and _")

@@ -1,4 +1,4 @@
-"""What the embedded broker and the embedded store have in common: how they start and stop."""
+"""Start and stop an embedded server; base class of the broker and the store."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ START_TIMEOUT_S = 60.0
 
 
 class EmbeddedServer(ABC):
-    """One server process with a data directory of its own and an address that it keeps.
+    """One server process with its own data directory and a fixed address.
 
-    `async with` starts it, waits until it is ready and stops it. To have it run by a supervisor
-    instead: `prepare`, then run `spec` and wait for `probe`.
+    `async with` starts it, waits until it is ready and stops it. To run it under a supervisor
+    instead, call `prepare`, then run `spec` and wait for `probe`.
     """
 
     stop_grace_s = 10.0
@@ -36,28 +36,28 @@ class EmbeddedServer(ABC):
     @property
     @abstractmethod
     def address(self) -> str:
-        """What a client is given to connect."""
+        """Return the address for clients."""
 
     @property
     @abstractmethod
     def spec(self) -> ChildSpec:
-        """How to run it; valid after `prepare`."""
+        """Return the command to run; valid after `prepare`."""
 
     @abstractmethod
     async def prepare(self) -> None:
-        """Make program and data directory ready to start; may download. Can be repeated."""
+        """Prepare program and data directory; may download. Idempotent."""
 
     @abstractmethod
     async def probe(self) -> None:
-        """Return once it does real work for a client.
+        """Return if the server does real work for a client.
 
         Raises:
-            NotReadyError: it answers, but not as it should, or not at all.
+            NotReadyError: it does not answer, or not correctly.
         """
 
     @property
     def pid(self) -> int:
-        """The server's own process id.
+        """Return the server's process id.
 
         Raises:
             RuntimeError: it has not been started.
@@ -70,19 +70,19 @@ class EmbeddedServer(ABC):
         return self._child
 
     def send_signal(self, number: int) -> None:
-        """To the server's process, for tests that break it."""
+        """Send a signal to the server's process, for tests that break it."""
         self._running().send_signal(number)
 
     async def wait(self) -> int:
-        """Its exit code once it has ended."""
+        """Wait for the server's end and return its exit code."""
         return await self._running().wait()
 
     async def start(self, timeout: float = START_TIMEOUT_S) -> None:
-        """Start it on its data directory and wait until it is ready.
+        """Start the server and wait until it is ready.
 
         Raises:
-            InUseError: another process runs a server on that directory.
-            StartFailedError: it ended or was not ready in `timeout` seconds.
+            InUseError: another process runs a server on the data directory.
+            StartFailedError: it ended or was not ready within `timeout` seconds.
         """
         async with AsyncExitStack() as stack:
             self.data_dir.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ class EmbeddedServer(ABC):
         await child.stop(self.stop_grace_s)
 
     async def stop(self) -> None:
-        """SIGTERM, SIGKILL after ten seconds; returns when it is gone. May be repeated."""
+        """Send SIGTERM, after `stop_grace_s` SIGKILL, and wait for the end. Idempotent."""
         await self._held.aclose()
 
     async def __aenter__(self) -> Self:
@@ -120,7 +120,7 @@ class EmbeddedServer(ABC):
 
 
 async def listening(port: int) -> bool:
-    """Whether somebody accepts connections on the loopback interface at that port."""
+    """Return True if a server accepts connections at that port of the loopback interface."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

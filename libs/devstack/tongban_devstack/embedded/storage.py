@@ -1,4 +1,4 @@
-"""The broker's settings and its formatted storage directory."""
+"""Write the broker's settings and format its storage directory."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ log.retention.hours=168
 def settings(
     *, ports: Mapping[str, int], controller_port: int, logs: Path, more: str = ""
 ) -> bytes:
-    """Return the contents of server.properties.
+    """Return the content of server.properties.
 
     Args:
-        ports: by the names of listeners: PLAINTEXT, and for a secured broker SASL_SSL and SSL.
+        ports: by listener: PLAINTEXT, and for a secured broker SASL_SSL and SSL.
         more: further lines.
     """
     listeners = ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
@@ -75,10 +75,11 @@ def settings(
 def format_storage(
     logs: Path, home: Path, jars: Sequence[Path], *, scram_options: Sequence[str] = ()
 ) -> None:
-    """What `kafka-storage format` does, without the second and a half that it takes.
+    """Format the storage as `kafka-storage format` does, without the tool's 1.5 s.
 
-    Does nothing where it was done before. `meta.properties` comes last: with it a directory counts
-    as formatted. With `scram_options` the tool is run: users are records of the checkpoint.
+    Does nothing if it is formatted. `meta.properties` is written last, because a directory with it
+    counts as formatted. With `scram_options` the tool itself runs, since users are records of the
+    checkpoint.
     """
     if (logs / "meta.properties").exists():
         return
@@ -91,14 +92,15 @@ def format_storage(
 
 
 def _new_uuid() -> str:
-    """As Kafka writes them: 128 random bits, base64url; it takes none that begins with a dash."""
+    """Return 128 random bits in base64url as Kafka writes them; it accepts none that begins with
+    `-`."""
     return base64url.encode(uuid.uuid4().bytes).replace("-", "_")
 
 
 def _bootstrap_checkpoint(home: Path, jars: Sequence[Path]) -> bytes:
-    """The feature levels that a new cluster begins with, as this Kafka's own tool writes them.
+    """Return the feature levels of a new cluster, as this Kafka's own tool writes them.
 
-    They are the same for every cluster of a version, so the tool is run once and its file kept.
+    They are the same for every cluster of a version, so the tool runs once and its file is cached.
     """
     kept = home / "bootstrap.checkpoint"
     if not kept.exists():
@@ -107,7 +109,7 @@ def _bootstrap_checkpoint(home: Path, jars: Sequence[Path]) -> bytes:
 
 
 def _format(jars: Sequence[Path], options: Sequence[str]) -> bytes:
-    """Run Kafka's own tool on a directory that is thrown away; return the checkpoint it writes."""
+    """Run Kafka's own tool on a temporary directory and return the checkpoint it writes."""
     with tempfile.TemporaryDirectory(prefix="kafka-format-") as scratch:
         logs = Path(scratch) / "logs"
         properties = Path(scratch) / "server.properties"

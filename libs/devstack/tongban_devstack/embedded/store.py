@@ -1,4 +1,4 @@
-"""SecantusDB: a document store that speaks MongoDB's wire protocol, in a process of its own."""
+"""Run SecantusDB, a document store that speaks MongoDB's wire protocol, in its own process."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tongban_devstack.readiness import NotReadyError
 class EmbeddedStore(EmbeddedServer):
     """A store on the loopback interface; acknowledged writes survive SIGKILL and power cuts.
 
-    It presents itself as the primary of a replica set of one, as drivers want it for transactions.
-    It is beta and under GPL-2: never a part of what is deployed.
+    It presents itself as the primary of a replica set of one, which drivers require for
+    transactions. It is beta and under GPL-2, so it is never deployed.
     """
 
     def __init__(self, data_dir: Path, *, port: int | None = None, log: Path | None = None) -> None:
@@ -36,7 +36,7 @@ class EmbeddedStore(EmbeddedServer):
         return ChildSpec(self.name, argv, self.log)
 
     async def prepare(self) -> None:
-        """Nothing to fetch: the store is installed with this package."""
+        """Do nothing: the store is installed with this package."""
 
     async def probe(self) -> None:
         if not await listening(self.port):

@@ -1,1 +1,1 @@
-"""31 simulated province gateways in one process: `tongban-gateways`."""
+"""Simulate the gateways of 31 provinces in one process, `tongban-gateways`."""

@@ -1,7 +1,7 @@
-"""What a province holds of a request, and how that changes with business time alone.
+"""Model an application at a province; its state follows from business time alone.
 
-States are derived and not stored: what will happen is decided when the application arrives, and a
-look-up says how far it has come by now. So there are no timers, and a restart changes nothing.
+States are derived, not stored: the outcome is decided when the application arrives, and a look-up
+computes how far it has come. So there are no timers, and a restart changes nothing.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
 
-from tongban_devstack.gateways.dice import Dice
 from tongban_devstack.gateways.provinces import SimulatedProvince
+from tongban_devstack.gateways.seeded_random import SeededRandom
 
 
 class ApplicationState(StrEnum):
-    """How far a province is with an application."""
+    """State of an application at its province."""
 
     ACCEPTED = "accepted"
     NEEDS_SUPPLEMENT = "needs_supplement"
@@ -38,10 +38,10 @@ REJECTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a province is going to do with an application, decided on arrival.
+    """Plan of a province for an application, made on arrival.
 
-    `decided_at` is when it completes or rejects, unless it asks for a supplement at
-    `supplement_at`: then it waits for that and decides `after_supplement` later.
+    It completes or rejects at `decided_at`, unless it asks for a supplement at `supplement_at`:
+    then it decides `after_supplement` later than it gets that.
     """
 
     decided_at: datetime
@@ -52,8 +52,8 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """One request at one province, with the single values of its form. No id number: nothing that
-    the gateways bring forth needs one."""
+    """One request at one province, with the single values of its form and no id number, because
+    nothing that the gateways produce needs one."""
 
     province: str
     request_id: str
@@ -68,7 +68,7 @@ class Application:
     withdrawn_at: datetime | None = None
 
     def decided_at(self) -> datetime | None:
-        """When it is or will be decided; None while a supplement is missing."""
+        """Return when it is or will be decided; None while a supplement is missing."""
         if self.plan.supplement_at is None:
             return self.plan.decided_at
         if self.supplemented_at is None:
@@ -76,7 +76,7 @@ class Application:
         return self.supplemented_at + self.plan.after_supplement
 
     def state(self, now: datetime) -> ApplicationState:
-        """The state at a business time; a withdrawn application stays as it was withdrawn."""
+        """Return the state at a business time; a withdrawn application keeps its state."""
         if self.withdrawn_at is not None:
             now = min(now, self.withdrawn_at)
         decided_at = self.decided_at()
@@ -88,7 +88,7 @@ class Application:
         return ApplicationState.ACCEPTED
 
     def reason(self, state: ApplicationState) -> str | None:
-        """What the province says beside the state, for the applicant to read."""
+        """Return the province's reason for the state, which applicants read."""
         if state is ApplicationState.REJECTED:
             return self.plan.rejection
         return SUPPLEMENT_REASON if state is ApplicationState.NEEDS_SUPPLEMENT else None
@@ -97,36 +97,36 @@ class Application:
 def plan(
     profile: str, province: SimulatedProvince, request_id: str, kind: str, submitted_at: datetime
 ) -> Plan:
-    """Decide what will become of an application; the same arguments give the same plan.
+    """Plan the outcome of an application; deterministic.
 
     `prompt` completes at once. `realistic` answers most queries at once and takes hours to days of
-    business time for the rest; `demo` is as varied with 5 to 40 minutes. One in twenty needs a
+    business time for the rest; `demo` varies as much within 5 to 40 minutes. One in twenty needs a
     supplement, three in a hundred are rejected.
     """
     if profile == "prompt":
         return Plan(submitted_at)
-    dice = Dice(request_id, kind)
+    rng = SeededRandom(request_id, kind)
     at_once = {"query": 0.9, "print": 0.8, "handle": 0.0}[kind]
     review = timedelta(0)
-    if dice.roll("at once") >= at_once:
+    if rng.roll("at once") >= at_once:
         low, high = (5, 40) if profile == "demo" else (2 * 60, 5 * 24 * 60)
-        review = timedelta(minutes=low + (high - low) * dice.roll("review"))
+        review = timedelta(minutes=low + (high - low) * rng.roll("review"))
     decided_at = submitted_at + review
-    if review and profile == "realistic" and province.counter is not None:
-        decided_at = province.counter.next_open(decided_at)
-    fate = dice.roll("fate")
+    if review and profile == "realistic" and province.opening_hours is not None:
+        decided_at = province.opening_hours.next_open(decided_at)
+    fate = rng.roll("fate")
     if fate < 0.05:
         return Plan(
             decided_at, supplement_at=submitted_at + review / 2, after_supplement=review / 2
         )
     if fate < 0.08:
-        rejection = REJECTIONS[dice.number("reason", 0, len(REJECTIONS) - 1)]
+        rejection = REJECTIONS[rng.number("reason", 0, len(REJECTIONS) - 1)]
         return Plan(decided_at, rejection=rejection)
     return Plan(decided_at)
 
 
 def receipt(province: str, request_id: str, submitted_at: datetime, time: int) -> str:
-    """The receipt number of the `time`-th submission (1, 2, ...) of a request at a province."""
+    """Return the receipt number of a request's `time`-th submission (1, 2, ...) at a province."""
     digest = blake2b(f"{province}\n{request_id}\n{time}".encode(), digest_size=5).digest()
     return f"{province[:2]}{submitted_at:%Y%m%d}{int.from_bytes(digest):013d}"
 
@@ -134,12 +134,12 @@ def receipt(province: str, request_id: str, submitted_at: datetime, time: int) -
 def view(
     application: Application, now: datetime, result: dict[str, Any] | None, submission: int = 1
 ) -> dict[str, Any]:
-    """What the province tells about an application; the shape is that of every protocol.
+    """Return what the province reports about an application, in the form common to all protocols.
 
-    `submission` says which receipt number to tell, where a province took the request repeatedly.
+    `submission` selects the receipt number where a province accepted the request repeatedly.
     """
     state = application.state(now)
-    said: dict[str, Any] = {
+    shown: dict[str, Any] = {
         "request_id": application.request_id,
         "state": state.value,
         "receipt": receipt(
@@ -152,7 +152,7 @@ def view(
         "withdrawn": application.withdrawn_at is not None,
     }
     if reason := application.reason(state):
-        said["reason"] = reason
+        shown["reason"] = reason
     if result is not None:
-        said["result"] = result
-    return said
+        shown["result"] = result
+    return shown

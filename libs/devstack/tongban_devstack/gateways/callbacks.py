@@ -1,9 +1,9 @@
-"""Callbacks of provinces that answer with a receipt: what there is to say, and saying it.
+"""Plan and send the callbacks of provinces that answer with a receipt.
 
-A notice is written down in the transaction of the act it follows from, with the moment at which
-it will be true. It is sent from then on, again and again with growing pauses, until the other side
-says 200 with a signature or the attempts are used up. So a restart loses none, and may repeat one:
-it has the same number each time, by which the reader knows it.
+The transaction of an act also stores its callback, with the time at which that becomes true. From
+then on the callback is sent with exponential back-off, until the receiver answers 200 with a
+signature or the attempts are used up. So a restart loses none, and may repeat one: repeats have the
+same number, by which the receiver recognises them.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ CREATE TABLE IF NOT EXISTS notices (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS open_notices ON notices (due) WHERE status = 'open';
 """
-"""`due` is business time, `not_before` wall time, both in Unix seconds. `status` is open, told (as
-often as it was to be), given_up or lost."""
+"""`due` is business time, `not_before` wall time, both in Unix seconds. `status` is open, told
+(sent as often as wanted), given_up or lost."""
 
 AT_ONCE = 32
 TIMEOUT = aiohttp.ClientTimeout(total=5)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 MOST_ATTEMPTS = 12
-"""About six minutes of trying; then the other side has to ask."""
+"""About six minutes of attempts; then the receiver has to poll."""
 DOWN_PAUSE_S = 0.5
 _ANSWER_LIMIT = 64 * 1024
 
@@ -76,22 +76,22 @@ class _PendingCallback:
 
 
 class CallbackQueue:
-    """Writes down what there will be to say. Its methods run in the journal's thread."""
+    """Stores the callbacks to send. Its methods run in the journal's thread."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.changed = asyncio.Event()
-        """Set when there is something new to send."""
+        """Set when there is a new callback to send."""
 
     def subscribe(self, connection: sqlite3.Connection, application: Application, url: str) -> None:
-        """Remember where the other side wants to be called about an application."""
+        """Store the URL for callbacks about an application."""
         connection.execute(
             "INSERT OR REPLACE INTO callback_urls VALUES (?, ?, ?)",
             (application.province, application.request_id, url),
         )
 
     def replan(self, connection: sqlite3.Connection, application: Application) -> None:
-        """After every act: what is still to be said of the application, and when."""
+        """Store the pending callbacks of an application anew, after every act."""
         key = application.province, application.request_id
         connection.execute(
             "DELETE FROM notices WHERE province = ? AND request_id = ? AND status = 'open'"
@@ -115,7 +115,7 @@ class CallbackQueue:
 
 
 def news_of(application: Application) -> list[tuple[str, datetime]]:
-    """What an application will have to tell, and from which business time on."""
+    """Return the events of an application, and the business time of each."""
     if application.withdrawn_at is not None:
         return []
     news = []
@@ -132,25 +132,25 @@ def _number(province: str, request_id: str, what: str) -> str:
 
 
 class CallbackSender:
-    """Sends what is due, `AT_ONCE` at a time; one task of the process."""
+    """Sends due callbacks, `AT_ONCE` at a time; one task of the process."""
 
     def __init__(
         self,
-        notices: CallbackQueue,
+        callbacks: CallbackQueue,
         *,
         journal: SqliteJournal,
         clock: BusinessClock,
         faults: FaultBoard[GatewayFaults],
         secret: str,
     ) -> None:
-        self._notices = notices
+        self._callbacks = callbacks
         self._journal = journal
         self._clock = clock
         self._faults = faults
         self._secret = secret
 
     def routes(self) -> list[web.RouteDef]:
-        """What tests see: `GET /callbacks?request_id=`."""
+        """Return the route for tests, `GET /callbacks?request_id=`."""
         return [web.get("/callbacks", self._list)]
 
     async def _list(self, request: web.Request) -> web.Response:
@@ -169,20 +169,20 @@ class CallbackSender:
         return web.Response(text=text, content_type="application/json")
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Send callbacks until cancelled."""
         async with aiohttp.ClientSession(timeout=TIMEOUT) as http:
             while True:
-                self._notices.changed.clear()
+                self._callbacks.changed.clear()
                 due = await self._journal.write(self._due)
                 if not due:
                     await self._wait()
                     continue
                 async with asyncio.TaskGroup() as tasks:
-                    for notice in due:
-                        tasks.create_task(self._tell(http, notice))
+                    for callback in due:
+                        tasks.create_task(self._deliver(http, callback))
 
     def _due(self, connection: sqlite3.Connection) -> list[_PendingCallback]:
-        # Asked in the writer's queue: what an act before it has written down is seen.
+        # Query in the writer's queue, so that callbacks stored by earlier acts are seen.
         rows = connection.execute(
             "SELECT notice_id, province, request_id, receipt, url, attempts, told FROM notices"
             " WHERE status = 'open' AND due <= ? AND not_before <= ? ORDER BY due LIMIT ?",
@@ -191,7 +191,7 @@ class CallbackSender:
         return [_PendingCallback(*row) for row in rows]
 
     async def _wait(self) -> None:
-        """Until the next one is due, or something has changed."""
+        """Wait until the next callback is due, or a new one is stored."""
 
         def next_moment(connection: sqlite3.Connection) -> float | None:
             clock = self._clock
@@ -206,36 +206,36 @@ class CallbackSender:
         try:
             pause = None if moment is None else max(0.01, moment - time.time())
             async with asyncio.timeout(pause):
-                await self._notices.changed.wait()
+                await self._callbacks.changed.wait()
         except TimeoutError:
             return
 
-    async def _tell(self, http: aiohttp.ClientSession, notice: _PendingCallback) -> None:
-        faults = self._faults.of(notice.province)
+    async def _deliver(self, http: aiohttp.ClientSession, callback: _PendingCallback) -> None:
+        faults = self._faults.of(callback.province)
         if faults.down:
-            await self._enter(notice, "open", pause_s=DOWN_PAUSE_S)
-        elif notice.attempts == 0 and faults.loses_callback():
-            CALLBACKS.labels(notice.province, "lost").inc()
-            await self._enter(notice, "lost")
-        elif await self._believed(http, notice):
-            CALLBACKS.labels(notice.province, "told").inc()
-            enough = notice.told >= faults.repeat_callbacks
+            await self._enter(callback, "open", pause_s=DOWN_PAUSE_S)
+        elif callback.attempts == 0 and faults.loses_callback():
+            CALLBACKS.labels(callback.province, "lost").inc()
+            await self._enter(callback, "lost")
+        elif await self._acknowledged(http, callback):
+            CALLBACKS.labels(callback.province, "told").inc()
+            enough = callback.told >= faults.repeat_callbacks
             status = "told" if enough else "open"
             await self._enter(
-                notice, status, attempts=1, told=1, pause_s=random.uniform(0.05, FIRST_PAUSE_S)
+                callback, status, attempts=1, told=1, pause_s=random.uniform(0.05, FIRST_PAUSE_S)
             )
         else:
-            CALLBACKS.labels(notice.province, "failed").inc()
-            tried = notice.attempts + 1
-            pause_s = min(FIRST_PAUSE_S * (1 << notice.attempts), LONGEST_PAUSE_S)
+            CALLBACKS.labels(callback.province, "failed").inc()
+            tried = callback.attempts + 1
+            pause_s = min(FIRST_PAUSE_S * (1 << callback.attempts), LONGEST_PAUSE_S)
             status = "open" if tried < MOST_ATTEMPTS else "given_up"
             await self._enter(
-                notice, status, attempts=1, pause_s=pause_s * random.uniform(0.5, 1.0)
+                callback, status, attempts=1, pause_s=pause_s * random.uniform(0.5, 1.0)
             )
 
     async def _enter(
         self,
-        notice: _PendingCallback,
+        callback: _PendingCallback,
         status: str,
         *,
         attempts: int = 0,
@@ -248,24 +248,24 @@ class CallbackSender:
             connection.execute(
                 "UPDATE notices SET status = ?, attempts = attempts + ?, told = told + ?,"
                 " not_before = ? WHERE notice_id = ?",
-                (status, attempts, told, not_before, notice.notice_id),
+                (status, attempts, told, not_before, callback.notice_id),
             )
 
         await self._journal.write(work)
 
-    async def _believed(self, http: aiohttp.ClientSession, notice: _PendingCallback) -> bool:
-        """Send it once; whether the other side has said, with a signature, that it has it."""
-        token = province_token(self._secret, notice.province)
+    async def _acknowledged(self, http: aiohttp.ClientSession, callback: _PendingCallback) -> bool:
+        """Send a callback once; return True if the receiver acknowledged it with a signature."""
+        token = province_token(self._secret, callback.province)
         nonce = secrets.token_urlsafe(16)
         body = orjson.dumps(
             {
-                "notice_id": notice.notice_id,
-                "request_id": notice.request_id,
-                "receipt": notice.receipt,
+                "notice_id": callback.notice_id,
+                "request_id": callback.request_id,
+                "receipt": callback.receipt,
             }
         )
         try:
-            url = URL(notice.url)
+            url = URL(callback.url)
             headers = sign_request(
                 token,
                 method="POST",
@@ -273,7 +273,7 @@ class CallbackSender:
                 body=body,
                 timestamp=int(time.time()),
                 nonce=nonce,
-                paasid=notice.province,
+                paasid=callback.province,
             )
             headers["content-type"] = "application/json"
             async with http.post(
@@ -289,8 +289,8 @@ class CallbackSender:
                     now=time.time(),
                 )
         except (aiohttp.ClientError, TimeoutError, SignatureError, ValueError) as error:
-            log.info("callback.failed", province=notice.province, error=type(error).__name__)
+            log.info("callback.failed", province=callback.province, error=type(error).__name__)
             return False
         if not 200 <= response.status < 300:
-            log.info("callback.refused", province=notice.province, status=response.status)
+            log.info("callback.refused", province=callback.province, status=response.status)
         return 200 <= response.status < 300

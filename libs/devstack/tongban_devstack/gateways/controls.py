@@ -1,4 +1,4 @@
-"""What tests and operators of the simulation see and set: `/ledger` and `/faults`."""
+"""Serve the controls of the simulated gateways: `/ledger` and `/faults`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from tongban_devstack.gateways import register
+from tongban_devstack.gateways import application_store
 from tongban_devstack.gateways.faults import GatewayFaults
 from tongban_devstack.gateways.provinces import SimulatedProvince
 from tongban_devstack.outside.faults import FaultBoard, problem, read_faults
@@ -14,7 +14,7 @@ from tongban_devstack.outside.journal import SqliteJournal
 
 
 class GatewayControls:
-    """Routes without a signature; the process listens on the loopback."""
+    """Routes for tests and operators, without signatures; the process listens on the loopback."""
 
     def __init__(
         self,
@@ -27,7 +27,6 @@ class GatewayControls:
         self._faults = faults
 
     def routes(self) -> list[web.RouteDef]:
-        """To be added to the process's application."""
         return [
             web.get("/ledger", self._ledger),
             web.get("/faults", self._get_faults),
@@ -40,7 +39,7 @@ class GatewayControls:
         request_id = request.query.get("request_id")
         province = request.query.get("province")
         text = await self._journal.read(
-            lambda connection: register.ledger_json(connection, request_id, province)
+            lambda connection: application_store.ledger_json(connection, request_id, province)
         )
         return web.Response(text=text, content_type="application/json")
 

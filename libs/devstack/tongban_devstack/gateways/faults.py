@@ -1,4 +1,4 @@
-"""The faults that a province gateway can be given."""
+"""Define the faults of a province's gateway."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tongban_devstack.outside.faults import FaultSet
 
 
 class GatewayFaults(FaultSet):
-    """See docs/simulated-outside.md; durations in wall-clock milliseconds."""
+    """Faults of a gateway, see docs/simulated-outside.md; durations in wall-clock milliseconds."""
 
     latency_ms: float = Field(0, ge=0, le=600_000)
     jitter_ms: float = Field(0, ge=0, le=600_000)
@@ -25,13 +25,13 @@ class GatewayFaults(FaultSet):
     talkative: str | None = Field(None, min_length=1, max_length=200)
 
     def delay_seconds(self) -> float:
-        """One call's latency: `latency_ms` and up to `jitter_ms` more."""
+        """Return one call's latency in seconds: `latency_ms` and up to `jitter_ms` more."""
         return (self.latency_ms + random.uniform(0, self.jitter_ms)) / 1000
 
     def drops(self) -> bool:
-        """Roll the dice of `drop_after_commit_rate` for one call."""
+        """Decide at random whether one call is dropped (`drop_after_commit_rate`)."""
         return random.random() < self.drop_after_commit_rate
 
     def loses_callback(self) -> bool:
-        """Roll the dice of `lose_callbacks_rate` for one notice."""
+        """Decide at random whether one callback is lost (`lose_callbacks_rate`)."""
         return random.random() < self.lose_callbacks_rate

@@ -1,4 +1,4 @@
-"""The process `tongban-gateways`."""
+"""Run the process `tongban-gateways`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 
 from tongban_common.observability import HealthServer
 from tongban_common.settings import CommonSettings, load
-from tongban_devstack.gateways.callbacks import SCHEMA as NOTICES_SCHEMA
+from tongban_devstack.gateways.application_store import SCHEMA
+from tongban_devstack.gateways.callbacks import SCHEMA as CALLBACKS_SCHEMA
 from tongban_devstack.gateways.callbacks import CallbackQueue, CallbackSender
 from tongban_devstack.gateways.controls import GatewayControls
 from tongban_devstack.gateways.faults import GatewayFaults
-from tongban_devstack.gateways.papers import Papers
+from tongban_devstack.gateways.issued_documents import DocumentRenderer
 from tongban_devstack.gateways.provinces import load_provinces
 from tongban_devstack.gateways.receipts import ReceiptFrontEnd
-from tongban_devstack.gateways.register import SCHEMA
 from tongban_devstack.gateways.rest import RestFrontEnd, no_such_province
 from tongban_devstack.gateways.simulator import LateActs, ProvinceSimulator
 from tongban_devstack.gateways.soap import SoapFrontEnd
@@ -26,16 +26,16 @@ SERVICE = "tongban-gateways"
 
 
 async def serve(settings: CommonSettings, stopping: Stopping) -> None:
-    """Serve all provinces until `stopping` is set; books are in `data`/gateways.sqlite3."""
+    """Serve all provinces until `stopping` is set; the data is in `data`/gateways.sqlite3."""
     provinces = load_provinces()
     secret = settings.gateway_secret.get_secret_value()
-    notices, papers = CallbackQueue(), Papers()
-    journal = SqliteJournal(settings.data / "gateways.sqlite3", SCHEMA + NOTICES_SCHEMA)
+    callbacks, documents = CallbackQueue(), DocumentRenderer()
+    journal = SqliteJournal(settings.data / "gateways.sqlite3", SCHEMA + CALLBACKS_SCHEMA)
     async with journal, asyncio.TaskGroup() as tasks:
         faults = FaultBoard(journal, "provinces", GatewayFaults)
         await faults.load()
         late_acts = LateActs(tasks, stopping)
-        desks = {
+        simulators = {
             code: ProvinceSimulator(
                 province,
                 profile=settings.profile,
@@ -44,13 +44,13 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
                 faults=faults,
                 late_acts=late_acts,
                 stopping=stopping,
-                notices=notices,
-                papers=papers,
+                callbacks=callbacks,
+                documents=documents,
             )
             for code, province in provinces.items()
         }
         sender = CallbackSender(
-            notices, journal=journal, clock=settings.clock, faults=faults, secret=secret
+            callbacks, journal=journal, clock=settings.clock, faults=faults, secret=secret
         )
         server = HealthServer(
             host=settings.http_host,
@@ -58,9 +58,9 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
             live={},
             ready={},
             routes=[
-                *RestFrontEnd(_speaking(desks, "rest"), secret).routes(),
-                *ReceiptFrontEnd(_speaking(desks, "rest_callback"), secret).routes(),
-                *SoapFrontEnd(_speaking(desks, "soap"), secret).routes(),
+                *RestFrontEnd(_speaking(simulators, "rest"), secret).routes(),
+                *ReceiptFrontEnd(_speaking(simulators, "rest_callback"), secret).routes(),
+                *SoapFrontEnd(_speaking(simulators, "soap"), secret).routes(),
                 no_such_province(),
                 *sender.routes(),
                 *GatewayControls(journal, faults, provinces).routes(),
@@ -71,17 +71,21 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
             announce(SERVICE, settings.http_host, server.port)
             await stopping.wait()
             sending.cancel()
-        papers.close()
+        documents.close()
 
 
 def _speaking(
-    desks: Mapping[str, ProvinceSimulator], protocol: str
+    simulators: Mapping[str, ProvinceSimulator], protocol: str
 ) -> dict[str, ProvinceSimulator]:
-    return {code: desk for code, desk in desks.items() if desk.province.protocol == protocol}
+    return {
+        code: simulator
+        for code, simulator in simulators.items()
+        if simulator.province.protocol == protocol
+    }
 
 
 def main() -> None:
-    """Console script; configured by TONGBAN_* variables, ends by SIGTERM or SIGINT with 0."""
+    """Run the process; TONGBAN_* variables configure it, SIGTERM or SIGINT ends it with 0."""
     settings = load(CommonSettings)
     run(SERVICE, settings, lambda stopping: serve(settings, stopping))
 

@@ -1,4 +1,4 @@
-"""Which months a result covers."""
+"""Compute the months that a result covers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from datetime import datetime
 
 MOST = 36
-"""Months at most; of a longer period the latest are shown."""
+"""Maximum months; of a longer period the latest are shown."""
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 _RECENT = re.compile(r"近([0-9]{1,2})个月")
 
 
 def months_of(form: Mapping[str, str], decided_at: datetime) -> list[str]:
-    """Months as `YYYY-MM`, ascending: those that the form asks for, else the last twelve.
+    """Return months as `YYYY-MM`, ascending: those that the form requests, else the last twelve.
 
-    `period_from` and `period_to` are the first and the last (`2025-01`); `account_period` says how
-    many (`近3个月`). None lies after the month of the decision.
+    `period_from` and `period_to` are the first and the last month (`2025-01`); `account_period` is
+    a number of months (`近3个月`). None lies after the month of the decision.
     """
     present = decided_at.year * 12 + decided_at.month - 1
     recent = _RECENT.fullmatch(form.get("account_period", ""))
@@ -29,6 +29,6 @@ def months_of(form: Mapping[str, str], decided_at: datetime) -> list[str]:
 
 
 def _number(month: str | None) -> int | None:
-    """Months since year 0; None for what is not a month."""
+    """Return the months since year 0; None if the text is no month."""
     match = _MONTH.fullmatch(month or "")
     return int(match[1]) * 12 + int(match[2]) - 1 if match else None

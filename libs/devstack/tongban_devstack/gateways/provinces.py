@@ -1,4 +1,4 @@
-"""The provinces, and what is peculiar to each gateway."""
+"""Define the simulated provinces, and how each gateway behaves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from tongban_common.catalogue.holidays import load_holidays
 from tongban_common.catalogue.provinces import load_provinces as from_catalogue
-from tongban_devstack.gateways.hours import Counter
+from tongban_devstack.gateways.opening_hours import OpeningHours
 
 NAMES = {
     "110000": "北京市",
@@ -42,11 +42,11 @@ NAMES = {
     "640000": "宁夏回族自治区",
     "650000": "新疆维吾尔自治区",
 }
-"""GB/T 2260 codes and names, for a simulation that is started without a catalogue at hand."""
+"""Codes and names of GB/T 2260, for a simulation without a catalogue."""
 
 
 class Manner(StrEnum):
-    """What a gateway does with a call that it has had before (same request id and effect)."""
+    """Reaction of a gateway to a repeated call (same request id and effect)."""
 
     HONOUR = "honour"  # the same answer again
     REFUSE = "refuse"  # 409 duplicate
@@ -55,43 +55,46 @@ class Manner(StrEnum):
 
 MANNERS = (Manner.HONOUR, Manner.REFUSE, Manner.TWICE)
 PROTOCOLS = ("rest", "rest_callback", "soap")
-"""As the catalogue spreads them: by threes, so that each is spoken in every manner."""
+"""Protocols in groups of three provinces, as in the catalogue, so that each protocol meets each
+manner."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedProvince:
-    """One province. `counter` matters in the realistic profile alone: None is round the clock."""
+    """One simulated province; without `opening_hours` it is open round the clock."""
 
     code: str
     name: str
     manner: Manner
     makes_documents: bool
-    """What it finishes for print comes as a document of its own."""
-    counter: Counter | None = None
+    """Its results for print come as a document that it issues itself."""
+    opening_hours: OpeningHours | None = None
     protocol: str = "rest"
 
     @property
     def keeps_hours(self) -> bool:
-        """Whether it is ever closed."""
-        return self.counter is not None
+        """Return True if it is ever closed."""
+        return self.opening_hours is not None
 
 
 def _province(
-    index: int, code: str, name: str, counter: Counter | None, protocol: str
+    index: int, code: str, name: str, opening_hours: OpeningHours | None, protocol: str
 ) -> SimulatedProvince:
     # Index and index // 3 are mixed so that those with documents are found among all manners.
     makes_documents = (index + index // 3) % 3 == 0
-    return SimulatedProvince(code, name, MANNERS[index % 3], makes_documents, counter, protocol)
+    return SimulatedProvince(
+        code, name, MANNERS[index % 3], makes_documents, opening_hours, protocol
+    )
 
 
 def load_provinces() -> dict[str, SimulatedProvince]:
-    """The provinces of `catalogue/provinces.yaml` (found as every service finds it), by code; in
-    the order of their codes, as the manners depend on it. Without a catalogue none ever closes.
+    """Return the provinces of `catalogue/provinces.yaml` by code, in the order of their codes, on
+    which their manners depend. Without a catalogue none ever closes.
 
     Raises:
-        CatalogueError: the file is there and wrong.
+        CatalogueError: the file exists and is wrong.
     """
-    names, counters = NAMES, dict[str, Counter]()
+    names, counters = NAMES, dict[str, OpeningHours]()
     protocols = {code: PROTOCOLS[n // 3 % 3] for n, code in enumerate(sorted(NAMES))}
     try:
         listed, holidays = from_catalogue(), load_holidays()
@@ -101,7 +104,7 @@ def load_provinces() -> dict[str, SimulatedProvince]:
         names = {code: province.name for code, province in listed.items()}
         protocols = {code: province.gateway.protocol for code, province in listed.items()}
         counters = {
-            code: Counter(province.gateway.hours, holidays)
+            code: OpeningHours(province.gateway.hours, holidays)
             for code, province in listed.items()
             if province.gateway.hours is not None
         }

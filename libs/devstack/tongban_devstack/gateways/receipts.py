@@ -1,7 +1,7 @@
-"""REST with a receipt number: the front end of provinces that say later what came of it.
+"""Serve signed REST with receipts: provinces that report the outcome later.
 
-Signed REST, except that a submission and a supplement are answered with 202 and a receipt number,
-and that both may carry a `callback_url`. See docs/simulated-outside.md.
+A submission and a supplement are answered with 202 and a receipt number, and both may carry a
+`callback_url`. See docs/simulated-outside.md.
 """
 
 from __future__ import annotations
@@ -37,15 +37,17 @@ class _SupplementBody(SupplementBody):
 class ReceiptFrontEnd(RestFrontEnd):
     """Routes of all provinces that answer with a receipt."""
 
-    async def _submit(self, desk: ProvinceSimulator, _: web.Request, body: bytes) -> SimulatorReply:
+    async def _submit(
+        self, simulator: ProvinceSimulator, _: web.Request, body: bytes
+    ) -> SimulatorReply:
         read = parsed(_SubmitBody, body)
-        return await desk.submit(submission(read), callback_url=read.callback_url)
+        return await simulator.submit(submission(read), callback_url=read.callback_url)
 
     async def _supplement(
-        self, desk: ProvinceSimulator, request: web.Request, body: bytes
+        self, simulator: ProvinceSimulator, request: web.Request, body: bytes
     ) -> SimulatorReply:
         read = parsed(_SupplementBody, body)
-        return await desk.supplement(
+        return await simulator.supplement(
             request.match_info["request_id"],
             read.supplement_id,
             read.act_before,
@@ -53,9 +55,9 @@ class ReceiptFrontEnd(RestFrontEnd):
         )
 
     def _render(self, call: str, reply: SimulatorReply) -> JsonAnswer:
-        status, said, headers = as_http(reply)
+        status, body, headers = as_http(reply)
         if call not in ("submit", "supplement") or reply.application is None:
-            return status, said, headers
+            return status, body, headers
         shown = {"code", "message", *_RECEIPT}
-        receipt = {name: value for name, value in said.items() if name in shown}
+        receipt = {name: value for name, value in body.items() if name in shown}
         return 202 if reply.code is Code.OK else status, receipt, headers

@@ -1,6 +1,6 @@
-"""The signed REST protocol: HTTP messages to calls of a desk, and replies back.
+"""Serve signed REST: translate HTTP messages to calls of a simulator, and replies back.
 
-What goes over the wire is written down in docs/simulated-outside.md.
+docs/simulated-outside.md defines the protocol.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from aiohttp import web
 from prometheus_client import Counter
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
-from tongban_devstack.gateways.papers import Paper
+from tongban_devstack.gateways.issued_documents import IssuedDocument
 from tongban_devstack.gateways.simulator import (
     Code,
     ProvinceSimulator,
     ReceivedSubmission,
     SimulatorReply,
 )
-from tongban_devstack.outside.mishaps import InjectedServerError
+from tongban_devstack.outside.injected_errors import InjectedServerError
 from tongban_devstack.outside.process import ConnectionCutError, cut
 from tongban_provinces.authentication import SenderAuthenticator
 from tongban_provinces.signing import (
@@ -35,7 +35,7 @@ CALLS = Counter(
     "tongban_gateway_calls_total", "Calls by what was answered", ("province", "call", "answer")
 )
 BODY_LIMIT = 1 << 20
-"""Bytes of a request body; more is 413 (aiohttp's own limit is the same)."""
+"""Maximum bytes of a request body; a larger one is answered 413 (aiohttp's limit is the same)."""
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~:-]{1,128}$")]
 ItemCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
@@ -47,7 +47,7 @@ class _Applicant(BaseModel):
 
 
 class SubmitBody(BaseModel):
-    """A submission; what it does not name is ignored."""
+    """Body of a submission; unknown fields are ignored."""
 
     request_id: Identifier
     item_code: ItemCode
@@ -59,7 +59,7 @@ class SubmitBody(BaseModel):
 
 
 class SupplementBody(BaseModel):
-    """What was asked for."""
+    """Body of a supplement."""
 
     supplement_id: Identifier
     form: dict[str, Any]
@@ -97,11 +97,13 @@ MESSAGES = {
 JsonAnswer = tuple[int, dict[str, Any], dict[str, str]]
 HttpAnswer = JsonAnswer | tuple[int, bytes, dict[str, str]]
 """Status, body and headers."""
-_Call = Callable[[ProvinceSimulator, web.Request, bytes], Awaitable[SimulatorReply | Paper]]
+_Call = Callable[
+    [ProvinceSimulator, web.Request, bytes], Awaitable[SimulatorReply | IssuedDocument]
+]
 
 
 def _single_values(form: Mapping[str, Any]) -> dict[str, str]:
-    """What of a form a result could repeat: texts and numbers, at most 200 characters each."""
+    """Return a form's texts and numbers, which a result may repeat, cut to 200 characters each."""
     return {
         name: str(value)[:200]
         for name, value in form.items()
@@ -110,7 +112,7 @@ def _single_values(form: Mapping[str, Any]) -> dict[str, str]:
 
 
 class _RestRefusedError(Exception):
-    """The message itself is wrong; nobody acts on it."""
+    """Raised to refuse a malformed or forged message without any effect."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -120,15 +122,16 @@ class _RestRefusedError(Exception):
 class RestFrontEnd:
     """Routes of all provinces that speak signed REST."""
 
-    def __init__(self, desks: Mapping[str, ProvinceSimulator], secret: str) -> None:
-        self._desks = desks
-        self._senders = {code: SenderAuthenticator(province_token(secret, code)) for code in desks}
+    def __init__(self, simulators: Mapping[str, ProvinceSimulator], secret: str) -> None:
+        self._simulators = simulators
+        self._senders = {
+            code: SenderAuthenticator(province_token(secret, code)) for code in simulators
+        }
 
     def routes(self) -> list[web.RouteDef]:
-        """To be added to the process's application."""
-        if not self._desks:
+        if not self._simulators:
             return []
-        province = "/p/{province:" + "|".join(self._desks) + "}"
+        province = "/p/{province:" + "|".join(self._simulators) + "}"
         base = province + "/api/v1/applications"
         one = base + "/{request_id}"
         return [
@@ -140,19 +143,21 @@ class RestFrontEnd:
             web.route("*", province + "/{rest:.*}", self._handler("other", _no_such_route)),
         ]
 
-    async def _submit(self, desk: ProvinceSimulator, _: web.Request, body: bytes) -> SimulatorReply:
-        return await desk.submit(submission(parsed(SubmitBody, body)))
+    async def _submit(
+        self, simulator: ProvinceSimulator, _: web.Request, body: bytes
+    ) -> SimulatorReply:
+        return await simulator.submit(submission(parsed(SubmitBody, body)))
 
     async def _supplement(
-        self, desk: ProvinceSimulator, request: web.Request, body: bytes
+        self, simulator: ProvinceSimulator, request: web.Request, body: bytes
     ) -> SimulatorReply:
         read = parsed(SupplementBody, body)
-        return await desk.supplement(
+        return await simulator.supplement(
             request.match_info["request_id"], read.supplement_id, read.act_before
         )
 
     def _render(self, _: str, reply: SimulatorReply) -> JsonAnswer:
-        """A reply to the call of that name, as it goes over the wire."""
+        """Return the answer to the call of that name."""
         return as_http(reply)
 
     def _handler(
@@ -160,10 +165,10 @@ class RestFrontEnd:
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
             province = request.match_info["province"]
-            desk = self._desks[province]
+            simulator = self._simulators[province]
             try:
-                desk.connect()
-                nonce, (status, body, headers) = await self._answer(desk, name, request, call)
+                simulator.connect()
+                nonce, (status, body, headers) = await self._answer(simulator, name, request, call)
             except ConnectionCutError:
                 CALLS.labels(province, name, "cut").inc()
                 return cut(request)
@@ -176,26 +181,27 @@ class RestFrontEnd:
         return handle
 
     async def _answer(
-        self, desk: ProvinceSimulator, name: str, request: web.Request, call: _Call
+        self, simulator: ProvinceSimulator, name: str, request: web.Request, call: _Call
     ) -> tuple[str | None, HttpAnswer]:
-        """The answer, and the nonce to sign it with: None where the message was not recognised."""
-        sender, nonce = self._senders[desk.province.code], None
+        """Return the nonce to sign with and the answer; no nonce if the sender was not
+        authenticated."""
+        sender, nonce = self._senders[simulator.province.code], None
         try:
             body = await request.read()
             nonce = sender.recognised(request, body)
             sender.take(nonce)
-            reply = await call(desk, request, body)
+            reply = await call(simulator, request, body)
         except _RestRefusedError as refused:
             return nonce, refused.answer
         except SignatureError as error:
-            said = {"code": error.code, "message": f"签名校验未通过: {error}"}
-            return nonce, (401, said, {})
+            refusal = {"code": error.code, "message": f"签名校验未通过: {error}"}
+            return nonce, (401, refusal, {})
         except web.HTTPRequestEntityTooLarge:
-            said = {"code": "too_large", "message": f"请求体超过{BODY_LIMIT}字节"}
-            return None, (413, said, {})
-        if isinstance(reply, Paper):
+            refusal = {"code": "too_large", "message": f"请求体超过{BODY_LIMIT}字节"}
+            return None, (413, refusal, {})
+        if isinstance(reply, IssuedDocument):
             return nonce, (200, reply.pdf, {})
-        return nonce, self._render(name, await with_documents(desk, reply))
+        return nonce, self._render(name, await with_documents(simulator, reply))
 
     def _written(
         self,
@@ -223,19 +229,19 @@ class RestFrontEnd:
         )
 
 
-async def with_documents(desk: ProvinceSimulator, reply: SimulatorReply) -> SimulatorReply:
-    """The reply, and what documents there are of an application that is completed."""
+async def with_documents(simulator: ProvinceSimulator, reply: SimulatorReply) -> SimulatorReply:
+    """Add the documents of a completed application to a reply."""
     known = reply.application
     if known is None or known["state"] != "completed":
         return reply
-    paper = await desk.paper(known["request_id"])
-    if paper is None:
+    document = await simulator.issued_document(known["request_id"])
+    if document is None:
         return reply
-    return replace(reply, application={**known, "documents": [paper.offered()]})
+    return replace(reply, application={**known, "documents": [document.offered()]})
 
 
 def no_such_province() -> web.RouteDef:
-    """The last route: what no front end serves. Not signed, as there is no token."""
+    """Return the last route, for unknown provinces; unsigned, since there is no token."""
 
     async def handle(_: web.Request) -> web.StreamResponse:
         return web.json_response(
@@ -246,7 +252,7 @@ def no_such_province() -> web.RouteDef:
 
 
 def submission(read: SubmitBody) -> ReceivedSubmission:
-    """What a desk needs of a submission."""
+    """Convert a submission's body for the simulator."""
     return ReceivedSubmission(
         read.request_id,
         read.item_code,
@@ -258,17 +264,21 @@ def submission(read: SubmitBody) -> ReceivedSubmission:
     )
 
 
-async def _look_up(desk: ProvinceSimulator, request: web.Request, _: bytes) -> SimulatorReply:
-    return await desk.look_up(request.match_info["request_id"])
+async def _look_up(simulator: ProvinceSimulator, request: web.Request, _: bytes) -> SimulatorReply:
+    return await simulator.look_up(request.match_info["request_id"])
 
 
-async def _fetch(desk: ProvinceSimulator, request: web.Request, _: bytes) -> SimulatorReply | Paper:
-    return await desk.fetch(request.match_info["request_id"], request.match_info["name"])
+async def _fetch(
+    simulator: ProvinceSimulator, request: web.Request, _: bytes
+) -> SimulatorReply | IssuedDocument:
+    return await simulator.fetch(request.match_info["request_id"], request.match_info["name"])
 
 
-async def _withdraw(desk: ProvinceSimulator, request: web.Request, body: bytes) -> SimulatorReply:
+async def _withdraw(
+    simulator: ProvinceSimulator, request: web.Request, body: bytes
+) -> SimulatorReply:
     read = parsed(_WithdrawalBody, body)
-    return await desk.withdraw(request.match_info["request_id"], read.act_before)
+    return await simulator.withdraw(request.match_info["request_id"], read.act_before)
 
 
 async def _no_such_route(_: ProvinceSimulator, request: web.Request, __: bytes) -> SimulatorReply:
@@ -279,7 +289,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def parsed(model: type[Model], body: bytes) -> Model:
-    """A body, read; what is wrong with it is told by its JSON Pointer."""
+    """Validate a body; an error names the field by JSON Pointer."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -289,7 +299,7 @@ def parsed(model: type[Model], body: bytes) -> Model:
 
 
 def as_http(reply: SimulatorReply) -> JsonAnswer:
-    """Status, body and headers of a reply that tells all that is known."""
+    """Return status, body and headers for a complete reply."""
     headers: dict[str, str] = {}
     if reply.retry_after_seconds is not None:
         headers["Retry-After"] = str(reply.retry_after_seconds)
@@ -303,6 +313,7 @@ def as_http(reply: SimulatorReply) -> JsonAnswer:
 
 
 def _broken_answer(status: int) -> web.Response:
-    """What a proxy before the province says: no signature, no JSON, no clue about the effect."""
+    """Return the answer of a proxy before the province: unsigned, no JSON, no hint about the
+    effect."""
     page = f"<html><body><h1>{status}</h1><hr>nginx</body></html>"
     return web.Response(status=status, text=page, content_type="text/html")

@@ -1,7 +1,7 @@
-"""What a completed application brings: certificates and answers to queries, in Chinese.
+"""Compose the results of completed applications: certificates and query results, in Chinese.
 
-Everything follows from the application, so that every look-up brings the same result. Item names
-decide, as they do for the clerk who reads them: new items need no code to get something sensible.
+Everything derives from the application, so every look-up returns the same result. Words in the
+item's name choose the kind of result, so a new item gets a sensible result without new code.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from tongban_devstack.gateways.applications import Application
-from tongban_devstack.gateways.dice import Dice
 from tongban_devstack.gateways.periods import months_of
 from tongban_devstack.gateways.provinces import SimulatedProvince
+from tongban_devstack.gateways.seeded_random import SeededRandom
 
 FORM_LABELS = {
     "insured_city": "参保地",
@@ -26,7 +26,7 @@ FORM_LABELS = {
     "to_province": "转入地",
     "purpose": "用途",
 }
-"""Fields of a form that a result repeats, and what it calls them."""
+"""Form fields that a result repeats, with their labels."""
 
 _OFFICES = (
     (("医保", "医疗保险", "就医", "生育"), "医疗保障局", "医疗保障局"),
@@ -41,23 +41,23 @@ _OFFICES = (
     (("不动产", "房屋"), "自然资源厅", "规划和自然资源局"),
     (("档案",), "档案馆", "档案馆"),
 )
-"""Words in an item's name, the office of a province, the same in a municipality."""
+"""Words in an item's name, the office of a province, the office in a municipality."""
 _TAX_WORDS = ("税",)
 
 Facts = list[dict[str, str]]
 Table = dict[str, Any]
-_Composer = Callable[[Application, datetime, Dice], tuple[Facts, Table | None]]
+_Composer = Callable[[Application, datetime, SeededRandom], tuple[Facts, Table | None]]
 
 
 def result_of(application: Application, province: SimulatedProvince) -> dict[str, Any]:
-    """`{number, issuer, issued_on, facts: [{label, value}], table: {columns, rows} | None}`.
+    """Return `{number, issuer, issued_on, facts: [{label, value}], table: {columns, rows} | None}`.
 
     Cells and values are strings. The application must have been decided.
     """
     decided_at = application.decided_at() or application.submitted_at
-    dice = Dice(application.province, application.request_id)
-    serial = dice.number("serial", 0, 999_999)
-    facts, table = _composer(application)(application, decided_at, dice)
+    rng = SeededRandom(application.province, application.request_id)
+    serial = rng.number("serial", 0, 999_999)
+    facts, table = _composer(application)(application, decided_at, rng)
     return {
         "number": f"{application.province}{decided_at:%Y%m%d}{serial:06d}",
         "issuer": _issuer(application.item_name, province),
@@ -80,14 +80,14 @@ def _composer(application: Application) -> _Composer:
 
 
 def _contributions(
-    application: Application, decided_at: datetime, dice: Dice
+    application: Application, decided_at: datetime, rng: SeededRandom
 ) -> tuple[Facts, Table]:
-    """Pension contributions: 16 % of the base by the employer, 8 % by the employee."""
-    base = dice.number("base", 60, 360) * 100
+    """Compose pension contributions: 16 % of the base by the employer, 8 % by the employee."""
+    base = rng.number("base", 60, 360) * 100
     months = months_of(application.form, decided_at)
     rows = [[month, _yuan(base), _yuan(base * 0.16), _yuan(base * 0.08)] for month in months]
     facts = [
-        _fact("缴费单位", _employer(dice)),
+        _fact("缴费单位", _employer(rng)),
         _fact("参保状态", "正常参保"),
         _fact("缴费月数", f"{len(rows)}个月"),
         _fact("累计缴费", f"{_yuan(base * 0.24 * len(rows))}元"),
@@ -96,14 +96,14 @@ def _contributions(
 
 
 def _medical_account(
-    application: Application, decided_at: datetime, dice: Dice
+    application: Application, decided_at: datetime, rng: SeededRandom
 ) -> tuple[Facts, Table]:
-    """Movements of a medical account: what came in, what was spent, what is left."""
-    income = dice.number("income", 150, 600)
-    balance = float(dice.number("balance", 500, 8_000))
+    """Compose movements of a medical account: income, spending, balance."""
+    income = rng.number("income", 150, 600)
+    balance = float(rng.number("balance", 500, 8_000))
     rows = []
     for month in months_of(application.form, decided_at):
-        spent = dice.number(f"spent {month}", 0, income)
+        spent = rng.number(f"spent {month}", 0, income)
         balance += income - spent
         rows.append([month, _yuan(income), _yuan(spent), _yuan(balance)])
     facts = [_fact("账户状态", "正常"), _fact("账户余额", f"{_yuan(balance)}元")]
@@ -111,27 +111,29 @@ def _medical_account(
 
 
 def _housing_fund(
-    application: Application, decided_at: datetime, dice: Dice
+    application: Application, decided_at: datetime, rng: SeededRandom
 ) -> tuple[Facts, Table]:
-    """Payments into a housing fund: 7 % each by employer and employee."""
-    base = dice.number("base", 60, 360) * 100
-    balance = float(dice.number("balance", 5_000, 90_000))
+    """Compose payments into a housing fund: 7 % each by employer and employee."""
+    base = rng.number("base", 60, 360) * 100
+    balance = float(rng.number("balance", 5_000, 90_000))
     rows = []
     for month in months_of(application.form, decided_at):
         balance += base * 0.14
         rows.append([month, _yuan(base), _yuan(base * 0.07), _yuan(base * 0.07), _yuan(balance)])
     facts = [
-        _fact("缴存单位", _employer(dice)),
+        _fact("缴存单位", _employer(rng)),
         _fact("账户状态", "正常缴存"),
         _fact("账户余额", f"{_yuan(balance)}元"),
     ]
     return facts, _table(("年月", "缴存基数", "单位缴存", "个人缴存", "账户余额"), rows)
 
 
-def _taxes(application: Application, decided_at: datetime, dice: Dice) -> tuple[Facts, Table]:
-    """Income tax paid, month by month."""
+def _taxes(
+    application: Application, decided_at: datetime, rng: SeededRandom
+) -> tuple[Facts, Table]:
+    """Compose the income tax paid, month by month."""
     amounts = {
-        month: dice.number(f"tax {month}", 30, 900)
+        month: rng.number(f"tax {month}", 30, 900)
         for month in months_of(application.form, decided_at)
     }
     rows = [[month, "个人所得税", _yuan(amount)] for month, amount in amounts.items()]
@@ -140,15 +142,17 @@ def _taxes(application: Application, decided_at: datetime, dice: Dice) -> tuple[
 
 
 def _no_criminal_record(
-    application: Application, decided_at: datetime, _: Dice
+    application: Application, decided_at: datetime, _: SeededRandom
 ) -> tuple[Facts, None]:
     until = f"{decided_at.year}年{decided_at.month}月{decided_at.day}日"
     statement = f"经查询，截至{until}，未发现{application.name}有犯罪记录。"
     return [_fact("查询结果", "无犯罪记录"), _fact("证明事项", statement)], None
 
 
-def _transfer(application: Application, decided_at: datetime, dice: Dice) -> tuple[Facts, Table]:
-    """A matter of two provinces: the lead reports its partner's steps."""
+def _transfer(
+    application: Application, decided_at: datetime, rng: SeededRandom
+) -> tuple[Facts, Table]:
+    """Compose a transfer of two provinces: the lead reports its partner's steps."""
     source = application.form.get("from_province", "转出地")
     target = application.form.get("to_province", "转入地")
     began, ended = f"{application.submitted_at:%Y-%m-%d}", f"{decided_at:%Y-%m-%d}"
@@ -158,12 +162,12 @@ def _transfer(application: Application, decided_at: datetime, dice: Dice) -> tup
         ["发出联系函", f"{target}经办机构", ended],
         ["基金划转到账", f"{target}经办机构", ended],
     ]
-    amount = dice.number("amount", 8_000, 160_000)
+    amount = rng.number("amount", 8_000, 160_000)
     facts = [_fact("办理结果", "转移接续已办结"), _fact("转移金额", f"{_yuan(amount)}元")]
     return facts, _table(("办理环节", "经办机构", "办结日期"), rows)
 
 
-def _handled(application: Application, decided_at: datetime, _: Dice) -> tuple[Facts, None]:
+def _handled(application: Application, decided_at: datetime, _: SeededRandom) -> tuple[Facts, None]:
     facts = [
         _fact("办理事项", application.item_name),
         _fact("办理结果", "已办结"),
@@ -172,7 +176,7 @@ def _handled(application: Application, decided_at: datetime, _: Dice) -> tuple[F
     return facts, None
 
 
-def _plain(application: Application, decided_at: datetime, _: Dice) -> tuple[Facts, None]:
+def _plain(application: Application, decided_at: datetime, _: SeededRandom) -> tuple[Facts, None]:
     until = f"{decided_at.year}年{decided_at.month}月{decided_at.day}日"
     facts = [
         _fact("事项名称", application.item_name),
@@ -189,7 +193,7 @@ _COMPOSERS: tuple[tuple[tuple[str, ...], _Composer], ...] = (
     (("税",), _taxes),
     (("缴费", "参保", "社保", "社会保险", "养老保险", "失业保险"), _contributions),
 )
-"""The first whose words stand in the item's name composes the result."""
+"""The first entry with a word in the item's name composes the result."""
 
 
 def _issuer(item_name: str, province: SimulatedProvince) -> str:
@@ -221,7 +225,7 @@ def _yuan(amount: float) -> str:
     return f"{amount:.2f}"
 
 
-def _employer(dice: Dice) -> str:
-    where = ("华东", "江淮", "中原", "南方", "长城")[dice.number("place", 0, 4)]
-    trade = ("机械制造", "电子科技", "餐饮管理", "物流", "建筑工程")[dice.number("trade", 0, 4)]
+def _employer(rng: SeededRandom) -> str:
+    where = ("华东", "江淮", "中原", "南方", "长城")[rng.number("place", 0, 4)]
+    trade = ("机械制造", "电子科技", "餐饮管理", "物流", "建筑工程")[rng.number("trade", 0, 4)]
     return f"{where}{trade}有限公司（模拟）"

@@ -1,8 +1,8 @@
-"""One province's behaviour, whatever protocol it is spoken to in.
+"""Simulate one province, whatever protocol its front end speaks.
 
-A protocol front end turns a message into a call here, and a `SimulatorReply`, `ConnectionCutError`
-or `InjectedServerError` back into what its protocol says. Faults are played here, so that every
-protocol has the same ones.
+A front end translates a message to a call here, and a `SimulatorReply`, `ConnectionCutError` or
+`InjectedServerError` back into its protocol. Faults are injected here, so that every protocol has
+the same ones.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from typing import Any
 from prometheus_client import Counter
 
 from tongban_common.clock import BusinessClock
-from tongban_devstack.gateways import register
+from tongban_devstack.gateways import application_store
+from tongban_devstack.gateways.application_store import Effect
 from tongban_devstack.gateways.applications import FINAL, Application, ApplicationState, plan, view
 from tongban_devstack.gateways.callbacks import CallbackQueue
 from tongban_devstack.gateways.faults import GatewayFaults
-from tongban_devstack.gateways.papers import NAME, Paper, Papers
+from tongban_devstack.gateways.issued_documents import NAME, DocumentRenderer, IssuedDocument
 from tongban_devstack.gateways.provinces import Manner, SimulatedProvince
-from tongban_devstack.gateways.register import Effect
 from tongban_devstack.gateways.results import result_of
 from tongban_devstack.outside.faults import FaultBoard
+from tongban_devstack.outside.injected_errors import InjectedError, InjectedServerError, TokenBucket
 from tongban_devstack.outside.journal import SqliteJournal
-from tongban_devstack.outside.mishaps import InjectedServerError, Limiter, Mishap
 from tongban_devstack.outside.process import ConnectionCutError, Stopping
 
 EFFECTS = Counter(
     "tongban_gateway_effects_total", "Effects taken by the gateways", ("province", "effect")
 )
 LATE_LIMIT = 10_000
-"""Most acts that may be pending behind cut connections (slow commit), over all provinces."""
+"""Maximum acts pending behind cut connections (slow commit), over all provinces."""
 
 
 class Code(StrEnum):
-    """What a reply means; the codes of errors are those of every protocol."""
+    """Meaning of a reply; error codes are the same in every protocol."""
 
     OK = "ok"
     DUPLICATE = "duplicate"
@@ -56,7 +56,7 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SimulatorReply:
-    """A clear answer: what it means, what is known of the application, when to come again."""
+    """A clear answer: its meaning, the state of the application, and the delay before a retry."""
 
     code: Code
     application: dict[str, Any] | None = None
@@ -65,7 +65,7 @@ class SimulatorReply:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedSubmission:
-    """A new application as a front end read it: of the applicant the name, of the form the single
+    """A submission as a front end parsed it: of the applicant the name, of the form the single
     values. `act_before_ms` is wall clock, Unix epoch."""
 
     request_id: str
@@ -81,7 +81,7 @@ Act = Callable[[sqlite3.Connection], SimulatorReply]
 
 
 class LateActs:
-    """Acts that come after their connections are gone. They live as long as the process does."""
+    """Acts that happen after their connections were cut. They end with the process."""
 
     def __init__(self, tasks: asyncio.TaskGroup, stopping: Stopping) -> None:
         self._tasks = tasks
@@ -89,10 +89,10 @@ class LateActs:
         self._pending = 0
 
     def start(self, journal: SqliteJournal, act: Act, delay_seconds: float) -> None:
-        """Act after the delay.
+        """Schedule an act.
 
         Raises:
-            InjectedServerError: there are too many already; this act will not happen.
+            InjectedServerError: too many are pending; this act will not happen.
         """
         if self._pending >= LATE_LIMIT:
             raise InjectedServerError
@@ -104,13 +104,13 @@ class LateActs:
             await self._stopping.sleep(delay_seconds)
             await journal.write(act)
         except ConnectionCutError:
-            return  # the process ends, and what it had in mind with it
+            return  # the process ends, and the act is dropped
         finally:
             self._pending -= 1
 
 
 class ProvinceSimulator:
-    """The counter of one province."""
+    """Simulates the gateway of one province."""
 
     def __init__(
         self,
@@ -122,27 +122,27 @@ class ProvinceSimulator:
         faults: FaultBoard[GatewayFaults],
         late_acts: LateActs,
         stopping: Stopping,
-        notices: CallbackQueue,
-        papers: Papers | None = None,
+        callbacks: CallbackQueue,
+        documents: DocumentRenderer | None = None,
     ) -> None:
         self.province = province
-        self._papers = papers
+        self._documents = documents
         self._profile = profile
         self._clock = clock
         self._journal = journal
         self._board = faults
         self._late_acts = late_acts
         self._stopping = stopping
-        self._notices = notices
-        self._limiter = Limiter()
+        self._callbacks = callbacks
+        self._bucket = TokenBucket()
 
     @property
     def faults(self) -> GatewayFaults:
-        """The faults that are set for this province now."""
+        """Return the faults that are set for this province now."""
         return self._board.of(self.province.code)
 
     def connect(self) -> None:
-        """To be asked before a message is read.
+        """Check that the province is up, before a message is read.
 
         Raises:
             ConnectionCutError: the province is down.
@@ -153,7 +153,7 @@ class ProvinceSimulator:
     async def submit(
         self, call: ReceivedSubmission, *, callback_url: str | None = None
     ) -> SimulatorReply:
-        """Take in an application, and call back there when there is news of it.
+        """Accept an application, and call back at `callback_url` on news.
 
         Raises:
             ConnectionCutError: no answer; it may have taken effect.
@@ -164,13 +164,13 @@ class ProvinceSimulator:
         def act(connection: sqlite3.Connection) -> SimulatorReply:
             if _too_late(call.act_before_ms):
                 return SimulatorReply(Code.TOO_LATE)
-            known = register.find(connection, self.province.code, call.request_id)
+            known = application_store.find(connection, self.province.code, call.request_id)
             if known is not None:
                 return self._repeat(connection, known, effect)
             application = self._new_application(call)
-            register.add(connection, application)
+            application_store.add(connection, application)
             self._take_effect(connection, call.request_id, effect)
-            self._plan_notices(connection, application, callback_url)
+            self._plan_callbacks(connection, application, callback_url)
             return SimulatorReply(Code.OK, self._view(application))
 
         return await self._act(call.request_id, effect, act, call.item_code)
@@ -183,39 +183,39 @@ class ProvinceSimulator:
         *,
         callback_url: str | None = None,
     ) -> SimulatorReply:
-        """Take in what an application lacked; raises as `submit` does."""
+        """Accept a supplement; raises as `submit` does."""
         effect = Effect.SUPPLEMENT
 
         def act(connection: sqlite3.Connection) -> SimulatorReply:
             if _too_late(act_before_ms):
                 return SimulatorReply(Code.TOO_LATE)
             code = self.province.code
-            application = register.find(connection, code, request_id)
+            application = application_store.find(connection, code, request_id)
             if application is None:
                 return SimulatorReply(Code.UNKNOWN)
-            if register.supplement_id(connection, code, request_id) == identifier:
+            if application_store.supplement_id(connection, code, request_id) == identifier:
                 return self._repeat(connection, application, effect)
             now = self._clock.now()
             if application.withdrawn_at is not None:
                 return SimulatorReply(Code.WITHDRAWN, self._view(application))
             if application.state(now) is not ApplicationState.NEEDS_SUPPLEMENT:
                 return SimulatorReply(Code.NOT_AWAITED, self._view(application))
-            register.take_supplement(connection, application, identifier, now)
+            application_store.take_supplement(connection, application, identifier, now)
             self._take_effect(connection, request_id, effect)
             supplemented = replace(application, supplemented_at=now)
-            self._plan_notices(connection, supplemented, callback_url)
+            self._plan_callbacks(connection, supplemented, callback_url)
             return SimulatorReply(Code.OK, self._known(connection, request_id))
 
         return await self._act(request_id, effect, act)
 
     async def withdraw(self, request_id: str, act_before_ms: int) -> SimulatorReply:
-        """Take an application back; raises as `submit` does."""
+        """Withdraw an application; raises as `submit` does."""
         effect = Effect.WITHDRAW
 
         def act(connection: sqlite3.Connection) -> SimulatorReply:
             if _too_late(act_before_ms):
                 return SimulatorReply(Code.TOO_LATE)
-            application = register.find(connection, self.province.code, request_id)
+            application = application_store.find(connection, self.province.code, request_id)
             if application is None:
                 return SimulatorReply(Code.UNKNOWN)
             if application.withdrawn_at is not None:
@@ -223,23 +223,23 @@ class ProvinceSimulator:
             now = self._clock.now()
             if application.state(now) in FINAL:
                 return SimulatorReply(Code.FINAL, self._view(application))
-            register.withdraw(connection, application, now)
+            application_store.withdraw(connection, application, now)
             self._take_effect(connection, request_id, effect)
-            self._plan_notices(connection, replace(application, withdrawn_at=now), None)
+            self._plan_callbacks(connection, replace(application, withdrawn_at=now), None)
             return SimulatorReply(Code.OK, self._known(connection, request_id))
 
         return await self._act(request_id, effect, act)
 
     async def look_up(self, request_id: str) -> SimulatorReply:
-        """What is known of a request; raises as `submit` does, without any effect.
+        """Look up a request; raises as `submit` does, without any effect.
 
-        It is asked in the writer's queue: every act that may still beat its `act_before` is either
-        before it there, and seen, or behind it. So "unknown", said after `act_before`, is final.
+        The query runs in the writer's queue: every act that may still meet its `act_before` is
+        either before it there, and seen, or behind it. So "unknown" after `act_before` is final.
         """
-        if (wait := self._limiter.wait_seconds(self.faults.rate_per_s)) is not None:
+        if (wait := self._bucket.wait_seconds(self.faults.rate_per_s)) is not None:
             return SimulatorReply(Code.THROTTLED, retry_after_seconds=wait)
         await self._stopping.sleep(self.faults.delay_seconds())
-        if Mishap.roll(self.faults.error_rate) is not Mishap.NONE:
+        if InjectedError.roll(self.faults.error_rate) is not InjectedError.NONE:
             raise InjectedServerError
 
         def ask(connection: sqlite3.Connection) -> SimulatorReply:
@@ -248,42 +248,46 @@ class ProvinceSimulator:
 
         return await self._journal.write(ask)
 
-    async def paper(self, request_id: str) -> Paper | None:
-        """The document that the province has made for an application, if it makes any."""
-        if not self.province.makes_documents or self._papers is None:
+    async def issued_document(self, request_id: str) -> IssuedDocument | None:
+        """Return the document that the province has issued for an application, or None."""
+        if not self.province.makes_documents or self._documents is None:
             return None
         application = await self._journal.read(
-            lambda connection: register.find(connection, self.province.code, request_id)
+            lambda connection: application_store.find(connection, self.province.code, request_id)
         )
         completed = (
             application and application.state(self._clock.now()) is ApplicationState.COMPLETED
         )
         if application is None or not completed or application.kind != "print":
             return None
-        paper = await self._papers.of(
+        document = await self._documents.of(
             (self.province.code, request_id),
             application.item_name,
             result_of(application, self.province),
             application.decided_at() or application.submitted_at,
         )
         words = self.faults.talkative
-        return paper if words is None else replace(paper, title=f"{paper.title} {words}"[:128])
+        return (
+            document
+            if words is None
+            else replace(document, title=f"{document.title} {words}"[:128])
+        )
 
-    async def fetch(self, request_id: str, name: str) -> Paper | SimulatorReply:
-        """A document by the name that the application gives it; raises as `look_up` does."""
-        if (wait := self._limiter.wait_seconds(self.faults.rate_per_s)) is not None:
+    async def fetch(self, request_id: str, name: str) -> IssuedDocument | SimulatorReply:
+        """Return a document by its name in the application; raises as `look_up` does."""
+        if (wait := self._bucket.wait_seconds(self.faults.rate_per_s)) is not None:
             return SimulatorReply(Code.THROTTLED, retry_after_seconds=wait)
         await self._stopping.sleep(self.faults.delay_seconds())
-        if Mishap.roll(self.faults.error_rate) is not Mishap.NONE:
+        if InjectedError.roll(self.faults.error_rate) is not InjectedError.NONE:
             raise InjectedServerError
-        paper = await self.paper(request_id) if name == NAME else None
-        return paper or SimulatorReply(Code.UNKNOWN)
+        document = await self.issued_document(request_id) if name == NAME else None
+        return document or SimulatorReply(Code.UNKNOWN)
 
     async def _act(
         self, request_id: str, effect: Effect, act: Act, item_code: str | None = None
     ) -> SimulatorReply:
         def attempt(connection: sqlite3.Connection) -> None:
-            register.record(connection, self.province.code, request_id, effect, attempts=1)
+            application_store.record(connection, self.province.code, request_id, effect, attempts=1)
 
         def attempt_and_act(connection: sqlite3.Connection) -> SimulatorReply:
             attempt(connection)
@@ -298,27 +302,30 @@ class ProvinceSimulator:
             self._late_acts.start(self._journal, act, faults.slow_commit_ms / 1000)
             raise ConnectionCutError
         await self._stopping.sleep(faults.delay_seconds())
-        mishap = Mishap.roll(faults.error_rate)
-        if mishap is Mishap.ERROR_BEFORE:
+        injected = InjectedError.roll(faults.error_rate)
+        if injected is InjectedError.ERROR_BEFORE:
             await self._journal.write(attempt)
             raise InjectedServerError
         reply = await self._journal.write(attempt_and_act)
-        if mishap is Mishap.ERROR_AFTER:
+        if injected is InjectedError.ERROR_AFTER:
             raise InjectedServerError
         if faults.drops():
             raise ConnectionCutError
         return reply
 
     def _refusal(self, item_code: str | None) -> SimulatorReply | None:
-        """What is refused at the door, before anybody acts."""
-        if (wait := self._limiter.wait_seconds(self.faults.rate_per_s)) is not None:
+        """Return the refusal of a call that is rejected before any act, or None."""
+        if (wait := self._bucket.wait_seconds(self.faults.rate_per_s)) is not None:
             return SimulatorReply(Code.THROTTLED, retry_after_seconds=wait)
         if item_code in self.faults.unknown_items:
             return SimulatorReply(Code.UNKNOWN_ITEM)
-        if self._profile == "realistic" and (counter := self.province.counter) is not None:
+        if (
+            self._profile == "realistic"
+            and (opening_hours := self.province.opening_hours) is not None
+        ):
             now = self._clock.now()
-            if not counter.is_open(now):
-                closed_for = self._clock.real_seconds(counter.next_open(now) - now)
+            if not opening_hours.is_open(now):
+                closed_for = self._clock.real_seconds(opening_hours.next_open(now) - now)
                 return SimulatorReply(
                     Code.CLOSED, retry_after_seconds=max(1, math.ceil(closed_for))
                 )
@@ -339,14 +346,16 @@ class ProvinceSimulator:
 
     def _take_effect(self, connection: sqlite3.Connection, request_id: str, effect: Effect) -> int:
         EFFECTS.labels(self.province.code, effect.value).inc()
-        return register.record(connection, self.province.code, request_id, effect, took_effect=1)
+        return application_store.record(
+            connection, self.province.code, request_id, effect, took_effect=1
+        )
 
-    def _plan_notices(
+    def _plan_callbacks(
         self, connection: sqlite3.Connection, application: Application, url: str | None
     ) -> None:
         if url is not None:
-            self._notices.subscribe(connection, application, url)
-        self._notices.replan(connection, application)
+            self._callbacks.subscribe(connection, application, url)
+        self._callbacks.replan(connection, application)
 
     def _new_application(self, call: ReceivedSubmission) -> Application:
         now = self._clock.now()
@@ -363,7 +372,7 @@ class ProvinceSimulator:
         )
 
     def _known(self, connection: sqlite3.Connection, request_id: str) -> dict[str, Any] | None:
-        application = register.find(connection, self.province.code, request_id)
+        application = application_store.find(connection, self.province.code, request_id)
         return None if application is None else self._view(application)
 
     def _view(self, application: Application, submission: int = 1) -> dict[str, Any]:

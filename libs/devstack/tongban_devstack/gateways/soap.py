@@ -1,7 +1,7 @@
-"""The SOAP protocol: envelopes to calls of a desk, and replies and faults back.
+"""Serve SOAP: translate envelopes to calls of a simulator, and replies and faults back.
 
-What goes over the wire is written down in docs/simulated-outside.md. Bodies are read and written
-with lxml by the WSDL's schema, not with zeep: the connector's own understanding is not its judge.
+docs/simulated-outside.md defines the protocol. lxml reads and writes bodies by the WSDL's schema,
+not zeep, so that the simulator checks the connector independently.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tongban_devstack.gateways.simulator import (
     SimulatorReply,
 )
 from tongban_devstack.gateways.soap_answers import SoapAnswer, answered, fault, handed_out, knows
-from tongban_devstack.outside.mishaps import InjectedServerError
+from tongban_devstack.outside.injected_errors import InjectedServerError
 from tongban_devstack.outside.process import ConnectionCutError, cut
 from tongban_provinces.nonces import NonceMemory
 from tongban_provinces.signing import PAASID, SignatureError, province_token
@@ -40,12 +40,12 @@ from tongban_provinces.soap_signature import check_username_token, verify
 
 _Call = Callable[[ProvinceSimulator, Element], Awaitable[SimulatorReply | SoapAnswer]]
 PIECE = 512 * 1024
-"""Bytes of a document in one answer, as the WSDL has it."""
+"""Bytes of a document in one answer, as the WSDL defines."""
 _P = {"p": PROVINCE}
 
 
 class _SoapRefusedError(Exception):
-    """The message itself is wrong; nobody acts on it."""
+    """Raised to refuse a malformed or forged message without any effect."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -56,18 +56,18 @@ class _SoapRefusedError(Exception):
 class SoapFrontEnd:
     """Routes of all provinces that speak SOAP."""
 
-    def __init__(self, desks: Mapping[str, ProvinceSimulator], secret: str) -> None:
-        self._desks = desks
-        self._tokens = {code: province_token(secret, code) for code in desks}
-        self._nonces = {code: NonceMemory() for code in desks}
+    def __init__(self, simulators: Mapping[str, ProvinceSimulator], secret: str) -> None:
+        self._simulators = simulators
+        self._tokens = {code: province_token(secret, code) for code in simulators}
+        self._nonces = {code: NonceMemory() for code in simulators}
         self._schema = schema()
         self._wsdl = wsdl()
 
     def routes(self) -> list[web.RouteDef]:
-        """To be added to the process's application, before anything that takes all paths."""
+        """Return the routes; add them before any route that matches all paths."""
         return [
             route
-            for code in self._desks
+            for code in self._simulators
             for route in (
                 web.post(f"/p/{code}/soap", self._handler(code)),
                 web.get(f"/p/{code}/soap", self._describe, allow_head=False),
@@ -75,7 +75,7 @@ class SoapFrontEnd:
         ]
 
     async def _describe(self, request: web.Request) -> web.Response:
-        """`?wsdl`, with the address at which it was asked for."""
+        """Answer `?wsdl` with the address of the request."""
         if "wsdl" not in {name.lower() for name in request.query}:
             return web.Response(status=405, headers={"Allow": "POST"}, text="GET ?wsdl, or POST")
         document = etree.fromstring(self._wsdl)
@@ -84,12 +84,12 @@ class SoapFrontEnd:
         return web.Response(body=etree.tostring(document), content_type="text/xml")
 
     def _handler(self, province: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        desk = self._desks[province]
+        simulator = self._simulators[province]
 
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
-                desk.connect()
-                answer = await self._answer(desk, request)
+                simulator.connect()
+                answer = await self._answer(simulator, request)
             except ConnectionCutError:
                 CALLS.labels(province, "soap", "cut").inc()
                 return cut(request)
@@ -103,13 +103,13 @@ class SoapFrontEnd:
 
         return handle
 
-    async def _answer(self, desk: ProvinceSimulator, request: web.Request) -> SoapAnswer:
-        """The answer, signed as soon as the message is verified.
+    async def _answer(self, simulator: ProvinceSimulator, request: web.Request) -> SoapAnswer:
+        """Return the answer, signed only after the message is verified.
 
-        Not before: who can have any message answered with a signature could pass that off as the
-        answer to another one with the same MessageID.
+        Whoever could have any message answered with a signature could pass that answer off as the
+        answer to another message with the same MessageID.
         """
-        token = self._tokens[desk.province.code]
+        token = self._tokens[simulator.province.code]
         try:
             envelope = read(await request.read())
             signature = verify(envelope, token)
@@ -123,14 +123,18 @@ class SoapFrontEnd:
             return fault(error.code, f"签名校验未通过: {error}")
         operation = etree.QName(envelope.content).localname
         try:
-            self._nonces[desk.province.code].take(nonce, stamp)
-            said = await self._operation(envelope)(desk, envelope.content)
+            self._nonces[simulator.province.code].take(nonce, stamp)
+            reply = await self._operation(envelope)(simulator, envelope.content)
         except SignatureError as error:
             answer = fault(error.code, f"签名校验未通过: {error}")
         except _SoapRefusedError as refused:
             answer = fault(refused.code, refused.message)
         else:
-            answer = said if isinstance(said, SoapAnswer) else await _as_soap(desk, operation, said)
+            answer = (
+                reply
+                if isinstance(reply, SoapAnswer)
+                else await _as_soap(simulator, operation, reply)
+            )
         return answer.signed(token, relates_to=envelope.text(WSA, "MessageID"), confirms=signature)
 
     def _operation(self, envelope: Envelope) -> _Call:
@@ -142,15 +146,16 @@ class SoapFrontEnd:
             raise _SoapRefusedError("bad_request", "wsa:Action 与报文不符")
         if not self._schema.validate(content):
             first = self._schema.error_log[0]
-            # Names where the sender has prefixes, else positions; values are nobody's business.
+            # The path has names where the sender uses prefixes, else positions; values stay
+            # private.
             where = re.sub(r"[^/:]+:", "", first.path)
             raise _SoapRefusedError("bad_request", f"{where}: {first.type_name}")
         return _OPERATIONS[operation]
 
 
-async def _submit(desk: ProvinceSimulator, content: Element) -> SimulatorReply:
+async def _submit(simulator: ProvinceSimulator, content: Element) -> SimulatorReply:
     text = _reader(content)
-    return await desk.submit(
+    return await simulator.submit(
         ReceivedSubmission(
             text("requestId"),
             text("itemCode"),
@@ -163,28 +168,30 @@ async def _submit(desk: ProvinceSimulator, content: Element) -> SimulatorReply:
     )
 
 
-async def _look_up(desk: ProvinceSimulator, content: Element) -> SimulatorReply:
-    return await desk.look_up(_reader(content)("requestId"))
+async def _look_up(simulator: ProvinceSimulator, content: Element) -> SimulatorReply:
+    return await simulator.look_up(_reader(content)("requestId"))
 
 
-async def _supplement(desk: ProvinceSimulator, content: Element) -> SimulatorReply:
+async def _supplement(simulator: ProvinceSimulator, content: Element) -> SimulatorReply:
     text = _reader(content)
-    return await desk.supplement(text("requestId"), text("supplementId"), int(text("actBefore")))
+    return await simulator.supplement(
+        text("requestId"), text("supplementId"), int(text("actBefore"))
+    )
 
 
-async def _withdraw(desk: ProvinceSimulator, content: Element) -> SimulatorReply:
+async def _withdraw(simulator: ProvinceSimulator, content: Element) -> SimulatorReply:
     text = _reader(content)
-    return await desk.withdraw(text("requestId"), int(text("actBefore")))
+    return await simulator.withdraw(text("requestId"), int(text("actBefore")))
 
 
-async def _fetch(desk: ProvinceSimulator, content: Element) -> SimulatorReply | SoapAnswer:
+async def _fetch(simulator: ProvinceSimulator, content: Element) -> SimulatorReply | SoapAnswer:
     text = _reader(content)
-    paper, offset = await desk.fetch(text("requestId"), text("name")), int(text("offset"))
-    if isinstance(paper, SimulatorReply):
-        return paper
-    if offset >= len(paper.pdf):
+    document, offset = await simulator.fetch(text("requestId"), text("name")), int(text("offset"))
+    if isinstance(document, SimulatorReply):
+        return document
+    if offset >= len(document.pdf):
         raise _SoapRefusedError("bad_request", "FetchDocument/offset: 超出文件长度")
-    return handed_out("application/pdf", paper.pdf[offset : offset + PIECE])
+    return handed_out("application/pdf", document.pdf[offset : offset + PIECE])
 
 
 _OPERATIONS: dict[str, _Call] = {
@@ -201,7 +208,7 @@ def _reader(content: Element) -> Callable[[str], str]:
 
 
 def _single_values(content: Element) -> dict[str, str]:
-    """What of a form a result could repeat: texts and numbers, at most 200 characters each."""
+    """Return a form's texts and numbers, which a result may repeat, cut to 200 characters each."""
     fields = content.findall("p:form/p:field", namespaces=_P)
     read_fields = [_reader(field) for field in fields]
     return {
@@ -211,8 +218,10 @@ def _single_values(content: Element) -> dict[str, str]:
     }
 
 
-async def _as_soap(desk: ProvinceSimulator, operation: str, bare: SimulatorReply) -> SoapAnswer:
-    reply = await with_documents(desk, bare)
+async def _as_soap(
+    simulator: ProvinceSimulator, operation: str, bare: SimulatorReply
+) -> SoapAnswer:
+    reply = await with_documents(simulator, bare)
     if reply.code is Code.OK:
         return answered(operation, knows(reply.application or {}))
     return fault(
@@ -225,7 +234,7 @@ async def _as_soap(desk: ProvinceSimulator, operation: str, bare: SimulatorReply
 
 
 def _broken_answer(status: int) -> web.Response:
-    """What a proxy or a service bus before the province says: no signature, no clue about the
+    """Return the answer of a proxy or service bus before the province: unsigned, no hint about the
     effect."""
     if random.random() < 0.5:
         page = f"<html><body><h1>{status}</h1><hr>nginx</body></html>"

@@ -1,4 +1,4 @@
-"""The envelopes that a province answers with: what it knows, or a fault; signed or not."""
+"""Build the envelopes of a province's answers: an application's state or a fault, signed or not."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PLAIN = ElementMaker()
 
 
 class SoapAnswer:
-    """A body to be sent, and what it means. Unsigned until `signed`."""
+    """An answer and its code; unsigned until `signed`."""
 
     def __init__(self, code: str, content: Element, action: str, status: int) -> None:
         self.code = code
@@ -43,7 +43,7 @@ class SoapAnswer:
         self.raw = written(_ENV.Envelope(_ENV.Body(content)))
 
     def signed(self, token: str, *, relates_to: str | None, confirms: str) -> SoapAnswer:
-        """The same, as the answer to the message with that id and that SignatureValue."""
+        """Sign it as the answer to the message with that id and that SignatureValue."""
         security = _WSSE.Security(
             _WSU.Timestamp(_WSU.Created(created(time.time()))),
             _WSSE11.SignatureConfirmation(Value=confirms),
@@ -61,13 +61,13 @@ class SoapAnswer:
 
 
 def answered(operation: str, application: Element) -> SoapAnswer:
-    """The response of an operation that was carried out."""
+    """Return the response of an operation that was carried out."""
     name = f"{operation}Response"
     return SoapAnswer("ok", _P(name, application), f"{PROVINCE}/{name}", 200)
 
 
 def handed_out(media_type: str, piece: bytes) -> SoapAnswer:
-    """The response that has a piece of a document."""
+    """Return the response with a piece of a document."""
     name = "FetchDocumentResponse"
     content = _P(name, _P.mediaType(media_type), _P.content(base64.b64encode(piece).decode()))
     return SoapAnswer("ok", content, f"{PROVINCE}/{name}", 200)
@@ -82,7 +82,7 @@ def fault(
     retry_after_seconds: int | None = None,
     application: Mapping[str, Any] | None = None,
 ) -> SoapAnswer:
-    """A fault, of the caller's making unless `server`; SOAP 1.1 sends them with status 500."""
+    """Return a fault, the caller's unless `server`; SOAP 1.1 sends faults with status 500."""
     refusal = _P.Refusal(_P.code(code), _P.message(message))
     if retry_after_seconds is not None:
         refusal.append(_P.retryAfterSeconds(str(retry_after_seconds)))
@@ -97,18 +97,20 @@ def fault(
 
 
 def knows(application: Mapping[str, Any]) -> Element:
-    """What a desk tells of an application, as the WSDL's Application."""
-    said = _P.application(_P.requestId(application["request_id"]), _P.state(application["state"]))
+    """Return an application's state as the WSDL's Application."""
+    element = _P.application(
+        _P.requestId(application["request_id"]), _P.state(application["state"])
+    )
     if application.get("receipt") is not None:
-        said.append(_P.receipt(application["receipt"]))
-    said.append(_P.supplements(str(application["supplements"])))
-    said.append(_P.withdrawn("true" if application["withdrawn"] else "false"))
+        element.append(_P.receipt(application["receipt"]))
+    element.append(_P.supplements(str(application["supplements"])))
+    element.append(_P.withdrawn("true" if application["withdrawn"] else "false"))
     if "reason" in application:
-        said.append(_P.reason(application["reason"]))
+        element.append(_P.reason(application["reason"]))
     if "result" in application:
-        said.append(_result(application["result"]))
+        element.append(_result(application["result"]))
     for each in application.get("documents", ()):
-        said.append(
+        element.append(
             _P.document(
                 _P.name(each["name"]),
                 _P.title(each["title"]),
@@ -116,12 +118,12 @@ def knows(application: Mapping[str, Any]) -> Element:
                 _P.size(str(each["size"])),
             )
         )
-    return said
+    return element
 
 
 def _result(result: Mapping[str, Any]) -> Element:
     facts = [_P.fact(_P.label(each["label"]), _P.value(each["value"])) for each in result["facts"]]
-    said = _P.result(
+    element = _P.result(
         _P.number(result["number"]),
         _P.issuer(result["issuer"]),
         _P.issuedOn(result["issued_on"]),
@@ -130,8 +132,8 @@ def _result(result: Mapping[str, Any]) -> Element:
     table = result["table"]
     if table is not None:
         rows = [_cells("row", row) for row in table["rows"]]
-        said.append(_P.table(_cells("columns", table["columns"]), *rows))
-    return said
+        element.append(_P.table(_cells("columns", table["columns"]), *rows))
+    return element
 
 
 def _cells(name: str, texts: list[str]) -> Element:

@@ -1,4 +1,4 @@
-"""Load: kiosks that submit at a given rate, and how long their requests take."""
+"""Generate load: kiosks that submit at a given rate, with the latency of their requests."""
 
 from tongban_devstack.load.kiosks import Load, LoadResult, Target
 

@@ -1,4 +1,4 @@
-"""`tongban load`: how the system bears a rate of requests."""
+"""Define `tongban load`: measure how the system handles a rate of requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tongban_common.settings import CommonSettings
 from tongban_common.settings import load as load_settings
 from tongban_devstack.load.kiosks import Load, LoadResult, Target
 from tongban_devstack.stack import Stack, StackOptions
-from tongban_devstack.start_failures import start_failures_told
+from tongban_devstack.start_failures import exit_on_start_failure
 from tongban_kafka.security import KafkaCluster
 from tongban_ops.catalogue.loader import load as load_catalogue
 
@@ -31,21 +31,29 @@ KIOSK_ID, BRANCH_ID = "k-310115-001", "b-310115-01"
 
 
 def load(  # noqa: PLR0917 - typer makes options of them
-    rate: Annotated[float, typer.Option(min=0.1, max=5000, help="submissions a second")],
+    rate: Annotated[float, typer.Option(min=0.1, max=5000, help="submissions per second")],
     seconds: Annotated[float, typer.Option(min=1, max=3600)],
     intake: Annotated[
         str | None, typer.Option(envvar="TONGBAN_INTAKE", help="a running intake's URL")
     ] = None,
-    token: Annotated[str | None, typer.Option(envvar="TONGBAN_TOKEN", help="for it")] = None,
-    kafka: Annotated[str | None, typer.Option(envvar="TONGBAN_KAFKA", help="its broker")] = None,
-    province: Annotated[list[str] | None, typer.Option(help="codes; all where none")] = None,
-    prints: Annotated[bool, typer.Option("--prints", help="items that print, printed")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    token: Annotated[
+        str | None, typer.Option(envvar="TONGBAN_TOKEN", help="bearer token for that intake")
+    ] = None,
+    kafka: Annotated[
+        str | None, typer.Option(envvar="TONGBAN_KAFKA", help="broker of that system")
+    ] = None,
+    province: Annotated[
+        list[str] | None, typer.Option(help="province code; repeatable, default all")
+    ] = None,
+    prints: Annotated[
+        bool, typer.Option("--prints", help="submit only items that print, and print them")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Submit the catalogue's examples at a steady rate and tell how long they take.
+    """Submit the catalogue's examples at a steady rate and report the latencies.
 
-    With --intake, --token and --kafka (the ready line of `tongban up` has them) against a running
-    system; with none of them on a stack of its own, which is gone afterwards.
+    With --intake, --token and --kafka (see the ready line of `tongban up`) it runs against a
+    running system; with none of them on a stack of its own, which is removed afterwards.
 
     Exit codes: 0 everything accepted was finished, 1 something was not, 2 wrong options.
     """
@@ -65,15 +73,15 @@ def load(  # noqa: PLR0917 - typer makes options of them
     if not items:
         raise typer.BadParameter("no item is offered there", param_hint="--province")
     configure_logging("load", instance="load", level="ERROR")
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a broker that starts is no error
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a starting broker is no error
     target = None
     if intake and token and kafka:
         target = Target(
             intake, token, KafkaCluster(kafka, load_settings(CommonSettings).cluster.security)
         )
-    with start_failures_told():
+    with exit_on_start_failure():
         result = asyncio.run(_load(target, items, rate, seconds, prints))
-    _tell(result, as_json=as_json)
+    _print_result(result, as_json=as_json)
     if result.unfinished or result.answers.keys() - {"202"}:
         raise typer.Exit(1)
 
@@ -124,7 +132,7 @@ _SHOWN_AS = {
 }
 
 
-def _tell(result: LoadResult, *, as_json: bool) -> None:
+def _print_result(result: LoadResult, *, as_json: bool) -> None:
     report = result.report()
     if as_json:
         print(json.dumps(report))

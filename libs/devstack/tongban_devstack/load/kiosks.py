@@ -1,5 +1,6 @@
-"""Submissions at a rate that does not wait for answers, and a reader of the topics that sees when
-each request is over. So a slow system meets the same load as a quick one (an open model).
+"""Submit at a fixed rate without waiting for answers, and read from the topics when requests end.
+
+So a slow system gets the same load as a quick one (an open model).
 """
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-import statistics
 import time
 import uuid
 from collections import Counter
@@ -22,15 +22,16 @@ from tongban_common.catalogue.models import Item
 from tongban_common.events import decode
 from tongban_common.events.models import RequestStatus
 from tongban_common.topics import REQUESTS_STATUS
+from tongban_devstack.quantiles import quantiles_ms
 from tongban_kafka.security import KafkaAddress, client_options
 
 _IN_FLIGHT = 4000
-"""Submissions that may await their answer at once; more are counted as not made."""
+"""Maximum submissions that await their answer; further ones are counted as not made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is put under load: intake's base URL, a bearer token for it, and the broker."""
+    """System under load: intake's base URL, a bearer token for it, and the broker."""
 
     intake: str
     token: str
@@ -39,26 +40,26 @@ class Target:
 
 @dataclass(slots=True)
 class LoadResult:
-    """What was seen. Times are in seconds, from the moment at which a submission was due."""
+    """Result of a run. Times are in seconds from the time at which a submission was due."""
 
     asked: int = 0
     answers: Counter[str] = field(default_factory=Counter)
-    """HTTP status, or the name of an exception -> how often."""
+    """HTTP status or name of an exception -> how often."""
     accepted_after: list[float] = field(default_factory=list)
     finished_after: dict[str, list[float]] = field(default_factory=dict)
-    """Province code -> of its requests that reached a final state."""
+    """Province code -> times of its requests to a final state."""
     ended_at: list[float] = field(default_factory=list)
     """`time.monotonic()` of each final state, in order."""
     ended_as: Counter[str] = field(default_factory=Counter)
     unfinished: int = 0
 
     def finished(self, provinces: Callable[[str], bool] = lambda _: True) -> list[float]:
-        """Times to a final state over the provinces that are wanted."""
+        """Return the times to a final state over the selected provinces."""
         times = self.finished_after.items()
         return [seconds for code, found in times if provinces(code) for seconds in found]
 
     def report(self) -> dict[str, Any]:
-        """For people and programs; milliseconds."""
+        """Return the report, in milliseconds."""
         return {
             "asked": self.asked,
             "answers": dict(self.answers),
@@ -69,19 +70,11 @@ class LoadResult:
         }
 
 
-def quantiles_ms(seconds: Sequence[float]) -> dict[str, float]:
-    """p50 and p99 in milliseconds; zeros of fewer than two values."""
-    if len(seconds) < 2:
-        return {"p50": 0.0, "p99": 0.0}
-    cuts = statistics.quantiles(seconds, n=100)
-    return {"p50": round(cuts[49] * 1000, 1), "p99": round(cuts[98] * 1000, 1)}
-
-
 class Load:
-    """One run of load. To be used as an async context manager around `run`, as often as wanted."""
+    """Generates load. An async context manager; `run` may be called repeatedly in it."""
 
     def __init__(self, target: Target, items: Sequence[Item], *, prints: bool = False) -> None:
-        """`items` are taken in turn, shuffled; without `prints` no paper is asked for."""
+        """Submit `items` in turn, shuffled; without `prints` nothing is printed."""
         if not items:
             raise ValueError("no item to submit")
         self._target = target
@@ -119,9 +112,11 @@ class Load:
         patience_s: float = 30.0,
         report: Callable[[int, int], None] = lambda _asked, _over: None,
     ) -> LoadResult:
-        """Submit `rate` a second for `seconds`, then wait for the ends, at most `patience_s`.
+        """Submit `rate` per second for `seconds`, then wait up to `patience_s` for the ends.
 
-        `report` is told a few times a second how many were asked for and how many are over.
+        Args:
+            report: called a few times per second with the numbers of submitted and of ended
+                requests.
         """
         self._due.clear()
         self._over.clear()

@@ -1,1 +1,1 @@
-"""What the simulated gateways and devices have in common: journal, faults, process."""
+"""Provide what the simulated gateways and devices share: journal, faults, process."""

@@ -1,4 +1,4 @@
-"""Faults that a test sets: kept per target, valid until they are cleared, also over a restart."""
+"""Keep the faults that tests set: stored per target, valid until cleared, also over a restart."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS faults (
 
 
 class FaultSet(BaseModel):
-    """Base of the fault sets: every field has the harmless value as its default."""
+    """Base of the fault sets; every field's default is harmless."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,7 +29,7 @@ F = TypeVar("F", bound=FaultSet)
 
 
 class FaultBoard(Generic[F]):
-    """The faults of one family of targets (provinces, printers, providers), in memory and kept."""
+    """Faults of one family of targets (provinces, printers, providers), in memory and stored."""
 
     def __init__(self, journal: SqliteJournal, family: str, model: type[F]) -> None:
         self.model = model
@@ -40,7 +40,7 @@ class FaultBoard(Generic[F]):
         self._changed = asyncio.Event()
 
     async def load(self) -> None:
-        """Read what was set before a restart."""
+        """Load the faults that were set before a restart."""
 
         def work(connection: sqlite3.Connection) -> list[tuple[str, str]]:
             query = "SELECT target, body FROM faults WHERE family = ?"
@@ -50,11 +50,11 @@ class FaultBoard(Generic[F]):
         self._set = {target: self.model.model_validate_json(body) for target, body in rows}
 
     def of(self, target: str) -> F:
-        """The faults of a target; the harmless set when none are set."""
+        """Return the faults of a target; the harmless set if none are set."""
         return self._set.get(target, self._none)
 
     async def put(self, target: str, faults: F) -> None:
-        """Replace the whole set of a target."""
+        """Replace all faults of a target."""
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(
@@ -67,7 +67,7 @@ class FaultBoard(Generic[F]):
         self._tell()
 
     async def clear(self, target: str | None = None) -> None:
-        """Take back the faults of one target, or of all."""
+        """Clear the faults of one target, or of all."""
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(
@@ -84,7 +84,7 @@ class FaultBoard(Generic[F]):
 
     @property
     def changed(self) -> asyncio.Event:
-        """Is set at the next change. Take it before looking at the faults, then wait for it."""
+        """Return the event that the next change sets. Get it before reading the faults."""
         return self._changed
 
     def _tell(self) -> None:
@@ -92,16 +92,16 @@ class FaultBoard(Generic[F]):
         self._changed = asyncio.Event()
 
     def as_json(self) -> dict[str, dict[str, Any]]:
-        """What is set, by target."""
+        """Return the faults by target."""
         return {name: faults.model_dump(mode="json") for name, faults in sorted(self._set.items())}
 
 
 async def read_faults(request: web.Request, model: type[F]) -> F:
-    """The body of a PUT as a fault set.
+    """Parse the body of a PUT as a fault set.
 
     Raises:
         web.HTTPBadRequest: the body is not a JSON object.
-        web.HTTPUnprocessableEntity: a field is wrong; problem+json names each and what it may be.
+        web.HTTPUnprocessableEntity: a field is wrong; problem+json names each and its valid values.
     """
     try:
         body = json.loads(await request.read())
@@ -128,7 +128,7 @@ def problem(
     detail: str,
     errors: list[dict[str, str]] | None = None,
 ) -> web.HTTPClientError:
-    """An RFC 9457 answer, to be raised or returned."""
+    """Return a problem+json answer (RFC 9457), to be raised or returned."""
     body: dict[str, Any] = {"title": title, "status": kind.status_code, "detail": detail}
     if errors:
         body["errors"] = errors

@@ -1,13 +1,13 @@
-"""One SQLite file, the one thread that writes it, and the one that reads it for reports.
+"""Write one SQLite file from one thread, and read it for reports from another.
 
 Every effect of the simulated outside is committed here before it is answered. Writers queue; the
-thread takes all that wait into one transaction (group commit), so that hundreds of effects a
-second cost a few dozen commits.
+thread commits all that wait in one transaction (group commit), so that hundreds of effects a second
+cost a few dozen commits.
 
-`synchronous=NORMAL` with a write-ahead log: a commit is in the operating system's hands when
-`write` returns, so it outlives SIGKILL of this process, which is what the simulated outside
-promises. Only a crash of the machine itself may take back the last commits (never half of one),
-and then the system under test is gone as well. FULL would add an fsync to every group.
+`synchronous=NORMAL` with a write-ahead log: a commit has reached the operating system when `write`
+returns, so it outlives SIGKILL of this process, which is what the simulated outside promises. Only
+a crash of the machine may undo the last commits (never half of one), and then the system under test
+is gone as well. FULL would add an fsync to every group.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
 GROUP = 256
-"""Most works that share one transaction."""
+"""Maximum works in one transaction."""
 WAITING = 4096
-"""Most works that wait for the writer; more wait in `write` before they are queued."""
+"""Maximum works that wait for the writer; further ones wait in `write` before they are queued."""
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ _Outcome = tuple["asyncio.Future[Any]", Any, BaseException | None]
 
 
 class SqliteJournal:
-    """An async context manager around one database file; `schema` is run when it is opened."""
+    """Async context manager around one database file; opening it runs `schema`."""
 
     def __init__(self, path: Path, schema: str) -> None:
         self._path = path
@@ -78,9 +78,9 @@ class SqliteJournal:
     async def write(self, work: Work[T]) -> T:
         """Run `work` in the writer's thread and return its result once it is committed.
 
-        Works run one after another in the order of their calls; a work sees those before it. What
-        a work raises undoes that work alone and is raised here. A caller that is cancelled stops
-        waiting; the work is done all the same.
+        Works run one after another in the order of their calls; each sees those before it. An
+        exception undoes that work alone and is raised here. A caller that is cancelled stops
+        waiting; the work still runs.
         """
         async with self._room:
             answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -90,8 +90,8 @@ class SqliteJournal:
     async def read(self, work: Work[T]) -> T:
         """Run a report on a read-only connection; it sees all that was committed before the call.
 
-        It neither holds up the writer nor sees works that are still being written: questions whose
-        answer decides what happens next belong into `write`.
+        It does not delay the writer and does not see works in progress: a query whose result
+        decides what happens next belongs into `write`.
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._reader, lambda: work(self._read_only))
@@ -118,7 +118,7 @@ class SqliteJournal:
         connection.close()
 
     def _next_group(self) -> tuple[list[_Job], bool]:
-        """All that waits, at least one; False when the end was among it."""
+        """Return all waiting works, at least one; False if the end was among them."""
         group: list[_Job] = []
         job = self._jobs.get()
         while job is not None:

@@ -1,4 +1,4 @@
-"""How a process of the simulated outside starts, says that it is there, and ends."""
+"""Start and end a process of the simulated outside, and announce that it is ready."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ log = structlog.get_logger()
 
 
 class ConnectionCutError(Exception):
-    """The connection is to be aborted without an answer."""
+    """Raised to abort the connection without an answer."""
 
 
 def cut(request: web.Request) -> web.Response:
-    """Abort the TCP connection (RST); the response returned only ends the handler."""
+    """Abort the TCP connection (RST); the returned response only ends the handler."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response()
 
 
 class Stopping:
-    """Tells those who wait for the simulation's sake (latency, printing) that the process ends."""
+    """Ends simulated waits (latency, printing) when the process ends."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
     def set(self) -> None:
-        """The process is to end."""
+        """Signal that the process ends."""
         self._event.set()
 
     async def wait(self) -> None:
-        """Return when the process is to end."""
+        """Wait for the process to end."""
         await self._event.wait()
 
     async def sleep(self, seconds: float) -> None:
         """Sleep on the wall clock.
 
         Raises:
-            ConnectionCutError: the process ends; whoever was to be answered sees the connection go.
+            ConnectionCutError: the process ends; the client sees the connection close.
         """
         if seconds <= 0:
             return
@@ -88,7 +88,7 @@ def run(
 
 
 def announce(service: str, host: str, port: int) -> None:
-    """One JSON line on stdout when the process can be used, also when it chose its port itself."""
+    """Print one JSON line on stdout when the process is ready, with the port it uses."""
     url = f"http://{host}:{port}"
     log.info("serving", url=url)
     print(json.dumps({"ready": True, "service": service, "url": url}), flush=True)

@@ -1,2 +1,1 @@
-"""The catalogue as people write it: reads, checks, expands and publishes the files under
-`catalogue/`."""
+"""Read, check, expand and publish the YAML files under `catalogue/`."""

@@ -1,4 +1,5 @@
-"""Proving a catalogue: totals, references, codes, schemas and examples, with file and line."""
+"""Check a catalogue and report each problem by file and line: totals, references, codes, schemas
+and examples."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from tongban_common.catalogue.holidays import read_holidays
 from tongban_common.catalogue.models import Item, ItemKind, Mode, Zone
 from tongban_common.catalogue.yamlfile import CatalogueError, CatalogueProblem
 from tongban_common.domain import identity
-from tongban_ops.catalogue import code, plausible
+from tongban_ops.catalogue import code, plausibility
 from tongban_ops.catalogue.loader import Sources
 from tongban_ops.catalogue.source import CategoriesFile, Category, Terms
 
@@ -25,21 +26,22 @@ _ZONE_PROVINCES = {Zone.YANGTZE_DELTA: YANGTZE_DELTA, Zone.LOCAL: LOCAL}
 
 @dataclass(frozen=True, slots=True)
 class CatalogueReport:
-    """What `check` found. `summary` is None when the files cannot be expanded."""
+    """Result of `check`; `summary` is None when the files cannot be expanded."""
 
     problems: list[CatalogueProblem]
     summary: dict[str, ZoneSummary] | None
 
     @property
     def ok(self) -> bool:
-        """Whether the catalogue can be published."""
+        """Return True if the catalogue can be published."""
         return not self.problems
 
 
 def check(directory: Path) -> CatalogueReport:
-    """Everything that is wrong with the catalogue in `directory`, in the order of the files.
+    """Return every problem of the catalogue in `directory`, sorted by file and line.
 
-    What hides behind an error of a file's shape shows after that has been mended.
+    A file of the wrong shape hides the problems of later rules; they appear once its shape is
+    right.
     """
     try:
         sources = Sources(directory)
@@ -56,7 +58,7 @@ def check(directory: Path) -> CatalogueReport:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A category and where it stands."""
+    """One category with its file and its index in that file."""
 
     sources: Sources
     name: str
@@ -160,7 +162,7 @@ def _holidays_hold(sources: Sources) -> Iterator[CatalogueProblem]:
             yield replace(problem, file=sources.shown(problem.file))
 
 
-def _fields_told(sources: Sources) -> Iterator[CatalogueProblem]:
+def _fields_described(sources: Sources) -> Iterator[CatalogueProblem]:
     for name, schema in sources.shared.fields.items():
         for key in ("title", "description"):
             if not any("\u4e00" <= character <= "\u9fff" for character in schema.get(key, "")):
@@ -185,7 +187,7 @@ def _wrong_examples(schema: dict[str, Any]) -> Iterator[str]:
 
 
 def _broken(fault: Fault) -> str:
-    """The rule that an example breaks, in a few words."""
+    """Describe the rule that an example breaks."""
     if fault.keyword == "pattern":
         return f"does not match {fault.expected!r}"
     return f"{fault.keyword} {fault.expected!r} is not met"
@@ -287,15 +289,15 @@ def _items_hold(sources: Sources, catalogue: Catalogue) -> Iterator[CataloguePro
     for place in _places(sources):
         told: set[str] = set()
         for item in by_category.get(place.category.id, ()):
-            # Once for each category: what is wrong is mostly wrong in all provinces.
+            # Report each message once for a category: most problems occur in every province.
             for message in set(_wrong_with(item, sound)) - told:
                 told.add(message)
                 yield place.problem(f"{item.province_name}: {message}")
 
 
 def _schema_faults(form: dict[str, Any], sound: set[str]) -> Iterator[str]:
-    """Looks at each property by itself and remembers in `sound` those that are right: what is
-    around them is made here, and checking all forms whole takes ten times as long."""
+    """Check each property of a form by itself and add the valid ones to `sound`. The code here
+    generates the rest of the form, and checking whole forms takes ten times as long."""
     for name, schema in form["properties"].items():
         written = json.dumps(schema, sort_keys=True)
         if written in sound:
@@ -352,10 +354,10 @@ _SOURCE_RULES: tuple[Callable[[Sources], Iterator[CatalogueProblem]], ...] = (
     _hours_open,
     _gateways_open,
     _holidays_hold,
-    _fields_told,
+    _fields_described,
     _all_used,
     _synonyms_lead_somewhere,
-    *plausible.RULES,
+    *plausibility.RULES,
 )
 _ITEM_RULES: tuple[Callable[[Sources, Catalogue], Iterator[CatalogueProblem]], ...] = (
     _totals_hold,

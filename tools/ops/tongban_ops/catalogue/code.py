@@ -1,4 +1,4 @@
-"""Item codes in the manner of GB/T 39554.1, seventeen digits with a check digit.
+"""Build and parse item codes in the manner of GB/T 39554.1: seventeen digits with a check digit.
 
     310000 20 14 001 000 7
     │      │  │  │   │   └ check digit, GB/T 17710 (ISO 7064 MOD 11,10) over the sixteen before
@@ -8,15 +8,15 @@
     │      └────────────── type of matter
     └───────────────────── region that implements it, GB/T 2260
 
-From GB/T 39554.1-2020 and the local standards that preceded it (DB52/T 1264) come the idea and the
-order of the parts: a *basic* code of type, main item and sub-item, the same all over the country,
-joined with who implements it where; from GB/T 2260 the region; from the national list of matters
-the types `TYPES`. Ours, because the text of the standard was not at hand to verify it against: the
-width of department and serial, the numbering of departments (`terms.yaml`), the region in place of
-the implementing body's credit code, and the choice of GB/T 17710 for the check.
+GB/T 39554.1-2020 and the local standards before it (DB52/T 1264) define the idea and the order of
+the parts: a *basic* code of type, main item and sub-item, the same in the whole country, joined
+with the implementing body. GB/T 2260 defines the region, and the national list of matters the types
+in `TYPES`. The rest is this project's choice, because the text of the standard was not available to
+verify it: the width of department and serial, the numbering of departments (`terms.yaml`), the
+region in place of the implementing body's credit code, and GB/T 17710 for the check digit.
 
-Digits only, so that a code can be typed on a number pad; always a string, since it does not fit the
-53 bits that JSON readers may keep of a number.
+A code has digits only, so that it can be typed on a number pad. It is always a string, because it
+exceeds the 53 bits that JSON readers may keep of a number.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ TYPES = {
     "10": "其他行政权力",
     "20": "公共服务",
 }
-"""Types of matters that are done on application; penalties and inspections have no place here."""
+"""Types of matters that are handled on application; penalties and inspections are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemCode:
-    """The parts of a code; `str()` joins them and adds the check digit."""
+    """Parts of an item code; `str()` joins them and appends the check digit."""
 
     region: str
     type: str
@@ -51,7 +51,7 @@ class ItemCode:
 
     @property
     def basic(self) -> str:
-        """The ten digits that all provinces share."""
+        """Return the ten digits that all provinces share."""
         return self.type + self.department + self.serial + self.sub
 
     def __str__(self) -> str:
@@ -60,15 +60,16 @@ class ItemCode:
 
 
 def make(region: str, basic: str) -> str:
-    """The code of the category `basic` (ten digits) as offered by `region` (six digits)."""
+    """Return the code of the category `basic` (ten digits) in `region` (six digits)."""
     return str(ItemCode(region, basic[:2], basic[2:4], basic[4:7], basic[7:]))
 
 
 def parse(code: str) -> ItemCode:
-    """Take a code apart.
+    """Parse an item code.
 
     Raises:
-        ValueError: not seventeen digits, a type that is not in `TYPES`, or a wrong check digit.
+        ValueError: it does not have seventeen digits, its type is not in `TYPES`, or its check
+            digit is wrong.
     """
     if len(code) != CODE_LENGTH or not (code.isascii() and code.isdigit()):
         raise ValueError(f"an item code has {CODE_LENGTH} digits, not {code!r}")

@@ -1,8 +1,8 @@
-"""Applicants who do not exist, for the examples of items.
+"""Generate fictional applicants for the examples of items.
 
-Their ID numbers pass GB 11643 and belong to nobody: the address code is that of a whole province,
-and numbers are issued under the code of a county. Company codes pass GB 32100 with a subject number
-of GB 11714 that begins with 0000. Phone numbers lie in 1380000xxxx.
+Their ID numbers pass GB 11643 but are never issued: the address code is that of a whole province,
+and real numbers carry the code of a county. Company codes pass GB 32100 with a subject number of GB
+11714 that begins with 0000. Phone numbers lie in 1380000xxxx.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ _NAMES = (
     "邓九九", "冯大例", "韩小样", "曹㛃", "欧阳示例", "阿依古丽·示例", "才让·示例",
 )  # fmt: skip
 _BIRTHS = date(1958, 1, 1), date(2005, 12, 31)
-"""Of age, and not yet a centenarian when somebody reads this."""
+"""Range of birth dates: adults who do not reach a hundred years soon."""
 _YOUNG_PROVINCES = {"460000": date(1989, 1, 1), "500000": date(1998, 1, 1)}
-"""Hainan and Chongqing: there are checkers that refuse people older than their place's code."""
+"""Earliest birth dates in Hainan and Chongqing: some checkers refuse people who are older than the
+code of their province."""
 _SUBJECT_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 
 
 def applicant(code: str, audience: Audience, province: Province) -> dict[str, Any]:
-    """An applicant for the item `code`, in the shape of CONTRACT.md; the same one each time."""
+    """Return an applicant for the item `code` as intake's API expects it; deterministic."""
     seed = crc32(code.encode())
     person = _person(seed, province.code)
     if audience is not Audience.COMPANY:
@@ -51,7 +52,7 @@ def _person(seed: int, province_code: str) -> dict[str, str]:
 
 
 def fictional_id_number(seed: int, province_code: str) -> str:
-    """A resident ID number of GB 11643 with the address code of a whole province: nobody's."""
+    """Return a resident ID number of GB 11643 that is never issued (address code of a province)."""
     first = _YOUNG_PROVINCES.get(province_code, _BIRTHS[0])
     days = (_BIRTHS[1] - first).days
     born = first + timedelta(days=seed % days)
@@ -60,7 +61,7 @@ def fictional_id_number(seed: int, province_code: str) -> str:
 
 
 def fictional_credit_code(seed: int, province_code: str) -> str:
-    """A unified social credit code of GB 32100 for a company (91) registered in the province."""
+    """Return a unified social credit code of GB 32100 for a company (91) of the province."""
     subject = f"0000{seed % 10_000:04d}"
     total = sum(
         int(digit) * weight for digit, weight in zip(subject, _SUBJECT_WEIGHTS, strict=True)

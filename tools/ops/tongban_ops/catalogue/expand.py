@@ -1,4 +1,4 @@
-"""Category times province gives item."""
+"""Expand each category into one item for every province that offers it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class UnknownReferenceError(Exception):
-    """Something names what is not there. `path` leads to the place within the category."""
+    """Raised when a name has no definition. `path` leads to the place within the category."""
 
     def __init__(self, message: str, *path: str | int) -> None:
         super().__init__(message)
@@ -40,10 +40,10 @@ class UnknownReferenceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What categories refer to."""
+    """Definitions that categories refer to by name."""
 
     provinces: Mapping[str, Province]
-    """By short name, as the files write it."""
+    """Keyed by short name, as the files write it."""
     domains: frozenset[str]
     terms: TermsFile
     fields: Mapping[str, FieldSchema]
@@ -51,10 +51,10 @@ class Shared:
 
 
 def offers(category: Category, shared: Shared) -> list[Province]:
-    """The provinces that offer a category, in the order of GB/T 2260.
+    """Return the provinces that offer a category, in the order of GB/T 2260.
 
     Raises:
-        UnknownReferenceError: a province that is not in `provinces.yaml`, or named twice.
+        UnknownReferenceError: a province is not in `provinces.yaml`, or is named twice.
     """
     listed = category.provinces
     if listed == "all":
@@ -85,10 +85,11 @@ def item(
     defaults: Terms,
     shared: Shared,
 ) -> Item:
-    """One item, from the category, its file's defaults and the province's override.
+    """Build one item from the province's override, the category and its file's defaults, in this
+    order of precedence.
 
     Raises:
-        UnknownReferenceError: a name leads nowhere, or neither category nor defaults say a term.
+        UnknownReferenceError: a name has no definition, or no layer sets a required term.
     """
     override = category.overrides.get(province.short, Override())
     layers = (override, category, defaults)
@@ -213,4 +214,4 @@ _VALUES: dict[str, Callable[[Province, Shared], list[str]]] = {
     "own_province": lambda own, _: [own.name],
     "other_provinces": _other_provinces,
 }
-"""What `x-values` in `fields.yaml` (`source.X_VALUES`) fills an enumeration from."""
+"""Functions that fill the enumeration of a field by its `x-values` (see `source.X_VALUES`)."""

@@ -1,4 +1,4 @@
-"""From a directory of YAML to a `Catalogue`."""
+"""Load a `Catalogue` from a directory of YAML files."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from tongban_ops.catalogue.vocabulary import Vocabulary
 
 
 def load(directory: Path | None = None) -> Catalogue:
-    """Read and expand the catalogue in `directory` (else as `find_directory` says).
+    """Read and expand the catalogue in `directory`, by default the one that `find_directory` finds.
 
     Raises:
         FileNotFoundError: see `find_directory`.
-        CatalogueError: with every problem that was found, by file and line.
+        CatalogueError: lists every problem by file and line.
     """
     return Sources(find_directory(directory)).catalogue()
 
 
 def load_items(directory: Path, file: Path | None = None) -> list[Item]:
-    """The items of a catalogue, or of one of its files alone.
+    """Return the items of a catalogue, or only those of one of its files.
 
     Raises:
-        CatalogueError: see `load`; also when `file` is none of the files under `zones/`.
+        CatalogueError: see `load`; also when `file` is not one of the files under `zones/`.
     """
     sources = Sources(directory)
     if file is None:
@@ -57,10 +57,14 @@ def load_items(directory: Path, file: Path | None = None) -> list[Item]:
 
 
 class Sources:
-    """The files of a catalogue, read and typed but not yet expanded."""
+    """Files of a catalogue, parsed and validated but not yet expanded."""
 
     def __init__(self, directory: Path) -> None:
-        """Raises CatalogueError when a file cannot be read or is not of its shape."""
+        """Read all files.
+
+        Raises:
+            CatalogueError: a file cannot be read or has the wrong shape.
+        """
         here = Path.cwd()
         self._shown = directory.relative_to(here) if directory.is_relative_to(here) else directory
         self.directory = directory
@@ -98,7 +102,7 @@ class Sources:
         )
 
     def _typed(self, name: str, model: type[File]) -> File | None:
-        """None when the file is wrong; why is in `problems` then."""
+        """Return the parsed file; on error add to `problems` and return None."""
         shown = self.shown(name)
         try:
             content = self._contents[name] = read(self.directory / name, shown)
@@ -108,22 +112,23 @@ class Sources:
         return None
 
     def shown(self, name: str) -> str:
-        """How problems call file `name`: as an editor that was started here opens it."""
+        """Return the path of file `name` relative to the working directory, as problems print it,
+        so that an editor started there opens it."""
         return str(self._shown / name)
 
     def problem(self, name: str, location: tuple[str | int, ...], message: str) -> CatalogueProblem:
-        """A problem at the place in file `name` to which `location` leads."""
+        """Return a problem at the place in file `name` to which `location` leads."""
         line = line_of(self._contents[name], location)
         return CatalogueProblem(self.shown(name), line, message)
 
     def categories(self) -> Iterator[tuple[str, int, CategoriesFile, Category]]:
-        """Every category with its file's name and its index there."""
+        """Yield every category with its file's name, its index and its file."""
         for name, file in self.files.items():
             for index, category in enumerate(file.categories):
                 yield name, index, file, category
 
     def catalogue(self) -> Catalogue:
-        """All items, findable.
+        """Return all items as a catalogue.
 
         Raises:
             CatalogueError: see `items`.
@@ -131,7 +136,7 @@ class Sources:
         return Catalogue(self.items(), provinces=self.provinces)
 
     def published_cases(self) -> list[Item]:
-        """The items of the uses that were reported by name, in the order of `published.yaml`.
+        """Return the items of the cases in `published.yaml`, in its order.
 
         Raises:
             CatalogueError: see `items`.
@@ -142,10 +147,10 @@ class Sources:
         return [offered[key] for key in wanted if key in offered]
 
     def items(self, only: str | None = None) -> list[Item]:
-        """Expand all categories, or those of the file `only`.
+        """Expand all categories, or only those of the file `only`.
 
         Raises:
-            CatalogueError: references that lead nowhere, by file and line.
+            CatalogueError: lists undefined references by file and line.
         """
         items: list[Item] = []
         problems = [

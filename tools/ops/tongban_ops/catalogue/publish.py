@@ -1,7 +1,7 @@
-"""Putting items on `catalogue.items`, where every intake replica reads them.
+"""Publish items on the topic `catalogue.items`, which every intake replica reads.
 
-The topic is the record of what is offered: compacted, one record for each item code, a tombstone
-for an item that is offered no longer.
+The topic is the record of the items on offer: compacted, one record for each item code, and a
+tombstone for an item that is withdrawn.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ _HEADERS = [("content-type", b"application/json")]
 
 @dataclass(slots=True)
 class Changes:
-    """What the topic needs to offer the wanted items."""
+    """Records that the topic needs in order to offer the wanted items."""
 
     new: list[Item] = field(default_factory=list)
     changed: list[Item] = field(default_factory=list)
-    """With the version that they get: one more than the offered one, unless they say more."""
+    """With their new version: one more than the offered one, unless the file sets a higher one."""
     withdrawn: list[str] = field(default_factory=list)
     unchanged: int = 0
 
     @property
     def count(self) -> int:
-        """How many records that makes."""
+        """Return the number of records to write."""
         return len(self.new) + len(self.changed) + len(self.withdrawn)
 
 
 def compare(
     offered: Mapping[str, Item], wanted: Iterable[Item], *, withdraw: bool = False
 ) -> Changes:
-    """What has to be published for `wanted`; by code, whatever the versions say.
+    """Compare the offered items with `wanted` by code, ignoring versions.
 
-    A person who edits a file need not count versions: an item with other content gets a higher one
-    here, so that no cache and no request in progress can take the one for the other.
+    An item with changed content gets a higher version here, so that neither a cache nor a request
+    in progress takes the old for the new. Editors of the files need not count versions.
 
     Args:
-        withdraw: whether offered items that are not wanted are to go.
+        withdraw: withdraw offered items that are not in `wanted`.
     """
     changes = Changes()
     codes: set[str] = set()
@@ -71,9 +71,9 @@ async def publish_changes(
     topic: str = CATALOGUE_ITEMS,
     timeout_s: float = 30.0,
 ) -> Changes:
-    """Bring the topic to offer `wanted`, writing only what differs, and return what was written.
+    """Make the topic offer `wanted`: write only the differences, and return them.
 
-    To be run by one operator at a time: who publishes in between is overwritten.
+    Only one operator may run this at a time: it overwrites what another publishes meanwhile.
 
     Raises:
         KafkaUnavailableError: not everything was read or acknowledged in time; publish again.
@@ -92,9 +92,11 @@ async def publish(
     topic: str = CATALOGUE_ITEMS,
     timeout_s: float = 30.0,
 ) -> int:
-    """Write each item as it is under its code, and return how many once Kafka has them all.
+    """Write each item unchanged under its code, and return their number once Kafka has acknowledged
+    all.
 
-    For a topic that is known to be empty, and for tests; `publish_changes` looks first.
+    Does not read the topic first: for a topic that is known to be empty, and for tests. See
+    `publish_changes`.
 
     Raises:
         KafkaUnavailableError: not all were acknowledged in time; publish again.

@@ -1,4 +1,4 @@
-"""The shape of the files under `catalogue/`, as a person writes them."""
+"""Define the models of the files under `catalogue/`, as editors write them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tongban_common.catalogue.models import (
 )
 
 X_VALUES = ("cities", "own_province", "other_provinces")
-"""What `x-values` may say."""
+"""Values that `x-values` may have."""
 
 
 def _can_be_used(schema: dict[str, Any]) -> dict[str, Any]:
-    """What the schema's own rules allow and nothing here could work with: it is text that pages
-    show, the first example is taken, a format that nobody checks lets everything through, and a
-    reference leads out of a snippet."""
+    """Reject valid JSON Schema that the catalogue cannot use: pages show titles as text, the first
+    example is used, an unknown format would accept everything, and a reference would lead out of
+    the snippet."""
     for key in ("title", "description", "x-title-en"):
         if not isinstance(schema.get(key, ""), str):
             raise ValueError(f"{key} must be text, in quotes where it looks like something else")
@@ -57,12 +57,12 @@ def _keywords(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 FieldSchema = Annotated[dict[str, Any], AfterValidator(_can_be_used)]
-"""A JSON Schema snippet with `title`, `description` and `examples`; the first example is the one
-used. `x-values` (`X_VALUES`) fills `enum` from `provinces.yaml`."""
+"""JSON Schema snippet with `title`, `description` and `examples`; the catalogue uses the first
+example. `x-values` (see `X_VALUES`) fills `enum` from `provinces.yaml`."""
 
 
 class Domain(CatalogueModel):
-    """One of the nine domains (领域)."""
+    """One of the nine domains of services (领域)."""
 
     id: Slug
     name: str
@@ -74,22 +74,22 @@ class DomainsFile(CatalogueModel):
 
 
 class Department(CatalogueModel):
-    """Who is in charge. `{province}` stands for the province's full name."""
+    """Department in charge; `{province}` in its name stands for the province's full name."""
 
     digits: str = Field(pattern=r"^[0-9]{2}$")
     name: str
     in_municipality: str | None = None
-    """Where a municipality calls it otherwise (局, not 厅)."""
+    """Name in a municipality, where it differs (局, not 厅)."""
 
 
 class TermsFile(CatalogueModel):
-    """`terms.yaml`: what several categories name instead of repeating it."""
+    """Content of `terms.yaml`: definitions that several categories share by name."""
 
     departments: dict[Slug, Department]
     materials: dict[Slug, Material]
     hours: dict[Slug, ServiceHours]
     templates: tuple[Slug, ...] = ()
-    """What the printing service can draw a document from."""
+    """Templates from which the printing service renders documents."""
 
 
 class FieldsFile(CatalogueModel):
@@ -97,15 +97,15 @@ class FieldsFile(CatalogueModel):
 
 
 class SynonymsFile(CatalogueModel):
-    """`synonyms.yaml`: an everyday word, and the words in names that it stands for; and how words
-    are read that the pinyin dictionary gets wrong."""
+    """Content of `synonyms.yaml`: everyday words with the parts of names that they stand for, and
+    pinyin readings that the dictionary gets wrong."""
 
     synonyms: dict[str, tuple[str, ...]]
     readings: dict[str, str] = Field(default_factory=dict)
 
 
 class Totals(CatalogueModel):
-    """What a zone has to hold, as `ZoneSummary` counts it."""
+    """Expected totals of a zone, as `ZoneSummary` counts them."""
 
     provinces: int
     categories: int
@@ -117,7 +117,7 @@ class Totals(CatalogueModel):
 
 
 class Case(CatalogueModel):
-    """An item that has to be there."""
+    """An item that the catalogue must offer."""
 
     province: str
     category: Slug
@@ -126,15 +126,15 @@ class Case(CatalogueModel):
 
 
 class PublishedFile(CatalogueModel):
-    """`published.yaml`: what the catalogue is measured by."""
+    """Content of `published.yaml`: published figures and cases that the catalogue must match."""
 
     totals: dict[Zone, Totals]
     cases: tuple[Case, ...]
 
 
 class FieldUse(CatalogueModel):
-    """A field in a category's form: a name, `name?` where it may be left out, or a mapping that
-    also changes the shared snippet (`with`)."""
+    """A field in a category's form: a name, `name?` if it is optional, or a mapping that also
+    changes the shared snippet (`with`)."""
 
     field: Slug
     required: bool = True
@@ -148,13 +148,13 @@ def _field_use(value: Any) -> Any:
 
 
 class Except(CatalogueModel):
-    """All provinces but these."""
+    """All provinces except the listed ones."""
 
     all_except: tuple[str, ...]
 
 
 class Terms(CatalogueModel):
-    """What a category may leave to its file's defaults, and an override may change."""
+    """Terms that a category may leave to its file's defaults and that an override may change."""
 
     audience: Audience | None = None
     mode: Mode | None = None
@@ -167,7 +167,7 @@ class Terms(CatalogueModel):
 
 
 class Override(Terms):
-    """What one province does differently."""
+    """Differences of one province from its category."""
 
     name: str | None = None
     name_en: str | None = None
@@ -175,7 +175,7 @@ class Override(Terms):
 
 
 class Category(Terms):
-    """The same service across provinces (类); `code` is its basic code of ten digits."""
+    """The same service in several provinces (类); `code` is its basic code of ten digits."""
 
     id: Slug
     code: BasicCode
@@ -192,7 +192,7 @@ class Category(Terms):
 
 
 class CategoriesFile(CatalogueModel):
-    """A file of categories of one zone. A category says its domain itself or takes the file's."""
+    """A file of categories of one zone. A category sets its own domain or inherits the file's."""
 
     zones: tuple[Zone, ...] = Field(min_length=1)
     domain: str | None = None

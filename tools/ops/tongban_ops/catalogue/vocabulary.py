@@ -1,8 +1,8 @@
-"""Everyday words for names, and how names are read: computed when the files are loaded, and kept in
-the items.
+"""Compute search keywords and pinyin readings of names when the files are loaded; the items keep
+them.
 
-Only this module needs the pinyin dictionary, and only when something is read: it costs a third of a
-second and 56 MB, which no process that serves searches has to pay.
+Only this module loads the pinyin dictionary, and only on first use: it costs a third of a second
+and 56 MB, which a process that serves searches must not pay.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 
 class Vocabulary:
-    """What `synonyms.yaml` says, applied to names; every answer is computed once.
+    """Apply `synonyms.yaml` to names; results are cached.
 
     Args:
-        synonyms: an everyday word, and the parts of names that it stands for.
+        synonyms: everyday words, with the parts of names that they stand for.
         exceptions: words that the dictionary reads wrongly (长三角), with their syllables.
     """
 
@@ -31,7 +31,7 @@ class Vocabulary:
         self._readings: dict[str, str] = {}
 
     def keywords(self, name: str) -> tuple[str, ...]:
-        """The everyday words that mean this name and are not part of it."""
+        """Return the everyday words that mean this name and are not part of it."""
         known = self._keywords.get(name)
         if known is None:
             known = self._keywords[name] = tuple(
@@ -42,9 +42,10 @@ class Vocabulary:
         return known
 
     def read(self, text: str) -> str:
-        """Syllables without tones, one for each character, separated by spaces: `she bao ka`.
+        """Return pinyin without tones, one syllable for each character, separated by spaces: `she
+        bao ka`.
 
-        A character that is not Chinese stands for itself, in lower case; ü is v.
+        A character that is not Chinese is kept in lower case; ü becomes v.
         """
         known = self._readings.get(text)
         if known is None:
@@ -62,8 +63,9 @@ class Vocabulary:
 
 
 def _apart(other: str) -> Any:
-    """What is not Chinese, a character each. A space would tear a character from its syllable.
+    """Split other text into characters; a space becomes `_`, since it would detach a character from
+    its syllable.
 
-    pypinyin takes a list here, as it documents, though its annotations say str.
+    pypinyin accepts a list here, as it documents, although its annotations say str.
     """
     return ["_" if character.isspace() else character for character in other]

@@ -1,1 +1,2 @@
-"""The command line: a noun, then a verb; exit codes that mean something."""
+"""Define the command line `tongban NOUN VERB`; its commands are thin and their exit codes
+documented."""

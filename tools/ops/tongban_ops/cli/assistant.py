@@ -1,4 +1,4 @@
-"""`tongban assistant enrol|list|revoke`: the lobby managers (大堂经理) who may sign in."""
+"""Define `tongban assistant enrol|list|revoke`: lobby managers (大堂经理) who may sign in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tongban_intake.access.enrolment import EnrolmentError, assistant_register
 from tongban_intake.access.enrolment.assistants import enrolled, hash_pin, revoked
 from tongban_ops.cli.console import Json
 from tongban_ops.cli.group import Commands
-from tongban_ops.cli.registers import carry_out, now
+from tongban_ops.cli.registers import now, run_with_status
 
 assistant = typer.Typer(cls=Commands, no_args_is_help=True)
 
@@ -32,14 +32,16 @@ _AssistantId = Annotated[str, typer.Argument(metavar="ASSISTANT_ID")]
 @assistant.command()
 def enrol(
     assistant_id: _AssistantId,
-    branch: Annotated[str | None, typer.Option(help="where; needed once")] = None,
+    branch: Annotated[
+        str | None, typer.Option(help="branch id; required for a new lobby manager")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Let one sign in, with the PIN (6 to 12 digits) that is asked for, or read from stdin where
-    that is no terminal. Again: another PIN, and open sign-ins end.
+    """Let a lobby manager sign in with a PIN of 6 to 12 digits.
 
-    Needs the deployment's TONGBAN_TOKEN_SECRET. Exit codes: 1 it cannot be done so, 69 Kafka does
-    not answer.
+    The command prompts for the PIN, or reads it from stdin where that is no terminal. Enrolling
+    again sets another PIN and ends open sign-ins. Needs the deployment's TONGBAN_TOKEN_SECRET. Exit
+    codes: 1 the enrolment is refused, 69 Kafka does not answer.
     """
     settings = load(_PinSettings)
     if sys.stdin.isatty():
@@ -51,7 +53,7 @@ def enrol(
     except EnrolmentError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
-    changed = carry_out(
+    changed = run_with_status(
         assistant_register(settings.cluster).change(
             {
                 assistant_id: lambda known: enrolled(
@@ -70,9 +72,9 @@ def enrol(
 
 @assistant.command("list")
 def list_(as_json: Json = False) -> None:
-    """Every lobby manager who was ever enrolled."""
+    """List every lobby manager who was ever enrolled."""
     settings = load(CommonSettings)
-    found = carry_out(assistant_register(settings.cluster).all(despite_holes=True), "reading")
+    found = run_with_status(assistant_register(settings.cluster).all(despite_holes=True), "reading")
     records = [record for _, record in sorted(found.items())]
     if as_json:
         print(json.dumps([record.model_dump(mode="json", exclude={"pin"}) for record in records]))
@@ -86,12 +88,12 @@ def list_(as_json: Json = False) -> None:
 
 @assistant.command()
 def revoke(assistant_id: _AssistantId, as_json: Json = False) -> None:
-    """Let one sign in no more; open sign-ins end in a second or two.
+    """Revoke a lobby manager; open sign-ins end within two seconds.
 
     Exit codes: 1 never enrolled, 69 Kafka does not answer.
     """
     settings = load(CommonSettings)
-    changed = carry_out(
+    changed = run_with_status(
         assistant_register(settings.cluster).change(
             {assistant_id: lambda known: revoked(known, now=now())}, despite_holes=True
         ),

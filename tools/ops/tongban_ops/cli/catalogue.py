@@ -1,4 +1,4 @@
-"""`tongban catalogue check|publish`."""
+"""Define `tongban catalogue check|publish`."""
 
 from __future__ import annotations
 
@@ -30,11 +30,15 @@ NOT_FOUND = 2
 def check_(
     directory: Annotated[
         Path | None,
-        typer.Argument(metavar="[DIR]", help="else TONGBAN_CATALOGUE, else ./catalogue"),
+        typer.Argument(metavar="[DIR]", help="default: TONGBAN_CATALOGUE, else ./catalogue"),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Prove totals, references, codes, schemas and examples; exit 1 with FILE:LINE: MESSAGE."""
+    """Check totals, references, codes, schemas and examples; problems are printed as FILE:LINE:
+    MESSAGE.
+
+    Exit codes: 1 there are problems, 2 there is no catalogue.
+    """
     with _status("checking"):
         report = check(_directory(directory))
     _show(report, as_json=as_json)
@@ -48,20 +52,21 @@ def publish_(
         Path | None,
         typer.Argument(
             metavar="[FILE|DIR]",
-            help="a catalogue, or one of its files under zones/: then the items of that file alone",
+            help="a catalogue, or one of its files under zones/ to publish only that file",
         ),
     ] = None,
     withdraw: Annotated[
         bool,
         typer.Option(
-            "--withdraw", help="also take off what is on offer and not in DIR; not with FILE"
+            "--withdraw", help="also withdraw offered items that DIR does not have; not with FILE"
         ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Put what changed on catalogue.items of the broker that TONGBAN_KAFKA names.
+    """Publish the changed items on catalogue.items of the broker that TONGBAN_KAFKA names.
 
-    Checked first: exit 1 with the problems, and nothing is published; 69: Kafka does not answer.
+    The catalogue is checked first. Exit codes: 1 it has problems and nothing is published, 69 Kafka
+    does not answer.
     """
     settings = load(CommonSettings)
     file = path if path is not None and path.is_file() else None
@@ -80,11 +85,11 @@ def publish_(
     except CatalogueError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
-    print(json.dumps(_told(changes)) if as_json else _sentence(changes))
+    print(json.dumps(_as_json(changes)) if as_json else _sentence(changes))
 
 
 def _status(doing: str) -> Status:
-    """Shown on a terminal while it lasts; elsewhere nothing is written."""
+    """Show a spinner on a terminal; write nothing elsewhere."""
     return Console(stderr=True).status(f"{doing} ...")
 
 
@@ -97,7 +102,7 @@ def _directory(given: Path | None) -> Path:
 
 
 def _catalogue_of(file: Path) -> Path:
-    """The catalogue that a file of categories belongs to."""
+    """Return the catalogue directory to which a file of categories belongs."""
     for directory in file.resolve().parents:
         if (directory / "provinces.yaml").is_file():
             return directory
@@ -127,7 +132,7 @@ def _show(report: CatalogueReport, *, as_json: bool) -> None:
     print(f"{count} problem{'' if count == 1 else 's'}" if count else "All of it holds.")
 
 
-def _told(changes: Changes) -> dict[str, object]:
+def _as_json(changes: Changes) -> dict[str, object]:
     return {
         "new": [item.code for item in changes.new],
         "changed": [item.code for item in changes.changed],

@@ -1,4 +1,4 @@
-"""What the operators' commands share: failures as exit codes, progress on stderr, times."""
+"""Provide what the operators' commands share: exit codes, progress on stderr, times."""
 
 from __future__ import annotations
 
@@ -22,10 +22,14 @@ from tongban_common.settings import CommonSettings, load
 from tongban_kafka import EventProducer, KafkaUnavailableError, refusals
 from tongban_kafka.reach import reach
 from tongban_kafka.security import KafkaAddress
+from tongban_ops.cli import output
 
-Json = Annotated[bool, typer.Option("--json", help="for programs")]
+Json = output.Json
 By = Annotated[
-    str, typer.Option("--by", help="who decides, for the record", show_default="the login name")
+    str,
+    typer.Option(
+        "--by", help="name of the operator, for the record", show_default="the login name"
+    ),
 ]
 Result = TypeVar("Result")
 _WIDE = 200
@@ -35,20 +39,21 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Await it; a broker that is away ends the command with 69 and one line."""
+    """Run a coroutine; if the broker does not answer, end the command with 69 and one line on
+    stderr."""
     try:
         return asyncio.run(reaching(work))
     except (KafkaUnavailableError, KafkaError) as error:
         kafka = str(load(CommonSettings).cluster)
-        told = refusals.explain(str(error))
-        raise stop(told if kafka in told else f"{kafka}: {told}", EX_UNAVAILABLE) from error
+        reason = refusals.explain(str(error))
+        raise stop(reason if kafka in reason else f"{kafka}: {reason}", EX_UNAVAILABLE) from error
 
 
 async def reaching(work: Coroutine[Any, Any, Result]) -> Result:
-    """Await it if the broker that TONGBAN_KAFKA names answers.
+    """Await `work` if the broker that TONGBAN_KAFKA names answers.
 
     Raises:
-        KafkaUnavailableError: it does not; told after `PATIENCE_S` at the latest.
+        KafkaUnavailableError: it does not answer; raised after `PATIENCE_S` at the latest.
     """
     try:
         await reach(load(CommonSettings).cluster)
@@ -59,25 +64,25 @@ async def reaching(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 def operator_producer(kafka: KafkaAddress) -> EventProducer:
-    """Return the producer of an operator's command, to be entered; it gives a record up that the
-    broker has not acknowledged in 20 s."""
+    """Return the producer of an operator's command, not yet entered; a record fails that the broker
+    has not acknowledged in 20 s."""
     return EventProducer(kafka, client_id="tongban-operator", delivery_timeout=_DELIVERY_S)
 
 
 def tables() -> Console:
-    """For tables on stdout: as wide as the terminal, and wide where there is none."""
+    """Return a console for tables on stdout: as wide as the terminal, else 200 columns."""
     console = Console()
     return console if console.is_terminal else Console(width=_WIDE)
 
 
 def stop(text: str, code: int) -> typer.Exit:
-    """Say why on stderr; to be raised."""
+    """Print the reason on stderr and return the exit for the caller to raise."""
     typer.echo(text, err=True)
     return typer.Exit(code)
 
 
 def login_name() -> str:
-    """Who runs the command."""
+    """Return the operator's name: TONGBAN_OPERATOR, else the login name."""
     try:
         return os.environ.get("TONGBAN_OPERATOR") or getpass.getuser()
     except (KeyError, OSError):
@@ -86,7 +91,7 @@ def login_name() -> str:
 
 @contextmanager
 def progress(doing: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr where that is a terminal, nothing elsewhere; called with done and total."""
+    """Show a progress bar on stderr if that is a terminal; yield a function of (done, total)."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(
@@ -98,10 +103,10 @@ def progress(doing: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def span(text: str) -> timedelta:
-    """`90s`, `15m`, `2h` or `1d`.
+    """Parse a duration: `90s`, `15m`, `2h` or `1d`.
 
     Raises:
-        typer.BadParameter: it is none of them.
+        typer.BadParameter: the text is none of these.
     """
     found = _SPAN.fullmatch(text.strip())
     if found is None:
@@ -110,10 +115,10 @@ def span(text: str) -> timedelta:
 
 
 def moment(text: str, *, now: datetime) -> datetime:
-    """A point in time: RFC 3339, or how long ago. Without an offset it is China's time.
+    """Parse a point in time: RFC 3339 (China's time without an offset), or a duration ago.
 
     Raises:
-        typer.BadParameter: it is neither.
+        typer.BadParameter: the text is neither.
     """
     if _SPAN.fullmatch(text.strip()):
         return now - span(text)

@@ -1,4 +1,4 @@
-"""`tongban dlt list|show|replay|discard`."""
+"""Define `tongban dlt list|show|replay|discard`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from tongban_common.exit_codes import EX_NOINPUT
 from tongban_common.settings import CommonSettings, load
 from tongban_kafka import EventProducer
 from tongban_kafka.snapshot import Snapshot
-from tongban_ops.cli.choosing import choosing, described, selected
 from tongban_ops.cli.console import (
     By,
     Json,
@@ -28,21 +27,22 @@ from tongban_ops.cli.console import (
     tables,
 )
 from tongban_ops.cli.group import Commands
-from tongban_ops.cli.words import tell_withheld, words_key_ring
+from tongban_ops.cli.reasons import warn_if_withheld, words_key_ring
+from tongban_ops.cli.selection import choosing, described, selected
 from tongban_ops.operators.dead_letters import (
     DeadLetter,
     DeadLetterSelection,
     known_groups,
     read_dead_letters,
 )
-from tongban_ops.operators.replays import NotReplayableError, Operator, Replay, plan
+from tongban_ops.operators.reasons import DISCARD_REASONS, REQUEST_REASONS, RESUMED
+from tongban_ops.operators.record_view import letter_details, letter_summary
+from tongban_ops.operators.replay_execution import execute_replays, settle
+from tongban_ops.operators.replays import Operator, Replay, ReplayRefusal, plan
 from tongban_ops.operators.settlements import Settlement
-from tongban_ops.operators.settling import carry_out, settle
-from tongban_ops.operators.showing import told, told_whole
-from tongban_ops.operators.words import DISCARD_REASONS, REQUEST_REASONS, RESUMED
 
 dlt = typer.Typer(cls=Commands, no_args_is_help=True)
-All = Annotated[bool, typer.Option("--all", help="every one that is open")]
+All = Annotated[bool, typer.Option("--all", help="all open dead letters")]
 
 
 @dlt.command("list")
@@ -51,17 +51,17 @@ def list_(
     selection: DeadLetterSelection,
     *,
     settled: Annotated[
-        bool, typer.Option("--all", help="also those that were replayed or discarded")
+        bool, typer.Option("--all", help="include replayed and discarded ones")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """What workers gave up on and nobody has dealt with, oldest first.
+    """List the open dead letters, oldest first.
 
-    Exit codes: 2 an unknown group, 69 the broker that TONGBAN_KAFKA names does not answer.
+    Exit codes: 2 unknown group, 69 the broker that TONGBAN_KAFKA names does not answer.
     """
     letters = _read(replace(selection, settled=settled))
     if as_json:
-        print(json.dumps([told(letter) for letter in letters], ensure_ascii=False))
+        print(json.dumps([letter_summary(letter) for letter in letters], ensure_ascii=False))
         return
     table = Table(
         Column("id", overflow="fold"), Column("given up", no_wrap=True), "source",
@@ -81,20 +81,20 @@ def list_(
 
 @dlt.command()
 def show(
-    letter_id: Annotated[str, typer.Argument(metavar="ID", help="printing@17")],
+    letter_id: Annotated[str, typer.Argument(metavar="ID", help="id, such as printing@17")],
     as_json: Json = False,
 ) -> None:
-    """One dead letter: cause, headers and event. What is sealed stays sealed.
+    """Show one dead letter: cause, headers and event. Sealed content stays sealed.
 
-    A record that is no event is shown in hexadecimal, its first 512 bytes: nobody knows what a
-    writer that breaks the rules has put there, so mind where you show it.
+    A record that is no event is shown in hexadecimal, its first 512 bytes. It may contain personal
+    data of a writer that breaks the rules, so mind where you show it.
 
     Exit codes: 66 there is no such dead letter, 69 the broker does not answer.
     """
     letters = _read(replace(selected([letter_id]), settled=True))
     if not letters:
         raise stop(f"there is no dead letter {letter_id}", EX_NOINPUT)
-    whole = told_whole(letters[0])
+    whole = letter_details(letters[0])
     if as_json:
         print(json.dumps(whole, ensure_ascii=False))
         return
@@ -121,29 +121,33 @@ def replay(
     *,
     everything: All = False,
     again: Annotated[
-        bool, typer.Option("--again", help="also those that were dealt with before")
+        bool, typer.Option("--again", help="include those that were settled before")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be done")] = False,
-    reason: Annotated[str, typer.Option(help="for the timeline of a held request")] = RESUMED,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="only print what would be done")
+    ] = False,
+    reason: Annotated[
+        str, typer.Option(help="reason for the timeline of a held request")
+    ] = RESUMED,
     by: By = "",
     as_json: Json = False,
 ) -> None:
-    """Have them looked at again. Nothing acts twice through it.
+    """Replay dead letters. No effect happens twice.
 
-    A held request goes on: its router asks again for what is still open, and its connector asks
-    the province what it knows before it sends. Other records go to their consumer, as repeats.
+    A held request goes on: the router repeats the open calls, and the connector looks each up at
+    the province before it sends. Other records go to their consumer again, marked as repeats.
 
     Exit codes: 1 some cannot be replayed, 2 nothing was chosen, 66 none was found, 69 the broker
-    does not answer (what is marked as replayed is done; replay the rest again).
+    does not answer (records marked as replayed are done; replay the rest again).
     """
     letters = _chosen(replace(selection, settled=again), everything)
     operator = _operator(by, reason)
     replays, refused = plan(letters, operator)
     if not dry_run:
         with progress("replaying") as report:
-            run(_carry_out(replays, operator, sum(len(r.letters) for r in replays), report))
-    tell_withheld(any(replay.withheld for replay in replays), REQUEST_REASONS)
-    _say_replayed(replays, refused, dry_run=dry_run, as_json=as_json)
+            run(_execute(replays, operator, sum(len(r.letters) for r in replays), report))
+    warn_if_withheld(any(replay.withheld for replay in replays), REQUEST_REASONS)
+    _print_replayed(replays, refused, dry_run=dry_run, as_json=as_json)
     if refused:
         raise typer.Exit(1)
 
@@ -154,20 +158,21 @@ def discard(
     selection: DeadLetterSelection,
     *,
     reason: Annotated[
-        str, typer.Option(help="why nothing is to be done; sealed", show_default=False)
+        str, typer.Option(help="why no action is needed; sealed", show_default=False)
     ],
     everything: All = False,
     by: By = "",
     as_json: Json = False,
 ) -> None:
-    """Mark them as dealt with and do nothing. A held request stays held (`tongban request fail`).
+    """Mark dead letters as settled without any action. A held request stays held (see `tongban
+    request fail`).
 
     Exit codes: 2 nothing was chosen, 66 none was found, 69 the broker does not answer.
     """
     letters = _chosen(selection, everything)
     operator = _operator(by, reason)
     withheld = operator.keys is None and reason not in DISCARD_REASONS
-    tell_withheld(withheld, DISCARD_REASONS)
+    warn_if_withheld(withheld, DISCARD_REASONS)
 
     async def work() -> None:
         async with _producer() as producer:
@@ -189,8 +194,8 @@ def _chosen(selection: DeadLetterSelection, everything: bool) -> list[DeadLetter
     )
     which = described(selection)
     if missing := sorted(set(selection.ids) - {letter.id for letter in letters}):
-        said = f"there is no {state}dead letter {', '.join(missing)} {which}".rstrip()
-        raise stop(said + hint, EX_NOINPUT)
+        reason_text = f"there is no {state}dead letter {', '.join(missing)} {which}".rstrip()
+        raise stop(reason_text + hint, EX_NOINPUT)
     if not letters:
         raise stop(f"there is no {state}dead letter {which}".rstrip() + hint, EX_NOINPUT)
     return letters
@@ -207,7 +212,7 @@ def _read(selection: DeadLetterSelection) -> list[DeadLetter]:
         return run(work())
 
 
-async def _carry_out(replays: list[Replay], operator: Operator, total: int, report: Any) -> None:
+async def _execute(replays: list[Replay], operator: Operator, total: int, report: Any) -> None:
     done = 0
 
     def count(number: int) -> None:
@@ -216,7 +221,7 @@ async def _carry_out(replays: list[Replay], operator: Operator, total: int, repo
         report(done, total)
 
     async with _producer() as producer:
-        await carry_out(producer, replays, operator, on_done=count)
+        await execute_replays(producer, replays, operator, on_done=count)
 
 
 def _producer() -> EventProducer:
@@ -230,8 +235,8 @@ def _operator(by: str, reason: str) -> Operator:
     return Operator(by=by or login_name(), at=settings.clock.now(), reason=reason, keys=keys)
 
 
-def _say_replayed(
-    replays: list[Replay], refused: list[NotReplayableError], *, dry_run: bool, as_json: bool
+def _print_replayed(
+    replays: list[Replay], refused: list[ReplayRefusal], *, dry_run: bool, as_json: bool
 ) -> None:
     lines: list[dict[str, Any]] = [
         {

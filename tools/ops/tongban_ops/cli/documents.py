@@ -1,4 +1,4 @@
-"""`tongban documents verify FILE`: is this very file one of ours?"""
+"""Define `tongban documents verify FILE`: check that a file is a document issued here."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tongban_common.domain.verification import file_code
 from tongban_common.exit_codes import EX_NOINPUT, EX_UNAVAILABLE
 from tongban_intake.api.schemas import Verified
 from tongban_ops.cli.group import Commands
+from tongban_ops.cli.output import Json
 
 documents = typer.Typer(cls=Commands, no_args_is_help=True)
 _TIMEOUT_S = 20.0
@@ -24,24 +25,26 @@ _PROBLEM = "application/problem+json"
 
 
 class IntakeUnreachableError(Exception):
-    """Whether the file is genuine cannot be told now; the text says why."""
+    """Raised when intake cannot verify the file now; the text says why."""
 
 
 @documents.command()
 def verify(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="a PDF, as it was handed out")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="a PDF, unchanged since it was issued")
+    ],
     intake: Annotated[
         str, typer.Option(envvar="TONGBAN_INTAKE", help="base URL of intake")
     ] = "http://127.0.0.1:8080",
-    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Whether a file is, to the last byte, a document that was issued here, and which.
+    """Verify that a file is, to the last byte, a document that was issued here, and show which.
 
-    Its content stays here: intake is asked by the beginning of its SHA-256, as anyone may. A scan,
-    a print or a file saved anew by a reader is another file: there the code on the sheet tells.
-    A document that has just been made may be known a moment later.
+    The file is not sent: intake is queried by the beginning of its SHA-256, as anyone may. A scan,
+    a print or a file saved anew by a reader is another file; verify those by the code on the sheet.
+    A document that has just been issued may be unknown for a moment.
 
-    Exit codes: 0 genuine, 1 not one of ours, 66 the file cannot be read, 69 intake does not answer.
+    Exit codes: 0 genuine, 1 not issued here, 66 the file cannot be read, 69 intake does not answer.
     """
     try:
         with file.open("rb") as opened:
@@ -51,11 +54,11 @@ def verify(
         raise typer.Exit(EX_NOINPUT) from error
     try:
         with Console(stderr=True).status(f"asking {intake} ..."):
-            found = asyncio.run(_ask(intake, sha256))
+            found = asyncio.run(_look_up(intake, sha256))
     except IntakeUnreachableError as error:
         typer.echo(f"{intake}: {error}", err=True)
         raise typer.Exit(EX_UNAVAILABLE) from error
-    # The code is the beginning of the hash; two files may share that.
+    # Compare the whole hash: two files may share its beginning, which is the code.
     genuine = found is not None and found.sha256 == sha256
     if as_json:
         about = (
@@ -93,8 +96,8 @@ def _show(found: Verified) -> None:
             print(f"{name:<10} {value}")
 
 
-async def _ask(intake: str, sha256: str) -> Verified | None:
-    """What intake knows of a file that begins so; None: nothing.
+async def _look_up(intake: str, sha256: str) -> Verified | None:
+    """Return what intake knows of a file whose hash begins with this code; None if nothing.
 
     Raises:
         IntakeUnreachableError
@@ -105,10 +108,11 @@ async def _ask(intake: str, sha256: str) -> Verified | None:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as reply:
             if reply.status == 200:
                 return Verified.model_validate_json(await reply.read())
-            # Any web server has a 404, and only intake's says that there is no such document.
+            # Check the content type: any web server answers 404, and only intake's means that there
+            # is no such document.
             if reply.status == 404 and reply.content_type == _PROBLEM:
                 return None
-            raise IntakeUnreachableError(_told(reply.status, await reply.text(errors="replace")))
+            raise IntakeUnreachableError(_reason(reply.status, await reply.text(errors="replace")))
     except ValidationError as error:
         raise IntakeUnreachableError(
             "it answers, but not as intake does: is this its URL?"
@@ -117,7 +121,7 @@ async def _ask(intake: str, sha256: str) -> Verified | None:
         raise IntakeUnreachableError(f"no answer: {str(error) or type(error).__name__}") from error
 
 
-def _told(status: int, text: str) -> str:
+def _reason(status: int, text: str) -> str:
     try:
         problem: Any = json.loads(text)
         return f"{status}: {problem['detail'] if 'detail' in problem else problem['title']}"

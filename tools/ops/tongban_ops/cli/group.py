@@ -1,5 +1,5 @@
-"""The root with its nouns, a noun with its verbs: told to whoever names another, and imported when
-they are called."""
+"""Provide typer groups that list their commands on an unknown name, and commands that are imported
+when called."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typer.main import get_command, get_group
 
 
 class Commands(TyperGroup):
-    """Answers a command that is not there with exit code 2 and the list of those that are."""
+    """Group that answers an unknown command with exit code 2 and the list of its commands."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """As typer does; the types are those of its private copy of click."""
+        """Resolve as typer does; the types are those of typer's private copy of click."""
         if args and self.get_command(ctx, args[0]) is None:
             there = ", ".join(self.list_commands(ctx))
             ctx.fail(f"No such command {args[0]!r}. There are: {there}.")
@@ -23,14 +23,14 @@ class Commands(TyperGroup):
 
 
 class LazyCommand(TyperCommand):
-    """Stands for a command until it is called."""
+    """Placeholder that imports its command when it is called."""
 
     target = ""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
     ) -> Any:
-        """The context of the command itself, which parses and runs in place of this one."""
+        """Return the context of the real command, which parses and runs in place of this one."""
         command = self._command()
         command.help = command.help or self.help
         return command.make_context(info_name, args, parent=parent, **extra)
@@ -46,16 +46,16 @@ class LazyCommand(TyperCommand):
 
 
 def add_later(app: typer.Typer, name: str, target: str, *, help: str) -> None:  # noqa: A002
-    """Add a command that is imported when it is called, so that nobody waits for the others.
+    """Add a command that is imported when it is called, so that other commands start faster.
 
     Args:
         target: `package.module:attribute`, a noun's typer application or a single command's
             function.
-        help: for the list of commands; also the noun's own where it has none.
+        help: for the list of commands; also the noun's own help if it has none.
     """
     stand_in = type("Later", (LazyCommand,), {"target": target})
     app.command(name, cls=stand_in, help=help)(_stands_in)
 
 
 def _stands_in() -> None:
-    """Never called: the command's own function is."""
+    """Never runs: `LazyCommand` replaces it."""

@@ -1,4 +1,4 @@
-"""`tongban topics holes|accept-holes`: registers of which a part cannot be read."""
+"""Define `tongban topics holes|accept-holes`: registers of which a part cannot be read."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _Topic = Annotated[str, typer.Argument(metavar="TOPIC", help=", ".join(REGISTERS
 
 
 def holes(topic: _Topic, as_json: Json = False) -> None:
-    """Show which parts of a register cannot be read, and were not accepted.
+    """Show the parts of a register that cannot be read and were not accepted.
 
-    Whoever uses the register waits meanwhile: intake lets no kiosk in (control.kiosks,
+    Services that use the register wait meanwhile: intake admits no kiosk (control.kiosks,
     control.assistants), connectors call no province (control.provinces), notify sends no message
-    (control.optouts). Exit codes: 2 no register, 69 the broker does not answer.
+    (control.optouts). Exit codes: 2 not a register, 69 the broker does not answer.
     """
     settings = load(CommonSettings)
     found = run(_holes(settings.cluster, _register(topic)))
@@ -44,12 +44,12 @@ def holes(topic: _Topic, as_json: Json = False) -> None:
 
 
 def accept_holes(topic: _Topic, by: By = "", as_json: Json = False) -> None:
-    """Declare that nothing is missed of what cannot be read; readers go on within seconds.
+    """Declare that nothing is missing because of what cannot be read; readers go on within seconds.
 
     First write again what may have been lost there: `tongban kiosk revoke`, `tongban assistant
     revoke`, `tongban province pause` and `tongban optout add` work while there is a hole. A hole
-    that is found later is not accepted by this. Exit codes: 1 there is no hole, 2 no register, 69
-    the broker does not answer.
+    that is found later is not accepted by this. Exit codes: 1 there is no hole, 2 not a register,
+    69 the broker does not answer.
     """
     settings = load(CommonSettings)
     found = run(_accept(settings.cluster, _register(topic), by or login_name()))

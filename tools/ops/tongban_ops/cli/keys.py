@@ -1,4 +1,4 @@
-"""`tongban keys list|rotate|destroy`: the key ring in a file."""
+"""Define `tongban keys list|rotate|destroy` for the key ring in a file."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ from tongban_common.settings import CommonSettings, load
 from tongban_common.store import Store, StoreUnavailableError
 from tongban_intake.readmodel.openness import open_under
 from tongban_ops.cli.group import Commands
-from tongban_ops.keyring_file import change
+from tongban_ops.cli.output import Json
+from tongban_ops.operators.keyring_file import change
 
 keys = typer.Typer(cls=Commands, no_args_is_help=True)
-_Json = Annotated[bool, typer.Option("--json", help="for programs")]
 _File = Annotated[
-    Path | None, typer.Option("--file", help="the key ring; else the @FILE of TONGBAN_KEYRING")
+    Path | None,
+    typer.Option("--file", help="file of the key ring; default: the @FILE of TONGBAN_KEYRING"),
 ]
 _SHOWN = 5
 SETTLE_S = 3600.0
-"""After a key's replacement, until every request sealed under it is in the read model."""
+"""Seconds after a key's replacement until the read model has every request sealed under it."""
 
 
 @keys.command("list")
-def list_(file: _File = None, as_json: _Json = False) -> None:
-    """Every key by its id: which one seals, which ones open, which are no more. Shows no key."""
+def list_(file: _File = None, as_json: Json = False) -> None:
+    """List every key by its id: which one seals, which ones open, which are destroyed. Shows no
+    key."""
     path = _path(file)
     ring = _read(path)
     rows = _rows(ring, _now())
@@ -55,21 +57,23 @@ def rotate(
     file: _File = None,
     after: Annotated[
         float,
-        typer.Option(min=0, help="seconds until it seals: longer than any process needs to see it"),
+        typer.Option(min=0, help="seconds until it seals; every process has to load it before"),
     ] = 300.0,
-    kid: Annotated[str | None, typer.Option("--id", help="default: kDATE-NUMBER")] = None,
-    as_json: _Json = False,
+    kid: Annotated[
+        str | None, typer.Option("--id", help="id of the key; default: kDATE-NUMBER")
+    ] = None,
+    as_json: Json = False,
 ) -> None:
-    """Add a key, which takes over after a while; running processes pick it up by themselves.
+    """Add a key that takes over after a delay; running processes load it by themselves.
 
-    Exit codes: 1 it cannot be done now, 69 the file cannot be read or written.
+    Exit codes: 1 the ring refuses it now, 69 the file cannot be read or written.
     """
     wait = timedelta(seconds=after)
     ring = _changed(_path(file), lambda ring: ring.rotated(now=_now(), after=wait, kid=kid))
     fresh = ring.newest
     begins = ring.keys[fresh].active_from
-    told = {"kid": fresh, "active_from": begins.isoformat() if begins else None}
-    print(json.dumps(told) if as_json else f"{fresh} seals from {told['active_from']} on")
+    result = {"kid": fresh, "active_from": begins.isoformat() if begins else None}
+    print(json.dumps(result) if as_json else f"{fresh} seals from {result['active_from']} on")
 
 
 @keys.command()
@@ -77,15 +81,15 @@ def destroy(
     kid: Annotated[str, typer.Argument(metavar="KID")],
     file: _File = None,
     force: Annotated[
-        bool, typer.Option("--force", help="though requests under it may still be open")
+        bool, typer.Option("--force", help="destroy it even if requests under it may be open")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask on a terminal")] = False,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
-    """Destroy a key that was replaced: what it sealed can be read by nobody, ever again.
+    """Destroy a replaced key: whatever it sealed can never be read again.
 
-    Refuses while requests sealed under it may be open. Copies of the file elsewhere are yours to
-    destroy. Exit codes: 1 refused, 69 file or store cannot be read.
+    Refuses while requests sealed under it may be open. Destroy copies of the file elsewhere
+    yourself. Exit codes: 1 refused, 69 file or store cannot be read.
     """
     path = _path(file)
     ring = _read(path)
@@ -96,12 +100,12 @@ def destroy(
     if sys.stdin.isatty() and not yes:
         typer.confirm(f"Destroy {kid} and all that it sealed, for ever?", abort=True)
     changed = _changed(path, lambda ring: ring.without(kid, now=_now()))
-    told = {"kid": kid, "destroyed_at": changed.destroyed[kid].isoformat()}
-    print(json.dumps(told) if as_json else f"{kid} is destroyed")
+    result = {"kid": kid, "destroyed_at": changed.destroyed[kid].isoformat()}
+    print(json.dumps(result) if as_json else f"{kid} is destroyed")
 
 
 def _must_be_over(ring: Ring, kid: str, now: datetime) -> None:
-    """Ends the command where something under the key may still be open."""
+    """End the command if a request sealed under the key may still be open."""
     retired = ring.retired_at(kid, now)
     if retired is None or now - retired < timedelta(seconds=SETTLE_S):
         _refuse(f"{kid} was replaced less than an hour ago: its last requests may not be seen yet")

@@ -1,4 +1,4 @@
-"""`tongban kiosk enrol|list|revoke|token`."""
+"""Define `tongban kiosk enrol|list|revoke|token`."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from tongban_intake.access.enrolment.kiosks import KioskKey, KioskRecord, enroll
 from tongban_intake.access.token_client import Grant, TokenRefusedError, request_token
 from tongban_ops.cli.console import Json
 from tongban_ops.cli.group import Commands
-from tongban_ops.cli.registers import carry_out, now
-from tongban_ops.cli.words import tell_withheld, words_key_ring
-from tongban_ops.operators.words import REVOKE_REASONS, about_record
+from tongban_ops.cli.reasons import warn_if_withheld, words_key_ring
+from tongban_ops.cli.registers import now, run_with_status
+from tongban_ops.operators.reasons import REVOKE_REASONS, about_record
 
 kiosk = typer.Typer(cls=Commands, no_args_is_help=True)
 _KioskId = Annotated[str, typer.Argument(metavar="KIOSK_ID")]
@@ -42,29 +42,27 @@ _KioskId = Annotated[str, typer.Argument(metavar="KIOSK_ID")]
 def enrol(
     kiosk_id: _KioskId,
     *,
-    branch: Annotated[
-        str | None, typer.Option(help="where it stands; a new kiosk needs it")
-    ] = None,
+    branch: Annotated[str | None, typer.Option(help="branch id; required for a new kiosk")] = None,
     zone: Annotated[
         str | None, typer.Option(help="cross_province (default), yangtze_delta or local")
     ] = None,
     key: Annotated[
         Path | None, typer.Option(help="file of its Ed25519 public key, PEM or JWK")
     ] = None,
-    generate: Annotated[bool, typer.Option("--generate", help="make a key pair here")] = False,
+    generate: Annotated[bool, typer.Option("--generate", help="generate a key pair here")] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="where --generate puts the private key (0600); KIOSK_ID.pem by default"),
+        typer.Option(help="file for the private key of --generate (0600); default: KIOSK_ID.pem"),
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="older keys and running tokens are void at once")
+        bool, typer.Option("--replace", help="revoke older keys and running tokens at once")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Let a kiosk in by its public key. Again with another key: both are valid, until --replace or
-    `revoke --key`.
+    """Enrol a kiosk with its public key.
 
-    Exit codes: 1 it cannot be done so, 2 wrong options, 69 Kafka does not answer.
+    Enrolling again with another key keeps both valid, until --replace or `revoke --key`. Exit
+    codes: 1 the enrolment is refused, 2 wrong options, 69 Kafka does not answer.
     """
     if (key is None) is not generate:
         raise typer.BadParameter("give --key FILE, or --generate one")
@@ -86,12 +84,12 @@ def enrol(
         )
 
     try:
-        changed = carry_out(
+        changed = run_with_status(
             kiosk_register(settings.cluster).change({kiosk_id: change}), f"enrolling {kiosk_id}"
         )
     except typer.Exit as ended:
         if generate and ended.exit_code == 1:
-            private.unlink()  # refused: it opens nothing, and would stand in the next try's way
+            private.unlink()  # refused: the key is useless, and would block the next attempt
         elif generate:
             typer.echo(
                 f"{private} is kept, as Kafka may have the enrolment: see `tongban kiosk list`, "
@@ -129,12 +127,12 @@ def _read(path: Path) -> Ed25519PublicKey:
 
 @kiosk.command("list")
 def list_(
-    branch: Annotated[str | None, typer.Option(help="of this branch alone")] = None,
+    branch: Annotated[str | None, typer.Option(help="only kiosks of this branch")] = None,
     as_json: Json = False,
 ) -> None:
-    """Every kiosk that was ever enrolled."""
+    """List every kiosk that was ever enrolled."""
     settings = load(CommonSettings)
-    found = carry_out(kiosk_register(settings.cluster).all(despite_holes=True), "reading")
+    found = run_with_status(kiosk_register(settings.cluster).all(despite_holes=True), "reading")
     records = [record for _, record in sorted(found.items()) if branch in (None, record.branch_id)]
     if as_json:
         print(json.dumps([record.model_dump(mode="json") for record in records]))
@@ -153,26 +151,27 @@ def list_(
 def revoke(
     kiosk_id: _KioskId,
     key: Annotated[
-        str | None, typer.Option(metavar="KID", help="this key alone; the kiosk goes on by another")
+        str | None,
+        typer.Option(metavar="KID", help="revoke only this key; the kiosk keeps its others"),
     ] = None,
     reason: Annotated[
-        str, typer.Option(help=f"{', '.join(sorted(REVOKE_REASONS))}; other words are sealed")
+        str, typer.Option(help=f"{', '.join(sorted(REVOKE_REASONS))}; any other text is sealed")
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Keep a kiosk out, with its running tokens and streams; it takes effect in a second or two.
+    """Revoke a kiosk with its running tokens and streams; it takes effect within two seconds.
 
     Exit codes: 1 no such kiosk or key, 69 Kafka does not answer.
     """
     settings = load(CommonSettings)
     bound_to = f"{CONTROL_KIOSKS}/{kiosk_id}"
-    said = about_record(reason, words_key_ring(settings), bound_to, REVOKE_REASONS)
-    tell_withheld(said.withheld, REVOKE_REASONS)
+    published = about_record(reason, words_key_ring(settings), bound_to, REVOKE_REASONS)
+    warn_if_withheld(published.withheld, REVOKE_REASONS)
 
     def change(known: KioskRecord | None) -> KioskRecord:
-        return revoked(known, now=now(), reason=said.clear, sealed=said.sealed, kid=key)
+        return revoked(known, now=now(), reason=published.clear, sealed=published.sealed, kid=key)
 
-    changed = carry_out(
+    changed = run_with_status(
         kiosk_register(settings.cluster).change({kiosk_id: change}, despite_holes=key is None),
         f"revoking {kiosk_id}",
     )
@@ -194,9 +193,9 @@ def token(
     ] = "http://127.0.0.1:8080",
     as_json: Json = False,
 ) -> None:
-    """Prove to be a kiosk, and print the bearer token that intake gives for it.
+    """Authenticate as a kiosk, and print the bearer token that intake issues.
 
-    Exit codes: 1 intake says no, 69 it does not answer.
+    Exit codes: 1 intake refuses, 69 it does not answer.
     """
     try:
         private = read_private(key.read_text())
@@ -212,12 +211,12 @@ def token(
         typer.echo(f"{intake}: {error!r}", err=True)
         raise typer.Exit(EX_UNAVAILABLE) from error
     if as_json:
-        print(json.dumps(_told(grant)))
+        print(json.dumps(_as_json(grant)))
     else:
         print(grant.token)
 
 
-def _told(grant: Grant) -> dict[str, Any]:
+def _as_json(grant: Grant) -> dict[str, Any]:
     return {
         "access_token": grant.token,
         "token_type": "Bearer",

@@ -1,8 +1,8 @@
-"""`tongban`: operators' commands, and those that an installed distribution adds.
+"""Assemble the `tongban` command: operators' commands, and those of installed distributions.
 
 A distribution adds commands by an entry point of the group `tongban.commands`: a function that
 takes the typer application, best with `add_later`, in a module that imports little. So production
-code never imports the devstack, and `tongban up` is there where the devstack is installed.
+code never imports the devstack, and `tongban up` exists where the devstack is installed.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from tongban_ops.cli.output import write_everything
 
 _HERE = "tongban_ops.cli"
 _COMMANDS = (
-    ("topics", f"{_HERE}.topics:topics", "The topics of the registry."),
-    ("catalogue", f"{_HERE}.catalogue:catalogue", "The items on offer."),
-    ("kiosk", f"{_HERE}.kiosk:kiosk", "The kiosks that may knock."),
-    ("assistant", f"{_HERE}.assistant:assistant", "Lobby managers who may sign in."),
-    ("province", f"{_HERE}.provinces:province", "The provinces' connectors."),
-    ("optout", f"{_HERE}.optouts:optout", "Numbers that get no messages."),
-    ("dlt", f"{_HERE}.dead_letters:dlt", "Dead letters."),
-    ("trace", f"{_HERE}.requests:trace_", "Everything about one request, in order."),
-    ("restore", f"{_HERE}.restore:restore", "Guards, after the store was restored."),
-    ("request", f"{_HERE}.requests:request", "Single requests."),
-    ("keys", f"{_HERE}.keys:keys", "The keys that seal personal data."),
-    ("documents", f"{_HERE}.documents:documents", "Documents in a file."),
+    ("topics", f"{_HERE}.topics:topics", "Manage the topics of the registry."),
+    ("catalogue", f"{_HERE}.catalogue:catalogue", "Check and publish the items on offer."),
+    ("kiosk", f"{_HERE}.kiosk:kiosk", "Manage the kiosks that may connect."),
+    ("assistant", f"{_HERE}.assistant:assistant", "Manage the lobby managers who may sign in."),
+    ("province", f"{_HERE}.provinces:province", "Show, pause and resume provinces."),
+    ("optout", f"{_HERE}.optouts:optout", "Manage the numbers that get no messages."),
+    ("dlt", f"{_HERE}.dead_letters:dlt", "Show, replay and discard dead letters."),
+    ("trace", f"{_HERE}.requests:trace_", "Show all events and calls of one request, in order."),
+    ("restore", f"{_HERE}.restore:restore", "Rebuild guards after the store was restored."),
+    ("request", f"{_HERE}.requests:request", "Resume or fail a held request."),
+    ("keys", f"{_HERE}.keys:keys", "Manage the keys that seal personal data."),
+    ("documents", f"{_HERE}.documents:documents", "Verify issued documents."),
     (
         "rebuild",
         f"{_HERE}.rebuild:rebuild",
-        "The read model, anew from the topics and the router's table.",
+        "Rebuild the read model from the topics and the router's table.",
     ),
-    ("store", f"{_HERE}.store:store", "The document store."),
-    ("print", f"{_HERE}.prints:prints", "Print orders that wait for a person."),
+    ("store", f"{_HERE}.store:store", "Maintain the document store."),
+    ("print", f"{_HERE}.prints:prints", "Answer print orders that wait for a lobby manager."),
     (
         "conformance",
-        "tongban_ops.conformance.command:conformance",
-        "Play a province's gateway through all that a connector relies on.",
+        "tongban_ops.cli.conformance:conformance",
+        "Check a province's gateway for everything a connector relies on.",
     ),
 )
 
@@ -52,7 +52,7 @@ def _nothing() -> None:
 
 
 def application(before: Callable[[], None] = _nothing) -> typer.Typer:
-    """The command line with all that is installed; `before` is called once a command is."""
+    """Return the command line with all installed commands; `before` is called when one runs."""
     app = typer.Typer(
         name="tongban",
         cls=Commands,
@@ -62,15 +62,15 @@ def application(before: Callable[[], None] = _nothing) -> typer.Typer:
         add_completion=False,
         callback=before,
     )
-    for name, target, told in _COMMANDS:
-        add_later(app, name, target, help=told)
+    for name, target, description in _COMMANDS:
+        add_later(app, name, target, help=description)
     for entry_point in entry_points(group="tongban.commands"):
         entry_point.load()(app)
     return app
 
 
 def _drop_refusals(_logger: Any, _method: str, event: Any) -> Any:
-    """Drop the log line of a refused connection: the command's own line has its reason."""
+    """Drop the log line of a refused connection: the command prints the reason itself."""
     import structlog  # noqa: PLC0415 - as below
 
     if event.get("event") == "kafka_refused":
@@ -79,7 +79,8 @@ def _drop_refusals(_logger: Any, _method: str, event: Any) -> Any:
 
 
 def _be_quiet() -> None:
-    """What goes wrong is told in one line, by who asked; stdout is for answers."""
+    """Silence the logs of libraries: a command prints one line on failure, and stdout is for
+    results."""
     import structlog  # noqa: PLC0415 - a quarter of a second that `--help` does not need
 
     from tongban_kafka import prepare_aiokafka  # noqa: PLC0415 - as above
@@ -94,6 +95,6 @@ def _be_quiet() -> None:
 
 
 def main() -> None:
-    """Run the command line. Exit code 2: a command or option that is not there."""
+    """Run the command line. Exit code 2: an unknown command or option."""
     write_everything()
     application(_be_quiet)()

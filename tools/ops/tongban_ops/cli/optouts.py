@@ -1,4 +1,4 @@
-"""`tongban optout add|remove|list`."""
+"""Define `tongban optout add|remove|list`."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ class _OptOutSettings(CommonSettings):
 
 optout = typer.Typer(cls=Commands, no_args_is_help=True)
 Phone = Annotated[
-    str, typer.Argument(metavar="PHONE", help="mobile number; spaces, dashes and +86 may stand")
+    str, typer.Argument(metavar="PHONE", help="mobile number; spaces, dashes and +86 are allowed")
 ]
 
 
 @optout.command()
 def add(phone: Phone, by: By = "", as_json: Json = False) -> None:
-    """Send no more messages to a number (退订); holds on all replicas within seconds.
+    """Stop messages to a number (退订); takes effect on all replicas within seconds.
 
-    The topic gets a keyed digest of the number. Exit codes: 2 no mobile number, 69 the broker does
-    not answer.
+    The topic stores a keyed digest of the number. Exit codes: 2 no mobile number, 69 the broker
+    does not answer.
     """
     settings = load(_OptOutSettings)
     digest = _digest(settings, phone)
     record = OptOut(digest=digest, by=by or login_name(), since=settings.clock.now())
     run(_write(settings.cluster, *record.to_record()))
-    _say(digest, opted_out=True, as_json=as_json)
+    _print_result(digest, opted_out=True, as_json=as_json)
 
 
 @optout.command()
 def remove(phone: Phone, as_json: Json = False) -> None:
-    """Send messages to a number again. What was suppressed meanwhile is not sent.
+    """Allow messages to a number again. Messages suppressed meanwhile are not sent.
 
     Exit codes: 1 the number was not on the list, 2 no mobile number, 69 the broker does not answer.
     """
@@ -55,19 +55,19 @@ def remove(phone: Phone, as_json: Json = False) -> None:
     if digest not in run(read_newest(settings.cluster, CONTROL_OPTOUTS, OptOut.from_record)):
         raise stop("this number gets messages already", 1)
     run(_write(settings.cluster, digest.encode(), None))
-    _say(digest, opted_out=False, as_json=as_json)
+    _print_result(digest, opted_out=False, as_json=as_json)
 
 
 @optout.command("list")
 def list_(
     phone: Annotated[
-        str | None, typer.Argument(metavar="[PHONE]", help="tell of this number alone")
+        str | None, typer.Argument(metavar="[PHONE]", help="show only this number")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell which numbers get no messages: digests, since when and by whom.
+    """List the numbers that get no messages: digests, since when and by whom.
 
-    A digest cannot be read back; give a number to see whether it is on the list. Exit code 69: the
+    A digest cannot be reversed; give a number to see whether it is on the list. Exit code 69: the
     broker does not answer.
     """
     settings = load(_OptOutSettings)
@@ -95,7 +95,7 @@ async def _write(kafka: KafkaAddress, key: bytes, value: bytes | None) -> None:
         await producer.send(CONTROL_OPTOUTS, key=key, value=value, headers=[])
 
 
-def _say(digest: str, *, opted_out: bool, as_json: bool) -> None:
+def _print_result(digest: str, *, opted_out: bool, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"digest": digest, "opted_out": opted_out}))
     else:

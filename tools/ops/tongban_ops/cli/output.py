@@ -1,20 +1,25 @@
-"""What the commands write, on terminals and pipes that cannot take every character."""
+"""Make the commands' output safe for terminals and pipes that cannot encode every character."""
 
 from __future__ import annotations
 
 import codecs
 import io
 import sys
+from typing import Annotated
 
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 _ESCAPES = "tongban.json_escapes"
 
 
 def write_everything() -> None:
-    """Have stdout and stderr replace characters that their encoding lacks by `\\uXXXX`.
+    """Replace characters that the encoding of stdout or stderr lacks by `\\uXXXX`.
 
-    With `PYTHONIOENCODING=ascii`, or in a locale of Latin letters, writing a province's name would
-    otherwise end a command with a traceback. The escapes are those of JSON (RFC 8259, 7), a pair
-    for a character beyond U+FFFF, so that `--json` stays JSON with the same content. Idempotent.
+    With `PYTHONIOENCODING=ascii`, or in a locale of Latin letters, a province's name would
+    otherwise end a command with a traceback. The escapes are those of JSON (RFC 8259, section 7), a
+    pair for a character beyond U+FFFF, so that `--json` stays valid JSON with the same content.
+    Idempotent.
     """
     codecs.register_error(_ESCAPES, _escaped)
     for stream in (sys.stdout, sys.stderr):

@@ -1,4 +1,4 @@
-"""`tongban print list` and `tongban print confirm`: questions that lobby managers left open."""
+"""Define `tongban print list|confirm`: print orders that a lobby manager has to confirm."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SOURCE = "tongban/operator"
 
 
 class PrintAnswer(StrEnum):
-    """Whether the sheet is on paper."""
+    """Answer to the question whether the sheet is on paper."""
 
     YES = "yes"
     NO = "no"
@@ -38,11 +38,12 @@ class PrintAnswer(StrEnum):
 
 @prints.command("list")
 def list_(
-    kiosk: Annotated[str | None, typer.Option(help="of this kiosk only")] = None,
+    kiosk: Annotated[str | None, typer.Option(help="only orders of this kiosk")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 200,
     as_json: Json = False,
 ) -> None:
-    """Print orders of which a person has to say whether they are on paper, the oldest first.
+    """List print orders that wait for a lobby manager's answer whether they are on paper, oldest
+    first.
 
     Exit code 69: the store does not answer.
     """
@@ -75,8 +76,8 @@ def confirm(
 ) -> None:
     """Answer for a lobby manager whether an order's sheet is on paper.
 
-    The answer holds for the question that is open now; done twice it changes nothing. Exit codes:
-    1 nothing is asked about this order, 66 there is no such order, 69 store or broker are away.
+    The answer counts for the question that is open now; repeating it changes nothing. Exit codes: 1
+    no question is open for this order, 66 there is no such order, 69 store or broker do not answer.
     """
     order = asyncio.run(_reading(lambda spool: spool.find(order_id)))
     if order is None:
@@ -110,7 +111,8 @@ async def _publish(settings: CommonSettings, body: PrintConfirmed) -> None:
 
 
 async def _reading(read: Callable[[Spool], Awaitable[_Result]]) -> _Result:
-    """Read the spool once; a store that is away ends the command with 69 and one line."""
+    """Read the spool once; if the store does not answer, end the command with 69 and one line on
+    stderr."""
     settings = load(CommonSettings)
     store = Store(settings.store, settings.store_name)
     try:

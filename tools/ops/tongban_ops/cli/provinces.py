@@ -1,4 +1,4 @@
-"""`tongban province list|pause|resume`."""
+"""Define `tongban province list|pause|resume`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tongban_ops.cli.console import (
     tables,
 )
 from tongban_ops.cli.group import Commands
-from tongban_ops.cli.words import tell_withheld, words_key_ring
+from tongban_ops.cli.reasons import warn_if_withheld, words_key_ring
 from tongban_ops.operators.provinces import (
     LONGEST_PAUSE,
     ProvinceStanding,
@@ -37,7 +37,7 @@ from tongban_ops.operators.provinces import (
     say,
     standings,
 )
-from tongban_ops.operators.words import about_record
+from tongban_ops.operators.reasons import about_record
 
 province = typer.Typer(cls=Commands, no_args_is_help=True)
 Codes = Annotated[
@@ -47,11 +47,11 @@ Codes = Annotated[
 
 @province.command("list")
 def list_(as_json: Json = False) -> None:
-    """Protocol, circuit breaker, pause, what waits and what is dead of every province.
+    """List every province: protocol, circuit breaker, pause, waiting calls and dead letters.
 
-    As Kafka tells it: lag is what is not committed as done; circuit and waiting are what the
-    connectors told within the last 75 s, empty where none did. Exit code 69: the broker that
-    TONGBAN_KAFKA names does not answer.
+    All figures come from Kafka. Lag counts records not yet committed as done; circuit and waiting
+    are what connectors reported within the last 75 s, and are empty if none did. Exit code 69: the
+    broker that TONGBAN_KAFKA names does not answer.
     """
     settings = load(CommonSettings)
     known = _known()
@@ -59,18 +59,18 @@ def list_(as_json: Json = False) -> None:
         found = run(standings(settings.cluster, PROVINCES))
     now = settings.clock.now()
     if as_json:
-        print(json.dumps([_told(one, known, now) for one in found], ensure_ascii=False))
+        print(json.dumps([_row(one, known, now) for one in found], ensure_ascii=False))
         return
     table = Table(
         "province", "", "protocol", "circuit", "why it waits", "lag", "waiting", "dead letters",
         "paused",
     )  # fmt: skip
     for one in found:
-        told = _told(one, known, now)
-        numbers = (str(one.lag), str(told["waiting"]), str(one.dead_letters))
+        row = _row(one, known, now)
+        numbers = (str(one.lag), str(row["waiting"]), str(one.dead_letters))
         table.add_row(
-            one.province, told["name"], told["protocol"], told["circuit"] or "", _wait(one),
-            *numbers, _pause(told),
+            one.province, row["name"], row["protocol"], row["circuit"] or "", _wait(one),
+            *numbers, _pause(row),
         )  # fmt: skip
     tables().print(table)
 
@@ -82,23 +82,23 @@ def pause(
     reason: Annotated[
         str,
         typer.Option(
-            help=f"in Chinese: applicants read it: {'、'.join(PAUSE_REASONS)}; other words are "
-            "sealed, which takes TONGBAN_KEYRING",
+            help=f"in Chinese, for applicants: {'、'.join(PAUSE_REASONS)}; any other text is "
+            "sealed, which needs TONGBAN_KEYRING",
             show_default=False,
         ),
     ] = "",
     until: Annotated[
-        str | None, typer.Option(help="goes on by itself then: 2026-03-02T18:00:00+08:00")
+        str | None, typer.Option(help="end of the pause: 2026-03-02T18:00:00+08:00")
     ] = None,
-    lasting: Annotated[str | None, typer.Option("--for", help="the same as a span: 2h")] = None,
+    lasting: Annotated[str | None, typer.Option("--for", help="length of the pause: 2h")] = None,
     by: By = "",
     as_json: Json = False,
 ) -> None:
-    """Have every connector of a province wait: nothing is sent to it, nothing is lost.
+    """Pause a province: its connectors send nothing to it, and nothing is lost.
 
-    Holds on all replicas within 2 s, until `resume` or `--until` (business time), which is within a
-    year; leave both out for a pause without an end. A call that is under way is finished.
-    Exit codes: 2 no such province, 69 the broker does not answer.
+    Takes effect on all replicas within 2 s, until `resume` or `--until` (business time, at most a
+    year ahead); leave both out for a pause without an end. A call under way is finished. Exit
+    codes: 2 no such province, 69 the broker does not answer.
     """
     if until and lasting:
         raise typer.BadParameter("give --until or --for, not both")
@@ -109,18 +109,18 @@ def pause(
     keys, controls, withheld = words_key_ring(settings), [], False
     for code in _codes(codes):
         control = ProvinceControl(province=code, paused=True, by=who, since=now, until=end)
-        said = about_record(reason, keys, control.bound_to, PAUSE_REASONS)
-        words = {"reason": said.clear or "", "sealed": said.sealed}
+        published = about_record(reason, keys, control.bound_to, PAUSE_REASONS)
+        words = {"reason": published.clear or "", "sealed": published.sealed}
         controls.append(control.model_copy(update=words))
-        withheld = withheld or said.withheld
-    tell_withheld(withheld, PAUSE_REASONS)
+        withheld = withheld or published.withheld
+    warn_if_withheld(withheld, PAUSE_REASONS)
     run(say(settings.cluster, controls))
-    _say_done(controls, as_json)
+    _print_result(controls, as_json)
 
 
 @province.command()
 def resume(codes: Codes, by: By = "", as_json: Json = False) -> None:
-    """Let a paused province's connectors go on; what waits is sent within 2 s.
+    """Resume a paused province; its connectors send what waits within 2 s.
 
     Exit codes: 1 none of them was paused, 2 no such province, 69 the broker does not answer.
     """
@@ -137,13 +137,13 @@ def resume(codes: Codes, by: By = "", as_json: Json = False) -> None:
     who = by or login_name()
     controls = [ProvinceControl(province=code, paused=False, by=who, since=now) for code in paused]
     run(say(settings.cluster, controls))
-    _say_done(controls, as_json)
+    _print_result(controls, as_json)
     if not controls:
         raise stop(f"not paused: {', '.join(wanted)}", 1)
 
 
 def _end(until: str | None, lasting: str | None, now: datetime) -> datetime | None:
-    """When the pause ends; None: when an operator resumes."""
+    """Return when the pause ends; None if it lasts until an operator resumes."""
     if not until and not lasting:
         return None
     latest = now + LONGEST_PAUSE
@@ -161,10 +161,10 @@ def _end(until: str | None, lasting: str | None, now: datetime) -> datetime | No
     return end
 
 
-def _say_done(controls: list[ProvinceControl], as_json: bool) -> None:
+def _print_result(controls: list[ProvinceControl], as_json: bool) -> None:
     if as_json:
-        told = [control.model_dump(mode="json", exclude={"sealed"}) for control in controls]
-        print(json.dumps(told))
+        row = [control.model_dump(mode="json", exclude={"sealed"}) for control in controls]
+        print(json.dumps(row))
         return
     for control in controls:
         state = "paused" if control.paused else "resumed"
@@ -173,7 +173,7 @@ def _say_done(controls: list[ProvinceControl], as_json: bool) -> None:
 
 
 def _known() -> dict[str, Province]:
-    """The catalogue's provinces; empty where there is no catalogue: codes are enough."""
+    """Return the catalogue's provinces; empty without a catalogue, since codes are enough."""
     try:
         return load_provinces()
     except FileNotFoundError:
@@ -195,9 +195,9 @@ def _codes(given: list[str]) -> list[str]:
     return list(dict.fromkeys(codes))
 
 
-def _told(one: ProvinceStanding, known: dict[str, Province], now: datetime) -> dict[str, Any]:
+def _row(one: ProvinceStanding, known: dict[str, Province], now: datetime) -> dict[str, Any]:
     about, control = known.get(one.province), one.control
-    told: dict[str, Any] = {
+    row: dict[str, Any] = {
         "province": one.province,
         "name": about.short if about else "",
         "protocol": about.gateway.protocol if about else "",
@@ -210,14 +210,14 @@ def _told(one: ProvinceStanding, known: dict[str, Province], now: datetime) -> d
         "lag": one.lag,
         "dead_letters": one.dead_letters,
     }
-    if control is not None and told["paused"]:
-        told |= control.model_dump(mode="json", include={"reason", "by", "since", "until"})
-        told["reason_sealed"] = control.sealed is not None
-    return told
+    if control is not None and row["paused"]:
+        row |= control.model_dump(mode="json", include={"reason", "by", "since", "until"})
+        row["reason_sealed"] = control.sealed is not None
+    return row
 
 
 def _wait(one: ProvinceStanding) -> str:
-    """What its worst connector waits for; a pause stands beside it."""
+    """Describe what the worst connector waits for; a pause has its own column."""
     state = one.worst
     if state is None or state.cause in (None, "paused"):
         return ""
@@ -230,10 +230,10 @@ def _short(moment: datetime) -> str:
     return moment.isoformat()[:19]
 
 
-def _pause(told: dict[str, Any]) -> str:
-    if not told["paused"]:
+def _pause(row: dict[str, Any]) -> str:
+    if not row["paused"]:
         return ""
-    end = f", until {told['until'][:19]}" if told["until"] else ""
-    shown = "(sealed)" if told["reason_sealed"] else told["reason"]
+    end = f", until {row['until'][:19]}" if row["until"] else ""
+    shown = "(sealed)" if row["reason_sealed"] else row["reason"]
     reason = f": {shown}" if shown else ""
-    return f"since {told['since'][:19]} by {told['by']}{end}{reason}"
+    return f"since {row['since'][:19]} by {row['by']}{end}{reason}"

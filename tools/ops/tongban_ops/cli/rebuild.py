@@ -1,4 +1,4 @@
-"""`tongban rebuild`: the read model, from the topics and the router's table."""
+"""Define `tongban rebuild`: rebuild the read model from the topics and the router's table."""
 
 from __future__ import annotations
 
@@ -23,33 +23,34 @@ _STORE_MS = 10_000
 
 def rebuild(
     rate: Annotated[
-        float, typer.Option(min=1, max=5000, help="histories a second that the router is asked for")
+        float, typer.Option(min=1, max=5000, help="histories per second to request from the router")
     ] = 100.0,
     everything: Annotated[
-        bool, typer.Option("--all", help="ask for every history, not only for incomplete ones")
+        bool, typer.Option("--all", help="request every history, not only the incomplete ones")
     ] = False,
     by: By = "",
     as_json: Json = False,
 ) -> None:
     """Rebuild the read model in the store that TONGBAN_STORE names, while all services run.
 
-    Reads the topics from their beginning; then asks the router for the histories of requests that
-    are open for longer than the topics are kept. Repeated or interrupted it does no harm: begin
-    again. What had ended before the oldest record of requests.status comes from a back-up alone.
+    Reads the topics from their beginning, then asks the router for the histories of requests that
+    are open for longer than the topics are kept. Idempotent: after an interruption run it again.
+    Requests that ended before the oldest record of requests.status can be restored from a back-up
+    only.
 
     Exit codes: 0 done, 69 Kafka or the store does not answer.
     """
     settings = load(CommonSettings)
     try:
-        told = run(_rebuild(settings, rate=rate, everything=everything, by=by or login_name()))
+        result = run(_rebuild(settings, rate=rate, everything=everything, by=by or login_name()))
     except StoreUnavailableError as error:
         raise stop(f"{error}; what was rebuilt stays, begin again", EX_UNAVAILABLE) from error
     if as_json:
-        print(json.dumps(told))
+        print(json.dumps(result))
         return
     print(
-        f"{told['events']} events applied, {told['unreadable']} records passed over that are no "
-        f"event; {told['republished']} of {told['in_router']} histories asked of the router"
+        f"{result['events']} events applied, {result['unreadable']} records passed over that are "
+        f"no event; {result['republished']} of {result['in_router']} histories asked of the router"
     )
 
 
@@ -64,7 +65,7 @@ async def _rebuild(
                 done = await project(snapshot, Projector(store), on_progress=report)
             known = await in_router(snapshot)
         wanted = known if everything else [each async for each in incomplete(store, known)]
-        await _ask(settings, wanted, rate=rate, by=by)
+        await _request_histories(settings, wanted, rate=rate, by=by)
     finally:
         store.close()
     return {
@@ -75,8 +76,10 @@ async def _rebuild(
     }
 
 
-async def _ask(settings: CommonSettings, request_ids: list[str], *, rate: float, by: str) -> None:
-    """Ask the router for histories, evenly: it goes on with its own work meanwhile."""
+async def _request_histories(
+    settings: CommonSettings, request_ids: list[str], *, rate: float, by: str
+) -> None:
+    """Ask the router for histories at an even rate: it goes on with its own work meanwhile."""
     if not request_ids:
         return
     records = republish_requests(

@@ -1,4 +1,4 @@
-"""`tongban trace REQUEST_ID` and `tongban request resume|fail REQUEST_ID`."""
+"""Define `tongban trace REQUEST_ID` and `tongban request resume|fail REQUEST_ID`."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from tongban_ops.cli.console import (
     tables,
 )
 from tongban_ops.cli.group import Commands
-from tongban_ops.cli.words import tell_withheld, words_key_ring
+from tongban_ops.cli.reasons import warn_if_withheld, words_key_ring
 from tongban_ops.operators.dead_letters import DeadLetterSelection, known_groups, read_dead_letters
+from tongban_ops.operators.reasons import REQUEST_REASONS, RESUMED
+from tongban_ops.operators.replay_execution import send_all, settle
 from tongban_ops.operators.replays import Operator, decision, of_decision
 from tongban_ops.operators.settlements import Settlement
-from tongban_ops.operators.settling import send_all, settle
 from tongban_ops.operators.trace import Trace, trace
-from tongban_ops.operators.words import REQUEST_REASONS, RESUMED
 
 request = typer.Typer(cls=Commands, no_args_is_help=True)
 RequestId = Annotated[str, typer.Argument(metavar="REQUEST_ID", show_default=False)]
-_REASON_HELP = "in Chinese: applicants read it; sealed, which takes TONGBAN_KEYRING"
+_REASON_HELP = "in Chinese, for applicants; sealed, which needs TONGBAN_KEYRING"
 
 
 def trace_(request_id: RequestId, as_json: Json = False) -> None:
-    """Every event and call of one request, in order, with times and latencies.
+    """Show every event and call of one request, in order, with times and latencies.
 
-    Times are those at which records were written, by their writers' clocks. Exit codes: 2 no
-    request id, 66 nothing is known of it, 69 the broker that TONGBAN_KAFKA names does not answer.
+    Times are those of the records, by their writers' clocks. Exit codes: 2 no request id, 66 the
+    request is unknown, 69 the broker that TONGBAN_KAFKA names does not answer.
     """
     found = _trace(request_id, whole=True)
     lines = list(_lines(found))
@@ -78,9 +78,10 @@ def resume(
     by: By = "",
     as_json: Json = False,
 ) -> None:
-    """Let a held request go on: its router asks again for what is still open.
+    """Resume a held request: the router repeats the calls that are still open.
 
-    Exit codes: 1 it is not held, 2 no request id, 66 nothing is known of it, 69 no broker.
+    Exit codes: 1 it is not held, 2 no request id, 66 the request is unknown, 69 the broker does not
+    answer.
     """
     _decide(request_id, "resume", reason=reason, by=by, as_json=as_json)
 
@@ -92,10 +93,11 @@ def fail(
     by: By = "",
     as_json: Json = False,
 ) -> None:
-    """End a held request as failed: at once if its connector has given it up, else as soon as its
-    province has let go of it; what the province has completed is completed.
+    """End a held request as failed.
 
-    Exit codes: 1 it is not held, 2 no request id, 66 nothing is known of it, 69 no broker.
+    It fails at once if its connector has given it up, else as soon as its province has released it;
+    what the province has completed stays completed. Exit codes: 1 it is not held, 2 no request id,
+    66 the request is unknown, 69 the broker does not answer.
     """
     _decide(request_id, "fail", reason=reason, by=by, as_json=as_json)
 
@@ -121,14 +123,16 @@ def _decide(
             letters = of_decision(
                 await read_dead_letters(snapshot, selection, groups=known_groups())
             )
-            # Drawn: each decision of a person is one of its own.
+            # Use a random name: each decision of an operator is a separate one.
             name = str(uuid.uuid4())
             await send_all(producer, [decision(request_id, what, operator, name, newest.sealed)])
             await settle(producer, letters, settlement, operator)
             return [letter.id for letter in letters]
 
     settled = run(work())
-    tell_withheld(operator.said(request_id, newest.sealed).withheld, REQUEST_REASONS)
+    warn_if_withheld(
+        operator.publishable_reason(request_id, newest.sealed).withheld, REQUEST_REASONS
+    )
     if as_json:
         print(json.dumps({"request_id": request_id, "decision": what, "settled": settled}))
         return

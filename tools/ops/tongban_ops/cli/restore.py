@@ -1,4 +1,4 @@
-"""`tongban restore`: guards, after the store was restored from a back-up."""
+"""Define `tongban restore`: rebuild guards after the store was restored from a back-up."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ class _Restoration:
 
 
 def restore(as_json: Json = False) -> None:
-    """Make the guards of printing and notify safe to use after the store that TONGBAN_STORE names
-    was restored from a back-up. Printing and notify must be stopped, and started afterwards.
+    """Rebuild the guards of printing and notify after the store was restored from a back-up.
 
-    What they have reported since is taken from the topics. A sheet that may have come out, and was
-    not reported, becomes a question to the lobby manager; a message that may have gone is asked for
-    at its providers before it is sent. Repeated or interrupted it does no harm: begin again.
+    TONGBAN_STORE names the store. Stop printing and notify before, and start them afterwards. What
+    they have reported since the back-up is read from the topics. A sheet that may have come out
+    without a report becomes a question to the lobby manager; a message that may have been sent is
+    looked up at its providers before it is sent. Idempotent: after an interruption run it again.
 
     Exit codes: 0 done, 69 Kafka or the store does not answer, 75 printing or notify is running.
     """
     settings = load(CommonSettings)
     try:
-        told = run(_restore(settings))
+        result = run(_restore(settings))
     except StoreUnavailableError as error:
         raise stop(f"{error}; begin again", EX_UNAVAILABLE) from error
     if as_json:
-        print(json.dumps(told))
+        print(json.dumps(result))
         return
-    for group, counts in told.items():
+    for group, counts in result.items():
         print(f"{group}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
     print("Start printing and notify; then `tongban rebuild` brings the read model up to date.")
 
@@ -67,7 +67,8 @@ async def _restore(settings: CommonSettings) -> dict[str, dict[str, int]]:
         raise stop(f"{names}: stop them first, or they act on guards that are missing", EX_TEMPFAIL)
     store = Store(settings.store, settings.store_name, timeout_ms=_STORE_MS)
     try:
-        # First: whoever starts too early, or after this command has died, must know already.
+        # Mark the store first: a service that starts too early, or after this command has died,
+        # must see that the store was restored.
         await mark_restored(store, round(time.time() * 1000))
         async with (
             Snapshot(settings.cluster) as snapshot,

@@ -1,4 +1,4 @@
-"""`tongban store sweep`: an end for what the store would keep for ever."""
+"""Define `tongban store sweep`: delete what the store would keep for ever."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ from tongban_ops.cli.group import Commands
 
 store = typer.Typer(cls=Commands, no_args_is_help=True)
 LEAST = timedelta(days=60)
-"""Twice what requests.status is kept: nothing that could still be projected is swept."""
+"""Twice the retention of requests.status: no event that could still be projected is swept."""
 _STORE_MS = 10_000
 
 
 @store.callback()
 def _noun() -> None:
-    """The document store."""
+    """Maintain the document store."""
 
 
 @store.command("sweep")
 def sweep_(
     after: Annotated[
-        str, typer.Option(help="after its end, when a request is swept; 60d at least")
+        str, typer.Option(help="age of a request's end after which it is swept; at least 60d")
     ] = "180d",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only count")] = False,
     as_json: Json = False,
 ) -> None:
     """Delete the files and the personal data of requests that ended long ago.
 
-    A skeleton stays: an idempotency key or a sheet that comes again is still recognised. May be
-    interrupted and repeated; meant to run each night. Exit codes: 69 the store does not answer.
+    A skeleton of each request stays, so that a repeated idempotency key or sheet is still
+    recognised. Idempotent and safe to interrupt; meant to run each night. Exit code 69: the store
+    does not answer.
     """
     age = span(after)
     if age < LEAST:
@@ -47,9 +48,9 @@ def sweep_(
         done = asyncio.run(_sweep(load(CommonSettings), age, dry_run=dry_run))
     except StoreUnavailableError as error:
         raise stop(f"{error}; what was swept stays swept", EX_UNAVAILABLE) from error
-    told = {"looked_at": done.looked_at, "requests": done.requests, "documents": done.documents}
+    result = {"looked_at": done.looked_at, "requests": done.requests, "documents": done.documents}
     if as_json:
-        print(json.dumps({**told, "dry_run": dry_run}))
+        print(json.dumps({**result, "dry_run": dry_run}))
         return
     would = "would be" if dry_run else "were"
     print(

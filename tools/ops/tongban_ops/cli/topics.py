@@ -1,4 +1,4 @@
-"""`tongban topics list|apply`, and from `holes` the commands for what cannot be read."""
+"""Define `tongban topics list|apply`, and add the commands of `holes`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DAY_MS = 86_400_000
 
 @topics.command("list")
 def list_(as_json: Json = False) -> None:
-    """What the registry says of every topic."""
+    """List every topic of the registry."""
     if as_json:
         print(json.dumps([asdict(topic) for topic in TOPICS.values()], ensure_ascii=False))
         return
@@ -40,7 +40,7 @@ def list_(as_json: Json = False) -> None:
 
 @topics.command()
 def apply(as_json: Json = False) -> None:
-    """Create and mend what differs on the broker that TONGBAN_KAFKA names.
+    """Create missing topics and correct settings on the broker that TONGBAN_KAFKA names.
 
     Exit codes: 1 a topic has another number of partitions and nothing was changed, 69 the broker
     cannot be reached or refuses.

@@ -1,1 +1,1 @@
-"""The conformance kit: plays a province's gateway through all that a connector relies on."""
+"""Check a province's gateway for everything that a connector relies on."""

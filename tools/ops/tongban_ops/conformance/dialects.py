@@ -1,4 +1,4 @@
-"""Which class writes the messages of a protocol."""
+"""Choose the class that writes the messages of a protocol."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tongban_ops.conformance.soap_dialect import SoapDialect
 
 
 def make_dialect(options: Options, callback_url: str | None) -> Dialect:
-    """The dialect of `options.protocol`; `callback_url` is where this gateway is to call back."""
+    """Return the dialect of `options.protocol`; the gateway calls back at `callback_url`."""
     where, whose = options.url, {"province": options.province, "secret": options.secret}
     match options.protocol:
         case "soap":

@@ -1,4 +1,4 @@
-"""What checks work with: the gateway through the connector's class, single messages, test ids."""
+"""Provide what checks use: the connector's gateway class, single messages, test applications."""
 
 from __future__ import annotations
 
@@ -32,22 +32,25 @@ from tongban_ops.conformance.verdicts import CheckFailedError, CleanUp
 from tongban_provinces.models import GatewayAnswer, GatewayState
 
 PREFIX = "conformance-"
-"""What every test application's request id begins with; intake's begin with `r-`."""
+"""Prefix of every test application's request id; intake's begin with `r-`."""
 TRIES = 3
-"""New applications of each example, to find one in a state that is needed."""
+"""Attempts with each example to get an application into a needed state."""
 MOST_SILENCES = 3
-"""Calls in a row without an answer, after which no more are made to clear away."""
+"""Unanswered calls in a row after which the clean-up stops calling."""
 FINAL = frozenset({GatewayState.COMPLETED, GatewayState.REJECTED})
 GATEWAY_ERRORS = (GatewayDownError, RetryLaterError, UnclearAnswerError, GatewayRefusedError)
 
 
 class NoAnswerError(Exception):
-    """A message was answered by nothing: cut, timed out, beyond all bounds."""
+    """Raised when a message got no usable answer: cut, timed out, or too long."""
 
 
 class Kit:
-    """One run's belongings. `gateway` is the connector's own class for the one that is examined,
-    `run` is what its request ids begin with."""
+    """State of one conformance run.
+
+    `gateway` is the connector's own class, speaking to the examined gateway. Request ids of the run
+    begin with `run`.
+    """
 
     def __init__(
         self,
@@ -65,7 +68,7 @@ class Kit:
         self.gateway = PatientGateway(gateway, self.times, pace)
         self.run = f"{PREFIX}{datetime.now(UTC):%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
         self.first = ""
-        """The request id of the first application that was taken in (`submit`)."""
+        """Request id of the first accepted application (see `submit`)."""
         self._session = session
         self._pace = pace
         self._ids: list[str] = []
@@ -73,14 +76,14 @@ class Kit:
     # -- test applications
 
     def fresh(self) -> str:
-        """A request id that no gateway knows; what it stands for is cleared away at the end."""
+        """Return a new request id; its application is withdrawn at the end of the run."""
         self._ids.append(f"{self.run}-{len(self._ids) + 1:03}")
         return self._ids[-1]
 
     def application(
         self, request_id: str, example: Example | None = None, **changes: Any
     ) -> dict[str, Any]:
-        """The content of a submission, without `act_before`."""
+        """Return the content of a submission, without `act_before`."""
         made = example or self.options.examples[0]
         return {
             "request_id": request_id,
@@ -93,16 +96,16 @@ class Kit:
         }
 
     def soon(self) -> float:
-        """An `act_before` that no call here outlives."""
+        """Return an `act_before` (Unix seconds) that no call of the kit outlives."""
         return time.time() + self.options.patience_s + 2
 
     async def one(self, fits: Callable[[GatewayAnswer], bool]) -> GatewayAnswer | None:
-        """An application that fits and was not withdrawn: one that is there, else a new one."""
+        """Return a fitting application that was not withdrawn: an existing one, else a new one."""
         found = await self.known_one(fits)
         return found or await self.fresh_one(fits, reversed(self.options.examples))
 
     async def known_one(self, fits: Callable[[GatewayAnswer], bool]) -> GatewayAnswer | None:
-        """As `one`, of those that are there; the newest first."""
+        """Return the newest existing application that fits and was not withdrawn."""
         for request_id in reversed(self._ids):
             known = await self.gateway.look_up(request_id)
             if known is not None and fits(known) and not withdrawn(known):
@@ -112,7 +115,7 @@ class Kit:
     async def fresh_one(
         self, fits: Callable[[GatewayAnswer], bool], of: Iterable[Example]
     ) -> GatewayAnswer | None:
-        """A new application that fits, if a few tries with each of these examples bring one."""
+        """Return a new application that fits, after a few attempts with each example; else None."""
         for example in of:
             for _ in range(TRIES):
                 known = await self._submitted(example)
@@ -126,10 +129,10 @@ class Kit:
         return await self.known(request_id)
 
     async def known(self, request_id: str) -> GatewayAnswer:
-        """What the gateway knows of an application that it took in.
+        """Look up an application that the gateway accepted.
 
         Raises:
-            CheckFailedError: nothing.
+            CheckFailedError: the gateway does not know it.
         """
         known = await self.gateway.look_up(request_id)
         if known is None:
@@ -139,14 +142,18 @@ class Kit:
         return known
 
     async def without_effect(self, request_id: str, what: str) -> None:
-        """Raise DoesNotHold if the gateway knows the request after all."""
+        """Check that the gateway does not know the request.
+
+        Raises:
+            CheckFailedError: it does.
+        """
         if await self.gateway.look_up(request_id) is not None:
             raise CheckFailedError(f"{what} took effect: the look-up knows {request_id}")
 
     # -- single messages
 
     async def send(self, message: WireMessage) -> WireReply:
-        """Send as it is, at the pace that is allowed; whatever comes back comes back.
+        """Send a message unchanged at the allowed rate, and return any reply.
 
         Raises:
             NoAnswerError
@@ -155,7 +162,7 @@ class Kit:
             return await self.send_at_once(message)
 
     async def send_at_once(self, message: WireMessage) -> WireReply:
-        """As `send`, however fast."""
+        """Send as `send` does, without the rate limit."""
         began = time.monotonic()
         try:
             async with self._session.request(
@@ -176,23 +183,23 @@ class Kit:
         return WireReply(response.status, response.headers, body, time.monotonic() - began)
 
     async def ask(self, message: WireMessage, what: str) -> ReplyContents:
-        """Send, and read what is said; `what` names the call for the times.
+        """Send a message and read the reply; `what` names the call in the statistics.
 
         Raises:
-            NoAnswer, NotBelieved
-            RetryLaterError: it was throttled or closed.
+            NoAnswerError, UnauthenticatedReplyError
+            RetryLaterError: the gateway throttled the call or is closed.
         """
         reply = await self.send(message)
         self.times.add(what, reply.seconds)
-        said = self.dialect.read(message, reply)
-        if said.code in ("throttled", "closed"):
-            raise RetryLaterError(said.code, said.retry_after_s or 1.0)
-        return said
+        contents = self.dialect.read(message, reply)
+        if contents.code in ("throttled", "closed"):
+            raise RetryLaterError(contents.code, contents.retry_after_s or 1.0)
+        return contents
 
     # -- the end
 
     async def clean_up(self) -> CleanUp:
-        """Withdraw what can be withdrawn."""
+        """Withdraw the run's open applications."""
         done = CleanUp()
         silences = 0
         for request_id in self._ids:
@@ -225,7 +232,7 @@ class Kit:
 
 
 def withdrawn(answer: GatewayAnswer) -> bool:
-    """Whether an application was taken back; protocols have two ways to say so."""
+    """Return True if an application was withdrawn; protocols report it in two ways."""
     return answer.withdrawn or answer.state is GatewayState.WITHDRAWN
 
 

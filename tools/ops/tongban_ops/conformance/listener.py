@@ -1,7 +1,7 @@
-"""Where a gateway under test calls back: as the product's endpoint, but it remembers and can fail.
+"""Listen for callbacks of the examined gateway, remember them, and fail on request.
 
-Unlike the product's (`connectors.callbacks`) it takes callbacks about any request id, and puts
-nothing on Kafka.
+Unlike the product's endpoint (`tongban_connectors.callbacks`) it accepts callbacks about any
+request id, and puts nothing on Kafka.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class PortTakenError(Exception):
-    """Nothing can listen there."""
+    """Raised when the port is in use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One callback to believe. `answered` is the HTTP status that it got."""
+    """One authenticated callback; `answered` is the HTTP status of the reply."""
 
     notice_id: str
     request_id: str
@@ -39,8 +39,11 @@ class Heard:
 
 
 class CallbackListener:
-    """What came, by request id. `url` is where the gateway is told to call; `strange` why others
-    were not believed, without what was in them."""
+    """Collects callbacks by request id.
+
+    The gateway calls `url`. `strange` lists why other callbacks were rejected, without their
+    content.
+    """
 
     def __init__(self, province: str, secret: str) -> None:
         self.url: str | None = None
@@ -55,14 +58,14 @@ class CallbackListener:
         self._to_fail.add(request_id)
 
     async def wait_for(self, request_id: str, count: int, within_s: float) -> list[Heard]:
-        """What came about a request, once there are so many or the time is over."""
+        """Return the callbacks about a request, after `count` of them or `within_s` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s), self._news:
                 await self._news.wait_for(lambda: len(self._heard.get(request_id, ())) >= count)
         return self._heard.get(request_id, [])
 
     def application(self) -> web.Application:
-        """The HTTP side."""
+        """Return the HTTP application."""
         app = web.Application(client_max_size=BODY_LIMIT)
         app.router.add_post("/callbacks/{province}", self._handle)
         return app
@@ -95,10 +98,10 @@ class CallbackListener:
 
 @asynccontextmanager
 async def listening(options: Options) -> AsyncIterator[CallbackListener]:
-    """A listener, and a port that is open where the gateway has a way to it.
+    """Yield a listener, with an open port if the gateway can reach this machine.
 
-    Without a `callback_url` the way is the loopback, if the gateway is there too; else there is
-    none, and the listener's `url` is None.
+    Without a `callback_url`, only a gateway on the loopback can; otherwise the listener's `url` is
+    None.
 
     Raises:
         PortTakenError

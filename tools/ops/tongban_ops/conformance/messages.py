@@ -1,7 +1,7 @@
-"""Messages to a gateway, right ones and forged ones, whatever the protocol.
+"""Define valid and forged messages to a gateway, whatever the protocol.
 
-The product's own `Gateway` classes can say only what is right. For the rest a `Dialect` writes
-single messages, and reads answers more closely than a connector needs to.
+The product's own gateway classes send only valid messages. For the others a `Dialect` writes single
+messages, and reads answers more closely than a connector needs to.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any, Protocol
 from yarl import URL
 
 OWN_LIMIT = 256 * 1024
-"""Bytes: what intake takes from a kiosk, so what a form can grow to."""
+"""Bytes that intake accepts from a kiosk, and so the largest size of a form."""
 LONGEST_ANSWER = 1024 * 1024
-"""Bytes of an answer that are read at all; a connector believes fewer."""
+"""Bytes of an answer that are read at most; a connector accepts fewer."""
 GATEWAY_LIMIT = 1024 * 1024
-"""Bytes of a message beyond which a gateway is to refuse it."""
+"""Bytes of a message beyond which a gateway must refuse it."""
 
 
 class Forgery(StrEnum):
-    """A way in which a message is not ours."""
+    """Way in which a message is forged."""
 
     UNSIGNED = "unsigned"
     WRONG_KEY = "signed with another key"
@@ -33,8 +33,7 @@ class Forgery(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WireMessage:
-    """One HTTP message as it is going to be sent. `bound_to` is what its answer has to repeat,
-    in the protocol's own words."""
+    """One HTTP message to send. Its answer has to repeat `bound_to`, as the protocol defines."""
 
     method: str
     url: URL
@@ -45,7 +44,7 @@ class WireMessage:
 
 @dataclass(frozen=True, slots=True)
 class WireReply:
-    """One HTTP answer, whoever gave it. `seconds` from sending to the last byte."""
+    """One HTTP answer, authenticated or not; `seconds` from sending to the last byte."""
 
     status: int
     headers: Mapping[str, str]
@@ -55,9 +54,9 @@ class WireReply:
 
 @dataclass(frozen=True, slots=True)
 class ReplyContents:
-    """What a believed answer says, in the words of all protocols.
+    """Content of an authenticated answer, in terms common to all protocols.
 
-    `code` is `ok` (also for a 202), or the code of the error; `status` the HTTP status.
+    `code` is `ok` (also for a 202) or the error's code; `status` is the HTTP status.
     """
 
     code: str
@@ -66,11 +65,11 @@ class ReplyContents:
     receipt: str | None = None
     retry_after_s: float | None = None
     said_at: float = 0.0
-    """The gateway's own wall clock, Unix seconds."""
+    """The gateway's wall clock, Unix seconds."""
 
 
 class UnauthenticatedReplyError(Exception):
-    """An answer that is not signed for this very message, or not of the protocol's shape."""
+    """Raised when an answer is not signed for this very message, or has the wrong shape."""
 
 
 class Dialect(Protocol):
@@ -84,23 +83,23 @@ class Dialect(Protocol):
         forgery: Forgery | None = None,
         padding: int = 0,
     ) -> WireMessage:
-        """A submission, made larger by `padding` bytes that mean nothing."""
+        """Return a submission, padded with `padding` meaningless bytes."""
 
     def look_up(self, request_id: str, *, forgery: Forgery | None = None) -> WireMessage:
-        """A look-up; `ALTERED_TARGET` asks for this id with the signature for another."""
+        """Return a look-up; `ALTERED_TARGET` sends this id with the signature for another."""
 
     def incomplete(self, application: dict[str, Any], *, act_before: float) -> WireMessage:
-        """A submission, rightly signed, that lacks its item's code."""
+        """Return a correctly signed submission without the item's code."""
 
     def elsewhere(self) -> WireMessage:
-        """A call, rightly signed, that the protocol does not have."""
+        """Return a correctly signed call that the protocol does not define."""
 
     def read(self, message: WireMessage, reply: WireReply) -> ReplyContents:
-        """What an answer says.
+        """Authenticate and read an answer.
 
         Raises:
-            UnauthenticatedReplyError: it says nothing.
+            UnauthenticatedReplyError: it cannot be authenticated.
         """
 
     def distrust(self, reply: WireReply) -> str | None:
-        """The code with which a message was refused as not ours; None: it was not."""
+        """Return the code with which a message was refused as forged; None if it was not."""

@@ -1,4 +1,4 @@
-"""What a run is told."""
+"""Define the options of one conformance run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tongban_common.catalogue.catalogue import Catalogue
 from tongban_common.catalogue.models import Item, ItemKind
 
 PROTOCOLS = ("rest", "rest_callback", "soap")
-"""As `catalogue/provinces.yaml` names them."""
+"""Protocols as `catalogue/provinces.yaml` names them."""
 TEST_ITEM = "conformance"
-"""The item code of a province that keeps one for tests and whose catalogue entry we lack."""
+"""Item code for tests at a province whose catalogue entry is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An item with an applicant and a form that it takes."""
+    """An item with an applicant and a form that it accepts."""
 
     code: str
     name: str
@@ -27,7 +27,7 @@ class Example:
 
     @classmethod
     def of(cls, item: Item) -> Example:
-        """The catalogue's own example of an item."""
+        """Return the catalogue's own example of an item."""
         return cls(item.code, item.name, item.kind.value, item.example_applicant, item.example_form)
 
 
@@ -38,16 +38,17 @@ NOBODY = {
     "id_number": "110101190001010006",
     "phone": "13800000000",
 }
-"""An applicant who is nobody: born in 1900, the number 000 of the day."""
+"""A fictional applicant: born in 1900, with serial number 000."""
 _MADE_UP = Example(TEST_ITEM, "一致性测试", ItemKind.HANDLE.value, NOBODY, {})
 
 
 def examples(catalogue: Catalogue, province: str, codes: Sequence[str]) -> tuple[Example, ...]:
-    """The items to test with: those of `codes`, else one each to handle, to print and to query.
+    """Return the items to test with: those of `codes`, else one each to handle, to print and to
+    query.
 
-    Several, since what is handled is more likely to stay open for a while, and what is queried to
-    be finished at once, and both are needed; that is their order. A code that the catalogue does
-    not have (e.g. `conformance`) goes with an applicant who is nobody and an empty form.
+    In this order: handled items tend to stay open for a while, queried ones finish at once, and
+    checks need both. A code that the catalogue does not have (e.g. `conformance`) gets a fictional
+    applicant and an empty form.
     """
     if codes:
         return tuple(_example(catalogue, code) for code in codes)
@@ -65,7 +66,7 @@ def _example(catalogue: Catalogue, code: str) -> Example:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """One run. Seconds are wall clock."""
+    """Options of one conformance run; seconds are wall clock."""
 
     url: str
     protocol: str
@@ -73,26 +74,27 @@ class Options:
     secret: str
     examples: tuple[Example, ...]
     timeout_s: float = 10.0
-    """What the catalogue allows a call to take."""
+    """Time-out of a call, from the catalogue."""
     connect_timeout_s: float = 2.0
     rate_per_s: float = 200.0
-    """Calls a second, at most, as the catalogue has it."""
+    """Maximum calls per second, from the catalogue."""
     parallel: int = 8
-    """Submissions of one id at the same time."""
+    """Concurrent submissions of one id."""
     rate_limit: int = 0
-    """Look-ups with which to provoke a throttling; 0: not tried."""
+    """Look-ups that may be spent on provoking a throttling; 0 skips the check."""
     idle_s: float = 3.0
-    """How long a connection is left alone."""
+    """Idle time of a connection."""
     settle_s: float = 1.0
-    """How far `act_before` lies ahead where it is to pass."""
+    """Lead of an `act_before` that is to pass."""
     wait_s: float = 30.0
-    """How long a callback is waited for."""
+    """Limit of waiting for a callback."""
     callback_url: str = ""
-    """Where the gateway reaches this machine; empty: the loopback, if the gateway is there too."""
+    """URL at which the gateway reaches this machine; empty: the loopback, if the gateway is there
+    too."""
     callback_port: int = 0
 
     @property
     def patience_s(self) -> float:
-        """How long the kit itself waits for an answer: longer than a connector would, so that one
-        slow answer is told as slow, and not as a dozen things that do not hold."""
+        """Return how long the kit waits for an answer: longer than a connector, so that one slow
+        answer is reported as slow and does not fail a dozen other checks."""
         return max(3 * self.timeout_s, 15.0)

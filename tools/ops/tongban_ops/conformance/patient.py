@@ -1,4 +1,4 @@
-"""The connector's gateway class, paced, timed, and asked again where it says "later"."""
+"""Wrap the connector's gateway class with a rate limit, timing and retries after throttling."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ LONGEST_WAIT_S = 5.0
 
 
 class Times:
-    """Seconds of every call so far, by what was called."""
+    """Durations of all calls in seconds, by name of the call."""
 
     def __init__(self) -> None:
         self._by_call: dict[str, list[float]] = {}
 
     def add(self, call: str, seconds: float) -> None:
-        """Note how long a call took."""
+        """Record the duration of a call."""
         self._by_call.setdefault(call, []).append(seconds)
 
     def slowest(self) -> dict[str, float]:
-        """Call -> the longest that it took."""
+        """Return the longest duration of each call."""
         return {call: max(seconds) for call, seconds in self._by_call.items()}
 
 
 class PatientGateway:
-    """As Gateway; believes what a connector believes. A throttled call is made again, as a
-    connector's retry would do."""
+    """Gateway that trusts what a connector trusts, and repeats a throttled call as a connector
+    does."""
 
     def __init__(self, gateway: Gateway, times: Times, pace: AsyncLimiter) -> None:
         self._gateway = gateway
@@ -42,7 +42,6 @@ class PatientGateway:
         self._pace = pace
 
     async def submit(self, application: dict[str, Any], *, act_before: float) -> GatewayAnswer:
-        """See Gateway."""
         answer = await self._timed(
             "submission", lambda: self._gateway.submit(application, act_before=act_before)
         )
@@ -51,7 +50,6 @@ class PatientGateway:
     async def supplement(
         self, request_id: str, supplement_id: str, form: Any, *, act_before: float
     ) -> GatewayAnswer:
-        """See Gateway."""
         answer = await self._timed(
             "supplement",
             lambda: self._gateway.supplement(
@@ -61,19 +59,18 @@ class PatientGateway:
         return _about(answer, request_id)
 
     async def withdraw(self, request_id: str, *, act_before: float) -> GatewayAnswer:
-        """See Gateway."""
         answer = await self._timed(
             "withdrawal", lambda: self._gateway.withdraw(request_id, act_before=act_before)
         )
         return _about(answer, request_id)
 
     async def look_up(self, request_id: str) -> GatewayAnswer | None:
-        """See Gateway; None: it does not know it."""
+        """Look up as Gateway does; None if the gateway does not know the request."""
         known = await self._timed("look-up", lambda: self._gateway.look_up(request_id))
         return None if known is None or isinstance(known, Unknown) else _about(known, request_id)
 
     async def fetch(self, request_id: str, document: OfferedDocument, start: int) -> bytes:
-        """See Gateway. Documents have a time-out of their own, so these times are not kept."""
+        """Fetch as Gateway does. Not timed, since documents have their own time-out."""
         return await self._patient(
             lambda: self._paced(lambda: self._gateway.fetch(request_id, document, start))
         )

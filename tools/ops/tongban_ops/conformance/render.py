@@ -1,4 +1,4 @@
-"""A report for people, for programs, and for CI (JUnit XML)."""
+"""Render a report as a table, as JSON, and as JUnit XML for CI."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from rich.text import Text
 from tongban_ops.conformance.verdicts import CheckVerdict, ConformanceReport, Outcome
 
 LONGEST_NOTE = 400
-"""Characters: what a gateway says may be anything, and is shown within bounds."""
+"""Characters of a note; a gateway's text may be anything and is shown within bounds."""
 _STYLES = {Outcome.HOLDS: "green", Outcome.FAILS: "bold red", Outcome.SKIPPED: "yellow"}
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def show(report: ConformanceReport, console: Console) -> None:
-    """The table, then what has become of the test applications."""
+    """Print the table, then the state of the test applications."""
     table = Table("check", "", "seen", title=f"{report.protocol} at {report.url}")
     for verdict in report.verdicts:
         seen = Text(_bounded(verdict.note))
@@ -36,7 +36,7 @@ def show(report: ConformanceReport, console: Console) -> None:
 
 
 def as_json(report: ConformanceReport) -> dict[str, Any]:
-    """For programs: `{ok, url, protocol, province, run, seconds, checks: [...], clean_up}`."""
+    """Return `{ok, url, protocol, province, run, seconds, checks: [...], clean_up}`."""
     return {
         "ok": report.ok,
         "url": report.url,
@@ -44,13 +44,13 @@ def as_json(report: ConformanceReport) -> dict[str, Any]:
         "province": report.province,
         "run": report.run,
         "seconds": round(report.seconds, 3),
-        "checks": [_told(verdict) for verdict in report.verdicts],
+        "checks": [_verdict_json(verdict) for verdict in report.verdicts],
         "clean_up": asdict(report.clean_up),
     }
 
 
 def junit(report: ConformanceReport) -> bytes:
-    """JUnit XML: a test case for each check; what was not tried is skipped."""
+    """Return JUnit XML with one test case for each check."""
     suite = ET.Element(
         "testsuite",
         name=f"tongban conformance {report.protocol}",
@@ -89,7 +89,7 @@ def _case(suite: ET.Element, verdict: CheckVerdict, report: ConformanceReport) -
             ET.SubElement(case, "system-out").text = note
 
 
-def _told(verdict: CheckVerdict) -> dict[str, Any]:
+def _verdict_json(verdict: CheckVerdict) -> dict[str, Any]:
     return {
         "name": verdict.name,
         "outcome": verdict.outcome.name.lower(),

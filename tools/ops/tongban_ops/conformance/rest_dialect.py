@@ -1,4 +1,4 @@
-"""Signed REST, with answers at once or with receipts and callbacks, in the kit's words."""
+"""Write and read signed REST messages, with immediate answers or with receipts and callbacks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _APPLICATIONS = "/applications"
 
 
 class RestDialect:
-    """See Dialect. A `callback_url` goes out with submissions."""
+    """Dialect of signed REST; a `callback_url` is sent with submissions."""
 
     def __init__(
         self, base: str, *, province: str, secret: str, callback_url: str | None = None
@@ -48,24 +48,21 @@ class RestDialect:
         forgery: Forgery | None = None,
         padding: int = 0,
     ) -> WireMessage:
-        """See Dialect; the padding is a field that the interface does not know."""
+        """Pad with a field that the interface does not define."""
         body = self._body(application, act_before)
         if padding:
             body["padding"] = "x" * padding
         return self._message("POST", _APPLICATIONS, body, forgery)
 
     def look_up(self, request_id: str, *, forgery: Forgery | None = None) -> WireMessage:
-        """See Dialect."""
         return self._message("GET", f"{_APPLICATIONS}/{request_id}", None, forgery)
 
     def incomplete(self, application: dict[str, Any], *, act_before: float) -> WireMessage:
-        """See Dialect."""
         body = self._body(application, act_before)
         del body["item_code"]
         return self._message("POST", _APPLICATIONS, body)
 
     def elsewhere(self) -> WireMessage:
-        """See Dialect."""
         return self._message("GET", "/no-such-route", None)
 
     def _body(self, application: dict[str, Any], act_before: float) -> dict[str, Any]:
@@ -98,7 +95,6 @@ class RestDialect:
         return WireMessage(method, url, headers, content, (nonce,))
 
     def read(self, message: WireMessage, reply: WireReply) -> ReplyContents:
-        """See Dialect."""
         try:
             verify_response(
                 self._token,
@@ -112,37 +108,36 @@ class RestDialect:
             raise UnauthenticatedReplyError(
                 f"{reply.status} that is not signed for it: {error}"
             ) from error
-        said = _object(reply.body)
-        if said is None:
+        contents = _object(reply.body)
+        if contents is None:
             raise UnauthenticatedReplyError(f"{reply.status} whose body is no JSON object")
-        receipt = said.get("receipt")
+        receipt = contents.get("receipt")
         return ReplyContents(
-            code="ok" if reply.status < 300 else str(said.get("code", "without a code")),
+            code="ok" if reply.status < 300 else str(contents.get("code", "without a code")),
             status=reply.status,
-            message=str(said.get("message", "")),
+            message=str(contents.get("message", "")),
             receipt=receipt if isinstance(receipt, str) else None,
             retry_after_s=_seconds(reply.headers.get("Retry-After")),
             said_at=float(reply.headers[H_TIMESTAMP]),
         )
 
     def distrust(self, reply: WireReply) -> str | None:
-        """See Dialect."""
         if reply.status not in (401, 403):
             return None
-        said = _object(reply.body) or {}
-        return f"{reply.status} {said.get('code', 'without a code')}"
+        contents = _object(reply.body) or {}
+        return f"{reply.status} {contents.get('code', 'without a code')}"
 
 
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        said = orjson.loads(body)
+        contents = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-    return said if isinstance(said, dict) else None
+    return contents if isinstance(contents, dict) else None
 
 
 def _seconds(text: str | None) -> float | None:
-    """What a Retry-After says: seconds, or a date of HTTP."""
+    """Parse a Retry-After header: seconds, or an HTTP date."""
     if text is None:
         return None
     if text.isascii() and text.isdigit():

@@ -1,4 +1,4 @@
-"""Runs the checks one after another, and clears away what they left."""
+"""Run the checks one after another, and withdraw their test applications."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from tongban_ops.conformance.verdicts import (
 )
 
 Progress = Callable[[str, int], None]
-"""Told the name of the check that begins, and how many are over."""
+"""Called with the name of the check that begins and the number of finished checks."""
 
 
 class GatewayUnreachableError(Exception):
-    """Nothing answers HTTP at the address: there is nothing to check."""
+    """Raised when no HTTP server answers at the address."""
 
 
 async def examine(
     options: Options, checks: Sequence[Check], progress: Progress = lambda _, __: None
 ) -> ConformanceReport:
-    """Play a gateway through the checks.
+    """Run the checks against a gateway.
 
     Raises:
         GatewayUnreachableError
-        PortTakenError: that for callbacks.
+        PortTakenError: the port for callbacks is in use.
     """
     began = time.monotonic()
     async with listening(options) as listener, session() as shared:
@@ -65,7 +65,7 @@ async def examine(
         try:
             for check in checks:
                 progress(check.name, len(verdicts))
-                verdicts.append(await _carry_out(check, kit, verdicts))
+                verdicts.append(await _run_check(check, kit, verdicts))
         finally:
             progress("clearing away", len(verdicts))
             clean_up = await kit.clean_up()
@@ -87,7 +87,7 @@ async def _reach(kit: Kit) -> None:
         raise GatewayUnreachableError(str(error.__cause__ or error)) from error
 
 
-async def _carry_out(check: Check, kit: Kit, before: Sequence[CheckVerdict]) -> CheckVerdict:
+async def _run_check(check: Check, kit: Kit, before: Sequence[CheckVerdict]) -> CheckVerdict:
     began = time.monotonic()
     if lacking := _lacking(check, before):
         outcome, note = Outcome.SKIPPED, f"needs {', '.join(lacking)}"
@@ -98,7 +98,7 @@ async def _carry_out(check: Check, kit: Kit, before: Sequence[CheckVerdict]) -> 
 
 
 def _lacking(check: Check, before: Sequence[CheckVerdict]) -> list[str]:
-    """What has to be mended before a check tells anything: what it needs, and what that lacked."""
+    """Return the checks that must pass before this one can prove anything, transitively."""
     outcomes = {verdict.name: verdict for verdict in before}
     lacking: list[str] = []
     for name in check.needs:
@@ -121,24 +121,24 @@ async def _outcome(check: Check, kit: Kit) -> tuple[Outcome, str]:
         UnauthenticatedReplyError,
         OSError,
         TimeoutError,
-    ) as seen:
-        return Outcome.FAILS, _told(seen)
+    ) as error:
+        return Outcome.FAILS, _note(error)
 
 
-def _told(seen: Exception) -> str:
-    match seen:
+def _note(error: Exception) -> str:
+    match error:
         case RetryLaterError():
-            return f"{seen.cause} for {seen.after_s:g} s: try it while the gateway is open"
+            return f"{error.cause} for {error.after_s:g} s: try it while the gateway is open"
         case CheckFailedError() | NoAnswerError():
-            return str(seen)
+            return str(error)
         case OSError():
-            return f"the connection failed: {type(seen).__name__}"
+            return f"the connection failed: {type(error).__name__}"
         case _:
-            words = next(words for kind, words in _WORDS.items() if isinstance(seen, kind))
-            return f"{words}: {seen}"
+            words = next(words for kind, words in _WORDS.items() if isinstance(error, kind))
+            return f"{words}: {error}"
 
 
-_WORDS: dict[type[Exception], str] = {  # those that are more special come first
+_WORDS: dict[type[Exception], str] = {  # subclasses come first
     AccessDeniedError: "it refuses us, and not the request",
     GatewayDownError: "no connection",
     BrokenAnswerError: "an answer to disbelieve",

@@ -1,6 +1,6 @@
-"""SOAP with WS-Security, in the kit's words.
+"""Write and read SOAP messages with WS-Security.
 
-Messages are drafted by zeep from the WSDL as the connector's are, then signed, or forged.
+zeep drafts messages from the WSDL as it does for the connector; then the kit signs or forges them.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ _STANDARD = frozenset(
 
 
 class SoapDialect:
-    """See Dialect."""
+    """Dialect of SOAP with WS-Security."""
 
     def __init__(self, endpoint: str, *, province: str, secret: str) -> None:
         self._endpoint = endpoint
         self._province = province
         self._token = province_token(secret, province)
-        # The WSDL is ours and whole: nothing is fetched.
+        # The WSDL is local and complete: nothing is fetched.
         document = Document(io.BytesIO(wsdl()), transport=None)  # type: ignore[arg-type]
         self._client = zeep.Client(document, transport=object())
 
@@ -78,7 +78,7 @@ class SoapDialect:
         forgery: Forgery | None = None,
         padding: int = 0,
     ) -> WireMessage:
-        """See Dialect; the padding is a field of the form."""
+        """Pad with an additional field of the form."""
         if padding:
             form = {**application["form"], "padding": "x" * padding}
             application = {**application, "form": form}
@@ -86,19 +86,16 @@ class SoapDialect:
         return self._signed("Submit", root, forgery)
 
     def look_up(self, request_id: str, *, forgery: Forgery | None = None) -> WireMessage:
-        """See Dialect."""
         root = self._draft("LookUp", {"requestId": request_id}, forgery)
         return self._signed("LookUp", root, forgery)
 
     def incomplete(self, application: dict[str, Any], *, act_before: float) -> WireMessage:
-        """See Dialect."""
         root = self._draft("Submit", _submit(application, act_before))
         code = root.find(f".//{{{PROVINCE}}}itemCode")
         code.getparent().remove(code)
         return self._signed("Submit", root)
 
     def elsewhere(self) -> WireMessage:
-        """See Dialect."""
         root = self._draft("LookUp", {"requestId": "conformance"})
         root.find(f".//{{{PROVINCE}}}LookUp").tag = f"{{{PROVINCE}}}NoSuchOperation"
         root.find(f".//{{{WSA}}}Action").text = f"{PROVINCE}/NoSuchOperation"
@@ -107,7 +104,7 @@ class SoapDialect:
     def _draft(
         self, operation: str, content: dict[str, Any], forgery: Forgery | None = None
     ) -> Element:
-        """An envelope with its UsernameToken and without a signature."""
+        """Draft an envelope with a UsernameToken and without a signature."""
         late = 2 * WINDOW_SECONDS if forgery is Forgery.STALE else 0
         self._client.wsse = UsernameToken(
             PAASID,
@@ -141,7 +138,6 @@ class SoapDialect:
         return WireMessage("POST", URL(self._endpoint), headers, written(root), bound_to)
 
     def read(self, message: WireMessage, reply: WireReply) -> ReplyContents:
-        """See Dialect."""
         message_id, signature = message.bound_to
         try:
             envelope = read(reply.body)
@@ -158,7 +154,7 @@ class SoapDialect:
             ) from None
         content = envelope.content
         code = _code(content)
-        # check_answer has read it already, so it is there and a moment.
+        # check_answer has validated it already, so it exists and is a valid time.
         created = envelope.security.findtext(f"{{{WSU}}}Timestamp/{{{WSU}}}Created") or ""
         retry_after = content.findtext(f".//{{{PROVINCE}}}retryAfterSeconds")
         return ReplyContents(
@@ -171,7 +167,7 @@ class SoapDialect:
         )
 
     def distrust(self, reply: WireReply) -> str | None:
-        """See Dialect; such a fault need not be signed, since nobody known asked."""
+        """Read a refusal, which need not be signed: the sender is unknown to the gateway."""
         if reply.status in (401, 403):
             return str(reply.status)
         parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
@@ -188,12 +184,12 @@ class SoapDialect:
 
 
 def _submit(application: dict[str, Any], act_before: float) -> dict[str, Any]:
-    said = soap_messages.submission(application, act_before)
-    return {**said, "requestId": application["request_id"]}
+    content = soap_messages.submission(application, act_before)
+    return {**content, "requestId": application["request_id"]}
 
 
 def _code(content: Element) -> str | None:
-    """The code of a fault; None: it is none."""
+    """Return the code of a fault; None if the content is no fault."""
     if content.tag != f"{{{ENV}}}Fault":
         return None
     code: str | None = content.findtext(f"detail/{{{PROVINCE}}}Refusal/{{{PROVINCE}}}code")

@@ -1,4 +1,4 @@
-"""What a check comes to, and what all of them come to together."""
+"""Define the verdicts of checks and the report of a run."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from enum import StrEnum
 
 
 class CheckFailedError(Exception):
-    """A check's no; the text says what was seen, for the engineer who has to mend it."""
+    """Raised when a check fails; the text says what was observed, for the engineer who fixes it."""
 
 
 class CheckSkippedError(Exception):
-    """The check could not be tried, and why: nothing speaks against the gateway."""
+    """Raised when a check cannot be tried; the gateway is not at fault."""
 
 
 class Outcome(StrEnum):
-    """What a check came to."""
+    """Outcome of a check."""
 
     HOLDS = "holds"
     FAILS = "does not hold"
@@ -24,8 +24,8 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckVerdict:
-    """One check's outcome. `note` is what was seen; `promise` what of the connector rests on it;
-    `lacking` the checks whose failure kept it from being tried."""
+    """Outcome of one check. `note` is what was observed, `promise` what of the connector rests on
+    the check, `lacking` the failed checks that kept it from running."""
 
     name: str
     outcome: Outcome
@@ -37,32 +37,32 @@ class CheckVerdict:
 
 @dataclass(slots=True)
 class CleanUp:
-    """What has become of the test applications, by request id."""
+    """State of the test applications after the clean-up, by request id."""
 
     withdrawn: list[str] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
-    """Still open, or not to be asked: to be cleared away by hand at the gateway."""
+    """Still open or unknown: an engineer has to clear these away at the gateway."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConformanceReport:
-    """One run of the kit."""
+    """Report of one run."""
 
     url: str
     protocol: str
     province: str
     run: str
-    """What the request ids of this run begin with."""
+    """Prefix of the run's request ids."""
     verdicts: tuple[CheckVerdict, ...]
     clean_up: CleanUp
     seconds: float
 
     def of(self, outcome: Outcome) -> list[str]:
-        """The names of the checks that came to this."""
+        """Return the names of the checks with this outcome."""
         return [verdict.name for verdict in self.verdicts if verdict.outcome is outcome]
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed."""
+        """Return True if no check failed."""
         return not self.of(Outcome.FAILS)

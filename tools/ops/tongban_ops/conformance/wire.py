@@ -1,4 +1,4 @@
-"""A message on a bare connection, for what no HTTP client does: to send and be gone."""
+"""Send a message on a bare connection and drop it, which no HTTP client does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONNECT_S = 10.0
 
 
 async def connect(url: URL) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection to where a URL points; its certificate is checked as the product checks it.
+    """Open a connection to a URL's host; verify its certificate as the product does.
 
     Raises:
         OSError, TimeoutError
@@ -24,7 +24,7 @@ async def connect(url: URL) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def send_and_cut(message: WireMessage) -> None:
-    """Send a message whole and drop the connection without waiting for the answer.
+    """Send a complete message and drop the connection without waiting for the answer.
 
     Raises:
         OSError, TimeoutError

@@ -1,1 +1,2 @@
-"""What operators' commands do, apart from the command line: on Kafka alone, no service is asked."""
+"""Implement the operators' commands apart from the command line, on Kafka alone; no service is
+called."""

@@ -1,4 +1,4 @@
-"""Reading dead letters: what is on the `<group>.dlt` topics, and what was done about it."""
+"""Read dead letters from the `<group>.dlt` topics, with what operators did about them."""
 
 from __future__ import annotations
 
@@ -20,58 +20,59 @@ SUFFIX = topics.dead_letter("")
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One record of a dead-letter topic, with its story read from the `dlt_*` headers."""
+    """One record of a dead-letter topic, with the `dlt_*` headers of its failure."""
 
     record: Record
     event: Event[Body] | None
     fault: str | None
-    """Why it cannot be decoded; never with its values."""
+    """Why it cannot be decoded, without any of its values."""
     settled: DeadLetterSettled | None = None
 
     @property
     def id(self) -> str:
-        """`GROUP@OFFSET`, or `GROUP/PARTITION@OFFSET` where the topic has several partitions."""
+        """Return `GROUP@OFFSET`, or `GROUP/PARTITION@OFFSET` where the topic has several
+        partitions."""
         return letter_id(self.record)
 
     @property
     def group(self) -> str:
-        """The consumer group that gave it up."""
+        """Return the consumer group that gave it up."""
         return self.record.topic.removesuffix(SUFFIX)
 
-    def told(self, name: str) -> str:
-        """A `dlt_*` header; empty where it is missing (a record that no worker of ours wrote)."""
+    def header(self, name: str) -> str:
+        """Return a `dlt_*` header; empty if it is missing (another writer wrote the record)."""
         return (self.record.header(PREFIX + name) or b"").decode("utf-8", "replace")
 
     @property
     def source(self) -> str:
-        """The topic it was read from."""
-        return self.told("topic")
+        """Return the topic from which it was read."""
+        return self.header("topic")
 
     @property
     def place(self) -> str:
-        """Where it was read, `topic/partition@offset`."""
-        return f"{self.source}/{self.told('partition')}@{self.told('offset')}"
+        """Return the place from which it was read, `topic/partition@offset`."""
+        return f"{self.source}/{self.header('partition')}@{self.header('offset')}"
 
     @property
     def cause(self) -> str:
-        """Why it was given up, in the worker's words."""
-        return self.told("reason")
+        """Return the cause that the worker recorded."""
+        return self.header("reason")
 
     @property
     def exception(self) -> str:
-        """Type of the exception and where it was raised."""
-        where = self.told("where")
-        return f"{self.told('exception')} at {where}" if where else self.told("exception")
+        """Return the exception's type and where it was raised."""
+        where = self.header("where")
+        return f"{self.header('exception')} at {where}" if where else self.header("exception")
 
     @property
     def failed_ms(self) -> int:
-        """Unix milliseconds at which it was given up."""
-        text = self.told("last_failed_ms")
+        """Return when it was given up, in Unix milliseconds."""
+        text = self.header("last_failed_ms")
         return int(text) if text.isdecimal() else self.record.timestamp_ms
 
     @property
     def request_id(self) -> str | None:
-        """The request it belongs to, as far as that can be read."""
+        """Return the request that it belongs to; None if that cannot be read."""
         if self.event is not None:
             return self.event.body.request_id
         key = (self.record.key or b"").decode("ascii", "replace")
@@ -79,16 +80,16 @@ class DeadLetter:
 
 
 def letter_id(record: Record) -> str:
-    """See `DeadLetter.id`."""
+    """Return the id of a dead letter, see `DeadLetter.id`."""
     partition = f"/{record.partition}" if record.partition else ""
     return f"{record.topic.removesuffix(SUFFIX)}{partition}@{record.offset}"
 
 
 def place_of(text: str) -> tuple[Place, int]:
-    """Partition and offset that an id names.
+    """Parse an id into partition and offset.
 
     Raises:
-        ValueError: it is no id.
+        ValueError: the text is no id.
     """
     where, at, offset = text.rpartition("@")
     group, _, partition = where.partition("/")
@@ -99,31 +100,31 @@ def place_of(text: str) -> tuple[Place, int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterSelection:
-    """Which dead letters are meant; what is not said does not narrow."""
+    """Criteria that select dead letters; an empty one selects all."""
 
     ids: Collection[str] = ()
     groups: Collection[str] = ()
     sources: Collection[str] = ()
-    """Topics that they were read from."""
+    """Topics from which they were read."""
     cause: str = ""
-    """Part of the cause or of the exception, in any case."""
+    """Case-insensitive substring of the cause or of the exception."""
     request: str = ""
     since: datetime | None = None
-    """By the moment at which it was given up (wall clock), as `until`, which is not included."""
+    """First moment of being given up (wall clock); `until` is exclusive."""
     until: datetime | None = None
     settled: bool = False
-    """Also those that were dealt with."""
+    """Include those that were settled."""
 
     @property
     def narrows(self) -> bool:
-        """Whether anything was said."""
+        """Return True if a criterion is set."""
         return bool(
             self.ids or self.groups or self.sources or self.cause or self.request
             or self.since or self.until
         )  # fmt: skip
 
-    def takes(self, letter: DeadLetter) -> bool:
-        """Whether this one is meant."""
+    def matches(self, letter: DeadLetter) -> bool:
+        """Return True if the dead letter fits all criteria."""
         wanted = (
             not self.ids or letter.id in self.ids,
             not self.sources or letter.source in self.sources,
@@ -137,7 +138,7 @@ class DeadLetterSelection:
 
 
 def read_letter(record: Record, settled: DeadLetterSettled | None = None) -> DeadLetter:
-    """What a record of a dead-letter topic is."""
+    """Decode a record of a dead-letter topic."""
     if (after := record.header(NEXT_OFFSET)) is not None:
         first = (record.header(f"{PREFIX}offset") or b"").decode("ascii", "replace")
         last = int(after) - 1 if after.isdigit() else "?"
@@ -156,7 +157,7 @@ def read_letter(record: Record, settled: DeadLetterSettled | None = None) -> Dea
 
 
 async def read_settled(snapshot: Snapshot) -> dict[str, DeadLetterSettled]:
-    """What was done about dead letters, by id."""
+    """Return the newest settlement of each dead letter, by id."""
     return await snapshot.newest(topics.CONTROL_DEAD_LETTERS, DeadLetterSettled.from_record)
 
 
@@ -167,14 +168,14 @@ async def read_dead_letters(
     groups: Collection[str],
     on_progress: OnProgress = lambda _done, _total: None,
 ) -> list[DeadLetter]:
-    """Those that are meant, oldest first.
+    """Return the selected dead letters, oldest first.
 
     Args:
-        groups: every group whose dead letters exist; the selection may name fewer.
+        groups: every group with a dead-letter topic; the selection may name fewer.
 
     Raises:
-        KafkaUnavailableError: as `Snapshot`.
-        ValueError: an id that is none.
+        KafkaUnavailableError: see `Snapshot`.
+        ValueError: a malformed id.
     """
     settled = await read_settled(snapshot)
     offsets: dict[Place, int] = {}
@@ -193,7 +194,7 @@ async def read_dead_letters(
     async with aclosing(records):
         async for record in records:
             letter = read_letter(record, settled.get(letter_id(record)))
-            if selection.takes(letter):
+            if selection.matches(letter):
                 letters.append(letter)
                 if len(letters) == len(set(selection.ids)):
                     break
@@ -201,5 +202,5 @@ async def read_dead_letters(
 
 
 def known_groups() -> list[str]:
-    """Every consumer group of the registry that has a dead-letter topic."""
+    """Return every consumer group of the registry that has a dead-letter topic."""
     return [name.removesuffix(SUFFIX) for name in topics.TOPICS if name.endswith(SUFFIX)]

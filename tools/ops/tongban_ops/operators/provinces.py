@@ -1,4 +1,4 @@
-"""How the provinces stand, as Kafka tells it: pauses, breakers, what waits, what is dead."""
+"""Read the provinces' state from Kafka, and write operators' pauses."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from tongban_kafka.snapshot import Snapshot
 from tongban_ops.operators.dead_letters import place_of, read_settled
 
 LONGEST_PAUSE = timedelta(days=366)
-"""Of a pause with an end. "For ever" is a pause without one."""
+"""Limit for a pause with an end. A pause without one has no limit."""
 _TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class ProvinceStanding:
-    """One province's connector, from outside."""
+    """State of one province's connectors, as Kafka shows it."""
 
     province: str
     control: ProvinceControl | None
-    """What an operator last said; whether it holds now is `control.pauses(now)`."""
+    """The newest control record; `control.pauses(now)` tells if it applies now."""
     lag: int
     """Records of its topic that are not committed as done: waiting, under way or unread."""
     dead_letters: int
-    """Those that nobody has dealt with."""
+    """Dead letters that no operator has settled."""
     connectors: tuple[ConnectorState, ...] = ()
-    """What each process that speaks to it told last; none: none was heard of of late."""
+    """Newest report of each connector process; empty if none reported lately."""
 
     @property
     def worst(self) -> ConnectorState | None:
-        """The one with the most trouble."""
+        """Return the report with the most trouble."""
         return max(self.connectors, key=_trouble, default=None)
 
 
@@ -52,7 +52,7 @@ def _trouble(state: ConnectorState) -> tuple[int, bool, int]:
 
 
 async def standings(bootstrap: KafkaAddress, provinces: Iterable[str]) -> list[ProvinceStanding]:
-    """All of these provinces.
+    """Return the state of these provinces.
 
     Raises:
         KafkaUnavailableError: the broker does not answer.
@@ -93,13 +93,13 @@ async def standings(bootstrap: KafkaAddress, provinces: Iterable[str]) -> list[P
 
 
 async def read_controls(snapshot: Snapshot) -> dict[str, ProvinceControl]:
-    """Return what operators said of provinces, by code. Where the topic has a hole connectors wait
-    whatever they say here (`tongban topics holes control.provinces`)."""
+    """Return the newest control record of each province, by code. Where the topic has a hole,
+    connectors wait whatever the records say (`tongban topics holes control.provinces`)."""
     return await snapshot.newest(topics.CONTROL_PROVINCES, ProvinceControl.from_record)
 
 
 async def read_connectors(snapshot: Snapshot) -> list[ConnectorState]:
-    """What connector processes told of late, the newest of each."""
+    """Return the newest recent report of each connector process."""
     since = round((time.time() - HEARD_S) * 1000)
     found: dict[str, ConnectorState] = {}
     places = await snapshot.partitions([topics.CONNECTORS_STATE])
@@ -111,19 +111,19 @@ async def read_connectors(snapshot: Snapshot) -> list[ConnectorState]:
 
 
 async def say(bootstrap: KafkaAddress, controls: Iterable[ProvinceControl]) -> None:
-    """Write what an operator says; acknowledged when this returns.
+    """Write control records; they are acknowledged when this returns.
 
     Raises:
-        ValueError: a pause is to end later than `LONGEST_PAUSE` after it began.
-        KafkaUnavailableError: not acknowledged in time; say it again.
+        ValueError: a pause ends later than `LONGEST_PAUSE` after it began.
+        KafkaUnavailableError: not acknowledged in time; write them again.
     """
-    said = list(controls)
-    if any(one.until is not None and one.until - one.since > LONGEST_PAUSE for one in said):
+    records = list(controls)
+    if any(one.until is not None and one.until - one.since > LONGEST_PAUSE for one in records):
         raise ValueError(f"a pause ends within {LONGEST_PAUSE.days} days")
     async with EventProducer(
         bootstrap, client_id="tongban-operator", delivery_timeout=_TIMEOUT_S
     ) as producer:
-        for control in said:
+        for control in records:
             key, value = control.to_record()
             await producer.send(
                 topics.CONTROL_PROVINCES,
@@ -136,7 +136,7 @@ async def say(bootstrap: KafkaAddress, controls: Iterable[ProvinceControl]) -> N
 async def _committed(
     bootstrap: KafkaAddress, codes: Iterable[str]
 ) -> Mapping[tuple[str, int], int]:
-    """Offsets that the connectors' groups have committed, by partition."""
+    """Return the offsets that the connectors' groups have committed, by partition."""
     admin = AIOKafkaAdminClient(**client_options(bootstrap))
     try:
         async with asyncio.timeout(_TIMEOUT_S):
@@ -144,8 +144,8 @@ async def _committed(
             groups = [topics.connector_group(code) for code in codes]
             found = await asyncio.gather(*map(admin.list_consumer_group_offsets, groups))
     except (KafkaError, OSError, TimeoutError) as error:
-        told = f"{bootstrap}: {error or type(error).__name__}"
-        raise KafkaUnavailableError(refusals.explain(told)) from error
+        failure = f"{bootstrap}: {error or type(error).__name__}"
+        raise KafkaUnavailableError(refusals.explain(failure)) from error
     finally:
         with suppress(KafkaError):
             await admin.close()

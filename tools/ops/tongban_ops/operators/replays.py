@@ -1,10 +1,10 @@
-"""What replaying dead letters means (ADR 0011). Pure: from dead letters to records to be written.
+"""Plan the replay of dead letters (ADR 0011): a pure function from dead letters to records.
 
-A dead letter is old: what it asks for may have been done, withdrawn or overtaken since. So no call
-to a province and no word of one goes again as it was. Its request is `held`, an operator's decision
-lets it go on, and the router, which has the newest state, asks again for what is still open. What a
-person handed in (a submission, a command) exists nowhere else and goes again itself. Dead letters
-of other consumers go to that consumer alone, marked as repeats.
+A dead letter is old: its effect may have happened, been withdrawn or been overtaken since. So
+neither a call to a province nor a province's answer is sent again as it was. Its request is `held`;
+an operator's decision resumes it, and the router, which has the newest state, repeats what is still
+open. A submission or a command of a person exists nowhere else, so the record itself is sent again.
+Dead letters of other consumers go to that consumer alone, marked as repeats.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tongban_common.events.models import (
 )
 from tongban_kafka.dead_letters import PREFIX
 from tongban_ops.operators.dead_letters import DeadLetter
-from tongban_ops.operators.words import ENDED, RESUMED, OperatorReason, about_request
+from tongban_ops.operators.reasons import ENDED, RESUMED, OperatorReason, about_request
 
 SOURCE = "tongban/operators"
 _GROUP_OF_PROVINCE = topics.connector_group("")
@@ -38,27 +38,27 @@ Outgoing = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes]]]
 
 
 class Way(StrEnum):
-    """How a dead letter is replayed."""
+    """Way in which a dead letter is replayed."""
 
     RESUME = "resume"
-    """The request goes on by an operator's decision."""
+    """An operator's decision resumes the request."""
     AGAIN = "again"
-    """The record itself goes again, marked as a repeat."""
+    """The record itself is sent again, marked as a repeat."""
 
 
 @dataclass(slots=True)
 class Replay:
-    """Dead letters that are settled together, and what is to be written for it, in order."""
+    """Dead letters that are settled together, and the records to write for them, in order."""
 
     letters: list[DeadLetter]
     ways: list[Way] = field(default_factory=list)
     records: list[Outgoing] = field(default_factory=list)
     withheld: bool = False
-    """The operator's words could not be sealed and are not part of it."""
+    """True if the operator's reason could not be sealed and was left out."""
 
 
 @dataclass(frozen=True, slots=True)
-class NotReplayableError:
+class ReplayRefusal:
     """A dead letter for which nothing can be written, and why."""
 
     letter: DeadLetter
@@ -67,33 +67,36 @@ class NotReplayableError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    """Who decides, when (business time), and with which words for the timeline."""
+    """The operator who decides, when (business time), and the reason for the timeline."""
 
     by: str
     at: datetime
     reason: str = RESUMED
     keys: KeyRing | None = None
-    """Seals the reason; without it a text that is not on the list stays here."""
+    """Seals the reason; without it, a text that is not on the list is withheld."""
 
-    def said(self, request_id: str, sealed: Sealed | None) -> OperatorReason:
+    def publishable_reason(self, request_id: str, sealed: Sealed | None) -> OperatorReason:
         """Return the reason as it may be published about a request."""
         return about_request(self.reason, self.keys, request_id, sealed)
 
 
 def plan(
     letters: Iterable[DeadLetter], operator: Operator
-) -> tuple[list[Replay], list[NotReplayableError]]:
-    """What replaying these means; those of one held request are replayed as one, and with them what
-    others could not decode of the same records."""
+) -> tuple[list[Replay], list[ReplayRefusal]]:
+    """Plan the replay of dead letters.
+
+    Those of one held request are replayed as one, together with dead letters of the same records
+    that other groups could not decode.
+    """
     replays: list[Replay] = []
-    refused: list[NotReplayableError] = []
+    refused: list[ReplayRefusal] = []
     of_request: dict[str, Replay] = {}
     with_others: dict[str, list[DeadLetter]] = {}
     for letter in letters:
         if moves_request(letter):
             request_id = letter.request_id
             if request_id is None:
-                refused.append(NotReplayableError(letter, "no request id can be read from it"))
+                refused.append(ReplayRefusal(letter, "no request id can be read from it"))
                 continue
             replay = of_request.get(request_id)
             if replay is None:
@@ -103,9 +106,7 @@ def plan(
         elif letter.event is None:
             with_others.setdefault(letter.place, []).append(letter)
         elif letter.group not in topics.REPLAY_GROUPS:
-            refused.append(
-                NotReplayableError(letter, f"no topic for replays to group {letter.group}")
-            )
+            refused.append(ReplayRefusal(letter, f"no topic for replays to group {letter.group}"))
         else:
             again = _again(letter, topics.replay(letter.group))
             replays.append(Replay([letter], [Way.AGAIN], [again]))
@@ -115,13 +116,14 @@ def plan(
             replay.letters += with_others.pop(place, [])
     for letter in (letter for rest in with_others.values() for letter in rest):
         why = f"it cannot be decoded and would come back ({letter.fault})"
-        refused.append(NotReplayableError(letter, why))
+        refused.append(ReplayRefusal(letter, why))
     return replays, refused
 
 
 def of_decision(letters: Sequence[DeadLetter]) -> list[DeadLetter]:
-    """Those that a decision about their request deals with: for which it is held, and what others
-    could not decode of the very same records. Nothing else will ever come of these."""
+    """Return the dead letters that a decision about their request settles: those for which it is
+    held, and those of the same records that other groups could not decode. No other replay is
+    possible for them."""
     places = {letter.place for letter in letters if moves_request(letter)}
     return [
         letter
@@ -131,15 +133,16 @@ def of_decision(letters: Sequence[DeadLetter]) -> list[DeadLetter]:
 
 
 def moves_request(letter: DeadLetter) -> bool:
-    """Whether its request is held because of it: connectors' and the router's dead letters."""
+    """Return True if its request is held because of it: dead letters of connectors and of the
+    router."""
     return letter.group == topics.ROUTER_APP or letter.group.startswith(_GROUP_OF_PROVINCE)
 
 
 def _resume(replay: Replay, request_id: str, operator: Operator) -> None:
     router_s = [letter for letter in replay.letters if letter.group == topics.ROUTER_APP]
     bodies = [(letter, letter.event.body) for letter in router_s if letter.event is not None]
-    # First what an operator decided before, and a submission: there is nothing to resume where it
-    # was never applied.
+    # Write earlier decisions and the submission first: if it was never applied, there is nothing to
+    # resume.
     for letter, body in bodies:
         if isinstance(body, OperatorDecision):
             replay.records.append(_again(letter, topics.REQUESTS_COMMANDS))
@@ -153,9 +156,9 @@ def _resume(replay: Replay, request_id: str, operator: Operator) -> None:
     )
     sealed = next(filter(None, envelopes), None)
     replay.records.append(decision(request_id, "resume", operator, name, sealed))
-    replay.withheld = operator.said(request_id, sealed).withheld
+    replay.withheld = operator.publishable_reason(request_id, sealed).withheld
     replay.ways = [Way.RESUME]
-    # Commands last, on the same partition: the router applies them to a request that goes on.
+    # Write commands last, on the same partition: the router applies them to a resumed request.
     for letter, body in bodies:
         if isinstance(body, (SupplementHanded, WithdrawalAsked)):
             replay.records.append(_again(letter, topics.REQUESTS_COMMANDS))
@@ -170,19 +173,21 @@ def decision(
     name: str,
     sealed: Sealed | None = None,
 ) -> Outgoing:
-    """An operator's decision as a record of requests.commands; `name` tells it from others.
+    """Build the record of an operator's decision for requests.commands.
 
-    `sealed` is the envelope of any event of the request: the operator's own words go under its key.
+    Args:
+        name: tells the decision from others; it becomes the event's id.
+        sealed: envelope of any event of the request; the reason is sealed under its key.
     """
-    said = operator.said(request_id, sealed)
+    published = operator.publishable_reason(request_id, sealed)
     body = OperatorDecision(
         request_id=request_id,
         command_id=name,
         at=operator.at,
         by=operator.by,
         decision=what,
-        reason=said.clear or (RESUMED if what == "resume" else ENDED),
-        sealed=said.sealed,
+        reason=published.clear or (RESUMED if what == "resume" else ENDED),
+        sealed=published.sealed,
     )
     event = Event(id=name, source=SOURCE, body=body, time=operator.at)
     value, headers = encode(event)

@@ -1,4 +1,4 @@
-"""The services whose guards `tongban restore` rebuilds, and whether one of them still runs."""
+"""List the services whose guards `tongban restore` rebuilds, and the members of their groups."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ async def members(bootstrap: KafkaAddress, groups: Iterable[str]) -> dict[str, i
         await client.start()
         found = {}
         for group in groups:
-            # One by one: aiokafka 0.14 cannot decode a description of several groups.
+            # Query one group at a time: aiokafka 0.14 cannot decode a description of several
+            # groups.
             (response,) = await client.describe_consumer_groups([group])
             (described,) = response.groups
             if described[5]:

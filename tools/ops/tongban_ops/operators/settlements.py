@@ -1,4 +1,4 @@
-"""`control.deadletters`: what operators did with dead letters. Key: the dead letter's id."""
+"""Define the records of `control.deadletters`: how operators settled dead letters. Key: the id."""
 
 from __future__ import annotations
 
@@ -11,29 +11,28 @@ from tongban_common.events.models import Sealed
 
 
 class Settlement(StrEnum):
-    """How a dead letter was dealt with."""
+    """Ways in which an operator settles a dead letter."""
 
     REPLAYED = "replayed"
     DISCARDED = "discarded"
-    """Nothing is to be done about it."""
+    """No action is needed."""
     FAILED = "failed"
-    """Its request was ended by an operator."""
+    """An operator ended its request."""
 
 
 class DeadLetterSettled(StateRecord):
-    """The newest thing that was done about one dead letter. No record: it waits for an operator."""
+    """Newest settlement of one dead letter. Without a record it waits for an operator."""
 
     id: str
     settlement: Settlement
     at: AwareDatetime
     by: str
     reason: str = ""
-    """From the lists of `tongban_ops.operators.words`; other words are sealed."""
+    """From the lists of `tongban_ops.operators.reasons`; any other text is sealed."""
     sealed: Sealed | None = None
     times: int = 1
-    """How often it has been settled; a second replay is another one and so has another event id."""
+    """Number of settlements; it gives a second replay another event id."""
 
     @property
     def key(self) -> str:
-        """The record's key."""
         return self.id

@@ -1,8 +1,8 @@
-"""Everything that is on Kafka about one request, in order.
+"""Collect every record on Kafka about one request, in order.
 
-Records of a request are in the partition that its id hashes to, so that one partition of each topic
-is read. Its id says nothing of when it was made (that would let others guess ids), so the two
-topics that begin its story are read from their beginnings, and the others from its first record on.
+A request's records lie in the partition that its id hashes to, so one partition of each topic is
+read. The id does not tell when the request was made (otherwise ids could be guessed). So the two
+topics that begin its story are read from their beginnings, the others from its first record on.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _OTHERS = (
     topics.FEEDBACK_RATED,
 )
 _SKEW_MS = 60_000
-"""How far the clocks of writers may be apart."""
+"""Allowed difference between writers' clocks."""
 _RANK = {
     topic: rank
     for rank, topic in enumerate(
@@ -60,7 +60,7 @@ _RANK = {
         )
     )
 }
-"""What follows from what, for records of one millisecond."""
+"""Causal order for records of the same millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,29 +70,28 @@ class Step:
     record: Record
     event: Event[Body] | None
     what: str
-    """For people: what it says, and nothing of an applicant."""
+    """Summary in words, without personal data."""
     answers: str | None = None
-    """The call that this outcome answers."""
+    """Id of the call that this outcome answers."""
     latency_ms: int | None = None
-    """From the newest sending of that call to its answer."""
+    """Milliseconds from the newest sending of that call to its answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The story of a request; `steps` is empty where nothing is known of that id."""
+    """All steps of a request; empty if the id is unknown."""
 
     request_id: str
     steps: list[Step]
 
     @property
     def submitted(self) -> RequestSubmitted | None:
-        """Its submission."""
         bodies = (step.event.body for step in self.steps if step.event is not None)
         return next((body for body in bodies if isinstance(body, RequestSubmitted)), None)
 
     @property
     def newest(self) -> RequestStatus | None:
-        """Its newest status."""
+        """Return the status with the highest sequence number."""
         bodies = (step.event.body for step in self.steps if step.event is not None)
         statuses = [body for body in bodies if isinstance(body, RequestStatus)]
         return max(statuses, key=lambda status: status.seq, default=None)
@@ -105,13 +104,13 @@ async def trace(
     whole: bool = True,
     on_progress: OnProgress = lambda _done, _total: None,
 ) -> Trace:
-    """Read the story of a request.
+    """Read the records of a request.
 
     Args:
-        whole: without it only submission and history are read, which tells how it stands.
+        whole: if false, read submission and history only, which give its present state.
 
     Raises:
-        KafkaUnavailableError: as `Snapshot`.
+        KafkaUnavailableError: see `Snapshot`.
     """
     key = request_id.encode()
     found = await _read(snapshot, key, _BEGINNINGS, None, on_progress)
@@ -137,7 +136,7 @@ async def _read(
     since_ms: int | None,
     on_progress: OnProgress,
 ) -> list[Record]:
-    """All records of that key; one partition a topic, as the key tells."""
+    """Return all records with that key, from the one partition of each topic that holds it."""
     counts: dict[str, int] = {}
     for topic, _ in await snapshot.partitions(names):
         counts[topic] = counts.get(topic, 0) + 1
@@ -150,7 +149,7 @@ async def _read(
 
 
 def _provinces(records: Iterable[Record]) -> set[str]:
-    """Provinces that the request may have been sent to."""
+    """Return the provinces to which the request may have been sent."""
     found = set()
     for record in records:
         body = _decoded(record)
@@ -186,7 +185,7 @@ def _is_answer(outcome: ProvinceOutcome, sent_at: Mapping[str, int]) -> bool:
 
 
 def describe(record: Record, event: Event[Body] | None) -> str:
-    """One line about a record: states, causes and reasons, never who is concerned."""
+    """Describe a record in one line: states, causes and reasons, no personal data."""
     if record.topic.endswith(SUFFIX):
         letter = read_letter(record)
         return f"dead letter {letter.id} from {letter.place}: {letter.cause}"
@@ -235,7 +234,7 @@ def _of(body: Body) -> str:  # noqa: C901, PLR0911, PLR0912 - one line for each 
 
 
 def _words(sealed: Sealed | None) -> str | None:
-    """Say that there are words, and not what they are."""
+    """Mention a sealed reason without its content."""
     return None if part_of(sealed, REASON) is None else "words sealed"
 
 

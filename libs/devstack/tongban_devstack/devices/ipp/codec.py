@@ -1,4 +1,4 @@
-"""IPP messages as bytes (RFC 8010), strict towards what is read and exact in what is written."""
+"""Encode and decode IPP messages (RFC 8010); the decoder is strict."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _PAIR = struct.Struct(">ii")
 
 
 class IppSyntaxError(ValueError):
-    """The bytes are not an IPP message."""
+    """Raised when bytes are no IPP message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """A named attribute with one or more values, all written with the same tag."""
+    """A named attribute with one or more values of the same tag."""
 
     name: str
     tag: int
@@ -35,13 +35,13 @@ class Attribute:
 
 @dataclass(slots=True)
 class Group:
-    """An attribute group, in the order of the message."""
+    """An attribute group in the order of the message."""
 
     tag: int
     attributes: dict[str, Attribute] = field(default_factory=dict)
 
     def add(self, name: str, tag: ValueTag, *values: Value) -> Group:
-        """Add an attribute; returns the group, for chains."""
+        """Add an attribute and return the group, for chained calls."""
         self.attributes[name] = Attribute(name, tag, values)
         return self
 
@@ -57,22 +57,22 @@ class IppMessage:
     data: bytes = b""
 
     def group(self, tag: GroupTag) -> Group:
-        """The first group with the tag, or an empty one."""
+        """Return the first group with the tag, or an empty one."""
         return next((group for group in self.groups if group.tag == tag), Group(tag))
 
     def value(self, tag: GroupTag, name: str) -> Value | None:
-        """The first value of an attribute of that group, if it is there."""
+        """Return the first value of an attribute of that group, or None."""
         attribute = self.group(tag).attributes.get(name)
         return attribute.values[0] if attribute else None
 
     def text(self, tag: GroupTag, name: str) -> str | None:
-        """The first value of an attribute, if it is there and a text."""
+        """Return the first value of an attribute if it is a text, else None."""
         value = self.value(tag, name)
         return value if isinstance(value, str) else None
 
 
 def encode(message: IppMessage) -> bytes:
-    """The message as bytes."""
+    """Encode a message."""
     parts = [_HEADER.pack(*message.version, message.code, message.request_id)]
     for group in message.groups:
         parts.append(bytes((group.tag,)))
@@ -108,13 +108,13 @@ def _encode_value(value: Value) -> bytes:
 
 
 def decode(raw: bytes) -> IppMessage:
-    """Read a message.
+    """Decode a message.
 
-    Values with a language lose it. Collections are read over and have `b""` as their value: these
-    printers offer nothing that would need one.
+    Values with a language lose it. Collections are skipped and have `b""` as their value: no
+    operation of these printers needs one.
 
     Raises:
-        IppSyntaxError: with what is wrong and where.
+        IppSyntaxError: the text says what is wrong and where.
     """
     try:
         return _Reader(raw).message()

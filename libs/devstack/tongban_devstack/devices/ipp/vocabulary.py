@@ -1,4 +1,4 @@
-"""Numbers of IPP that these printers use (RFC 8011 and the IANA IPP registry)."""
+"""Define the numbers of IPP that these printers use (RFC 8011 and the IANA IPP registry)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ValueTag(IntEnum):
 
 
 class Operation(IntEnum):
-    """Operations that these printers know."""
+    """Operations that these printers support."""
 
     PRINT_JOB = 0x0002
     VALIDATE_JOB = 0x0004
@@ -57,7 +57,7 @@ class Operation(IntEnum):
 
 
 class IppStatus(IntEnum):
-    """Status codes that these printers answer with."""
+    """Status codes that these printers return."""
 
     OK = 0x0000
     OK_IGNORED_OR_SUBSTITUTED = 0x0001

@@ -1,7 +1,8 @@
-"""Every check, in the order in which they run.
+"""List every check in the order in which they run.
 
-A check is a coroutine function of a `Kit`: it returns what it saw, or raises `CheckFailedError` or
-`CheckSkippedError`. The first line of its docstring is the promise that rests on it.
+A check is a coroutine function of a `Kit`: it returns what it observed, or raises
+`CheckFailedError` or `CheckSkippedError`. The first line of its docstring states the promise that
+rests on it, and is printed when the check fails.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from tongban_ops.conformance.messages import Forgery
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check. Where one of `needs` does not hold, it is not tried: it could tell nothing."""
+    """One check. It is skipped where one of `needs` fails, since it could prove nothing then."""
 
     name: str
     run: Callable[[Kit], Awaitable[str]]
     needs: tuple[str, ...] = ()
     protocols: tuple[str, ...] = ()
-    """Those that have such a thing; empty: all."""
+    """Protocols to which it applies; empty: all."""
 
     @property
     def promise(self) -> str:
-        """What of the connector rests on it, in a sentence."""
+        """Return the promise of the connector that rests on the check, in a sentence."""
         return (self.run.__doc__ or "").strip().partition("\n")[0]
 
 
@@ -43,7 +44,7 @@ SIGNED = ("answers-signed",)
 KNOWN = ("look-up",)
 CALLING = ("rest_callback",)
 OVER_REST = ("rest", "rest_callback")
-"""Where what is asked for stands in the address."""
+"""Protocols whose URL names the application."""
 
 CHECKS = (
     Check("transport", timing.transport),
@@ -83,7 +84,7 @@ CHECKS = (
 
 
 def selected(protocol: str, names: Iterable[str] = ()) -> list[Check]:
-    """The checks of these names and what they need; all of the protocol where none is named.
+    """Return the named checks and those they need, or all checks of the protocol.
 
     Raises:
         KeyError: there is no such check.

@@ -1,4 +1,4 @@
-"""What can be done with an application that is there: supplements and withdrawals."""
+"""Check supplements and withdrawals of existing applications."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tongban_provinces.models import GatewayState
 
 
 async def supplement_not_awaited(kit: Kit) -> str:
-    """A supplement that nobody waits for is refused: one that came twice does not count twice."""
+    """An unexpected supplement is refused, so that a repeated one does not count twice."""
     known = await kit.known(kit.first)
     if known.state is GatewayState.NEEDS_SUPPLEMENT:
         raise CheckSkippedError(f"{kit.first} waits for a supplement, of all things")
@@ -31,7 +31,7 @@ async def supplement_not_awaited(kit: Kit) -> str:
 
 
 async def withdraw_pending(kit: Kit) -> str:
-    """What is not decided can be taken back, for good, and taking it back again does no harm."""
+    """An undecided application can be withdrawn for good; a second withdrawal does no harm."""
     request_id = await _pending(kit)
     try:
         answer = await kit.gateway.withdraw(request_id, act_before=kit.soon())
@@ -60,7 +60,7 @@ async def _again(kit: Kit, request_id: str) -> str:
 
 
 async def withdraw_final(kit: Kit) -> str:
-    """What is decided is not taken back: the applicant may hold the document already."""
+    """A decided application cannot be withdrawn: the applicant may hold the document already."""
     request_id = await _finished(kit)
     code = ""
     try:
@@ -75,7 +75,7 @@ async def withdraw_final(kit: Kit) -> str:
 
 
 async def withdraw_unknown(kit: Kit) -> str:
-    """A withdrawal of what was never there is a clear no, and makes nothing up."""
+    """A withdrawal of an unknown application is refused, and creates nothing."""
     request_id = f"{kit.run}-never-sent"
     try:
         await kit.gateway.withdraw(request_id, act_before=kit.soon())
@@ -92,7 +92,7 @@ def _agreed(code: str, agreed: str) -> str:
 
 
 async def _pending(kit: Kit) -> str:
-    """An application that waits to be decided: a new one, the others may have been used up."""
+    """Return a new undecided application; the earlier ones may have been decided."""
     found = await kit.fresh_one(lambda answer: answer.state not in FINAL, kit.options.examples)
     if found is None:
         raise CheckSkippedError(
@@ -102,7 +102,7 @@ async def _pending(kit: Kit) -> str:
 
 
 async def _finished(kit: Kit) -> str:
-    """An application that is decided."""
+    """Return a decided application."""
     found = await kit.one(lambda answer: answer.state in FINAL)
     if found is None:
         raise CheckSkippedError("no test application was decided while the kit ran")

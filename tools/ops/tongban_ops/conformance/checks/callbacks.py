@@ -1,4 +1,4 @@
-"""Receipts, and the callbacks that say that there is news of them (protocol `rest_callback`)."""
+"""Check receipts and callbacks (protocol `rest_callback`)."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from tongban_ops.conformance.verdicts import CheckFailedError, CheckSkippedError
 
 
 async def receipt(kit: Kit) -> str:
-    """A submission is answered with 202 and a receipt number, by which people ask for it."""
+    """A submission is answered with 202 and a receipt number, which applicants use in inquiries."""
     request_id = kit.fresh()
     message = kit.dialect.submission(kit.application(request_id), act_before=kit.soon())
-    said = await kit.ask(message, "submission")
-    if said.status != 202 or not said.receipt:
-        raise CheckFailedError(f"answered {said.status} with receipt {said.receipt}; 202 is agreed")
-    known = await kit.known(request_id)
-    if known.receipt != said.receipt:
+    answer = await kit.ask(message, "submission")
+    if answer.status != 202 or not answer.receipt:
         raise CheckFailedError(
-            f"the look-up tells receipt {known.receipt}, the answer {said.receipt}"
+            f"answered {answer.status} with receipt {answer.receipt}; 202 is agreed"
         )
-    return f"202, {said.receipt}, and the look-up tells the same"
+    known = await kit.known(request_id)
+    if known.receipt != answer.receipt:
+        raise CheckFailedError(
+            f"the look-up tells receipt {known.receipt}, the answer {answer.receipt}"
+        )
+    return f"202, {answer.receipt}, and the look-up tells the same"
 
 
 async def callback(kit: Kit) -> str:
-    """The callback names the request and is signed: it saves minutes of polling, and no more."""
+    """A callback names the request and is signed; it only saves the connector some polling."""
     request_id = await _with_news(kit, failing=False)
     heard = await kit.listener.wait_for(request_id, 1, kit.options.wait_s)
     if not heard:
@@ -35,7 +37,7 @@ async def callback(kit: Kit) -> str:
 
 
 async def callback_repeated(kit: Kit) -> str:
-    """A callback that is not answered with a signed 200 comes again: we may have been down."""
+    """A callback that is not answered with a signed 200 is repeated: we may have been down."""
     request_id = await _with_news(kit, failing=True)
     heard = await kit.listener.wait_for(request_id, 2, kit.options.wait_s)
     if not heard:
@@ -57,7 +59,7 @@ def _repeated(first: Heard, second: Heard) -> str:
 
 
 async def _with_news(kit: Kit, *, failing: bool) -> str:
-    """The id of a fresh application of which there is something to say, or will be."""
+    """Submit an application that has, or will have, news to call back about; return its id."""
     if kit.listener.url is None:
         raise CheckSkippedError(
             "the gateway has no way to this machine: --callback-url tells it one"
@@ -76,7 +78,7 @@ async def _with_news(kit: Kit, *, failing: bool) -> str:
 
 
 async def _silence(kit: Kit, request_id: str) -> CheckFailedError | CheckSkippedError:
-    """What it means that nothing came."""
+    """Return the verdict for a missing callback."""
     if (await kit.known(request_id)).state not in FINAL:
         return CheckSkippedError(f"nothing was decided within {kit.options.wait_s:g} s (--wait)")
     return CheckFailedError(

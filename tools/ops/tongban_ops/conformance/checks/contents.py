@@ -1,4 +1,4 @@
-"""What goes in and what comes out: letters, sizes, results."""
+"""Check the content of messages: characters, sizes, results and documents."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from tongban_ops.conformance.verdicts import CheckFailedError, CheckSkippedError
 from tongban_provinces.models import GatewayAnswer, GatewayState, OfferedDocument
 
 INSPECTION_S = 60.0
-"""For a reader to be started and to read one document; the product's own limit is less."""
+"""Seconds to start a PDF reader and read one document; the product's own limit is lower."""
 NAME = "𠮷㛃·麦麦提"
-"""With a letter beyond the first plane, one of extension A, and the dot of transcribed names."""
+"""Contains a letter beyond the first plane, one of extension A, and the dot of transcribed names.
+"""
 
 
 async def unicode_names(kit: Kit) -> str:
-    """Names arrive as they are written, in all of Unicode: 𠮷 and 㛃 are people's names."""
+    """Names are kept as written, in all of Unicode: 𠮷 and 㛃 occur in people's names."""
     request_id = kit.fresh()
     application = kit.application(request_id, kit.options.examples[-1])
     application["applicant"] = {**application["applicant"], "name": NAME}
@@ -35,19 +36,19 @@ async def unicode_names(kit: Kit) -> str:
 
 
 async def large_form(kit: Kit) -> str:
-    """What a kiosk may send (256 KiB) the gateway takes, and fields that it does not know too."""
+    """The gateway accepts the largest form of a kiosk (256 KiB), and fields unknown to it."""
     request_id = kit.fresh()
     application = kit.application(request_id)
     message = kit.dialect.submission(application, act_before=kit.soon(), padding=OWN_LIMIT)
-    said = await kit.ask(message, "submission")
-    if said.code != "ok":
-        raise CheckFailedError(f"{len(message.body)} bytes were refused: {said.code}")
+    reply = await kit.ask(message, "submission")
+    if reply.code != "ok":
+        raise CheckFailedError(f"{len(message.body)} bytes were refused: {reply.code}")
     await kit.known(request_id)
     return f"{len(message.body)} bytes were taken"
 
 
 async def result(kit: Kit) -> str:
-    """What is completed has its result: what is printed or shown is made of nothing else."""
+    """A completed application has a result: everything printed or shown is made from it."""
     known = await kit.one(lambda answer: answer.state is GatewayState.COMPLETED)
     if known is None:
         raise CheckSkippedError("no test application was completed while the kit ran")
@@ -59,7 +60,7 @@ async def result(kit: Kit) -> str:
 
 
 async def document(kit: Kit) -> str:
-    """A document that the province made is what its answer announced, and can be printed."""
+    """A document of the province matches its announcement and can be printed."""
     known = await kit.known_one(_with_document)
     if known is None:
         prints = [each for each in kit.options.examples if each.kind == ItemKind.PRINT.value]

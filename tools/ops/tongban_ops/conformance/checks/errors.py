@@ -1,4 +1,4 @@
-"""How the gateway says no to messages that are wrong."""
+"""Check how the gateway refuses malformed messages."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from tongban_ops.conformance.verdicts import CheckFailedError
 
 
 async def bad_request(kit: Kit) -> str:
-    """A submission that lacks a field is a clear no that names the field for who has to mend it."""
+    """A submission without a required field is refused, and the answer names the field."""
     request_id = kit.fresh()
     message = kit.dialect.incomplete(kit.application(request_id), act_before=kit.soon())
-    said = await kit.ask(message, "submission")
+    answer = await kit.ask(message, "submission")
     await kit.without_effect(request_id, "a submission without its item's code")
-    if said.code == "ok":
+    if answer.code == "ok":
         raise CheckFailedError("a submission without its item's code was answered as taken in")
-    if said.code != "bad_request":
-        raise CheckFailedError(f"answered {said.status} {said.code}; 400 `bad_request` is agreed")
-    if "item" not in said.message:
-        raise CheckFailedError(f"the message does not point to the field: {said.message!r}")
-    return f"`bad_request`: {said.message}"
+    if answer.code != "bad_request":
+        raise CheckFailedError(
+            f"answered {answer.status} {answer.code}; 400 `bad_request` is agreed"
+        )
+    if "item" not in answer.message:
+        raise CheckFailedError(f"the message does not point to the field: {answer.message!r}")
+    return f"`bad_request`: {answer.message}"
 
 
 async def too_large(kit: Kit) -> str:
-    """A message beyond 1 MiB is refused: whoever takes anything in is filled up one day."""
+    """A message over 1 MiB is refused: a gateway without a limit can be exhausted."""
     request_id = kit.fresh()
     message = kit.dialect.submission(
         kit.application(request_id), act_before=kit.soon(), padding=GATEWAY_LIMIT
@@ -42,10 +44,10 @@ async def too_large(kit: Kit) -> str:
 
 
 async def no_such_route(kit: Kit) -> str:
-    """A call that does not exist is a signed no of its own, and no `unknown`: see `unknown`."""
-    said = await kit.ask(kit.dialect.elsewhere(), "unknown call")
-    if said.code == "ok":
-        raise CheckFailedError(f"a call that does not exist was answered {said.status}")
-    if said.code == "unknown":
+    """An undefined call gets a signed error of its own, never `unknown`, which means more."""
+    answer = await kit.ask(kit.dialect.elsewhere(), "unknown call")
+    if answer.code == "ok":
+        raise CheckFailedError(f"a call that does not exist was answered {answer.status}")
+    if answer.code == "unknown":
         raise CheckFailedError("a call that does not exist says `unknown`, as a look-up would")
-    return f"{said.status} `{said.code}`"
+    return f"{answer.status} `{answer.code}`"

@@ -1,4 +1,4 @@
-"""What a look-up tells: all that keeps an effect from happening twice rests on it."""
+"""Check look-ups, on which the protection against double effects rests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tongban_ops.conformance.verdicts import CheckFailedError
 
 
 async def unknown(kit: Kit) -> str:
-    """After an unclear answer a connector asks, and sends again only on a signed `unknown`."""
+    """After an unclear answer a connector looks up, and sends again only on a signed `unknown`."""
     request_id = f"{kit.run}-never-sent"
     if await kit.gateway.look_up(request_id) is not None:
         raise CheckFailedError(f"it knows {request_id}, which was never sent")
@@ -15,7 +15,7 @@ async def unknown(kit: Kit) -> str:
 
 
 async def look_up(kit: Kit) -> str:
-    """What was taken in is known at once: a connector that died after sending asks for it."""
+    """An accepted application is known at once: a connector that died after sending looks it up."""
     known = await kit.known(kit.first)
     again = await kit.known(kit.first)
     if known.receipt != again.receipt:

@@ -1,4 +1,4 @@
-"""Who may speak: forged messages are refused without effect, and answers are signed."""
+"""Check signatures: the gateway refuses forged messages without effect, and signs its answers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ Function = Callable[[Kit], Awaitable[str]]
 
 
 async def answers_signed(kit: Kit) -> str:
-    """An answer without a signature for the call says nothing: what was done is unknown."""
+    """The gateway signs its answers: an unsigned one leaves it unknown what was done."""
     request_id = kit.fresh()
     application = kit.application(request_id)
-    said = await kit.ask(kit.dialect.submission(application, act_before=kit.soon()), "submission")
+    submitted = await kit.ask(
+        kit.dialect.submission(application, act_before=kit.soon()), "submission"
+    )
     known = await kit.ask(kit.dialect.look_up(request_id), "look-up")
-    return f"a submission ({said.status}) and a look-up ({known.status}) are answered with one"
+    return f"a submission ({submitted.status}) and a look-up ({known.status}) are answered with one"
 
 
 def refuses(forgery: Forgery) -> Function:
-    """The check that submissions which are forged in this way are refused and have no effect."""
+    """Return a check that submissions forged in this way are refused without effect."""
 
     async def check(kit: Kit) -> str:
         request_id = kit.fresh()
@@ -42,7 +44,7 @@ def refuses(forgery: Forgery) -> Function:
 
 
 async def altered_target(kit: Kit) -> str:
-    """A signature is good for one address: that of one look-up opens no other application."""
+    """A signature is valid for one address: a look-up's opens no other application."""
     reply = await kit.send(kit.dialect.look_up(kit.first, forgery=Forgery.ALTERED_TARGET))
     refused = kit.dialect.distrust(reply)
     if refused is None:
@@ -51,7 +53,7 @@ async def altered_target(kit: Kit) -> str:
 
 
 async def replay(kit: Kit) -> str:
-    """A recorded submission cannot be played again: a nonce is good for one message."""
+    """A recorded submission cannot be replayed: a nonce is valid for one message."""
     application = kit.application(kit.fresh())
     message = kit.dialect.submission(application, act_before=kit.soon())
     await kit.ask(message, "submission")

@@ -1,4 +1,4 @@
-"""What a submission does: one application, no later than it may, whoever repeats it."""
+"""Check submissions: one application for each id, never after `act_before`, despite repeats."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STATES = "accepted, needs_supplement, completed or rejected"
 
 
 async def submit(kit: Kit) -> str:
-    """A submission takes effect, and its answer is about it and of the agreed shape."""
+    """A submission takes effect, and its answer names it and has the agreed shape."""
     request_id = kit.fresh()
     application = kit.application(request_id)
     answer = await kit.gateway.submit(application, act_before=kit.soon())
@@ -27,10 +27,10 @@ async def submit(kit: Kit) -> str:
 
 
 async def repeat(kit: Kit) -> str:
-    """The same submission again: honoured, refused or acted on, the look-up tells the truth.
+    """A repeated submission is honoured, refused or acted on, and the look-up reports the truth.
 
-    All three manners are workable, since a connector asks before it sends again. What was done in
-    silence cannot be seen from here: count the applications of this id in your own books.
+    All three manners work, since a connector looks up before it sends again. The kit cannot see
+    what was done silently: count the applications of this id in your own records.
     """
     request_id = kit.fresh()
     application = kit.application(request_id)
@@ -60,14 +60,14 @@ def _manner(first: ReplyContents, second: ReplyContents) -> str:
 def _one_of(known: GatewayAnswer, answers: list[ReplyContents]) -> None:
     receipts = {said.receipt for said in answers if said.code == "ok"}
     if known.receipt not in receipts:
-        told = ", ".join(sorted(map(str, receipts)))
+        listed = ", ".join(sorted(map(str, receipts)))
         raise CheckFailedError(
-            f"the look-up tells receipt {known.receipt}, the answers told {told}"
+            f"the look-up tells receipt {known.receipt}, the answers told {listed}"
         )
 
 
 async def concurrent(kit: Kit) -> str:
-    """Repeats that race are as harmless as repeats in a row: one application is known then."""
+    """Concurrent repeats are as harmless as sequential ones: one application is known then."""
     request_id = kit.fresh()
     application = kit.application(request_id)
     count = kit.options.parallel
@@ -77,22 +77,22 @@ async def concurrent(kit: Kit) -> str:
             for _ in range(count)
         )
     )
-    taken = [said for said in answers if said.code == "ok"]
+    accepted = [said for said in answers if said.code == "ok"]
     odd = {said.code for said in answers} - {"ok", "duplicate"}
     if odd:
         raise CheckFailedError(f"of {count} at once, some were answered {', '.join(sorted(odd))}")
-    if not taken:
+    if not accepted:
         raise CheckFailedError(f"of {count} at once, not one was taken in")
     known = await kit.known(request_id)
-    _one_of(known, taken)
+    _one_of(known, accepted)
     again = await kit.known(request_id)
     if known.receipt != again.receipt:
         raise CheckFailedError(f"two look-ups, two receipts: {known.receipt} and {again.receipt}")
-    return f"of {count} at once {len(taken)} were answered as taken in; one is known"
+    return f"of {count} at once {len(accepted)} were answered as taken in; one is known"
 
 
 async def too_late(kit: Kit) -> str:
-    """Nothing acts after `act_before`: by then the applicant may have been told that it failed."""
+    """Nothing takes effect after `act_before`: the applicant may know of a failure by then."""
     request_id = kit.fresh()
     code = ""
     try:
@@ -112,7 +112,7 @@ async def too_late(kit: Kit) -> str:
 
 
 async def cut_off(kit: Kit) -> str:
-    """When we vanish after sending, it is done by `act_before` or never: `unknown` is final."""
+    """A submission whose sender vanishes is done by `act_before` or never: `unknown` is final."""
     request_id = kit.fresh()
     act_before = time.time() + kit.options.settle_s
     message = kit.dialect.submission(kit.application(request_id), act_before=act_before)

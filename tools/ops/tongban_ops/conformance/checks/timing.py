@@ -1,4 +1,4 @@
-"""Reach, times, connections and throttling."""
+"""Check transport, response times, connections and throttling."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tongban_ops.conformance.verdicts import CheckFailedError, CheckSkippedError
 from tongban_ops.conformance.wire import connect
 
 AT_ONCE = 50
-"""Look-ups under way at the same time while a throttling is provoked."""
+"""Concurrent look-ups while a throttling is provoked."""
 CLOCK_S = 5.0
-"""What clocks may differ by. REST tells whole seconds, and answers take a while."""
+"""Allowed difference of clocks: REST reports whole seconds, and answers take a while."""
 
 
 async def transport(kit: Kit) -> str:
-    """What travels is personal: nobody on the way may read it (TLS), unless the way is our own."""
+    """Personal data travels encrypted (TLS), unless the network is our own."""
     url = kit.dialect.look_up(kit.run).url
     _, writer = await connect(url)
     try:
@@ -42,17 +42,17 @@ async def in_time(kit: Kit) -> str:
         reply = await kit.send(message)
         kit.times.add(what, reply.seconds)
     slowest = kit.times.slowest()
-    told = ", ".join(f"{what} {seconds * 1000:.0f} ms" for what, seconds in slowest.items())
+    shown = ", ".join(f"{what} {seconds * 1000:.0f} ms" for what, seconds in slowest.items())
     allowed = f"{kit.options.timeout_s * 1000:.0f} ms"
     if max(slowest.values()) > kit.options.timeout_s:
-        raise CheckFailedError(f"slowest: {told}; {allowed} are allowed")
-    return f"slowest: {told}; {allowed} are allowed"
+        raise CheckFailedError(f"slowest: {shown}; {allowed} are allowed")
+    return f"slowest: {shown}; {allowed} are allowed"
 
 
 async def clock(kit: Kit) -> str:
-    """Its clock is ours: `act_before` goes by it, and signatures are good for 300 s alone."""
-    said = await kit.ask(kit.dialect.look_up(kit.first), "look-up")
-    ahead_s = said.said_at - time.time()
+    """The gateway's clock agrees with ours: `act_before` uses it, and signatures last 300 s."""
+    answer = await kit.ask(kit.dialect.look_up(kit.first), "look-up")
+    ahead_s = answer.said_at - time.time()
     if abs(ahead_s) > CLOCK_S:
         raise CheckFailedError(f"its clock is {abs(ahead_s):.0f} s {_way(ahead_s)} ours")
     return f"within {CLOCK_S:g} s of ours"
@@ -63,7 +63,7 @@ def _way(ahead_s: float) -> str:
 
 
 async def idle_connection(kit: Kit) -> str:
-    """A connection left alone is kept, or closed for us to see: else the next send ends unclear."""
+    """An idle connection is kept or closed visibly: otherwise the next send ends unclear."""
     used: list[str] = []
     trace = aiohttp.TraceConfig()
 
@@ -92,7 +92,7 @@ async def idle_connection(kit: Kit) -> str:
 
 
 async def _no_effect(kit: Kit, session: aiohttp.ClientSession) -> None:
-    """A POST, which no client makes twice by itself, that the gateway refuses."""
+    """Send a POST, which no client repeats by itself, that the gateway refuses."""
     message = kit.dialect.incomplete(kit.application(kit.fresh()), act_before=kit.soon())
     async with session.post(
         message.url,
@@ -104,7 +104,7 @@ async def _no_effect(kit: Kit, session: aiohttp.ClientSession) -> None:
 
 
 async def throttling(kit: Kit) -> str:
-    """Too many calls are told when to come again (Retry-After), and the connector then does."""
+    """A throttled call is answered with Retry-After, which the connector obeys."""
     if not kit.options.rate_limit:
         raise CheckSkippedError(
             "not asked for: --rate-limit says how many look-ups may be spent on it"
@@ -114,24 +114,24 @@ async def throttling(kit: Kit) -> str:
         batch = min(AT_ONCE, kit.options.rate_limit - spent)
         spent += batch
         waits = await asyncio.gather(*(_throttled(kit) for _ in range(batch)))
-        if told := [wait for wait in waits if wait is not None]:
-            return await _come_again(kit, spent, max(told))
+        if shown := [wait for wait in waits if wait is not None]:
+            return await _come_again(kit, spent, max(shown))
     return f"{spent} look-ups were not throttled"
 
 
 async def _throttled(kit: Kit) -> float | None:
-    """Seconds after which to come again; None: not throttled."""
+    """Return the seconds until a retry; None if the call was not throttled."""
     message = kit.dialect.look_up(kit.run)
     reply = await kit.send_at_once(message)
     try:
-        said = kit.dialect.read(message, reply)
+        answer = kit.dialect.read(message, reply)
     except UnauthenticatedReplyError as error:
         raise CheckFailedError(f"under load: {error}") from error
-    if said.code != "throttled":
+    if answer.code != "throttled":
         return None
-    if said.retry_after_s is None or said.retry_after_s < 0:
+    if answer.retry_after_s is None or answer.retry_after_s < 0:
         raise CheckFailedError("throttled, and not told when to come again")
-    return said.retry_after_s
+    return answer.retry_after_s
 
 
 async def _come_again(kit: Kit, spent: int, after_s: float) -> str:

@@ -1,4 +1,4 @@
-"""Documents that provinces make themselves: real PDFs, the same bytes at every asking."""
+"""Render the documents that provinces issue: real PDFs, with the same bytes every time."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ import typst
 from noto_cjk_sans_otc import FONT_PATH
 
 NAME = "certificate"
-"""What provinces call the document of an application."""
-_TEMPLATE = Path(__file__).with_name("paper.typ")
+"""Name of an application's document."""
+_TEMPLATE = Path(__file__).with_name("issued_document.typ")
 _KEPT = 200
 
 
 @dataclass(frozen=True)
-class Paper:
-    """A finished document."""
+class IssuedDocument:
+    """A rendered document."""
 
     title: str
     pdf: bytes
 
     @cached_property
     def sha256(self) -> str:
-        """Of the bytes, in hexadecimal."""
+        """Return the SHA-256 in hexadecimal."""
         return hashlib.sha256(self.pdf).hexdigest()
 
     def offered(self) -> dict[str, Any]:
-        """How an answer announces it."""
+        """Return how an answer announces the document."""
         return {
             "name": NAME,
             "title": self.title,
@@ -44,28 +44,28 @@ class Paper:
         }
 
 
-class Papers:
-    """Makes documents in a thread, and keeps the last ones in memory."""
+class DocumentRenderer:
+    """Renders documents in a thread, and caches the latest in memory."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="papers")
-        self._made: OrderedDict[tuple[str, str], Paper] = OrderedDict()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="documents")
+        self._made: OrderedDict[tuple[str, str], IssuedDocument] = OrderedDict()
 
     async def of(
         self, key: tuple[str, str], title: str, result: dict[str, Any], decided_at: datetime
-    ) -> Paper:
-        """The document of an application that is completed; `key` names it."""
-        paper = self._made.get(key)
-        if paper is None:
+    ) -> IssuedDocument:
+        """Return the document of a completed application; `key` identifies it."""
+        document = self._made.get(key)
+        if document is None:
             loop = asyncio.get_running_loop()
             pdf = await loop.run_in_executor(self._pool, _render, title, result, decided_at)
-            paper = self._made[key] = Paper(title, pdf)
+            document = self._made[key] = IssuedDocument(title, pdf)
             while len(self._made) > _KEPT:
                 self._made.popitem(last=False)
-        return paper
+        return document
 
     def close(self) -> None:
-        """Let the thread end."""
+        """Stop the thread."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 

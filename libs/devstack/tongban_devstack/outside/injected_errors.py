@@ -1,4 +1,4 @@
-"""Dice and limits that gateways and devices share: server errors at bad moments, throttling."""
+"""Inject server errors at bad moments, and throttle, for gateways and devices."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from enum import Enum
 
 
 class InjectedServerError(Exception):
-    """The answer is to be a server error that says nothing about the effect."""
+    """Raised to answer with a server error that tells nothing about the effect."""
 
     def __init__(self) -> None:
         self.status = random.choice((500, 502, 503))
         super().__init__(f"HTTP {self.status}")
 
 
-class Mishap(Enum):
-    """A server error's moment: the caller cannot tell which it was."""
+class InjectedError(Enum):
+    """Moment of an injected server error, which the caller cannot observe."""
 
     NONE = 0
     ERROR_BEFORE = 1  # nothing took effect
     ERROR_AFTER = 2  # it took effect, and the answer is an error all the same
 
     @classmethod
-    def roll(cls, error_rate: float) -> Mishap:
-        """One call's fate: an error in a share of `error_rate`, half of them after the effect."""
+    def roll(cls, error_rate: float) -> InjectedError:
+        """Draw for one call: an error with probability `error_rate`, half of them late."""
         if random.random() >= error_rate:
             return cls.NONE
         return random.choice((cls.ERROR_BEFORE, cls.ERROR_AFTER))
 
 
-class Limiter:
-    """A token bucket that holds one second's worth of calls."""
+class TokenBucket:
+    """Token bucket that holds the calls of one second."""
 
     def __init__(self) -> None:
         self._tokens = 0.0
         self._at = 0.0
 
     def wait_seconds(self, rate_per_s: float | None) -> int | None:
-        """Take a token; None if there was one, else the whole seconds until there is one."""
+        """Take a token; return None if there was one, else whole seconds until the next one."""
         if rate_per_s is None:
             return None
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""The options by which dead letters are chosen, the same for every verb."""
+"""Define the options that select dead letters, the same for every verb."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tongban_common.topics import TOPICS
 from tongban_ops.cli.console import moment
 from tongban_ops.operators.dead_letters import DeadLetterSelection, known_groups, place_of
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="printing@17")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="id, such as printing@17")]
 Group = Annotated[list[str] | None, typer.Option(help="consumer group that gave up; repeatable")]
-Source = Annotated[list[str] | None, typer.Option(help="topic it was read from; repeatable")]
-Cause = Annotated[str, typer.Option(help="part of the cause or of the exception's name")]
+Source = Annotated[list[str] | None, typer.Option(help="topic from which it was read; repeatable")]
+Cause = Annotated[str, typer.Option(help="substring of the cause or exception, case-insensitive")]
 Request = Annotated[str, typer.Option(help="request id")]
 Since = Annotated[str | None, typer.Option(help="given up since: 2h (ago) or RFC 3339")]
 Until = Annotated[str | None, typer.Option(help="given up before: 10m (ago) or RFC 3339")]
@@ -36,10 +36,10 @@ def selected(
     since: Since = None,
     until: Until = None,
 ) -> DeadLetterSelection:
-    """What these options mean.
+    """Build a selection from the options.
 
     Raises:
-        typer.BadParameter: one of them cannot be meant so.
+        typer.BadParameter: a value is invalid.
     """
     now = datetime.now(CHINA)
     try:
@@ -74,7 +74,7 @@ def selected(
 
 
 def choosing(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command whose first argument is a Selection the options of `selected` instead."""
+    """Replace the first parameter of a command, a selection, by the options of `selected`."""
     options = inspect.signature(selected, eval_str=True).parameters
     _, *own = inspect.signature(command, eval_str=True).parameters.values()
 
@@ -89,7 +89,7 @@ def choosing(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def described(selection: DeadLetterSelection) -> str:
-    """For people: which ones were meant; empty where all were."""
+    """Describe a selection in words; empty where it selects everything."""
     parts = [
         f"of {' or '.join(selection.groups)}" if selection.groups else "",
         f"from {' or '.join(selection.sources)}" if selection.sources else "",

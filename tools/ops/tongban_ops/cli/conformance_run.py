@@ -1,4 +1,4 @@
-"""The run behind the command: the catalogue's part of the options, a progress bar, exit codes."""
+"""Run the conformance kit for the command: options from the catalogue, progress bar, exit codes."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from tongban_ops.conformance.runner import GatewayUnreachableError, examine
 from tongban_ops.conformance.verdicts import ConformanceReport
 
 UNLISTED_RATE = 20.0
-"""Calls a second at a province that the catalogue does not have."""
+"""Calls per second to a province that the catalogue does not have."""
 
 
-def play(
-    asked: Options, *, checks: Sequence[str], items: Sequence[str], timeout_ms: int | None
+def run_conformance(
+    requested: Options, *, checks: Sequence[str], items: Sequence[str], timeout_ms: int | None
 ) -> ConformanceReport:
-    """Play the gateway through the checks of these names, all where there are none.
+    """Run the checks of these names, all if there are none.
 
     Raises:
-        typer.BadParameter: a check that there is not, a port that is taken.
-        typer.Exit: EX_UNAVAILABLE or EX_CONFIG, and it has been told why.
+        typer.BadParameter: an unknown check, or a port in use.
+        typer.Exit: EX_UNAVAILABLE or EX_CONFIG; the reason has been printed.
     """
-    wanted = _checks(asked.protocol, checks)
+    wanted = _checks(requested.protocol, checks)
     try:
         with _progress(len(wanted)) as progress:
             progress("reading the catalogue", 0)
-            options = _completed(asked, _catalogue(), items, timeout_ms)
+            options = _completed(requested, _catalogue(), items, timeout_ms)
             return asyncio.run(examine(options, wanted, progress))
     except GatewayUnreachableError as error:
-        typer.echo(f"{asked.url} does not answer: {error}", err=True)
+        typer.echo(f"{requested.url} does not answer: {error}", err=True)
         raise typer.Exit(EX_UNAVAILABLE) from error
     except PortTakenError as error:
         raise typer.BadParameter(str(error), param_hint="--callback-port") from error
@@ -59,13 +59,13 @@ def _checks(protocol: str, names: Sequence[str]) -> list[Check]:
 
 
 def _completed(
-    asked: Options, catalogue: Catalogue, items: Sequence[str], timeout_ms: int | None
+    requested: Options, catalogue: Catalogue, items: Sequence[str], timeout_ms: int | None
 ) -> Options:
-    """With the items to apply for and the limits that the catalogue has for the province."""
+    """Complete the options with test items and with the catalogue's limits for the province."""
     options = replace(
-        asked, examples=examples(catalogue, asked.province, items), rate_per_s=UNLISTED_RATE
+        requested, examples=examples(catalogue, requested.province, items), rate_per_s=UNLISTED_RATE
     )
-    if known := catalogue.provinces.get(asked.province):
+    if known := catalogue.provinces.get(requested.province):
         options = replace(
             options,
             rate_per_s=known.gateway.rate_per_s,
@@ -76,7 +76,7 @@ def _completed(
 
 
 def _catalogue() -> Catalogue:
-    """The catalogue's examples and limits; without one there are made-up ones and defaults."""
+    """Return the catalogue; without one, an empty one, for made-up examples and default limits."""
     try:
         return load_catalogue()
     except FileNotFoundError as none:

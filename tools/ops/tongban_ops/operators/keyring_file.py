@@ -1,4 +1,4 @@
-"""The file that a key ring is in: changed by one at a time, seen whole, for its owner alone."""
+"""Change the file of a key ring: exclusive lock, atomic replacement, mode 0600."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def change(path: Path, make: Callable[[Ring], Ring]) -> Ring:
-    """Replace the ring in the file by what `make` makes of it; what it raises leaves the file.
+    """Replace the ring in the file by the result of `make`, under an exclusive lock.
 
     Raises:
-        OSError, RingError
+        OSError, RingError: also whatever `make` raises; then the file is unchanged.
     """
     with _locked(path):
         ring = make(Ring.parse(path.read_bytes()))
@@ -33,11 +33,12 @@ def change(path: Path, make: Callable[[Ring], Ring]) -> Ring:
 
 
 def write(path: Path, ring: Ring) -> None:
-    """Put a ring into a file of mode 0600, atomically and durably. It stays whose it was: the
-    processes that read it are not the operator who changes it.
+    """Write a ring to a file of mode 0600, atomically and durably.
+
+    The file keeps its owner: the processes that read it run as another user than the operator.
 
     Raises:
-        OSError: also when it belongs to another, and only root could leave it so.
+        OSError: also when the file belongs to another user, and only root could keep it so.
     """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

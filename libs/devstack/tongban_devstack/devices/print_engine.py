@@ -1,7 +1,7 @@
-"""What moves the paper: each printer prints its queued jobs one after another, page by page.
+"""Print the queued jobs of each printer one after another, page by page.
 
-A job is continued after a restart of the process from its first page; it counts once, when its
-last page is out, in the transaction that says so.
+After a restart of the process a job starts over with its first page. It counts once: the
+transaction that ends its last page counts it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 
 from prometheus_client import Counter
 
-from tongban_devstack.devices import books
-from tongban_devstack.devices.books import JobKey, Stage
+from tongban_devstack.devices import job_store
 from tongban_devstack.devices.faults import Condition, PrinterFaults
+from tongban_devstack.devices.job_store import JobKey, Stage
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.journal import SqliteJournal
 from tongban_devstack.outside.process import ConnectionCutError, Stopping
@@ -25,16 +25,16 @@ SHEETS = Counter("tongban_printer_jobs_completed_total", "Jobs whose sheets came
 
 
 @dataclass(slots=True)
-class _Press:
-    """One printer at work. The queue holds what the books have in stage `queued`."""
+class _PrintEngine:
+    """One active printer. The queue holds its jobs that the job store has in stage `queued`."""
 
     queue: deque[JobKey] = field(default_factory=deque)
     current: JobKey | None = None
     impressions: int = 0
 
 
-class Presses:
-    """The presses of all printers; those that have nothing to do cost nothing."""
+class PrintEngines:
+    """Print engines of all printers; idle printers cost nothing."""
 
     def __init__(
         self,
@@ -52,61 +52,62 @@ class Presses:
         self._seconds_per_page = seconds_per_page
         self._stopping = stopping
         self._tasks = tasks
-        self._presses: dict[str, _Press] = {}
+        self._engines: dict[str, _PrintEngine] = {}
         self._ended: set[JobKey] = set()
 
     async def resume(self) -> None:
-        """Go on with what was queued when the process ended, and clear the spool of the rest."""
-        needed = await self._journal.write(books.spooled_files)
+        """Enqueue the jobs that were queued when the process ended, and clear the spool of other
+        files."""
+        needed = await self._journal.write(job_store.spooled_files)
         await asyncio.to_thread(_clear_spool, self._data, needed)
         queued = frozenset({Stage.QUEUED})
-        for job in await self._journal.write(lambda con: books.list_jobs(con, queued)):
+        for job in await self._journal.write(lambda con: job_store.list_jobs(con, queued)):
             self.enqueue(job.key)
 
     def enqueue(self, key: JobKey) -> None:
-        """Print a job whose documents are all there, after those before it."""
-        press = self._presses.get(key.kiosk_id)
-        if press is None:
-            press = self._presses[key.kiosk_id] = _Press()
-            self._tasks.create_task(self._work(key.kiosk_id, press))
-        press.queue.append(key)
+        """Print a complete job after those before it."""
+        engine = self._engines.get(key.kiosk_id)
+        if engine is None:
+            engine = self._engines[key.kiosk_id] = _PrintEngine()
+            self._tasks.create_task(self._work(key.kiosk_id, engine))
+        engine.queue.append(key)
 
     def drop(self, key: JobKey) -> None:
         """Stop printing a job that was canceled or forgotten."""
-        press = self._presses.get(key.kiosk_id)
-        if press is not None and press.current == key:
+        engine = self._engines.get(key.kiosk_id)
+        if engine is not None and engine.current == key:
             self._ended.add(key)
 
     def drop_all(self, kiosk_id: str) -> None:
-        """Stop printing whatever a printer prints: it has forgotten its jobs."""
-        press = self._presses.get(kiosk_id)
-        if press is not None and press.current is not None:
-            self.drop(press.current)
+        """Stop the current job of a printer that has forgotten its jobs."""
+        engine = self._engines.get(kiosk_id)
+        if engine is not None and engine.current is not None:
+            self.drop(engine.current)
 
     def current(self, kiosk_id: str) -> JobKey | None:
-        """The job whose pages are coming out, or would if the printer were not stopped."""
-        press = self._presses.get(kiosk_id)
-        return press.current if press else None
+        """Return the current job of a printer, also while the printer is stopped."""
+        engine = self._engines.get(kiosk_id)
+        return engine.current if engine else None
 
     def impressions(self, key: JobKey) -> int:
-        """Pages of the job that are out; 0 unless it is the current one."""
-        press = self._presses.get(key.kiosk_id)
-        return press.impressions if press and press.current == key else 0
+        """Return the printed pages of a job; 0 unless it is the current one."""
+        engine = self._engines.get(key.kiosk_id)
+        return engine.impressions if engine and engine.current == key else 0
 
-    async def _work(self, kiosk_id: str, press: _Press) -> None:
+    async def _work(self, kiosk_id: str, engine: _PrintEngine) -> None:
         try:
-            while press.queue:
-                press.current, press.impressions = press.queue.popleft(), 0
-                await self._print(press, press.current)
-                self._ended.discard(press.current)
-                press.current = None
+            while engine.queue:
+                engine.current, engine.impressions = engine.queue.popleft(), 0
+                await self._print(engine, engine.current)
+                self._ended.discard(engine.current)
+                engine.current = None
         except ConnectionCutError:
-            return  # the process ends; the books say where to go on
+            return  # the process ends; the job store keeps the job
         finally:
-            del self._presses[kiosk_id]
+            del self._engines[kiosk_id]
 
-    async def _print(self, press: _Press, key: JobKey) -> None:
-        job = await self._journal.read(lambda connection: books.find_job(connection, key))
+    async def _print(self, engine: _PrintEngine, key: JobKey) -> None:
+        job = await self._journal.read(lambda connection: job_store.find_job(connection, key))
         if job is None or job.stage is not Stage.QUEUED:
             return
         for _ in range(job.pages * job.copies):
@@ -114,17 +115,17 @@ class Presses:
             await self._until_ok(key)
             if key in self._ended:
                 return
-            press.impressions += 1
+            engine.impressions += 1
         await self._until_ok(key)
         spooled = await self._journal.write(
-            lambda connection: books.complete_job(connection, key, self._data, time.time())
+            lambda connection: job_store.complete_job(connection, key, self._data, time.time())
         )
         if spooled:
             SHEETS.inc()
             await asyncio.to_thread(_remove, spooled)
 
     async def _until_ok(self, key: JobKey) -> None:
-        """Wait until the printer is in order or the job has ended otherwise."""
+        """Wait until the printer works or the job has ended otherwise."""
         while key not in self._ended:
             changed = self._faults.changed
             if self._faults.of(key.kiosk_id).state is Condition.OK:

@@ -1,4 +1,4 @@
-"""IPP over HTTP: POST of `application/ipp` to a printer's or a job's address (RFC 8010)."""
+"""Serve IPP over HTTP: POST of `application/ipp` to a printer's or a job's address (RFC 8010)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPERATIONS = Counter(
     "tongban_printer_operations_total", "IPP operations by status", ("operation", "status")
 )
 BODY_LIMIT = 32 << 20
-"""Bytes of one message with its document."""
+"""Maximum bytes of one message with its document."""
 KIOSK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -31,7 +31,6 @@ class IppFrontEnd:
         self._faults = faults
 
     def routes(self) -> list[web.RouteDef]:
-        """To be added to the process's application."""
         return [
             web.post("/ipp/print/{kiosk_id}", self._post),
             web.post("/ipp/print/{kiosk_id}/{job_id}", self._post),
@@ -82,7 +81,7 @@ def _operation_group() -> Group:
 
 
 def _check_envelope(request: IppMessage) -> None:
-    """What RFC 8011 section 4.1 asks of every request."""
+    """Check what RFC 8011, section 4.1, requires of every request."""
     if request.version[0] not in (1, 2):
         raise IppError(IppStatus.VERSION_NOT_SUPPORTED, "IPP 1.1 and 2.0 are spoken here")
     if request.request_id <= 0:

@@ -1,4 +1,4 @@
-"""`tongban conformance URL --protocol P`: is a province's gateway what a connector needs?"""
+"""Define `tongban conformance URL --protocol P`: check a province's gateway."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from tongban_common.settings import DEVELOPMENT_SECRET
+from tongban_ops.cli.output import Json
 from tongban_ops.conformance import render
 from tongban_ops.conformance.options import PROTOCOLS, Options
 
@@ -19,47 +20,52 @@ _URL = re.compile(r"https?://[^/\s?#]+[^\s?#]*")
 
 
 def conformance(  # noqa: PLR0917 - typer makes options of them
-    url: Annotated[
-        str, typer.Argument(help="the gateway's, as catalogue/provinces.yaml would have it")
-    ],
+    url: Annotated[str, typer.Argument(help="URL of the gateway, as in catalogue/provinces.yaml")],
     protocol: Annotated[str, typer.Option(help="|".join(PROTOCOLS))],
     secret: Annotated[
-        str, typer.Option(envvar="TONGBAN_GATEWAY_SECRET", help="tokens are derived from it")
+        str,
+        typer.Option(envvar="TONGBAN_GATEWAY_SECRET", help="secret from which tokens are derived"),
     ] = DEVELOPMENT_SECRET,
     province: Annotated[
-        str | None, typer.Option(help="GB/T 2260 code; else as the URL has it")
+        str | None, typer.Option(help="GB/T 2260 code; default: the one in the URL")
     ] = None,
     item: Annotated[
         list[str] | None,
         typer.Option(help="item code to test with; `conformance` if the gateway keeps one"),
     ] = None,
     check: Annotated[
-        list[str] | None, typer.Option(help="this one and what it needs; all where none is named")
+        list[str] | None,
+        typer.Option(help="run this check and those it needs; repeatable, default all"),
     ] = None,
     timeout_ms: Annotated[
-        int | None, typer.Option(min=1, help="for one answer; else as the catalogue has it")
+        int | None, typer.Option(min=1, help="time-out of an answer; default: the catalogue's")
     ] = None,
     rate_limit: Annotated[
-        int, typer.Option(min=0, max=5000, help="look-ups with which to provoke a throttling")
+        int, typer.Option(min=0, max=5000, help="look-ups to spend on provoking a throttling")
     ] = 0,
-    parallel: Annotated[int, typer.Option(min=2, max=64, help="submissions of one id at once")] = 8,
+    parallel: Annotated[
+        int, typer.Option(min=2, max=64, help="concurrent submissions of one id")
+    ] = 8,
     idle: Annotated[
-        float, typer.Option(min=0.1, max=600, help="seconds of an idle connection")
+        float, typer.Option(min=0.1, max=600, help="seconds to leave a connection idle")
     ] = 3,
     callback_url: Annotated[
-        str, typer.Option(help="rest_callback: where the gateway reaches this machine, http://…")
+        str, typer.Option(help="rest_callback: URL at which the gateway reaches this machine")
     ] = "",
     callback_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="to listen on; else the port of --callback-url")
+        int,
+        typer.Option(min=0, max=65535, help="port to listen on; default: that of --callback-url"),
     ] = 0,
-    wait: Annotated[float, typer.Option(min=0.1, max=3600, help="seconds for a callback")] = 30,
-    junit: Annotated[Path | None, typer.Option(help="write JUnit XML there")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    wait: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="seconds to wait for a callback")
+    ] = 30,
+    junit: Annotated[Path | None, typer.Option(help="file for JUnit XML")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Play a gateway through all that a connector relies on, and tell what holds and what does not.
+    """Check a gateway for everything that a connector relies on, and report what holds.
 
-    It submits test applications, whose request ids begin with `conformance-`, and withdraws at the
-    end what is still open. docs/conformance.md says what each check means and what to do.
+    Submits test applications, whose request ids begin with `conformance-`, and withdraws those
+    still open at the end. docs/conformance.md explains each check and what to do about it.
 
     Exit codes: 0 all holds, 1 something does not, 2 wrong options, 69 the gateway does not answer.
     """
@@ -70,10 +76,10 @@ def conformance(  # noqa: PLR0917 - typer makes options of them
         raise typer.BadParameter(f"one of {', '.join(PROTOCOLS)}", param_hint="--protocol")
     if junit is not None and not junit.parent.is_dir():
         raise typer.BadParameter(f"{junit.parent} is no directory", param_hint="--junit")
-    # Not before it is needed: what speaks the protocols takes a second to import.
-    from tongban_ops.conformance.play import play  # noqa: PLC0415
+    # Import late: the protocols' libraries take a second to import.
+    from tongban_ops.cli.conformance_run import run_conformance  # noqa: PLC0415
 
-    asked = Options(
+    options = Options(
         url=url,
         protocol=protocol,
         province=code,
@@ -86,7 +92,7 @@ def conformance(  # noqa: PLR0917 - typer makes options of them
         callback_url=callback_url,
         callback_port=callback_port,
     )
-    report = play(asked, checks=check or (), items=item or (), timeout_ms=timeout_ms)
+    report = run_conformance(options, checks=check or (), items=item or (), timeout_ms=timeout_ms)
     if junit is not None:
         junit.write_bytes(render.junit(report))
     if as_json:

@@ -1,4 +1,4 @@
-"""What may be shown of a record: everything but what is sealed, and never too much."""
+"""Show records without their sealed content, and within bounded lengths."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _HEADER_CHARS = 200
 
 
 def shown_body(body: Body) -> dict[str, Any]:
-    """The body as JSON values, its envelope closed: which key, which parts, how large."""
-    told: dict[str, Any] = _without_envelopes(body.model_dump(mode="json", exclude_none=True))
-    return told
+    """Return the body as JSON values; of its envelope only key id, parts and sizes."""
+    shown: dict[str, Any] = _without_envelopes(body.model_dump(mode="json", exclude_none=True))
+    return shown
 
 
 def _without_envelopes(value: Any) -> Any:
@@ -30,7 +30,7 @@ def _without_envelopes(value: Any) -> Any:
 
 
 def shown_headers(headers: tuple[tuple[str, bytes | None], ...]) -> dict[str, str | None]:
-    """Headers as text, each cut to a bounded length."""
+    """Return headers as text, each cut to a bounded length."""
     return {
         name: None if value is None else _cut(value.decode("utf-8", "backslashreplace"))
         for name, value in headers
@@ -42,12 +42,12 @@ def _cut(text: str) -> str:
 
 
 def shown_key(key: bytes | None) -> str | None:
-    """A key as text."""
+    """Return a key as text of bounded length."""
     return None if key is None else _cut(key.decode("utf-8", "backslashreplace"))
 
 
 def hexdump(raw: bytes, *, limit: int = _HEX_BYTES) -> Iterator[str]:
-    """Lines of offset, hexadecimal and ASCII, of at most `limit` bytes."""
+    """Yield lines of offset, hexadecimal and ASCII for at most `limit` bytes."""
     for begin in range(0, min(len(raw), limit), 16):
         row = raw[begin : min(begin + 16, limit)]
         text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
@@ -56,8 +56,8 @@ def hexdump(raw: bytes, *, limit: int = _HEX_BYTES) -> Iterator[str]:
         yield f"... {len(raw) - limit} of {len(raw)} bytes are not shown"
 
 
-def told(letter: DeadLetter) -> dict[str, Any]:
-    """A dead letter in one line, for programs and tables."""
+def letter_summary(letter: DeadLetter) -> dict[str, Any]:
+    """Return one line about a dead letter, for programs and tables."""
     settled = letter.settled
     return {
         "id": letter.id,
@@ -69,7 +69,7 @@ def told(letter: DeadLetter) -> dict[str, Any]:
         "request_id": letter.request_id,
         "cause": letter.cause,
         "exception": letter.exception,
-        "attempts": letter.told("attempts"),
+        "attempts": letter.header("attempts"),
         "settled": _without_envelopes(
             settled.model_dump(mode="json", exclude={"id"}, exclude_none=True)
         )
@@ -78,10 +78,10 @@ def told(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-def told_whole(letter: DeadLetter) -> dict[str, Any]:
-    """A dead letter with its headers and its event; raw bytes, bounded, where there is no event."""
+def letter_details(letter: DeadLetter) -> dict[str, Any]:
+    """Return a dead letter with headers and event; without an event, with its first raw bytes."""
     value = letter.record.value
-    whole = told(letter) | {
+    whole = letter_summary(letter) | {
         "key": shown_key(letter.record.key),
         "headers": shown_headers(letter.record.headers),
         "bytes": None if value is None else len(value),

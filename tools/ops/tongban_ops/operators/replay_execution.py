@@ -1,6 +1,8 @@
-"""Carrying out what operators decide about dead letters: write, then mark, so that dying in between
-shows a dead letter as open that was replayed, never the other way round. Done twice it does no
-harm: the events have the same ids."""
+"""Execute operators' decisions about dead letters: write the records first, then mark the letter.
+
+A crash in between shows a replayed dead letter as open, never the other way round. Repeating is
+harmless, since the events have the same ids.
+"""
 
 from __future__ import annotations
 
@@ -12,37 +14,40 @@ from tongban_common import faultpoints
 from tongban_common.topics import CONTROL_DEAD_LETTERS
 from tongban_kafka import EventProducer
 from tongban_ops.operators.dead_letters import DeadLetter
+from tongban_ops.operators.reasons import DISCARD_REASONS, REQUEST_REASONS, about_record
 from tongban_ops.operators.replays import Operator, Outgoing, Replay
 from tongban_ops.operators.settlements import DeadLetterSettled, Settlement
-from tongban_ops.operators.words import DISCARD_REASONS, REQUEST_REASONS, about_record
 
 _AT_ONCE = 100
-"""Replays whose acknowledgements are awaited together; between them an interruption loses none."""
+"""Replays whose acknowledgements are awaited together."""
 _KNOWN = REQUEST_REASONS | DISCARD_REASONS
 _JSON = [("content-type", b"application/json")]
 
 
 async def send_all(producer: EventProducer, records: Iterable[Outgoing]) -> None:
-    """Write records, each acknowledged before the next: their order is meant.
+    """Write records, each acknowledged before the next, in order.
 
     Raises:
-        KafkaUnavailableError: not acknowledged in time; it may be on the topic.
+        KafkaUnavailableError: not acknowledged in time; the record may be on the topic.
     """
     for topic, key, value, headers in records:
         await producer.send(topic, key=key, value=value, headers=headers)
 
 
-async def carry_out(
+async def execute_replays(
     producer: EventProducer,
     replays: Sequence[Replay],
     operator: Operator,
     *,
     on_done: Callable[[int], Any] = lambda _count: None,
 ) -> None:
-    """Replay, and mark each dead letter as replayed. `on_done` hears how many were settled.
+    """Write the replays' records and mark each dead letter as replayed.
+
+    Args:
+        on_done: called with the number of dead letters that were just settled.
 
     Raises:
-        KafkaUnavailableError: what was marked is done, the rest may be.
+        KafkaUnavailableError: marked dead letters are done; the others may be.
     """
 
     async def one(replay: Replay) -> None:
@@ -61,13 +66,13 @@ async def settle(
     settlement: Settlement,
     operator: Operator,
 ) -> None:
-    """Mark dead letters as dealt with.
+    """Mark dead letters as settled.
 
     Raises:
         KafkaUnavailableError: some may not be marked.
     """
     for letter in letters:
-        said = about_record(
+        published = about_record(
             operator.reason, operator.keys, f"{CONTROL_DEAD_LETTERS}/{letter.id}", _KNOWN
         )
         before = letter.settled.times if letter.settled else 0
@@ -76,8 +81,8 @@ async def settle(
             settlement=settlement,
             at=operator.at,
             by=operator.by,
-            reason=said.clear or "",
-            sealed=said.sealed,
+            reason=published.clear or "",
+            sealed=published.sealed,
             times=before + 1,
         )
         key, value = marker.to_record()

@@ -1,8 +1,8 @@
-"""What operators write into `--reason`, and how it may leave their machine (ADR 0019).
+"""Decide how the text of `--reason` may be published (ADR 0019).
 
-One rule for every command: a reason of the command's own list stands in clear, any other text is
-sealed, and a command without the key ring keeps the text to itself and says so. What was decided is
-carried out in every case.
+One rule for every command: a reason from the command's own list is published in clear, any other
+text is sealed, and a command without the key ring withholds the text and warns. The decision itself
+is carried out in every case.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ ENDED = "工作人员已终止办理"
 REQUEST_REASONS = frozenset({
     RESUMED, ENDED, "已修复", "请到窗口办理", "重复提交", "应申请人要求", "省级平台无法办理",
 })  # fmt: skip
-"""Of `request resume`, `request fail` and `dlt replay`; applicants read them."""
+"""Reasons of `request resume`, `request fail` and `dlt replay`; applicants read them."""
 DISCARD_REASONS = frozenset({"nobody's request", "test data", "duplicate", "done otherwise"})
-"""Of `dlt discard`."""
+"""Reasons of `dlt discard`."""
 REVOKE_REASONS = frozenset({"stolen", "lost", "replaced", "retired", "key exposed"})
-"""Of `kiosk revoke`."""
+"""Reasons of `kiosk revoke`."""
 WITHHELD = (
     "the words of --reason were not published: they can only be sealed, and TONGBAN_KEYRING does "
     "not hold the key. In clear go only: "
@@ -33,7 +33,7 @@ WITHHELD = (
 
 @dataclass(frozen=True, slots=True)
 class OperatorReason:
-    """A reason as it may be published: in clear, or sealed, or not at all (`withheld`)."""
+    """A reason as it may be published: in clear, sealed, or `withheld`."""
 
     clear: str | None = None
     sealed: Sealed | None = None
@@ -41,11 +41,11 @@ class OperatorReason:
 
 
 def key_ring_of(settings: CommonSettings) -> KeyRing | None:
-    """Return the key ring that TONGBAN_KEYRING names; None where the variable is not set, since the
-    default is public.
+    """Return the key ring that TONGBAN_KEYRING names; None if the variable is not set, because the
+    default key is public.
 
     Raises:
-        ValueError, OSError: it is none, or cannot be read.
+        ValueError, OSError: the value is no key ring, or cannot be read.
     """
     if "keyring" not in settings.model_fields_set:
         return None
@@ -59,8 +59,8 @@ def about_request(
     sealed: Sealed | None,
     known: Collection[str] = REQUEST_REASONS,
 ) -> OperatorReason:
-    """Return a reason that goes into a request's timeline, sealed under the data key of `sealed`;
-    where no event of the request is at hand, `sealed` is None and the words are withheld."""
+    """Return a reason for a request's timeline, sealed under the data key of `sealed`; without an
+    event of the request `sealed` is None and the reason is withheld."""
     if words in known:
         return OperatorReason(clear=words)
     if keys is None or sealed is None:
@@ -74,8 +74,8 @@ def about_request(
 def about_record(
     words: str, keys: KeyRing | None, bound_to: str, known: Collection[str]
 ) -> OperatorReason:
-    """Return a reason that goes into the record of a control topic, in an envelope of its own that
-    is bound to `bound_to`."""
+    """Return a reason for a record of a control topic, in its own envelope that is bound to
+    `bound_to`."""
     if not words or words in known:
         return OperatorReason(clear=words or None)
     if keys is None:

@@ -1,6 +1,6 @@
-"""The printers' books in SQLite: jobs, their documents, and the sheets that came out.
+"""Store the printers' jobs, documents and printed sheets in SQLite.
 
-Plain functions on a connection, to be handed to the journal; one call is one transaction.
+Plain functions on a connection, which run in the journal; one call is one transaction.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ CREATE TABLE IF NOT EXISTS sheets (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS sheets_by_order ON sheets (order_id, printed_at);
 """
-"""Moments are wall clock in Unix seconds; files are relative to the data directory."""
+"""Times are wall clock in Unix seconds; files are relative to the data directory."""
 
 
 class Stage(StrEnum):
-    """How far a job is; what IPP calls it also depends on the printer (see `printer`)."""
+    """Progress of a job; its IPP state also depends on the printer (see `attributes.job_state`)."""
 
     INCOMING = "incoming"  # more documents may come
     QUEUED = "queued"  # all documents are there; waiting or printing
@@ -44,7 +44,7 @@ class Stage(StrEnum):
 
 
 class JobKey(NamedTuple):
-    """A job of a printer. Numbers of forgotten jobs are never given again."""
+    """Key of a job. Numbers of forgotten jobs are never reused."""
 
     kiosk_id: str
     job_id: int
@@ -52,7 +52,7 @@ class JobKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """What a client says of a job when it creates it."""
+    """Attributes that a client sends when it creates a job."""
 
     name: str
     user: str
@@ -61,7 +61,7 @@ class JobRequest:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as it is written down; `pages` and `octets` are those of one copy."""
+    """A stored job; `pages` and `octets` are those of one copy."""
 
     key: JobKey
     name: str
@@ -77,7 +77,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class SpooledDocument:
-    """A PDF that was received and lies in the spool, relative to the data directory."""
+    """A received PDF in the spool, relative to the data directory."""
 
     file: Path
     pages: int
@@ -86,7 +86,7 @@ class SpooledDocument:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """Whose sheet a job is: its name, `order_id/request_id/document_id/copy`, taken apart."""
+    """Parts of a job's name, `order_id/request_id/document_id/copy`."""
 
     order_id: str
     request_id: str
@@ -95,7 +95,7 @@ class Ticket:
 
     @classmethod
     def of(cls, job_name: str) -> Ticket:
-        """A name of another form is a job of somebody else: it is an order id as a whole."""
+        """Parse a job's name; a name of another form is an order id as a whole."""
         parts = job_name.split("/")
         if len(parts) == 4 and all(parts) and parts[3].isascii() and parts[3].isdigit():
             return cls(parts[0], parts[1], parts[2], int(parts[3]))
@@ -110,14 +110,14 @@ _JOBS = (
 
 
 def create_job(
-    connection: sqlite3.Connection, kiosk_id: str, asked: JobRequest, now: float
+    connection: sqlite3.Connection, kiosk_id: str, requested: JobRequest, now: float
 ) -> JobKey:
-    """Enter a new job that waits for its documents."""
+    """Insert a new job that waits for its documents."""
     row = connection.execute(
         "INSERT INTO jobs (kiosk_id, job_id, name, user, copies, stage, created_at) SELECT"
         " ?1, coalesce(max(job_id), 0) + 1, ?2, ?3, ?4, ?5, ?6 FROM jobs WHERE kiosk_id = ?1"
         " RETURNING job_id",
-        (kiosk_id, asked.name, asked.user, asked.copies, Stage.INCOMING.value, now),
+        (kiosk_id, requested.name, requested.user, requested.copies, Stage.INCOMING.value, now),
     ).fetchone()
     return JobKey(kiosk_id, row[0])
 
@@ -125,7 +125,10 @@ def create_job(
 def add_document(
     connection: sqlite3.Connection, key: JobKey, document: SpooledDocument | None, last: bool
 ) -> bool:
-    """Take in a document (None: only the word that there are no more); False if it is too late."""
+    """Add a document to an incoming job; return False if the job accepts none any more.
+
+    `document` is None where the client only says that there are no more.
+    """
     stage = Stage.QUEUED if last else Stage.INCOMING
     changed = connection.execute(
         "UPDATE jobs SET stage = ? WHERE kiosk_id = ? AND job_id = ? AND stage = ?"
@@ -142,7 +145,7 @@ def add_document(
 
 
 def find_job(connection: sqlite3.Connection, key: JobKey) -> Job | None:
-    """A job that the printer has not forgotten."""
+    """Return a job; None if the printer has forgotten it or never had it."""
     query = f"{_JOBS} AND j.kiosk_id = ? AND j.job_id = ? GROUP BY j.kiosk_id, j.job_id"
     row = connection.execute(query, key).fetchone()
     return None if row is None else _job(row)
@@ -151,7 +154,7 @@ def find_job(connection: sqlite3.Connection, key: JobKey) -> Job | None:
 def list_jobs(
     connection: sqlite3.Connection, stages: frozenset[Stage], kiosk_id: str | None = None
 ) -> list[Job]:
-    """Jobs in the given stages, of one printer or all, in the order of their numbers."""
+    """Return the jobs in the given stages, of one printer or all, by job number."""
     marks = ", ".join("?" for _ in stages)
     query = (
         f"{_JOBS} AND (? IS NULL OR j.kiosk_id = ?) AND j.stage IN ({marks})"
@@ -162,7 +165,7 @@ def list_jobs(
 
 
 def cancel_job(connection: sqlite3.Connection, key: JobKey, now: float) -> bool:
-    """Cancel a job that has not ended; False if it has, or is unknown."""
+    """Cancel a job; return False if it has ended or is unknown."""
     changed = connection.execute(
         "UPDATE jobs SET stage = ?, ended_at = ? WHERE kiosk_id = ? AND job_id = ?"
         " AND stage IN (?, ?) AND NOT forgotten",
@@ -172,14 +175,14 @@ def cancel_job(connection: sqlite3.Connection, key: JobKey, now: float) -> bool:
 
 
 def forget_jobs(connection: sqlite3.Connection, kiosk_id: str) -> None:
-    """Empty a printer's history, as a power cut does; what was waiting never prints."""
+    """Forget a printer's jobs, as a power cut does; queued jobs never print."""
     connection.execute("UPDATE jobs SET forgotten = 1 WHERE kiosk_id = ?", (kiosk_id,))
 
 
 def complete_job(connection: sqlite3.Connection, key: JobKey, data: Path, now: float) -> list[Path]:
-    """The last page is out: the sheet counts, and the PDF is kept. Returns spool files to remove.
+    """Complete a queued job: count its sheet and keep the PDF. Return the spool files to remove.
 
-    Nothing is done for a job that was canceled or forgotten meanwhile, or has completed before.
+    Does nothing for a job that was canceled, forgotten or completed meanwhile.
     """
     job = find_job(connection, key)
     if job is None or job.stage is not Stage.QUEUED:
@@ -226,7 +229,7 @@ def complete_job(connection: sqlite3.Connection, key: JobKey, data: Path, now: f
 
 
 def spooled_files(connection: sqlite3.Connection) -> frozenset[Path]:
-    """Files that jobs which have not ended still need, relative to the data directory."""
+    """Return the files that unended jobs still need, relative to the data directory."""
     rows = connection.execute(
         "SELECT spool FROM documents JOIN jobs USING (kiosk_id, job_id)"
         " WHERE stage IN (?, ?) AND NOT forgotten",
@@ -236,13 +239,13 @@ def spooled_files(connection: sqlite3.Connection) -> frozenset[Path]:
 
 
 def _file_name(order_id: str) -> str:
-    """The id itself where it can be part of a file's name."""
+    """Return the quoted id, or its hash if it is too long for a file name."""
     quoted = quote(order_id, safe="")
     return quoted if len(quoted) <= 150 else sha256(order_id.encode()).hexdigest()
 
 
 def _keep(source: Path, target: Path) -> None:
-    """Link a spooled file to its last place; the spool keeps it too until the commit is done."""
+    """Link a spooled file to its final place; the spool keeps its own link until the commit."""
     target.parent.mkdir(parents=True, exist_ok=True)
     staged = target.with_suffix(".part")
     staged.unlink(missing_ok=True)
@@ -253,7 +256,7 @@ def _keep(source: Path, target: Path) -> None:
 def printed_json(
     connection: sqlite3.Connection, order_id: str | None, request_id: str | None
 ) -> str:
-    """The sheets as JSON text; `count` is how many sets came out, at whichever kiosk."""
+    """Return the sheets as JSON text; `count` is the number of sets printed at any kiosk."""
     row = connection.execute(
         "SELECT json_group_array(json_object('order_id', order_id, 'request_id', request_id,"
         " 'document_id', document_id, 'copy', copy, 'kiosk_id', kiosk_id, 'pages', pages,"
@@ -268,7 +271,7 @@ def printed_json(
 
 
 def printed_file(connection: sqlite3.Connection, order_id: str) -> Path | None:
-    """The PDF that was printed last for an order, relative to the data directory."""
+    """Return the PDF printed last for an order, relative to the data directory."""
     row = connection.execute(
         "SELECT file FROM sheets WHERE order_id = ? ORDER BY printed_at DESC LIMIT 1",
         (order_id,),

@@ -1,6 +1,6 @@
-"""The gateways' books in SQLite: applications, and the ledger of attempts and effects.
+"""Store the gateways' applications, and the ledger of attempts and effects, in SQLite.
 
-Plain functions on a connection, to be handed to the journal's writer; one call is one transaction.
+Plain functions on a connection, which run in the journal's writer; one call is one transaction.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ CREATE TABLE IF NOT EXISTS effects (
 ) WITHOUT ROWID;
 """
 )
-"""Moments are business time in Unix seconds; `after_supplement` is in seconds."""
+"""Times are business time in Unix seconds; `after_supplement` is in seconds."""
 
 
 class Effect(StrEnum):
-    """What a call can bring about."""
+    """Effects that a call can have."""
 
     SUBMIT = "submit"
     SUPPLEMENT = "supplement"
@@ -51,7 +51,7 @@ def record(
     attempts: int = 0,
     took_effect: int = 0,
 ) -> int:
-    """Add to the ledger; returns how often the effect has been taken by now."""
+    """Add to the ledger and return how often the effect has occurred."""
     row = connection.execute(
         "INSERT INTO effects VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
         " SET attempts = attempts + excluded.attempts, count = count + excluded.count"
@@ -63,7 +63,7 @@ def record(
 
 
 def find(connection: sqlite3.Connection, province: str, request_id: str) -> Application | None:
-    """The application of a request at a province."""
+    """Return the application of a request at a province, or None."""
     row = connection.execute(
         "SELECT item_code, item_name, kind, name, form, submitted_at, decided_at,"
         " supplement_at, after_supplement, rejection, supplemented_at, withdrawn_at"
@@ -93,7 +93,7 @@ def find(connection: sqlite3.Connection, province: str, request_id: str) -> Appl
 
 
 def add(connection: sqlite3.Connection, application: Application) -> None:
-    """Enter a new application."""
+    """Insert a new application."""
     plan = application.plan
     connection.execute(
         "INSERT INTO applications (province, request_id, item_code, item_name, kind, name,"
@@ -117,7 +117,7 @@ def add(connection: sqlite3.Connection, application: Application) -> None:
 
 
 def supplement_id(connection: sqlite3.Connection, province: str, request_id: str) -> str | None:
-    """Which supplement has been taken for a request, if one has."""
+    """Return the id of the accepted supplement, or None."""
     row = connection.execute(
         "SELECT supplement_id FROM applications WHERE province = ? AND request_id = ?",
         (province, request_id),
@@ -128,7 +128,7 @@ def supplement_id(connection: sqlite3.Connection, province: str, request_id: str
 def take_supplement(
     connection: sqlite3.Connection, application: Application, identifier: str, at: datetime
 ) -> None:
-    """Enter the supplement that the province waited for."""
+    """Store the supplement that the province waited for."""
     connection.execute(
         "UPDATE applications SET supplement_id = ?, supplemented_at = ?"
         " WHERE province = ? AND request_id = ?",
@@ -137,7 +137,7 @@ def take_supplement(
 
 
 def withdraw(connection: sqlite3.Connection, application: Application, at: datetime) -> None:
-    """Enter that the applicant gave the request up."""
+    """Store the withdrawal of an application."""
     connection.execute(
         "UPDATE applications SET withdrawn_at = ? WHERE province = ? AND request_id = ?",
         (at.timestamp(), application.province, application.request_id),
@@ -147,7 +147,7 @@ def withdraw(connection: sqlite3.Connection, application: Application, at: datet
 def ledger_json(
     connection: sqlite3.Connection, request_id: str | None, province: str | None
 ) -> str:
-    """The ledger as JSON text, put together by SQLite, which holds no Python lock meanwhile."""
+    """Return the ledger as JSON text; SQLite assembles it, without holding Python's lock."""
     row = connection.execute(
         "SELECT coalesce(json_group_array(json_object('request_id', request_id,"
         " 'province', province, 'effect', effect, 'attempts', attempts, 'count', count)), '[]')"

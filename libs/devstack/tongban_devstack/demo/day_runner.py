@@ -1,4 +1,4 @@
-"""Playing the day against a running stack, as kiosks and fate would."""
+"""Run the day against a running stack: submissions, kills and faults."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from tongban_devstack.demo.plan import Mishaps, PlannedVisit
+from tongban_devstack.demo.plan import FaultSchedule, PlannedVisit
 from tongban_devstack.stack import SERVICES, Stack
 
 FINAL = frozenset({"completed", "rejected", "withdrawn", "expired", "failed"})
@@ -21,7 +21,7 @@ SETTLED_PRINTS = frozenset({"printed", "cancelled", "expired"})
 
 @dataclass(slots=True)
 class Day:
-    """What is known while the day goes on; the report asks the outside again at its end."""
+    """State of the day so far; at its end the report queries the simulated outside itself."""
 
     visits: list[PlannedVisit]
     accepted: dict[str, PlannedVisit] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class Day:
     cutting: set[str] = field(default_factory=set)
     """Provinces that act and then drop the connection."""
     happened: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=8))
-    """What went wrong lately: monotonic seconds, and what it was."""
+    """Latest events: monotonic seconds and a description."""
     supplemented: set[str] = field(default_factory=set)
     refused: list[tuple[int, str]] = field(default_factory=list)
     retries: int = 0
@@ -40,22 +40,22 @@ class Day:
     messages: int = 0
 
     def tell(self, what: str) -> None:
-        """Something that a watcher should see."""
+        """Add an event for the live view."""
         self.happened.append((time.monotonic(), what))
 
     @property
     def share(self) -> float:
-        """How much of the day has been submitted."""
+        """Return the share of the day's submissions that were answered."""
         return (len(self.accepted) + len(self.refused)) / len(self.visits)
 
     def by_status(self) -> Counter[str]:
-        """Requests by state, those not read yet counted as submitted."""
+        """Count requests by state; those not read yet count as submitted."""
         counted = Counter(str(answer["status"]) for answer in self.seen.values())
         counted["submitted"] += len(self.accepted) - len(self.seen)
         return +counted
 
     def settled(self, request_id: str) -> bool:
-        """Whether nothing more is to come: final, and its sheet is out."""
+        """Return True if the request is final and its sheet was printed or given up."""
         answer = self.seen.get(request_id)
         if answer is None or answer["status"] not in FINAL:
             return False
@@ -65,19 +65,19 @@ class Day:
         return bool(orders) and all(order["status"] in SETTLED_PRINTS for order in orders)
 
 
-class Player:
-    """Kiosks that submit, fate that kills, and a reader that watches."""
+class DayRunner:
+    """Run kiosks that submit, kill processes, inject faults, and watch the requests."""
 
-    def __init__(self, stack: Stack, day: Day, *, seconds: float, mishaps: Mishaps) -> None:
+    def __init__(self, stack: Stack, day: Day, *, seconds: float, schedule: FaultSchedule) -> None:
         self._stack = stack
         self._day = day
         self._seconds = seconds
-        self._mishaps = mishaps
+        self._schedule = schedule
         self._fed = asyncio.Event()
         self._http: aiohttp.ClientSession
 
-    async def play(self, *, patience_s: float = 90.0) -> None:
-        """Until every accepted request has settled, or patience has run out."""
+    async def run(self, *, patience_s: float = 90.0) -> None:
+        """Run until every accepted request has settled, or `patience_s` is over."""
         timeout = aiohttp.ClientTimeout(total=10)
         async with (
             aiohttp.ClientSession(timeout=timeout) as self._http,
@@ -89,7 +89,7 @@ class Player:
             group.create_task(self._watch(patience_s))
 
     async def _feed(self) -> None:
-        """Each kiosk submits its visits in turn; together they take `seconds`."""
+        """Let each kiosk submit its visits in turn; together they take `seconds`."""
         queues: dict[str, list[PlannedVisit]] = {}
         for visit in self._day.visits:
             queues.setdefault(visit.kiosk_id, []).append(visit)
@@ -105,7 +105,7 @@ class Player:
             await self._submit(visit, token)
 
     async def _submit(self, visit: PlannedVisit, token: str) -> None:
-        """Until intake says something clear, always under the same key."""
+        """Submit until intake answers clearly, always with the same key."""
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": visit.key}
         url = f"{self._stack.intake}/v1/requests"
         for _ in range(200):
@@ -118,40 +118,40 @@ class Player:
                         self._day.refused.append((reply.status, (await reply.text())[:300]))
                         return
             except (aiohttp.ClientError, TimeoutError):
-                pass  # unclear: the same key again is what the key is for
+                pass  # unclear: repeat with the same key
             self._day.retries += 1
             await asyncio.sleep(0.3)
         self._day.refused.append((0, "no clear answer in 200 tries"))
 
     async def _kill(self) -> None:
-        """SIGKILL each kind of process `kills_each` times, at random moments of the day."""
-        victims = [name for name in SERVICES for _ in range(self._mishaps.kills_each)]
+        """Send SIGKILL to each kind of process `kills_each` times, at random moments of the day."""
+        victims = [name for name in SERVICES for _ in range(self._schedule.kills_each)]
         random.shuffle(victims)
         moments = sorted(random.uniform(0.08, 0.95) for _ in victims)
         for moment, service in zip(moments, victims, strict=True):
             await self._reached(moment)
             name = random.choice(self._stack.replicas(service))
-            await self._stack.supervisor.ready(name)  # a kill is of something that lives
+            await self._stack.supervisor.ready(name)  # kill only a process that lives
             self._stack.supervisor.kill(name, signal.SIGKILL)
             self._day.kills[service] += 1
             self._day.tell(f"SIGKILL to {name}")
 
     async def _reached(self, share: float) -> None:
-        """Return once so much of the day has been submitted."""
+        """Wait until this share of the day has been submitted."""
         while self._day.share < share:
             await asyncio.sleep(0.05)
 
     async def _trouble(self) -> None:
-        """Provinces that drop connections after acting, and two that go down and come back."""
-        for province in self._mishaps.dropping:
+        """Let some provinces drop connections after acting, and let two go down and come back."""
+        for province in self._schedule.dropping:
             await self._fault(province, {"drop_after_commit_rate": 0.4})
             self._day.cutting.add(province)
-        for moment, down in ((self._mishaps.down_from, True), (self._mishaps.down_until, False)):
+        for moment, down in ((self._schedule.down_from, True), (self._schedule.down_until, False)):
             await self._reached(moment)
-            for province in self._mishaps.down:
+            for province in self._schedule.down:
                 await self._fault(province, {"down": down})
                 self._day.tell(f"province {province} {'is down' if down else 'is back'}")
-            self._day.down = set(self._mishaps.down) if down else set()
+            self._day.down = set(self._schedule.down) if down else set()
         await self._fed.wait()
         await self._control("DELETE", "faults")
         self._day.cutting.clear()
@@ -160,7 +160,7 @@ class Player:
         await self._control("PUT", f"faults/{province}", faults)
 
     async def _control(self, method: str, path: str, body: object = None) -> None:
-        """Tell the gateways something; they too may be dead for a moment."""
+        """Send a command to the gateways; retry while they are being restarted."""
         url = f"{self._stack.gateways}/{path}"
         async with asyncio.timeout(30):
             while True:
@@ -205,7 +205,7 @@ class Player:
             return  # intake is being killed; the next round reads it again
 
     async def _supplement(self, request_id: str, token: str) -> None:
-        """Come back with what the province asked for, once; the key makes a repeat harmless."""
+        """Hand in the requested supplement once; the key makes a repeat harmless."""
         if request_id in self._day.supplemented:
             return
         visit = self._day.accepted[request_id]

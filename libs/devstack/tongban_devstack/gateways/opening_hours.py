@@ -1,4 +1,4 @@
-"""Opening hours of the provinces that keep them: as the catalogue says, holidays included."""
+"""Compute the opening hours of provinces from the catalogue, holidays included."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from tongban_common.catalogue.models import ServiceHours
 
 
 @dataclass(frozen=True, slots=True)
-class Counter:
-    """When a province's counter is open; moments are business time."""
+class OpeningHours:
+    """Opening hours of a province; times are business time."""
 
     hours: ServiceHours
     holidays: Holidays
 
     def is_open(self, moment: datetime) -> bool:
-        """Whether it takes anything in at that moment."""
+        """Return True if the province accepts calls at that time."""
         return self.holidays.is_open(self.hours, moment)
 
     def next_open(self, moment: datetime) -> datetime:
-        """`moment` itself when the counter is open then, else when it opens next."""
+        """Return `moment` if the province is open then, else its next opening."""
         return self.holidays.next_opening(self.hours, moment)

@@ -1,9 +1,5 @@
-"""Rules about what nobody could have meant: told by `checks` with the others.
-
-The shape is right and every reference leads somewhere, and still a person would stand before it: a
-fee that calls itself free, hours in which nobody comes, a province that promises more days than it
-has.
-"""
+"""Check a catalogue for values that are well-formed but cannot be meant: a fee that is called free,
+hours without opening times, more promised days than the law allows."""
 
 from __future__ import annotations
 
@@ -16,8 +12,8 @@ from tongban_ops.catalogue.loader import Sources
 from tongban_ops.catalogue.source import Category, Override, Terms
 
 _FREE = Fee()
-Said = tuple[tuple[str | int, ...], str]
-"""Where it stands within a category or file, and what is wrong there."""
+Finding = tuple[tuple[str | int, ...], str]
+"""Path within a category or file, and the message of the problem."""
 
 
 def _categories_plausible(sources: Sources) -> Iterator[CatalogueProblem]:
@@ -34,7 +30,7 @@ def _categories_plausible(sources: Sources) -> Iterator[CatalogueProblem]:
             yield sources.problem(name, place, f"{category.id}: {message}")
 
 
-def _named(named: Category | Override) -> Iterator[Said]:
+def _named(named: Category | Override) -> Iterator[Finding]:
     if named.name is not None and not _chinese(named.name):
         yield ("name",), "a name is Chinese and has no spaces"
     if named.name_en is not None and not any(letter.isalpha() for letter in named.name_en):
@@ -45,29 +41,29 @@ def _chinese(name: str) -> bool:
     return any("\u4e00" <= letter <= "\u9fff" for letter in name) and len(name.split()) == 1
 
 
-def _offered(category: Category, sources: Sources) -> Iterator[Said]:
+def _offered(category: Category, sources: Sources) -> Iterator[Finding]:
     try:
         offering = expand.offers(category, sources.shared)
     except expand.UnknownReferenceError:
-        return  # told when it is expanded
+        return  # reported when it is expanded
     if not offering:
         yield ("provinces",), "no province offers it"
 
 
-def _fee(terms: Terms) -> Iterator[Said]:
+def _fee(terms: Terms) -> Iterator[Finding]:
     fee = terms.fee
     if fee and fee.amount_fen and (fee.text == _FREE.text or fee.text_en == _FREE.text_en):
         yield ("fee",), f"{fee.amount_fen} fen are no fee of {fee.text} ({fee.text_en})"
 
 
-def _drawn(category: Category, sources: Sources) -> Iterator[Said]:
+def _drawn(category: Category, sources: Sources) -> Iterator[Finding]:
     known = sources.shared.terms.templates
     if category.document and category.document.template not in known:
         message = f"nothing is printed from {category.document.template!r}: {', '.join(known)}"
         yield ("document", "template"), message
 
 
-def _overridden(category: Category, defaults: Terms, sources: Sources) -> Iterator[Said]:
+def _overridden(category: Category, defaults: Terms, sources: Sources) -> Iterator[Finding]:
     departments = sources.shared.terms.departments
     for short, override in category.overrides.items():
         mode = override.mode or category.mode or defaults.mode
@@ -133,7 +129,7 @@ def _syllable(text: str) -> bool:
     return text.isascii() and text.isalpha() and text.islower()
 
 
-def _totals_said(sources: Sources) -> Iterator[CatalogueProblem]:
+def _totals_given(sources: Sources) -> Iterator[CatalogueProblem]:
     if Zone.CROSS_PROVINCE not in sources.published.totals:
         yield sources.problem("published.yaml", ("totals",), f"no totals of {Zone.CROSS_PROVINCE}")
 
@@ -144,5 +140,5 @@ RULES: tuple[Callable[[Sources], Iterator[CatalogueProblem]], ...] = (
     _all_files_read,
     _cities_differ,
     _words_plausible,
-    _totals_said,
+    _totals_given,
 )
