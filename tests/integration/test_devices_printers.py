@@ -13,6 +13,7 @@ import pypdf
 import pytest
 from pyipp import IPP
 from pyipp.enums import IppJobState, IppOperation, IppPrinterState
+from pyipp.enums import IppStatus as ClientStatus
 from pyipp.exceptions import IPPConnectionError, IPPError
 
 from tests.integration.simulation_kit import Simulation, of, pdf, simulation, until
@@ -50,10 +51,10 @@ class Kiosk:
         said: dict[str, Any] = await self.ipp.execute(operation, message)
         return said
 
-    async def refuses(self, operation: IppOperation, **given: Any) -> IppStatus:
+    async def refuses(self, operation: IppOperation, **given: Any) -> ClientStatus:
         with pytest.raises(IPPError) as caught:
             await self.ask(operation, **given)
-        return IppStatus(caught.value.args[1]["status-code"])
+        return ClientStatus(caught.value.args[1]["status-code"])
 
     async def create(self, name: str | None = None) -> tuple[int, str]:
         """An open job's id and the order id in its name."""
@@ -281,7 +282,7 @@ async def test_a_printer_that_forgot_prints_nothing_of_it(kiosk: Kiosk) -> None:
     await kiosk.fault(forget_jobs=True)
     for job_id in (printed, queued, incoming):
         status = await kiosk.refuses(IppOperation.GET_JOB_ATTRIBUTES, job_id=job_id)
-        assert status is IppStatus.ERROR_NOT_FOUND
+        assert status is ClientStatus.ERROR_NOT_FOUND
     assert (await kiosk.ask(IppOperation.GET_JOBS, which_jobs="all"))["jobs"] == []
     job_id, _ = await kiosk.create("after/r/d/1")
     assert job_id == incoming + 1, "a number is never given again"
@@ -297,11 +298,11 @@ async def test_a_canceled_job_does_not_come_out(kiosk: Kiosk) -> None:
     job_id, _ = await kiosk.create()
     await kiosk.ask(IppOperation.CANCEL_JOB, job_id=job_id)
     assert await kiosk.refuses(IppOperation.CANCEL_JOB, job_id=job_id) is (
-        IppStatus.ERROR_NOT_POSSIBLE
+        ClientStatus.ERROR_NOT_POSSIBLE
     )
     sending = {"job_id": job_id, "last_document": True, "data": pdf()}
     assert await kiosk.refuses(IppOperation.SEND_DOCUMENT, **sending) is (
-        IppStatus.ERROR_NOT_POSSIBLE
+        ClientStatus.ERROR_NOT_POSSIBLE
     )
     assert (await kiosk.job(job_id))["job-state"] is IppJobState.CANCELED
     assert await kiosk.sheets() == []
@@ -324,34 +325,34 @@ async def test_what_cannot_be_printed_is_refused(kiosk: Kiosk) -> None:
     sending: dict[str, Any] = {"job_id": job_id, "last_document": True}
     cases = [
         ({"document_format": "image/jpeg", "data": b"\xff\xd8"},
-         IppStatus.ERROR_DOCUMENT_FORMAT_NOT_SUPPORTED),
+         ClientStatus.ERROR_DOCUMENT_FORMAT_NOT_SUPPORTED),
         ({"document_format": "application/pdf", "data": b"<html>"},
-         IppStatus.ERROR_DOCUMENT_FORMAT_NOT_SUPPORTED),
+         ClientStatus.ERROR_DOCUMENT_FORMAT_NOT_SUPPORTED),
         ({"document_format": "application/pdf", "data": b"%PDF-1.7 and nothing of one"},
-         IppStatus.ERROR_DOCUMENT_FORMAT_ERROR),
+         ClientStatus.ERROR_DOCUMENT_FORMAT_ERROR),
     ]  # fmt: skip
     for given, status in cases:
         assert await kiosk.refuses(IppOperation.SEND_DOCUMENT, **sending, **given) is status
     bad = {"job_id": job_id, "data": pdf()}
-    assert await kiosk.refuses(IppOperation.SEND_DOCUMENT, **bad) is IppStatus.ERROR_BAD_REQUEST
+    assert await kiosk.refuses(IppOperation.SEND_DOCUMENT, **bad) is ClientStatus.ERROR_BAD_REQUEST
     missing = {"job_id": 77, "last_document": True, "data": pdf()}
-    assert await kiosk.refuses(IppOperation.SEND_DOCUMENT, **missing) is IppStatus.ERROR_NOT_FOUND
+    assert await kiosk.refuses(IppOperation.SEND_DOCUMENT, **missing) is ClientStatus.ERROR_NOT_FOUND
     assert (await kiosk.job(job_id))["job-state-reasons"] == "job-incoming", "still open"
     await kiosk.ask(IppOperation.VALIDATE_JOB, document_format="application/pdf")
     assert await kiosk.refuses(IppOperation.VALIDATE_JOB, document_format="image/png") is (
-        IppStatus.ERROR_DOCUMENT_FORMAT_NOT_SUPPORTED
+        ClientStatus.ERROR_DOCUMENT_FORMAT_NOT_SUPPORTED
     )
     assert await kiosk.refuses(IppOperation.PAUSE_PRINTER) is (
-        IppStatus.ERROR_OPERATION_NOT_SUPPORTED
+        ClientStatus.ERROR_OPERATION_NOT_SUPPORTED
     )
     assert await kiosk.refuses(IppOperation.GET_JOBS, which_jobs="lost") is (
-        IppStatus.ERROR_BAD_REQUEST
+        ClientStatus.ERROR_BAD_REQUEST
     )
 
 
 async def test_a_name_is_bounded_and_never_a_path(kiosk: Kiosk) -> None:
     assert await kiosk.refuses(IppOperation.CREATE_JOB, job_name="x" * 256) is (
-        IppStatus.ERROR_REQUEST_VALUE
+        ClientStatus.ERROR_REQUEST_VALUE
     )
     for order_id in ("证" * 80, "..", "../../escape", "a\x00b"):
         job_id, _ = await kiosk.create(order_id)

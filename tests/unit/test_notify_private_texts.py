@@ -18,7 +18,7 @@ from tongban_common.domain.status import Status
 from tongban_common.envelope import Sealed
 from tongban_common.events.models import RequestStatus
 from tongban_common.private_texts import seal
-from tongban_notify.handler import NotifyHandler, _news_of
+from tongban_notify.handler import NotifyHandler, _content_of
 from tongban_notify.messages import TextMessage
 from tongban_notify.provider import NotSentError, Provider
 
@@ -37,9 +37,9 @@ def message_of(*, words: str | None) -> TextMessage:
         keys=KEYS, delivery=unused, guards=unused, publisher=unused, secret="s",
         clock=BusinessClock.real(), optouts=OptOutRegister(), restored=unused,
     )  # fmt: skip
-    news = _news_of(body, unused, repeat=False)
-    assert news is not None
-    return handler._message(news)
+    content = _content_of(body, unused, repeat=False)
+    assert content is not None
+    return handler._message(content)
 
 
 def test_sealed_reason_is_told_masked() -> None:

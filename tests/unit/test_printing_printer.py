@@ -129,4 +129,4 @@ async def test_order_for_what_cannot_be_a_kiosk_is_poison(kiosk_id: str) -> None
         clock=nothing, restored=nothing,
     )  # fmt: skip
     with pytest.raises(Poison):
-        await handler._take_in(order, doubtful=False)
+        await handler._spool_order(order, doubtful=False)
