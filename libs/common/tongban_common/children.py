@@ -9,6 +9,11 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 
 from tongban_common.trouble import ProcessTroubleError
 
+END_S = 5.0
+"""Seconds for the end of a child that has closed its output."""
+_REAPED_ELSEWHERE = 255
+"""What asyncio reports for a child whose exit code another part of the process has taken."""
+
 
 class ChildNotReadyError(ProcessTroubleError):
     """Raised where no child process can be made, or one ended or said nothing in time instead of
@@ -44,6 +49,23 @@ async def start_child(module: str, *, ready: bytes, seconds: float) -> Process:
     if said != ready:
         raise ChildNotReadyError(module)
     return process
+
+
+async def exit_code(process: Process) -> int | None:
+    """Return the exit code of a child that has closed its output, negative for a signal; None if it
+    had to be killed, or if the machine is too busy to tell.
+
+    A child that is killed at once, while it is ending, loses its code: `Process.kill` looks whether
+    it has ended, which reaps it, and asyncio then reports 255 for whatever it was.
+    """
+    try:
+        async with asyncio.timeout(END_S):
+            code = await process.wait()
+    except TimeoutError:
+        return None
+    finally:
+        await end_child(process)
+    return None if code == _REAPED_ELSEWHERE else code
 
 
 async def end_child(process: Process) -> None:

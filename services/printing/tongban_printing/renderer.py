@@ -15,7 +15,7 @@ from enum import Enum
 from types import TracebackType
 from typing import Any
 
-from tongban_common.children import ChildNotReadyError, end_child, start_child
+from tongban_common.children import ChildNotReadyError, end_child, exit_code, start_child
 from tongban_common.kafka import Retry
 from tongban_common.store import MAX_DOCUMENT_BYTES
 from tongban_printing.contents import Template
@@ -173,8 +173,7 @@ class Renderer:
         finally:
             self._busy.discard(process)
         if answer is None:
-            await end_child(process)
-            raise _fault(process.returncode)
+            raise _fault(await exit_code(process))
         self._idle.append(process)
         return answer
 
@@ -198,8 +197,8 @@ def _fault(code: int | None) -> Exception:
     """Return the exception for a sheet in whose middle the worker ended with this code."""
     if code == -signal.SIGXCPU:
         return CannotRender(Unprintable.TOO_MUCH, "takes too much processor time")
-    if code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT):
-        # By the system, which was short of memory, or by an operator.
+    if code in (None, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT):
+        # By the system, which was short of memory, or by an operator; or nobody can tell.
         return Retry("the maker of sheets was killed", after=_RETRY_S)
     return CannotRender(Unprintable.CANNOT_SET, f"the maker of sheets ended with {code}")
 

@@ -6,18 +6,15 @@ import asyncio
 import json
 import signal
 from asyncio.subprocess import Process
-from contextlib import suppress
 from types import TracebackType
 
-from tongban_common.children import ChildNotReadyError, end_child, start_child
+from tongban_common.children import ChildNotReadyError, end_child, exit_code, start_child
 from tongban_common.kafka import Retry
 from tongban_router.connectors.pdfcheck import LENGTH, READY
 
 _MODULE = "tongban_router.connectors.pdfcheck"
 _START_S = 60.0
 """A machine with too much to do starts it, too; until then documents wait."""
-_END_S = 5.0
-"""Seconds for the exit code of a reader that has closed its output."""
 
 
 class NotAPdf(Exception):
@@ -107,10 +104,6 @@ async def _ended(process: Process) -> None:
             address space of their own size and a limit of time, which end in other ways. Or the
             machine is too busy to tell how it ended: that is no fault of the document either.
     """
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_END_S):
-            await process.wait()
-    code = process.returncode
-    await end_child(process)
+    code = await exit_code(process)
     if code is None or code == -signal.SIGKILL:
         raise Retry("the machine has ended the reader of documents", after=2.0)
