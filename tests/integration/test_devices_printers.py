@@ -336,7 +336,9 @@ async def test_what_cannot_be_printed_is_refused(kiosk: Kiosk) -> None:
     bad = {"job_id": job_id, "data": pdf()}
     assert await kiosk.refuses(IppOperation.SEND_DOCUMENT, **bad) is ClientStatus.ERROR_BAD_REQUEST
     missing = {"job_id": 77, "last_document": True, "data": pdf()}
-    assert await kiosk.refuses(IppOperation.SEND_DOCUMENT, **missing) is ClientStatus.ERROR_NOT_FOUND
+    assert (
+        await kiosk.refuses(IppOperation.SEND_DOCUMENT, **missing) is ClientStatus.ERROR_NOT_FOUND
+    )
     assert (await kiosk.job(job_id))["job-state-reasons"] == "job-incoming", "still open"
     await kiosk.ask(IppOperation.VALIDATE_JOB, document_format="application/pdf")
     assert await kiosk.refuses(IppOperation.VALIDATE_JOB, document_format="image/png") is (

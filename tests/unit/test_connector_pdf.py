@@ -26,6 +26,7 @@ from pypdf.generic import (
 )
 
 from tests.integration.simulation_kit import pdf
+from tongban_common import children
 from tongban_connectors import inspector as inspector_module
 from tongban_connectors.inspector import Inspector, NotAPdfError
 from tongban_connectors.pdfcheck import look_into
@@ -313,7 +314,7 @@ async def test_reader_whose_end_is_not_told_in_time_is_no_fault_of_the_document(
         def kill(self) -> None:
             self.killed.set()
 
-    monkeypatch.setattr(inspector_module, "_END_S", 0.01)
+    monkeypatch.setattr(children, "END_S", 0.01)
     late: Any = Late()
     with pytest.raises(Retry, match="machine"):
         await inspector_module._raise_if_killed(late)

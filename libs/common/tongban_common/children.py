@@ -10,6 +10,11 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from tongban_common.errors import CommonError
 from tongban_kafka.trouble import ProcessTroubleError
 
+END_S = 5.0
+"""Seconds for the end of a child that has closed its output."""
+_REAPED_ELSEWHERE = 255
+"""What asyncio reports for a child whose exit code another part of the process has taken."""
+
 
 class ChildNotReadyError(CommonError, ProcessTroubleError):
     """Raised when a child process cannot be started, or did not report ready in time.
@@ -48,6 +53,23 @@ async def start_child(module: str, *, ready: bytes, seconds: float) -> Process:
     if line != ready:
         raise ChildNotReadyError(module)
     return process
+
+
+async def exit_code(process: Process) -> int | None:
+    """Return the exit code of a child that has closed its output, negative for a signal; None if it
+    had to be killed, or if the machine is too busy to tell.
+
+    A child that is killed at once, while it is ending, loses its code: `Process.kill` looks whether
+    it has ended, which reaps it, and asyncio then reports 255 for whatever it was.
+    """
+    try:
+        async with asyncio.timeout(END_S):
+            code = await process.wait()
+    except TimeoutError:
+        return None
+    finally:
+        await end_child(process)
+    return None if code == _REAPED_ELSEWHERE else code
 
 
 async def end_child(process: Process) -> None:

@@ -6,18 +6,15 @@ import asyncio
 import json
 import signal
 from asyncio.subprocess import Process
-from contextlib import suppress
 from types import TracebackType
 
-from tongban_common.children import ChildNotReadyError, end_child, start_child
+from tongban_common.children import ChildNotReadyError, end_child, exit_code, start_child
 from tongban_connectors.pdfcheck import LENGTH, READY
 from tongban_kafka import Retry
 
 _MODULE = "tongban_connectors.pdfcheck"
 _START_S = 60.0
 """Seconds for a reader to start, long enough for a busy machine; until then documents wait."""
-_END_S = 5.0
-"""Seconds for the exit code of a reader that has closed its output."""
 
 
 class NotAPdfError(Exception):
@@ -107,10 +104,6 @@ async def _raise_if_killed(process: Process) -> None:
             memory. (The reader's own limits of address space and time end it in other ways.) Or the
             machine is too busy to report an exit code in time.
     """
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_END_S):
-            await process.wait()
-    code = process.returncode
-    await end_child(process)
+    code = await exit_code(process)
     if code is None or code == -signal.SIGKILL:
         raise Retry("the machine has ended the reader of documents", after=2.0)

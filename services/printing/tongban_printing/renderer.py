@@ -16,7 +16,7 @@ from enum import Enum
 from types import TracebackType
 from typing import Any
 
-from tongban_common.children import ChildNotReadyError, end_child, start_child
+from tongban_common.children import ChildNotReadyError, end_child, exit_code, start_child
 from tongban_common.store import MAX_DOCUMENT_BYTES
 from tongban_kafka import Retry
 from tongban_printing.contents import SheetTemplate
@@ -175,8 +175,7 @@ class Renderer:
         finally:
             self._busy.discard(process)
         if answer is None:
-            await end_child(process)
-            raise _fault(process.returncode)
+            raise _fault(await exit_code(process))
         self._idle.append(process)
         return answer
 
@@ -200,8 +199,8 @@ def _fault(code: int | None) -> Exception:
     """Return the exception for a sheet during which the child ended with this exit code."""
     if code == -signal.SIGXCPU:
         return RenderError(Unprintable.TOO_MUCH, "takes too much processor time")
-    if code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT):
-        # Killed by the system, which was short of memory, or by an operator.
+    if code in (None, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT):
+        # Killed by the system, which was short of memory, or by an operator; or nobody can tell.
         return Retry("the maker of sheets was killed", after=_RETRY_S)
     return RenderError(Unprintable.CANNOT_SET, f"the maker of sheets ended with {code}")
 
