@@ -7,6 +7,8 @@ import asyncio
 import aiohttp
 
 PERIOD_S = 5.0
+_ANSWER_S = 5.0
+"""Seconds for an answer."""
 THRESHOLD = 3
 """Failures in a row; Kubernetes takes as many, at twice the period."""
 
@@ -18,7 +20,7 @@ async def watch(url: str) -> str:
     alone, and one that is dead is noticed by its death.
     """
     failures = 0
-    timeout = aiohttp.ClientTimeout(total=PERIOD_S)
+    timeout = aiohttp.ClientTimeout(total=_ANSWER_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         while True:
             await asyncio.sleep(PERIOD_S)
