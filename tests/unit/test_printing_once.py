@@ -149,7 +149,7 @@ def test_with_a_printer_that_forgets_it_is_one_or_a_question(data: st.DataObject
     "holds", [one_sheet_set, one_or_a_question, one_sheet_set_by_a_person_s_word]
 )
 def test_a_long_search_finds_nothing_either(holds: Callable[[st.DataObject], None]) -> None:
-    search(3_000)(given(st.data())(holds))()
+    search(1_500)(given(st.data())(holds))()
 
 
 def test_nothing_gets_in_the_way_most_days() -> None:

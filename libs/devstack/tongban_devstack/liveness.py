@@ -7,6 +7,8 @@ import asyncio
 import aiohttp
 
 PERIOD_S = 5.0
+_ANSWER_S = 5.0
+"""Seconds for an answer."""
 THRESHOLD = 3
 """Failures in a row; Kubernetes uses the same number, at twice the period."""
 
@@ -18,7 +20,7 @@ async def watch(url: str) -> str:
     alone, and a dead one is noticed by its end.
     """
     failures = 0
-    timeout = aiohttp.ClientTimeout(total=PERIOD_S)
+    timeout = aiohttp.ClientTimeout(total=_ANSWER_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         while True:
             await asyncio.sleep(PERIOD_S)

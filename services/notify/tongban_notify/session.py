@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import socket
 import struct
+from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 
 from tongban_kafka.uptime import uptime
 from tongban_notify.errors import NotifyError
@@ -53,6 +55,23 @@ class Sockets:
         return made
 
 
+class _AbortedResponse(ResponseHandler):
+    """A connection that is closed without sending what asyncio still holds of a request.
+
+    `Transport.close` sends it first: the rest of a message that was given up would leave whenever
+    the provider reads again.
+    """
+
+    def close(self) -> None:
+        self.abort()
+
+
+class _Connector(aiohttp.TCPConnector):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = cast(Any, partial(_AbortedResponse, loop=self._loop))
+
+
 def provider_session(timeout: float) -> aiohttp.ClientSession:
     """Return the session for all providers of a process, without cookies and decompression.
 
@@ -60,7 +79,7 @@ def provider_session(timeout: float) -> aiohttp.ClientSession:
         timeout: seconds of one call.
     """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(socket_factory=Sockets(timeout)),
+        connector=_Connector(socket_factory=Sockets(timeout)),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         max_headers=_MAX_HEADERS,
