@@ -12,34 +12,6 @@ import pytest
 
 from tests.docs.references_kit import ROOT, Text, dangling, modules, pages, texts
 
-BEING_MENDED = frozenset(
-    {
-        "bench/worker.py",
-        "docs/conformance.md",
-        "docs/connectors.md",
-        "libs/common/tongban_common/domain/identity.py",
-        "libs/common/tongban_common/domain/ids.py",
-        "libs/common/tongban_common/domain/status.py",
-        "libs/common/tongban_common/store/documents.py",
-        "libs/devstack/tongban_devstack/commands.py",
-        "libs/devstack/tongban_devstack/demo/report.py",
-        "services/connectors/tongban_connectors/documents.py",
-        "services/connectors/tongban_connectors/gateway.py",
-        "services/intake/tongban_intake/api/__init__.py",
-        "services/intake/tongban_intake/api/schemas.py",
-        "services/intake/tongban_intake/catalogue_index.py",
-        "services/intake/tongban_intake/kiosk/fields.py",
-        "services/intake/tongban_intake/readmodel/view.py",
-        "services/intake/tongban_intake/submission/accept.py",
-        "services/intake/tongban_intake/submission/models.py",
-        "services/notify/tongban_notify/messages.py",
-        "services/printing/tongban_printing/contents.py",
-        "services/printing/tongban_printing/spool.py",
-        "services/router/tongban_router/faust_runtime/app.py",
-        "tests/integration/intake/test_intake_idempotency.py",
-        "tools/ops/tongban_ops/catalogue/examples.py",
-    }
-)
 """Files whose references are being mended. Meant to be empty."""
 
 
@@ -51,7 +23,6 @@ def test_references_all_files_lead_somewhere() -> None:
     complaints = [
         f"{_name(file)}:{each}"
         for file in (*pages(), *modules())
-        if _name(file) not in BEING_MENDED
         for text in texts(file)
         for each in dangling(text)
     ]

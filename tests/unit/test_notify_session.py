@@ -111,7 +111,7 @@ async def test_call_that_is_given_up_leaves_nothing_in_the_process(size: int) ->
     with _stalled_listener() as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         async with provider_session(30) as session:
-            with pytest.raises(Unclear):
+            with pytest.raises(UnclearSendError):
                 await provider(url, session, timeout=0.2).send(whole)
             await _closed()
             peer, _ = listener.accept()

@@ -1,4 +1,4 @@
-"""Same kiosk, key and body: the same request, whoever answers (promise 1)."""
+"""Same kiosk, key and body: the same request, whichever replica answers."""
 
 from __future__ import annotations
 
