@@ -8,7 +8,7 @@ PYPROJECTS := $(addsuffix /pyproject.toml,$(DISTS))
 STAMP := $(VENV)/.installed-from-lock
 BENCH_VENV := .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed-from-lock
-SOURCES := libs services tools tests bench
+SOURCES := libs services tools tests bench examples
 ONCE ?=
 PYTEST_ARGS ?=
 # Most tests wait for processes: two workers on two cores, each with a broker and a store of its own.
