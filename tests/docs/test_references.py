@@ -12,8 +12,6 @@ import pytest
 
 from tests.docs.references_kit import ROOT, Text, dangling, modules, pages, texts
 
-"""Files whose references are being mended. Meant to be empty."""
-
 
 def _name(file: Path) -> str:
     return file.relative_to(ROOT).as_posix()
