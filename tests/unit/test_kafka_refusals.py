@@ -53,7 +53,7 @@ def secured(address: str, ca_file: Path | None) -> KafkaCluster:
 
 
 async def told(cluster: KafkaCluster) -> tuple[str, list[Any]]:
-    """What a command says, and what is logged."""
+    """Return the text that a command prints and the lines that are logged."""
     with structlog.testing.capture_logs() as logs, pytest.raises(KafkaUnavailable) as unavailable:
         await reach(cluster, within=20)
     lines = [line for line in logs if line["event"] == "kafka_refused"]

@@ -1,4 +1,4 @@
-"""How every client of the project reaches Kafka: the address and, with it, TLS and SASL.
+"""Describes how clients reach Kafka: the address and, with it, TLS and SASL.
 
 `client_options` is the one function that turns both into arguments of aiokafka's clients. Faust's
 credentials are made from the same arguments (`tongban_router.dispatch.broker`). This module imports
@@ -233,7 +233,7 @@ class KafkaCluster:
 
 
 KafkaAddress = str | KafkaCluster
-"""What clients of the project accept: a bare `HOST:PORT[,HOST:PORT]` is without TLS and SASL."""
+"""Every client accepts either; a bare `HOST:PORT[,HOST:PORT]` is without TLS and SASL."""
 
 
 def client_options(kafka: KafkaAddress, *, bootstrap: str | None = None) -> dict[str, Any]:

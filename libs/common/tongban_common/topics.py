@@ -44,9 +44,9 @@ then keeps, or from the router, which writes the history of an open request agai
 on the last day of the longest deadline, and the topic keeps that. A week more is for a consumer
 that stood still."""
 KEYS_REPEATED = GUARDS_KEPT
-"""How long an idempotency key is expected to come again. Everything that could bring a request back
-has ended by then: its deadline, the router's memory, the topics, and a dead letter that is replayed
-on its last day. A read model that began without its past counts as complete afterwards."""
+"""An idempotency key is expected to come again for so long. Everything that could bring a request
+back has ended by then: its deadline, the router's memory, the topics, and a dead letter that is
+replayed on its last day. A read model that began without its past counts as complete afterwards."""
 
 PROVINCES: tuple[str, ...] = (
     "110000", "120000", "130000", "140000", "150000",

@@ -39,7 +39,7 @@ SOURCE = "tongban/intake"
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """What several parts work with."""
+    """Holds what several parts are made from."""
 
     settings: IntakeSettings
     keys: KeyRing
@@ -185,8 +185,8 @@ def _streams(shared: _Shared, watchers: Hub) -> EventStreams:
 
 
 def _holidays(settings: IntakeSettings) -> Holidays:
-    """Of the catalogue's directory. Items come over a topic and holidays do not: a replica that has
-    no directory tells of weekends alone."""
+    """Return the holidays of the catalogue's directory. Items come over a topic and holidays do
+    not: a replica without a directory knows of weekends alone."""
     try:
         return load_holidays(settings.catalogue)
     except FileNotFoundError:

@@ -58,7 +58,7 @@ class Stranded(Exception):
 
 @dataclass(slots=True)
 class _Sight:
-    """What this process remembers of a guard.
+    """Holds what this process remembers of a guard.
 
     Attributes:
         rev: of the guard that was seen.

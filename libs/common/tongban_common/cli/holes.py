@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tongban_common.cli.console import By, Json, login_name, operator_producer, run, stop
+from tongban_common.control.records import JSON_HEADERS
 from tongban_common.enrolment import READ_COMMITTED
 from tongban_common.kafka.holes import Hole, acceptances
 from tongban_common.kafka.snapshot import Snapshot
@@ -79,7 +80,5 @@ async def _accept(bootstrap: KafkaAddress, topic: str, by: str) -> list[Hole]:
     async with operator_producer(bootstrap) as producer:
         for acceptance in acceptances(found, by=by):
             key, value = acceptance.to_record()
-            await producer.send(
-                topic, key=key, value=value, headers=[("content-type", b"application/json")]
-            )
+            await producer.send(topic, key=key, value=value, headers=JSON_HEADERS)
     return found

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel, Field, ValidationError
 
 ACCEPTED = "accepted-holes/"
-"""What the key of an acceptance begins with; the number of the partition follows."""
+"""The key of an acceptance begins with this; the number of the partition follows."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -28,8 +28,8 @@ _FRESH_S = 30.0
 """Seconds for which a refusal explains why there is no connection: clients try again sooner."""
 _LOGGED_EVERY_S = 60.0
 _TLS_ALERT = 0x1503
-"""How a TLS alert begins (RFC 8446, section 5.1: content type 21, version 3.x), which a client
-without TLS reads as the length of an answer."""
+"""A TLS alert begins with these bytes (RFC 8446, section 5.1: content type 21, version 3.x). A
+client without TLS reads them as the length of an answer."""
 _NOT_YET_VALID, _EXPIRED, _HOST_MISMATCH, _ADDRESS_MISMATCH = 9, 10, 62, 64
 """OpenSSL's X509_V_ERR_* codes; all others mean that no trusted authority has signed it."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from tongban_common import faultpoints
 from tongban_common.control.dead_letters import DeadLetterSettled, Settlement
+from tongban_common.control.records import JSON_HEADERS
 from tongban_common.kafka import EventProducer
 from tongban_common.operators.dead_letters import DeadLetter
 from tongban_common.operators.replays import Operator, Outgoing, Replay
@@ -19,7 +20,6 @@ from tongban_common.topics import CONTROL_DEAD_LETTERS
 _AT_ONCE = 100
 """Replays whose acknowledgements are awaited together; between them an interruption loses none."""
 _KNOWN = REQUEST_REASONS | DISCARD_REASONS
-_JSON = [("content-type", b"application/json")]
 
 
 async def send_all(producer: EventProducer, records: Iterable[Outgoing]) -> None:
@@ -81,4 +81,4 @@ async def settle(
             times=before + 1,
         )
         key, value = marker.to_record()
-        await producer.send(CONTROL_DEAD_LETTERS, key=key, value=value, headers=_JSON)
+        await producer.send(CONTROL_DEAD_LETTERS, key=key, value=value, headers=JSON_HEADERS)

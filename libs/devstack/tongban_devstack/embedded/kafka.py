@@ -68,12 +68,12 @@ class EmbeddedKafka(EmbeddedServer):
 
     @property
     def plain_address(self) -> str:
-        """Where it speaks neither TLS nor SASL."""
+        """Return the address of the listener without TLS and SASL."""
         return f"127.0.0.1:{self._listeners['PLAINTEXT']}"
 
     @property
     def mutual_tls_address(self) -> str:
-        """Where a secured broker asks for a client certificate instead of a password."""
+        """Return the address at which a secured broker asks for a client certificate."""
         return f"127.0.0.1:{self._listeners['SSL']}"
 
     @property

@@ -101,8 +101,8 @@ class Call(BaseModel):
     asked_at: AwareDatetime
     asked: int = 1
     repeated: bool = False
-    """Whether it may be on its province's topic more than once, `asked` aside: it went out as a
-    repeat, or a router whose state is lost may have sent it before."""
+    """True if it may be on its province's topic more than once, `asked` aside: the router sent it
+    as a repeat, or a router whose state is lost may have sent it before."""
     closing: bool = False
     number: int | None = None
     """Of a supplement: which of the request, from 1."""
