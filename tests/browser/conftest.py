@@ -54,12 +54,14 @@ async def at_the_kiosk(context: BrowserContext, replica: Replica) -> Page:
 async def context(chromium: Browser) -> AsyncIterator[BrowserContext]:
     """A browser of its own for each test, whose pages may not make errors: what the content
     security policy stops, a script that fails, and a file that is not there are told there. A form
-    that is shown again is a 422, which the browser tells as well."""
+    that is shown again is a 422 and the page that asks for proof a 403, which the browser tells as
+    well."""
     made = await chromium.new_context(viewport=SCREEN, locale="zh-CN", has_touch=True)
     errors: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        if message.type == "error" and "status of 422" not in message.text:
+        page_with_a_status = any(f"status of {each}" in message.text for each in (403, 422))
+        if message.type == "error" and not page_with_a_status:
             errors.append(message.text)
 
     made.on("console", note)

@@ -110,6 +110,7 @@ async def die_at(place: Outside, points: Sequence[str], *, providers: str, lossy
     finally:
         coming.cancel()
         await asyncio.wait([coming])
+        assert coming.cancelled(), coming.exception()
     await place.mend()
     await applicants.all_told(150)
     await place.ready(place.running[-1])  # it may have had nothing to do, and only just begun
@@ -158,6 +159,7 @@ async def test_two_replicas_killed_at_random_moments(place: Outside) -> None:
     finally:
         coming.cancel()
         await asyncio.wait([coming])
+        assert coming.cancelled(), coming.exception()
     await place.mend()
     await applicants.all_told(120)
     for child in running.values():

@@ -57,6 +57,7 @@ async def test_dying_anywhere_after_an_answer_prints_what_was_answered(
     finally:
         coming.cancel()
         await asyncio.wait([coming])
+        assert coming.cancelled(), coming.exception()
     for report in asking:
         done = await stands_at(place, report.request_id, PrintStatus.PRINTED)
         seqs = {each.seq for each in place.said(PrintReported, report.request_id)}

@@ -144,6 +144,7 @@ async def die_at(place: Outside, points: Iterable[str], *, lossy: float = 0) -> 
     finally:
         coming.cancel()
         await asyncio.wait([coming])
+        assert coming.cancelled(), coming.exception()
     await customers.all_served(150)
     await place.ready(place.running[-1])  # it may have had nothing to do, and only just begun
     assert await place.end(place.running[-1]) == 0
@@ -192,6 +193,7 @@ async def test_two_replicas_killed_at_random_moments(place: Outside) -> None:
     finally:
         coming.cancel()
         await asyncio.wait([coming])
+        assert coming.cancelled(), coming.exception()
     await place.mend()
     await customers.all_served(120)
     for child in running.values():

@@ -99,6 +99,7 @@ async def die_at(chain: Chain, sweep: str, points: list[str], *, drop: float) ->
         # Also where a point was not reached: a process that still waits to die there would fail
         # every test that follows.
         await chain.kill(service)
+    assert feeding.cancelled(), feeding.exception()
     async with chain.http.delete(f"{chain.gateways}/faults") as reply:
         assert reply.status < 300
     await until(

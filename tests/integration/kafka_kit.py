@@ -15,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client import CollectorRegistry
 
 from tongban_kafka import EventProducer, Record, WorkerConfig, apply_topics
+from tongban_kafka.reader import Reader
 from tongban_kafka.runtime import Runtime
 from tongban_kafka.security import KafkaAddress
 
@@ -155,3 +156,15 @@ async def read_all(kafka: str, topic: str, *, partitions: int = 1) -> list[Any]:
 def registry() -> CollectorRegistry:
     """A registry of one test's own."""
     return CollectorRegistry()
+
+
+@contextlib.asynccontextmanager
+async def reading(*readers: Reader) -> AsyncIterator[None]:
+    """Run the readers beside the block."""
+    tasks = [asyncio.create_task(reader.run()) for reader in readers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

@@ -227,7 +227,10 @@ async def outside(directory: Path, store_url: str, **env: str) -> AsyncIterator[
         broker = await stack.enter_async_context(EmbeddedKafka(directory / "kafka"))
         await apply_topics(broker.address, (topics.TOPICS[name] for name in _TOPICS))
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        producer = await stack.enter_async_context(EventProducer(broker.address))
+        # A machine whose disk stands still for seconds is no reason for applicants to stay away.
+        producer = await stack.enter_async_context(
+            EventProducer(broker.address, delivery_timeout=90)
+        )
         store = Store(store_url, name)
         stack.callback(store.close)
         port = str(free_port())

@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.integration.kafka_kit import Topic, eventually, number_of
+from tests.integration.kafka_kit import Topic, eventually, number_of, reading
 from tongban_kafka import (
     BroadcastTail,
     CompactedView,
@@ -18,18 +16,6 @@ from tongban_kafka import (
     Record,
     apply_topics,
 )
-from tongban_kafka.reader import Reader
-
-
-@asynccontextmanager
-async def reading(*readers: Reader) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(reader.run()) for reader in readers]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What `tongban restore` has printing handle again: what neither the back-up nor a report has."""
+"""`tongban restore` has printing handle again what neither the back-up nor a report has."""
 
 from __future__ import annotations
 

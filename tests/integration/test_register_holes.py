@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner, Result
 
-from tests.integration.kafka_kit import eventually
+from tests.integration.kafka_kit import eventually, reading
 from tongban_common.clock import CHINA, BusinessClock
 from tongban_common.control.optouts import optouts
 from tongban_common.control.provinces import ProvinceControl
@@ -67,13 +67,8 @@ async def _write(kafka: str, topic: str, key: str, value: bytes) -> None:
 async def following(*readers: Reader) -> AsyncIterator[None]:
     for reader in readers:
         reader._retries = BatchRetries(tries=2)
-    tasks = [asyncio.create_task(reader.run()) for reader in readers]
-    try:
+    async with reading(*readers):
         yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
 
 
 async def enrol(kafka: str, *kiosk_ids: str) -> None:

@@ -189,7 +189,7 @@ class MemoryProvider:
 
 
 class OptOutRegister(dict[str, object]):
-    """What the handler asks of `RegisterView`, set by hand."""
+    """Has the methods of `RegisterView` that the handler calls; tests set what they return."""
 
     def __init__(self) -> None:
         super().__init__()

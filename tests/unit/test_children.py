@@ -1,4 +1,4 @@
-"""How a child process ended, when it has closed its output."""
+"""A child process that has closed its output keeps its exit code."""
 
 from __future__ import annotations
 

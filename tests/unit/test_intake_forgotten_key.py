@@ -133,7 +133,7 @@ class Origins:
     def __init__(self) -> None:
         self.kept: dict[str, Any] | None = None
         self.lost = False
-        """Whether the store lacks the requests that were projected last."""
+        """Set to make the store lack the requests that were projected last."""
 
     async def count_documents(self, query: dict[str, Any]) -> int:
         return 0 if self.lost else len(query["_id"]["$in"])
@@ -231,14 +231,20 @@ async def test_read_model_without_its_past_is_incomplete_for_as_long_as_keys_rep
     assert later.complete
 
 
-async def test_read_model_played_back_from_a_backup_is_incomplete_although_it_says_whole(
-    times: Times,
-) -> None:
-    """The back-up has the document that says since when the read model is whole."""
+async def whole(times: Times) -> tuple[Positions, Origins, Completeness]:
+    """Return a read model that has been compared once and says that it is whole."""
     positions, origins = Positions(end=50, committed=50), Origins()
     origins.kept = {"whole_from": times.now}
     found = times.completeness(positions, origins)
     await found.look()
+    return positions, origins, found
+
+
+async def test_read_model_played_back_from_a_backup_is_incomplete_although_it_says_whole(
+    times: Times,
+) -> None:
+    """The back-up has the document that says since when the read model is whole."""
+    positions, origins, found = await whole(times)
     assert found.complete
     origins.lost = True
     await found.look()
@@ -254,10 +260,7 @@ async def test_read_model_played_back_from_a_backup_is_incomplete_although_it_sa
 async def test_read_model_is_incomplete_where_the_log_ends_below_what_was_committed(
     times: Times,
 ) -> None:
-    positions, origins = Positions(end=50, committed=50), Origins()
-    origins.kept = {"whole_from": times.now}
-    found = times.completeness(positions, origins)
-    await found.look()
+    positions, _, found = await whole(times)
     positions.end = 30
     await found.look()
     assert not found.complete

@@ -176,7 +176,7 @@ async def test_trouble_of_the_process_is_waited_out_and_never_counted(trouble: E
 
 
 async def _kicked(place: Kiosk) -> None:
-    """As `works_until`, without the second between two looks at the spool."""
+    """Do as `works_until` does, without the second between two looks at the spool."""
     spooler = place.spooler()
     running = asyncio.create_task(spooler.run())
     while any(each.worked_on for each in place.orders.values()):

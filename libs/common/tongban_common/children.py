@@ -13,7 +13,7 @@ from tongban_kafka.trouble import ProcessTroubleError
 END_S = 5.0
 """Seconds for the end of a child that has closed its output."""
 _REAPED_ELSEWHERE = 255
-"""What asyncio reports for a child whose exit code another part of the process has taken."""
+"""asyncio reports this code for a child that another part of the process has reaped."""
 
 
 class ChildNotReadyError(CommonError, ProcessTroubleError):

@@ -17,6 +17,7 @@ import structlog
 
 from tongban_common.clock import BusinessClock
 from tongban_common.control.connectors import TELL_S, CircuitState, ConnectorState
+from tongban_common.control.records import JSON_HEADERS
 from tongban_common.topics import CONNECTORS_STATE
 from tongban_connectors.breaker import Circuit
 from tongban_connectors.gate import Gate
@@ -29,7 +30,6 @@ _CIRCUITS = {
     Circuit.PROBING: CircuitState.HALF_OPEN,
     Circuit.OPEN: CircuitState.OPEN,
 }
-_JSON = [("content-type", b"application/json")]
 
 
 class StateReporter:
@@ -103,7 +103,7 @@ class StateReporter:
         if state == published and now - at < TELL_S:
             return
         key, value = state.to_record()
-        await self._producer.send(CONNECTORS_STATE, key=key, value=value, headers=_JSON)
+        await self._producer.send(CONNECTORS_STATE, key=key, value=value, headers=JSON_HEADERS)
         self._published[province] = (state, now)
 
 

@@ -174,7 +174,7 @@ class Spooler:
                     try:
                         await run.step()
                     except Exception as error:
-                        if isinstance(error, OrderOvertakenError) or is_process_trouble(error):
+                        if not _is_about_the_order(error):
                             raise
                         await self._failed(run, error)
                         break
@@ -207,7 +207,7 @@ class Spooler:
         try:
             await run.put_aside()
         except Exception as again:
-            if isinstance(again, OrderOvertakenError) or is_process_trouble(again):
+            if not _is_about_the_order(again):
                 raise
             self._skip(order_id)
         else:
@@ -217,3 +217,8 @@ class Spooler:
         metrics.FAULTS.inc()
         log.critical("order_skipped", order_id=order_id)
         self._skipped.add(order_id)
+
+
+def _is_about_the_order(error: Exception) -> bool:
+    """Return False for trouble of the process, and where another replica has written the order."""
+    return not (isinstance(error, OrderOvertakenError) or is_process_trouble(error))

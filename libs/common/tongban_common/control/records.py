@@ -6,6 +6,9 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+JSON_HEADERS = [("content-type", b"application/json")]
+"""Headers of every record that is a state and no event."""
+
 
 class StateRecord(BaseModel):
     """Base of the records: the newest state of the thing that `key` names."""

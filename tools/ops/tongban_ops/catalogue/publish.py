@@ -11,12 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tongban_common.catalogue.models import Item
+from tongban_common.control.records import JSON_HEADERS
 from tongban_common.topics import CATALOGUE_ITEMS
 from tongban_kafka import EventProducer
 from tongban_kafka.security import KafkaAddress
 from tongban_kafka.snapshot import read_newest
-
-_HEADERS = [("content-type", b"application/json")]
 
 
 @dataclass(slots=True)
@@ -115,7 +114,7 @@ async def _write(
                 topic,
                 key=code.encode(),
                 value=None if item is None else item.model_dump_json().encode(),
-                headers=_HEADERS,
+                headers=JSON_HEADERS,
             )
             for code, item in records.items()
         ]

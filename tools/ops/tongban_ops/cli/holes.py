@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from tongban_common.control.records import JSON_HEADERS
 from tongban_common.settings import CommonSettings, load
 from tongban_common.topics import (
     CONTROL_ASSISTANTS,
@@ -79,7 +80,5 @@ async def _accept(bootstrap: KafkaAddress, topic: str, by: str) -> list[Hole]:
     async with operator_producer(bootstrap) as producer:
         for acceptance in acceptances(found, by=by):
             key, value = acceptance.to_record()
-            await producer.send(
-                topic, key=key, value=value, headers=[("content-type", b"application/json")]
-            )
+            await producer.send(topic, key=key, value=value, headers=JSON_HEADERS)
     return found

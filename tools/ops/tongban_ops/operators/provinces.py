@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from tongban_common import topics
 from tongban_common.control.connectors import HEARD_S, CircuitState, ConnectorState
 from tongban_common.control.provinces import ProvinceControl
+from tongban_common.control.records import JSON_HEADERS
 from tongban_kafka import refusals
 from tongban_kafka.errors import KafkaUnavailableError
 from tongban_kafka.producer import EventProducer
@@ -129,7 +130,7 @@ async def say(bootstrap: KafkaAddress, controls: Iterable[ProvinceControl]) -> N
                 topics.CONTROL_PROVINCES,
                 key=key,
                 value=value,
-                headers=[("content-type", b"application/json")],
+                headers=JSON_HEADERS,
             )
 
 

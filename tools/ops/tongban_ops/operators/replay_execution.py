@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tongban_common import faultpoints
+from tongban_common.control.records import JSON_HEADERS
 from tongban_common.topics import CONTROL_DEAD_LETTERS
 from tongban_kafka import EventProducer
 from tongban_ops.operators.dead_letters import DeadLetter
@@ -21,7 +22,6 @@ from tongban_ops.operators.settlements import DeadLetterSettled, Settlement
 _AT_ONCE = 100
 """Replays whose acknowledgements are awaited together."""
 _KNOWN = REQUEST_REASONS | DISCARD_REASONS
-_JSON = [("content-type", b"application/json")]
 
 
 async def send_all(producer: EventProducer, records: Iterable[Outgoing]) -> None:
@@ -86,4 +86,4 @@ async def settle(
             times=before + 1,
         )
         key, value = marker.to_record()
-        await producer.send(CONTROL_DEAD_LETTERS, key=key, value=value, headers=_JSON)
+        await producer.send(CONTROL_DEAD_LETTERS, key=key, value=value, headers=JSON_HEADERS)

@@ -18,6 +18,7 @@ import aiokafka
 from aiokafka.errors import KafkaError, ProducerFenced
 from pydantic import BaseModel
 
+from tongban_common.control.records import JSON_HEADERS
 from tongban_common.topics import CONTROL_ASSISTANTS, CONTROL_KIOSKS
 from tongban_intake.access.enrolment.assistants import AssistantRecord
 from tongban_intake.access.enrolment.kiosks import KioskRecord
@@ -28,7 +29,6 @@ from tongban_kafka.snapshot import read_newest
 RecordT = TypeVar("RecordT", bound=BaseModel)
 READ_COMMITTED: Mapping[str, Any] = {"isolation_level": "read_committed"}
 """Client options of every reader of a register."""
-_HEADERS = [("content-type", b"application/json")]
 _TRANSACTION_MS = 15_000
 _ATTEMPTS = 8
 _CHANGE_S = 60.0
@@ -125,7 +125,7 @@ class Register(Generic[RecordT]):
                             self._topic,
                             record.model_dump_json().encode(),
                             key=key.encode(),
-                            headers=_HEADERS,
+                            headers=JSON_HEADERS,
                         )
             return wanted
         finally:
