@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tongban_common.envelope import KeyMissingError, UnreadableEnvelopeError
+from tongban_intake.errors import IntakeError
 from tongban_intake.text import Language, Text, preferred
 
 MEDIA_TYPE = "application/problem+json"
@@ -65,7 +66,7 @@ class FieldError:
     message: Text
 
 
-class ProblemError(Exception):
+class ProblemError(IntakeError):
     """Raised to answer a request with a problem document.
 
     Args:

@@ -29,8 +29,7 @@ from tongban_intake.commands.models import (
     Withdrawal,
 )
 from tongban_intake.commands.service import Command, CommandService
-from tongban_intake.http.body import idempotency_key, read_object
-from tongban_intake.http.schema import RequestBody
+from tongban_intake.http.body import RequestBody, idempotency_key, read_object
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import Services
 from tongban_intake.submission.wording import of_model

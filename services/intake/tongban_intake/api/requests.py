@@ -18,7 +18,7 @@ from tongban_intake.http.body import idempotency_key, read_object
 from tongban_intake.problems import language_of
 from tongban_intake.services import Services
 from tongban_intake.submission.accept import receipt
-from tongban_intake.submission.models import Submission
+from tongban_intake.submission.checks import Submission
 from tongban_intake.text import Language
 
 _LONGEST_NUMBER = 10

@@ -1,4 +1,4 @@
-"""Read JSON bodies, bounded in size and time, and the Idempotency-Key."""
+"""Read JSON bodies, bounded in size and time, and the Idempotency-Key; base of their models."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
+from pydantic import BaseModel, ConfigDict
 from starlette.requests import ClientDisconnect, Request
 
 from tongban_common.domain.ids import IDEMPOTENCY_KEY
@@ -184,3 +185,13 @@ def idempotency_key(request: Request) -> str:
             ),
         )
     return key
+
+
+class RequestBody(BaseModel):
+    """Validates a JSON object that a client sends.
+
+    A member that the contract does not name is an error, so that a misspelt name is not read as an
+    absent one. Types are not converted.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from tongban_common.domain.status import PrintStatus, Status
 from tongban_intake.access.tokens import Kiosk
 from tongban_intake.problems import ProblemError
-from tongban_intake.states import PRINT, STATUS
+from tongban_intake.text import PRINT, STATUS
 
 _HERE = resources.files("tongban_intake.kiosk")
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}

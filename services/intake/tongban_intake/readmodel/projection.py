@@ -45,6 +45,7 @@ from tongban_common.events.models import (
     WithdrawalAsked,
 )
 from tongban_common.private_texts import OF_ONE_EVENT, REASON, part_of
+from tongban_intake.applicants import applying_key
 
 Fields = dict[str, Any]
 
@@ -117,11 +118,6 @@ def _apply(change: RecordChange, event: Event[Body]) -> None:
 def name(text: str) -> str:
     """Encode a text as a field name: dots, dollars and NUL have a meaning to MongoDB."""
     return quote(text, safe="~:@+ ").replace(".", "%2E")
-
-
-def applying_key(item_code: str, pseudonym: str) -> str:
-    """Return the key that all requests of one applicant for one item share."""
-    return f"{item_code}:{pseudonym}"
 
 
 def _applying(body: RequestStatus) -> str:

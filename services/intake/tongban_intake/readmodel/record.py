@@ -7,7 +7,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from tongban_common.domain.status import PrintStatus, Status
-from tongban_common.events.models import ItemSnapshot, Origin, Sealed, SubmissionNote
+from tongban_common.envelope import KeyRing
+from tongban_common.events.models import ItemSnapshot, Origin, RequestStatus, Sealed, SubmissionNote
+from tongban_common.private_texts import reason_for_people
 from tongban_intake.readmodel.projection import name, numbered
 
 Line = dict[str, Any]
@@ -154,3 +156,15 @@ class RequestRecord:
         """The rating as {grade, event_id, at}; None where there is none."""
         found: Line | None = self._document.get("rating")
         return found
+
+
+def in_words(line: Line, of: RequestRecord | RequestStatus, keys: KeyRing) -> Line:
+    """Return a stored line with its sealed reason opened, or a placeholder where it cannot be.
+
+    `of` is the request or event whose envelope has the key of the reason.
+    """
+    if "private" not in line:
+        return line
+    shown = {name: value for name, value in line.items() if name != "private"}
+    reason = reason_for_people(keys, of.request_id, of.sealed, line["private"], line.get("reason"))
+    return {**shown, "reason": reason}

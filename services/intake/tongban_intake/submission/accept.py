@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -31,22 +31,22 @@ from tongban_intake import applicants
 from tongban_intake.access.tokens import Kiosk
 from tongban_intake.http.body import canonical
 from tongban_intake.http.limits import KioskSlots, Slots
+from tongban_intake.lru_cache import PerItem
 from tongban_intake.problems import Kind, ProblemError
-from tongban_intake.submission import assistance, notes
-from tongban_intake.submission.checks import Checker
-from tongban_intake.submission.lookup import NOTHING_KNOWN, KnownRequest, LookupQuery
-from tongban_intake.submission.models import Company, Submission
-from tongban_intake.submission.per_item import PerItem
-from tongban_intake.submission.recent import Lately, LatelyAccepted, Recent, Seen
+from tongban_intake.submission import notes
+from tongban_intake.submission.checks import Checker, Company, Submission
+from tongban_intake.submission.repeats import (
+    NOTHING_KNOWN,
+    KnownRequest,
+    Lately,
+    LatelyAccepted,
+    Lookup,
+    LookupQuery,
+    Recent,
+    Seen,
+)
 from tongban_intake.text import Language, Text
 from tongban_kafka import KafkaUnavailableError
-
-
-class RequestLookup(Protocol):
-    """Looks a submission up in the read model; `Lookup` does."""
-
-    async def find(self, query: LookupQuery) -> KnownRequest:
-        """Return the result; `NO_ANSWER` where the store does not answer in time."""
 
 
 class AcceptedSubmission(NamedTuple):
@@ -73,7 +73,7 @@ class Acceptor:
         id_secret: str,
         checker: Checker,
         recent: Recent,
-        lookup: RequestLookup,
+        lookup: Lookup,
         holidays: Holidays,
         keys: KeyRing,
         publisher: EventPublisher,
@@ -116,7 +116,7 @@ class Acceptor:
         )
         digest = ids.body_digest(self._secret, canonical(body))
         with request_context(request_id), self._kiosk_slots.hold(kiosk.kiosk_id), self._slots:
-            applying = notes.applying(self._pseudonym_secret, body)
+            applying = applicants.applying(self._pseudonym_secret, body)
             applicant = applicants.digest(self._pseudonym_secret, body.get("applicant"))
             same = None if applying is None or applicant is None else f"{applying}:{applicant}"
             lately = None if same is None else self._lately.get(same)
@@ -128,7 +128,7 @@ class Acceptor:
             submission, item = self._checker.check(
                 body, today=now.date(), signed_in=kiosk.assistant
             )
-            assistance.must_be_allowed(submission, kiosk, sign_in=self._sign_in)
+            _must_be_allowed(submission, kiosk, sign_in=self._sign_in)
             submission_notes = tuple(self._notes(item, now, known.other, kiosk))
             event = self._event(
                 request_id=request_id,
@@ -229,7 +229,7 @@ class Acceptor:
         submission_notes: tuple[SubmissionNote, ...],
     ) -> RequestSubmitted:
         applicant = submission.applicant.model_dump(exclude_none=True)
-        assistant, proved = assistance.who(submission, kiosk)
+        assistant, proved = _assistant(submission, kiosk)
         return RequestSubmitted(
             request_id=request_id,
             item=self._snapshots.of(item),
@@ -275,6 +275,24 @@ class Acceptor:
             region=applicant.id_number[:2] if resident else None,
             age_band=identity.age_band(applicant.id_number, now.date()) if resident else None,
         )
+
+
+def _must_be_allowed(submission: Submission, kiosk: Kiosk, *, sign_in: bool) -> None:
+    """Raise ProblemError 403 if assisting needs a lobby manager's sign-in and there is none."""
+    if sign_in and submission.channel == "assisted" and kiosk.assistant is None:
+        raise ProblemError(
+            Kind.FORBIDDEN,
+            Text("协助办理前，请大堂经理先登录", "A lobby manager has to sign in before assisting"),
+        )
+
+
+def _assistant(submission: Submission, kiosk: Kiosk) -> tuple[str | None, bool]:
+    """Return the lobby manager for the record, and True if a sign-in proves it."""
+    if submission.channel == "self_service":
+        return None, False
+    if kiosk.assistant is not None:
+        return kiosk.assistant, True
+    return submission.assistant, False
 
 
 def snapshot(item: Item) -> ItemSnapshot:
