@@ -51,10 +51,11 @@ def build_app(
         redoc_url=None,
         redirect_slashes=False,  # no client of the API expects a redirect
     )
+    app.state.services = services
     if services.settings.probe_port is None:
         app.include_router(probes.router(live=live, ready=ready, registry=registry))
     for part in (requests, commands, documents, catalogue, tokens):
-        app.include_router(part.router(services))
+        app.include_router(part.router)
     session = Session(services)
     pages = Pages(
         idle_seconds=services.settings.idle_seconds,

@@ -87,3 +87,9 @@ class Services:
                 )
             case Issued.HERE:
                 pass
+
+
+def services_of(request: Request) -> Services:
+    """Return the services that `build_app` has attached to the application."""
+    services: Services = request.app.state.services
+    return services

@@ -16,7 +16,7 @@ from tongban_intake.api.examples import RequestId
 from tongban_intake.api.schemas import Accepted, RequestView, StreamEvent
 from tongban_intake.http.body import idempotency_key, read_object
 from tongban_intake.problems import language_of
-from tongban_intake.services import Services
+from tongban_intake.services import Services, services_of
 from tongban_intake.submission.accept import receipt
 from tongban_intake.submission.checks import Submission
 from tongban_intake.text import Language
@@ -24,60 +24,60 @@ from tongban_intake.text import Language
 _LONGEST_NUMBER = 10
 
 
-def router(services: Services) -> APIRouter:
-    """Return the routes POST /v1/requests, GET /v1/requests/{id} and GET
-    /v1/requests/{id}/events."""
-    routes = APIRouter(prefix="/v1/requests", tags=["requests"])
+router = APIRouter(prefix="/v1/requests", tags=["requests"])
 
-    @routes.post(
-        "",
-        status_code=202,
-        responses={
-            202: docs.answer(Accepted, "Kafka has it", examples.ACCEPTED),
-            **docs.problems(*docs.SUBMIT),
-        },
-        openapi_extra=docs.takes(Submission, examples.SUBMISSION),
-    )
-    async def submit(request: Request) -> Response:
-        """Submit a request (办件)."""
-        return await hand_in(services, request)
 
-    @routes.get(
-        "/{request_id}",
-        responses={
-            200: docs.answer(RequestView, "As far as known", examples.STATE),
-            **docs.problems(*docs.READ),
-        },
-    )
-    async def read(request: Request, request_id: RequestId) -> Response:
-        """Read the state of a request. Never 404 after a 202, on any replica, store up or not."""
-        kiosk = services.reader(request)
-        services.must_be_own(kiosk, request_id)
-        with request_context(request_id):
-            body = await state_of(services, request_id, language_of(request))
-        return Response(orjson.dumps(body), media_type="application/json")
+@router.post(
+    "",
+    status_code=202,
+    responses={
+        202: docs.answer(Accepted, "Kafka has it", examples.ACCEPTED),
+        **docs.problems(*docs.SUBMIT),
+    },
+    openapi_extra=docs.takes(Submission, examples.SUBMISSION),
+)
+async def submit(request: Request) -> Response:
+    """Submit a request (办件)."""
+    return await hand_in(services_of(request), request)
 
-    @routes.get(
-        "/{request_id}/events",
-        response_class=StreamingResponse,
-        responses={
-            204: {"description": "Last-Event-ID names the last event: no other will follow"},
-            200: docs.streams(
-                StreamEvent,
-                "Server-sent events: status (with id), print, message, end",
-                examples.STREAM,
-            ),
-            **docs.problems(*docs.READ),
-        },
-        openapi_extra={"parameters": [docs.LAST_EVENT_HEADER]},
-    )
-    async def events(request: Request, request_id: RequestId) -> Response:
-        """Stream the events of a request: history first, then live."""
-        kiosk = services.reader(request)
-        services.must_be_own(kiosk, request_id)
-        return await stream_of(services, request, kiosk, request_id)
 
-    return routes
+@router.get(
+    "/{request_id}",
+    responses={
+        200: docs.answer(RequestView, "As far as known", examples.STATE),
+        **docs.problems(*docs.READ),
+    },
+)
+async def read(request: Request, request_id: RequestId) -> Response:
+    """Read the state of a request. Never 404 after a 202, on any replica, store up or not."""
+    services = services_of(request)
+    kiosk = services.reader(request)
+    services.must_be_own(kiosk, request_id)
+    with request_context(request_id):
+        body = await state_of(services, request_id, language_of(request))
+    return Response(orjson.dumps(body), media_type="application/json")
+
+
+@router.get(
+    "/{request_id}/events",
+    response_class=StreamingResponse,
+    responses={
+        204: {"description": "Last-Event-ID names the last event: no other will follow"},
+        200: docs.streams(
+            StreamEvent,
+            "Server-sent events: status (with id), print, message, end",
+            examples.STREAM,
+        ),
+        **docs.problems(*docs.READ),
+    },
+    openapi_extra={"parameters": [docs.LAST_EVENT_HEADER]},
+)
+async def events(request: Request, request_id: RequestId) -> Response:
+    """Stream the events of a request: history first, then live."""
+    services = services_of(request)
+    kiosk = services.reader(request)
+    services.must_be_own(kiosk, request_id)
+    return await stream_of(services, request, kiosk, request_id)
 
 
 async def hand_in(services: Services, request: Request) -> Response:

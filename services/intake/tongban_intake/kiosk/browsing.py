@@ -62,7 +62,11 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     async def items(request: Request, wanted: Annotated[ItemQuery, Query()]) -> Response:
         kiosk = session.kiosk(request)
         found = index.page(
-            wanted.selection, page=wanted.page, page_size=_PAGE_SIZE, near_zone=kiosk.zone
+            wanted.filters,
+            q=wanted.q,
+            page=wanted.page,
+            page_size=_PAGE_SIZE,
+            near_zone=kiosk.zone,
         )
         chosen = wanted.model_dump(exclude={"page", "page_size"}, exclude_none=True, mode="json")
 
