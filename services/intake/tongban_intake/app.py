@@ -18,7 +18,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from tongban_common.observability.health import Check
 from tongban_common.store import StoreUnavailableError
 from tongban_intake.api import catalogue, commands, documents, openapi, probes, requests, tokens
-from tongban_intake.http.direct import DirectRoute
+from tongban_intake.http._fast import DirectRoute
 from tongban_intake.http.telemetry import Edge, HttpMetrics, count, watch
 from tongban_intake.kiosk import applying, assisting, browsing, following
 from tongban_intake.kiosk.rendering import Pages

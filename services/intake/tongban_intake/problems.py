@@ -25,7 +25,8 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Kind(Enum):
-    """Types of problems, each with the slug of its type URI, its HTTP status and its title."""
+    """Lists the types of problems, each with the slug of its type URI, its HTTP status and its
+    title."""
 
     MALFORMED = ("malformed", 400, Text("请求格式有误", "The request is malformed"))
     UNAUTHENTICATED = ("unauthenticated", 401, Text("请先登录终端", "A valid token is needed"))

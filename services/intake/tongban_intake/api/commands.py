@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import orjson
 from fastapi import APIRouter
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -30,9 +30,8 @@ from tongban_intake.commands.models import (
 )
 from tongban_intake.commands.service import Command, CommandService
 from tongban_intake.http.body import RequestBody, idempotency_key, read_object
-from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import services_of
-from tongban_intake.submission.wording import of_model
+from tongban_intake.submission.wording import validated
 
 Wanted = TypeVar("Wanted", bound=RequestBody)
 
@@ -69,11 +68,7 @@ async def _handle(
     services.rates.take(kiosk.kiosk_id)
     key = idempotency_key(request)
     body = await read_object(request, limit=settings.body_limit, seconds=settings.body_seconds)
-    try:
-        wanted = model.model_validate(body)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        raise ProblemError(Kind.INVALID, errors=of_model(found)) from None
+    wanted = validated(model, body)
     with request_context(request_id):
         command = commands.command(kiosk, request_id, kind, key, body)
         published_id = await publish(commands, command, wanted)

@@ -6,7 +6,6 @@ from urllib.parse import parse_qs
 
 import orjson
 from fastapi import APIRouter
-from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,7 +19,7 @@ from tongban_intake.http.body import read_bytes, read_object
 from tongban_intake.http.limits import caller
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import services_of
-from tongban_intake.submission.wording import of_model
+from tongban_intake.submission.wording import validated
 from tongban_intake.text import Text
 
 _FORM = "application/x-www-form-urlencoded"
@@ -83,11 +82,7 @@ async def sign_in(request: Request) -> Response:
     kiosk = services.auth.bearer(request)
     services.rates.take(kiosk.kiosk_id)
     body = await read_object(request, limit=_LONGEST_FORM, seconds=services.settings.body_seconds)
-    try:
-        who = AssistantSignIn.model_validate(body)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        raise ProblemError(Kind.INVALID, errors=of_model(found)) from None
+    who = validated(AssistantSignIn, body)
     grant = await services.sign_in.sign_in(kiosk, who.assistant_id, who.pin)
     return Response(
         orjson.dumps({**_grant_body(grant), "assistant": who.assistant_id}),

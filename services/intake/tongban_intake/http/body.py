@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -12,7 +13,6 @@ from pydantic import BaseModel, ConfigDict
 from starlette.requests import ClientDisconnect, Request
 
 from tongban_common.domain.ids import IDEMPOTENCY_KEY
-from tongban_intake.http.patience import within
 from tongban_intake.problems import FieldError, Kind, ProblemError
 from tongban_intake.text import Text
 
@@ -52,7 +52,8 @@ async def read_bytes(request: Request, *, limit: int, seconds: float) -> bytes:
     if not (announced.isascii() and announced.isdigit()) or int(announced) > limit:
         raise _too_large(limit)
     try:
-        return await within(seconds, _received(request, limit))
+        async with asyncio.timeout(seconds):
+            return await _received(request, limit)
     except TimeoutError:
         raise ProblemError(Kind.SLOW, headers={"Connection": "close"}) from None
     except ClientDisconnect:

@@ -16,7 +16,7 @@ _QUEUE = 256
 
 
 class Subscription:
-    """Queue of records for one event stream."""
+    """Queues records for one event stream."""
 
     def __init__(self, backlog: list[Record]) -> None:
         self._records: deque[Record] = deque(backlog)

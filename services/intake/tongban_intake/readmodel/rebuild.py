@@ -43,7 +43,8 @@ async def project(
     *,
     on_progress: OnProgress = lambda _done, _total: None,
 ) -> Projected:
-    """Apply all events that the topics hold now. Idempotent: may be interrupted and repeated.
+    """Apply all events that the topics hold now. Idempotent: the command may be interrupted and
+    repeated.
 
     Raises:
         KafkaUnavailableError, StoreUnavailableError: what was applied stays.

@@ -1,4 +1,4 @@
-"""Give typed access to the documents of the read model (`projection`)."""
+"""Give typed access to the documents of the read model, whose fields `projection` lists."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _newness(line: Line) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class OrderRecord:
-    """Holds the newest report on a print order; `first_at` is the time of the first one."""
+    """Holds the newest report on a print order. `first_at` is the time of the oldest report."""
 
     order_id: str
     seq: int
@@ -38,8 +38,8 @@ class OrderRecord:
 
 
 class RequestRecord:
-    """Reads one document. `item`, `origin` and the like exist only once `projected` is True:
-    reports on printing may be projected before the first status."""
+    """Reads one document. `item`, `origin` and the other fields of the submission exist only once
+    `projected` is True: reports on printing may be projected before the first status."""
 
     def __init__(self, document: Line) -> None:
         self._document = document
@@ -77,11 +77,6 @@ class RequestRecord:
     def notes(self) -> list[SubmissionNote]:
         """Notes that the applicant was shown with the 202."""
         return [SubmissionNote.model_validate(each) for each in self._document.get("notes", ())]
-
-    @property
-    def applicant_type(self) -> str:
-        """`person` or `company`."""
-        return str(self._document["applicant"]["type"])
 
     @property
     def print(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from functools import lru_cache
 
 from tongban_common.catalogue import Item
 from tongban_common.catalogue.holidays import Holidays
@@ -88,7 +87,6 @@ def _text(note: SubmissionNote) -> Text | None:
             return None
 
 
-@lru_cache(maxsize=256)
 def _moment(at: datetime) -> tuple[str, str]:
     zh = f"{at.month}月{at.day}日（星期{_DAYS_ZH[at.weekday()]}）{at:%H:%M}"
     return zh, f"{at:%A}, {at.day} {at:%B} at {at:%H:%M}"
