@@ -18,6 +18,7 @@ from tongban_common.clock import CHINA
 from tongban_common.events.models import SubmissionNote
 from tongban_intake import applicants
 from tongban_intake.applicants import applying_key
+from tongban_intake.lru_cache import LruCache
 from tongban_intake.readmodel.projection import CLOSED
 from tongban_intake.submission import notes
 from tongban_intake.submission.accept import receipt
@@ -26,7 +27,6 @@ from tongban_intake.submission.repeats import (
     NOTHING_KNOWN,
     KnownRequest,
     Lately,
-    LatelyAccepted,
     Lookup,
     LookupQuery,
 )
@@ -134,7 +134,7 @@ def test_who_applies_is_the_person_or_the_company() -> None:
 
 def test_what_was_accepted_lately_is_forgotten_in_time_and_bounded() -> None:
     now = [100.0]
-    lately = LatelyAccepted(seconds=10, size=2, monotonic=lambda: now[0])
+    lately: LruCache[str, Lately] = LruCache(2, seconds=10, monotonic=lambda: now[0])
     for number in range(3):
         lately.put(f"k{number}", Lately(f"r-{number}", "b"))
     assert [lately.get(f"k{number}") is None for number in range(3)] == [True, False, False]

@@ -31,7 +31,7 @@ from tongban_intake import applicants
 from tongban_intake.access.tokens import Kiosk
 from tongban_intake.http.body import canonical
 from tongban_intake.http.limits import KioskSlots, Slots
-from tongban_intake.lru_cache import PerItem
+from tongban_intake.lru_cache import LruCache, PerItem
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.submission import notes
 from tongban_intake.submission.checks import Checker, Company, Submission
@@ -39,7 +39,6 @@ from tongban_intake.submission.repeats import (
     NOTHING_KNOWN,
     KnownRequest,
     Lately,
-    LatelyAccepted,
     Lookup,
     LookupQuery,
     Recent,
@@ -90,7 +89,9 @@ class Acceptor:
         self._recent = recent
         self._lookup = lookup
         self._holidays = holidays
-        self._lately = LatelyAccepted()
+        # The newest request of each applicant for each item, for as long as the read model may not
+        # know it: its first status reaches the read model through the router.
+        self._lately: LruCache[str, Lately] = LruCache(10_000, seconds=30.0)
         self._snapshots = PerItem(snapshot)
         self._keys = keys
         self._publisher = publisher

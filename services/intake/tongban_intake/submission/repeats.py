@@ -39,29 +39,6 @@ class Lately:
     branch_id: str
 
 
-class LatelyAccepted:
-    """Remembers the newest request of each applicant for each item, for as long as the read model
-    may not know it: its first status reaches the read model through the router."""
-
-    def __init__(
-        self,
-        *,
-        seconds: float = 30.0,
-        size: int = 10_000,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._newest: LruCache[str, Lately] = LruCache(size, seconds=seconds, monotonic=monotonic)
-
-    def put(self, applying: str, request: Lately) -> None:
-        """Remember a request that Kafka has acknowledged; `applying` is made of the item and the
-        digest of the applicant (`tongban_intake.applicants`)."""
-        self._newest.put(applying, request)
-
-    def get(self, applying: str) -> Lately | None:
-        """Return the newest request; None where none was accepted within `seconds`."""
-        return self._newest.get(applying)
-
-
 class Recent:
     """Remembers the `size` requests that were used last, and those that are being accepted now.
 

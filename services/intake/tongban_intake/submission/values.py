@@ -32,7 +32,9 @@ _SEEN = (
     "!-~\xa1-\xac\xae-\u02ff\u2022\u3001-\u3011\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff5e"
 )
 _ORDINARY = re.compile(f" *[{_SEEN}][{_SEEN} ]*")
-"""Matches most typed texts (Latin letters, Chinese characters, Hangul) in a microsecond."""
+"""Matches most typed texts (Latin letters, Chinese characters, Hangul), which `_TextScan` then need
+not read. Measured gain: a submission costs 1.12 times the CPU without it (measured as in
+`http/_fast.py`)."""
 _LINE = frozenset("\t\n\r")
 _NEVER = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _FILLERS = frozenset(
