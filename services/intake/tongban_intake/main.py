@@ -32,7 +32,8 @@ from tongban_kafka.security import warn_of_plaintext
 
 log = structlog.get_logger(__name__)
 _LOOK_S, _MANY_ITEMS = 10.0, 100
-"""Seconds between two looks at the catalogue; changed items from which on the heap is settled."""
+"""Seconds between two checks of the catalogue, and the number of changed items from which on the
+heap is settled again."""
 
 
 def main() -> None:

@@ -48,7 +48,8 @@ class BoundedHeads(HttpToolsProtocol):
     _parsed = 0
     """Bytes of this message's URL, fields and trailers that the parser has reported."""
     _around = 0
-    """Bytes that can only have been head, trailers or chunk extensions."""
+    """Bytes of this message that neither began it nor had some of its body: the rest of the head,
+    trailers, chunk extensions."""
     _moved = False
     """True if the bytes just parsed began a message or had some of its body."""
     _refusal = (431, "Request Header Fields Too Large")

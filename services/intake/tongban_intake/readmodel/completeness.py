@@ -155,8 +155,9 @@ class Completeness:
         return whole and self._caught_up and behind <= _MOST_BEHIND_S
 
     async def wait_decided(self) -> None:
-        """Return once the store has its document. The projector must not start before: a group that
-        has committed offsets looks like one whose collection was lost."""
+        """Return once the store says from when on the read model counts as whole. The projector
+        must not start earlier: once its group has committed offsets, a store without that document
+        looks like one that has lost its collection."""
         await self._decided.wait()
 
     async def run(self) -> None:

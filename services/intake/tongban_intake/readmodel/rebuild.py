@@ -29,7 +29,7 @@ _READ_BACK = tuple(topic for topic in SOURCES if topic != topics.replay(topics.R
 
 @dataclass(slots=True)
 class Projected:
-    """Counts of one rebuild."""
+    """Counts the events of one rebuild."""
 
     events: int = 0
     unreadable: int = 0

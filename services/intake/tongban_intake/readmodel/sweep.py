@@ -24,7 +24,7 @@ DOCUMENTS = "documents"
 
 @dataclass(slots=True)
 class Swept:
-    """Counts of one sweep."""
+    """Counts what one sweep has read and deleted."""
 
     looked_at: int = 0
     requests: int = 0

@@ -332,7 +332,7 @@ def receipt(
 
 
 def kafka_unavailable() -> ProblemError:
-    """Return the 503 for an event that Kafka did not acknowledge in time, but may have."""
+    """Return the 503 for an event that Kafka did not acknowledge in time, though it may have it."""
     return ProblemError(
         Kind.UNAVAILABLE,
         Text(

@@ -22,7 +22,8 @@ class Seen:
     """Describes a request that Kafka has. `item_code` is None where only its digest was read from
     the store.
 
-    `notes` are what the applicant was shown; in no other place do they name another request.
+    `notes` are the notes that the applicant was shown. Only this copy, in memory, may name another
+    request.
     """
 
     digest: str
@@ -127,7 +128,8 @@ class Lookup:
     """Looks up submissions in batches, one batch at a time.
 
     A batch costs the store and this process about the same for one submission as for a hundred, and
-    almost every submission needs it; so under load batches start `_APART` seconds after each other.
+    almost every submission needs a look-up; so under load batches start `_APART` seconds after each
+    other.
     A batch is two concurrent finds, each on one index: for a single find with `$or` the embedded
     store would read the whole collection. After a failure the store is not queried for a second, so
     that an outage does not delay submissions.
