@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs
-
 import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -15,7 +13,7 @@ from tongban_intake.access.token_client import Grant
 from tongban_intake.api import examples
 from tongban_intake.api import openapi as docs
 from tongban_intake.api.schemas import SessionGiven, TokenGiven
-from tongban_intake.http.body import read_bytes, read_object
+from tongban_intake.http.body import read_form, read_object
 from tongban_intake.http.limits import caller
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import services_of
@@ -52,11 +50,8 @@ async def trade(request: Request) -> Response:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != _FORM:
         raise ProblemError(Kind.MEDIA_TYPE, Text("请以表单提交", f"Send Content-Type: {_FORM}"))
-    raw = await read_bytes(request, limit=_LONGEST_FORM, seconds=services.settings.body_seconds)
-    try:
-        form = parse_qs(raw.decode(), max_num_fields=20)
-    except ValueError:
-        raise ProblemError(Kind.MALFORMED) from None
+    seconds = services.settings.body_seconds
+    form = await read_form(request, limit=_LONGEST_FORM, seconds=seconds, max_fields=20)
     grant_type, assertion = (form.get(name, [""])[0] for name in ("grant_type", "assertion"))
     return Response(
         orjson.dumps(_grant_body(await services.token_endpoint.trade(grant_type, assertion))),

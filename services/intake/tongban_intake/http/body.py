@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs
 
 import orjson
 from pydantic import BaseModel, ConfigDict
@@ -58,6 +59,21 @@ async def read_bytes(request: Request, *, limit: int, seconds: float) -> bytes:
         raise ProblemError(Kind.SLOW, headers={"Connection": "close"}) from None
     except ClientDisconnect:
         raise ProblemError(Kind.MALFORMED, Text("连接中断", "The connection broke off")) from None
+
+
+async def read_form(
+    request: Request, *, limit: int, seconds: float, max_fields: int
+) -> dict[str, list[str]]:
+    """Read a posted form (application/x-www-form-urlencoded); fields without a value are left out.
+
+    Raises:
+        ProblemError: 400, it is not UTF-8 or has more than `max_fields`; 413 or 408.
+    """
+    raw = await read_bytes(request, limit=limit, seconds=seconds)
+    try:
+        return parse_qs(raw.decode(), max_num_fields=max_fields)
+    except ValueError:
+        raise ProblemError(Kind.MALFORMED) from None
 
 
 async def _received(request: Request, limit: int) -> bytes:
