@@ -16,14 +16,12 @@ from tongban_common.events.publisher import EventPublisher
 from tongban_common.settings import CommonSettings
 from tongban_common.store import StoreUnavailableError
 from tongban_intake.access.tokens import Kiosk
-from tongban_intake.applicants import SealedApplicants
+from tongban_intake.applicants import SealedApplicants, applying_key
 from tongban_intake.catalogue_index import CatalogueIndex
 from tongban_intake.http.limits import KioskSlots, Slots
-from tongban_intake.readmodel.projection import applying_key
 from tongban_intake.submission.accept import Acceptor
 from tongban_intake.submission.checks import Checker
-from tongban_intake.submission.lookup import Lookup
-from tongban_intake.submission.recent import Recent
+from tongban_intake.submission.repeats import Lookup, Recent
 from tongban_kafka import Record
 from tongban_ops.catalogue.loader import load
 

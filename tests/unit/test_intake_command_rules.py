@@ -13,8 +13,8 @@ from tongban_intake.commands import rules
 from tongban_intake.commands.models import Print
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.readmodel.record import RequestRecord
-from tongban_intake.states import STATUS
 from tongban_intake.submission.checks import Checker
+from tongban_intake.text import STATUS
 
 FINAL = {status for status in Status if status.final}
 ALLOWED: dict[str, set[Status]] = {

@@ -17,7 +17,7 @@ from tongban_intake.http.limits import KioskRates, Slots
 from tongban_intake.live.hub import Hub
 from tongban_intake.problems import FieldError, Kind, ProblemError
 from tongban_intake.submission.checks import Checker
-from tongban_intake.submission.recent import Recent, Seen
+from tongban_intake.submission.repeats import Recent, Seen
 from tongban_intake.submission.wording import pointer
 from tongban_intake.text import Text, preferred
 from tongban_kafka import Record

@@ -8,7 +8,7 @@ import pytest
 
 from tongban_common.catalogue import Item
 from tongban_intake.kiosk import fields
-from tongban_intake.submission.models import Submission
+from tongban_intake.submission.checks import Submission
 from tongban_ops.catalogue.loader import load
 
 CATALOGUE = load(Path(__file__).parents[2] / "catalogue")

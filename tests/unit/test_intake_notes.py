@@ -17,17 +17,19 @@ from tongban_common.catalogue.holidays import load_holidays
 from tongban_common.clock import CHINA
 from tongban_common.events.models import SubmissionNote
 from tongban_intake import applicants
-from tongban_intake.readmodel.projection import CLOSED, applying_key
+from tongban_intake.applicants import applying_key
+from tongban_intake.lru_cache import LruCache
+from tongban_intake.readmodel.projection import CLOSED
 from tongban_intake.submission import notes
 from tongban_intake.submission.accept import receipt
-from tongban_intake.submission.lookup import (
+from tongban_intake.submission.repeats import (
     NO_ANSWER,
     NOTHING_KNOWN,
     KnownRequest,
+    Lately,
     Lookup,
     LookupQuery,
 )
-from tongban_intake.submission.recent import Lately, LatelyAccepted
 from tongban_ops.catalogue.loader import load
 
 CATALOGUE = Path(__file__).parents[2] / "catalogue"
@@ -113,7 +115,7 @@ def test_who_applies_for_what_is_read_from_any_body(
 ) -> None:
     made = {"type": kind, "id_type": kind, "id_number": number, "uscc": number}
     for who in (applicant, made, {**made, "type": "company"}):
-        found = notes.applying(SECRET, {"item_code": code, "applicant": who})
+        found = applicants.applying(SECRET, {"item_code": code, "applicant": who})
         assert found is None or (found < CLOSED and found.startswith(f"{code}:")) or code >= CLOSED
 
 
@@ -122,7 +124,7 @@ def test_who_applies_is_the_person_or_the_company() -> None:
     company = {"type": "company", "uscc": "U1", "agent": person}
 
     def key(applicant: dict[str, Any]) -> str | None:
-        return notes.applying(SECRET, {"item_code": "310", "applicant": applicant})
+        return applicants.applying(SECRET, {"item_code": "310", "applicant": applicant})
 
     assert key(person) == key({**person, "phone": "2"})
     assert key(company) == key({**company, "agent": {**person, "id_number": "E2"}})
@@ -132,7 +134,7 @@ def test_who_applies_is_the_person_or_the_company() -> None:
 
 def test_what_was_accepted_lately_is_forgotten_in_time_and_bounded() -> None:
     now = [100.0]
-    lately = LatelyAccepted(seconds=10, size=2, monotonic=lambda: now[0])
+    lately: LruCache[str, Lately] = LruCache(2, seconds=10, monotonic=lambda: now[0])
     for number in range(3):
         lately.put(f"k{number}", Lately(f"r-{number}", "b"))
     assert [lately.get(f"k{number}") is None for number in range(3)] == [True, False, False]

@@ -26,7 +26,8 @@ from tongban_common.events.models import (
     SupplementHanded,
     WithdrawalAsked,
 )
-from tongban_intake.readmodel.projection import CLOSED, applying_key, changes, name
+from tongban_intake.applicants import applying_key
+from tongban_intake.readmodel.projection import CLOSED, changes, name
 from tongban_intake.readmodel.record import RequestRecord
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)

@@ -15,8 +15,7 @@ from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from tongban_intake.http.protocol import HEAD_BYTES
-from tongban_intake.http.server import listen, make_server
+from tongban_intake.http.server import HEAD_BYTES, listen, make_server
 from tongban_intake.http.telemetry import Edge, HttpMetrics
 
 HOST = b"GET / HTTP/1.1\r\nHost: x\r\n"
@@ -65,7 +64,7 @@ class Served:
 
 @pytest.fixture(name="served")
 async def _served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
-    monkeypatch.setattr("tongban_intake.http.protocol._FAREWELL_S", 0.2)
+    monkeypatch.setattr("tongban_intake.http.server._FAREWELL_S", 0.2)
     registry = CollectorRegistry()
     socket = listen("127.0.0.1", 0)
     served = Served(socket.getsockname()[1], registry)

@@ -17,8 +17,7 @@ from lxml import etree
 from tongban_common.catalogue import Item
 from tongban_intake.http.body import canonical, parse_object
 from tongban_intake.problems import Kind, ProblemError
-from tongban_intake.submission.checks import Checker
-from tongban_intake.submission.models import Submission
+from tongban_intake.submission.checks import Checker, Submission
 from tongban_ops.catalogue.loader import load
 
 TODAY = date(2026, 3, 2)

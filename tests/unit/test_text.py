@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from tongban_intake.typed_text import normalise_text, text_problem
+from tongban_intake.submission.values import normalise_text, text_problem
 
 ANY = st.text(st.characters(codec=None), max_size=12)
 LIKELY = st.text(

@@ -18,7 +18,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from tongban_common.observability.health import Check
 from tongban_common.store import StoreUnavailableError
 from tongban_intake.api import catalogue, commands, documents, openapi, probes, requests, tokens
-from tongban_intake.http.direct import DirectRoute
+from tongban_intake.http._fast import DirectRoute
 from tongban_intake.http.telemetry import Edge, HttpMetrics, count, watch
 from tongban_intake.kiosk import applying, assisting, browsing, following
 from tongban_intake.kiosk.rendering import Pages
@@ -51,10 +51,11 @@ def build_app(
         redoc_url=None,
         redirect_slashes=False,  # no client of the API expects a redirect
     )
+    app.state.services = services
     if services.settings.probe_port is None:
         app.include_router(probes.router(live=live, ready=ready, registry=registry))
     for part in (requests, commands, documents, catalogue, tokens):
-        app.include_router(part.router(services))
+        app.include_router(part.router)
     session = Session(services)
     pages = Pages(
         idle_seconds=services.settings.idle_seconds,

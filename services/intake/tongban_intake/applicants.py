@@ -14,7 +14,28 @@ from tongban_common.envelope import KeyRing, UnreadableEnvelopeError
 from tongban_common.events.models import Sealed
 
 _LONGEST = 254
+_LONGEST_NUMBER = 32
 _MAINLAND = "+86"
+
+
+def applying_key(item_code: str, pseudonym: str) -> str:
+    """Return the key that all requests of one applicant for one item share."""
+    return f"{item_code}:{pseudonym}"
+
+
+def applying(secret: str, body: dict[str, Any]) -> str | None:
+    """Return the `applying_key` of a body that has not been checked yet; None where it lacks the
+    item or the applicant's number."""
+    applicant, code = body.get("applicant"), body.get("item_code")
+    if not isinstance(applicant, dict):
+        return None
+    company = applicant.get("type") == "company"
+    kind = "uscc" if company else applicant.get("id_type")
+    number = applicant.get("uscc" if company else "id_number")
+    for each in (code, kind, number):
+        if not isinstance(each, str) or not 0 < len(each) <= _LONGEST_NUMBER:
+            return None
+    return applying_key(code, ids.pseudonym(secret, kind=kind, number=number))  # type: ignore[arg-type]
 
 
 def digest(secret: str, applicant: Any) -> str | None:

@@ -29,8 +29,7 @@ from tongban_intake.services import Services
 from tongban_intake.settings import IntakeSettings
 from tongban_intake.submission.accept import Acceptor
 from tongban_intake.submission.checks import Checker
-from tongban_intake.submission.lookup import Lookup
-from tongban_intake.submission.recent import Recent
+from tongban_intake.submission.repeats import Lookup, Recent
 from tongban_kafka import EventProducer
 
 log = structlog.get_logger(__name__)

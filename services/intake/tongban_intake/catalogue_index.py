@@ -28,29 +28,6 @@ class ItemFilters(TypedDict):
     audience: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemSelection:
-    """Selects catalogue items; a field that is None selects all."""
-
-    zone: str | None = None
-    province: str | None = None
-    domain: str | None = None
-    kind: str | None = None
-    audience: str | None = None
-    q: str | None = None
-
-    @property
-    def where(self) -> ItemFilters:
-        """The filters: every field but the search words `q`."""
-        return {
-            "zone": self.zone,
-            "province": self.province,
-            "domain": self.domain,
-            "kind": self.kind,
-            "audience": self.audience,
-        }
-
-
 @dataclass(frozen=True, slots=True)
 class Page:
     """Holds one page of a result. `total` counts the items of all pages; `next_page` is None on the
@@ -124,20 +101,27 @@ class CatalogueIndex:
         return f"{_fingerprint(self._details[code]):032x}"
 
     def page(
-        self, selection: ItemSelection, *, page: int, page_size: int, near_zone: str | None = None
+        self,
+        filters: ItemFilters,
+        *,
+        q: str | None,
+        page: int,
+        page_size: int,
+        near_zone: str | None = None,
     ) -> Page:
-        """Return one page of the items that a selection matches: best match first where it has
-        words to search for, else most used first.
+        """Return one page of the items that match: best match first where there are words to search
+        for, else most used first.
 
         Args:
+            filters: one that is None matches all items.
+            q: the words to search for.
             page: counts from 1.
             near_zone: the kiosk's zone; its items come first among equally good matches.
         """
-        where = selection.where
-        if selection.q and selection.q.strip():
-            found = self.catalogue.search(selection.q, near_zone=near_zone, **where)
+        if q and q.strip():
+            found = self.catalogue.search(q, near_zone=near_zone, **filters)
         else:
-            found = self.catalogue.filter(**where)
+            found = self.catalogue.filter(**filters)
         start = (page - 1) * page_size
         end = start + page_size
         return Page(found[start:end], len(found), page + 1 if end < len(found) else None)

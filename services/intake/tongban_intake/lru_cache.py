@@ -1,4 +1,4 @@
-"""Keep a bounded map in memory, least recently used out first, with or without an age limit."""
+"""Keep bounded maps in memory: least recently used out first, or one value for each item."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from tongban_common.catalogue import Item
 
 KeyT = TypeVar("KeyT")
 ValueT = TypeVar("ValueT")
@@ -56,3 +58,27 @@ class LruCache(Generic[KeyT, ValueT]):
 
     def _oldest_age(self, now: float) -> float:
         return now - next(iter(self._entries.values()))[0]
+
+
+Made = TypeVar("Made")
+_KEPT = 4000
+
+
+class PerItem(Generic[Made]):
+    """Calls `make` once for each item object.
+
+    Code and version do not identify an item: one that is withdrawn and published anew begins at
+    version 1 again.
+    """
+
+    def __init__(self, make: Callable[[Item], Made]) -> None:
+        self._make = make
+        self._kept: LruCache[str, tuple[Item, Made]] = LruCache(_KEPT)
+
+    def of(self, item: Item) -> Made:
+        """Return the result of `make` for this item, computed now or before."""
+        kept = self._kept.get(item.code)
+        if kept is None or kept[0] is not item:
+            kept = item, self._make(item)
+            self._kept.put(item.code, kept)
+        return kept[1]

@@ -32,7 +32,8 @@ from tongban_kafka.security import warn_of_plaintext
 
 log = structlog.get_logger(__name__)
 _LOOK_S, _MANY_ITEMS = 10.0, 100
-"""Seconds between two looks at the catalogue; changed items from which on the heap is settled."""
+"""Seconds between two checks of the catalogue, and the number of changed items from which on the
+heap is settled again."""
 
 
 def main() -> None:
@@ -84,12 +85,6 @@ class Intake:
         )
         items = services.catalogue_index.view(settings.cluster)
         tail = BroadcastTail(settings.cluster, hub.TOPICS, services.hub.on_record)
-        uses = BroadcastTail(
-            settings.cluster,
-            [ASSERTIONS_USED],
-            services.replay_guard.on_record,
-            on_loss=services.replay_guard.listening,
-        )
         worker = readmodel_worker(
             bootstrap=settings.cluster,
             instance=settings.instance,
@@ -97,12 +92,12 @@ class Intake:
             producer=producer,
             drain_seconds=settings.drain_seconds,
         )
-        readers = {
+        readers: dict[str, Callable[[], Awaitable[None]]] = {
             "completeness": completeness.run,
             "catalogue": items.run,
             "events": tail.run,
             "key_ring": ring.run,
-            "assertions": lambda: follow(services.replay_guard, uses.run(), uses.wait_listening()),
+            "assertions": lambda: self._follow_assertions(services),
             "kiosks": services.enrolled.kiosks.run,
             "assistants": services.enrolled.assistants.run,
         }
@@ -134,6 +129,14 @@ class Intake:
             for task in reading:
                 task.cancel()
             services.sign_in.close()
+
+    async def _follow_assertions(self, services: Services) -> None:
+        """Follow which assertions other replicas have accepted, so that none is accepted twice."""
+        guard = services.replay_guard
+        uses = BroadcastTail(
+            self._settings.cluster, [ASSERTIONS_USED], guard.on_record, on_loss=guard.listening
+        )
+        await follow(guard, uses.run(), uses.wait_listening())
 
     def _ready_checks(self, services: Services, tail: BroadcastTail) -> dict[str, Check]:
         return {

@@ -18,13 +18,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tongban_common.envelope import KeyMissingError, UnreadableEnvelopeError
+from tongban_intake.errors import IntakeError
 from tongban_intake.text import Language, Text, preferred
 
 MEDIA_TYPE = "application/problem+json"
 
 
 class Kind(Enum):
-    """Types of problems, each with the slug of its type URI, its HTTP status and its title."""
+    """Lists the types of problems, each with the slug of its type URI, its HTTP status and its
+    title."""
 
     MALFORMED = ("malformed", 400, Text("请求格式有误", "The request is malformed"))
     UNAUTHENTICATED = ("unauthenticated", 401, Text("请先登录终端", "A valid token is needed"))
@@ -65,7 +67,7 @@ class FieldError:
     message: Text
 
 
-class ProblemError(Exception):
+class ProblemError(IntakeError):
     """Raised to answer a request with a problem document.
 
     Args:

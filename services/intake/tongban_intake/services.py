@@ -27,7 +27,7 @@ from tongban_intake.readmodel.reader import ReadModel
 from tongban_intake.settings import IntakeSettings
 from tongban_intake.submission.accept import Acceptor
 from tongban_intake.submission.checks import Checker
-from tongban_intake.submission.recent import Recent
+from tongban_intake.submission.repeats import Recent
 from tongban_intake.text import Text
 
 
@@ -87,3 +87,9 @@ class Services:
                 )
             case Issued.HERE:
                 pass
+
+
+def services_of(request: Request) -> Services:
+    """Return the services that `build_app` has attached to the application."""
+    services: Services = request.app.state.services
+    return services

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from tongban_intake.access.enrolment.kiosks import DeviceId
-from tongban_intake.http.schema import RequestBody
+from tongban_intake.http.body import RequestBody
 
 
 class TokenRequest(BaseModel):

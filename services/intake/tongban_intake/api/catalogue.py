@@ -16,9 +16,9 @@ from tongban_intake.api import examples
 from tongban_intake.api import openapi as docs
 from tongban_intake.api.examples import ItemCode
 from tongban_intake.api.schemas import ItemDetails, ItemPage, Summary
-from tongban_intake.catalogue_index import ItemSelection, listed
+from tongban_intake.catalogue_index import ItemFilters, listed
 from tongban_intake.problems import Kind, ProblemError
-from tongban_intake.services import Services
+from tongban_intake.services import services_of
 from tongban_intake.text import Text
 
 
@@ -43,81 +43,91 @@ class ItemQuery(BaseModel):
     page_size: int = Field(50, ge=1, le=200)
 
     @property
-    def selection(self) -> ItemSelection:
-        """Return the filters, without the paging."""
-        return ItemSelection(**self.model_dump(exclude={"page", "page_size"}))
+    def filters(self) -> ItemFilters:
+        """Return the filters, without the search words and the paging."""
+        return {
+            "zone": self.zone,
+            "province": self.province,
+            "domain": self.domain,
+            "kind": self.kind,
+            "audience": self.audience,
+        }
 
 
-def router(services: Services) -> APIRouter:
-    """Return the routes GET /v1/catalogue/..."""
-    routes = APIRouter(prefix="/v1/catalogue", tags=["catalogue"])
+router = APIRouter(prefix="/v1/catalogue", tags=["catalogue"])
+
+
+@router.get(
+    "/summary",
+    responses={
+        200: docs.answer(Summary, "Totals", examples.SUMMARY),
+        **docs.NOT_MODIFIED,
+        **docs.problems(Kind.UNAUTHENTICATED, Kind.TOO_MANY),
+    },
+)
+async def summary(request: Request) -> Response:
+    """Return the totals of each zone."""
+    services = services_of(request)
+    services.reader(request)
+    index = services.catalogue_index
+    return _cached(request, index.revision, lambda: orjson.dumps(index.overview.summary))
+
+
+@router.get(
+    "/items",
+    responses={
+        200: docs.answer(ItemPage, "A page", examples.ITEM_PAGE),
+        **docs.NOT_MODIFIED,
+        **docs.problems(Kind.UNAUTHENTICATED, Kind.INVALID, Kind.TOO_MANY),
+    },
+)
+async def items(request: Request, wanted: Annotated[ItemQuery, Query()]) -> Response:
+    """Return the items that match, with `q` best match first, otherwise most used first."""
+    services = services_of(request)
+    zone = services.reader(request).zone
     index = services.catalogue_index
 
-    unknown = docs.problems(Kind.UNAUTHENTICATED, Kind.TOO_MANY)
+    def body() -> bytes:
+        found = index.page(
+            wanted.filters,
+            q=wanted.q,
+            page=wanted.page,
+            page_size=wanted.page_size,
+            near_zone=zone,
+        )
+        return orjson.dumps(
+            {
+                "items": [listed(item) for item in found.items],
+                "total": found.total,
+                "page": wanted.page,
+                "next_page": found.next_page,
+            }
+        )
 
-    @routes.get(
-        "/summary",
-        responses={
-            200: docs.answer(Summary, "Totals", examples.SUMMARY),
-            **docs.NOT_MODIFIED,
-            **unknown,
-        },
-    )
-    async def summary(request: Request) -> Response:
-        """Return the totals of each zone."""
-        services.reader(request)
-        return _cached(request, index.revision, lambda: orjson.dumps(index.overview.summary))
+    # The ETag depends on the kiosk's zone, because the order of the result does.
+    return _cached(request, f"{index.revision}-{zone}", body)
 
-    @routes.get(
-        "/items",
-        responses={
-            200: docs.answer(ItemPage, "A page", examples.ITEM_PAGE),
-            **docs.NOT_MODIFIED,
-            **docs.problems(Kind.UNAUTHENTICATED, Kind.INVALID, Kind.TOO_MANY),
-        },
-    )
-    async def items(request: Request, wanted: Annotated[ItemQuery, Query()]) -> Response:
-        """Return the items that match, with `q` best match first, otherwise most used first."""
-        zone = services.reader(request).zone
 
-        def body() -> bytes:
-            found = index.page(
-                wanted.selection, page=wanted.page, page_size=wanted.page_size, near_zone=zone
-            )
-            return orjson.dumps(
-                {
-                    "items": [listed(item) for item in found.items],
-                    "total": found.total,
-                    "page": wanted.page,
-                    "next_page": found.next_page,
-                }
-            )
-
-        # The ETag depends on the kiosk's zone, because the order of the result does.
-        return _cached(request, f"{index.revision}-{zone}", body)
-
-    @routes.get(
-        "/items/{code}",
-        responses={
-            200: docs.answer(ItemDetails, "The item", examples.ITEM),
-            **docs.NOT_MODIFIED,
-            **docs.problems(Kind.UNAUTHENTICATED, Kind.NOT_FOUND, Kind.TOO_MANY),
-        },
-    )
-    async def item(request: Request, code: ItemCode) -> Response:
-        """Return an item with its form and examples."""
-        services.reader(request)
-        body = index.details(code)
-        if body is None:
-            raise ProblemError(
-                Kind.NOT_FOUND,
-                Text(
-                    "没有这个事项，或已停止办理", "There is no such item, or it is offered no more"
-                ),
-            )
-        return _cached(request, index.tag(code), lambda: body)
-
-    return routes
+@router.get(
+    "/items/{code}",
+    responses={
+        200: docs.answer(ItemDetails, "The item", examples.ITEM),
+        **docs.NOT_MODIFIED,
+        **docs.problems(Kind.UNAUTHENTICATED, Kind.NOT_FOUND, Kind.TOO_MANY),
+    },
+)
+async def item(request: Request, code: ItemCode) -> Response:
+    """Return an item with its form and examples."""
+    services = services_of(request)
+    services.reader(request)
+    index = services.catalogue_index
+    body = index.details(code)
+    if body is None:
+        raise ProblemError(
+            Kind.NOT_FOUND,
+            Text("没有这个事项，或已停止办理", "There is no such item, or it is offered no more"),
+        )
+    return _cached(request, index.tag(code), lambda: body)
 
 
 def _cached(request: Request, version: str, body: Callable[[], bytes]) -> Response:

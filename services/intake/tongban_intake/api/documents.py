@@ -20,7 +20,7 @@ from tongban_intake.api.schemas import Verified
 from tongban_intake.problems import Kind, ProblemError, envelope_problems, gone, unreadable_now
 from tongban_intake.readmodel import public
 from tongban_intake.readmodel.record import RequestRecord
-from tongban_intake.services import Services
+from tongban_intake.services import Services, services_of
 from tongban_intake.text import Text
 
 _SANDBOX = "sandbox; default-src 'none'; frame-ancestors 'none'"
@@ -31,43 +31,41 @@ _EMBEDDED = (
 271452); PDFs with active content are refused before they are stored."""
 
 
-def router(services: Services) -> APIRouter:
-    """Return the routes GET /v1/requests/{id}/documents/{document_id} and GET /v1/verify/{code}."""
-    routes = APIRouter(tags=["documents"])
+router = APIRouter(tags=["documents"])
 
-    @routes.get(
-        "/v1/requests/{request_id}/documents/{document_id}",
-        response_class=Response,
-        responses={
-            200: {
-                "description": "The document",
-                "content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}},
-            },
-            **docs.problems(*docs.READ, Kind.GONE),
+
+@router.get(
+    "/v1/requests/{request_id}/documents/{document_id}",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The document",
+            "content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}},
         },
-    )
-    async def document(
-        request: Request, request_id: RequestId, document_id: DocumentId
-    ) -> Response:
-        """Return a document of a request as a PDF."""
-        kiosk = services.reader(request)
-        services.must_be_own(kiosk, request_id)
-        return await fetch(services, request_id, document_id)
+        **docs.problems(*docs.READ, Kind.GONE),
+    },
+)
+async def document(request: Request, request_id: RequestId, document_id: DocumentId) -> Response:
+    """Return a document of a request as a PDF."""
+    services = services_of(request)
+    kiosk = services.reader(request)
+    services.must_be_own(kiosk, request_id)
+    return await fetch(services, request_id, document_id)
 
-    @routes.get(
-        "/v1/verify/{code}",
-        responses={
-            200: docs.answer(Verified, "One of ours", examples.VERIFIED),
-            **docs.problems(Kind.NOT_FOUND, Kind.TOO_MANY, Kind.UNAVAILABLE),
-        },
-        openapi_extra={"security": []},
-    )
-    async def verify(request: Request, code: VerificationCode) -> Response:
-        """Report whether a sheet is genuine, and what to compare on it; for anyone."""
-        services.anonymous_rates.take(request)
-        return Response(orjson.dumps(await verified(services, code)), media_type="application/json")
 
-    return routes
+@router.get(
+    "/v1/verify/{code}",
+    responses={
+        200: docs.answer(Verified, "One of ours", examples.VERIFIED),
+        **docs.problems(Kind.NOT_FOUND, Kind.TOO_MANY, Kind.UNAVAILABLE),
+    },
+    openapi_extra={"security": []},
+)
+async def verify(request: Request, code: VerificationCode) -> Response:
+    """Report whether a sheet is genuine, and what to compare on it; for anyone."""
+    services = services_of(request)
+    services.anonymous_rates.take(request)
+    return Response(orjson.dumps(await verified(services, code)), media_type="application/json")
 
 
 async def fetch(

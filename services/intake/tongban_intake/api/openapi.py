@@ -18,7 +18,7 @@ from tongban_intake.commands.models import (
     Withdrawal,
 )
 from tongban_intake.problems import MEDIA_TYPE, FieldError, Kind, ProblemError
-from tongban_intake.submission.models import Submission
+from tongban_intake.submission.checks import Submission
 from tongban_intake.text import Text
 
 Responses = dict[int | str, dict[str, Any]]

@@ -16,68 +16,68 @@ from tongban_intake.api.examples import RequestId
 from tongban_intake.api.schemas import Accepted, RequestView, StreamEvent
 from tongban_intake.http.body import idempotency_key, read_object
 from tongban_intake.problems import language_of
-from tongban_intake.services import Services
+from tongban_intake.services import Services, services_of
 from tongban_intake.submission.accept import receipt
-from tongban_intake.submission.models import Submission
+from tongban_intake.submission.checks import Submission
 from tongban_intake.text import Language
 
 _LONGEST_NUMBER = 10
 
 
-def router(services: Services) -> APIRouter:
-    """Return the routes POST /v1/requests, GET /v1/requests/{id} and GET
-    /v1/requests/{id}/events."""
-    routes = APIRouter(prefix="/v1/requests", tags=["requests"])
+router = APIRouter(prefix="/v1/requests", tags=["requests"])
 
-    @routes.post(
-        "",
-        status_code=202,
-        responses={
-            202: docs.answer(Accepted, "Kafka has it", examples.ACCEPTED),
-            **docs.problems(*docs.SUBMIT),
-        },
-        openapi_extra=docs.takes(Submission, examples.SUBMISSION),
-    )
-    async def submit(request: Request) -> Response:
-        """Submit a request (办件)."""
-        return await hand_in(services, request)
 
-    @routes.get(
-        "/{request_id}",
-        responses={
-            200: docs.answer(RequestView, "As far as known", examples.STATE),
-            **docs.problems(*docs.READ),
-        },
-    )
-    async def read(request: Request, request_id: RequestId) -> Response:
-        """Read the state of a request. Never 404 after a 202, on any replica, store up or not."""
-        kiosk = services.reader(request)
-        services.must_be_own(kiosk, request_id)
-        with request_context(request_id):
-            body = await state_of(services, request_id, language_of(request))
-        return Response(orjson.dumps(body), media_type="application/json")
+@router.post(
+    "",
+    status_code=202,
+    responses={
+        202: docs.answer(Accepted, "Kafka has it", examples.ACCEPTED),
+        **docs.problems(*docs.SUBMIT),
+    },
+    openapi_extra=docs.takes(Submission, examples.SUBMISSION),
+)
+async def submit(request: Request) -> Response:
+    """Submit a request (办件)."""
+    return await hand_in(services_of(request), request)
 
-    @routes.get(
-        "/{request_id}/events",
-        response_class=StreamingResponse,
-        responses={
-            204: {"description": "Last-Event-ID names the last event: no other will follow"},
-            200: docs.streams(
-                StreamEvent,
-                "Server-sent events: status (with id), print, message, end",
-                examples.STREAM,
-            ),
-            **docs.problems(*docs.READ),
-        },
-        openapi_extra={"parameters": [docs.LAST_EVENT_HEADER]},
-    )
-    async def events(request: Request, request_id: RequestId) -> Response:
-        """Stream the events of a request: history first, then live."""
-        kiosk = services.reader(request)
-        services.must_be_own(kiosk, request_id)
-        return await stream_of(services, request, kiosk, request_id)
 
-    return routes
+@router.get(
+    "/{request_id}",
+    responses={
+        200: docs.answer(RequestView, "As far as known", examples.STATE),
+        **docs.problems(*docs.READ),
+    },
+)
+async def read(request: Request, request_id: RequestId) -> Response:
+    """Read the state of a request. Never 404 after a 202, on any replica, store up or not."""
+    services = services_of(request)
+    kiosk = services.reader(request)
+    services.must_be_own(kiosk, request_id)
+    with request_context(request_id):
+        body = await state_of(services, request_id, language_of(request))
+    return Response(orjson.dumps(body), media_type="application/json")
+
+
+@router.get(
+    "/{request_id}/events",
+    response_class=StreamingResponse,
+    responses={
+        204: {"description": "Last-Event-ID names the last event: no other will follow"},
+        200: docs.streams(
+            StreamEvent,
+            "Server-sent events: status (with id), print, message, end",
+            examples.STREAM,
+        ),
+        **docs.problems(*docs.READ),
+    },
+    openapi_extra={"parameters": [docs.LAST_EVENT_HEADER]},
+)
+async def events(request: Request, request_id: RequestId) -> Response:
+    """Stream the events of a request: history first, then live."""
+    services = services_of(request)
+    kiosk = services.reader(request)
+    services.must_be_own(kiosk, request_id)
+    return await stream_of(services, request, kiosk, request_id)
 
 
 async def hand_in(services: Services, request: Request) -> Response:
@@ -93,29 +93,13 @@ async def hand_in(services: Services, request: Request) -> Response:
     body = await read_object(request, limit=settings.body_limit, seconds=settings.body_seconds)
     request_id, notes = await services.acceptor.accept(kiosk, key, body)
     language = language_of(request)
-    staffed = kiosk.assistant is not None
-    return _Receipt(
-        receipt(request_id, notes, language, lobby_manager=staffed), language if notes else None
+    headers = {"Content-Language": language, "Vary": "Accept-Language"} if notes else None
+    return Response(
+        receipt(request_id, notes, language, lobby_manager=kiosk.assistant is not None),
+        status_code=202,
+        headers=headers,
+        media_type="application/json",
     )
-
-
-class _Receipt(Response):
-    """The 202 to a submission. It sets its headers itself, which is cheaper than Starlette's
-    way."""
-
-    def __init__(self, body: bytes, language: Language | None) -> None:
-        self.status_code = 202
-        self.background = None
-        self.body = body
-        self.raw_headers = [
-            (b"content-length", b"%d" % len(body)),
-            (b"content-type", b"application/json"),
-        ]
-        if language is not None:
-            self.raw_headers += [
-                (b"content-language", language.encode()),
-                (b"vary", b"Accept-Language"),
-            ]
 
 
 async def stream_of(

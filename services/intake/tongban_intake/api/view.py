@@ -8,10 +8,9 @@ import structlog
 
 from tongban_common.domain.status import Status
 from tongban_common.envelope import KeyRing, UnreadableEnvelopeError
-from tongban_intake.readmodel.private import in_words
-from tongban_intake.readmodel.record import OrderRecord, RequestRecord
+from tongban_intake.readmodel.record import OrderRecord, RequestRecord, in_words
 from tongban_intake.submission.notes import words
-from tongban_intake.submission.recent import Seen
+from tongban_intake.submission.repeats import Seen
 from tongban_intake.text import Language
 
 log = structlog.get_logger(__name__)

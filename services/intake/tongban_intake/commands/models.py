@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tongban_intake.http.schema import RequestBody
+from tongban_intake.http.body import RequestBody
 
 
 class Supplement(RequestBody):

@@ -10,8 +10,7 @@ from tongban_common.domain.status import PrintStatus, Status
 from tongban_intake.commands.models import Print
 from tongban_intake.problems import Kind, ProblemError, invalid
 from tongban_intake.readmodel.record import OrderRecord, RequestRecord
-from tongban_intake.states import STATUS
-from tongban_intake.text import Text
+from tongban_intake.text import STATUS, Text
 
 
 def may_supplement(record: RequestRecord) -> None:

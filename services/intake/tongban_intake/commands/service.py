@@ -7,14 +7,12 @@ published again, by another replica, has the same ids.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from tongban_common import topics
 from tongban_common.clock import BusinessClock
 from tongban_common.domain import ids
 from tongban_common.envelope import KeyMissingError, KeyRing, UnreadableEnvelopeError
-from tongban_common.events import Body
 from tongban_common.events.models import (
     FeedbackRated,
     PrintConfirmed,
@@ -42,6 +40,7 @@ from tongban_intake.text import Text
 from tongban_kafka import KafkaUnavailableError
 
 _REMEMBERED = 20_000
+CommandEvent = SupplementHanded | WithdrawalAsked | PrintOrdered | PrintConfirmed | FeedbackRated
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +112,17 @@ class CommandService:
             return command.command_id
         rules.may_supplement(record)
         form = self._checker.supplement(self._catalogue_index.get(record.item.code), wanted.form)
-        now = self._clock.now()
         bare = record.sealed.model_copy(update={"parts": {}})
         with envelope_problems():
             sealed = self._keys.add(command.request_id, bare, {"supplement": form})
         event = SupplementHanded(
             request_id=command.request_id,
             command_id=command.command_id,
-            at=now,
+            at=self._clock.now(),
             by=command.kiosk.kiosk_id,
             sealed=sealed,
         )
-        return await self._publish(command, topics.REQUESTS_COMMANDS, event, now)
+        return await self._publish(command, topics.REQUESTS_COMMANDS, event)
 
     async def withdraw(self, command: Command) -> str:
         """Withdraw the request."""
@@ -132,14 +130,13 @@ class CommandService:
         if self._repeated(command, record):
             return command.command_id
         rules.may_withdraw(record)
-        now = self._clock.now()
         event = WithdrawalAsked(
             request_id=command.request_id,
             command_id=command.command_id,
-            at=now,
+            at=self._clock.now(),
             by=command.kiosk.kiosk_id,
         )
-        return await self._publish(command, topics.REQUESTS_COMMANDS, event, now)
+        return await self._publish(command, topics.REQUESTS_COMMANDS, event)
 
     async def print(self, command: Command, wanted: Print) -> str:
         """Order one more set of sheets at the kiosk that sent the command."""
@@ -164,7 +161,6 @@ class CommandService:
         number = await self._copies.reserve(
             command.request_id, document_id, command.command_id, above=above
         )
-        now = self._clock.now()
         event = PrintOrdered(
             request_id=command.request_id,
             order_id=command.command_id,
@@ -172,10 +168,10 @@ class CommandService:
             kiosk_id=command.kiosk.kiosk_id,
             branch_id=command.kiosk.branch_id,
             copy_number=number,
-            at=now,
+            at=self._clock.now(),
             by=command.kiosk.kiosk_id,
         )
-        return await self._publish(command, topics.PRINT_ORDERS, event, now)
+        return await self._publish(command, topics.PRINT_ORDERS, event)
 
     async def confirm(self, command: Command, order_id: str, wanted: Confirmation) -> str:
         """Record whether the sheet of a print order came out, as a signed-in lobby manager found.
@@ -192,16 +188,15 @@ class CommandService:
         if self._repeated(command, record) or record.confirmed_by(order_id, command.event_id):
             return command.command_id
         order = rules.order_in_question(record, order_id)
-        now = self._clock.now()
         event = PrintConfirmed(
             request_id=command.request_id,
             order_id=order_id,
             seq=order.seq,
             printed=wanted.printed,
             by=command.kiosk.assistant,
-            at=now,
+            at=self._clock.now(),
         )
-        return await self._publish(command, topics.PRINT_ORDERS, event, now)
+        return await self._publish(command, topics.PRINT_ORDERS, event)
 
     async def rate(self, command: Command, rating: Rating) -> str:
         """Rate the service of a request that has ended, once."""
@@ -213,19 +208,18 @@ class CommandService:
         if errors:
             raise ProblemError(Kind.INVALID, errors=errors)
         item = record.item
-        now = self._clock.now()
         event = FeedbackRated(
             request_id=command.request_id,
             grade=rating.grade,
             sealed=self._sealed_words(record, words),
-            at=now,
+            at=self._clock.now(),
             item_code=item.code,
             province=item.province,
             branch_id=command.kiosk.branch_id,
             command_id=command.event_id,
         )
         return await self._publish(
-            command, topics.FEEDBACK_RATED, event, now, event_id=command.rating_id
+            command, topics.FEEDBACK_RATED, event, event_id=command.rating_id
         )
 
     async def _record(self, command: Command) -> RequestRecord:
@@ -253,14 +247,13 @@ class CommandService:
         self,
         command: Command,
         topic: str,
-        event: Body,
-        now: datetime,
+        event: CommandEvent,
         *,
         event_id: str | None = None,
     ) -> str:
         try:
             await self._publisher.publish(
-                topic, event, event_id=event_id or command.event_id, at=now
+                topic, event, event_id=event_id or command.event_id, at=event.at
             )
         except KafkaUnavailableError:
             raise kafka_unavailable() from None

@@ -1,17 +1,19 @@
-"""Read JSON bodies, bounded in size and time, and the Idempotency-Key."""
+"""Read JSON bodies, bounded in size and time, and the Idempotency-Key; base of their models."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs
 
 import orjson
+from pydantic import BaseModel, ConfigDict
 from starlette.requests import ClientDisconnect, Request
 
 from tongban_common.domain.ids import IDEMPOTENCY_KEY
-from tongban_intake.http.patience import within
 from tongban_intake.problems import FieldError, Kind, ProblemError
 from tongban_intake.text import Text
 
@@ -51,11 +53,27 @@ async def read_bytes(request: Request, *, limit: int, seconds: float) -> bytes:
     if not (announced.isascii() and announced.isdigit()) or int(announced) > limit:
         raise _too_large(limit)
     try:
-        return await within(seconds, _received(request, limit))
+        async with asyncio.timeout(seconds):
+            return await _received(request, limit)
     except TimeoutError:
         raise ProblemError(Kind.SLOW, headers={"Connection": "close"}) from None
     except ClientDisconnect:
         raise ProblemError(Kind.MALFORMED, Text("连接中断", "The connection broke off")) from None
+
+
+async def read_form(
+    request: Request, *, limit: int, seconds: float, max_fields: int
+) -> dict[str, list[str]]:
+    """Read a posted form (application/x-www-form-urlencoded); fields without a value are left out.
+
+    Raises:
+        ProblemError: 400, it is not UTF-8 or has more than `max_fields`; 413 or 408.
+    """
+    raw = await read_bytes(request, limit=limit, seconds=seconds)
+    try:
+        return parse_qs(raw.decode(), max_num_fields=max_fields)
+    except ValueError:
+        raise ProblemError(Kind.MALFORMED) from None
 
 
 async def _received(request: Request, limit: int) -> bytes:
@@ -184,3 +202,13 @@ def idempotency_key(request: Request) -> str:
             ),
         )
     return key
+
+
+class RequestBody(BaseModel):
+    """Validates a JSON object that a client sends.
+
+    A member that the contract does not name is an error, so that a misspelt name is not read as an
+    absent one. Types are not converted.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -96,7 +96,12 @@ class KioskSlots:
         Raises:
             ProblemError: 503, the kiosk has taken all of its places.
         """
-        self.check(kiosk_id)
+        if self._taken[kiosk_id] >= self._size:
+            raise ProblemError(
+                Kind.UNAVAILABLE,
+                Text("本终端同时办理过多", "Too many at once of this kiosk"),
+                retry_after=1,
+            )
         self._taken[kiosk_id] += 1
         try:
             yield
@@ -104,15 +109,6 @@ class KioskSlots:
             self._taken[kiosk_id] -= 1
             if not self._taken[kiosk_id]:
                 del self._taken[kiosk_id]
-
-    def check(self, kiosk_id: str) -> None:
-        """Raise ProblemError 503 if `hold` would."""
-        if self._taken[kiosk_id] >= self._size:
-            raise ProblemError(
-                Kind.UNAVAILABLE,
-                Text("本终端同时办理过多", "Too many at once of this kiosk"),
-                retry_after=1,
-            )
 
 
 class AnonymousRates:

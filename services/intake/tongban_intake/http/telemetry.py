@@ -13,8 +13,6 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tongban_intake.http.patience import within
-
 log = structlog.get_logger(__name__)
 
 _EVERY = (
@@ -59,8 +57,6 @@ class HttpMetrics:
             buckets=(0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
             registry=registry,
         )
-        # Cached, because looking up a set of labels takes longer than counting.
-        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.in_flight = 0
         watch(
             "tongban_intake_http_in_flight",
@@ -71,13 +67,8 @@ class HttpMetrics:
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
-        which = method, route, status
-        counters = self._children.get(which)
-        if counters is None:
-            counters = self._count.labels(method, route, str(status)), self._seconds.labels(route)
-            self._children[which] = counters
-        counters[0].inc()
-        counters[1].observe(seconds)
+        self._count.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
 
 
 def watch(
@@ -131,7 +122,8 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = _with_security(message["headers"])
-            await within(self._send_seconds, send(message))
+            async with asyncio.timeout(self._send_seconds):
+                await send(message)
 
         self._metrics.in_flight += 1
         try:

@@ -18,7 +18,7 @@ from tongban_intake.access.tokens import Kiosk
 from tongban_intake.kiosk import fields
 from tongban_intake.kiosk.assisting import PendingSignIn, SignInPage
 from tongban_intake.kiosk.fields import Errors, Posted
-from tongban_intake.kiosk.rendering import Pages
+from tongban_intake.kiosk.rendering import PageGroup, Pages
 from tongban_intake.kiosk.session import Session, new_key
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import Services
@@ -76,11 +76,9 @@ def _first(item: Item) -> Posted:
     return {**_FIRST, "applicant.type": [kind]}
 
 
-class _ApplyPages:
+class _ApplyPages(PageGroup):
     def __init__(self, services: Services, pages: Pages, session: Session) -> None:
-        self._services = services
-        self._pages = pages
-        self._session = session
+        super().__init__(services, pages, session)
         self._sign_in_page = SignInPage(services, pages, session)
 
     def item(self, code: str) -> Item:
@@ -92,13 +90,12 @@ class _ApplyPages:
         return item
 
     def form(self, kiosk: Kiosk, item: Item, key: str, posted: Posted, errors: Errors) -> Response:
-        return self._pages.page(
+        return self.form_page(
             "form.html",
+            kiosk,
+            key,
             code=422 if errors else 200,
-            kiosk=kiosk,
             item=item,
-            key=key,
-            proof=self._session.proof(kiosk, key),
             posted=posted,
             errors=errors,
             must_sign_in=self._services.settings.assisted_sign_in,
@@ -118,12 +115,11 @@ class _ApplyPages:
             )
         except ProblemError as problem:
             return self.form(kiosk, item, key, posted, _by_pointer(problem))
-        return self._pages.page(
+        return self.form_page(
             "confirm.html",
-            kiosk=kiosk,
+            kiosk,
+            key,
             item=item,
-            key=key,
-            proof=self._session.proof(kiosk, key),
             posted=posted,
             carried=_carried(posted),
             notice=notice,

@@ -16,7 +16,7 @@ from tongban_intake.access.token_client import Grant
 from tongban_intake.access.tokens import Kiosk
 from tongban_intake.kiosk import cleaning
 from tongban_intake.kiosk.fields import Posted
-from tongban_intake.kiosk.rendering import Pages
+from tongban_intake.kiosk.rendering import PageGroup, Pages
 from tongban_intake.kiosk.session import SIGN_OUT, Session, new_key
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import Services
@@ -69,25 +69,19 @@ class PendingSignIn:
     carried: Iterable[tuple[str, str]] = ()
 
 
-class SignInPage:
+class SignInPage(PageGroup):
     """Asks for a lobby manager's id and PIN, and signs the lobby manager in."""
-
-    def __init__(self, services: Services, pages: Pages, session: Session) -> None:
-        self._services = services
-        self._pages = pages
-        self._session = session
 
     def page(
         self, pending: PendingSignIn, *, who: str = "", problem: ProblemError | None = None
     ) -> Response:
         """Return the page, after a failed try with the problem. The PIN is never shown again."""
-        return self._pages.page(
+        return self.form_page(
             "assistant.html",
+            pending.kiosk,
+            pending.key,
             problem=problem,
-            kiosk=pending.kiosk,
             action=pending.action,
-            key=pending.key,
-            proof=self._session.proof(pending.kiosk, pending.key),
             carried=list(pending.carried),
             who=who,
         )

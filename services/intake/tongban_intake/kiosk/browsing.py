@@ -10,7 +10,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from tongban_common.catalogue import Item
+from tongban_intake.access.tokens import Kiosk
 from tongban_intake.api.catalogue import ItemQuery
+from tongban_intake.catalogue_index import CatalogueIndex
 from tongban_intake.kiosk.login import KioskLogin
 from tongban_intake.kiosk.rendering import DOMAINS, Pages
 from tongban_intake.kiosk.session import Session
@@ -60,29 +62,36 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
 
     @routes.get("/items")
     async def items(request: Request, wanted: Annotated[ItemQuery, Query()]) -> Response:
-        kiosk = session.kiosk(request)
-        found = index.page(
-            wanted.selection, page=wanted.page, page_size=_PAGE_SIZE, near_zone=kiosk.zone
-        )
-        chosen = wanted.model_dump(exclude={"page", "page_size"}, exclude_none=True, mode="json")
-
-        def link(**changes: str | int | None) -> str:
-            query = {k: v for k, v in {**chosen, **changes}.items() if v is not None}
-            return f"/kiosk/items?{urlencode(query)}"
-
-        return pages.page(
-            "items.html",
-            kiosk=kiosk,
-            found=found,
-            chosen=chosen,
-            page=wanted.page,
-            last_page=max(1, -(-found.total // _PAGE_SIZE)),
-            link=link,
-            provinces=index.overview.provinces,
-            domain_pairs=[(name, name) for name in DOMAINS],
-        )
+        return _items_page(pages, index, session.kiosk(request), wanted)
 
     return routes
+
+
+def _items_page(pages: Pages, index: CatalogueIndex, kiosk: Kiosk, wanted: ItemQuery) -> Response:
+    found = index.page(
+        wanted.filters,
+        q=wanted.q,
+        page=wanted.page,
+        page_size=_PAGE_SIZE,
+        near_zone=kiosk.zone,
+    )
+    chosen = wanted.model_dump(exclude={"page", "page_size"}, exclude_none=True, mode="json")
+
+    def link(**changes: str | int | None) -> str:
+        query = {k: v for k, v in {**chosen, **changes}.items() if v is not None}
+        return f"/kiosk/items?{urlencode(query)}"
+
+    return pages.page(
+        "items.html",
+        kiosk=kiosk,
+        found=found,
+        chosen=chosen,
+        page=wanted.page,
+        last_page=max(1, -(-found.total // _PAGE_SIZE)),
+        link=link,
+        provinces=index.overview.provinces,
+        domain_pairs=[(name, name) for name in DOMAINS],
+    )
 
 
 def _most_used(items: list[Item]) -> list[dict[str, str]]:

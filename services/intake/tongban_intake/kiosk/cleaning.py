@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tongban_common.catalogue import FormRules
-from tongban_intake.typed_text import normalise_text
+from tongban_intake.submission.values import normalise_text
 
 _DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2500\u30fc"
 """Characters that keyboards produce for a dash."""

@@ -25,7 +25,7 @@ from tongban_intake.commands.models import Confirmation, Print, Rating, Suppleme
 from tongban_intake.kiosk import cleaning, fields
 from tongban_intake.kiosk.fields import Posted
 from tongban_intake.kiosk.proving import ProvingPage
-from tongban_intake.kiosk.rendering import Pages
+from tongban_intake.kiosk.rendering import PageGroup, Pages
 from tongban_intake.kiosk.session import Session, new_key
 from tongban_intake.problems import Kind, ProblemError, invalid
 from tongban_intake.readmodel.record import RequestRecord
@@ -101,12 +101,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     return routes
 
 
-class _RequestPages:
-    def __init__(self, services: Services, pages: Pages, session: Session) -> None:
-        self._services = services
-        self._pages = pages
-        self._session = session
-
+class _RequestPages(PageGroup):
     async def show(
         self, kiosk: Kiosk, request_id: str, *, part: bool = False, notice: str | None = None
     ) -> Response:
@@ -114,7 +109,6 @@ class _RequestPages:
             record, readable = await self._record(request_id), True
         except StoreUnavailableError:
             record, readable = None, False
-        key = new_key()
         seen = self._services.recent.get(request_id)
         shown = seen.notes if seen else ()
         if record is None:
@@ -126,9 +120,10 @@ class _RequestPages:
             shown = shown or tuple(record.notes)
         item = self._services.catalogue_index.get(body["item_code"]) if body["item_code"] else None
         status = Status(body["status"])
-        return self._pages.page(
+        return self.form_page(
             "request_part.html" if part else "request.html",
-            kiosk=kiosk,
+            kiosk,
+            new_key(),
             request=body,
             status=status,
             item=item,
@@ -137,8 +132,6 @@ class _RequestPages:
             notes=_notes(shown, lobby_manager=kiosk.assistant is not None),
             newest=body["timeline"][-1]["seq"] if body["timeline"] else 0,
             grades=_GRADES,
-            key=key,
-            proof=self._session.proof(kiosk, key),
             notice=notice,
             readable=readable,
             supplement_fields=_supplement_fields(item, status),

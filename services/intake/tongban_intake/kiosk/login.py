@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from tongban_intake.http.body import read_bytes
-from tongban_intake.kiosk.rendering import Pages
+from tongban_intake.http.body import read_form
+from tongban_intake.kiosk.rendering import PageGroup, Pages
 from tongban_intake.kiosk.session import Session
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import Services
@@ -19,7 +19,7 @@ _OWN = ("same-origin", "none")
 """Values of Sec-Fetch-Site for requests of our own pages, or of no page (W3C Fetch Metadata)."""
 
 
-class KioskLogin:
+class KioskLogin(PageGroup):
     """Accepts the token in a form: in a URL it would stay in the browser's history and in the logs
     of every proxy. The development environment accepts it in the URL as well.
 
@@ -28,9 +28,7 @@ class KioskLogin:
     """
 
     def __init__(self, services: Services, pages: Pages, session: Session) -> None:
-        self._services = services
-        self._pages = pages
-        self._session = session
+        super().__init__(services, pages, session)
         configured = services.settings.login_origins.split(",")
         self._origins = {origin.strip().rstrip("/") for origin in configured if origin.strip()}
 
@@ -59,12 +57,8 @@ class KioskLogin:
         """
         self._must_be_own(request)
         seconds = self._services.settings.body_seconds
-        raw = await read_bytes(request, limit=_LONGEST, seconds=seconds)
-        try:
-            token = parse_qs(raw.decode(), max_num_fields=10).get("token", [""])[0]
-        except ValueError:
-            raise ProblemError(Kind.MALFORMED) from None
-        return self._log_in(request, token.strip())
+        form = await read_form(request, limit=_LONGEST, seconds=seconds, max_fields=10)
+        return self._log_in(request, form.get("token", [""])[0].strip())
 
     def _log_in(self, request: Request, token: str) -> Response:
         kiosk = self._services.auth.token(token)

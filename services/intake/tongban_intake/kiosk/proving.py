@@ -9,40 +9,32 @@ from starlette.responses import RedirectResponse, Response
 from tongban_intake.access.applicant_proof import TAIL
 from tongban_intake.access.tokens import Kiosk
 from tongban_intake.kiosk.fields import Posted
-from tongban_intake.kiosk.rendering import Pages
-from tongban_intake.kiosk.session import Session, new_key
+from tongban_intake.kiosk.rendering import PageGroup
+from tongban_intake.kiosk.session import new_key
 from tongban_intake.problems import Kind, ProblemError
-from tongban_intake.services import Services
 
 log = structlog.get_logger(__name__)
 
 _TOLD_ON_THE_PAGE = (Kind.FORBIDDEN, Kind.TOO_MANY, Kind.UNAVAILABLE)
 
 
-class ProvingPage:
+class ProvingPage(PageGroup):
     """Asks for the ends of document number and phone; correct ones open the request for this
     visit."""
-
-    def __init__(self, services: Services, pages: Pages, session: Session) -> None:
-        self._services = services
-        self._pages = pages
-        self._session = session
 
     def page(
         self, kiosk: Kiosk, request_id: str, *, problem: ProblemError | None = None
     ) -> Response:
         """Return the page, with status 403, or after a failed try with the problem and its
         status."""
-        key = new_key()
-        return self._pages.page(
+        return self.form_page(
             "prove.html",
+            kiosk,
+            new_key(),
             code=403,
             problem=problem,
-            kiosk=kiosk,
             request_id=request_id,
             tail=TAIL,
-            key=key,
-            proof=self._session.proof(kiosk, key),
         )
 
     async def prove(

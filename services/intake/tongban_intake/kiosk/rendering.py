@@ -12,8 +12,10 @@ from starlette.responses import Response
 
 from tongban_common.domain.status import PrintStatus, Status
 from tongban_intake.access.tokens import Kiosk
+from tongban_intake.kiosk.session import Session
 from tongban_intake.problems import ProblemError
-from tongban_intake.states import PRINT, STATUS
+from tongban_intake.services import Services
+from tongban_intake.text import PRINT, STATUS
 
 _HERE = resources.files("tongban_intake.kiosk")
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
@@ -125,3 +127,18 @@ class Pages:
             title=problem.kind.title.zh,
             detail=problem.detail.zh if problem.detail else "",
         )
+
+
+class PageGroup:
+    """Base of the classes that serve a group of pages: holds the services, the templates and the
+    session."""
+
+    def __init__(self, services: Services, pages: Pages, session: Session) -> None:
+        self._services = services
+        self._pages = pages
+        self._session = session
+
+    def form_page(self, template: str, kiosk: Kiosk, key: str, **context: Any) -> Response:
+        """Render a page with a form, which posts its Idempotency-Key and the proof of it."""
+        proof = self._session.proof(kiosk, key)
+        return self._pages.page(template, kiosk=kiosk, key=key, proof=proof, **context)

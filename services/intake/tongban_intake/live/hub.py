@@ -16,7 +16,7 @@ _QUEUE = 256
 
 
 class Subscription:
-    """Queue of records for one event stream."""
+    """Queues records for one event stream."""
 
     def __init__(self, backlog: list[Record]) -> None:
         self._records: deque[Record] = deque(backlog)
@@ -54,7 +54,8 @@ class Subscription:
 
 
 class Hub:
-    """Passes each record to the subscriptions of its request, undecoded, because most have none.
+    """Passes each record to the subscriptions of its request, undecoded, because most requests have
+    no subscription.
 
     The newest records are kept for streams that open later, because the read model, from which a
     stream takes the history, may be a moment behind.

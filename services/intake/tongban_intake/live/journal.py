@@ -15,8 +15,7 @@ from tongban_common.envelope import KeyRing
 from tongban_common.events import Body
 from tongban_common.events.models import NotificationReported, PrintReported, RequestStatus
 from tongban_intake.readmodel import projection
-from tongban_intake.readmodel.private import in_words
-from tongban_intake.readmodel.record import RequestRecord
+from tongban_intake.readmodel.record import RequestRecord, in_words
 
 Line = dict[str, Any]
 END = b"event: end\ndata: {}\n\n"

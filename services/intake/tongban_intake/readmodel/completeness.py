@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Protocol
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
@@ -40,31 +39,15 @@ that it recognises a key which the read model does not have yet."""
 Offsets = Mapping[tuple[str, int], int]
 
 
-class Positions(Protocol):
-    """Reads the offsets of requests.status and of the read model's consumer group."""
-
-    async def begins(self) -> Offsets:
-        """Return the begin offset of each partition."""
-
-    async def ends(self) -> Offsets:
-        """Return the end offset of each partition."""
-
-    async def committed(self) -> Offsets:
-        """Return the committed offsets of the group, without partitions that have none."""
-
-    async def projected_last(self, committed: Offsets) -> set[str]:
-        """Return the request id of the last record before each committed offset, where that record
-        still exists and is an event: the store must have these requests."""
-
-
 class StatusTopic:
-    """Reads `Positions` of requests.status; each call opens and closes its own connection."""
+    """Reads the offsets of requests.status and of the read model's consumer group. Each call opens
+    and closes its own connection."""
 
     def __init__(self, bootstrap: KafkaAddress) -> None:
         self._bootstrap = bootstrap
 
     async def begins(self) -> Offsets:
-        """Return offsets as `Positions.begins` does.
+        """Return the begin offset of each partition.
 
         Raises:
             KafkaUnavailableError: the broker does not answer.
@@ -73,7 +56,7 @@ class StatusTopic:
             return await snapshot.begins(await snapshot.partitions([topics.REQUESTS_STATUS]))
 
     async def ends(self) -> Offsets:
-        """Return offsets as `Positions.ends` does.
+        """Return the end offset of each partition.
 
         Raises:
             KafkaUnavailableError: the broker does not answer.
@@ -82,7 +65,7 @@ class StatusTopic:
             return await snapshot.ends(await snapshot.partitions([topics.REQUESTS_STATUS]))
 
     async def committed(self) -> Offsets:
-        """Return offsets as `Positions.committed` does.
+        """Return the committed offsets of the group, without partitions that have none.
 
         Raises:
             KafkaUnavailableError: the broker does not answer.
@@ -102,7 +85,8 @@ class StatusTopic:
         }
 
     async def projected_last(self, committed: Offsets) -> set[str]:
-        """Return ids as `Positions.projected_last` does.
+        """Return the request id of the last record before each committed offset, where that record
+        still exists and is an event: the store must have these requests.
 
         Raises:
             KafkaUnavailableError: the broker does not answer.
@@ -146,7 +130,7 @@ class Completeness:
 
     def __init__(
         self,
-        positions: Positions,
+        positions: StatusTopic,
         store: Store,
         *,
         monotonic: Callable[[], float] = time.monotonic,
@@ -171,8 +155,9 @@ class Completeness:
         return whole and self._caught_up and behind <= _MOST_BEHIND_S
 
     async def wait_decided(self) -> None:
-        """Return once the store has its document. The projector must not start before: a group that
-        has committed offsets looks like one whose collection was lost."""
+        """Return once the store says from when on the read model counts as whole. The projector
+        must not start earlier: once its group has committed offsets, a store without that document
+        looks like one that has lost its collection."""
         await self._decided.wait()
 
     async def run(self) -> None:

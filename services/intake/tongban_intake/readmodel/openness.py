@@ -35,8 +35,8 @@ async def open_under(store: Store, kid: str, *, now: datetime) -> AsyncIterator[
 
 
 def _still_to_come(order: OrderRecord, now: datetime) -> bool:
-    """Return True if a sheet may still be printed. An order whose last report is older than
-    printing keeps any order has ended, though its end was never reported: it must not keep the
-    key."""
+    """Return True if a sheet may still be printed. Printing keeps no order longer than
+    `_LONGEST_SILENCE`: an order without a report for that long has ended, even if its end was never
+    reported, and must not keep the key alive."""
     heard = datetime.fromisoformat(order.line["at"])
     return not order.status.final and now - heard <= _LONGEST_SILENCE

@@ -45,6 +45,7 @@ from tongban_common.events.models import (
     WithdrawalAsked,
 )
 from tongban_common.private_texts import OF_ONE_EVENT, REASON, part_of
+from tongban_intake.applicants import applying_key
 
 Fields = dict[str, Any]
 
@@ -88,26 +89,22 @@ def _apply(change: RecordChange, event: Event[Body]) -> None:
             change.fields.update(_status(body))
             change.applying = max(change.applying, _applying(body))
         case PrintReported() as body:
-            change.fields.update(_report(body))
+            change.fields[f"orders.{name(body.order_id)}.{numbered(body.seq)}"] = report(body)
             if body.document is not None:
                 _document(change, body.document)
         case DocumentStored() as body:
             _document(change, body.document)
         case NotificationReported() as body:
-            change.fields.update(_message(body))
+            change.fields[f"messages.{name(body.reference)}.{body.status}"] = message(body)
         case PrintOrdered() as body:
             change.fields.update(_order(body))
-            change.fields[f"commands.{name(body.order_id)}"] = _command("print", event, body.at)
+            change.fields.update(_command("print", body.order_id, event))
         case PrintConfirmed() as body:
             change.fields.update(_confirmation(event.id, body))
         case SupplementHanded() as body:
-            change.fields[f"commands.{name(body.command_id)}"] = _command(
-                "supplement", event, body.at
-            )
+            change.fields.update(_command("supplement", body.command_id, event))
         case WithdrawalAsked() as body:
-            change.fields[f"commands.{name(body.command_id)}"] = _command(
-                "withdrawal", event, body.at
-            )
+            change.fields.update(_command("withdrawal", body.command_id, event))
         case FeedbackRated() as body:
             given = body.command_id or event.id  # an older version wrote no command_id
             rating = {"grade": body.grade, "event_id": given, "at": body.at.isoformat()}
@@ -117,11 +114,6 @@ def _apply(change: RecordChange, event: Event[Body]) -> None:
 def name(text: str) -> str:
     """Encode a text as a field name: dots, dollars and NUL have a meaning to MongoDB."""
     return quote(text, safe="~:@+ ").replace(".", "%2E")
-
-
-def applying_key(item_code: str, pseudonym: str) -> str:
-    """Return the key that all requests of one applicant for one item share."""
-    return f"{item_code}:{pseudonym}"
 
 
 def _applying(body: RequestStatus) -> str:
@@ -196,10 +188,6 @@ def report(body: PrintReported) -> Fields:
     return line
 
 
-def _report(body: PrintReported) -> Fields:
-    return {f"orders.{name(body.order_id)}.{numbered(body.seq)}": report(body)}
-
-
 def _order(body: PrintOrdered) -> Fields:
     line = {
         "document_id": body.document_id,
@@ -236,9 +224,6 @@ def message(body: NotificationReported) -> Fields:
     return line
 
 
-def _message(body: NotificationReported) -> Fields:
-    return {f"messages.{name(body.reference)}.{body.status}": message(body)}
-
-
-def _command(kind: str, event: Event[Body], at: Any) -> Fields:
-    return {"kind": kind, "event_id": event.id, "at": at.isoformat()}
+def _command(kind: str, command_id: str, event: Event[Any]) -> Fields:
+    line = {"kind": kind, "event_id": event.id, "at": event.body.at.isoformat()}
+    return {f"commands.{name(command_id)}": line}

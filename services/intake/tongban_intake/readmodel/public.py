@@ -13,7 +13,8 @@ from typing import Any
 
 _STAR = "*"
 _HEAD, _TAIL, _SHORTEST = 3, 2, 8
-"""Characters of a document number that are shown at its ends, and the length from which on."""
+"""Characters shown at the start and at the end of a document number, and the length from which on
+both are shown."""
 _MOST_FIGURES = 5
 _LONGEST_VALUE = 60
 _PERSONAL_LABELS = re.compile(

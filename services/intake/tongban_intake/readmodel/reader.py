@@ -62,8 +62,8 @@ class ReadModel:
         return await self._all(query, _OF_ACCEPTED, most=len(request_ids), seconds=seconds)
 
     async def open_for(self, keys: list[str], *, seconds: float) -> list[Fields]:
-        """Return the same of requests in progress by their `applying_key`, with the envelope of the
-        applicant: about ten for each key.
+        """Return the requests in progress with these `applying_key`s, about ten for each key: the
+        fields that `accepted` returns, and the envelope of the applicant.
 
         Raises:
             StoreUnavailableError: no answer in time.

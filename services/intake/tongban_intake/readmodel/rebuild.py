@@ -29,7 +29,7 @@ _READ_BACK = tuple(topic for topic in SOURCES if topic != topics.replay(topics.R
 
 @dataclass(slots=True)
 class Projected:
-    """Counts of one rebuild."""
+    """Counts the events of one rebuild."""
 
     events: int = 0
     unreadable: int = 0
@@ -43,7 +43,8 @@ async def project(
     *,
     on_progress: OnProgress = lambda _done, _total: None,
 ) -> Projected:
-    """Apply all events that the topics hold now. Idempotent: may be interrupted and repeated.
+    """Apply all events that the topics hold now. Idempotent: the command may be interrupted and
+    repeated.
 
     Raises:
         KafkaUnavailableError, StoreUnavailableError: what was applied stays.

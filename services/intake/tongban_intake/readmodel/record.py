@@ -1,4 +1,4 @@
-"""Give typed access to the documents of the read model (`projection`)."""
+"""Give typed access to the documents of the read model, whose fields `projection` lists."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from tongban_common.domain.status import PrintStatus, Status
-from tongban_common.events.models import ItemSnapshot, Origin, Sealed, SubmissionNote
+from tongban_common.envelope import KeyRing
+from tongban_common.events.models import ItemSnapshot, Origin, RequestStatus, Sealed, SubmissionNote
+from tongban_common.private_texts import reason_for_people
 from tongban_intake.readmodel.projection import name, numbered
 
 Line = dict[str, Any]
@@ -23,7 +25,7 @@ def _newness(line: Line) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class OrderRecord:
-    """Holds the newest report on a print order; `first_at` is the time of the first one."""
+    """Holds the newest report on a print order. `first_at` is the time of the oldest report."""
 
     order_id: str
     seq: int
@@ -36,8 +38,8 @@ class OrderRecord:
 
 
 class RequestRecord:
-    """Reads one document. `item`, `origin` and the like exist only once `projected` is True:
-    reports on printing may be projected before the first status."""
+    """Reads one document. `item`, `origin` and the other fields of the submission exist only once
+    `projected` is True: reports on printing may be projected before the first status."""
 
     def __init__(self, document: Line) -> None:
         self._document = document
@@ -75,11 +77,6 @@ class RequestRecord:
     def notes(self) -> list[SubmissionNote]:
         """Notes that the applicant was shown with the 202."""
         return [SubmissionNote.model_validate(each) for each in self._document.get("notes", ())]
-
-    @property
-    def applicant_type(self) -> str:
-        """`person` or `company`."""
-        return str(self._document["applicant"]["type"])
 
     @property
     def print(self) -> bool:
@@ -154,3 +151,15 @@ class RequestRecord:
         """The rating as {grade, event_id, at}; None where there is none."""
         found: Line | None = self._document.get("rating")
         return found
+
+
+def in_words(line: Line, of: RequestRecord | RequestStatus, keys: KeyRing) -> Line:
+    """Return a stored line with its sealed reason opened, or a placeholder where it cannot be.
+
+    `of` is the request or event whose envelope has the key of the reason.
+    """
+    if "private" not in line:
+        return line
+    shown = {name: value for name, value in line.items() if name != "private"}
+    reason = reason_for_people(keys, of.request_id, of.sealed, line["private"], line.get("reason"))
+    return {**shown, "reason": reason}

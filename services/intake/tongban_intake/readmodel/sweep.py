@@ -24,7 +24,7 @@ DOCUMENTS = "documents"
 
 @dataclass(slots=True)
 class Swept:
-    """Counts of one sweep."""
+    """Counts what one sweep has read and deleted."""
 
     looked_at: int = 0
     requests: int = 0
@@ -38,8 +38,8 @@ async def sweep(
     dry_run: bool = False,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Swept:
-    """Sweep the requests that ended before a moment, in the order of their ids. Idempotent: may be
-    interrupted at any point and repeated.
+    """Sweep the requests that ended before `before`, in the order of their ids. Idempotent: the
+    command may be interrupted at any point and repeated.
 
     Raises:
         StoreUnavailableError: what was swept stays swept.
@@ -67,7 +67,7 @@ async def sweep(
 
 
 def is_over(record: RequestRecord, before: datetime) -> bool:
-    """Return True if the request became final before that moment and no print order is open."""
+    """Return True if the request became final before `before` and no print order is open."""
     if not record.status.final or any(not order.status.final for order in record.orders):
         return False
     return datetime.fromisoformat(record.timeline[-1]["at"]) < before

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -31,22 +31,21 @@ from tongban_intake import applicants
 from tongban_intake.access.tokens import Kiosk
 from tongban_intake.http.body import canonical
 from tongban_intake.http.limits import KioskSlots, Slots
+from tongban_intake.lru_cache import LruCache, PerItem
 from tongban_intake.problems import Kind, ProblemError
-from tongban_intake.submission import assistance, notes
-from tongban_intake.submission.checks import Checker
-from tongban_intake.submission.lookup import NOTHING_KNOWN, KnownRequest, LookupQuery
-from tongban_intake.submission.models import Company, Submission
-from tongban_intake.submission.per_item import PerItem
-from tongban_intake.submission.recent import Lately, LatelyAccepted, Recent, Seen
+from tongban_intake.submission import notes
+from tongban_intake.submission.checks import Checker, Company, Submission
+from tongban_intake.submission.repeats import (
+    NOTHING_KNOWN,
+    KnownRequest,
+    Lately,
+    Lookup,
+    LookupQuery,
+    Recent,
+    Seen,
+)
 from tongban_intake.text import Language, Text
 from tongban_kafka import KafkaUnavailableError
-
-
-class RequestLookup(Protocol):
-    """Looks a submission up in the read model; `Lookup` does."""
-
-    async def find(self, query: LookupQuery) -> KnownRequest:
-        """Return the result; `NO_ANSWER` where the store does not answer in time."""
 
 
 class AcceptedSubmission(NamedTuple):
@@ -73,7 +72,7 @@ class Acceptor:
         id_secret: str,
         checker: Checker,
         recent: Recent,
-        lookup: RequestLookup,
+        lookup: Lookup,
         holidays: Holidays,
         keys: KeyRing,
         publisher: EventPublisher,
@@ -90,7 +89,9 @@ class Acceptor:
         self._recent = recent
         self._lookup = lookup
         self._holidays = holidays
-        self._lately = LatelyAccepted()
+        # The newest request of each applicant for each item, for as long as the read model may not
+        # know it: its first status reaches the read model through the router.
+        self._lately: LruCache[str, Lately] = LruCache(10_000, seconds=30.0)
         self._snapshots = PerItem(snapshot)
         self._keys = keys
         self._publisher = publisher
@@ -116,7 +117,7 @@ class Acceptor:
         )
         digest = ids.body_digest(self._secret, canonical(body))
         with request_context(request_id), self._kiosk_slots.hold(kiosk.kiosk_id), self._slots:
-            applying = notes.applying(self._pseudonym_secret, body)
+            applying = applicants.applying(self._pseudonym_secret, body)
             applicant = applicants.digest(self._pseudonym_secret, body.get("applicant"))
             same = None if applying is None or applicant is None else f"{applying}:{applicant}"
             lately = None if same is None else self._lately.get(same)
@@ -128,7 +129,7 @@ class Acceptor:
             submission, item = self._checker.check(
                 body, today=now.date(), signed_in=kiosk.assistant
             )
-            assistance.must_be_allowed(submission, kiosk, sign_in=self._sign_in)
+            _must_be_allowed(submission, kiosk, sign_in=self._sign_in)
             submission_notes = tuple(self._notes(item, now, known.other, kiosk))
             event = self._event(
                 request_id=request_id,
@@ -229,7 +230,7 @@ class Acceptor:
         submission_notes: tuple[SubmissionNote, ...],
     ) -> RequestSubmitted:
         applicant = submission.applicant.model_dump(exclude_none=True)
-        assistant, proved = assistance.who(submission, kiosk)
+        assistant, proved = _assistant(submission, kiosk)
         return RequestSubmitted(
             request_id=request_id,
             item=self._snapshots.of(item),
@@ -277,6 +278,24 @@ class Acceptor:
         )
 
 
+def _must_be_allowed(submission: Submission, kiosk: Kiosk, *, sign_in: bool) -> None:
+    """Raise ProblemError 403 if assisting needs a lobby manager's sign-in and there is none."""
+    if sign_in and submission.channel == "assisted" and kiosk.assistant is None:
+        raise ProblemError(
+            Kind.FORBIDDEN,
+            Text("协助办理前，请大堂经理先登录", "A lobby manager has to sign in before assisting"),
+        )
+
+
+def _assistant(submission: Submission, kiosk: Kiosk) -> tuple[str | None, bool]:
+    """Return the lobby manager for the record, and True if a sign-in proves it."""
+    if submission.channel == "self_service":
+        return None, False
+    if kiosk.assistant is not None:
+        return kiosk.assistant, True
+    return submission.assistant, False
+
+
 def snapshot(item: Item) -> ItemSnapshot:
     """Return the fields of an item that a request carries."""
     return ItemSnapshot(
@@ -313,7 +332,7 @@ def receipt(
 
 
 def kafka_unavailable() -> ProblemError:
-    """Return the 503 for an event that Kafka did not acknowledge in time, but may have."""
+    """Return the 503 for an event that Kafka did not acknowledge in time, though it may have it."""
     return ProblemError(
         Kind.UNAVAILABLE,
         Text(

@@ -1,23 +1,85 @@
-"""Check bodies: first the shape, then the meaning; report all errors at once."""
+"""Define and check the body of `POST /v1/requests` (docs/contract.md): first the shape, then the
+meaning. All errors are reported at once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import date
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from tongban_common.catalogue import FormRules, Item
 from tongban_common.catalogue.forms import has_lines, partial_schema
 from tongban_common.domain import identity
+from tongban_common.domain.identity import ID_TYPES
+from tongban_intake.http.body import RequestBody
+from tongban_intake.lru_cache import PerItem
 from tongban_intake.problems import FieldError, Kind, ProblemError
-from tongban_intake.submission import assistance
-from tongban_intake.submission.models import Company, Submission
-from tongban_intake.submission.per_item import PerItem
 from tongban_intake.submission.values import Path, read_values
 from tongban_intake.submission.wording import of_model, of_schema
 from tongban_intake.text import Text
+
+Name = Annotated[
+    str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")
+]
+IdType = Literal[
+    "resident_id", "passport", "hk_macau_permit", "taiwan_permit", "foreign_resident_id"
+]
+if set(ID_TYPES) != set(IdType.__args__):  # type: ignore[attr-defined]
+    raise RuntimeError("the id types of the contract and of the domain differ")
+
+
+class Individual(RequestBody):
+    """A human being with a document and a mobile phone."""
+
+    name: Name
+    id_type: IdType
+    id_number: str = Field(min_length=1, max_length=32)
+    phone: str = Field(min_length=1, max_length=32, description="mobile number, mainland")
+    email: str | None = Field(None, max_length=254, pattern=r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+$")
+
+
+class Person(Individual):
+    """A person who applies for himself or herself."""
+
+    type: Literal["person"]
+
+    @property
+    def individual(self) -> Individual:
+        """The person whose document and phone the applicant gives."""
+        return self
+
+
+class Company(RequestBody):
+    """A company, and the person who acts for it."""
+
+    type: Literal["company"]
+    name: Name
+    uscc: str = Field(min_length=1, max_length=32, description="credit code of GB 32100")
+    agent: Individual
+
+    @property
+    def individual(self) -> Individual:
+        """The person whose document and phone the applicant gives."""
+        return self.agent
+
+
+class Submission(RequestBody):
+    """One request: one item, one applicant."""
+
+    item_code: str = Field(max_length=32, description="seventeen digits, after GB/T 39554.1")
+    channel: Literal["self_service", "assisted"]
+    assistant: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="the lobby manager's id; required where assisted, absent elsewhere",
+    )
+    applicant: Annotated[Person | Company, Field(discriminator="type")]
+    form: dict[str, Any] = Field(description="valid against the item's JSON Schema")
+    print: bool | None = Field(
+        None, description="default: true if the item is printable; true for any other item is 422"
+    )
 
 
 class Items(Protocol):
@@ -97,7 +159,7 @@ class Checker:
             )
         errors = _merged(
             unfit,
-            assistance.problems(submission, signed_in),
+            _assistance(submission, signed_in),
             _meaning(submission, item, today),
             self._form_errors(item, submission.form),
         )
@@ -222,3 +284,27 @@ def _id_number(id_type: str, number: str, under: str, today: date) -> Iterator[F
 def _phone(phone: str, under: str) -> Iterator[FieldError]:
     for problem in identity.mobile_problems(phone):
         yield FieldError(f"{under}/phone", Text(*problem))
+
+
+def _assistance(submission: Submission, signed_in: str | None) -> Iterator[FieldError]:
+    """Yield what is wrong with `channel` and `assistant` of a submission."""
+    named = submission.assistant
+    if submission.channel == "self_service":
+        if named is not None:
+            yield FieldError(
+                "/assistant",
+                Text("自助办理时不应填写", "Must be absent where the channel is self_service"),
+            )
+    elif named is None and signed_in is None:
+        yield FieldError(
+            "/assistant",
+            Text(
+                "由大堂经理协助办理时，请填写其工号",
+                "Required where the channel is assisted and nobody has signed in",
+            ),
+        )
+    elif None not in (named, signed_in) and named != signed_in:
+        yield FieldError(
+            "/assistant",
+            Text("与登录的大堂经理不一致", "Another lobby manager has signed in at this kiosk"),
+        )

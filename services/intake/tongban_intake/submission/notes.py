@@ -4,37 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from functools import lru_cache
-from typing import Any
 
 from tongban_common.catalogue import Item
 from tongban_common.catalogue.holidays import Holidays
 from tongban_common.clock import CHINA
-from tongban_common.domain import ids
 from tongban_common.events.models import SubmissionNote
-from tongban_intake.readmodel.projection import applying_key
-from tongban_intake.submission.recent import Lately
+from tongban_intake.submission.repeats import Lately
 from tongban_intake.text import Language, Text
 
 OUTSIDE_HOURS = "outside_hours"
 DUPLICATE = "duplicate_in_progress"
-_LONGEST = 32
 _DAYS_ZH = "一二三四五六日"
-
-
-def applying(secret: str, body: dict[str, Any]) -> str | None:
-    """Return the `applying_key` of a body that has not been checked yet; None where it lacks the
-    item or the applicant's number."""
-    applicant, code = body.get("applicant"), body.get("item_code")
-    if not isinstance(applicant, dict):
-        return None
-    company = applicant.get("type") == "company"
-    kind = "uscc" if company else applicant.get("id_type")
-    number = applicant.get("uscc" if company else "id_number")
-    for each in (code, kind, number):
-        if not isinstance(each, str) or not 0 < len(each) <= _LONGEST:
-            return None
-    return applying_key(code, ids.pseudonym(secret, kind=kind, number=number))  # type: ignore[arg-type]
 
 
 def outside_hours(item: Item, now: datetime, holidays: Holidays) -> SubmissionNote | None:
@@ -107,7 +87,6 @@ def _text(note: SubmissionNote) -> Text | None:
             return None
 
 
-@lru_cache(maxsize=256)
 def _moment(at: datetime) -> tuple[str, str]:
     zh = f"{at.month}月{at.day}日（星期{_DAYS_ZH[at.weekday()]}）{at:%H:%M}"
     return zh, f"{at:%A}, {at.day} {at:%B} at {at:%H:%M}"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tongban_common.catalogue import Fault
-from tongban_intake.problems import FieldError
+from tongban_intake.problems import FieldError, Kind, ProblemError
 from tongban_intake.text import Text
 
+Model = TypeVar("Model", bound=BaseModel)
 _UNION_TAGS = frozenset({"person", "company"})
 MISSING = Text("必填项，请填写", "Required")
 UNKNOWN = Text("没有这一项，请核对名称", "There is no such field")
@@ -77,6 +79,19 @@ def _at_least(length: int) -> Text:
 
 def _at_most(length: int) -> Text:
     return Text(f"最多{length}个字", f"At most {length} characters")
+
+
+def validated(model: type[Model], body: dict[str, Any]) -> Model:
+    """Return the body as an instance of its model.
+
+    Raises:
+        ProblemError: 422, with every wrong field.
+    """
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise ProblemError(Kind.INVALID, errors=of_model(found)) from None
 
 
 def of_model(errors: Iterable[ErrorDetails]) -> Iterator[FieldError]:

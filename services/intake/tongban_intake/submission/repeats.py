@@ -1,4 +1,4 @@
-"""Look submissions up in the read model: accepted before, or the same item in progress."""
+"""Recognise repeats and duplicates of a submission: in this replica's memory, in the read model."""
 
 from __future__ import annotations
 
@@ -9,11 +9,78 @@ from dataclasses import dataclass
 
 import structlog
 
+from tongban_common.events.models import SubmissionNote
 from tongban_common.store import StoreUnavailableError
 from tongban_intake.http.telemetry import kind_and_place
+from tongban_intake.lru_cache import LruCache
 from tongban_intake.readmodel.projection import CLOSED
 from tongban_intake.readmodel.reader import REST_AFTER_FAILURE, Fields, ReadModel
-from tongban_intake.submission.recent import Lately
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Describes a request that Kafka has. `item_code` is None where only its digest was read from
+    the store.
+
+    `notes` are the notes that the applicant was shown. Only this copy, in memory, may name another
+    request.
+    """
+
+    digest: str
+    item_code: str | None = None
+    submitted_at: str | None = None
+    notes: tuple[SubmissionNote, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """Names a request and the branch where it was submitted."""
+
+    request_id: str
+    branch_id: str
+
+
+class Recent:
+    """Remembers the `size` requests that were used last, and those that are being accepted now.
+
+    The number of the latter is not bounded here: the caller bounds it (`http.limits.Slots`).
+    """
+
+    def __init__(self, size: int) -> None:
+        self._seen: LruCache[str, Seen] = LruCache(size)
+        self._under_way: dict[str, asyncio.Future[Seen | None]] = {}
+
+    def get(self, request_id: str) -> Seen | None:
+        """Return what is known of a request; None where it is not remembered."""
+        return self._seen.get(request_id)
+
+    def put(self, request_id: str, seen: Seen) -> None:
+        """Remember a request, unless another body is remembered under its id: the first counts."""
+        if self._seen.get(request_id) is None:
+            self._seen.put(request_id, seen)
+
+    def under_way(self, request_id: str) -> asyncio.Future[Seen | None] | None:
+        """Return a future that resolves when the call that is accepting this request has ended;
+        None if there is none. Its result is None where it is not known whether Kafka has the
+        request."""
+        return self._under_way.get(request_id)
+
+    def begin(self, request_id: str) -> None:
+        """Note that the caller is accepting the request, after `under_way` returned None.
+
+        Raises:
+            RuntimeError: another call is accepting it.
+        """
+        if request_id in self._under_way:
+            raise RuntimeError("two calls are accepting one request")
+        self._under_way[request_id] = asyncio.get_running_loop().create_future()
+
+    def end(self, request_id: str, seen: Seen | None) -> None:
+        """Note that Kafka has the request (`seen`), or that this is not known (None)."""
+        if seen is not None:
+            self.put(request_id, seen)
+        self._under_way.pop(request_id).set_result(seen)
+
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +128,8 @@ class Lookup:
     """Looks up submissions in batches, one batch at a time.
 
     A batch costs the store and this process about the same for one submission as for a hundred, and
-    almost every submission needs it; so under load batches start `_APART` seconds after each other.
+    almost every submission needs a look-up; so under load batches start `_APART` seconds after each
+    other.
     A batch is two concurrent finds, each on one index: for a single find with `$or` the embedded
     store would read the whole collection. After a failure the store is not queried for a second, so
     that an outage does not delay submissions.
