@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tongban_intake.access.enrolment.keyfiles import public_key, public_x, thumbprint
 from tongban_intake.access.enrolment.kiosks import KioskRecord
+from tongban_intake.errors import IntakeError
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 LONGEST_LIFE = 300
@@ -25,7 +26,7 @@ _REQUIRED = ["iss", "sub", "aud", "iat", "exp", "jti"]
 _LONGEST_JTI = 128
 
 
-class InvalidAssertionError(ValueError):
+class InvalidAssertionError(IntakeError, ValueError):
     """Raised for an assertion that is refused; the text may be sent to the client."""
 
 

@@ -20,9 +20,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from tongban_common import base64url
+from tongban_intake.errors import IntakeError
 
 
-class KeyFileError(ValueError):
+class KeyFileError(IntakeError, ValueError):
     """Raised for a text that is not an Ed25519 key of the wanted kind. The message never has the
     key."""
 

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from tongban_common.events.models import Sealed
+from tongban_intake.errors import IntakeError
 
 DeviceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Zone = Literal["cross_province", "yangtze_delta", "local"]
@@ -18,7 +19,7 @@ MOST_KEYS = 3
 """Keys of one kiosk: the old and the new one during a change, and one that an operator forgot."""
 
 
-class EnrolmentError(ValueError):
+class EnrolmentError(IntakeError, ValueError):
     """Raised for a change that this record does not allow; the text says why."""
 
 
