@@ -92,9 +92,6 @@ def verify(secret: str, token: str, *, now: Callable[[], float] = time.time) -> 
     Raises:
         InvalidTokenError: the token is not one of ours, or has expired.
     """
-    # Refuse padding, which PyJWT accepts: each token has one spelling only.
-    if len(token) > _LONGEST or "=" in token:
-        raise InvalidTokenError("the token is not one of ours")
     kiosk = _read(secret, token)
     if kiosk.expires < now():
         raise InvalidTokenError("the token is out of date; get a new one")
@@ -105,6 +102,9 @@ def verify(secret: str, token: str, *, now: Callable[[], float] = time.time) -> 
 def _read(secret: str, token: str) -> Kiosk:
     """Return the claims of a token, expired or not. The cache holds valid tokens only: `lru_cache`
     keeps no exceptions. Expiry and revocation are checked at each call, outside of the cache."""
+    # Refuse padding, which PyJWT accepts: each token has one spelling only.
+    if len(token) > _LONGEST or "=" in token:
+        raise InvalidTokenError("the token is not one of ours")
     try:
         claims = jwt.decode(
             token,
