@@ -62,13 +62,9 @@ def signing_key(secret: str) -> bytes:
 def seal(secret: str, kiosk: Kiosk) -> str:
     """Return a signed token with these claims."""
     claims = asdict(kiosk)
-    registered = {
-        "iss": ISSUER,
-        "aud": AUDIENCE,
-        "sub": claims.pop("kiosk_id"),
-        "exp": claims.pop("expires"),
-    }
-    return jwt.encode({**registered, **claims}, signing_key(secret), algorithm=ALGORITHM)
+    claims |= {"iss": ISSUER, "aud": AUDIENCE}
+    claims |= {"sub": claims.pop("kiosk_id"), "exp": claims.pop("expires")}
+    return jwt.encode(claims, signing_key(secret), algorithm=ALGORITHM)
 
 
 def issue(
