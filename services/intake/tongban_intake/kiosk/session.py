@@ -89,15 +89,8 @@ class Session:
 
     def log_in(self, response: Response, token: str, kiosk: Kiosk, *, secure: bool) -> None:
         """Set the cookie with the kiosk's token, out of reach of scripts."""
-        response.set_cookie(
-            COOKIE,
-            token,
-            max_age=max(0, kiosk.expires - int(time.time())),
-            path="/kiosk",
-            httponly=True,
-            samesite="strict",
-            secure=secure,
-        )
+        left = kiosk.expires - int(time.time())
+        _set_cookie(response, COOKIE, token, max_age=left, secure=secure)
 
     # --- the visit
 
@@ -128,15 +121,9 @@ class Session:
 
     def _keep_visit(self, request: Request, response: Response) -> None:
         visit, kiosk_id = request.state.visit
-        response.set_cookie(
-            VISIT_COOKIE,
-            self._visits.write(visit, kiosk_id),
-            max_age=self._services.settings.visit_seconds,
-            path="/kiosk",
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
+        secure = request.url.scheme == "https"
+        cookie, left = self._visits.write(visit, kiosk_id), self._services.settings.visit_seconds
+        _set_cookie(response, VISIT_COOKIE, cookie, max_age=left, secure=secure)
 
     # --- sign-in of a lobby manager
 
@@ -189,15 +176,10 @@ class Session:
         self._keep(request, response, token, expires - int(self._now()))
 
     def _keep(self, request: Request, response: Response, token: str, left: int) -> None:
-        response.set_cookie(
-            ASSISTANT_COOKIE,
-            self._sign_ins.write(token),
-            max_age=max(0, min(left, self._services.settings.assistant_idle_seconds)),
-            path="/kiosk",
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
+        secure = request.url.scheme == "https"
+        left = min(left, self._services.settings.assistant_idle_seconds)
+        cookie = self._sign_ins.write(token)
+        _set_cookie(response, ASSISTANT_COOKIE, cookie, max_age=left, secure=secure)
 
     def _signed_in(self, request: Request, kiosk: Kiosk) -> tuple[str, Kiosk] | None:
         token = self._sign_ins.read(request.cookies.get(ASSISTANT_COOKIE, ""))
@@ -236,6 +218,19 @@ class Session:
                 Kind.FORBIDDEN, Text("页面已失效，请返回首页重新办理", "Start again")
             )
         return posted
+
+
+def _set_cookie(response: Response, name: str, value: str, *, max_age: int, secure: bool) -> None:
+    """Set a cookie for the kiosk's pages alone, out of reach of scripts and of other sites."""
+    response.set_cookie(
+        name,
+        value,
+        max_age=max(0, max_age),
+        path="/kiosk",
+        httponly=True,
+        samesite="strict",
+        secure=secure,
+    )
 
 
 def _proved(kiosk: Kiosk, key: str) -> list[str]:
