@@ -1,4 +1,4 @@
-"""The root of the errors of intake."""
+"""The root of the errors of tongban_intake."""
 
 from __future__ import annotations
 
