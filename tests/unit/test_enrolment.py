@@ -184,6 +184,7 @@ def _hostile() -> dict[str, str]:
         "another's key under our kid": signed(OTHER, headers={"kid": on_record(KEY).kid}),
         "an unknown kid": signed(headers={"kid": "else"}),
         "no signature": unsigned,
+        "an unknown critical extension": signed(headers={"crit": ["x"], "x": 1}),
         "the public key as a shared secret": jwt.encode(
             claims(), public.hex().encode(), algorithm="HS256"
         ),

@@ -27,6 +27,7 @@ TOKEN = tokens.seal(SECRET, Kiosk("k-1", "b-1", "local", int(time.time()) + 3600
 def kiosk_login(environment: str = "production", origins: str = "") -> KioskLogin:
     settings = SimpleNamespace(
         environment=environment, login_origins=origins, body_seconds=1, visit_seconds=60,
+        assistant_idle_seconds=1,
         token_secret=SimpleNamespace(get_secret_value=lambda: SECRET),
     )  # fmt: skip
     enrolled: Any = SimpleNamespace(is_valid=lambda _: True, must_be_valid=lambda kiosk: kiosk)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import MutableMapping
+from dataclasses import replace
 from http.cookies import SimpleCookie
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from starlette.requests import Request
@@ -13,10 +16,12 @@ from starlette.responses import Response
 
 from tongban_intake.access import tokens
 from tongban_intake.access.auth import COOKIE, Authenticator
+from tongban_intake.access.signed_values import SignedValues
 from tongban_intake.access.token_client import Grant
 from tongban_intake.access.tokens import Kiosk
 from tongban_intake.http.limits import KioskRates
 from tongban_intake.kiosk.session import ASSISTANT_COOKIE, SIGN_OUT, VISIT_COOKIE, Session
+from tongban_intake.problems import Kind, ProblemError
 
 SECRET = "s" * 32
 IDLE = 180
@@ -39,11 +44,14 @@ class Page:
             token_secret=SimpleNamespace(get_secret_value=lambda: SECRET),
             assistant_idle_seconds=IDLE,
             visit_seconds=VISIT,
+            body_limit=4096,
+            body_seconds=1,
         )
         services: Any = SimpleNamespace(
             settings=settings,
             auth=Authenticator(SECRET, enrolled),
             reads=KioskRates(1000, 1000),
+            rates=KioskRates(1000, 1000),
         )
         self.session = Session(services, now=lambda: self.now)
         self.cookies = {COOKIE: tokens.seal(SECRET, KIOSK)}
@@ -107,11 +115,13 @@ def test_what_a_page_fetches_by_itself_is_no_use(page: Page) -> None:
 
 
 def test_the_moment_of_use_cannot_be_altered(page: Page) -> None:
-    used, _, rest = page.cookies[ASSISTANT_COOKIE].partition(".")
+    before = page.cookies[ASSISTANT_COOKIE]
     page.now += IDLE
-    page.cookies[ASSISTANT_COOKIE] = f"{int(used) + IDLE}.{rest}"
+    later = SignedValues(SECRET, "sign-in", seconds=IDLE, now=lambda: page.now).write("")
+    token, _, signature = before.rsplit(".", 2)
+    page.cookies[ASSISTANT_COOKIE] = ".".join((token, later.rsplit(".", 2)[1], signature))
     assert page.visit() is None
-    for nonsense in ("", ".", "x.y.z", f"{used}.{rest[1:]}", "1.é.z"):
+    for nonsense in ("", ".", "x.y.z", before[1:], "1.é.z", tokens.seal(SECRET, BOTH)):
         page.cookies[ASSISTANT_COOKIE] = nonsense
         assert page.visit() is None
 
@@ -223,12 +233,45 @@ def test_visit_cookie_stays_small(visitor: Visitor) -> None:
     assert not visitor.sees(ids[0])
 
 
-def test_form_of_a_visit_that_is_over_has_no_valid_proof(visitor: Visitor) -> None:
+async def accepts(visitor: Visitor, kiosk: Kiosk, key: str, proof: str) -> bool:
+    body = urlencode({"key": key, "proof": proof}).encode()
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    scope = {"type": "http", "method": "POST", "path": "/kiosk", "headers": []}
+    try:
+        posted = await visitor.session.posted(Request(scope, receive), kiosk)
+    except ProblemError as refused:
+        assert refused.kind is Kind.FORBIDDEN
+        return False
+    assert posted["key"] == [key]
+    return True
+
+
+async def test_form_of_a_visit_that_is_over_has_no_valid_proof(visitor: Visitor) -> None:
     _, kiosk = visitor.asks()
-    before = visitor.session.proof(kiosk, "k")
-    out = visitor.session.proof(kiosk, SIGN_OUT)
+    proof, out = visitor.session.proof(kiosk, "k"), visitor.session.proof(kiosk, SIGN_OUT)
+    visitor.now += VISIT - 1
     _, kiosk = visitor.asks()
-    assert visitor.session.proof(kiosk, "k") == before
+    assert await accepts(visitor, kiosk, "k", proof)
+    assert await accepts(visitor, kiosk, SIGN_OUT, out)
     _, kiosk = visitor.asks(home=True)
-    assert visitor.session.proof(kiosk, "k") != before
-    assert visitor.session.proof(kiosk, SIGN_OUT) == out
+    assert not await accepts(visitor, kiosk, "k", proof)
+    assert await accepts(visitor, kiosk, SIGN_OUT, out)
+
+
+async def test_proof_of_another_kiosk_key_or_purpose_is_refused(visitor: Visitor) -> None:
+    _, kiosk = visitor.asks()
+    proof = visitor.session.proof(kiosk, "k")
+    assert not await accepts(visitor, replace(kiosk, kiosk_id="k-2"), "k", proof)
+    assert not await accepts(visitor, kiosk, "k2", proof)
+    for other in ("", "0" * 64, proof[:-1], "é", visitor.cookies[VISIT_COOKIE]):
+        assert not await accepts(visitor, kiosk, "k", other)
+
+
+async def test_proof_of_sign_out_form_ends_after_a_day_at_the_branch(visitor: Visitor) -> None:
+    _, kiosk = visitor.asks()
+    out = visitor.session.proof(kiosk, SIGN_OUT)
+    visitor.now += 12 * 3600
+    assert not await accepts(visitor, kiosk, SIGN_OUT, out)

@@ -15,12 +15,7 @@ import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tongban_intake.access.enrolment import KioskRecord, kiosk_register
-from tongban_intake.access.enrolment.keyfiles import (
-    public_x,
-    read_private,
-    thumbprint,
-    write_private,
-)
+from tongban_intake.access.enrolment.keyfiles import read_private, write_private
 from tongban_intake.access.enrolment.kiosks import KioskKey, enrolled
 from tongban_intake.access.token_client import Grant, TokenRefusedError, request_token
 from tongban_kafka.security import KafkaAddress
@@ -89,7 +84,7 @@ class StackKiosks:
         """
         async with self._enrolling:
             changes = {
-                place.kiosk_id: partial(self._enrolled, place)
+                place.kiosk_id: partial(_enrolled, place, key=self._key(place.kiosk_id))
                 for place in places
                 if place.kiosk_id not in self._records
             }
@@ -130,17 +125,6 @@ class StackKiosks:
                         raise TokenRefusedError(0, f"no token for {kiosk_id}: {error}") from error
                 await asyncio.sleep(0.2)
 
-    def _enrolled(self, place: Place, known: KioskRecord | None) -> KioskRecord:
-        return enrolled(
-            known,
-            kiosk_id=place.kiosk_id,
-            branch_id=place.branch_id,
-            zone=place.zone,
-            key=_key_of(self._key(place.kiosk_id)),
-            replace=False,
-            now=_now(),
-        )
-
     def _key(self, kiosk_id: str) -> Ed25519PrivateKey:
         path = self._directory / f"{kiosk_id}.pem"
         if not path.exists():
@@ -153,23 +137,19 @@ async def let_in(kafka: KafkaAddress, places: Iterable[Place]) -> None:
     the deployment's secret (`tongban_intake.access.tokens.issue`)."""
 
     def one(place: Place, _: KioskRecord | None) -> KioskRecord:
-        return KioskRecord.model_validate(
-            {
-                "kiosk_id": place.kiosk_id,
-                "branch_id": place.branch_id,
-                "zone": place.zone,
-                "keys": [_key_of(Ed25519PrivateKey.generate())],
-                "enrolled_at": _now(),
-            }
-        )
+        return _enrolled(place, None, Ed25519PrivateKey.generate())
 
     await kiosk_register(kafka).change({place.kiosk_id: partial(one, place) for place in places})
 
 
-def _key_of(private: Ed25519PrivateKey) -> KioskKey:
-    x = public_x(private.public_key())
-    return KioskKey(kid=thumbprint(x), x=x, added_at=_now())
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
+def _enrolled(place: Place, known: KioskRecord | None, key: Ed25519PrivateKey) -> KioskRecord:
+    now = datetime.now(UTC).replace(microsecond=0)
+    return enrolled(
+        known,
+        kiosk_id=place.kiosk_id,
+        branch_id=place.branch_id,
+        zone=place.zone,
+        key=KioskKey.of(key.public_key(), added_at=now),
+        replace=False,
+        now=now,
+    )

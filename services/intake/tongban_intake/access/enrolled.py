@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from tongban_common.topics import CONTROL_ASSISTANTS, CONTROL_KIOSKS
 from tongban_intake.access.enrolment import READ_COMMITTED, AssistantRecord, KioskRecord
@@ -12,6 +13,7 @@ from tongban_intake.text import Text
 from tongban_kafka import RegisterView
 from tongban_kafka.security import KafkaAddress
 
+RecordT = TypeVar("RecordT", KioskRecord, AssistantRecord)
 _INVALID = {"WWW-Authenticate": 'Bearer realm="tongban", error="invalid_token"'}
 
 
@@ -56,9 +58,7 @@ class Enrolled:
         Raises:
             ProblemError: 503 while still reading at start, or while the register has a hole.
         """
-        self._must_be_read(self.kiosks)
-        record = None if self.kiosks.in_doubt(kiosk_id) else self.kiosks.get(kiosk_id)
-        return record if record is not None and record.valid else None
+        return _valid(self.kiosks, kiosk_id)
 
     def assistant(self, assistant_id: str) -> AssistantRecord | None:
         """Return the record of a lobby manager who may sign in; None for any other.
@@ -66,10 +66,7 @@ class Enrolled:
         Raises:
             ProblemError: 503 while still reading at start, or while the register has a hole.
         """
-        self._must_be_read(self.assistants)
-        in_doubt = self.assistants.in_doubt(assistant_id)
-        record = None if in_doubt else self.assistants.get(assistant_id)
-        return record if record is not None and record.valid else None
+        return _valid(self.assistants, assistant_id)
 
     def is_valid(self, kiosk: Kiosk) -> bool:
         """Return True if nothing has revoked a token, whose signature was verified, since its
@@ -104,15 +101,17 @@ class Enrolled:
             headers=_INVALID,
         )
 
-    @staticmethod
-    def _must_be_read(view: RegisterView[KioskRecord] | RegisterView[AssistantRecord]) -> None:
-        if not view.ready:
-            raise ProblemError(
-                Kind.UNAVAILABLE, Text("正在启动，请稍后重试", "Starting; try again"), retry_after=1
-            )
-        if view.hole is not None:
-            raise ProblemError(
-                Kind.UNAVAILABLE,
-                Text("登记信息暂时无法核实，请稍后重试", "Enrolment cannot be verified just now"),
-                retry_after=30,
-            )
+
+def _valid(view: RegisterView[RecordT], key: str) -> RecordT | None:
+    if not view.ready:
+        raise ProblemError(
+            Kind.UNAVAILABLE, Text("正在启动，请稍后重试", "Starting; try again"), retry_after=1
+        )
+    if view.hole is not None:
+        raise ProblemError(
+            Kind.UNAVAILABLE,
+            Text("登记信息暂时无法核实，请稍后重试", "Enrolment cannot be verified just now"),
+            retry_after=30,
+        )
+    record = None if view.in_doubt(key) else view.get(key)
+    return record if record is not None and record.valid else None

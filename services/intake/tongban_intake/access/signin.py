@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -53,15 +54,11 @@ class SignIn:
         self._enrolled = enrolled
         self._secret = secret
         self._lifetime_s = lifetime_s
-        self._at_kiosk = Lockout(
-            free=_FREE_TRIES, first_s=_FIRST_LOCK_S, longest_s=_LONGEST_LOCK_S, monotonic=monotonic
+        lockout = partial(
+            Lockout, first_s=_FIRST_LOCK_S, longest_s=_LONGEST_LOCK_S, monotonic=monotonic
         )
-        self._at_branch = Lockout(
-            free=_FREE_TRIES_OF_BRANCH,
-            first_s=_FIRST_LOCK_S,
-            longest_s=_LONGEST_LOCK_S,
-            monotonic=monotonic,
-        )
+        self._at_kiosk = lockout(free=_FREE_TRIES)
+        self._at_branch = lockout(free=_FREE_TRIES_OF_BRANCH)
         self._rates = KioskRates(_KIOSK_RATE, _KIOSK_BURST, monotonic=monotonic)
         self._slots = Slots(at_once * 8)
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="pin")
@@ -114,7 +111,10 @@ class SignIn:
             ProblemError: 429, locked out; 503, too many are tried at once.
         """
         kept = self._nobody if here is None or here.pin is None else here.pin
-        counted = [] if here is None else self._counters(here.assistant_id, kiosk)
+        counted = []
+        if here is not None:
+            counted.append((self._at_kiosk, f"{here.assistant_id}/{kiosk.kiosk_id}"))
+            counted.append((self._at_branch, here.assistant_id))
         for lockout, key in counted:
             lockout.check(key)
         with self._slots:
@@ -126,9 +126,3 @@ class SignIn:
             for lockout, key in counted:
                 lockout.right(key)
         return fits
-
-    def _counters(self, assistant_id: str, kiosk: Kiosk) -> list[tuple[Lockout, str]]:
-        return [
-            (self._at_kiosk, f"{assistant_id}/{kiosk.kiosk_id}"),
-            (self._at_branch, assistant_id),
-        ]

@@ -9,11 +9,12 @@ import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tongban_intake.access.enrolment.assertion import GRANT_TYPE, sign
+from tongban_intake.errors import IntakeError
 
 PATH = "/v1/token"
 
 
-class TokenRefusedError(Exception):
+class TokenRefusedError(IntakeError):
     """Raised when an answer has no token; `status` is its HTTP status."""
 
     def __init__(self, status: int, text: str) -> None:

@@ -1,7 +1,6 @@
-"""Sign and verify bearer tokens, which name kiosk, branch and expiry.
+"""Issue and verify bearer tokens: JWTs (RFC 7519), signed with HS256, that name the kiosk.
 
-Format: base64url(claims as JSON) "." base64url(HMAC-SHA256), which is JWS's compact form (RFC 7515)
-without the header: there is one algorithm and nothing to negotiate.
+Intake alone issues and verifies them, so a shared secret fits. To everybody else they are opaque.
 """
 
 from __future__ import annotations
@@ -9,18 +8,26 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
-import orjson
+import jwt
+from pydantic import TypeAdapter
 
-from tongban_common import base64url
+from tongban_intake.errors import IntakeError
 
+ALGORITHM = "HS256"
+ISSUER = AUDIENCE = "tongban-intake"
+_PURPOSE = b"tongban access token"
+_REQUIRED = ["iss", "aud", "sub", "exp"]
+_LONGEST = 2048
+"""Characters; a token of ours has about 500."""
 _REMEMBERED = 8192
 """Tokens whose verified claims are cached; a kiosk sends the same token many times."""
 
 
-class InvalidTokenError(ValueError):
+class InvalidTokenError(IntakeError, ValueError):
     """Raised for a token that is not signed by us or has expired; the text says which."""
 
 
@@ -42,14 +49,22 @@ class Kiosk:
     assistant_epoch: int = 0
 
 
-def _sign(secret: str, claims: str) -> str:
-    return base64url.encode(hmac.new(secret.encode(), claims.encode(), hashlib.sha256).digest())
+_KIOSK = TypeAdapter(Kiosk)
+
+
+@lru_cache(maxsize=8)
+def signing_key(secret: str) -> bytes:
+    """Derive the key of tokens from the deployment's secret: what is signed for another purpose
+    under the same secret is never a token."""
+    return hmac.digest(secret.encode(), _PURPOSE, hashlib.sha256)
 
 
 def seal(secret: str, kiosk: Kiosk) -> str:
     """Return a signed token with these claims."""
-    claims = base64url.encode(orjson.dumps(asdict(kiosk)))
-    return f"{claims}.{_sign(secret, claims)}"
+    claims = asdict(kiosk)
+    claims |= {"iss": ISSUER, "aud": AUDIENCE}
+    claims |= {"sub": claims.pop("kiosk_id"), "exp": claims.pop("expires")}
+    return jwt.encode(claims, signing_key(secret), algorithm=ALGORITHM)
 
 
 def issue(
@@ -65,14 +80,16 @@ def issue(
     return seal(secret, Kiosk(kiosk_id, branch_id, zone, int(time.time()) + lifetime_s, epoch))
 
 
-def verify(secret: str, token: str) -> Kiosk:
-    """Return the claims of a token after verifying signature and expiry.
+def verify(secret: str, token: str, *, now: Callable[[], float] = time.time) -> Kiosk:
+    """Return the claims of a token after verifying signature, issuer, audience and expiry.
+
+    The expiry has no leeway: a lobby manager's sign-in must not outlast it.
 
     Raises:
-        InvalidTokenError: the signature is wrong, or the token has expired.
+        InvalidTokenError: the token is not one of ours, or has expired.
     """
     kiosk = _read(secret, token)
-    if kiosk.expires < time.time():
+    if kiosk.expires < now():
         raise InvalidTokenError("the token is out of date; get a new one")
     return kiosk
 
@@ -80,8 +97,21 @@ def verify(secret: str, token: str) -> Kiosk:
 @lru_cache(maxsize=_REMEMBERED)
 def _read(secret: str, token: str) -> Kiosk:
     """Return the claims of a token, expired or not. The cache holds valid tokens only: `lru_cache`
-    keeps no exceptions."""
-    claims, _, signature = token.partition(".")
-    if not hmac.compare_digest(signature.encode(), _sign(secret, claims).encode()):
+    keeps no exceptions. Expiry and revocation are checked at each call, outside of the cache."""
+    # Refuse padding, which PyJWT accepts: each token has one spelling only.
+    if len(token) > _LONGEST or "=" in token:
         raise InvalidTokenError("the token is not one of ours")
-    return Kiosk(**orjson.loads(base64url.decode(claims)))
+    try:
+        claims = jwt.decode(
+            token,
+            signing_key(secret),
+            algorithms=[ALGORITHM],
+            issuer=ISSUER,
+            audience=AUDIENCE,
+            options={"require": _REQUIRED, "strict_aud": True, "verify_exp": False},
+        )
+        return _KIOSK.validate_python(
+            {**claims, "kiosk_id": claims["sub"], "expires": claims["exp"]}
+        )
+    except (jwt.PyJWTError, ValueError, RecursionError) as error:
+        raise InvalidTokenError("the token is not one of ours") from error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -18,6 +16,7 @@ from starlette.responses import Response
 
 from tongban_intake.access import tokens
 from tongban_intake.access.auth import COOKIE
+from tongban_intake.access.signed_values import SignedValues
 from tongban_intake.access.token_client import Grant
 from tongban_intake.access.tokens import Kiosk
 from tongban_intake.http.body import read_bytes
@@ -31,6 +30,9 @@ VISIT_COOKIE = "tongban_visit"
 SIGN_OUT = "sign-out"
 """Key of the form that signs a lobby manager out. It is fixed: repeating a sign-out is harmless."""
 _MOST_FIELDS = 300
+_FORM_S = 12 * 3600
+"""Seconds for which a form can be posted: a day at the branch. A form of a visit ends with it, so
+this bounds the form that signs a lobby manager out."""
 _VISIT_ID: ContextVar[str] = ContextVar("visit_id", default="")
 """Id of the visit that the current HTTP request belongs to."""
 
@@ -48,15 +50,20 @@ class Session:
     is invalid, whether or not the browser still has it.
 
     The cookies are SameSite=Strict. Against cross-site request forgery every form also carries a
-    keyed digest of kiosk, visit and key. A form of an earlier visit is refused, because posting it
+    signed proof of kiosk, visit and key. A form of an earlier visit is refused, because posting it
     again would show the next person what the one before had typed.
     """
 
     def __init__(self, services: Services, *, now: Callable[[], float] = time.time) -> None:
         self._services = services
         self._now = now
-        self._secret = services.settings.token_secret.get_secret_value().encode()
-        self._visits = VisitCookie(self._secret, seconds=services.settings.visit_seconds)
+        settings = services.settings
+        self._secret = settings.token_secret.get_secret_value()
+        self._visits = VisitCookie(self._secret, seconds=settings.visit_seconds, now=now)
+        self._sign_ins = SignedValues(
+            self._secret, "sign-in", seconds=settings.assistant_idle_seconds, now=now
+        )
+        self._forms = SignedValues(self._secret, "form", seconds=_FORM_S, now=now)
 
     def kiosk(self, request: Request) -> Kiosk:
         """Return the kiosk that has logged in, with the lobby manager who has signed in there, if
@@ -82,21 +89,14 @@ class Session:
 
     def log_in(self, response: Response, token: str, kiosk: Kiosk, *, secure: bool) -> None:
         """Set the cookie with the kiosk's token, out of reach of scripts."""
-        response.set_cookie(
-            COOKIE,
-            token,
-            max_age=max(0, kiosk.expires - int(time.time())),
-            path="/kiosk",
-            httponly=True,
-            samesite="strict",
-            secure=secure,
-        )
+        left = kiosk.expires - int(time.time())
+        _set_cookie(response, COOKIE, token, max_age=left, secure=secure)
 
     # --- the visit
 
     def _find_visit(self, request: Request, kiosk: Kiosk) -> None:
         cookie = request.cookies.get(VISIT_COOKIE, "")
-        visit = self._visits.read(cookie, kiosk.kiosk_id, now=self._now())
+        visit = self._visits.read(cookie, kiosk.kiosk_id)
         self._set_visit(request, visit or Visit.new(), kiosk)
 
     @staticmethod
@@ -121,15 +121,9 @@ class Session:
 
     def _keep_visit(self, request: Request, response: Response) -> None:
         visit, kiosk_id = request.state.visit
-        response.set_cookie(
-            VISIT_COOKIE,
-            self._visits.write(visit, kiosk_id, now=self._now()),
-            max_age=self._services.settings.visit_seconds,
-            path="/kiosk",
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
+        secure = request.url.scheme == "https"
+        cookie, left = self._visits.write(visit, kiosk_id), self._services.settings.visit_seconds
+        _set_cookie(response, VISIT_COOKIE, cookie, max_age=left, secure=secure)
 
     # --- sign-in of a lobby manager
 
@@ -145,7 +139,7 @@ class Session:
         # The kiosk itself may have logged in with a token of both.
         if own is not None and own.assistant is not None:
             alone = replace(kiosk, assistant=None, assistant_epoch=0)
-            self.log_in(response, tokens.seal(self._secret.decode(), alone), alone, secure=secure)
+            self.log_in(response, tokens.seal(self._secret, alone), alone, secure=secure)
 
     def route_class(self) -> type[APIRoute]:
         """Return a class for routes that renew visit and sign-in with each page that a person
@@ -182,28 +176,14 @@ class Session:
         self._keep(request, response, token, expires - int(self._now()))
 
     def _keep(self, request: Request, response: Response, token: str, left: int) -> None:
-        used = str(int(self._now()))
-        response.set_cookie(
-            ASSISTANT_COOKIE,
-            f"{used}.{self._used_proof(used, token)}.{token}",
-            max_age=max(0, min(left, self._services.settings.assistant_idle_seconds)),
-            path="/kiosk",
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
-
-    def _used_proof(self, used: str, token: str) -> str:
-        return hmac.new(
-            self._secret, f"used\x1f{used}\x1f{token}".encode(), hashlib.sha256
-        ).hexdigest()
+        secure = request.url.scheme == "https"
+        left = min(left, self._services.settings.assistant_idle_seconds)
+        cookie = self._sign_ins.write(token)
+        _set_cookie(response, ASSISTANT_COOKIE, cookie, max_age=left, secure=secure)
 
     def _signed_in(self, request: Request, kiosk: Kiosk) -> tuple[str, Kiosk] | None:
-        used, _, rest = request.cookies.get(ASSISTANT_COOKIE, "").partition(".")
-        proof, _, token = rest.partition(".")
-        if not hmac.compare_digest(proof.encode(), self._used_proof(used, token).encode()):
-            return None
-        if int(used) + self._services.settings.assistant_idle_seconds <= self._now():
+        token = self._sign_ins.read(request.cookies.get(ASSISTANT_COOKIE, ""))
+        if not isinstance(token, str):
             return None
         try:
             both = self._services.auth.token(token)
@@ -217,9 +197,7 @@ class Session:
     def proof(self, kiosk: Kiosk, key: str) -> str:
         """Return the proof that a form of this visit carries beside its key. The form that signs a
         lobby manager out belongs to no visit, so that it works from every page."""
-        visit_id = "" if key == SIGN_OUT else _VISIT_ID.get()
-        message = f"form\x1f{kiosk.kiosk_id}\x1f{visit_id}\x1f{key}".encode()
-        return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
+        return self._forms.write(_proved(kiosk, key))
 
     async def posted(self, request: Request, kiosk: Kiosk) -> dict[str, list[str]]:
         """Return the fields of a posted form, after checking its proof.
@@ -235,8 +213,25 @@ class Session:
         except ValueError:
             raise ProblemError(Kind.MALFORMED) from None
         key, proof = posted.get("key", [""])[0], posted.get("proof", [""])[0]
-        if not hmac.compare_digest(proof.encode(), self.proof(kiosk, key).encode()):
+        if self._forms.read(proof) != _proved(kiosk, key):
             raise ProblemError(
                 Kind.FORBIDDEN, Text("页面已失效，请返回首页重新办理", "Start again")
             )
         return posted
+
+
+def _set_cookie(response: Response, name: str, value: str, *, max_age: int, secure: bool) -> None:
+    """Set a cookie for the kiosk's pages alone, out of reach of scripts and of other sites."""
+    response.set_cookie(
+        name,
+        value,
+        max_age=max(0, max_age),
+        path="/kiosk",
+        httponly=True,
+        samesite="strict",
+        secure=secure,
+    )
+
+
+def _proved(kiosk: Kiosk, key: str) -> list[str]:
+    return [kiosk.kiosk_id, "" if key == SIGN_OUT else _VISIT_ID.get(), key]

@@ -8,14 +8,14 @@ shows what the person before has seen.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+
+from tongban_intake.access.signed_values import SignedValues
 
 _MOST_REQUESTS = 20
 """Most requests of one visit, the newest ones: a cookie has room for 4,096 bytes."""
-_SEPARATOR = "."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +40,21 @@ class VisitCookie:
     """Encodes visits as signed cookies, bound to the kiosk, and decodes them.
 
     Args:
-        secret: key of the signature.
         seconds: without use, after which a cookie is invalid.
+        now: returns the Unix time in seconds.
     """
 
-    def __init__(self, secret: bytes, *, seconds: int) -> None:
-        self._secret = secret
-        self._seconds = seconds
+    def __init__(self, secret: str, *, seconds: int, now: Callable[[], float]) -> None:
+        self._signed = SignedValues(secret, "visit", seconds=seconds, now=now)
 
-    def write(self, visit: Visit, kiosk_id: str, *, now: float) -> str:
-        """Return the cookie; `now` is the Unix time, in seconds, of the last use."""
-        text = _SEPARATOR.join([str(int(now)), visit.visit_id, *visit.requests])
-        return f"{self._signature(text, kiosk_id)}{_SEPARATOR}{text}"
+    def write(self, visit: Visit, kiosk_id: str) -> str:
+        """Return the cookie of a visit that is in use now."""
+        return self._signed.write([kiosk_id, visit.visit_id, visit.requests])
 
-    def read(self, cookie: str, kiosk_id: str, *, now: float) -> Visit | None:
+    def read(self, cookie: str, kiosk_id: str) -> Visit | None:
         """Return the visit; None if the signature is wrong, or for another kiosk, or the cookie
         expired."""
-        signature, _, text = cookie.partition(_SEPARATOR)
-        if not hmac.compare_digest(signature.encode(), self._signature(text, kiosk_id).encode()):
-            return None
-        used, visit_id, *requests = text.split(_SEPARATOR)
-        if int(used) + self._seconds <= now:
-            return None
-        return Visit(visit_id, tuple(requests))
-
-    def _signature(self, text: str, kiosk_id: str) -> str:
-        message = f"visit\x1f{kiosk_id}\x1f{text}".encode()
-        return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
+        match self._signed.read(cookie):
+            case [bound_to, visit_id, requests] if bound_to == kiosk_id:
+                return Visit(visit_id, tuple(requests))
+        return None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 import aiohttp
 import typer
@@ -20,10 +21,8 @@ from tongban_common.topics import CONTROL_KIOSKS
 from tongban_intake.access.enrolment import kiosk_register
 from tongban_intake.access.enrolment.keyfiles import (
     KeyFileError,
-    public_x,
     read_private,
     read_public,
-    thumbprint,
     write_private,
 )
 from tongban_intake.access.enrolment.kiosks import KioskKey, KioskRecord, enrolled, revoked
@@ -35,6 +34,7 @@ from tongban_ops.cli.registers import now, run_with_status
 from tongban_ops.operators.reasons import REVOKE_REASONS, about_record
 
 kiosk = typer.Typer(cls=Commands, no_args_is_help=True)
+Key = TypeVar("Key", Ed25519PublicKey, Ed25519PrivateKey)
 _KioskId = Annotated[str, typer.Argument(metavar="KIOSK_ID")]
 
 
@@ -68,9 +68,8 @@ def enrol(
         raise typer.BadParameter("give --key FILE, or --generate one")
     settings = load(CommonSettings)
     private = out or Path(f"{kiosk_id}.pem")
-    public = _generated(private) if key is None else _read(key)
-    x = public_x(public)
-    added = KioskKey(kid=thumbprint(x), x=x, added_at=now())
+    public = _generated(private) if key is None else _key_of(key, read_public)
+    added = KioskKey.of(public, added_at=now())
 
     def change(known: KioskRecord | None) -> KioskRecord:
         return enrolled(
@@ -117,9 +116,9 @@ def _generated(path: Path) -> Ed25519PublicKey:
     return private.public_key()
 
 
-def _read(path: Path) -> Ed25519PublicKey:
+def _key_of(path: Path, read: Callable[[str], Key]) -> Key:
     try:
-        return read_public(path.read_text())
+        return read(path.read_text())
     except (OSError, UnicodeDecodeError, KeyFileError) as error:
         typer.echo(f"{path}: {error}", err=True)
         raise typer.Exit(1) from error
@@ -197,11 +196,7 @@ def token(
 
     Exit codes: 1 intake refuses, 69 it does not answer.
     """
-    try:
-        private = read_private(key.read_text())
-    except (OSError, UnicodeDecodeError, KeyFileError) as error:
-        typer.echo(f"{key}: {error}", err=True)
-        raise typer.Exit(1) from error
+    private = _key_of(key, read_private)
     try:
         grant = asyncio.run(_trade(intake, kiosk_id, private))
     except TokenRefusedError as error:
@@ -211,18 +206,11 @@ def token(
         typer.echo(f"{intake}: {error!r}", err=True)
         raise typer.Exit(EX_UNAVAILABLE) from error
     if as_json:
-        print(json.dumps(_as_json(grant)))
+        expires_at = int(time.time()) + grant.expires_in
+        answer = {"access_token": grant.token, "token_type": "Bearer"}
+        print(json.dumps({**answer, "expires_in": grant.expires_in, "expires_at": expires_at}))
     else:
         print(grant.token)
-
-
-def _as_json(grant: Grant) -> dict[str, Any]:
-    return {
-        "access_token": grant.token,
-        "token_type": "Bearer",
-        "expires_in": grant.expires_in,
-        "expires_at": int(time.time()) + grant.expires_in,
-    }
 
 
 async def _trade(intake: str, kiosk_id: str, private: Ed25519PrivateKey) -> Grant:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tongban_intake.access.enrolment.keyfiles import public_key, public_x, thumbprint
 from tongban_intake.access.enrolment.kiosks import KioskRecord
+from tongban_intake.errors import IntakeError
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 LONGEST_LIFE = 300
@@ -20,12 +21,12 @@ LONGEST_LIFE = 300
 LEEWAY = 30
 """Seconds that a kiosk's clock may differ from ours."""
 _LIFE = 60
-_ALGORITHMS = ["EdDSA"]
+_ALGORITHM = "EdDSA"
 _REQUIRED = ["iss", "sub", "aud", "iat", "exp", "jti"]
 _LONGEST_JTI = 128
 
 
-class InvalidAssertionError(ValueError):
+class InvalidAssertionError(IntakeError, ValueError):
     """Raised for an assertion that is refused; the text may be sent to the client."""
 
 
@@ -50,7 +51,7 @@ def sign(key: Ed25519PrivateKey, *, kiosk_id: str, audience: str, life_s: int = 
         "jti": uuid.uuid4().hex,
     }
     headers = {"kid": thumbprint(public_x(key.public_key()))}
-    return jwt.encode(claims, key, algorithm=_ALGORITHMS[0], headers=headers)
+    return jwt.encode(claims, key, algorithm=_ALGORITHM, headers=headers)
 
 
 def claimed_kiosk(token: str) -> str:
@@ -80,11 +81,18 @@ def verify(token: str, record: KioskRecord, *, audiences: Sequence[str]) -> Asse
         kid = jwt.get_unverified_header(token).get("kid")
     except (jwt.PyJWTError, ValueError, TypeError) as error:
         raise InvalidAssertionError("not a JWT") from error
-    keys = [key for key in record.keys if kid in (None, key.kid)]
-    problem = InvalidAssertionError("signed with no key of this kiosk")
-    for key in keys:
+    for key in record.keys:
+        if kid not in (None, key.kid):
+            continue
         try:
-            claims = _claims(token, public_key(key.x), audiences)
+            claims = jwt.decode(
+                token,
+                public_key(key.x),
+                algorithms=[_ALGORITHM],
+                audience=list(audiences),
+                leeway=LEEWAY,
+                options={"require": _REQUIRED},
+            )
         except jwt.InvalidSignatureError:
             continue
         except (OverflowError, RecursionError) as error:
@@ -93,19 +101,7 @@ def verify(token: str, record: KioskRecord, *, audiences: Sequence[str]) -> Asse
             # Its texts name claims and times, never a key or a signature.
             raise InvalidAssertionError(str(error)) from error
         return _believed(claims, record)
-    raise problem
-
-
-def _claims(token: str, key: Any, audiences: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = jwt.decode(
-        token,
-        key,
-        algorithms=_ALGORITHMS,
-        audience=list(audiences),
-        leeway=LEEWAY,
-        options={"require": _REQUIRED},
-    )
-    return found
+    raise InvalidAssertionError("signed with no key of this kiosk")
 
 
 def _believed(claims: dict[str, Any], record: KioskRecord) -> Assertion:

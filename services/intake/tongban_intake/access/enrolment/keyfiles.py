@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -18,11 +17,14 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
+from jwt import PyJWTError
+from jwt.algorithms import OKPAlgorithm
 
 from tongban_common import base64url
+from tongban_intake.errors import IntakeError
 
 
-class KeyFileError(ValueError):
+class KeyFileError(IntakeError, ValueError):
     """Raised for a text that is not an Ed25519 key of the wanted kind. The message never has the
     key."""
 
@@ -57,15 +59,12 @@ def read_public(text: str) -> Ed25519PublicKey:
     Raises:
         KeyFileError: another kind of key, or a private key, which must not leave its kiosk.
     """
-    if "PRIVATE KEY" in text:
+    found = _read(text)
+    if isinstance(found, Ed25519PrivateKey):
         raise KeyFileError("that is a private key; enrol its public half")
-    if not text.lstrip().startswith("{"):
-        found: Ed25519PublicKey = _pem(text, public=True)
-        return found
-    jwk = _jwk(text)
-    if "d" in jwk:
-        raise KeyFileError("that is a private key; enrol its public half")
-    return public_key(str(jwk.get("x", "")))
+    if not isinstance(found, Ed25519PublicKey):
+        raise KeyFileError("not an Ed25519 public key")
+    return found
 
 
 def read_private(text: str) -> Ed25519PrivateKey:
@@ -74,37 +73,21 @@ def read_private(text: str) -> Ed25519PrivateKey:
     Raises:
         KeyFileError: another kind of key, or one with a passphrase.
     """
-    if not text.lstrip().startswith("{"):
-        found: Ed25519PrivateKey = _pem(text, public=False)
-        return found
-    try:
-        return Ed25519PrivateKey.from_private_bytes(base64url.decode(str(_jwk(text).get("d", ""))))
-    except ValueError:
-        raise KeyFileError("not an Ed25519 private key") from None
-
-
-def _pem(text: str, *, public: bool) -> Any:
-    try:
-        found = (
-            load_pem_public_key(text.encode())
-            if public
-            else load_pem_private_key(text.encode(), password=None)
-        )
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise KeyFileError("neither PEM nor JWK, or locked by a passphrase") from None
-    if not isinstance(found, Ed25519PublicKey if public else Ed25519PrivateKey):
-        raise KeyFileError("not an Ed25519 key")
+    found = _read(text)
+    if not isinstance(found, Ed25519PrivateKey):
+        raise KeyFileError("not an Ed25519 private key")
     return found
 
 
-def _jwk(text: str) -> dict[str, Any]:
+def _read(text: str) -> object:
     try:
-        jwk = json.loads(text)
-    except json.JSONDecodeError:
-        raise KeyFileError("not JSON") from None
-    if not isinstance(jwk, dict) or jwk.get("kty") != "OKP" or jwk.get("crv") != "Ed25519":
-        raise KeyFileError('not an Ed25519 JWK ("kty": "OKP", "crv": "Ed25519")')
-    return jwk
+        if text.lstrip().startswith("{"):
+            return OKPAlgorithm.from_jwk(text)
+        if "PRIVATE KEY" in text:
+            return load_pem_private_key(text.encode(), password=None)
+        return load_pem_public_key(text.encode())
+    except (PyJWTError, UnsupportedAlgorithm, ValueError, TypeError):
+        raise KeyFileError("no Ed25519 key as PEM or JWK, or locked by a passphrase") from None
 
 
 def write_private(path: Path, key: Ed25519PrivateKey) -> None:

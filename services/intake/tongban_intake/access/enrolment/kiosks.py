@@ -8,9 +8,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from tongban_common.events.models import Sealed
+from tongban_intake.access.enrolment.keyfiles import public_x, thumbprint
+from tongban_intake.errors import IntakeError
 
 DeviceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Zone = Literal["cross_province", "yangtze_delta", "local"]
@@ -18,7 +21,7 @@ MOST_KEYS = 3
 """Keys of one kiosk: the old and the new one during a change, and one that an operator forgot."""
 
 
-class EnrolmentError(ValueError):
+class EnrolmentError(IntakeError, ValueError):
     """Raised for a change that this record does not allow; the text says why."""
 
 
@@ -30,6 +33,12 @@ class KioskKey(BaseModel):
     kid: str = Field(description="JWK thumbprint (RFC 7638), base64url")
     x: str = Field(pattern=r"^[A-Za-z0-9_-]{43}$", description="the public key, base64url")
     added_at: AwareDatetime
+
+    @classmethod
+    def of(cls, public: Ed25519PublicKey, *, added_at: datetime) -> KioskKey:
+        """Return the record of a public key."""
+        x = public_x(public)
+        return cls(kid=thumbprint(x), x=x, added_at=added_at)
 
 
 class KioskRecord(BaseModel):
