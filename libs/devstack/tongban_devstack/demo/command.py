@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import signal
 import time
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +17,7 @@ from rich.table import Table
 from tongban_common.catalogue.provinces import find_directory, load_provinces
 from tongban_common.clock import BusinessClock
 from tongban_common.observability import configure_logging
+from tongban_common.process import Stopping, on_stop
 from tongban_devstack.demo.day_runner import Day, DayRunner
 from tongban_devstack.demo.plan import FaultSchedule, PlannedVisit, visits
 from tongban_devstack.demo.report import Account, account, keep
@@ -105,10 +105,9 @@ def _plan(requests: int) -> list[PlannedVisit]:
 
 
 async def _interrupted() -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await stop.wait()
+    stopping = Stopping()
+    on_stop(stopping.set)
+    await stopping.wait()
 
 
 def _in_words(value: object) -> str:

@@ -9,7 +9,7 @@ from tongban_devstack.devices.faults import PrinterFaults, SmsFaults
 from tongban_devstack.devices.ipp_front_end import KIOSK_ID
 from tongban_devstack.devices.printer import Printers
 from tongban_devstack.devices.settings import DeviceSettings
-from tongban_devstack.outside.faults import FaultBoard, problem, read_faults
+from tongban_devstack.outside.faults import FaultBoard, fault_routes, json_report, problem
 from tongban_devstack.outside.journal import SqliteJournal
 
 
@@ -38,31 +38,25 @@ class DeviceControls:
             web.get("/messages", self._messages),
             web.get("/faults", self._get_faults),
             web.delete("/faults", self._clear_faults),
-            web.put("/faults/printers/{kiosk_id}", self._put_printer),
-            web.delete("/faults/printers/{kiosk_id}", self._clear_printer),
-            web.put("/faults/sms/{provider}", self._put_sms),
-            web.delete("/faults/sms/{provider}", self._clear_sms),
+            *fault_routes(
+                "/faults/printers/{kiosk_id}", self._printer_faults, _kiosk, self._forget_jobs
+            ),
+            *fault_routes("/faults/sms/{provider}", self._sms_faults, _provider),
         ]
 
     async def _printed(self, request: web.Request) -> web.Response:
-        order_id = request.query.get("order_id")
-        request_id = request.query.get("request_id")
-        text = await self._journal.read(
-            lambda con: job_store.printed_json(con, order_id, request_id)
-        )
-        return web.Response(text=text, content_type="application/json")
+        filters = map(request.query.get, ("order_id", "request_id"))
+        return await json_report(self._journal, job_store.printed_json, *filters)
 
     async def _printed_pdf(self, request: web.Request) -> web.StreamResponse:
         order_id = request.match_info["order_id"]
-        file = await self._journal.read(lambda con: job_store.printed_file(con, order_id))
+        file = await self._journal.read(job_store.printed_file, order_id)
         if file is None:
             raise problem(web.HTTPNotFound, "Nothing was printed", f"for order {order_id}")
         return web.FileResponse(self._data / file, headers={"Content-Type": "application/pdf"})
 
     async def _messages(self, request: web.Request) -> web.Response:
-        request_id = request.query.get("request_id")
-        text = await self._journal.read(lambda con: sms.messages_json(con, request_id))
-        return web.Response(text=text, content_type="application/json")
+        return await json_report(self._journal, sms.messages_json, request.query.get("request_id"))
 
     async def _get_faults(self, _: web.Request) -> web.Response:
         return web.json_response(
@@ -74,28 +68,11 @@ class DeviceControls:
         await self._sms_faults.clear()
         return web.Response(status=204)
 
-    async def _put_printer(self, request: web.Request) -> web.Response:
-        kiosk_id = _kiosk(request)
-        faults = await read_faults(request, PrinterFaults)
+    async def _forget_jobs(self, kiosk_id: str, faults: PrinterFaults) -> PrinterFaults:
+        """Carry out `forget_jobs`, which is an act and is not stored."""
         if faults.forget_jobs:
             await self._printers.forget_jobs(kiosk_id)
-        kept = faults.model_copy(update={"forget_jobs": False})
-        await self._printer_faults.put(kiosk_id, kept)
-        return web.json_response(faults.model_dump(mode="json"))
-
-    async def _clear_printer(self, request: web.Request) -> web.Response:
-        await self._printer_faults.clear(_kiosk(request))
-        return web.Response(status=204)
-
-    async def _put_sms(self, request: web.Request) -> web.Response:
-        provider = _provider(request)
-        faults = await read_faults(request, SmsFaults)
-        await self._sms_faults.put(provider, faults)
-        return web.json_response(faults.model_dump(mode="json"))
-
-    async def _clear_sms(self, request: web.Request) -> web.Response:
-        await self._sms_faults.clear(_provider(request))
-        return web.Response(status=204)
+        return faults.model_copy(update={"forget_jobs": False})
 
 
 def _kiosk(request: web.Request) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tongban_common.observability import HealthServer
+from tongban_common.process import Stopping
 from tongban_common.settings import load
 from tongban_devstack.devices import job_store, sms
 from tongban_devstack.devices.controls import DeviceControls
@@ -16,7 +17,7 @@ from tongban_devstack.devices.settings import DeviceSettings
 from tongban_devstack.devices.sms import SmsProviders
 from tongban_devstack.outside.faults import FAULTS_SCHEMA, FaultBoard
 from tongban_devstack.outside.journal import SqliteJournal
-from tongban_devstack.outside.process import Stopping, announce, run
+from tongban_devstack.outside.process import announce, run
 
 SERVICE = "tongban-devices"
 SCHEMA = FAULTS_SCHEMA + job_store.SCHEMA + sms.SCHEMA

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from prometheus_client import Counter
 
+from tongban_common.process import Stopping
 from tongban_devstack.devices import job_store
 from tongban_devstack.devices.faults import Condition, PrinterFaults
 from tongban_devstack.devices.job_store import JobKey, Stage
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.journal import SqliteJournal
-from tongban_devstack.outside.process import ConnectionCutError, Stopping
+from tongban_devstack.outside.process import ConnectionCutError, pause, until
 
 SHEETS = Counter("tongban_printer_jobs_completed_total", "Jobs whose sheets came out")
 
@@ -60,8 +61,8 @@ class PrintEngines:
         files."""
         needed = await self._journal.write(job_store.spooled_files)
         await asyncio.to_thread(_clear_spool, self._data, needed)
-        queued = frozenset({Stage.QUEUED})
-        for job in await self._journal.write(lambda con: job_store.list_jobs(con, queued)):
+        queued = await self._journal.write(job_store.list_jobs, frozenset({Stage.QUEUED}))
+        for job in queued:
             self.enqueue(job.key)
 
     def enqueue(self, key: JobKey) -> None:
@@ -107,19 +108,17 @@ class PrintEngines:
             del self._engines[kiosk_id]
 
     async def _print(self, engine: _PrintEngine, key: JobKey) -> None:
-        job = await self._journal.read(lambda connection: job_store.find_job(connection, key))
+        job = await self._journal.read(job_store.find_job, key)
         if job is None or job.stage is not Stage.QUEUED:
             return
         for _ in range(job.pages * job.copies):
-            await self._stopping.sleep(self._seconds_per_page)
+            await pause(self._stopping, self._seconds_per_page)
             await self._until_ok(key)
             if key in self._ended:
                 return
             engine.impressions += 1
         await self._until_ok(key)
-        spooled = await self._journal.write(
-            lambda connection: job_store.complete_job(connection, key, self._data, time.time())
-        )
+        spooled = await self._journal.write(job_store.complete_job, key, self._data, time.time())
         if spooled:
             SHEETS.inc()
             await asyncio.to_thread(_remove, spooled)
@@ -130,7 +129,7 @@ class PrintEngines:
             changed = self._faults.changed
             if self._faults.of(key.kiosk_id).state is Condition.OK:
                 return
-            await self._stopping.until(changed)
+            await until(self._stopping, changed)
 
 
 def _clear_spool(data: Path, needed: frozenset[Path]) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import Progress
 
+from tongban_devstack.errors import DevstackError
 from tongban_devstack.files import exclusive
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ WAY_ROUND = (
 )
 
 
-class JarsUnavailableError(RuntimeError):
+class JarsUnavailableError(DevstackError):
     """Raised when the jars cannot be fetched or differ from their pins; says what to do."""
 
 

@@ -28,7 +28,7 @@ from yarl import URL
 from tongban_common.clock import BusinessClock
 from tongban_devstack.gateways.applications import Application, receipt
 from tongban_devstack.gateways.faults import GatewayFaults
-from tongban_devstack.outside.faults import FaultBoard
+from tongban_devstack.outside.faults import FaultBoard, json_report
 from tongban_devstack.outside.journal import SqliteJournal
 from tongban_provinces.signing import (
     SignatureError,
@@ -165,8 +165,7 @@ class CallbackSender:
             names = ("province", "request_id", "notice_id", "attempts", "told", "status")
             return json.dumps([dict(zip(names, row, strict=True)) for row in rows])
 
-        text = await self._journal.read(report)
-        return web.Response(text=text, content_type="application/json")
+        return await json_report(self._journal, report)
 
     async def run(self) -> None:
         """Send callbacks until cancelled."""
@@ -291,6 +290,7 @@ class CallbackSender:
         except (aiohttp.ClientError, TimeoutError, SignatureError, ValueError) as error:
             log.info("callback.failed", province=callback.province, error=type(error).__name__)
             return False
-        if not 200 <= response.status < 300:
+        acknowledged = 200 <= response.status < 300
+        if not acknowledged:
             log.info("callback.refused", province=callback.province, status=response.status)
-        return 200 <= response.status < 300
+        return acknowledged

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 from aiohttp import web
 
 from tongban_devstack.gateways import application_store
 from tongban_devstack.gateways.faults import GatewayFaults
-from tongban_devstack.gateways.provinces import SimulatedProvince
-from tongban_devstack.outside.faults import FaultBoard, problem, read_faults
+from tongban_devstack.outside.faults import FaultBoard, fault_routes, json_report, problem
 from tongban_devstack.outside.journal import SqliteJournal
 
 
@@ -20,7 +19,7 @@ class GatewayControls:
         self,
         journal: SqliteJournal,
         faults: FaultBoard[GatewayFaults],
-        provinces: Mapping[str, SimulatedProvince],
+        provinces: Collection[str],
     ) -> None:
         self._provinces = provinces
         self._journal = journal
@@ -31,30 +30,15 @@ class GatewayControls:
             web.get("/ledger", self._ledger),
             web.get("/faults", self._get_faults),
             web.delete("/faults", self._clear_all),
-            web.put("/faults/{province}", self._put_faults),
-            web.delete("/faults/{province}", self._clear),
+            *fault_routes("/faults/{province}", self._faults, self._known),
         ]
 
     async def _ledger(self, request: web.Request) -> web.Response:
-        request_id = request.query.get("request_id")
-        province = request.query.get("province")
-        text = await self._journal.read(
-            lambda connection: application_store.ledger_json(connection, request_id, province)
-        )
-        return web.Response(text=text, content_type="application/json")
+        filters = map(request.query.get, ("request_id", "province"))
+        return await json_report(self._journal, application_store.ledger_json, *filters)
 
     async def _get_faults(self, _: web.Request) -> web.Response:
         return web.json_response(self._faults.as_json())
-
-    async def _put_faults(self, request: web.Request) -> web.Response:
-        province = self._known(request)
-        faults = await read_faults(request, GatewayFaults)
-        await self._faults.put(province, faults)
-        return web.json_response(faults.model_dump(mode="json"))
-
-    async def _clear(self, request: web.Request) -> web.Response:
-        await self._faults.clear(self._known(request))
-        return web.Response(status=204)
 
     async def _clear_all(self, _: web.Request) -> web.Response:
         await self._faults.clear()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from tongban_common.observability import HealthServer
+from tongban_common.process import Stopping
 from tongban_common.settings import CommonSettings, load
 from tongban_devstack.gateways.application_store import SCHEMA
 from tongban_devstack.gateways.callbacks import SCHEMA as CALLBACKS_SCHEMA
@@ -20,7 +21,7 @@ from tongban_devstack.gateways.simulator import LateActs, ProvinceSimulator
 from tongban_devstack.gateways.soap import SoapFrontEnd
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.journal import SqliteJournal
-from tongban_devstack.outside.process import Stopping, announce, run
+from tongban_devstack.outside.process import announce, run
 
 SERVICE = "tongban-gateways"
 

@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from tongban_common.catalogue import CatalogueError
@@ -26,6 +25,7 @@ from tongban_devstack.stack import Stack, StackOptions
 from tongban_devstack.start_failures import exit_on_start_failure
 from tongban_kafka.security import KafkaCluster
 from tongban_ops.catalogue.loader import load as load_catalogue
+from tongban_ops.cli.output import progress_bars
 
 KIOSK_ID, BRANCH_ID = "k-310115-001", "b-310115-01"
 
@@ -107,11 +107,7 @@ async def _on(target: Target | None) -> AsyncIterator[Target]:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int, int], None]]:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
+    with progress_bars() as progress:
         asked = progress.add_task("submitted", total=total)
         over = progress.add_task("finished", total=total)
 

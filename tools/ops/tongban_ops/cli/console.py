@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from aiokafka.errors import KafkaError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import MofNCompleteColumn
 
 from tongban_common.clock import CHINA
 from tongban_common.exit_codes import EX_UNAVAILABLE
@@ -92,12 +92,7 @@ def login_name() -> str:
 @contextmanager
 def progress(doing: str) -> Iterator[Callable[[int, int], None]]:
     """Show a progress bar on stderr if that is a terminal; yield a function of (done, total)."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeElapsedColumn(), console=console, transient=True,
-        disable=not console.is_terminal,
-    ) as bar:  # fmt: skip
+    with output.progress_bars(MofNCompleteColumn()) as bar:
         task = bar.add_task(doing, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

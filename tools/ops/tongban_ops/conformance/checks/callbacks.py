@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from tongban_ops.conformance.kit import FINAL, TRIES, Kit
-from tongban_ops.conformance.listener import Heard
 from tongban_ops.conformance.verdicts import CheckFailedError, CheckSkippedError
 
 
 async def receipt(kit: Kit) -> str:
     """A submission is answered with 202 and a receipt number, which applicants use in inquiries."""
     request_id = kit.fresh()
-    message = kit.dialect.submission(kit.application(request_id), act_before=kit.soon())
-    answer = await kit.ask(message, "submission")
+    answer = await kit.ask(kit.submission(request_id), "submission")
     if answer.status != 202 or not answer.receipt:
         raise CheckFailedError(
             f"answered {answer.status} with receipt {answer.receipt}; 202 is agreed"
@@ -47,10 +45,7 @@ async def callback_repeated(kit: Kit) -> str:
             f"answered with 500, it did not come again within {kit.options.wait_s:g} s"
             + _strange(kit)
         )
-    return _repeated(heard[0], heard[1])
-
-
-def _repeated(first: Heard, second: Heard) -> str:
+    first, second = heard[:2]
     if first.notice_id != second.notice_id:
         raise CheckFailedError(
             f"it came again as another notice: {first.notice_id}, {second.notice_id}"

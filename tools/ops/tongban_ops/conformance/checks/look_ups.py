@@ -16,10 +16,7 @@ async def unknown(kit: Kit) -> str:
 
 async def look_up(kit: Kit) -> str:
     """An accepted application is known at once: a connector that died after sending looks it up."""
-    known = await kit.known(kit.first)
-    again = await kit.known(kit.first)
-    if known.receipt != again.receipt:
-        raise CheckFailedError(f"two look-ups, two receipts: {known.receipt} and {again.receipt}")
+    known = await kit.known_twice(kit.first)
     if withdrawn(known):
         raise CheckFailedError("it is withdrawn, and nobody withdrew it")
     return f"{known.state}, receipt {known.receipt or 'without a number'}"
