@@ -14,6 +14,7 @@ from tongban_common.catalogue.catalogue import Catalogue
 from tongban_common.catalogue.yamlfile import CatalogueError
 from tongban_common.exit_codes import EX_CONFIG, EX_UNAVAILABLE
 from tongban_ops.catalogue.loader import load as load_catalogue
+from tongban_ops.cli.console import stop
 from tongban_ops.cli.output import progress_bars
 from tongban_ops.conformance.checks import Check, selected
 from tongban_ops.conformance.listener import PortTakenError
@@ -41,13 +42,11 @@ def run_conformance(
             options = _completed(requested, _catalogue(), items, timeout_ms)
             return asyncio.run(examine(options, wanted, progress))
     except GatewayUnreachableError as error:
-        typer.echo(f"{requested.url} does not answer: {error}", err=True)
-        raise typer.Exit(EX_UNAVAILABLE) from error
+        raise stop(f"{requested.url} does not answer: {error}", EX_UNAVAILABLE) from error
     except PortTakenError as error:
         raise typer.BadParameter(str(error), param_hint="--callback-port") from error
     except CatalogueError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(EX_CONFIG) from error
+        raise stop(str(error), EX_CONFIG) from error
 
 
 def _checks(protocol: str, names: Sequence[str]) -> list[Check]:

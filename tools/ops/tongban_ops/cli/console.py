@@ -6,8 +6,8 @@ import asyncio
 import getpass
 import os
 import re
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
@@ -19,6 +19,7 @@ from rich.progress import MofNCompleteColumn
 from tongban_common.clock import CHINA
 from tongban_common.exit_codes import EX_UNAVAILABLE
 from tongban_common.settings import CommonSettings, load
+from tongban_common.store import Store, StoreUnavailableError
 from tongban_kafka import EventProducer, KafkaUnavailableError, refusals
 from tongban_kafka.reach import reach
 from tongban_kafka.security import KafkaAddress
@@ -34,6 +35,7 @@ By = Annotated[
 Result = TypeVar("Result")
 _WIDE = 200
 _DELIVERY_S = 20.0
+_STORE_MS = 10_000
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -61,6 +63,23 @@ async def reaching(work: Coroutine[Any, Any, Result]) -> Result:
         work.close()
         raise
     return await work
+
+
+@asynccontextmanager
+async def open_store(settings: CommonSettings, after_failure: str = "") -> AsyncIterator[Store]:
+    """Open the document store; if it does not answer, end the command with 69 and one line on
+    stderr.
+
+    Args:
+        after_failure: added to that line; tells the operator what the failure means.
+    """
+    store = Store(settings.store, settings.store_name, timeout_ms=_STORE_MS)
+    try:
+        yield store
+    except StoreUnavailableError as error:
+        raise stop(f"{error}{after_failure}", EX_UNAVAILABLE) from error
+    finally:
+        store.close()
 
 
 def operator_producer(kafka: KafkaAddress) -> EventProducer:
