@@ -40,10 +40,6 @@ _SERVERS, _OUTSIDE, _SERVICES = 0, 1, 2
 _BIN = Path(sys.executable).parent
 
 
-def _tell_nobody(step: str) -> None:
-    """Ignore a step; the default of `StackOptions.report`."""
-
-
 @dataclass(frozen=True, slots=True)
 class StackOptions:
     """Options of a stack. `replicas` counts processes of a service, by default one."""
@@ -56,7 +52,7 @@ class StackOptions:
     replicas: Mapping[str, int] = field(default_factory=dict)
     catalogue: Path | None = None
     """Directory; None: as every service finds it, or the checkout's."""
-    report: Callable[[str], None] = _tell_nobody
+    report: Callable[[str], None] = lambda _step: None
 
 
 class Stack:

@@ -35,7 +35,9 @@ By = Annotated[
 Result = TypeVar("Result")
 _WIDE = 200
 _DELIVERY_S = 20.0
-_STORE_MS = 10_000
+_STORE_MS = 2_000
+LONG_STORE_MS = 10_000
+"""Time-out of the store's answers for commands that read or change much of it."""
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -66,14 +68,16 @@ async def reaching(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 @asynccontextmanager
-async def open_store(settings: CommonSettings, after_failure: str = "") -> AsyncIterator[Store]:
+async def open_store(
+    settings: CommonSettings, after_failure: str = "", *, timeout_ms: int = _STORE_MS
+) -> AsyncIterator[Store]:
     """Open the document store; if it does not answer, end the command with 69 and one line on
     stderr.
 
     Args:
         after_failure: added to that line; tells the operator what the failure means.
     """
-    store = Store(settings.store, settings.store_name, timeout_ms=_STORE_MS)
+    store = Store(settings.store, settings.store_name, timeout_ms=timeout_ms)
     try:
         yield store
     except StoreUnavailableError as error:

@@ -15,6 +15,7 @@ from tongban_intake.readmodel.projector import Projector
 from tongban_intake.readmodel.rebuild import in_router, incomplete, project, republish_requests
 from tongban_kafka.snapshot import Snapshot
 from tongban_ops.cli.console import (
+    LONG_STORE_MS,
     By,
     Json,
     login_name,
@@ -58,7 +59,9 @@ def rebuild(
 async def _rebuild(
     settings: CommonSettings, *, rate: float, everything: bool, by: str
 ) -> dict[str, Any]:
-    async with open_store(settings, "; what was rebuilt stays, begin again") as store:
+    async with open_store(
+        settings, "; what was rebuilt stays, begin again", timeout_ms=LONG_STORE_MS
+    ) as store:
         await store.ping()
         async with Snapshot(settings.cluster) as snapshot:
             with progress("reading the topics") as report:

@@ -15,7 +15,15 @@ from tongban_common.store import Store
 from tongban_common.store.recovery import mark_restored
 from tongban_kafka import EventProducer
 from tongban_kafka.snapshot import Snapshot
-from tongban_ops.cli.console import Json, open_store, operator_producer, progress, run, stop
+from tongban_ops.cli.console import (
+    LONG_STORE_MS,
+    Json,
+    open_store,
+    operator_producer,
+    progress,
+    run,
+    stop,
+)
 from tongban_ops.operators.restorers import members, restorers
 
 
@@ -60,7 +68,7 @@ async def _restore(settings: CommonSettings) -> dict[str, dict[str, int]]:
     if running := await members(settings.cluster, [each.group for each in wanted]):
         names = ", ".join(f"{group} has {count} members" for group, count in running.items())
         raise stop(f"{names}: stop them first, or they act on guards that are missing", EX_TEMPFAIL)
-    async with open_store(settings, "; begin again") as store:
+    async with open_store(settings, "; begin again", timeout_ms=LONG_STORE_MS) as store:
         # Mark the store first: a service that starts too early, or after this command has died,
         # must see that the store was restored.
         await mark_restored(store, round(time.time() * 1000))

@@ -11,7 +11,7 @@ import typer
 
 from tongban_common.settings import CommonSettings, load
 from tongban_intake.readmodel.sweep import Swept, sweep
-from tongban_ops.cli.console import Json, open_store, progress, span
+from tongban_ops.cli.console import LONG_STORE_MS, Json, open_store, progress, span
 from tongban_ops.cli.group import Commands
 
 store = typer.Typer(cls=Commands, no_args_is_help=True)
@@ -54,6 +54,8 @@ def sweep_(
 
 async def _sweep(settings: CommonSettings, age: timedelta, *, dry_run: bool) -> Swept:
     before = settings.clock.now() - age
-    async with open_store(settings, "; what was swept stays swept") as store:
+    async with open_store(
+        settings, "; what was swept stays swept", timeout_ms=LONG_STORE_MS
+    ) as store:
         with progress("sweeping") as report:
             return await sweep(store, before=before, dry_run=dry_run, on_progress=report)

@@ -1,4 +1,8 @@
-"""Check submissions: one application for each id, never after `act_before`, despite repeats."""
+"""Check submissions and look-ups: one application for each id, never after `act_before`.
+
+Look-ups protect against double effects: a connector sends again only what the gateway does not
+know.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,22 @@ async def submit(kit: Kit) -> str:
         raise CheckFailedError(f"a new application is {answer.state}, not {_STATES}")
     kit.first = request_id
     return f"{answer.state}, receipt {answer.receipt or 'without a number'}"
+
+
+async def unknown(kit: Kit) -> str:
+    """After an unclear answer a connector looks up, and sends again only on a signed `unknown`."""
+    request_id = f"{kit.run}-never-sent"
+    if await kit.gateway.look_up(request_id) is not None:
+        raise CheckFailedError(f"it knows {request_id}, which was never sent")
+    return "said with a signature"
+
+
+async def look_up(kit: Kit) -> str:
+    """An accepted application is known at once: a connector that died after sending looks it up."""
+    known = await kit.known_twice(kit.first)
+    if withdrawn(known):
+        raise CheckFailedError("it is withdrawn, and nobody withdrew it")
+    return f"{known.state}, receipt {known.receipt or 'without a number'}"
 
 
 async def repeat(kit: Kit) -> str:
