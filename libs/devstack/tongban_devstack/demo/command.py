@@ -23,6 +23,7 @@ from tongban_devstack.demo.plan import FaultSchedule, PlannedVisit, visits
 from tongban_devstack.demo.report import Account, account, keep
 from tongban_devstack.demo.view import View
 from tongban_devstack.kiosks import Place
+from tongban_devstack.quantiles import in_words
 from tongban_devstack.stack import Stack, StackOptions
 from tongban_devstack.start_failures import exit_on_start_failure
 from tongban_ops.catalogue.loader import Sources
@@ -110,16 +111,10 @@ async def _interrupted() -> None:
     await stopping.wait()
 
 
-def _in_words(value: object) -> str:
-    if isinstance(value, dict):
-        return "  ".join(f"{name} {part}" for name, part in value.items())
-    return str(value)
-
-
 def _print_result(result: Account, out: Path) -> None:
     table = Table("counted at the outside", "")
     for name, value in result.report.items():
-        table.add_row(name, _in_words(value))
+        table.add_row(name, in_words(value))
     console.print(table)
     cases = Table("reported by name", "ended", "kiosk")
     for title, (ended, kiosk_id) in result.cases.items():

@@ -35,7 +35,7 @@ class _PrintEngine:
 
 
 class PrintEngines:
-    """Print engines of all printers; idle printers cost nothing."""
+    """Print engines of all printers; an idle printer has neither an engine nor a task."""
 
     def __init__(
         self,

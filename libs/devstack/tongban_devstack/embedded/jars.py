@@ -78,8 +78,6 @@ def _fetch(directory: Path, pinned: dict[str, str]) -> None:
         _download_all(pinned, staging)
         _verify(staging / "jars", pinned, "It was downloaded so; a proxy may have altered it.")
         (staging / "jars").rename(directory)
-    except JarsUnavailableError:
-        raise
     except (RuntimeError, OSError) as error:  # requests' errors are OSErrors
         raise JarsUnavailableError(
             f"Apache Kafka cannot be downloaded: {error}. "

@@ -141,7 +141,7 @@ class BrokerSecurity:
     """Options of an embedded broker that speaks TLS and SASL.
 
     Args:
-        authority: what the broker trusts in its clients' certificates.
+        authority: signs the client certificates that the broker trusts.
         certificate: the broker's own.
         users: passwords by user name. Names and passwords are letters, digits, `-` and `_`: the
             broker's settings quote nothing else the same way everywhere. Users exist from the first

@@ -1,7 +1,7 @@
 """Plan and send the callbacks of provinces that answer with a receipt.
 
-The transaction of an act also stores its callback, with the time at which that becomes true. From
-then on the callback is sent with exponential back-off, until the receiver answers 200 with a
+The transaction of an act also stores the callbacks that follow from it, each with the business time
+at which it is due. From then on the callback is sent with exponential back-off, until the receiver answers 200 with a
 signature or the attempts are used up. So a restart loses none, and may repeat one: repeats have the
 same number, by which the receiver recognises them.
 """

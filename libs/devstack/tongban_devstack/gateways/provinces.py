@@ -56,8 +56,8 @@ class Manner(StrEnum):
 
 MANNERS = (Manner.HONOUR, Manner.REFUSE, Manner.TWICE)
 PROTOCOLS = ("rest", "rest_callback", "soap")
-"""Protocols in groups of three provinces, as in the catalogue, so that each protocol meets each
-manner."""
+"""Protocols. Three provinces in a row have the same one, as in the catalogue, so that every
+combination of protocol and manner occurs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,8 +66,8 @@ class SimulatorReply:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedSubmission:
-    """A submission as a front end parsed it: of the applicant the name, of the form the single
-    values. `act_before_ms` is wall clock, Unix epoch."""
+    """A submission as a front end parsed it, with the applicant's name, and the texts and numbers of
+    the form. `act_before_ms` is wall clock, Unix epoch."""
 
     request_id: str
     item_code: str

@@ -104,8 +104,8 @@ class SoapFrontEnd:
     async def _answer(self, simulator: ProvinceSimulator, request: web.Request) -> SoapAnswer:
         """Return the answer, signed only after the message is verified.
 
-        Whoever could have any message answered with a signature could pass that answer off as the
-        answer to another message with the same MessageID.
+        An attacker who got a signed answer to a message of his own could pass it off as the answer
+        to another message with the same MessageID.
         """
         token = self._tokens[simulator.province.code]
         try:
@@ -142,8 +142,8 @@ class SoapFrontEnd:
             raise _SoapRefusedError("bad_request", "wsa:Action 与报文不符")
         if not self._schema.validate(content):
             first = self._schema.error_log[0]
-            # The path has names where the sender uses prefixes, else positions; values stay
-            # private.
+            # Report the path and the kind of the error only: the value may be personal data. The
+            # path has names where the sender uses prefixes, else positions.
             where = re.sub(r"[^/:]+:", "", first.path)
             raise _SoapRefusedError("bad_request", f"{where}: {first.type_name}")
         return _OPERATIONS[operation]

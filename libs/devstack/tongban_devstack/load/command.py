@@ -21,6 +21,7 @@ from tongban_common.observability import configure_logging
 from tongban_common.settings import CommonSettings
 from tongban_common.settings import load as load_settings
 from tongban_devstack.load.kiosks import Load, LoadResult, Target
+from tongban_devstack.quantiles import in_words
 from tongban_devstack.stack import Stack, StackOptions
 from tongban_devstack.start_failures import exit_on_start_failure
 from tongban_kafka.security import KafkaCluster
@@ -135,8 +136,5 @@ def _print_result(result: LoadResult, *, as_json: bool) -> None:
         return
     table = Table(show_header=False)
     for name, value in report.items():
-        shown = value
-        if isinstance(value, dict):
-            shown = "  ".join(f"{key} {part}" for key, part in value.items())
-        table.add_row(_SHOWN_AS[name], str(shown))
+        table.add_row(_SHOWN_AS[name], in_words(value))
     Console().print(table)

@@ -87,8 +87,8 @@ async def open_store(
 
 
 def operator_producer(kafka: KafkaAddress) -> EventProducer:
-    """Return the producer of an operator's command, not yet entered; a record fails that the broker
-    has not acknowledged in 20 s."""
+    """Return a producer for an operator's command, which the caller enters. Sending a record fails
+    if the broker does not acknowledge it within 20 s."""
     return EventProducer(kafka, client_id="tongban-operator", delivery_timeout=_DELIVERY_S)
 
 

@@ -97,7 +97,7 @@ def _show(found: Verified) -> None:
 
 
 async def _look_up(intake: str, sha256: str) -> Verified | None:
-    """Return what intake knows of a file whose hash begins with this code; None if nothing.
+    """Look up a file by the beginning of its SHA-256; None if intake does not know it.
 
     Raises:
         IntakeUnreachableError

@@ -26,8 +26,8 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckVerdict:
-    """Outcome of one check. `note` is what was observed, `promise` what of the connector rests on
-    the check, `lacking` the failed checks that kept it from running."""
+    """Outcome of one check. `note` is what it observed, `promise` what a connector relies on,
+    `lacking` the failed checks that kept it from running."""
 
     name: str
     outcome: Outcome

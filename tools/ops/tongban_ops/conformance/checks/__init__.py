@@ -35,7 +35,7 @@ class Check:
 
     @property
     def promise(self) -> str:
-        """Return the promise of the connector that rests on the check, in a sentence."""
+        """Return, in a sentence, what a connector relies on and the check examines."""
         return (self.run.__doc__ or "").strip().partition("\n")[0]
 
 
