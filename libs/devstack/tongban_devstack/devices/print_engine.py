@@ -34,34 +34,25 @@ class _PrintEngine:
     impressions: int = 0
 
 
+@dataclass(kw_only=True, eq=False)
 class PrintEngines:
     """Print engines of all printers; an idle printer has neither an engine nor a task."""
 
-    def __init__(
-        self,
-        *,
-        journal: SqliteJournal,
-        faults: FaultBoard[PrinterFaults],
-        data: Path,
-        seconds_per_page: float,
-        stopping: Stopping,
-        tasks: asyncio.TaskGroup,
-    ) -> None:
-        self._journal = journal
-        self._faults = faults
-        self._data = data
-        self._seconds_per_page = seconds_per_page
-        self._stopping = stopping
-        self._tasks = tasks
-        self._engines: dict[str, _PrintEngine] = {}
-        self._ended: set[JobKey] = set()
+    journal: SqliteJournal
+    faults: FaultBoard[PrinterFaults]
+    data: Path
+    seconds_per_page: float
+    stopping: Stopping
+    tasks: asyncio.TaskGroup
+    _engines: dict[str, _PrintEngine] = field(default_factory=dict, init=False)
+    _ended: set[JobKey] = field(default_factory=set, init=False)
 
     async def resume(self) -> None:
         """Enqueue the jobs that were queued when the process ended, and clear the spool of other
         files."""
-        needed = await self._journal.write(job_store.spooled_files)
-        await asyncio.to_thread(_clear_spool, self._data, needed)
-        queued = await self._journal.write(job_store.list_jobs, frozenset({Stage.QUEUED}))
+        needed = await self.journal.write(job_store.spooled_files)
+        await asyncio.to_thread(_clear_spool, self.data, needed)
+        queued = await self.journal.write(job_store.list_jobs, frozenset({Stage.QUEUED}))
         for job in queued:
             self.enqueue(job.key)
 
@@ -70,7 +61,7 @@ class PrintEngines:
         engine = self._engines.get(key.kiosk_id)
         if engine is None:
             engine = self._engines[key.kiosk_id] = _PrintEngine()
-            self._tasks.create_task(self._work(key.kiosk_id, engine))
+            self.tasks.create_task(self._work(key.kiosk_id, engine))
         engine.queue.append(key)
 
     def drop(self, key: JobKey) -> None:
@@ -108,17 +99,17 @@ class PrintEngines:
             del self._engines[kiosk_id]
 
     async def _print(self, engine: _PrintEngine, key: JobKey) -> None:
-        job = await self._journal.read(job_store.find_job, key)
+        job = await self.journal.read(job_store.find_job, key)
         if job is None or job.stage is not Stage.QUEUED:
             return
         for _ in range(job.pages * job.copies):
-            await pause(self._stopping, self._seconds_per_page)
+            await pause(self.stopping, self.seconds_per_page)
             await self._until_ok(key)
             if key in self._ended:
                 return
             engine.impressions += 1
         await self._until_ok(key)
-        spooled = await self._journal.write(job_store.complete_job, key, self._data, time.time())
+        spooled = await self.journal.write(job_store.complete_job, key, self.data, time.time())
         if spooled:
             SHEETS.inc()
             await asyncio.to_thread(_remove, spooled)
@@ -126,10 +117,10 @@ class PrintEngines:
     async def _until_ok(self, key: JobKey) -> None:
         """Wait until the printer works or the job has ended otherwise."""
         while key not in self._ended:
-            changed = self._faults.changed
-            if self._faults.of(key.kiosk_id).state is Condition.OK:
+            changed = self.faults.changed
+            if self.faults.of(key.kiosk_id).state is Condition.OK:
                 return
-            await until(self._stopping, changed)
+            await until(self.stopping, changed)
 
 
 def _clear_spool(data: Path, needed: frozenset[Path]) -> None:

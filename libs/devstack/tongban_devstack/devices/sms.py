@@ -10,7 +10,9 @@ import hmac
 import re
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import uuid4
@@ -77,17 +79,17 @@ _EVERY_SECOND = frozenset("02468ace")
 """Last hexadecimal digits of the references that a talkative provider refuses."""
 
 
+@dataclass(kw_only=True, eq=False)
 class SmsProviders:
     """Routes under /sms, and the store of sent messages."""
 
-    def __init__(
-        self, *, journal: SqliteJournal, faults: FaultBoard[SmsFaults], key: str, stopping: Stopping
-    ) -> None:
-        self._journal = journal
-        self._faults = faults
-        self._authorization = f"Bearer {key}".encode()
-        self._stopping = stopping
-        self._buckets = {provider: TokenBucket() for provider in HONOURS_REFERENCE}
+    journal: SqliteJournal
+    faults: FaultBoard[SmsFaults]
+    key: str = field(repr=False)
+    stopping: Stopping
+    _buckets: defaultdict[str, TokenBucket] = field(
+        default_factory=lambda: defaultdict(TokenBucket), init=False
+    )
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -131,10 +133,10 @@ class SmsProviders:
         injected = InjectedError.roll(faults.error_rate)
         if injected is InjectedError.ERROR_BEFORE:
             raise InjectedServerError
-        message_id = await self._journal.write(_enter, provider, message)
+        message_id = await self.journal.write(_enter, provider, message)
         # Delay the answer, not the effect: a provider knows no deadline, so the sender could never
         # resolve a message that is sent long after it has given up.
-        await pause(self._stopping, faults.latency_ms / 1000)
+        await pause(self.stopping, faults.latency_ms / 1000)
         if injected is InjectedError.ERROR_AFTER:
             raise InjectedServerError
         if faults.drops():
@@ -143,12 +145,12 @@ class SmsProviders:
 
     async def _look_up(self, provider: str, request: web.Request) -> web.Response:
         faults = self._open(provider, request)
-        await pause(self._stopping, faults.latency_ms / 1000)
+        await pause(self.stopping, faults.latency_ms / 1000)
         if InjectedError.roll(faults.error_rate) is not InjectedError.NONE:
             raise InjectedServerError
         # Query in the writer's queue, so that a message that is being stored is not overlooked.
         reference = request.query.get("reference", "")
-        messages = await self._journal.write(_find, provider, reference)
+        messages = await self.journal.write(_find, provider, reference)
         return web.json_response({"messages": messages})
 
     def _open(self, provider: str, request: web.Request) -> SmsFaults:
@@ -160,11 +162,11 @@ class SmsProviders:
         """
         if provider not in HONOURS_REFERENCE:
             raise _SmsRefusedError(404, "no_such_provider")
-        faults = self._faults.of(provider)
+        faults = self.faults.of(provider)
         if faults.down:
             raise ConnectionCutError
         given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
-        if not hmac.compare_digest(given, self._authorization):
+        if not hmac.compare_digest(given, f"Bearer {self.key}".encode()):
             raise _SmsRefusedError(401, "unauthorized")
         return faults
 

@@ -1,9 +1,9 @@
 """Plan and send the callbacks of provinces that answer with a receipt.
 
 The transaction of an act also stores the callbacks that follow from it, each with the business time
-at which it is due. From then on the callback is sent with exponential back-off, until the receiver answers 200 with a
-signature or the attempts are used up. So a restart loses none, and may repeat one: repeats have the
-same number, by which the receiver recognises them.
+at which it is due. From then on the callback is sent with exponential back-off, until the receiver
+answers 200 with a signature or the attempts are used up. So a restart loses none, and may repeat
+one: repeats have the same number, by which the receiver recognises them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import random
 import secrets
 import sqlite3
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 
@@ -131,23 +131,15 @@ def _number(province: str, request_id: str, what: str) -> str:
     return blake2b(f"{province}\n{request_id}\n{what}".encode(), digest_size=12).hexdigest()
 
 
+@dataclass(kw_only=True, eq=False)
 class CallbackSender:
     """Sends due callbacks, `AT_ONCE` at a time; one task of the process."""
 
-    def __init__(
-        self,
-        callbacks: CallbackQueue,
-        *,
-        journal: SqliteJournal,
-        clock: BusinessClock,
-        faults: FaultBoard[GatewayFaults],
-        secret: str,
-    ) -> None:
-        self._callbacks = callbacks
-        self._journal = journal
-        self._clock = clock
-        self._faults = faults
-        self._secret = secret
+    callbacks: CallbackQueue
+    journal: SqliteJournal
+    clock: BusinessClock
+    faults: FaultBoard[GatewayFaults]
+    secret: str = field(repr=False)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the route for tests, `GET /callbacks?request_id=`."""
@@ -165,14 +157,14 @@ class CallbackSender:
             names = ("province", "request_id", "notice_id", "attempts", "told", "status")
             return json.dumps([dict(zip(names, row, strict=True)) for row in rows])
 
-        return await json_report(self._journal, report)
+        return await json_report(self.journal, report)
 
     async def run(self) -> None:
         """Send callbacks until cancelled."""
         async with aiohttp.ClientSession(timeout=TIMEOUT) as http:
             while True:
-                self._callbacks.changed.clear()
-                due = await self._journal.write(self._due)
+                self.callbacks.changed.clear()
+                due = await self.journal.write(self._due)
                 if not due:
                     await self._wait()
                     continue
@@ -185,7 +177,7 @@ class CallbackSender:
         rows = connection.execute(
             "SELECT notice_id, province, request_id, receipt, url, attempts, told FROM notices"
             " WHERE status = 'open' AND due <= ? AND not_before <= ? ORDER BY due LIMIT ?",
-            (self._clock.now().timestamp(), time.time(), AT_ONCE),
+            (self.clock.now().timestamp(), time.time(), AT_ONCE),
         ).fetchall()
         return [_PendingCallback(*row) for row in rows]
 
@@ -193,7 +185,7 @@ class CallbackSender:
         """Wait until the next callback is due, or a new one is stored."""
 
         def next_moment(connection: sqlite3.Connection) -> float | None:
-            clock = self._clock
+            clock = self.clock
             row = connection.execute(
                 "SELECT min(max(? + (due - ?) / ?, not_before)) FROM notices WHERE status = 'open'",
                 (clock.anchor, clock.start.timestamp(), clock.speed),
@@ -201,16 +193,16 @@ class CallbackSender:
             moment: float | None = row[0]
             return moment
 
-        moment = await self._journal.write(next_moment)
+        moment = await self.journal.write(next_moment)
         try:
             pause = None if moment is None else max(0.01, moment - time.time())
             async with asyncio.timeout(pause):
-                await self._callbacks.changed.wait()
+                await self.callbacks.changed.wait()
         except TimeoutError:
             return
 
     async def _deliver(self, http: aiohttp.ClientSession, callback: _PendingCallback) -> None:
-        faults = self._faults.of(callback.province)
+        faults = self.faults.of(callback.province)
         if faults.down:
             await self._enter(callback, "open", pause_s=DOWN_PAUSE_S)
         elif callback.attempts == 0 and faults.loses_callback():
@@ -250,11 +242,11 @@ class CallbackSender:
                 (status, attempts, told, not_before, callback.notice_id),
             )
 
-        await self._journal.write(work)
+        await self.journal.write(work)
 
     async def _acknowledged(self, http: aiohttp.ClientSession, callback: _PendingCallback) -> bool:
         """Send a callback once; return True if the receiver acknowledged it with a signature."""
-        token = province_token(self._secret, callback.province)
+        token = province_token(self.secret, callback.province)
         nonce = secrets.token_urlsafe(16)
         body = orjson.dumps(
             {

@@ -12,7 +12,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -66,8 +66,8 @@ class SimulatorReply:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedSubmission:
-    """A submission as a front end parsed it, with the applicant's name, and the texts and numbers of
-    the form. `act_before_ms` is wall clock, Unix epoch."""
+    """A submission as a front end parsed it, with the applicant's name, and the form's texts and
+    numbers. `act_before_ms` is wall clock, Unix epoch."""
 
     request_id: str
     item_code: str
@@ -110,37 +110,25 @@ class LateActs:
             self._pending -= 1
 
 
+@dataclass(kw_only=True, eq=False)
 class ProvinceSimulator:
     """Simulates the gateway of one province."""
 
-    def __init__(
-        self,
-        province: SimulatedProvince,
-        *,
-        profile: str,
-        clock: BusinessClock,
-        journal: SqliteJournal,
-        faults: FaultBoard[GatewayFaults],
-        late_acts: LateActs,
-        stopping: Stopping,
-        callbacks: CallbackQueue,
-        documents: DocumentRenderer | None = None,
-    ) -> None:
-        self.province = province
-        self._documents = documents
-        self._profile = profile
-        self._clock = clock
-        self._journal = journal
-        self._board = faults
-        self._late_acts = late_acts
-        self._stopping = stopping
-        self._callbacks = callbacks
-        self._bucket = TokenBucket()
+    province: SimulatedProvince
+    profile: str
+    clock: BusinessClock
+    journal: SqliteJournal
+    board: FaultBoard[GatewayFaults]
+    late_acts: LateActs
+    stopping: Stopping
+    callbacks: CallbackQueue
+    documents: DocumentRenderer
+    _bucket: TokenBucket = field(default_factory=TokenBucket, init=False)
 
     @property
     def faults(self) -> GatewayFaults:
         """Return the faults that are set for this province now."""
-        return self._board.of(self.province.code)
+        return self.board.of(self.province.code)
 
     def connect(self) -> None:
         """Check that the province is up, before a message is read.
@@ -192,7 +180,7 @@ class ProvinceSimulator:
                 return SimulatorReply(Code.UNKNOWN)
             if application_store.supplement_id(connection, code, request_id) == identifier:
                 return self._repeat(connection, application, effect)
-            now = self._clock.now()
+            now = self.clock.now()
             if application.withdrawn_at is not None:
                 return SimulatorReply(Code.WITHDRAWN, self._view(application))
             if application.state(now) is not ApplicationState.NEEDS_SUPPLEMENT:
@@ -215,7 +203,7 @@ class ProvinceSimulator:
                 return SimulatorReply(Code.UNKNOWN)
             if application.withdrawn_at is not None:
                 return self._repeat(connection, application, effect)
-            now = self._clock.now()
+            now = self.clock.now()
             if application.state(now) in FINAL:
                 return SimulatorReply(Code.FINAL, self._view(application))
             application_store.withdraw(connection, application, now)
@@ -233,21 +221,21 @@ class ProvinceSimulator:
         """
         if (throttled := await self._before_query()) is not None:
             return throttled
-        known = await self._journal.write(self._known, request_id)
+        known = await self.journal.write(self._known, request_id)
         return SimulatorReply(Code.UNKNOWN) if known is None else SimulatorReply(Code.OK, known)
 
     async def issued_document(self, request_id: str) -> IssuedDocument | None:
         """Return the document that the province has issued for an application, or None."""
-        if not self.province.makes_documents or self._documents is None:
+        if not self.province.makes_documents:
             return None
-        application = await self._journal.read(
+        application = await self.journal.read(
             application_store.find, self.province.code, request_id
         )
         if application is None or application.kind != "print":
             return None
-        if application.state(self._clock.now()) is not ApplicationState.COMPLETED:
+        if application.state(self.clock.now()) is not ApplicationState.COMPLETED:
             return None
-        document = await self._documents.of(
+        document = await self.documents.of(
             (self.province.code, request_id),
             application.item_name,
             result_of(application, self.province),
@@ -268,7 +256,7 @@ class ProvinceSimulator:
         """Apply the faults that a query meets; return the refusal of a throttled one."""
         if (throttled := self._throttled()) is not None:
             return throttled
-        await pause(self._stopping, self.faults.delay_seconds())
+        await pause(self.stopping, self.faults.delay_seconds())
         if InjectedError.roll(self.faults.error_rate) is not InjectedError.NONE:
             raise InjectedServerError
         return None
@@ -299,19 +287,19 @@ class ProvinceSimulator:
             return act_in_time(connection)
 
         if (refusal := self._refusal(item_code)) is not None:
-            await self._journal.write(attempt)
+            await self.journal.write(attempt)
             return refusal
         faults = self.faults
         if faults.slow_commit_ms:
-            await self._journal.write(attempt)
-            self._late_acts.start(self._journal, act_in_time, faults.slow_commit_ms / 1000)
+            await self.journal.write(attempt)
+            self.late_acts.start(self.journal, act_in_time, faults.slow_commit_ms / 1000)
             raise ConnectionCutError
-        await pause(self._stopping, faults.delay_seconds())
+        await pause(self.stopping, faults.delay_seconds())
         injected = InjectedError.roll(faults.error_rate)
         if injected is InjectedError.ERROR_BEFORE:
-            await self._journal.write(attempt)
+            await self.journal.write(attempt)
             raise InjectedServerError
-        reply = await self._journal.write(attempt_and_act)
+        reply = await self.journal.write(attempt_and_act)
         if injected is InjectedError.ERROR_AFTER:
             raise InjectedServerError
         if faults.drops():
@@ -324,10 +312,10 @@ class ProvinceSimulator:
             return throttled
         if item_code in self.faults.unknown_items:
             return SimulatorReply(Code.UNKNOWN_ITEM)
-        hours, now = self.province.opening_hours, self._clock.now()
-        if self._profile != "realistic" or hours is None or hours.is_open(now):
+        hours, now = self.province.opening_hours, self.clock.now()
+        if self.profile != "realistic" or hours is None or hours.is_open(now):
             return None
-        closed_for = self._clock.real_seconds(hours.next_open(now) - now)
+        closed_for = self.clock.real_seconds(hours.next_open(now) - now)
         return SimulatorReply(Code.CLOSED, retry_after_seconds=max(1, math.ceil(closed_for)))
 
     def _repeat(
@@ -353,11 +341,11 @@ class ProvinceSimulator:
         self, connection: sqlite3.Connection, application: Application, url: str | None
     ) -> None:
         if url is not None:
-            self._callbacks.subscribe(connection, application, url)
-        self._callbacks.replan(connection, application)
+            self.callbacks.subscribe(connection, application, url)
+        self.callbacks.replan(connection, application)
 
     def _new_application(self, call: ReceivedSubmission) -> Application:
-        now = self._clock.now()
+        now = self.clock.now()
         return Application(
             self.province.code,
             call.request_id,
@@ -367,7 +355,7 @@ class ProvinceSimulator:
             call.name,
             call.form,
             submitted_at=now,
-            plan=plan(self._profile, self.province, call.request_id, call.kind, now),
+            plan=plan(self.profile, self.province, call.request_id, call.kind, now),
         )
 
     def _known(self, connection: sqlite3.Connection, request_id: str) -> dict[str, Any] | None:
@@ -375,7 +363,7 @@ class ProvinceSimulator:
         return None if application is None else self._view(application)
 
     def _view(self, application: Application, submission: int = 1) -> dict[str, Any]:
-        now = self._clock.now()
+        now = self.clock.now()
         completed = application.state(now) is ApplicationState.COMPLETED
         result = result_of(application, self.province) if completed else None
         said = view(application, now, result, submission)

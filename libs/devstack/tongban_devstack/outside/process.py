@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 
 import structlog
 from aiohttp import web
 
-from tongban_common.observability import configure_logging
+from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.process import Stopping, on_stop
 from tongban_common.settings import CommonSettings
 from tongban_devstack.errors import DevstackError
@@ -69,8 +70,14 @@ def run(
     asyncio.run(main())
 
 
-def announce(service: str, host: str, port: int) -> None:
-    """Print one JSON line on stdout when the process is ready, with the port it uses."""
-    url = f"http://{host}:{port}"
-    log.info("serving", url=url)
-    print(json.dumps({"ready": True, "service": service, "url": url}), flush=True)
+@asynccontextmanager
+async def serving(
+    service: str, settings: CommonSettings, routes: Iterable[web.RouteDef]
+) -> AsyncIterator[None]:
+    """Serve the routes and probes, and print one JSON line on stdout with the URL in use."""
+    host, port = settings.http_host, settings.http_port
+    async with HealthServer(host=host, port=port, live={}, ready={}, routes=list(routes)) as server:
+        url = f"http://{host}:{server.port}"
+        log.info("serving", url=url)
+        print(json.dumps({"ready": True, "service": service, "url": url}), flush=True)
+        yield
