@@ -164,7 +164,7 @@ class CallbackSender:
         async with aiohttp.ClientSession(timeout=TIMEOUT) as http:
             while True:
                 self.callbacks.changed.clear()
-                due = await self.journal.write(self._due)
+                due = await self._due()
                 if not due:
                     await self._wait()
                     continue
@@ -172,28 +172,21 @@ class CallbackSender:
                     for callback in due:
                         tasks.create_task(self._deliver(http, callback))
 
-    def _due(self, connection: sqlite3.Connection) -> list[_PendingCallback]:
+    async def _due(self) -> list[_PendingCallback]:
         # Query in the writer's queue, so that callbacks stored by earlier acts are seen.
-        rows = connection.execute(
+        rows = await self.journal.execute(
             "SELECT notice_id, province, request_id, receipt, url, attempts, told FROM notices"
             " WHERE status = 'open' AND due <= ? AND not_before <= ? ORDER BY due LIMIT ?",
             (self.clock.now().timestamp(), time.time(), AT_ONCE),
-        ).fetchall()
+        )
         return [_PendingCallback(*row) for row in rows]
 
     async def _wait(self) -> None:
         """Wait until the next callback is due, or a new one is stored."""
-
-        def next_moment(connection: sqlite3.Connection) -> float | None:
-            clock = self.clock
-            row = connection.execute(
-                "SELECT min(max(? + (due - ?) / ?, not_before)) FROM notices WHERE status = 'open'",
-                (clock.anchor, clock.start.timestamp(), clock.speed),
-            ).fetchone()
-            moment: float | None = row[0]
-            return moment
-
-        moment = await self.journal.write(next_moment)
+        ((moment,),) = await self.journal.execute(
+            "SELECT min(max(? + (due - ?) / ?, not_before)) FROM notices WHERE status = 'open'",
+            (self.clock.anchor, self.clock.start.timestamp(), self.clock.speed),
+        )
         try:
             pause = None if moment is None else max(0.01, moment - time.time())
             async with asyncio.timeout(pause):
@@ -233,16 +226,11 @@ class CallbackSender:
         told: int = 0,
         pause_s: float = 0,
     ) -> None:
-        not_before = time.time() + pause_s
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "UPDATE notices SET status = ?, attempts = attempts + ?, told = told + ?,"
-                " not_before = ? WHERE notice_id = ?",
-                (status, attempts, told, not_before, callback.notice_id),
-            )
-
-        await self.journal.write(work)
+        await self.journal.execute(
+            "UPDATE notices SET status = ?, attempts = attempts + ?, told = told + ?,"
+            " not_before = ? WHERE notice_id = ?",
+            (status, attempts, told, time.time() + pause_s, callback.notice_id),
+        )
 
     async def _acknowledged(self, http: aiohttp.ClientSession, callback: _PendingCallback) -> bool:
         """Send a callback once; return True if the receiver acknowledged it with a signature."""

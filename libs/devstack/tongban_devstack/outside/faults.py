@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
@@ -42,12 +41,9 @@ class FaultBoard(Generic[F]):
 
     async def load(self) -> None:
         """Load the faults that were set before a restart."""
-
-        def work(connection: sqlite3.Connection) -> list[tuple[str, str]]:
-            query = "SELECT target, body FROM faults WHERE family = ?"
-            return connection.execute(query, (self._family,)).fetchall()
-
-        rows = await self._journal.write(work)
+        rows = await self._journal.execute(
+            "SELECT target, body FROM faults WHERE family = ?", (self._family,)
+        )
         self._set = {target: self.model.model_validate_json(body) for target, body in rows}
 
     def of(self, target: str) -> F:
@@ -56,27 +52,19 @@ class FaultBoard(Generic[F]):
 
     async def put(self, target: str, faults: F) -> None:
         """Replace all faults of a target."""
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "INSERT OR REPLACE INTO faults VALUES (?, ?, ?)",
-                (self._family, target, faults.model_dump_json()),
-            )
-
-        await self._journal.write(work)
+        await self._journal.execute(
+            "INSERT OR REPLACE INTO faults VALUES (?, ?, ?)",
+            (self._family, target, faults.model_dump_json()),
+        )
         self._set[target] = faults
         self._tell()
 
     async def clear(self, target: str | None = None) -> None:
         """Clear the faults of one target, or of all."""
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "DELETE FROM faults WHERE family = ? AND (? IS NULL OR target = ?)",
-                (self._family, target, target),
-            )
-
-        await self._journal.write(work)
+        await self._journal.execute(
+            "DELETE FROM faults WHERE family = ? AND (? IS NULL OR target = ?)",
+            (self._family, target, target),
+        )
         if target is None:
             self._set.clear()
         else:

@@ -82,6 +82,12 @@ class SqliteJournal:
             self._jobs.put(_Job(lambda connection: work(connection, *args, **options), answer))
             return await answer
 
+    async def execute(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Run one statement as `write` does, and return its rows."""
+        return await self.write(
+            lambda connection: connection.execute(statement, parameters).fetchall()
+        )
+
     async def read(self, work: Work[P, T], *args: P.args, **options: P.kwargs) -> T:
         """Run a report on a read-only connection; it sees all that was committed before the call.
 
