@@ -49,7 +49,7 @@ async def callback_repeated(kit: Kit) -> str:
 
 
 async def _heard(kit: Kit, count: int, *, failing: bool) -> tuple[str, list[Heard]]:
-    """Return the id of an application with news, and up to `count` callbacks about it, at least one.
+    """Return the id of an application with news, and one to `count` callbacks about it.
 
     The listener answers the first callback with 500 if `failing`.
     """
