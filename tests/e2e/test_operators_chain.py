@@ -34,7 +34,7 @@ from tongban_ops.operators.dead_letters import (
     known_groups,
     read_dead_letters,
 )
-from tongban_ops.operators.provinces import say, standings
+from tongban_ops.operators.provinces import standings, write_controls
 from tongban_ops.operators.replay_execution import execute_replays, send_all
 from tongban_ops.operators.replays import Operator, decision, plan
 
@@ -55,7 +55,7 @@ async def pause(chain: Chain, province: str, *, paused: bool = True, reason: str
     control = ProvinceControl(
         province=province, paused=paused, reason=reason, by="li", since=CLOCK.now()
     )
-    await say(chain.broker.address, [control])
+    await write_controls(chain.broker.address, [control])
 
 
 async def put(

@@ -37,7 +37,7 @@ from tongban_intake.problems import ProblemError
 from tongban_kafka import BatchRetries, RegisterView, apply_topics
 from tongban_kafka.reader import Reader
 from tongban_ops.cli.main import application
-from tongban_ops.operators.provinces import say
+from tongban_ops.operators.provinces import write_controls
 
 _BOMB = bytes(70 * 1024 * 1024)
 _REGISTERS = [topic for name, topic in TOPICS.items() if name.startswith("control.")]
@@ -178,7 +178,7 @@ async def test_no_province_is_called_while_pauses_cannot_be_read(own_kafka: str)
         lost = ProvinceControl(
             province="510000", paused=True, reason="系统维护", by="op", since=now
         )
-        await say(own_kafka, [lost])
+        await write_controls(own_kafka, [lost])
         accepted = await tongban(own_kafka, "topics", "accept-holes", CONTROL_PROVINCES)
         assert accepted.exit_code == 0, accepted.output
         await eventually(lambda: pauses.readiness() is None, within=30)

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from tongban_common.clock import CHINA
 from tongban_common.topics import PROVINCES as CODES
 from tongban_devstack.gateways.applications import Application, ApplicationState, Plan, plan
-from tongban_devstack.gateways.opening_hours import OpeningHours
 from tongban_devstack.gateways.periods import MOST, months_of
-from tongban_devstack.gateways.provinces import NAMES, Manner, load_provinces
+from tongban_devstack.gateways.provinces import NAMES, Manner, OpeningHours, load_provinces
 from tongban_devstack.gateways.results import result_of
 from tongban_ops.catalogue.loader import load as load_catalogue
 from tongban_provinces.models import Result

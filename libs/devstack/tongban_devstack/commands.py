@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tongban_common.clock import BusinessClock
 from tongban_common.observability import configure_logging
 from tongban_devstack.stack import SERVICES, STEPS, Stack, StackOptions
 from tongban_devstack.start_failures import exit_on_start_failure
+from tongban_ops.cli.output import progress_bars
 
 KIOSK_ID, BRANCH_ID = "k-310115-001", "b-310115-01"
 """Kiosk of the ready line."""
@@ -107,11 +106,7 @@ async def _up(options: StackOptions) -> None:
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
     """Show a progress bar on stderr if that is a terminal; it grows with each reported step."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
+    with progress_bars() as progress:
         bar = progress.add_task("starting", total=len(STEPS))
         yield lambda step: progress.update(bar, advance=1, description=f"{step} ready")
 

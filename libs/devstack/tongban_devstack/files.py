@@ -11,13 +11,15 @@ from pathlib import Path
 
 import platformdirs
 
+from tongban_devstack.errors import DevstackError
+
 
 def user_cache() -> Path:
     """Return the user's cache directory of this project (XDG Base Directory on Linux)."""
     return platformdirs.user_cache_path("tongban")
 
 
-class InUseError(Exception):
+class InUseError(DevstackError):
     """Raised when another process uses the directory."""
 
 

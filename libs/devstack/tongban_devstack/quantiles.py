@@ -1,4 +1,4 @@
-"""Compute quantiles of latencies."""
+"""Compute quantiles of latencies, and write the values of reports."""
 
 from __future__ import annotations
 
@@ -12,3 +12,10 @@ def quantiles_ms(seconds: Sequence[float]) -> dict[str, float]:
         return {"p50": 0.0, "p99": 0.0}
     cuts = statistics.quantiles(seconds, n=100)
     return {"p50": round(cuts[49] * 1000, 1), "p99": round(cuts[98] * 1000, 1)}
+
+
+def in_words(value: object) -> str:
+    """Return a report's value for a cell of a table; a mapping becomes `name value  name value`."""
+    if isinstance(value, dict):
+        return "  ".join(f"{name} {part}" for name, part in value.items())
+    return str(value)

@@ -8,15 +8,17 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
+from tongban_devstack.errors import DevstackError
+
 PROBE_TIMEOUT_S = 5.0
 _BETWEEN_PROBES_S = 0.05
 
 
-class NotReadyError(Exception):
+class NotReadyError(DevstackError):
     """Raised by a probe while the process is not ready; the text says what is missing."""
 
 
-class StartFailedError(RuntimeError):
+class StartFailedError(DevstackError):
     """Raised when a process ended, or was not ready in time; includes the end of its log."""
 
 

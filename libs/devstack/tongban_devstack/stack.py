@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 
 from tongban_common.catalogue.provinces import find_directory
 from tongban_common.clock import BusinessClock
@@ -41,10 +40,6 @@ _SERVERS, _OUTSIDE, _SERVICES = 0, 1, 2
 _BIN = Path(sys.executable).parent
 
 
-def _tell_nobody(step: str) -> None:
-    """Ignore a step; the default of `StackOptions.report`."""
-
-
 @dataclass(frozen=True, slots=True)
 class StackOptions:
     """Options of a stack. `replicas` counts processes of a service, by default one."""
@@ -57,7 +52,7 @@ class StackOptions:
     replicas: Mapping[str, int] = field(default_factory=dict)
     catalogue: Path | None = None
     """Directory; None: as every service finds it, or the checkout's."""
-    report: Callable[[str], None] = _tell_nobody
+    report: Callable[[str], None] = lambda _step: None
 
 
 class Stack:
@@ -104,12 +99,7 @@ class Stack:
             self._exit = stack.pop_all()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._exit.aclose()
 
     def _take_ports(self) -> dict[str, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import signal
 import time
 from pathlib import Path
 from typing import Annotated
@@ -18,11 +17,13 @@ from rich.table import Table
 from tongban_common.catalogue.provinces import find_directory, load_provinces
 from tongban_common.clock import BusinessClock
 from tongban_common.observability import configure_logging
+from tongban_common.process import Stopping, on_stop
 from tongban_devstack.demo.day_runner import Day, DayRunner
 from tongban_devstack.demo.plan import FaultSchedule, PlannedVisit, visits
 from tongban_devstack.demo.report import Account, account, keep
 from tongban_devstack.demo.view import View
 from tongban_devstack.kiosks import Place
+from tongban_devstack.quantiles import in_words
 from tongban_devstack.stack import Stack, StackOptions
 from tongban_devstack.start_failures import exit_on_start_failure
 from tongban_ops.catalogue.loader import Sources
@@ -105,22 +106,15 @@ def _plan(requests: int) -> list[PlannedVisit]:
 
 
 async def _interrupted() -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await stop.wait()
-
-
-def _in_words(value: object) -> str:
-    if isinstance(value, dict):
-        return "  ".join(f"{name} {part}" for name, part in value.items())
-    return str(value)
+    stopping = Stopping()
+    on_stop(stopping.set)
+    await stopping.wait()
 
 
 def _print_result(result: Account, out: Path) -> None:
     table = Table("counted at the outside", "")
     for name, value in result.report.items():
-        table.add_row(name, _in_words(value))
+        table.add_row(name, in_words(value))
     console.print(table)
     cases = Table("reported by name", "ended", "kiosk")
     for title, (ended, kiosk_id) in result.cases.items():

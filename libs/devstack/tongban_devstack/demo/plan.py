@@ -73,7 +73,7 @@ def _body(item: Item, helper: str | None) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class FaultSchedule:
-    """Faults of the day; shares of the submissions say when."""
+    """Faults of the day; moments are shares of the day's submissions, from 0 to 1."""
 
     down: tuple[str, ...] = ("440000", "520000")
     dropping: tuple[str, ...] = ("110000", "120000", "130000")

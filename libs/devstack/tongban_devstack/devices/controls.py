@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from aiohttp import web
 
 from tongban_devstack.devices import job_store, sms
 from tongban_devstack.devices.faults import PrinterFaults, SmsFaults
 from tongban_devstack.devices.ipp_front_end import KIOSK_ID
 from tongban_devstack.devices.printer import Printers
-from tongban_devstack.devices.settings import DeviceSettings
-from tongban_devstack.outside.faults import FaultBoard, problem, read_faults
+from tongban_devstack.outside.faults import FaultBoard, fault_routes, json_report, problem
 from tongban_devstack.outside.journal import SqliteJournal
 
 
+@dataclass(kw_only=True, eq=False)
 class DeviceControls:
     """Unauthenticated routes for tests and operators; the process listens on the loopback."""
 
-    def __init__(
-        self,
-        *,
-        settings: DeviceSettings,
-        journal: SqliteJournal,
-        printers: Printers,
-        printer_faults: FaultBoard[PrinterFaults],
-        sms_faults: FaultBoard[SmsFaults],
-    ) -> None:
-        self._data = settings.data
-        self._journal = journal
-        self._printers = printers
-        self._printer_faults = printer_faults
-        self._sms_faults = sms_faults
+    data: Path
+    journal: SqliteJournal
+    printers: Printers
+    printer_faults: FaultBoard[PrinterFaults]
+    sms_faults: FaultBoard[SmsFaults]
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -38,64 +32,41 @@ class DeviceControls:
             web.get("/messages", self._messages),
             web.get("/faults", self._get_faults),
             web.delete("/faults", self._clear_faults),
-            web.put("/faults/printers/{kiosk_id}", self._put_printer),
-            web.delete("/faults/printers/{kiosk_id}", self._clear_printer),
-            web.put("/faults/sms/{provider}", self._put_sms),
-            web.delete("/faults/sms/{provider}", self._clear_sms),
+            *fault_routes(
+                "/faults/printers/{kiosk_id}", self.printer_faults, _kiosk, self._forget_jobs
+            ),
+            *fault_routes("/faults/sms/{provider}", self.sms_faults, _provider),
         ]
 
     async def _printed(self, request: web.Request) -> web.Response:
-        order_id = request.query.get("order_id")
-        request_id = request.query.get("request_id")
-        text = await self._journal.read(
-            lambda con: job_store.printed_json(con, order_id, request_id)
-        )
-        return web.Response(text=text, content_type="application/json")
+        filters = map(request.query.get, ("order_id", "request_id"))
+        return await json_report(self.journal, job_store.printed_json, *filters)
 
     async def _printed_pdf(self, request: web.Request) -> web.StreamResponse:
         order_id = request.match_info["order_id"]
-        file = await self._journal.read(lambda con: job_store.printed_file(con, order_id))
+        file = await self.journal.read(job_store.printed_file, order_id)
         if file is None:
             raise problem(web.HTTPNotFound, "Nothing was printed", f"for order {order_id}")
-        return web.FileResponse(self._data / file, headers={"Content-Type": "application/pdf"})
+        return web.FileResponse(self.data / file, headers={"Content-Type": "application/pdf"})
 
     async def _messages(self, request: web.Request) -> web.Response:
-        request_id = request.query.get("request_id")
-        text = await self._journal.read(lambda con: sms.messages_json(con, request_id))
-        return web.Response(text=text, content_type="application/json")
+        return await json_report(self.journal, sms.messages_json, request.query.get("request_id"))
 
     async def _get_faults(self, _: web.Request) -> web.Response:
         return web.json_response(
-            {"printers": self._printer_faults.as_json(), "sms": self._sms_faults.as_json()}
+            {"printers": self.printer_faults.as_json(), "sms": self.sms_faults.as_json()}
         )
 
     async def _clear_faults(self, _: web.Request) -> web.Response:
-        await self._printer_faults.clear()
-        await self._sms_faults.clear()
+        await self.printer_faults.clear()
+        await self.sms_faults.clear()
         return web.Response(status=204)
 
-    async def _put_printer(self, request: web.Request) -> web.Response:
-        kiosk_id = _kiosk(request)
-        faults = await read_faults(request, PrinterFaults)
+    async def _forget_jobs(self, kiosk_id: str, faults: PrinterFaults) -> PrinterFaults:
+        """Carry out `forget_jobs`, which is an act and is not stored."""
         if faults.forget_jobs:
-            await self._printers.forget_jobs(kiosk_id)
-        kept = faults.model_copy(update={"forget_jobs": False})
-        await self._printer_faults.put(kiosk_id, kept)
-        return web.json_response(faults.model_dump(mode="json"))
-
-    async def _clear_printer(self, request: web.Request) -> web.Response:
-        await self._printer_faults.clear(_kiosk(request))
-        return web.Response(status=204)
-
-    async def _put_sms(self, request: web.Request) -> web.Response:
-        provider = _provider(request)
-        faults = await read_faults(request, SmsFaults)
-        await self._sms_faults.put(provider, faults)
-        return web.json_response(faults.model_dump(mode="json"))
-
-    async def _clear_sms(self, request: web.Request) -> web.Response:
-        await self._sms_faults.clear(_provider(request))
-        return web.Response(status=204)
+            await self.printers.forget_jobs(kiosk_id)
+        return faults.model_copy(update={"forget_jobs": False})
 
 
 def _kiosk(request: web.Request) -> str:

@@ -84,14 +84,13 @@ class SpooledDocument:
     octets: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(NamedTuple):
     """Parts of a job's name, `order_id/request_id/document_id/copy`."""
 
     order_id: str
     request_id: str
     document_id: str
-    copy: int
+    copy_number: int
 
     @classmethod
     def of(cls, job_name: str) -> Ticket:
@@ -194,7 +193,7 @@ def complete_job(connection: sqlite3.Connection, key: JobKey, data: Path, now: f
     ticket = Ticket.of(job.name)
     (earlier,) = connection.execute(
         "SELECT count(*) FROM sheets WHERE order_id = ? AND copy = ? AND kiosk_id = ?",
-        (ticket.order_id, ticket.copy, key.kiosk_id),
+        (ticket.order_id, ticket.copy_number, key.kiosk_id),
     ).fetchone()
     spooled = [
         data / spool
@@ -202,7 +201,7 @@ def complete_job(connection: sqlite3.Connection, key: JobKey, data: Path, now: f
             "SELECT spool FROM documents WHERE kiosk_id = ? AND job_id = ? ORDER BY number", key
         )
     ]
-    stem = f"{_file_name(ticket.order_id)}-{ticket.copy}-{earlier + 1}"
+    stem = f"{_file_name(ticket.order_id)}-{ticket.copy_number}-{earlier + 1}"
     kept = [
         Path("printed", key.kiosk_id, f"{stem}.pdf" if number == 1 else f"{stem}-{number}.pdf")
         for number in range(1, len(spooled) + 1)
@@ -213,17 +212,7 @@ def complete_job(connection: sqlite3.Connection, key: JobKey, data: Path, now: f
         return []  # closed without a document: it ends, and nothing comes out
     connection.execute(
         "INSERT INTO sheets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            *key,
-            ticket.order_id,
-            ticket.request_id,
-            ticket.document_id,
-            ticket.copy,
-            job.pages,
-            job.copies,
-            str(kept[0]),
-            now,
-        ),
+        (*key, *ticket, job.pages, job.copies, str(kept[0]), now),
     )
     return spooled
 
@@ -280,15 +269,6 @@ def printed_file(connection: sqlite3.Connection, order_id: str) -> Path | None:
 
 
 def _job(row: tuple[Any, ...]) -> Job:
-    return Job(
-        key=JobKey(row[0], row[1]),
-        name=row[2],
-        user=row[3],
-        copies=row[4],
-        stage=Stage(row[5]),
-        created_at=row[6],
-        ended_at=row[7],
-        documents=row[8],
-        pages=row[9],
-        octets=row[10],
-    )
+    """Return the job of a row of `_JOBS`, whose columns are in the order of Job's fields."""
+    kiosk_id, job_id, name, user, copies, stage, *others = row
+    return Job(JobKey(kiosk_id, job_id), name, user, copies, Stage(stage), *others)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tongban_common.observability import HealthServer
+from tongban_common.process import Stopping
 from tongban_common.settings import load
 from tongban_devstack.devices import job_store, sms
 from tongban_devstack.devices.controls import DeviceControls
@@ -16,7 +16,7 @@ from tongban_devstack.devices.settings import DeviceSettings
 from tongban_devstack.devices.sms import SmsProviders
 from tongban_devstack.outside.faults import FAULTS_SCHEMA, FaultBoard
 from tongban_devstack.outside.journal import SqliteJournal
-from tongban_devstack.outside.process import Stopping, announce, run
+from tongban_devstack.outside.process import run, serving
 
 SERVICE = "tongban-devices"
 SCHEMA = FAULTS_SCHEMA + job_store.SCHEMA + sms.SCHEMA
@@ -49,25 +49,15 @@ async def serve(settings: DeviceSettings, stopping: Stopping) -> None:
             stopping=stopping,
         )
         controls = DeviceControls(
-            settings=settings,
+            data=settings.data,
             journal=journal,
             printers=printers,
             printer_faults=printer_faults,
             sms_faults=sms_faults,
         )
-        server = HealthServer(
-            host=settings.http_host,
-            port=settings.http_port,
-            live={},
-            ready={},
-            routes=[
-                *IppFrontEnd(printers, printer_faults).routes(),
-                *providers.routes(),
-                *controls.routes(),
-            ],
-        )
-        async with server:
-            announce(SERVICE, settings.http_host, server.port)
+        front_ends = (IppFrontEnd(printers, printer_faults), providers, controls)
+        routes = [route for front_end in front_ends for route in front_end.routes()]
+        async with serving(SERVICE, settings, routes):
             await stopping.wait()
 
 

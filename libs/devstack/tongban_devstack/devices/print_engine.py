@@ -14,12 +14,13 @@ from pathlib import Path
 
 from prometheus_client import Counter
 
+from tongban_common.process import Stopping
 from tongban_devstack.devices import job_store
 from tongban_devstack.devices.faults import Condition, PrinterFaults
 from tongban_devstack.devices.job_store import JobKey, Stage
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.journal import SqliteJournal
-from tongban_devstack.outside.process import ConnectionCutError, Stopping
+from tongban_devstack.outside.process import ConnectionCutError, pause, until
 
 SHEETS = Counter("tongban_printer_jobs_completed_total", "Jobs whose sheets came out")
 
@@ -33,35 +34,26 @@ class _PrintEngine:
     impressions: int = 0
 
 
+@dataclass(kw_only=True, eq=False)
 class PrintEngines:
-    """Print engines of all printers; idle printers cost nothing."""
+    """Print engines of all printers; an idle printer has neither an engine nor a task."""
 
-    def __init__(
-        self,
-        *,
-        journal: SqliteJournal,
-        faults: FaultBoard[PrinterFaults],
-        data: Path,
-        seconds_per_page: float,
-        stopping: Stopping,
-        tasks: asyncio.TaskGroup,
-    ) -> None:
-        self._journal = journal
-        self._faults = faults
-        self._data = data
-        self._seconds_per_page = seconds_per_page
-        self._stopping = stopping
-        self._tasks = tasks
-        self._engines: dict[str, _PrintEngine] = {}
-        self._ended: set[JobKey] = set()
+    journal: SqliteJournal
+    faults: FaultBoard[PrinterFaults]
+    data: Path
+    seconds_per_page: float
+    stopping: Stopping
+    tasks: asyncio.TaskGroup
+    _engines: dict[str, _PrintEngine] = field(default_factory=dict, init=False)
+    _ended: set[JobKey] = field(default_factory=set, init=False)
 
     async def resume(self) -> None:
         """Enqueue the jobs that were queued when the process ended, and clear the spool of other
         files."""
-        needed = await self._journal.write(job_store.spooled_files)
-        await asyncio.to_thread(_clear_spool, self._data, needed)
-        queued = frozenset({Stage.QUEUED})
-        for job in await self._journal.write(lambda con: job_store.list_jobs(con, queued)):
+        needed = await self.journal.write(job_store.spooled_files)
+        await asyncio.to_thread(_clear_spool, self.data, needed)
+        queued = await self.journal.write(job_store.list_jobs, frozenset({Stage.QUEUED}))
+        for job in queued:
             self.enqueue(job.key)
 
     def enqueue(self, key: JobKey) -> None:
@@ -69,7 +61,7 @@ class PrintEngines:
         engine = self._engines.get(key.kiosk_id)
         if engine is None:
             engine = self._engines[key.kiosk_id] = _PrintEngine()
-            self._tasks.create_task(self._work(key.kiosk_id, engine))
+            self.tasks.create_task(self._work(key.kiosk_id, engine))
         engine.queue.append(key)
 
     def drop(self, key: JobKey) -> None:
@@ -107,19 +99,17 @@ class PrintEngines:
             del self._engines[kiosk_id]
 
     async def _print(self, engine: _PrintEngine, key: JobKey) -> None:
-        job = await self._journal.read(lambda connection: job_store.find_job(connection, key))
+        job = await self.journal.read(job_store.find_job, key)
         if job is None or job.stage is not Stage.QUEUED:
             return
         for _ in range(job.pages * job.copies):
-            await self._stopping.sleep(self._seconds_per_page)
+            await pause(self.stopping, self.seconds_per_page)
             await self._until_ok(key)
             if key in self._ended:
                 return
             engine.impressions += 1
         await self._until_ok(key)
-        spooled = await self._journal.write(
-            lambda connection: job_store.complete_job(connection, key, self._data, time.time())
-        )
+        spooled = await self.journal.write(job_store.complete_job, key, self.data, time.time())
         if spooled:
             SHEETS.inc()
             await asyncio.to_thread(_remove, spooled)
@@ -127,10 +117,10 @@ class PrintEngines:
     async def _until_ok(self, key: JobKey) -> None:
         """Wait until the printer works or the job has ended otherwise."""
         while key not in self._ended:
-            changed = self._faults.changed
-            if self._faults.of(key.kiosk_id).state is Condition.OK:
+            changed = self.faults.changed
+            if self.faults.of(key.kiosk_id).state is Condition.OK:
                 return
-            await self._stopping.until(changed)
+            await until(self.stopping, changed)
 
 
 def _clear_spool(data: Path, needed: frozenset[Path]) -> None:

@@ -24,6 +24,7 @@ from tongban_devstack.devices.ipp.codec import Group, IppMessage
 from tongban_devstack.devices.ipp.vocabulary import GroupTag, IppStatus, Operation
 from tongban_devstack.devices.job_store import Job, JobKey, JobRequest, SpooledDocument, Stage
 from tongban_devstack.devices.print_engine import PrintEngines
+from tongban_devstack.errors import DevstackError
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.journal import SqliteJournal
 
@@ -42,7 +43,7 @@ CHANGING = frozenset(
 """Operations with an effect, so that a lost answer leaves its outcome open."""
 
 
-class IppError(Exception):
+class IppError(DevstackError):
     """Raised to answer with a status other than successful; the text becomes status-message."""
 
     def __init__(self, status: IppStatus, message: str) -> None:
@@ -91,7 +92,7 @@ class Printers:
 
     async def forget_jobs(self, kiosk_id: str) -> None:
         """Delete a printer's history and stop its current job."""
-        await self._journal.write(lambda connection: job_store.forget_jobs(connection, kiosk_id))
+        await self._journal.write(job_store.forget_jobs, kiosk_id)
         self._engines.drop_all(kiosk_id)
 
     async def _print_job(self, origin: PrinterAddress, request: IppMessage) -> list[Group]:
@@ -116,9 +117,7 @@ class Printers:
 
     async def _create_job(self, origin: PrinterAddress, request: IppMessage) -> list[Group]:
         asked = _job_request(request)
-        key = await self._journal.write(
-            lambda connection: job_store.create_job(connection, origin.kiosk_id, asked, time.time())
-        )
+        key = await self._journal.write(job_store.create_job, origin.kiosk_id, asked, time.time())
         return [self._status_of(origin, await self._job(key))]
 
     async def _send_document(self, origin: PrinterAddress, request: IppMessage) -> list[Group]:
@@ -131,9 +130,7 @@ class Printers:
         document = await self._spool(origin.kiosk_id, request)
         if document is None and not last:
             raise IppError(IppStatus.BAD_REQUEST, "only the last document may be empty")
-        added = await self._journal.write(
-            lambda connection: job_store.add_document(connection, key, document, last)
-        )
+        added = await self._journal.write(job_store.add_document, key, document, last)
         if not added:  # another Send-Document came first, or the job was canceled meanwhile
             if document is not None:
                 await asyncio.to_thread((self._data / document.file).unlink)
@@ -145,10 +142,7 @@ class Printers:
     async def _cancel_job(self, origin: PrinterAddress, request: IppMessage) -> list[Group]:
         key = _job_key(origin, request)
         await self._job(key)
-        canceled = await self._journal.write(
-            lambda connection: job_store.cancel_job(connection, key, time.time())
-        )
-        if not canceled:
+        if not await self._journal.write(job_store.cancel_job, key, time.time()):
             raise IppError(IppStatus.NOT_POSSIBLE, "the job has ended")
         self._engines.drop(key)
         return []
@@ -162,9 +156,7 @@ class Printers:
         stages = WHICH_JOBS.get(which)
         if stages is None:
             raise IppError(IppStatus.BAD_REQUEST, f"which-jobs {which}")
-        jobs = await self._journal.read(
-            lambda connection: job_store.list_jobs(connection, stages, origin.kiosk_id)
-        )
+        jobs = await self._journal.read(job_store.list_jobs, stages, origin.kiosk_id)
         if request.value(GroupTag.OPERATION, "my-jobs") is True:
             user = request.text(GroupTag.OPERATION, "requesting-user-name") or _ANONYMOUS
             jobs = [job for job in jobs if job.user == user]
@@ -179,19 +171,17 @@ class Printers:
     async def _get_printer_attributes(
         self, origin: PrinterAddress, request: IppMessage
     ) -> list[Group]:
-        queued = await self._journal.read(
-            lambda connection: len(job_store.list_jobs(connection, UNENDED, origin.kiosk_id))
-        )
+        queued = await self._journal.read(job_store.list_jobs, UNENDED, origin.kiosk_id)
         group = printer_group(
             origin,
             condition=self._faults.of(origin.kiosk_id).state,
             printing=self._engines.current(origin.kiosk_id) is not None,
-            queued=queued,
+            queued=len(queued),
         )
         return [requested(group, request)]
 
     async def _job(self, key: JobKey) -> Job:
-        job = await self._journal.read(lambda connection: job_store.find_job(connection, key))
+        job = await self._journal.read(job_store.find_job, key)
         if job is None:
             raise IppError(IppStatus.NOT_FOUND, f"no job {key.job_id}")
         return job

@@ -10,6 +10,9 @@ import hmac
 import re
 import sqlite3
 import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import uuid4
@@ -19,11 +22,13 @@ from prometheus_client import Counter
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from tongban_common.clock import CHINA
+from tongban_common.process import Stopping
 from tongban_devstack.devices.faults import SmsFaults
+from tongban_devstack.errors import DevstackError
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.injected_errors import InjectedError, InjectedServerError, TokenBucket
 from tongban_devstack.outside.journal import SqliteJournal
-from tongban_devstack.outside.process import ConnectionCutError, Stopping, cut
+from tongban_devstack.outside.process import ConnectionCutError, cut, pause
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS messages (
@@ -51,7 +56,7 @@ class _Message(BaseModel):
     text: Text
 
 
-class _SmsRefusedError(Exception):
+class _SmsRefusedError(DevstackError):
     """Raised to refuse a message for good: it is not and will not be sent."""
 
     def __init__(self, status: int, code: str, retry_after_seconds: int | None = None) -> None:
@@ -74,17 +79,17 @@ _EVERY_SECOND = frozenset("02468ace")
 """Last hexadecimal digits of the references that a talkative provider refuses."""
 
 
+@dataclass(kw_only=True, eq=False)
 class SmsProviders:
     """Routes under /sms, and the store of sent messages."""
 
-    def __init__(
-        self, *, journal: SqliteJournal, faults: FaultBoard[SmsFaults], key: str, stopping: Stopping
-    ) -> None:
-        self._journal = journal
-        self._faults = faults
-        self._authorization = f"Bearer {key}".encode()
-        self._stopping = stopping
-        self._buckets = {provider: TokenBucket() for provider in HONOURS_REFERENCE}
+    journal: SqliteJournal
+    faults: FaultBoard[SmsFaults]
+    key: str = field(repr=False)
+    stopping: Stopping
+    _buckets: defaultdict[str, TokenBucket] = field(
+        default_factory=lambda: defaultdict(TokenBucket), init=False
+    )
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -93,18 +98,28 @@ class SmsProviders:
         ]
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
-        provider = request.match_info["provider"]
+        response = await self._answer(request, self._send)
+        status = "cut" if response is None else str(response.status)
+        CALLS.labels(request.match_info["provider"], status).inc()
+        return cut(request) if response is None else response
+
+    async def _get(self, request: web.Request) -> web.StreamResponse:
+        return await self._answer(request, self._look_up) or cut(request)
+
+    async def _answer(
+        self,
+        request: web.Request,
+        work: Callable[[str, web.Request], Awaitable[web.Response]],
+    ) -> web.Response | None:
+        """Return the answer; None where the connection is to be cut."""
         try:
-            response: web.StreamResponse = await self._send(provider, request)
+            return await work(request.match_info["provider"], request)
         except _SmsRefusedError as refused:
-            response = refused.response()
+            return refused.response()
         except InjectedServerError as broken:
-            response = web.Response(status=broken.status, text="upstream error")
+            return web.Response(status=broken.status, text="upstream error")
         except ConnectionCutError:
-            CALLS.labels(provider, "cut").inc()
-            return cut(request)
-        CALLS.labels(provider, str(response.status)).inc()
-        return response
+            return None
 
     async def _send(self, provider: str, request: web.Request) -> web.Response:
         faults = self._open(provider, request)
@@ -118,32 +133,24 @@ class SmsProviders:
         injected = InjectedError.roll(faults.error_rate)
         if injected is InjectedError.ERROR_BEFORE:
             raise InjectedServerError
-        message_id = await self._journal.write(lambda con: _enter(con, provider, message))
+        message_id = await self.journal.write(_enter, provider, message)
         # Delay the answer, not the effect: a provider knows no deadline, so the sender could never
         # resolve a message that is sent long after it has given up.
-        await self._stopping.sleep(faults.latency_ms / 1000)
+        await pause(self.stopping, faults.latency_ms / 1000)
         if injected is InjectedError.ERROR_AFTER:
             raise InjectedServerError
         if faults.drops():
             raise ConnectionCutError
         return web.json_response({"message_id": message_id}, status=202)
 
-    async def _get(self, request: web.Request) -> web.StreamResponse:
-        provider = request.match_info["provider"]
-        try:
-            faults = self._open(provider, request)
-            await self._stopping.sleep(faults.latency_ms / 1000)
-            if InjectedError.roll(faults.error_rate) is not InjectedError.NONE:
-                raise InjectedServerError
-        except _SmsRefusedError as refused:
-            return refused.response()
-        except InjectedServerError as broken:
-            return web.Response(status=broken.status, text="upstream error")
-        except ConnectionCutError:
-            return cut(request)
-        reference = request.query.get("reference", "")
+    async def _look_up(self, provider: str, request: web.Request) -> web.Response:
+        faults = self._open(provider, request)
+        await pause(self.stopping, faults.latency_ms / 1000)
+        if InjectedError.roll(faults.error_rate) is not InjectedError.NONE:
+            raise InjectedServerError
         # Query in the writer's queue, so that a message that is being stored is not overlooked.
-        messages = await self._journal.write(lambda con: _find(con, provider, reference))
+        reference = request.query.get("reference", "")
+        messages = await self.journal.write(_find, provider, reference)
         return web.json_response({"messages": messages})
 
     def _open(self, provider: str, request: web.Request) -> SmsFaults:
@@ -155,11 +162,11 @@ class SmsProviders:
         """
         if provider not in HONOURS_REFERENCE:
             raise _SmsRefusedError(404, "no_such_provider")
-        faults = self._faults.of(provider)
+        faults = self.faults.of(provider)
         if faults.down:
             raise ConnectionCutError
         given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
-        if not hmac.compare_digest(given, self._authorization):
+        if not hmac.compare_digest(given, f"Bearer {self.key}".encode()):
             raise _SmsRefusedError(401, "unauthorized")
         return faults
 

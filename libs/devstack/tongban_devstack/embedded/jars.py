@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import Progress
 
+from tongban_devstack.errors import DevstackError
 from tongban_devstack.files import exclusive
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ WAY_ROUND = (
 )
 
 
-class JarsUnavailableError(RuntimeError):
+class JarsUnavailableError(DevstackError):
     """Raised when the jars cannot be fetched or differ from their pins; says what to do."""
 
 
@@ -77,8 +78,6 @@ def _fetch(directory: Path, pinned: dict[str, str]) -> None:
         _download_all(pinned, staging)
         _verify(staging / "jars", pinned, "It was downloaded so; a proxy may have altered it.")
         (staging / "jars").rename(directory)
-    except JarsUnavailableError:
-        raise
     except (RuntimeError, OSError) as error:  # requests' errors are OSErrors
         raise JarsUnavailableError(
             f"Apache Kafka cannot be downloaded: {error}. "

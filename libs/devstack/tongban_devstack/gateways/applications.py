@@ -52,8 +52,8 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """One request at one province, with the single values of its form and no id number, because
-    nothing that the gateways produce needs one."""
+    """One request at one province, with the texts and numbers of its form. It has no id number,
+    because nothing that the gateways produce needs one."""
 
     province: str
     request_id: str

@@ -1,9 +1,9 @@
 """Plan and send the callbacks of provinces that answer with a receipt.
 
-The transaction of an act also stores its callback, with the time at which that becomes true. From
-then on the callback is sent with exponential back-off, until the receiver answers 200 with a
-signature or the attempts are used up. So a restart loses none, and may repeat one: repeats have the
-same number, by which the receiver recognises them.
+The transaction of an act also stores the callbacks that follow from it, each with the business time
+at which it is due. From then on the callback is sent with exponential back-off, until the receiver
+answers 200 with a signature or the attempts are used up. So a restart loses none, and may repeat
+one: repeats have the same number, by which the receiver recognises them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import random
 import secrets
 import sqlite3
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 
@@ -28,7 +28,7 @@ from yarl import URL
 from tongban_common.clock import BusinessClock
 from tongban_devstack.gateways.applications import Application, receipt
 from tongban_devstack.gateways.faults import GatewayFaults
-from tongban_devstack.outside.faults import FaultBoard
+from tongban_devstack.outside.faults import FaultBoard, json_report
 from tongban_devstack.outside.journal import SqliteJournal
 from tongban_provinces.signing import (
     SignatureError,
@@ -131,23 +131,15 @@ def _number(province: str, request_id: str, what: str) -> str:
     return blake2b(f"{province}\n{request_id}\n{what}".encode(), digest_size=12).hexdigest()
 
 
+@dataclass(kw_only=True, eq=False)
 class CallbackSender:
     """Sends due callbacks, `AT_ONCE` at a time; one task of the process."""
 
-    def __init__(
-        self,
-        callbacks: CallbackQueue,
-        *,
-        journal: SqliteJournal,
-        clock: BusinessClock,
-        faults: FaultBoard[GatewayFaults],
-        secret: str,
-    ) -> None:
-        self._callbacks = callbacks
-        self._journal = journal
-        self._clock = clock
-        self._faults = faults
-        self._secret = secret
+    callbacks: CallbackQueue
+    journal: SqliteJournal
+    clock: BusinessClock
+    faults: FaultBoard[GatewayFaults]
+    secret: str = field(repr=False)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the route for tests, `GET /callbacks?request_id=`."""
@@ -165,15 +157,14 @@ class CallbackSender:
             names = ("province", "request_id", "notice_id", "attempts", "told", "status")
             return json.dumps([dict(zip(names, row, strict=True)) for row in rows])
 
-        text = await self._journal.read(report)
-        return web.Response(text=text, content_type="application/json")
+        return await json_report(self.journal, report)
 
     async def run(self) -> None:
         """Send callbacks until cancelled."""
         async with aiohttp.ClientSession(timeout=TIMEOUT) as http:
             while True:
-                self._callbacks.changed.clear()
-                due = await self._journal.write(self._due)
+                self.callbacks.changed.clear()
+                due = await self._due()
                 if not due:
                     await self._wait()
                     continue
@@ -181,37 +172,30 @@ class CallbackSender:
                     for callback in due:
                         tasks.create_task(self._deliver(http, callback))
 
-    def _due(self, connection: sqlite3.Connection) -> list[_PendingCallback]:
+    async def _due(self) -> list[_PendingCallback]:
         # Query in the writer's queue, so that callbacks stored by earlier acts are seen.
-        rows = connection.execute(
+        rows = await self.journal.execute(
             "SELECT notice_id, province, request_id, receipt, url, attempts, told FROM notices"
             " WHERE status = 'open' AND due <= ? AND not_before <= ? ORDER BY due LIMIT ?",
-            (self._clock.now().timestamp(), time.time(), AT_ONCE),
-        ).fetchall()
+            (self.clock.now().timestamp(), time.time(), AT_ONCE),
+        )
         return [_PendingCallback(*row) for row in rows]
 
     async def _wait(self) -> None:
         """Wait until the next callback is due, or a new one is stored."""
-
-        def next_moment(connection: sqlite3.Connection) -> float | None:
-            clock = self._clock
-            row = connection.execute(
-                "SELECT min(max(? + (due - ?) / ?, not_before)) FROM notices WHERE status = 'open'",
-                (clock.anchor, clock.start.timestamp(), clock.speed),
-            ).fetchone()
-            moment: float | None = row[0]
-            return moment
-
-        moment = await self._journal.write(next_moment)
+        ((moment,),) = await self.journal.execute(
+            "SELECT min(max(? + (due - ?) / ?, not_before)) FROM notices WHERE status = 'open'",
+            (self.clock.anchor, self.clock.start.timestamp(), self.clock.speed),
+        )
         try:
             pause = None if moment is None else max(0.01, moment - time.time())
             async with asyncio.timeout(pause):
-                await self._callbacks.changed.wait()
+                await self.callbacks.changed.wait()
         except TimeoutError:
             return
 
     async def _deliver(self, http: aiohttp.ClientSession, callback: _PendingCallback) -> None:
-        faults = self._faults.of(callback.province)
+        faults = self.faults.of(callback.province)
         if faults.down:
             await self._enter(callback, "open", pause_s=DOWN_PAUSE_S)
         elif callback.attempts == 0 and faults.loses_callback():
@@ -242,20 +226,15 @@ class CallbackSender:
         told: int = 0,
         pause_s: float = 0,
     ) -> None:
-        not_before = time.time() + pause_s
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "UPDATE notices SET status = ?, attempts = attempts + ?, told = told + ?,"
-                " not_before = ? WHERE notice_id = ?",
-                (status, attempts, told, not_before, callback.notice_id),
-            )
-
-        await self._journal.write(work)
+        await self.journal.execute(
+            "UPDATE notices SET status = ?, attempts = attempts + ?, told = told + ?,"
+            " not_before = ? WHERE notice_id = ?",
+            (status, attempts, told, time.time() + pause_s, callback.notice_id),
+        )
 
     async def _acknowledged(self, http: aiohttp.ClientSession, callback: _PendingCallback) -> bool:
         """Send a callback once; return True if the receiver acknowledged it with a signature."""
-        token = province_token(self._secret, callback.province)
+        token = province_token(self.secret, callback.province)
         nonce = secrets.token_urlsafe(16)
         body = orjson.dumps(
             {
@@ -291,6 +270,7 @@ class CallbackSender:
         except (aiohttp.ClientError, TimeoutError, SignatureError, ValueError) as error:
             log.info("callback.failed", province=callback.province, error=type(error).__name__)
             return False
-        if not 200 <= response.status < 300:
+        acknowledged = 200 <= response.status < 300
+        if not acknowledged:
             log.info("callback.refused", province=callback.province, status=response.status)
-        return 200 <= response.status < 300
+        return acknowledged

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from tongban_common.observability import HealthServer
+from tongban_common.process import Stopping
 from tongban_common.settings import CommonSettings, load
 from tongban_devstack.gateways.application_store import SCHEMA
 from tongban_devstack.gateways.callbacks import SCHEMA as CALLBACKS_SCHEMA
@@ -20,7 +20,7 @@ from tongban_devstack.gateways.simulator import LateActs, ProvinceSimulator
 from tongban_devstack.gateways.soap import SoapFrontEnd
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.journal import SqliteJournal
-from tongban_devstack.outside.process import Stopping, announce, run
+from tongban_devstack.outside.process import run, serving
 
 SERVICE = "tongban-gateways"
 
@@ -37,11 +37,11 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
         late_acts = LateActs(tasks, stopping)
         simulators = {
             code: ProvinceSimulator(
-                province,
+                province=province,
                 profile=settings.profile,
                 clock=settings.clock,
                 journal=journal,
-                faults=faults,
+                board=faults,
                 late_acts=late_acts,
                 stopping=stopping,
                 callbacks=callbacks,
@@ -50,25 +50,18 @@ async def serve(settings: CommonSettings, stopping: Stopping) -> None:
             for code, province in provinces.items()
         }
         sender = CallbackSender(
-            callbacks, journal=journal, clock=settings.clock, faults=faults, secret=secret
+            callbacks=callbacks, journal=journal, clock=settings.clock, faults=faults, secret=secret
         )
-        server = HealthServer(
-            host=settings.http_host,
-            port=settings.http_port,
-            live={},
-            ready={},
-            routes=[
-                *RestFrontEnd(_speaking(simulators, "rest"), secret).routes(),
-                *ReceiptFrontEnd(_speaking(simulators, "rest_callback"), secret).routes(),
-                *SoapFrontEnd(_speaking(simulators, "soap"), secret).routes(),
-                no_such_province(),
-                *sender.routes(),
-                *GatewayControls(journal, faults, provinces).routes(),
-            ],
-        )
-        async with server:
+        routes = [
+            *RestFrontEnd(_speaking(simulators, "rest"), secret).routes(),
+            *ReceiptFrontEnd(_speaking(simulators, "rest_callback"), secret).routes(),
+            *SoapFrontEnd(_speaking(simulators, "soap"), secret).routes(),
+            no_such_province(),
+            *sender.routes(),
+            *GatewayControls(journal=journal, faults=faults, provinces=provinces).routes(),
+        ]
+        async with serving(SERVICE, settings, routes):
             sending = tasks.create_task(sender.run(), name="callbacks")
-            announce(SERVICE, settings.http_host, server.port)
             await stopping.wait()
             sending.cancel()
         documents.close()

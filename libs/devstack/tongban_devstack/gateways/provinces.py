@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
-from tongban_common.catalogue.holidays import load_holidays
+from tongban_common.catalogue.holidays import Holidays, load_holidays
+from tongban_common.catalogue.models import ServiceHours
 from tongban_common.catalogue.provinces import load_provinces as from_catalogue
-from tongban_devstack.gateways.opening_hours import OpeningHours
 
 NAMES = {
     "110000": "北京市",
@@ -55,8 +56,24 @@ class Manner(StrEnum):
 
 MANNERS = (Manner.HONOUR, Manner.REFUSE, Manner.TWICE)
 PROTOCOLS = ("rest", "rest_callback", "soap")
-"""Protocols in groups of three provinces, as in the catalogue, so that each protocol meets each
-manner."""
+"""Protocols. Three provinces in a row have the same one, as in the catalogue, so that every
+combination of protocol and manner occurs."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningHours:
+    """Opening hours of a province; times are business time."""
+
+    hours: ServiceHours
+    holidays: Holidays
+
+    def is_open(self, moment: datetime) -> bool:
+        """Return True if the province accepts calls at that time."""
+        return self.holidays.is_open(self.hours, moment)
+
+    def next_open(self, moment: datetime) -> datetime:
+        """Return `moment` if the province is open then, else its next opening."""
+        return self.holidays.next_opening(self.hours, moment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +92,6 @@ class SimulatedProvince:
     def keeps_hours(self) -> bool:
         """Return True if it is ever closed."""
         return self.opening_hours is not None
-
-
-def _province(
-    index: int, code: str, name: str, opening_hours: OpeningHours | None, protocol: str
-) -> SimulatedProvince:
-    # Index and index // 3 are mixed so that those with documents are found among all manners.
-    makes_documents = (index + index // 3) % 3 == 0
-    return SimulatedProvince(
-        code, name, MANNERS[index % 3], makes_documents, opening_hours, protocol
-    )
 
 
 def load_provinces() -> dict[str, SimulatedProvince]:
@@ -109,6 +116,14 @@ def load_provinces() -> dict[str, SimulatedProvince]:
             if province.gateway.hours is not None
         }
     return {
-        code: _province(index, code, names[code], counters.get(code), protocols[code])
+        code: SimulatedProvince(
+            code,
+            names[code],
+            MANNERS[index % 3],
+            # Mix index and index // 3, so that each manner has provinces that issue documents.
+            makes_documents=(index + index // 3) % 3 == 0,
+            opening_hours=counters.get(code),
+            protocol=protocols[code],
+        )
         for index, code in enumerate(sorted(names))
     }

@@ -15,6 +15,7 @@ from aiohttp import web
 from prometheus_client import Counter
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
+from tongban_devstack.errors import DevstackError
 from tongban_devstack.gateways.issued_documents import IssuedDocument
 from tongban_devstack.gateways.simulator import (
     Code,
@@ -111,7 +112,7 @@ def _single_values(form: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-class _RestRefusedError(Exception):
+class _RestRefusedError(DevstackError):
     """Raised to refuse a malformed or forged message without any effect."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -166,17 +167,12 @@ class RestFrontEnd:
         async def handle(request: web.Request) -> web.StreamResponse:
             province = request.match_info["province"]
             simulator = self._simulators[province]
-            try:
-                simulator.connect()
+
+            async def answer() -> tuple[str, web.Response]:
                 nonce, (status, body, headers) = await self._answer(simulator, name, request, call)
-            except ConnectionCutError:
-                CALLS.labels(province, name, "cut").inc()
-                return cut(request)
-            except InjectedServerError as broken:
-                CALLS.labels(province, name, "broken").inc()
-                return _broken_answer(broken.status)
-            CALLS.labels(province, name, str(status)).inc()
-            return self._written(province, nonce, status, body, headers)
+                return str(status), self._written(province, nonce, status, body, headers)
+
+            return await answered_or_broken(simulator, name, request, answer, broken_page)
 
         return handle
 
@@ -312,7 +308,33 @@ def as_http(reply: SimulatorReply) -> JsonAnswer:
     return STATUS[reply.code], error, headers
 
 
-def _broken_answer(status: int) -> web.Response:
+async def answered_or_broken(
+    simulator: ProvinceSimulator,
+    call: str,
+    request: web.Request,
+    answer: Callable[[], Awaitable[tuple[str, web.Response]]],
+    broken_answer: Callable[[int], web.Response],
+) -> web.StreamResponse:
+    """Answer a call as the province's faults allow, and count it in `CALLS`.
+
+    Args:
+        answer: returns how to count the answer, and the answer.
+        broken_answer: returns the answer for the HTTP status of an injected server error.
+    """
+    counted = "cut"
+    response: web.StreamResponse
+    try:
+        simulator.connect()
+        counted, response = await answer()
+    except ConnectionCutError:
+        response = cut(request)
+    except InjectedServerError as broken:
+        counted, response = "broken", broken_answer(broken.status)
+    CALLS.labels(simulator.province.code, call, counted).inc()
+    return response
+
+
+def broken_page(status: int) -> web.Response:
     """Return the answer of a proxy before the province: unsigned, no JSON, no hint about the
     effect."""
     page = f"<html><body><h1>{status}</h1><hr>nginx</body></html>"

@@ -42,7 +42,6 @@ _OFFICES = (
     (("档案",), "档案馆", "档案馆"),
 )
 """Words in an item's name, the office of a province, the office in a municipality."""
-_TAX_WORDS = ("税",)
 
 Facts = list[dict[str, str]]
 Table = dict[str, Any]
@@ -144,8 +143,7 @@ def _taxes(
 def _no_criminal_record(
     application: Application, decided_at: datetime, _: SeededRandom
 ) -> tuple[Facts, None]:
-    until = f"{decided_at.year}年{decided_at.month}月{decided_at.day}日"
-    statement = f"经查询，截至{until}，未发现{application.name}有犯罪记录。"
+    statement = f"经查询，截至{_date(decided_at)}，未发现{application.name}有犯罪记录。"
     return [_fact("查询结果", "无犯罪记录"), _fact("证明事项", statement)], None
 
 
@@ -177,11 +175,10 @@ def _handled(application: Application, decided_at: datetime, _: SeededRandom) ->
 
 
 def _plain(application: Application, decided_at: datetime, _: SeededRandom) -> tuple[Facts, None]:
-    until = f"{decided_at.year}年{decided_at.month}月{decided_at.day}日"
     facts = [
         _fact("事项名称", application.item_name),
         _fact("核查结果", "信息一致，记录有效"),
-        _fact("数据截止", until),
+        _fact("数据截止", _date(decided_at)),
     ]
     return facts, None
 
@@ -197,7 +194,7 @@ _COMPOSERS: tuple[tuple[tuple[str, ...], _Composer], ...] = (
 
 
 def _issuer(item_name: str, province: SimulatedProvince) -> str:
-    if any(word in item_name for word in _TAX_WORDS):
+    if "税" in item_name:
         return f"国家税务总局{province.name}税务局"
     for words, office, in_municipality in _OFFICES:
         if any(word in item_name for word in words):
@@ -219,6 +216,10 @@ def _fact(label: str, value: str) -> dict[str, str]:
 
 def _table(columns: tuple[str, ...], rows: list[list[str]]) -> Table:
     return {"columns": list(columns), "rows": rows}
+
+
+def _date(at: datetime) -> str:
+    return f"{at.year}年{at.month}月{at.day}日"
 
 
 def _yuan(amount: float) -> str:

@@ -12,13 +12,14 @@ import math
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from prometheus_client import Counter
 
 from tongban_common.clock import BusinessClock
+from tongban_common.process import Stopping
 from tongban_devstack.gateways import application_store
 from tongban_devstack.gateways.application_store import Effect
 from tongban_devstack.gateways.applications import FINAL, Application, ApplicationState, plan, view
@@ -30,7 +31,7 @@ from tongban_devstack.gateways.results import result_of
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.injected_errors import InjectedError, InjectedServerError, TokenBucket
 from tongban_devstack.outside.journal import SqliteJournal
-from tongban_devstack.outside.process import ConnectionCutError, Stopping
+from tongban_devstack.outside.process import ConnectionCutError, pause
 
 EFFECTS = Counter(
     "tongban_gateway_effects_total", "Effects taken by the gateways", ("province", "effect")
@@ -65,8 +66,8 @@ class SimulatorReply:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedSubmission:
-    """A submission as a front end parsed it: of the applicant the name, of the form the single
-    values. `act_before_ms` is wall clock, Unix epoch."""
+    """A submission as a front end parsed it, with the applicant's name, and the form's texts and
+    numbers. `act_before_ms` is wall clock, Unix epoch."""
 
     request_id: str
     item_code: str
@@ -101,7 +102,7 @@ class LateActs:
 
     async def _run(self, journal: SqliteJournal, act: Act, delay_seconds: float) -> None:
         try:
-            await self._stopping.sleep(delay_seconds)
+            await pause(self._stopping, delay_seconds)
             await journal.write(act)
         except ConnectionCutError:
             return  # the process ends, and the act is dropped
@@ -109,37 +110,25 @@ class LateActs:
             self._pending -= 1
 
 
+@dataclass(kw_only=True, eq=False)
 class ProvinceSimulator:
     """Simulates the gateway of one province."""
 
-    def __init__(
-        self,
-        province: SimulatedProvince,
-        *,
-        profile: str,
-        clock: BusinessClock,
-        journal: SqliteJournal,
-        faults: FaultBoard[GatewayFaults],
-        late_acts: LateActs,
-        stopping: Stopping,
-        callbacks: CallbackQueue,
-        documents: DocumentRenderer | None = None,
-    ) -> None:
-        self.province = province
-        self._documents = documents
-        self._profile = profile
-        self._clock = clock
-        self._journal = journal
-        self._board = faults
-        self._late_acts = late_acts
-        self._stopping = stopping
-        self._callbacks = callbacks
-        self._bucket = TokenBucket()
+    province: SimulatedProvince
+    profile: str
+    clock: BusinessClock
+    journal: SqliteJournal
+    board: FaultBoard[GatewayFaults]
+    late_acts: LateActs
+    stopping: Stopping
+    callbacks: CallbackQueue
+    documents: DocumentRenderer
+    _bucket: TokenBucket = field(default_factory=TokenBucket, init=False)
 
     @property
     def faults(self) -> GatewayFaults:
         """Return the faults that are set for this province now."""
-        return self._board.of(self.province.code)
+        return self.board.of(self.province.code)
 
     def connect(self) -> None:
         """Check that the province is up, before a message is read.
@@ -162,8 +151,6 @@ class ProvinceSimulator:
         effect = Effect.SUBMIT
 
         def act(connection: sqlite3.Connection) -> SimulatorReply:
-            if _too_late(call.act_before_ms):
-                return SimulatorReply(Code.TOO_LATE)
             known = application_store.find(connection, self.province.code, call.request_id)
             if known is not None:
                 return self._repeat(connection, known, effect)
@@ -173,7 +160,7 @@ class ProvinceSimulator:
             self._plan_callbacks(connection, application, callback_url)
             return SimulatorReply(Code.OK, self._view(application))
 
-        return await self._act(call.request_id, effect, act, call.item_code)
+        return await self._act(call.request_id, effect, act, call.act_before_ms, call.item_code)
 
     async def supplement(
         self,
@@ -187,15 +174,13 @@ class ProvinceSimulator:
         effect = Effect.SUPPLEMENT
 
         def act(connection: sqlite3.Connection) -> SimulatorReply:
-            if _too_late(act_before_ms):
-                return SimulatorReply(Code.TOO_LATE)
             code = self.province.code
             application = application_store.find(connection, code, request_id)
             if application is None:
                 return SimulatorReply(Code.UNKNOWN)
             if application_store.supplement_id(connection, code, request_id) == identifier:
                 return self._repeat(connection, application, effect)
-            now = self._clock.now()
+            now = self.clock.now()
             if application.withdrawn_at is not None:
                 return SimulatorReply(Code.WITHDRAWN, self._view(application))
             if application.state(now) is not ApplicationState.NEEDS_SUPPLEMENT:
@@ -206,21 +191,19 @@ class ProvinceSimulator:
             self._plan_callbacks(connection, supplemented, callback_url)
             return SimulatorReply(Code.OK, self._known(connection, request_id))
 
-        return await self._act(request_id, effect, act)
+        return await self._act(request_id, effect, act, act_before_ms)
 
     async def withdraw(self, request_id: str, act_before_ms: int) -> SimulatorReply:
         """Withdraw an application; raises as `submit` does."""
         effect = Effect.WITHDRAW
 
         def act(connection: sqlite3.Connection) -> SimulatorReply:
-            if _too_late(act_before_ms):
-                return SimulatorReply(Code.TOO_LATE)
             application = application_store.find(connection, self.province.code, request_id)
             if application is None:
                 return SimulatorReply(Code.UNKNOWN)
             if application.withdrawn_at is not None:
                 return self._repeat(connection, application, effect)
-            now = self._clock.now()
+            now = self.clock.now()
             if application.state(now) in FINAL:
                 return SimulatorReply(Code.FINAL, self._view(application))
             application_store.withdraw(connection, application, now)
@@ -228,7 +211,7 @@ class ProvinceSimulator:
             self._plan_callbacks(connection, replace(application, withdrawn_at=now), None)
             return SimulatorReply(Code.OK, self._known(connection, request_id))
 
-        return await self._act(request_id, effect, act)
+        return await self._act(request_id, effect, act, act_before_ms)
 
     async def look_up(self, request_id: str) -> SimulatorReply:
         """Look up a request; raises as `submit` does, without any effect.
@@ -236,77 +219,87 @@ class ProvinceSimulator:
         The query runs in the writer's queue: every act that may still meet its `act_before` is
         either before it there, and seen, or behind it. So "unknown" after `act_before` is final.
         """
-        if (wait := self._bucket.wait_seconds(self.faults.rate_per_s)) is not None:
-            return SimulatorReply(Code.THROTTLED, retry_after_seconds=wait)
-        await self._stopping.sleep(self.faults.delay_seconds())
-        if InjectedError.roll(self.faults.error_rate) is not InjectedError.NONE:
-            raise InjectedServerError
-
-        def ask(connection: sqlite3.Connection) -> SimulatorReply:
-            known = self._known(connection, request_id)
-            return SimulatorReply(Code.UNKNOWN) if known is None else SimulatorReply(Code.OK, known)
-
-        return await self._journal.write(ask)
+        if (throttled := await self._before_query()) is not None:
+            return throttled
+        known = await self.journal.write(self._known, request_id)
+        return SimulatorReply(Code.UNKNOWN) if known is None else SimulatorReply(Code.OK, known)
 
     async def issued_document(self, request_id: str) -> IssuedDocument | None:
         """Return the document that the province has issued for an application, or None."""
-        if not self.province.makes_documents or self._documents is None:
+        if not self.province.makes_documents:
             return None
-        application = await self._journal.read(
-            lambda connection: application_store.find(connection, self.province.code, request_id)
+        application = await self.journal.read(
+            application_store.find, self.province.code, request_id
         )
-        completed = (
-            application and application.state(self._clock.now()) is ApplicationState.COMPLETED
-        )
-        if application is None or not completed or application.kind != "print":
+        if application is None or application.kind != "print":
             return None
-        document = await self._documents.of(
+        if application.state(self.clock.now()) is not ApplicationState.COMPLETED:
+            return None
+        document = await self.documents.of(
             (self.province.code, request_id),
             application.item_name,
             result_of(application, self.province),
             application.decided_at() or application.submitted_at,
         )
-        words = self.faults.talkative
-        return (
-            document
-            if words is None
-            else replace(document, title=f"{document.title} {words}"[:128])
-        )
+        if (words := self.faults.talkative) is None:
+            return document
+        return replace(document, title=f"{document.title} {words}"[:128])
 
     async def fetch(self, request_id: str, name: str) -> IssuedDocument | SimulatorReply:
         """Return a document by its name in the application; raises as `look_up` does."""
-        if (wait := self._bucket.wait_seconds(self.faults.rate_per_s)) is not None:
-            return SimulatorReply(Code.THROTTLED, retry_after_seconds=wait)
-        await self._stopping.sleep(self.faults.delay_seconds())
-        if InjectedError.roll(self.faults.error_rate) is not InjectedError.NONE:
-            raise InjectedServerError
+        if (throttled := await self._before_query()) is not None:
+            return throttled
         document = await self.issued_document(request_id) if name == NAME else None
         return document or SimulatorReply(Code.UNKNOWN)
 
+    async def _before_query(self) -> SimulatorReply | None:
+        """Apply the faults that a query meets; return the refusal of a throttled one."""
+        if (throttled := self._throttled()) is not None:
+            return throttled
+        await pause(self.stopping, self.faults.delay_seconds())
+        if InjectedError.roll(self.faults.error_rate) is not InjectedError.NONE:
+            raise InjectedServerError
+        return None
+
+    def _throttled(self) -> SimulatorReply | None:
+        wait = self._bucket.wait_seconds(self.faults.rate_per_s)
+        return None if wait is None else SimulatorReply(Code.THROTTLED, retry_after_seconds=wait)
+
     async def _act(
-        self, request_id: str, effect: Effect, act: Act, item_code: str | None = None
+        self,
+        request_id: str,
+        effect: Effect,
+        act: Act,
+        act_before_ms: int,
+        item_code: str | None = None,
     ) -> SimulatorReply:
+        """Carry out `act` unless faults prevent it, and never at or after `act_before_ms`."""
+
         def attempt(connection: sqlite3.Connection) -> None:
             application_store.record(connection, self.province.code, request_id, effect, attempts=1)
 
+        def act_in_time(connection: sqlite3.Connection) -> SimulatorReply:
+            late = time.time() * 1000 >= act_before_ms
+            return SimulatorReply(Code.TOO_LATE) if late else act(connection)
+
         def attempt_and_act(connection: sqlite3.Connection) -> SimulatorReply:
             attempt(connection)
-            return act(connection)
+            return act_in_time(connection)
 
         if (refusal := self._refusal(item_code)) is not None:
-            await self._journal.write(attempt)
+            await self.journal.write(attempt)
             return refusal
         faults = self.faults
         if faults.slow_commit_ms:
-            await self._journal.write(attempt)
-            self._late_acts.start(self._journal, act, faults.slow_commit_ms / 1000)
+            await self.journal.write(attempt)
+            self.late_acts.start(self.journal, act_in_time, faults.slow_commit_ms / 1000)
             raise ConnectionCutError
-        await self._stopping.sleep(faults.delay_seconds())
+        await pause(self.stopping, faults.delay_seconds())
         injected = InjectedError.roll(faults.error_rate)
         if injected is InjectedError.ERROR_BEFORE:
-            await self._journal.write(attempt)
+            await self.journal.write(attempt)
             raise InjectedServerError
-        reply = await self._journal.write(attempt_and_act)
+        reply = await self.journal.write(attempt_and_act)
         if injected is InjectedError.ERROR_AFTER:
             raise InjectedServerError
         if faults.drops():
@@ -315,21 +308,15 @@ class ProvinceSimulator:
 
     def _refusal(self, item_code: str | None) -> SimulatorReply | None:
         """Return the refusal of a call that is rejected before any act, or None."""
-        if (wait := self._bucket.wait_seconds(self.faults.rate_per_s)) is not None:
-            return SimulatorReply(Code.THROTTLED, retry_after_seconds=wait)
+        if (throttled := self._throttled()) is not None:
+            return throttled
         if item_code in self.faults.unknown_items:
             return SimulatorReply(Code.UNKNOWN_ITEM)
-        if (
-            self._profile == "realistic"
-            and (opening_hours := self.province.opening_hours) is not None
-        ):
-            now = self._clock.now()
-            if not opening_hours.is_open(now):
-                closed_for = self._clock.real_seconds(opening_hours.next_open(now) - now)
-                return SimulatorReply(
-                    Code.CLOSED, retry_after_seconds=max(1, math.ceil(closed_for))
-                )
-        return None
+        hours, now = self.province.opening_hours, self.clock.now()
+        if self.profile != "realistic" or hours is None or hours.is_open(now):
+            return None
+        closed_for = self.clock.real_seconds(hours.next_open(now) - now)
+        return SimulatorReply(Code.CLOSED, retry_after_seconds=max(1, math.ceil(closed_for)))
 
     def _repeat(
         self, connection: sqlite3.Connection, application: Application, effect: Effect
@@ -354,11 +341,11 @@ class ProvinceSimulator:
         self, connection: sqlite3.Connection, application: Application, url: str | None
     ) -> None:
         if url is not None:
-            self._callbacks.subscribe(connection, application, url)
-        self._callbacks.replan(connection, application)
+            self.callbacks.subscribe(connection, application, url)
+        self.callbacks.replan(connection, application)
 
     def _new_application(self, call: ReceivedSubmission) -> Application:
-        now = self._clock.now()
+        now = self.clock.now()
         return Application(
             self.province.code,
             call.request_id,
@@ -368,7 +355,7 @@ class ProvinceSimulator:
             call.name,
             call.form,
             submitted_at=now,
-            plan=plan(self._profile, self.province, call.request_id, call.kind, now),
+            plan=plan(self.profile, self.province, call.request_id, call.kind, now),
         )
 
     def _known(self, connection: sqlite3.Connection, request_id: str) -> dict[str, Any] | None:
@@ -376,7 +363,7 @@ class ProvinceSimulator:
         return None if application is None else self._view(application)
 
     def _view(self, application: Application, submission: int = 1) -> dict[str, Any]:
-        now = self._clock.now()
+        now = self.clock.now()
         completed = application.state(now) is ApplicationState.COMPLETED
         result = result_of(application, self.province) if completed else None
         said = view(application, now, result, submission)
@@ -384,7 +371,3 @@ class ProvinceSimulator:
             said["reason"] = f"{said.get('reason', '情况说明')}：{words}"[:500]
             said["receipt"] = f"{said['receipt']}-{words}"[:64]
         return said
-
-
-def _too_late(act_before_ms: int) -> bool:
-    return time.time() * 1000 >= act_before_ms

@@ -14,7 +14,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 from lxml import etree
 
-from tongban_devstack.gateways.rest import BODY_LIMIT, CALLS, MESSAGES, with_documents
+from tongban_devstack.errors import DevstackError
+from tongban_devstack.gateways.rest import (
+    BODY_LIMIT,
+    MESSAGES,
+    answered_or_broken,
+    broken_page,
+    with_documents,
+)
 from tongban_devstack.gateways.simulator import (
     Code,
     ProvinceSimulator,
@@ -22,8 +29,6 @@ from tongban_devstack.gateways.simulator import (
     SimulatorReply,
 )
 from tongban_devstack.gateways.soap_answers import SoapAnswer, answered, fault, handed_out, knows
-from tongban_devstack.outside.injected_errors import InjectedServerError
-from tongban_devstack.outside.process import ConnectionCutError, cut
 from tongban_provinces.nonces import NonceMemory
 from tongban_provinces.signing import PAASID, SignatureError, province_token
 from tongban_provinces.soap_envelope import (
@@ -44,7 +49,7 @@ PIECE = 512 * 1024
 _P = {"p": PROVINCE}
 
 
-class _SoapRefusedError(Exception):
+class _SoapRefusedError(DevstackError):
     """Raised to refuse a malformed or forged message without any effect."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -87,27 +92,20 @@ class SoapFrontEnd:
         simulator = self._simulators[province]
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            try:
-                simulator.connect()
-                answer = await self._answer(simulator, request)
-            except ConnectionCutError:
-                CALLS.labels(province, "soap", "cut").inc()
-                return cut(request)
-            except InjectedServerError as broken:
-                CALLS.labels(province, "soap", "broken").inc()
-                return _broken_answer(broken.status)
-            CALLS.labels(province, "soap", answer.code).inc()
-            return web.Response(
-                status=answer.status, body=answer.raw, content_type="text/xml", charset="utf-8"
-            )
+
+            async def answer() -> tuple[str, web.Response]:
+                made = await self._answer(simulator, request)
+                return made.code, made.response()
+
+            return await answered_or_broken(simulator, "soap", request, answer, _broken_answer)
 
         return handle
 
     async def _answer(self, simulator: ProvinceSimulator, request: web.Request) -> SoapAnswer:
         """Return the answer, signed only after the message is verified.
 
-        Whoever could have any message answered with a signature could pass that answer off as the
-        answer to another message with the same MessageID.
+        An attacker who got a signed answer to a message of his own could pass it off as the answer
+        to another message with the same MessageID.
         """
         token = self._tokens[simulator.province.code]
         try:
@@ -130,11 +128,9 @@ class SoapFrontEnd:
         except _SoapRefusedError as refused:
             answer = fault(refused.code, refused.message)
         else:
-            answer = (
-                reply
-                if isinstance(reply, SoapAnswer)
-                else await _as_soap(simulator, operation, reply)
-            )
+            if isinstance(reply, SimulatorReply):
+                reply = await _as_soap(simulator, operation, reply)
+            answer = reply
         return answer.signed(token, relates_to=envelope.text(WSA, "MessageID"), confirms=signature)
 
     def _operation(self, envelope: Envelope) -> _Call:
@@ -146,8 +142,8 @@ class SoapFrontEnd:
             raise _SoapRefusedError("bad_request", "wsa:Action 与报文不符")
         if not self._schema.validate(content):
             first = self._schema.error_log[0]
-            # The path has names where the sender uses prefixes, else positions; values stay
-            # private.
+            # Report the path and the kind of the error only: the value may be personal data. The
+            # path has names where the sender uses prefixes, else positions.
             where = re.sub(r"[^/:]+:", "", first.path)
             raise _SoapRefusedError("bad_request", f"{where}: {first.type_name}")
         return _OPERATIONS[operation]
@@ -237,7 +233,5 @@ def _broken_answer(status: int) -> web.Response:
     """Return the answer of a proxy or service bus before the province: unsigned, no hint about the
     effect."""
     if random.random() < 0.5:
-        page = f"<html><body><h1>{status}</h1><hr>nginx</body></html>"
-        return web.Response(status=status, text=page, content_type="text/html")
-    answer = fault("backend_error", "后端服务异常", server=True)
-    return web.Response(status=500, body=answer.raw, content_type="text/xml", charset="utf-8")
+        return broken_page(status)
+    return fault("backend_error", "后端服务异常", server=True).response()

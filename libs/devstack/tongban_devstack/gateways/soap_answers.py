@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from aiohttp import web
 from lxml.builder import ElementMaker
 
 from tongban_provinces.soap_envelope import (
@@ -58,6 +59,12 @@ class SoapAnswer:
         sign(parts_of(root), token)
         self.raw = written(root)
         return self
+
+    def response(self) -> web.Response:
+        """Return the HTTP response."""
+        return web.Response(
+            status=self.status, body=self.raw, content_type="text/xml", charset="utf-8"
+        )
 
 
 def answered(operation: str, application: Element) -> SoapAnswer:

@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from tongban_common.catalogue import CatalogueError
@@ -22,10 +21,12 @@ from tongban_common.observability import configure_logging
 from tongban_common.settings import CommonSettings
 from tongban_common.settings import load as load_settings
 from tongban_devstack.load.kiosks import Load, LoadResult, Target
+from tongban_devstack.quantiles import in_words
 from tongban_devstack.stack import Stack, StackOptions
 from tongban_devstack.start_failures import exit_on_start_failure
 from tongban_kafka.security import KafkaCluster
 from tongban_ops.catalogue.loader import load as load_catalogue
+from tongban_ops.cli.output import progress_bars
 
 KIOSK_ID, BRANCH_ID = "k-310115-001", "b-310115-01"
 
@@ -107,11 +108,7 @@ async def _on(target: Target | None) -> AsyncIterator[Target]:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int, int], None]]:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
+    with progress_bars() as progress:
         asked = progress.add_task("submitted", total=total)
         over = progress.add_task("finished", total=total)
 
@@ -139,8 +136,5 @@ def _print_result(result: LoadResult, *, as_json: bool) -> None:
         return
     table = Table(show_header=False)
     for name, value in report.items():
-        shown = value
-        if isinstance(value, dict):
-            shown = "  ".join(f"{key} {part}" for key, part in value.items())
-        table.add_row(_SHOWN_AS[name], str(shown))
+        table.add_row(_SHOWN_AS[name], in_words(value))
     Console().print(table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
+from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
 from aiohttp import web
@@ -41,12 +41,9 @@ class FaultBoard(Generic[F]):
 
     async def load(self) -> None:
         """Load the faults that were set before a restart."""
-
-        def work(connection: sqlite3.Connection) -> list[tuple[str, str]]:
-            query = "SELECT target, body FROM faults WHERE family = ?"
-            return connection.execute(query, (self._family,)).fetchall()
-
-        rows = await self._journal.write(work)
+        rows = await self._journal.execute(
+            "SELECT target, body FROM faults WHERE family = ?", (self._family,)
+        )
         self._set = {target: self.model.model_validate_json(body) for target, body in rows}
 
     def of(self, target: str) -> F:
@@ -55,27 +52,19 @@ class FaultBoard(Generic[F]):
 
     async def put(self, target: str, faults: F) -> None:
         """Replace all faults of a target."""
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "INSERT OR REPLACE INTO faults VALUES (?, ?, ?)",
-                (self._family, target, faults.model_dump_json()),
-            )
-
-        await self._journal.write(work)
+        await self._journal.execute(
+            "INSERT OR REPLACE INTO faults VALUES (?, ?, ?)",
+            (self._family, target, faults.model_dump_json()),
+        )
         self._set[target] = faults
         self._tell()
 
     async def clear(self, target: str | None = None) -> None:
         """Clear the faults of one target, or of all."""
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "DELETE FROM faults WHERE family = ? AND (? IS NULL OR target = ?)",
-                (self._family, target, target),
-            )
-
-        await self._journal.write(work)
+        await self._journal.execute(
+            "DELETE FROM faults WHERE family = ? AND (? IS NULL OR target = ?)",
+            (self._family, target, target),
+        )
         if target is None:
             self._set.clear()
         else:
@@ -94,6 +83,41 @@ class FaultBoard(Generic[F]):
     def as_json(self) -> dict[str, dict[str, Any]]:
         """Return the faults by target."""
         return {name: faults.model_dump(mode="json") for name, faults in sorted(self._set.items())}
+
+
+def fault_routes(
+    path: str,
+    board: FaultBoard[F],
+    target_of: Callable[[web.Request], str],
+    before: Callable[[str, F], Awaitable[F]] | None = None,
+) -> list[web.RouteDef]:
+    """Return the routes that set (PUT) and clear (DELETE) the faults of one target.
+
+    Args:
+        path: route with a placeholder for the target.
+        target_of: returns the target that a request names, or raises the answer for an unknown one.
+        before: carries out the faults that are acts, and returns the ones to store.
+    """
+
+    async def put(request: web.Request) -> web.Response:
+        target = target_of(request)
+        faults = await read_faults(request, board.model)
+        await board.put(target, await before(target, faults) if before else faults)
+        return web.json_response(faults.model_dump(mode="json"))
+
+    async def clear(request: web.Request) -> web.Response:
+        await board.clear(target_of(request))
+        return web.Response(status=204)
+
+    return [web.put(path, put), web.delete(path, clear)]
+
+
+async def json_report(
+    journal: SqliteJournal, work: Callable[..., str], *filters: str | None
+) -> web.Response:
+    """Answer with the JSON text that `work` makes on a read-only connection."""
+    text = await journal.read(work, *filters)
+    return web.Response(text=text, content_type="application/json")
 
 
 async def read_faults(request: web.Request, model: type[F]) -> F:

@@ -7,9 +7,11 @@ import random
 import time
 from enum import Enum
 
+from tongban_devstack.errors import DevstackError
 
-class InjectedServerError(Exception):
-    """Raised to answer with a server error that tells nothing about the effect."""
+
+class InjectedServerError(DevstackError):
+    """Raised to answer with a server error that does not reveal whether the call took effect."""
 
     def __init__(self) -> None:
         self.status = random.choice((500, 502, 503))

@@ -20,11 +20,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
+P = ParamSpec("P")
+Work = Callable[Concatenate[sqlite3.Connection, P], T]
 
 GROUP = 256
 """Maximum works in one transaction."""
@@ -34,7 +34,7 @@ WAITING = 4096
 
 @dataclass(slots=True)
 class _Job:
-    work: Work[Any]
+    work: Callable[[sqlite3.Connection], Any]
     answer: asyncio.Future[Any]
 
 
@@ -64,19 +64,14 @@ class SqliteJournal:
         self._read_only = await self._loop.run_in_executor(self._reader, self._open_read_only)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._jobs.put(None)
         if self._writer is not None:
             await asyncio.to_thread(self._writer.join)
         await asyncio.to_thread(self._reader.shutdown)
 
-    async def write(self, work: Work[T]) -> T:
-        """Run `work` in the writer's thread and return its result once it is committed.
+    async def write(self, work: Work[P, T], *args: P.args, **options: P.kwargs) -> T:
+        """Run `work(connection, ...)` in the writer's thread; return its result once committed.
 
         Works run one after another in the order of their calls; each sees those before it. An
         exception undoes that work alone and is raised here. A caller that is cancelled stops
@@ -84,17 +79,25 @@ class SqliteJournal:
         """
         async with self._room:
             answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-            self._jobs.put(_Job(work, answer))
+            self._jobs.put(_Job(lambda connection: work(connection, *args, **options), answer))
             return await answer
 
-    async def read(self, work: Work[T]) -> T:
+    async def execute(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Run one statement as `write` does, and return its rows."""
+        return await self.write(
+            lambda connection: connection.execute(statement, parameters).fetchall()
+        )
+
+    async def read(self, work: Work[P, T], *args: P.args, **options: P.kwargs) -> T:
         """Run a report on a read-only connection; it sees all that was committed before the call.
 
         It does not delay the writer and does not see works in progress: a query whose result
         decides what happens next belongs into `write`.
         """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._reader, lambda: work(self._read_only))
+        return await loop.run_in_executor(
+            self._reader, lambda: work(self._read_only, *args, **options)
+        )
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 
 import structlog
 from aiohttp import web
 
-from tongban_common.observability import configure_logging
+from tongban_common.observability import HealthServer, configure_logging
+from tongban_common.process import Stopping, on_stop
 from tongban_common.settings import CommonSettings
+from tongban_devstack.errors import DevstackError
 
 log = structlog.get_logger()
 
 
-class ConnectionCutError(Exception):
+class ConnectionCutError(DevstackError):
     """Raised to abort the connection without an answer."""
 
 
@@ -27,48 +29,31 @@ def cut(request: web.Request) -> web.Response:
     return web.Response()
 
 
-class Stopping:
-    """Ends simulated waits (latency, printing) when the process ends."""
+async def pause(stopping: Stopping, seconds: float) -> None:
+    """Sleep on the wall clock: a simulated latency, or the printing of a page.
 
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
-
-    def set(self) -> None:
-        """Signal that the process ends."""
-        self._event.set()
-
-    async def wait(self) -> None:
-        """Wait for the process to end."""
-        await self._event.wait()
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep on the wall clock.
-
-        Raises:
-            ConnectionCutError: the process ends; the client sees the connection close.
-        """
-        if seconds <= 0:
-            return
-        try:
-            async with asyncio.timeout(seconds):
-                await self._event.wait()
-        except TimeoutError:
-            return
-        raise ConnectionCutError
-
-    async def until(self, event: asyncio.Event) -> None:
-        """Wait for an event.
-
-        Raises:
-            ConnectionCutError: the process ends.
-        """
-        async with asyncio.TaskGroup() as tasks:
-            waits = [tasks.create_task(each.wait()) for each in (event, self._event)]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for wait in waits:
-                wait.cancel()
-        if self._event.is_set():
+    Raises:
+        ConnectionCutError: the process ends; the client sees the connection close.
+    """
+    if seconds > 0:
+        await stopping.sleep(seconds)
+        if stopping.is_set:
             raise ConnectionCutError
+
+
+async def until(stopping: Stopping, event: asyncio.Event) -> None:
+    """Wait for an event.
+
+    Raises:
+        ConnectionCutError: the process ends.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        waits = [tasks.create_task(each.wait()) for each in (event, stopping)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+    if stopping.is_set:
+        raise ConnectionCutError
 
 
 def run(
@@ -79,16 +64,20 @@ def run(
 
     async def main() -> None:
         stopping = Stopping()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopping.set)
+        on_stop(stopping.set)
         await serve(stopping)
 
     asyncio.run(main())
 
 
-def announce(service: str, host: str, port: int) -> None:
-    """Print one JSON line on stdout when the process is ready, with the port it uses."""
-    url = f"http://{host}:{port}"
-    log.info("serving", url=url)
-    print(json.dumps({"ready": True, "service": service, "url": url}), flush=True)
+@asynccontextmanager
+async def serving(
+    service: str, settings: CommonSettings, routes: Iterable[web.RouteDef]
+) -> AsyncIterator[None]:
+    """Serve the routes and probes, and print one JSON line on stdout with the URL in use."""
+    host, port = settings.http_host, settings.http_port
+    async with HealthServer(host=host, port=port, live={}, ready={}, routes=list(routes)) as server:
+        url = f"http://{host}:{server.port}"
+        log.info("serving", url=url)
+        print(json.dumps({"ready": True, "service": service, "url": url}), flush=True)
+        yield

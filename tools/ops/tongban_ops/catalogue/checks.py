@@ -12,7 +12,7 @@ from typing import Any
 from tongban_common.catalogue.catalogue import Catalogue, ZoneSummary
 from tongban_common.catalogue.forms import Fault, FormRules, FormSchemaError
 from tongban_common.catalogue.holidays import read_holidays
-from tongban_common.catalogue.models import Item, ItemKind, Mode, Zone
+from tongban_common.catalogue.models import Item, ItemKind, ServiceWindow, Zone
 from tongban_common.catalogue.yamlfile import CatalogueError, CatalogueProblem
 from tongban_common.domain import identity
 from tongban_ops.catalogue import code, plausibility
@@ -124,23 +124,21 @@ def _codes_fit(sources: Sources) -> Iterator[CatalogueProblem]:
 def _terms_fit(sources: Sources) -> Iterator[CatalogueProblem]:
     for place in _places(sources):
         category = place.category
-        limits = category.limits or place.defaults.limits
-        if limits and limits.promised_working_days > limits.legal_working_days:
-            yield place.problem("more days are promised than the law gives", "limits")
         if category.kind is ItemKind.PRINT and category.document is None:
             yield place.problem("kind print needs a document")
-        mode = category.mode or place.defaults.mode
-        if (mode is Mode.JOINT) != (category.partner is not None):
-            yield place.problem(f"{Mode.JOINT} and a partner go together", "mode")
-        used = [use.field for use in category.fields]
-        for index, field in _repeats(used):
-            yield place.problem(f"field {field!r} stands twice", "fields", index)
+        for path, message in plausibility.contradictions(
+            category,
+            limits=category.limits or place.defaults.limits,
+            mode=category.mode or place.defaults.mode,
+            fields=category.fields,
+        ):
+            yield place.problem(message, *path)
 
 
 def _hours_open(sources: Sources) -> Iterator[CatalogueProblem]:
     for name, hours in sources.shared.terms.hours.items():
         for index, window in enumerate(hours.windows):
-            if window.opens >= window.closes or not window.days:
+            if _never_open(window):
                 place = ("hours", name, "windows", index)
                 yield sources.problem("terms.yaml", place, f"{name} closes before it opens")
 
@@ -148,10 +146,14 @@ def _hours_open(sources: Sources) -> Iterator[CatalogueProblem]:
 def _gateways_open(sources: Sources) -> Iterator[CatalogueProblem]:
     for index, province in enumerate(sources.provinces):
         for window in province.gateway.hours.windows if province.gateway.hours else ():
-            if window.opens >= window.closes or not window.days:
+            if _never_open(window):
                 message = f"the gateway of {province.name} closes before it opens"
                 where = ("provinces", index, "gateway")
                 yield sources.problem("provinces.yaml", where, message)
+
+
+def _never_open(window: ServiceWindow) -> bool:
+    return window.opens >= window.closes or not window.days
 
 
 def _holidays_hold(sources: Sources) -> Iterator[CatalogueProblem]:

@@ -25,12 +25,13 @@ from tongban_ops.catalogue.source import (
     TermsFile,
 )
 from tongban_ops.catalogue.vocabulary import Vocabulary
+from tongban_ops.errors import OpsError
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 T = TypeVar("T")
 
 
-class UnknownReferenceError(Exception):
+class UnknownReferenceError(OpsError):
     """Raised when a name has no definition. `path` leads to the place within the category."""
 
     def __init__(self, message: str, *path: str | int) -> None:

@@ -3,13 +3,13 @@ hours without opening times, more promised days than the law allows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from tongban_common.catalogue.models import Fee, Mode, Zone
+from tongban_common.catalogue.models import Fee, Mode, TimeLimits, Zone
 from tongban_common.catalogue.yamlfile import CatalogueProblem
 from tongban_ops.catalogue import expand
 from tongban_ops.catalogue.loader import Sources
-from tongban_ops.catalogue.source import Category, Override, Terms
+from tongban_ops.catalogue.source import Category, FieldUse, Override, Terms
 
 _FREE = Fee()
 Finding = tuple[tuple[str | int, ...], str]
@@ -67,23 +67,31 @@ def _overridden(category: Category, defaults: Terms, sources: Sources) -> Iterat
     departments = sources.shared.terms.departments
     for short, override in category.overrides.items():
         mode = override.mode or category.mode or defaults.mode
-        limits = override.limits
         department = departments.get(override.department or "")
-        used = [use.field for use in override.fields or ()]
-        wrong = [*_named(override), *_fee(override)]
-        if limits and limits.promised_working_days > limits.legal_working_days:
-            wrong.append((("limits",), "more days are promised than the law gives"))
-        if (mode is Mode.JOINT) != (category.partner is not None):
-            wrong.append((("mode",), f"{Mode.JOINT} and a partner go together"))
+        fields = override.fields or ()
+        wrong = [
+            *_named(override),
+            *_fee(override),
+            *contradictions(category, limits=override.limits, mode=mode, fields=fields),
+        ]
         if department and category.code[2:4] != department.digits:
             wrong.append((("department",), f"the code is of another than {department.digits}"))
-        wrong += [
-            (("fields", at), f"field {field!r} stands twice")
-            for at, field in enumerate(used)
-            if field in used[:at]
-        ]
         for path, message in wrong:
             yield ("overrides", short, *path), f"{short}: {message}"
+
+
+def contradictions(
+    category: Category, *, limits: TimeLimits | None, mode: Mode | None, fields: Sequence[FieldUse]
+) -> Iterator[Finding]:
+    """Yield what cannot be meant together in a category, or in what an override makes of it."""
+    if limits and limits.promised_working_days > limits.legal_working_days:
+        yield ("limits",), "more days are promised than the law gives"
+    if (mode is Mode.JOINT) != (category.partner is not None):
+        yield ("mode",), f"{Mode.JOINT} and a partner go together"
+    used = [use.field for use in fields]
+    for index, field in enumerate(used):
+        if field in used[:index]:
+            yield ("fields", index), f"field {field!r} stands twice"
 
 
 def _defaults_plausible(sources: Sources) -> Iterator[CatalogueProblem]:

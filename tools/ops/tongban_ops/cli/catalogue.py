@@ -19,7 +19,7 @@ from tongban_common.settings import CommonSettings, load
 from tongban_ops.catalogue.checks import CatalogueReport, check
 from tongban_ops.catalogue.loader import load_items
 from tongban_ops.catalogue.publish import Changes, publish_changes
-from tongban_ops.cli.console import Json, run
+from tongban_ops.cli.console import Json, run, stop
 from tongban_ops.cli.group import Commands
 
 catalogue = typer.Typer(cls=Commands, no_args_is_help=True)
@@ -83,8 +83,7 @@ def publish_(
         with _status(f"publishing at {settings.kafka}"):
             changes = run(publish_changes(settings.cluster, items, withdraw=withdraw))
     except CatalogueError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        raise stop(str(error), 1) from error
     print(json.dumps(_as_json(changes)) if as_json else _sentence(changes))
 
 
@@ -97,8 +96,7 @@ def _directory(given: Path | None) -> Path:
     try:
         return find_directory(given)
     except FileNotFoundError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(NOT_FOUND) from error
+        raise stop(str(error), NOT_FOUND) from error
 
 
 def _catalogue_of(file: Path) -> Path:

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import TaskProgressColumn
 
 from tongban_common.catalogue.catalogue import Catalogue
 from tongban_common.catalogue.yamlfile import CatalogueError
 from tongban_common.exit_codes import EX_CONFIG, EX_UNAVAILABLE
 from tongban_ops.catalogue.loader import load as load_catalogue
+from tongban_ops.cli.console import stop
+from tongban_ops.cli.output import progress_bars
 from tongban_ops.conformance.checks import Check, selected
 from tongban_ops.conformance.listener import PortTakenError
 from tongban_ops.conformance.options import Options, examples
@@ -41,13 +42,11 @@ def run_conformance(
             options = _completed(requested, _catalogue(), items, timeout_ms)
             return asyncio.run(examine(options, wanted, progress))
     except GatewayUnreachableError as error:
-        typer.echo(f"{requested.url} does not answer: {error}", err=True)
-        raise typer.Exit(EX_UNAVAILABLE) from error
+        raise stop(f"{requested.url} does not answer: {error}", EX_UNAVAILABLE) from error
     except PortTakenError as error:
         raise typer.BadParameter(str(error), param_hint="--callback-port") from error
     except CatalogueError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(EX_CONFIG) from error
+        raise stop(str(error), EX_CONFIG) from error
 
 
 def _checks(protocol: str, names: Sequence[str]) -> list[Check]:
@@ -86,19 +85,6 @@ def _catalogue() -> Catalogue:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[str, int], None]]:
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description:24}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task("", total=total)
-
-        def report(name: str, over: int) -> None:
-            progress.update(task, description=name, completed=over)
-
-        yield report
+    with progress_bars(TaskProgressColumn(), description="{task.description:24}") as bars:
+        task = bars.add_task("", total=total)
+        yield lambda name, over: bars.update(task, description=name, completed=over)

@@ -6,19 +6,20 @@ import asyncio
 import getpass
 import os
 import re
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 import typer
 from aiokafka.errors import KafkaError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import MofNCompleteColumn
 
 from tongban_common.clock import CHINA
 from tongban_common.exit_codes import EX_UNAVAILABLE
 from tongban_common.settings import CommonSettings, load
+from tongban_common.store import Store, StoreUnavailableError
 from tongban_kafka import EventProducer, KafkaUnavailableError, refusals
 from tongban_kafka.reach import reach
 from tongban_kafka.security import KafkaAddress
@@ -34,6 +35,9 @@ By = Annotated[
 Result = TypeVar("Result")
 _WIDE = 200
 _DELIVERY_S = 20.0
+_STORE_MS = 2_000
+LONG_STORE_MS = 10_000
+"""Time-out of the store's answers for commands that read or change much of it."""
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -63,9 +67,28 @@ async def reaching(work: Coroutine[Any, Any, Result]) -> Result:
     return await work
 
 
+@asynccontextmanager
+async def open_store(
+    settings: CommonSettings, after_failure: str = "", *, timeout_ms: int = _STORE_MS
+) -> AsyncIterator[Store]:
+    """Open the document store; if it does not answer, end the command with 69 and one line on
+    stderr.
+
+    Args:
+        after_failure: added to that line; tells the operator what the failure means.
+    """
+    store = Store(settings.store, settings.store_name, timeout_ms=timeout_ms)
+    try:
+        yield store
+    except StoreUnavailableError as error:
+        raise stop(f"{error}{after_failure}", EX_UNAVAILABLE) from error
+    finally:
+        store.close()
+
+
 def operator_producer(kafka: KafkaAddress) -> EventProducer:
-    """Return the producer of an operator's command, not yet entered; a record fails that the broker
-    has not acknowledged in 20 s."""
+    """Return a producer for an operator's command, which the caller enters. Sending a record fails
+    if the broker does not acknowledge it within 20 s."""
     return EventProducer(kafka, client_id="tongban-operator", delivery_timeout=_DELIVERY_S)
 
 
@@ -92,12 +115,7 @@ def login_name() -> str:
 @contextmanager
 def progress(doing: str) -> Iterator[Callable[[int, int], None]]:
     """Show a progress bar on stderr if that is a terminal; yield a function of (done, total)."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeElapsedColumn(), console=console, transient=True,
-        disable=not console.is_terminal,
-    ) as bar:  # fmt: skip
+    with output.progress_bars(MofNCompleteColumn()) as bar:
         task = bar.add_task(doing, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

@@ -225,8 +225,7 @@ async def _execute(replays: list[Replay], operator: Operator, total: int, report
 
 
 def _producer() -> EventProducer:
-    kafka = load(CommonSettings).cluster
-    return operator_producer(kafka)
+    return operator_producer(load(CommonSettings).cluster)
 
 
 def _operator(by: str, reason: str) -> Operator:

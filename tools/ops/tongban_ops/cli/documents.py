@@ -16,15 +16,17 @@ from rich.console import Console
 from tongban_common.domain.verification import file_code
 from tongban_common.exit_codes import EX_NOINPUT, EX_UNAVAILABLE
 from tongban_intake.api.schemas import Verified
+from tongban_ops.cli.console import stop
 from tongban_ops.cli.group import Commands
 from tongban_ops.cli.output import Json
+from tongban_ops.errors import OpsError
 
 documents = typer.Typer(cls=Commands, no_args_is_help=True)
 _TIMEOUT_S = 20.0
 _PROBLEM = "application/problem+json"
 
 
-class IntakeUnreachableError(Exception):
+class IntakeUnreachableError(OpsError):
     """Raised when intake cannot verify the file now; the text says why."""
 
 
@@ -50,14 +52,12 @@ def verify(
         with file.open("rb") as opened:
             sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
-        typer.echo(f"{file}: {error.strerror}", err=True)
-        raise typer.Exit(EX_NOINPUT) from error
+        raise stop(f"{file}: {error.strerror}", EX_NOINPUT) from error
     try:
         with Console(stderr=True).status(f"asking {intake} ..."):
             found = asyncio.run(_look_up(intake, sha256))
     except IntakeUnreachableError as error:
-        typer.echo(f"{intake}: {error}", err=True)
-        raise typer.Exit(EX_UNAVAILABLE) from error
+        raise stop(f"{intake}: {error}", EX_UNAVAILABLE) from error
     # Compare the whole hash: two files may share its beginning, which is the code.
     genuine = found is not None and found.sha256 == sha256
     if as_json:
@@ -97,7 +97,7 @@ def _show(found: Verified) -> None:
 
 
 async def _look_up(intake: str, sha256: str) -> Verified | None:
-    """Return what intake knows of a file whose hash begins with this code; None if nothing.
+    """Look up a file by the beginning of its SHA-256; None if intake does not know it.
 
     Raises:
         IntakeUnreachableError

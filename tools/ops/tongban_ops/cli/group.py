@@ -58,4 +58,4 @@ def add_later(app: typer.Typer, name: str, target: str, *, help: str) -> None:  
 
 
 def _stands_in() -> None:
-    """Never runs: `LazyCommand` replaces it."""
+    """Serve as the function that typer requires. It never runs: `LazyCommand` replaces it."""

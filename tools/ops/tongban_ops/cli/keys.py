@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,10 +17,9 @@ from rich.table import Table
 from tongban_common.exit_codes import EX_UNAVAILABLE
 from tongban_common.keyring import Ring, RingError
 from tongban_common.settings import CommonSettings, load
-from tongban_common.store import Store, StoreUnavailableError
 from tongban_intake.readmodel.openness import open_under
+from tongban_ops.cli.console import Json, open_store, stop
 from tongban_ops.cli.group import Commands
-from tongban_ops.cli.output import Json
 from tongban_ops.operators.keyring_file import change
 
 keys = typer.Typer(cls=Commands, no_args_is_help=True)
@@ -110,27 +110,20 @@ def _must_be_over(ring: Ring, kid: str, now: datetime) -> None:
     if retired is None or now - retired < timedelta(seconds=SETTLE_S):
         _refuse(f"{kid} was replaced less than an hour ago: its last requests may not be seen yet")
     settings = load(CommonSettings)
-    try:
-        with Console(stderr=True).status("looking for open requests ..."):
-            number, some = asyncio.run(_count(settings, kid))
-    except StoreUnavailableError as error:
-        typer.echo(f"{error}: whether requests are open cannot be told", err=True)
-        raise typer.Exit(EX_UNAVAILABLE) from error
+    with Console(stderr=True).status("looking for open requests ..."):
+        number, some = asyncio.run(_count(settings, kid))
     if number:
         _refuse(f"{number} requests under {kid} are still open, as {', '.join(some)}")
 
 
 async def _count(settings: CommonSettings, kid: str) -> tuple[int, list[str]]:
-    store = Store(settings.store, settings.store_name)
     number = 0
     some: list[str] = []
-    try:
+    async with open_store(settings, ": whether requests are open cannot be told") as store:
         async for request_id, is_open in open_under(store, kid, now=settings.clock.now()):
             if is_open:
                 number += 1
                 some = [*some, request_id][:_SHOWN]
-    finally:
-        store.close()
     return number, some
 
 
@@ -170,26 +163,21 @@ def _path(given: Path | None) -> Path:
 
 
 def _refuse(why: str) -> None:
-    typer.echo(f"{why} (--force does it all the same)", err=True)
-    raise typer.Exit(1)
+    raise stop(f"{why} (--force does it all the same)", 1)
 
 
-def _try(work: Any) -> Any:
+def _try(work: Callable[[], Ring]) -> Ring:
     try:
         return work()
     except RingError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        raise stop(str(error), 1) from error
     except OSError as error:
-        typer.echo(f"{error.filename}: {error.strerror}", err=True)
-        raise typer.Exit(EX_UNAVAILABLE) from error
+        raise stop(f"{error.filename}: {error.strerror}", EX_UNAVAILABLE) from error
 
 
 def _read(path: Path) -> Ring:
-    ring: Ring = _try(lambda: Ring.parse(path.read_bytes()))
-    return ring
+    return _try(lambda: Ring.parse(path.read_bytes()))
 
 
-def _changed(path: Path, make: Any) -> Ring:
-    ring: Ring = _try(lambda: change(path, make))
-    return ring
+def _changed(path: Path, make: Callable[[Ring], Ring]) -> Ring:
+    return _try(lambda: change(path, make))

@@ -1,13 +1,18 @@
-"""Make the commands' output safe for terminals and pipes that cannot encode every character."""
+"""Write the commands' output: for terminals and pipes that cannot encode every character, and as
+progress bars."""
 
 from __future__ import annotations
 
 import codecs
 import io
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 _ESCAPES = "tongban.json_escapes"
@@ -25,6 +30,29 @@ def write_everything() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_ESCAPES)
+
+
+@contextmanager
+def progress_bars(
+    *columns: ProgressColumn, description: str = "{task.description}"
+) -> Iterator[Progress]:
+    """Show progress bars on stderr while the block runs, if stderr is a terminal.
+
+    Args:
+        columns: shown between a bar and the time that it has run for.
+        description: format of the text before a bar.
+    """
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn(description),
+        BarColumn(),
+        *columns,
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        yield progress
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:

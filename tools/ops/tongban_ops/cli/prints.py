@@ -16,10 +16,18 @@ from tongban_common.domain.ids import derived_id
 from tongban_common.domain.status import PrintStatus
 from tongban_common.events.models import PrintConfirmed
 from tongban_common.events.publisher import EventPublisher
-from tongban_common.exit_codes import EX_NOINPUT, EX_UNAVAILABLE
+from tongban_common.exit_codes import EX_NOINPUT
 from tongban_common.settings import CommonSettings, load
-from tongban_common.store import Store, StoreUnavailableError
-from tongban_ops.cli.console import By, Json, login_name, operator_producer, run, stop, tables
+from tongban_ops.cli.console import (
+    By,
+    Json,
+    login_name,
+    open_store,
+    operator_producer,
+    run,
+    stop,
+    tables,
+)
 from tongban_ops.cli.group import Commands
 from tongban_printing.orders import SpooledOrder
 from tongban_printing.spool import Spool
@@ -113,14 +121,8 @@ async def _publish(settings: CommonSettings, body: PrintConfirmed) -> None:
 async def _reading(read: Callable[[Spool], Awaitable[_Result]]) -> _Result:
     """Read the spool once; if the store does not answer, end the command with 69 and one line on
     stderr."""
-    settings = load(CommonSettings)
-    store = Store(settings.store, settings.store_name)
-    try:
+    async with open_store(load(CommonSettings)) as store:
         return await read(Spool(store))
-    except StoreUnavailableError as error:
-        raise stop(str(error), EX_UNAVAILABLE) from error
-    finally:
-        store.close()
 
 
 def _row(order: SpooledOrder) -> dict[str, Any]:

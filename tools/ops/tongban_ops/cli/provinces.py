@@ -34,8 +34,8 @@ from tongban_ops.operators.provinces import (
     LONGEST_PAUSE,
     ProvinceStanding,
     read_controls,
-    say,
     standings,
+    write_controls,
 )
 from tongban_ops.operators.reasons import about_record
 
@@ -114,7 +114,7 @@ def pause(
         controls.append(control.model_copy(update=words))
         withheld = withheld or published.withheld
     warn_if_withheld(withheld, PAUSE_REASONS)
-    run(say(settings.cluster, controls))
+    run(write_controls(settings.cluster, controls))
     _print_result(controls, as_json)
 
 
@@ -136,7 +136,7 @@ def resume(codes: Codes, by: By = "", as_json: Json = False) -> None:
     paused = [code for code in wanted if (known := before.get(code)) and known.pauses(now)]
     who = by or login_name()
     controls = [ProvinceControl(province=code, paused=False, by=who, since=now) for code in paused]
-    run(say(settings.cluster, controls))
+    run(write_controls(settings.cluster, controls))
     _print_result(controls, as_json)
     if not controls:
         raise stop(f"not paused: {', '.join(wanted)}", 1)

@@ -10,15 +10,20 @@ from typing import Annotated, Any
 
 import typer
 
-from tongban_common.exit_codes import EX_UNAVAILABLE
 from tongban_common.settings import CommonSettings, load
-from tongban_common.store import Store, StoreUnavailableError
 from tongban_intake.readmodel.projector import Projector
 from tongban_intake.readmodel.rebuild import in_router, incomplete, project, republish_requests
 from tongban_kafka.snapshot import Snapshot
-from tongban_ops.cli.console import By, Json, login_name, operator_producer, progress, run, stop
-
-_STORE_MS = 10_000
+from tongban_ops.cli.console import (
+    LONG_STORE_MS,
+    By,
+    Json,
+    login_name,
+    open_store,
+    operator_producer,
+    progress,
+    run,
+)
 
 
 def rebuild(
@@ -41,10 +46,7 @@ def rebuild(
     Exit codes: 0 done, 69 Kafka or the store does not answer.
     """
     settings = load(CommonSettings)
-    try:
-        result = run(_rebuild(settings, rate=rate, everything=everything, by=by or login_name()))
-    except StoreUnavailableError as error:
-        raise stop(f"{error}; what was rebuilt stays, begin again", EX_UNAVAILABLE) from error
+    result = run(_rebuild(settings, rate=rate, everything=everything, by=by or login_name()))
     if as_json:
         print(json.dumps(result))
         return
@@ -57,8 +59,9 @@ def rebuild(
 async def _rebuild(
     settings: CommonSettings, *, rate: float, everything: bool, by: str
 ) -> dict[str, Any]:
-    store = Store(settings.store, settings.store_name, timeout_ms=_STORE_MS)
-    try:
+    async with open_store(
+        settings, "; what was rebuilt stays, begin again", timeout_ms=LONG_STORE_MS
+    ) as store:
         await store.ping()
         async with Snapshot(settings.cluster) as snapshot:
             with progress("reading the topics") as report:
@@ -66,8 +69,6 @@ async def _rebuild(
             known = await in_router(snapshot)
         wanted = known if everything else [each async for each in incomplete(store, known)]
         await _request_histories(settings, wanted, rate=rate, by=by)
-    finally:
-        store.close()
     return {
         "events": done.events,
         "unreadable": done.unreadable,

@@ -16,7 +16,7 @@ from tongban_ops.cli.console import Result, run, stop
 
 
 def now() -> datetime:
-    """Return the wall clock in whole seconds, since people read it."""
+    """Return the wall clock in whole seconds, because operators read it."""
     return datetime.now(UTC).replace(microsecond=0)
 
 

@@ -9,16 +9,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tongban_common.exit_codes import EX_TEMPFAIL, EX_UNAVAILABLE
+from tongban_common.exit_codes import EX_TEMPFAIL
 from tongban_common.settings import CommonSettings, load
-from tongban_common.store import Store, StoreUnavailableError
+from tongban_common.store import Store
 from tongban_common.store.recovery import mark_restored
 from tongban_kafka import EventProducer
 from tongban_kafka.snapshot import Snapshot
-from tongban_ops.cli.console import Json, operator_producer, progress, run, stop
+from tongban_ops.cli.console import (
+    LONG_STORE_MS,
+    Json,
+    open_store,
+    operator_producer,
+    progress,
+    run,
+    stop,
+)
 from tongban_ops.operators.restorers import members, restorers
-
-_STORE_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +54,7 @@ def restore(as_json: Json = False) -> None:
     Exit codes: 0 done, 69 Kafka or the store does not answer, 75 printing or notify is running.
     """
     settings = load(CommonSettings)
-    try:
-        result = run(_restore(settings))
-    except StoreUnavailableError as error:
-        raise stop(f"{error}; begin again", EX_UNAVAILABLE) from error
+    result = run(_restore(settings))
     if as_json:
         print(json.dumps(result))
         return
@@ -65,8 +68,7 @@ async def _restore(settings: CommonSettings) -> dict[str, dict[str, int]]:
     if running := await members(settings.cluster, [each.group for each in wanted]):
         names = ", ".join(f"{group} has {count} members" for group, count in running.items())
         raise stop(f"{names}: stop them first, or they act on guards that are missing", EX_TEMPFAIL)
-    store = Store(settings.store, settings.store_name, timeout_ms=_STORE_MS)
-    try:
+    async with open_store(settings, "; begin again", timeout_ms=LONG_STORE_MS) as store:
         # Mark the store first: a service that starts too early, or after this command has died,
         # must see that the store was restored.
         await mark_restored(store, round(time.time() * 1000))
@@ -76,5 +78,3 @@ async def _restore(settings: CommonSettings) -> dict[str, dict[str, int]]:
         ):
             restoration = _Restoration(snapshot, store, producer, settings.clock.now())
             return {each.group: await each.restore(restoration) for each in wanted}
-    finally:
-        store.close()

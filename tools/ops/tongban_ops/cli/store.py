@@ -9,17 +9,14 @@ from typing import Annotated
 
 import typer
 
-from tongban_common.exit_codes import EX_UNAVAILABLE
 from tongban_common.settings import CommonSettings, load
-from tongban_common.store import Store, StoreUnavailableError
 from tongban_intake.readmodel.sweep import Swept, sweep
-from tongban_ops.cli.console import Json, progress, span, stop
+from tongban_ops.cli.console import LONG_STORE_MS, Json, open_store, progress, span
 from tongban_ops.cli.group import Commands
 
 store = typer.Typer(cls=Commands, no_args_is_help=True)
 LEAST = timedelta(days=60)
 """Twice the retention of requests.status: no event that could still be projected is swept."""
-_STORE_MS = 10_000
 
 
 @store.callback()
@@ -44,10 +41,7 @@ def sweep_(
     age = span(after)
     if age < LEAST:
         raise typer.BadParameter(f"is {LEAST.days}d at least, not {after!r}", param_hint="--after")
-    try:
-        done = asyncio.run(_sweep(load(CommonSettings), age, dry_run=dry_run))
-    except StoreUnavailableError as error:
-        raise stop(f"{error}; what was swept stays swept", EX_UNAVAILABLE) from error
+    done = asyncio.run(_sweep(load(CommonSettings), age, dry_run=dry_run))
     result = {"looked_at": done.looked_at, "requests": done.requests, "documents": done.documents}
     if as_json:
         print(json.dumps({**result, "dry_run": dry_run}))
@@ -59,11 +53,9 @@ def sweep_(
 
 
 async def _sweep(settings: CommonSettings, age: timedelta, *, dry_run: bool) -> Swept:
-    store = Store(settings.store, settings.store_name, timeout_ms=_STORE_MS)
-    try:
+    before = settings.clock.now() - age
+    async with open_store(
+        settings, "; what was swept stays swept", timeout_ms=LONG_STORE_MS
+    ) as store:
         with progress("sweeping") as report:
-            return await sweep(
-                store, before=settings.clock.now() - age, dry_run=dry_run, on_progress=report
-            )
-    finally:
-        store.close()
+            return await sweep(store, before=before, dry_run=dry_run, on_progress=report)

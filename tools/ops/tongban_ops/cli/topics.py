@@ -12,7 +12,7 @@ from rich.table import Table
 from tongban_common.settings import CommonSettings, load
 from tongban_common.topics import TOPICS
 from tongban_kafka import PartitionMismatchError, apply_topics
-from tongban_ops.cli.console import Json, run
+from tongban_ops.cli.console import Json, run, stop
 from tongban_ops.cli.group import Commands
 from tongban_ops.cli.holes import accept_holes, holes
 
@@ -50,8 +50,7 @@ def apply(as_json: Json = False) -> None:
         with Console(stderr=True).status(f"applying {len(TOPICS)} topics to {settings.kafka}"):
             applied = run(apply_topics(settings.cluster, TOPICS.values()))
     except PartitionMismatchError as mismatch:
-        typer.echo(str(mismatch), err=True)
-        raise typer.Exit(1) from mismatch
+        raise stop(str(mismatch), 1) from mismatch
     if as_json:
         print(json.dumps(asdict(applied)))
         return

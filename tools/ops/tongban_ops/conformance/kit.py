@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from tongban_ops.conformance.listener import CallbackListener
 from tongban_ops.conformance.messages import (
     LONGEST_ANSWER,
     Dialect,
+    Forgery,
     ReplyContents,
     WireMessage,
     WireReply,
@@ -29,6 +30,7 @@ from tongban_ops.conformance.messages import (
 from tongban_ops.conformance.options import Example, Options
 from tongban_ops.conformance.patient import PatientGateway, Times
 from tongban_ops.conformance.verdicts import CheckFailedError, CleanUp
+from tongban_ops.errors import OpsError
 from tongban_provinces.models import GatewayAnswer, GatewayState
 
 PREFIX = "conformance-"
@@ -41,7 +43,7 @@ FINAL = frozenset({GatewayState.COMPLETED, GatewayState.REJECTED})
 GATEWAY_ERRORS = (GatewayDownError, RetryLaterError, UnclearAnswerError, GatewayRefusedError)
 
 
-class NoAnswerError(Exception):
+class NoAnswerError(OpsError):
     """Raised when a message got no usable answer: cut, timed out, or too long."""
 
 
@@ -80,9 +82,7 @@ class Kit:
         self._ids.append(f"{self.run}-{len(self._ids) + 1:03}")
         return self._ids[-1]
 
-    def application(
-        self, request_id: str, example: Example | None = None, **changes: Any
-    ) -> dict[str, Any]:
+    def application(self, request_id: str, example: Example | None = None) -> dict[str, Any]:
         """Return the content of a submission, without `act_before`."""
         made = example or self.options.examples[0]
         return {
@@ -92,7 +92,6 @@ class Kit:
             "kind": made.kind,
             "applicant": made.applicant,
             "form": made.form,
-            **changes,
         }
 
     def soon(self) -> float:
@@ -128,6 +127,19 @@ class Kit:
         await self.gateway.submit(self.application(request_id, example), act_before=self.soon())
         return await self.known(request_id)
 
+    async def known_twice(self, request_id: str) -> GatewayAnswer:
+        """Look up an application twice, and check that both answers are about the same one.
+
+        Raises:
+            CheckFailedError: the receipts differ, or the gateway does not know it.
+        """
+        known, again = await self.known(request_id), await self.known(request_id)
+        if known.receipt != again.receipt:
+            raise CheckFailedError(
+                f"two look-ups, two receipts: {known.receipt} and {again.receipt}"
+            )
+        return known
+
     async def known(self, request_id: str) -> GatewayAnswer:
         """Look up an application that the gateway accepted.
 
@@ -150,7 +162,27 @@ class Kit:
         if await self.gateway.look_up(request_id) is not None:
             raise CheckFailedError(f"{what} took effect: the look-up knows {request_id}")
 
+    async def refusal_of(self, call: Awaitable[GatewayAnswer]) -> str | None:
+        """Return the code with which the gateway refuses the call; None if it accepts it."""
+        try:
+            await call
+        except GatewayRefusedError as refused:
+            return refused.code
+        return None
+
     # -- single messages
+
+    def submission(
+        self, request_id: str, *, forgery: Forgery | None = None, padding: int = 0
+    ) -> WireMessage:
+        """Return the message of a submission, see `Dialect.submission`."""
+        return self.dialect.submission(
+            self.application(request_id), act_before=self.soon(), forgery=forgery, padding=padding
+        )
+
+    def incomplete(self, request_id: str) -> WireMessage:
+        """Return the message of a submission without the item's code, signed correctly."""
+        return self.dialect.incomplete(self.application(request_id), act_before=self.soon())
 
     async def send(self, message: WireMessage) -> WireReply:
         """Send a message unchanged at the allowed rate, and return any reply.
@@ -182,6 +214,17 @@ class Kit:
             raise NoAnswerError(f"an answer of over {LONGEST_ANSWER} bytes")
         return WireReply(response.status, response.headers, body, time.monotonic() - began)
 
+    def refused_as_forged(self, reply: WireReply, what: str) -> str:
+        """Describe the refusal of `what`, a message that the gateway must not trust.
+
+        Raises:
+            CheckFailedError: it was answered as a valid one.
+        """
+        refused = self.dialect.distrust(reply)
+        if refused is None:
+            raise CheckFailedError(f"{what} was answered {reply.status}")
+        return f"refused: {refused}"
+
     async def ask(self, message: WireMessage, what: str) -> ReplyContents:
         """Send a message and read the reply; `what` names the call in the statistics.
 
@@ -206,12 +249,10 @@ class Kit:
             if silences < MOST_SILENCES:
                 try:
                     await self._clear(request_id, done)
-                except GATEWAY_ERRORS as error:
-                    silences = (
-                        silences + 1
-                        if isinstance(error, UnclearAnswerError | GatewayDownError)
-                        else 0
-                    )
+                except (UnclearAnswerError, GatewayDownError):
+                    silences += 1
+                except GATEWAY_ERRORS:
+                    silences = 0
                 else:
                     silences = 0
                     continue

@@ -18,13 +18,14 @@ from yarl import URL
 
 from tongban_connectors.callbacks import BODY_LIMIT, Callback, answer, callback_url
 from tongban_ops.conformance.options import Options
+from tongban_ops.errors import OpsError
 from tongban_provinces.authentication import SenderAuthenticator
 from tongban_provinces.signing import SignatureError, province_token
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-class PortTakenError(Exception):
+class PortTakenError(OpsError):
     """Raised when the port is in use."""
 
 

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from yarl import URL
 
+from tongban_ops.errors import OpsError
+
 OWN_LIMIT = 256 * 1024
 """Bytes that intake accepts from a kiosk, and so the largest size of a form."""
 LONGEST_ANSWER = 1024 * 1024
@@ -68,7 +70,7 @@ class ReplyContents:
     """The gateway's wall clock, Unix seconds."""
 
 
-class UnauthenticatedReplyError(Exception):
+class UnauthenticatedReplyError(OpsError):
     """Raised when an answer is not signed for this very message, or has the wrong shape."""
 
 

@@ -71,33 +71,30 @@ class PatientGateway:
 
     async def fetch(self, request_id: str, document: OfferedDocument, start: int) -> bytes:
         """Fetch as Gateway does. Not timed, since documents have their own time-out."""
-        return await self._patient(
-            lambda: self._paced(lambda: self._gateway.fetch(request_id, document, start))
-        )
+        return await self._patient(lambda: self._gateway.fetch(request_id, document, start))
 
     async def _timed(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
-        return await self._patient(lambda: self._paced(lambda: self._once(name, call)))
-
-    async def _patient(self, call: Callable[[], Awaitable[T]]) -> T:
-        for _ in range(MOST_WAITS):
+        async def once() -> T:
+            began = time.monotonic()
             try:
                 return await call()
+            finally:
+                self._times.add(name, time.monotonic() - began)
+
+        return await self._patient(once)
+
+    async def _patient(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call at the allowed rate; repeat a call that was throttled for a short time."""
+        for _ in range(MOST_WAITS):
+            try:
+                async with self._pace:
+                    return await call()
             except RetryLaterError as later:
                 if later.cause != "throttled" or later.after_s > LONGEST_WAIT_S:
                     raise
                 await asyncio.sleep(later.after_s)
-        return await call()
-
-    async def _paced(self, call: Callable[[], Awaitable[T]]) -> T:
         async with self._pace:
             return await call()
-
-    async def _once(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
-        began = time.monotonic()
-        try:
-            return await call()
-        finally:
-            self._times.add(name, time.monotonic() - began)
 
 
 def _about(answer: GatewayAnswer, request_id: str) -> GatewayAnswer:

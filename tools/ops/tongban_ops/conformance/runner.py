@@ -17,11 +17,12 @@ from tongban_connectors.gateway import (
 from tongban_connectors.protocols import speaking
 from tongban_connectors.rest import session
 from tongban_ops.conformance.checks import Check
-from tongban_ops.conformance.dialects import make_dialect
 from tongban_ops.conformance.kit import GATEWAY_ERRORS, Kit, NoAnswerError
 from tongban_ops.conformance.listener import listening
-from tongban_ops.conformance.messages import UnauthenticatedReplyError
+from tongban_ops.conformance.messages import Dialect, UnauthenticatedReplyError
 from tongban_ops.conformance.options import Options
+from tongban_ops.conformance.rest_dialect import RestDialect
+from tongban_ops.conformance.soap_dialect import SoapDialect
 from tongban_ops.conformance.verdicts import (
     CheckFailedError,
     CheckSkippedError,
@@ -29,12 +30,13 @@ from tongban_ops.conformance.verdicts import (
     ConformanceReport,
     Outcome,
 )
+from tongban_ops.errors import OpsError
 
 Progress = Callable[[str, int], None]
 """Called with the name of the check that begins and the number of finished checks."""
 
 
-class GatewayUnreachableError(Exception):
+class GatewayUnreachableError(OpsError):
     """Raised when no HTTP server answers at the address."""
 
 
@@ -59,7 +61,7 @@ async def examine(
             connect_timeout_s=options.connect_timeout_s,
             timeout_s=options.patience_s,
         )
-        kit = Kit(options, make_dialect(options, listener.url), gateway, shared, listener)
+        kit = Kit(options, _dialect(options, listener.url), gateway, shared, listener)
         await _reach(kit)
         verdicts: list[CheckVerdict] = []
         try:
@@ -78,6 +80,18 @@ async def examine(
         clean_up=clean_up,
         seconds=time.monotonic() - began,
     )
+
+
+def _dialect(options: Options, callback_url: str | None) -> Dialect:
+    """Return the dialect of `options.protocol`; the gateway calls back at `callback_url`."""
+    where, whose = options.url, {"province": options.province, "secret": options.secret}
+    match options.protocol:
+        case "soap":
+            return SoapDialect(where, **whose)
+        case "rest_callback":
+            return RestDialect(where, **whose, callback_url=callback_url)
+        case _:
+            return RestDialect(where, **whose)
 
 
 async def _reach(kit: Kit) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from tongban_ops.errors import OpsError
 
-class CheckFailedError(Exception):
+
+class CheckFailedError(OpsError):
     """Raised when a check fails; the text says what was observed, for the engineer who fixes it."""
 
 
-class CheckSkippedError(Exception):
+class CheckSkippedError(OpsError):
     """Raised when a check cannot be tried; the gateway is not at fault."""
 
 
@@ -24,8 +26,8 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckVerdict:
-    """Outcome of one check. `note` is what was observed, `promise` what of the connector rests on
-    the check, `lacking` the failed checks that kept it from running."""
+    """Outcome of one check. `note` is what it observed, `promise` what a connector relies on,
+    `lacking` the failed checks that kept it from running."""
 
     name: str
     outcome: Outcome

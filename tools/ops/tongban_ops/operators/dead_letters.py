@@ -139,21 +139,20 @@ class DeadLetterSelection:
 
 def read_letter(record: Record, settled: DeadLetterSettled | None = None) -> DeadLetter:
     """Decode a record of a dead-letter topic."""
+    event, fault = None, None
     if (after := record.header(NEXT_OFFSET)) is not None:
         first = (record.header(f"{PREFIX}offset") or b"").decode("ascii", "replace")
         last = int(after) - 1 if after.isdigit() else "?"
         fault = f"an unreadable batch: offsets {first} to {last} were not handled"
-        return DeadLetter(record, None, fault, settled)
-    if (size := record.header(VALUE_BYTES)) is not None:
-        fault = (
-            f"too large to be put aside with its value of {size.decode('ascii', 'replace')} bytes"
-        )
-        return DeadLetter(record, None, fault, settled)
-    try:
-        event = decode(record.value, record.headers)
-    except MalformedEventError as error:
-        return DeadLetter(record, None, str(error), settled)
-    return DeadLetter(record, event, None, settled)
+    elif (size := record.header(VALUE_BYTES)) is not None:
+        length = size.decode("ascii", "replace")
+        fault = f"too large to be put aside with its value of {length} bytes"
+    else:
+        try:
+            event = decode(record.value, record.headers)
+        except MalformedEventError as error:
+            fault = str(error)
+    return DeadLetter(record, event, fault, settled)
 
 
 async def read_settled(snapshot: Snapshot) -> dict[str, DeadLetterSettled]:

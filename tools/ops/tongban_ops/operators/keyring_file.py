@@ -6,18 +6,10 @@ import errno
 import fcntl
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from tongban_common.wrapping_keys import Ring
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.with_name(f".{path.name}.lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def change(path: Path, make: Callable[[Ring], Ring]) -> Ring:
@@ -26,7 +18,8 @@ def change(path: Path, make: Callable[[Ring], Ring]) -> Ring:
     Raises:
         OSError, RingError: also whatever `make` raises; then the file is unchanged.
     """
-    with _locked(path):
+    with path.with_name(f".{path.name}.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         ring = make(Ring.parse(path.read_bytes()))
         write(path, ring)
     return ring
@@ -43,7 +36,7 @@ def write(path: Path, ring: Ring) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w") as file:
-            _stays_whose_it_was(path, file.fileno())
+            _keep_owner(path, file.fileno())
             file.write(ring.dump())
             file.flush()
             os.fsync(file.fileno())
@@ -58,7 +51,8 @@ def write(path: Path, ring: Ring) -> None:
         os.close(directory)
 
 
-def _stays_whose_it_was(path: Path, fresh: int) -> None:
+def _keep_owner(path: Path, fresh: int) -> None:
+    """Give the file that is open as descriptor `fresh` the owner of the one at `path`, if any."""
     try:
         before = path.stat()
     except FileNotFoundError:

@@ -111,7 +111,7 @@ async def read_connectors(snapshot: Snapshot) -> list[ConnectorState]:
     return [state for _, state in sorted(found.items())]
 
 
-async def say(bootstrap: KafkaAddress, controls: Iterable[ProvinceControl]) -> None:
+async def write_controls(bootstrap: KafkaAddress, controls: Iterable[ProvinceControl]) -> None:
     """Write control records; they are acknowledged when this returns.
 
     Raises:

@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tongban_common.events import Body
 from tongban_ops.operators.dead_letters import DeadLetter
 
 _HEX_BYTES = 512
 _HEADER_CHARS = 200
 
 
-def shown_body(body: Body) -> dict[str, Any]:
-    """Return the body as JSON values; of its envelope only key id, parts and sizes."""
-    shown: dict[str, Any] = _without_envelopes(body.model_dump(mode="json", exclude_none=True))
-    return shown
-
-
 def _without_envelopes(value: Any) -> Any:
+    """Return JSON values; of an envelope only its key id, its parts and their sizes."""
     if isinstance(value, dict):
         if value.keys() == {"kid", "key", "parts"}:
             parts = {name: f"sealed, {len(box)} characters" for name, box in value["parts"].items()}
@@ -29,31 +23,22 @@ def _without_envelopes(value: Any) -> Any:
     return value
 
 
-def shown_headers(headers: tuple[tuple[str, bytes | None], ...]) -> dict[str, str | None]:
-    """Return headers as text, each cut to a bounded length."""
-    return {
-        name: None if value is None else _cut(value.decode("utf-8", "backslashreplace"))
-        for name, value in headers
-    }
-
-
-def _cut(text: str) -> str:
+def _shown_text(raw: bytes | None) -> str | None:
+    """Return a key or a header as text of bounded length."""
+    if raw is None:
+        return None
+    text = raw.decode("utf-8", "backslashreplace")
     return text if len(text) <= _HEADER_CHARS else f"{text[:_HEADER_CHARS]}... ({len(text)})"
 
 
-def shown_key(key: bytes | None) -> str | None:
-    """Return a key as text of bounded length."""
-    return None if key is None else _cut(key.decode("utf-8", "backslashreplace"))
-
-
-def hexdump(raw: bytes, *, limit: int = _HEX_BYTES) -> Iterator[str]:
-    """Yield lines of offset, hexadecimal and ASCII for at most `limit` bytes."""
-    for begin in range(0, min(len(raw), limit), 16):
-        row = raw[begin : min(begin + 16, limit)]
+def hexdump(raw: bytes) -> Iterator[str]:
+    """Yield lines of offset, hexadecimal and ASCII for at most 512 bytes."""
+    for begin in range(0, min(len(raw), _HEX_BYTES), 16):
+        row = raw[begin : begin + 16]
         text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
         yield f"{begin:08x}  {row.hex(' '):<47}  {text}"
-    if len(raw) > limit:
-        yield f"... {len(raw) - limit} of {len(raw)} bytes are not shown"
+    if len(raw) > _HEX_BYTES:
+        yield f"... {len(raw) - _HEX_BYTES} of {len(raw)} bytes are not shown"
 
 
 def letter_summary(letter: DeadLetter) -> dict[str, Any]:
@@ -82,12 +67,13 @@ def letter_details(letter: DeadLetter) -> dict[str, Any]:
     """Return a dead letter with headers and event; without an event, with its first raw bytes."""
     value = letter.record.value
     whole = letter_summary(letter) | {
-        "key": shown_key(letter.record.key),
-        "headers": shown_headers(letter.record.headers),
+        "key": _shown_text(letter.record.key),
+        "headers": {name: _shown_text(raw) for name, raw in letter.record.headers},
         "bytes": None if value is None else len(value),
     }
     if letter.event is not None:
-        whole["event"] = shown_body(letter.event.body)
+        body = letter.event.body.model_dump(mode="json", exclude_none=True)
+        whole["event"] = _without_envelopes(body)
     else:
         whole["fault"] = letter.fault
         whole["raw"] = list(hexdump(value or b""))

@@ -141,8 +141,8 @@ def moves_request(letter: DeadLetter) -> bool:
 def _resume(replay: Replay, request_id: str, operator: Operator) -> None:
     router_s = [letter for letter in replay.letters if letter.group == topics.ROUTER_APP]
     bodies = [(letter, letter.event.body) for letter in router_s if letter.event is not None]
-    # Write earlier decisions and the submission first: if it was never applied, there is nothing to
-    # resume.
+    # Write earlier decisions and the submission first: as long as the router has not applied the
+    # submission, there is nothing to resume.
     for letter, body in bodies:
         if isinstance(body, OperatorDecision):
             replay.records.append(_again(letter, topics.REQUESTS_COMMANDS))

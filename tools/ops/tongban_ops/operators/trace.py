@@ -85,11 +85,6 @@ class Trace:
     steps: list[Step]
 
     @property
-    def submitted(self) -> RequestSubmitted | None:
-        bodies = (step.event.body for step in self.steps if step.event is not None)
-        return next((body for body in bodies if isinstance(body, RequestSubmitted)), None)
-
-    @property
     def newest(self) -> RequestStatus | None:
         """Return the status with the highest sequence number."""
         bodies = (step.event.body for step in self.steps if step.event is not None)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tongban_devstack.devices.ipp.vocabulary import GroupTag, ValueTag
+from tongban_devstack.errors import DevstackError
 
 Value = int | bool | str | bytes | tuple[int, int]
 
@@ -20,7 +21,7 @@ _NUMBER = struct.Struct(">i")
 _PAIR = struct.Struct(">ii")
 
 
-class IppSyntaxError(ValueError):
+class IppSyntaxError(DevstackError):
     """Raised when bytes are no IPP message."""
 
 

@@ -18,15 +18,11 @@ class GroupTag(IntEnum):
 class ValueTag(IntEnum):
     """Value tags (RFC 8010 section 3.5.2)."""
 
-    UNSUPPORTED = 0x10
-    UNKNOWN = 0x12
     NO_VALUE = 0x13
     INTEGER = 0x21
     BOOLEAN = 0x22
     ENUM = 0x23
     OCTETS = 0x30
-    DATE_TIME = 0x31
-    RESOLUTION = 0x32
     RANGE = 0x33
     BEGIN_COLLECTION = 0x34
     TEXT_WITH_LANGUAGE = 0x35
@@ -36,11 +32,9 @@ class ValueTag(IntEnum):
     NAME = 0x42
     KEYWORD = 0x44
     URI = 0x45
-    URI_SCHEME = 0x46
     CHARSET = 0x47
     LANGUAGE = 0x48
     MIME_TYPE = 0x49
-    MEMBER_NAME = 0x4A
 
 
 class Operation(IntEnum):
@@ -60,7 +54,6 @@ class IppStatus(IntEnum):
     """Status codes that these printers return."""
 
     OK = 0x0000
-    OK_IGNORED_OR_SUBSTITUTED = 0x0001
     BAD_REQUEST = 0x0400
     NOT_POSSIBLE = 0x0404
     NOT_FOUND = 0x0406
@@ -69,7 +62,6 @@ class IppStatus(IntEnum):
     CHARSET_NOT_SUPPORTED = 0x040D
     COMPRESSION_NOT_SUPPORTED = 0x040F
     DOCUMENT_FORMAT_ERROR = 0x0410
-    INTERNAL_ERROR = 0x0500
     OPERATION_NOT_SUPPORTED = 0x0501
     VERSION_NOT_SUPPORTED = 0x0503
 

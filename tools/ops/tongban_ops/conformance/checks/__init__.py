@@ -15,7 +15,6 @@ from tongban_ops.conformance.checks import (
     callbacks,
     contents,
     errors,
-    look_ups,
     signatures,
     submissions,
     timing,
@@ -36,7 +35,7 @@ class Check:
 
     @property
     def promise(self) -> str:
-        """Return the promise of the connector that rests on the check, in a sentence."""
+        """Return, in a sentence, what a connector relies on and the check examines."""
         return (self.run.__doc__ or "").strip().partition("\n")[0]
 
 
@@ -49,9 +48,9 @@ OVER_REST = ("rest", "rest_callback")
 CHECKS = (
     Check("transport", timing.transport),
     Check("answers-signed", signatures.answers_signed),
-    Check("unknown", look_ups.unknown, SIGNED),
+    Check("unknown", submissions.unknown, SIGNED),
     Check("submit", submissions.submit, SIGNED),
-    Check("look-up", look_ups.look_up, ("submit",)),
+    Check("look-up", submissions.look_up, ("submit",)),
     Check("clock", timing.clock, KNOWN),
     Check("unsigned", signatures.refuses(Forgery.UNSIGNED), ("unknown",)),
     Check("wrong-key", signatures.refuses(Forgery.WRONG_KEY), ("unknown",)),

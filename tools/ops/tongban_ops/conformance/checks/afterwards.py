@@ -13,13 +13,10 @@ async def supplement_not_awaited(kit: Kit) -> str:
     known = await kit.known(kit.first)
     if known.state is GatewayState.NEEDS_SUPPLEMENT:
         raise CheckSkippedError(f"{kit.first} waits for a supplement, of all things")
-    code = ""
-    try:
-        await kit.gateway.supplement(
-            kit.first, f"{kit.run}-s1", {"note": "conformance"}, act_before=kit.soon()
-        )
-    except GatewayRefusedError as refused:
-        code = refused.code
+    supplement = kit.gateway.supplement(
+        kit.first, f"{kit.run}-s1", {"note": "conformance"}, act_before=kit.soon()
+    )
+    code = await kit.refusal_of(supplement)
     after = await kit.known(kit.first)
     if after.supplements > known.supplements:
         raise CheckFailedError(
@@ -45,28 +42,17 @@ async def withdraw_pending(kit: Kit) -> str:
         raise CheckFailedError(f"the answer to the withdrawal does not say so: {answer.state}")
     if not withdrawn(await kit.known(request_id)):
         raise CheckFailedError("the look-up does not know of the withdrawal")
-    again = await _again(kit, request_id)
+    code = await kit.refusal_of(kit.gateway.withdraw(request_id, act_before=kit.soon()))
     if not withdrawn(await kit.known(request_id)):
         raise CheckFailedError("withdrawn again, it is not withdrawn any more")
+    again = f"refused as `{code}`" if code else "the same answer"
     return f"{request_id} was; again: {again}"
-
-
-async def _again(kit: Kit, request_id: str) -> str:
-    try:
-        await kit.gateway.withdraw(request_id, act_before=kit.soon())
-    except GatewayRefusedError as refused:
-        return f"refused as `{refused.code}`"
-    return "the same answer"
 
 
 async def withdraw_final(kit: Kit) -> str:
     """A decided application cannot be withdrawn: the applicant may hold the document already."""
     request_id = await _finished(kit)
-    code = ""
-    try:
-        await kit.gateway.withdraw(request_id, act_before=kit.soon())
-    except GatewayRefusedError as refused:
-        code = refused.code
+    code = await kit.refusal_of(kit.gateway.withdraw(request_id, act_before=kit.soon()))
     if withdrawn(await kit.known(request_id)):
         raise CheckFailedError(f"{request_id} was decided, and is withdrawn now")
     if not code:
@@ -77,14 +63,13 @@ async def withdraw_final(kit: Kit) -> str:
 async def withdraw_unknown(kit: Kit) -> str:
     """A withdrawal of an unknown application is refused, and creates nothing."""
     request_id = f"{kit.run}-never-sent"
-    try:
-        await kit.gateway.withdraw(request_id, act_before=kit.soon())
-    except GatewayRefusedError as refused:
-        await kit.without_effect(request_id, "a withdrawal of an unknown id")
-        return _agreed(refused.code, "unknown")
-    raise CheckFailedError(
-        f"the withdrawal of {request_id}, which was never sent, was answered as done"
-    )
+    code = await kit.refusal_of(kit.gateway.withdraw(request_id, act_before=kit.soon()))
+    if code is None:
+        raise CheckFailedError(
+            f"the withdrawal of {request_id}, which was never sent, was answered as done"
+        )
+    await kit.without_effect(request_id, "a withdrawal of an unknown id")
+    return _agreed(code, "unknown")
 
 
 def _agreed(code: str, agreed: str) -> str:

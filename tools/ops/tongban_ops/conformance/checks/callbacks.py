@@ -10,8 +10,7 @@ from tongban_ops.conformance.verdicts import CheckFailedError, CheckSkippedError
 async def receipt(kit: Kit) -> str:
     """A submission is answered with 202 and a receipt number, which applicants use in inquiries."""
     request_id = kit.fresh()
-    message = kit.dialect.submission(kit.application(request_id), act_before=kit.soon())
-    answer = await kit.ask(message, "submission")
+    answer = await kit.ask(kit.submission(request_id), "submission")
     if answer.status != 202 or not answer.receipt:
         raise CheckFailedError(
             f"answered {answer.status} with receipt {answer.receipt}; 202 is agreed"
@@ -26,10 +25,7 @@ async def receipt(kit: Kit) -> str:
 
 async def callback(kit: Kit) -> str:
     """A callback names the request and is signed; it only saves the connector some polling."""
-    request_id = await _with_news(kit, failing=False)
-    heard = await kit.listener.wait_for(request_id, 1, kit.options.wait_s)
-    if not heard:
-        raise await _silence(kit, request_id)
+    request_id, heard = await _heard(kit, 1, failing=False)
     known = await kit.known(request_id)
     if heard[0].receipt is not None and heard[0].receipt != known.receipt:
         raise CheckFailedError(f"it names receipt {heard[0].receipt}, the look-up {known.receipt}")
@@ -38,24 +34,30 @@ async def callback(kit: Kit) -> str:
 
 async def callback_repeated(kit: Kit) -> str:
     """A callback that is not answered with a signed 200 is repeated: we may have been down."""
-    request_id = await _with_news(kit, failing=True)
-    heard = await kit.listener.wait_for(request_id, 2, kit.options.wait_s)
-    if not heard:
-        raise await _silence(kit, request_id)
+    _, heard = await _heard(kit, 2, failing=True)
     if len(heard) < 2:
         raise CheckFailedError(
             f"answered with 500, it did not come again within {kit.options.wait_s:g} s"
             + _strange(kit)
         )
-    return _repeated(heard[0], heard[1])
-
-
-def _repeated(first: Heard, second: Heard) -> str:
+    first, second = heard[:2]
     if first.notice_id != second.notice_id:
         raise CheckFailedError(
             f"it came again as another notice: {first.notice_id}, {second.notice_id}"
         )
     return f"answered with 500, it came again, signed anew, as notice {second.notice_id}"
+
+
+async def _heard(kit: Kit, count: int, *, failing: bool) -> tuple[str, list[Heard]]:
+    """Return the id of an application with news, and one to `count` callbacks about it.
+
+    The listener answers the first callback with 500 if `failing`.
+    """
+    request_id = await _with_news(kit, failing=failing)
+    heard = await kit.listener.wait_for(request_id, count, kit.options.wait_s)
+    if not heard:
+        raise await _silence(kit, request_id)
+    return request_id, heard
 
 
 async def _with_news(kit: Kit, *, failing: bool) -> str:

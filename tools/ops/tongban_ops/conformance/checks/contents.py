@@ -38,8 +38,7 @@ async def unicode_names(kit: Kit) -> str:
 async def large_form(kit: Kit) -> str:
     """The gateway accepts the largest form of a kiosk (256 KiB), and fields unknown to it."""
     request_id = kit.fresh()
-    application = kit.application(request_id)
-    message = kit.dialect.submission(application, act_before=kit.soon(), padding=OWN_LIMIT)
+    message = kit.submission(request_id, padding=OWN_LIMIT)
     reply = await kit.ask(message, "submission")
     if reply.code != "ok":
         raise CheckFailedError(f"{len(message.body)} bytes were refused: {reply.code}")

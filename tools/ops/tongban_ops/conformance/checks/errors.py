@@ -10,8 +10,7 @@ from tongban_ops.conformance.verdicts import CheckFailedError
 async def bad_request(kit: Kit) -> str:
     """A submission without a required field is refused, and the answer names the field."""
     request_id = kit.fresh()
-    message = kit.dialect.incomplete(kit.application(request_id), act_before=kit.soon())
-    answer = await kit.ask(message, "submission")
+    answer = await kit.ask(kit.incomplete(request_id), "submission")
     await kit.without_effect(request_id, "a submission without its item's code")
     if answer.code == "ok":
         raise CheckFailedError("a submission without its item's code was answered as taken in")
@@ -27,9 +26,7 @@ async def bad_request(kit: Kit) -> str:
 async def too_large(kit: Kit) -> str:
     """A message over 1 MiB is refused: a gateway without a limit can be exhausted."""
     request_id = kit.fresh()
-    message = kit.dialect.submission(
-        kit.application(request_id), act_before=kit.soon(), padding=GATEWAY_LIMIT
-    )
+    message = kit.submission(request_id, padding=GATEWAY_LIMIT)
     try:
         reply = await kit.send(message)
     except NoAnswerError as error:

@@ -34,19 +34,18 @@ async def transport(kit: Kit) -> str:
 async def in_time(kit: Kit) -> str:
     """Every answer comes within the time-out: a later one counts as none."""
     request_id = kit.fresh()
-    application = kit.application(request_id)
     for message, what in (
-        (kit.dialect.submission(application, act_before=kit.soon()), "submission"),
+        (kit.submission(request_id), "submission"),
         (kit.dialect.look_up(request_id), "look-up"),
     ):
         reply = await kit.send(message)
         kit.times.add(what, reply.seconds)
     slowest = kit.times.slowest()
     shown = ", ".join(f"{what} {seconds * 1000:.0f} ms" for what, seconds in slowest.items())
-    allowed = f"{kit.options.timeout_s * 1000:.0f} ms"
+    note = f"slowest: {shown}; {kit.options.timeout_s * 1000:.0f} ms are allowed"
     if max(slowest.values()) > kit.options.timeout_s:
-        raise CheckFailedError(f"slowest: {shown}; {allowed} are allowed")
-    return f"slowest: {shown}; {allowed} are allowed"
+        raise CheckFailedError(note)
+    return note
 
 
 async def clock(kit: Kit) -> str:
@@ -54,12 +53,9 @@ async def clock(kit: Kit) -> str:
     answer = await kit.ask(kit.dialect.look_up(kit.first), "look-up")
     ahead_s = answer.said_at - time.time()
     if abs(ahead_s) > CLOCK_S:
-        raise CheckFailedError(f"its clock is {abs(ahead_s):.0f} s {_way(ahead_s)} ours")
+        way = "ahead of" if ahead_s > 0 else "behind"
+        raise CheckFailedError(f"its clock is {abs(ahead_s):.0f} s {way} ours")
     return f"within {CLOCK_S:g} s of ours"
-
-
-def _way(ahead_s: float) -> str:
-    return "ahead of" if ahead_s > 0 else "behind"
 
 
 async def idle_connection(kit: Kit) -> str:
@@ -93,7 +89,7 @@ async def idle_connection(kit: Kit) -> str:
 
 async def _no_effect(kit: Kit, session: aiohttp.ClientSession) -> None:
     """Send a POST, which no client repeats by itself, that the gateway refuses."""
-    message = kit.dialect.incomplete(kit.application(kit.fresh()), act_before=kit.soon())
+    message = kit.incomplete(kit.fresh())
     async with session.post(
         message.url,
         data=message.body,
