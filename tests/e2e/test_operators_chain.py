@@ -216,7 +216,8 @@ async def test_an_exception_anywhere_skips_nothing_and_doubles_nothing(chain: Ch
     # A fault that strikes while another's request is being held makes no letter of its own.
     assert 3 <= len(letters) <= len(places)
     assert {letter.cause for letter in letters} == {"failed again and again"}
-    assert {letter.header("exception").rsplit(".")[-1] for letter in letters} == {"InjectedFaultError"}
+    raised = {letter.header("exception").rsplit(".")[-1] for letter in letters}
+    assert raised == {"InjectedFaultError"}
     assert json.loads(await page(chain, "router", "livez"))["ok"]
     await replay(chain, letters)
     await until(lambda: all_in(chain, hard, "completed"), "completion of what was replayed")
