@@ -15,6 +15,8 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tongban_provinces.errors import ProvincesError
+
 PAASID = "tongban"
 """Our own id at the platforms."""
 
@@ -31,7 +33,7 @@ H_SIGNATURE = "x-tif-signature"
 H_BODY_SIGNATURE = "x-tif-body-signature"
 
 
-class SignatureError(Exception):
+class SignatureError(ProvincesError):
     """The signature of a message does not hold. `code` is for programs, the text for people."""
 
     def __init__(self, code: str, message: str) -> None:

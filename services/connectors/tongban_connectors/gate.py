@@ -19,7 +19,9 @@ import structlog
 from prometheus_client import Gauge
 
 from tongban_common.clock import BusinessClock
-from tongban_connectors.breaker import Breaker, Circuit
+from tongban_connectors.domain.breaker import Breaker, Circuit
+from tongban_connectors.domain.gateway import LONGEST_WAIT_S
+from tongban_connectors.errors import ConnectorsError
 from tongban_connectors.restarts import kinds_of
 
 log = structlog.get_logger()
@@ -32,8 +34,6 @@ CIRCUIT = Gauge(
 WAITING = Gauge(
     "tongban_connector_waiting", "Records that wait until the province may be called", ["province"]
 )
-LONGEST_WAIT_S = {"closed": 15 * 86_400.0, "throttled": 600.0}
-"""Longest wait in wall-clock seconds that a gateway may ask for, by cause."""
 _TRY_AGAIN_S = 86_400.0
 """A gateway that is closed for longer is called again after this time, in case it was mistaken."""
 _LOOK_AGAIN_S = 30.0
@@ -65,7 +65,7 @@ Source = Callable[[], Block | None]
 made. A source that changes before its `until` has to call `Gate.recheck`."""
 
 
-class GateClosedError(Exception):
+class GateClosedError(ConnectorsError):
     """The call may not be made now; nothing was sent."""
 
     def __init__(self, block: Block, *, effect: bool) -> None:

@@ -14,8 +14,8 @@ from tongban_common.envelope import MOST_SEALED, KeyDestroyedError, KeyRing, Unr
 from tongban_common.events.models import DocumentRef, ProvinceCall, ProvinceOutcome, Sealed
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.private_texts import REASON, RECEIPT, part_of, seal
-from tongban_connectors import texts
-from tongban_connectors.opening import envelope_errors
+from tongban_connectors.domain import texts
+from tongban_connectors.records import envelope_errors
 from tongban_kafka import Poison, Record, Retry
 from tongban_provinces.models import GatewayAnswer, GatewayState, Result
 

@@ -1,4 +1,16 @@
-"""Apply an outcome: a province's answer to a call, or its connector's report about that call."""
+"""Apply what a province reports: the outcome of a call, and the notice of a signed callback.
+
+An outcome is a province's answer to a call, or its connector's report about that call.
+
+A notice is not believed (ADR 0008): the router polls the province at once. A notice may be
+repeated, late or out of order without harm, since the answer to the poll is the province's state at
+that moment. Two things matter:
+
+- The answer to a call that is open now may be older than the notice. So the poll waits until no
+  call is open; several notices meanwhile lead to one poll.
+- Such polls are not counted among the scheduled ones: a province that sends many notices does not
+  slow its own polling down.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +19,9 @@ from datetime import datetime
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.moments import later
 from tongban_common.domain.status import CallKind, OutcomeKind, Status
-from tongban_common.events.models import ProvinceOutcome
+from tongban_common.events.models import ProvinceNotice, ProvinceOutcome
 from tongban_common.private_texts import REASON, RECEIPT, part_of
-from tongban_router.domain import callbacks, texts
+from tongban_router.domain import texts
 from tongban_router.domain.state import Call, Rules, Why
 from tongban_router.domain.transition import Transition, reason_of
 
@@ -21,7 +33,9 @@ _MOST_WAITS = 16
 must not fill a request's history: all of it is written again with every step."""
 
 
-def apply(transition: Transition, outcome: ProvinceOutcome, *, rules: Rules, now: datetime) -> bool:
+def apply_outcome(
+    transition: Transition, outcome: ProvinceOutcome, *, rules: Rules, now: datetime
+) -> bool:
     """Apply one outcome.
 
     Returns:
@@ -49,7 +63,7 @@ def apply(transition: Transition, outcome: ProvinceOutcome, *, rules: Rules, now
                 _forget_failing(transition, outcome)
             if not _is_overtaken(transition, outcome):
                 _final_or_next(transition, outcome, call, rules, now)
-            callbacks.follow_up(transition, now)
+            follow_up(transition, now)
             _keep_moving(transition, rules, now)
     return True
 
@@ -242,3 +256,37 @@ def _take_result(transition: Transition, outcome: ProvinceOutcome) -> None:
     transition.state.submitted = transition.state.request.model_copy(
         update={"sealed": sealed.model_copy(update={"parts": parts})}
     )
+
+
+def apply_notice(
+    transition: Transition, event_id: str, notice: ProvinceNotice, now: datetime
+) -> None:
+    """Remember a notice, and poll its province now or later.
+
+    Ignored where the request has ended, or the notice is of another province: each province has a
+    token of its own, and none speaks for another.
+    """
+    state = transition.state
+    state.remember_notice(event_id)
+    if state.status.final or notice.province != state.request.item.province:
+        return
+    state.news = event_id
+    follow_up(transition, now)
+
+
+def follow_up(transition: Transition, now: datetime) -> None:
+    """Send the poll that a notice has led to, once no other call than a withdrawal is open.
+
+    A held request waits for an operator: its poll follows the calls that the operator resumes.
+    """
+    state = transition.state
+    if state.news is None or state.status.final or state.status is Status.HELD:
+        return
+    if any(call.kind is not CallKind.WITHDRAW for call in state.calls):
+        return
+    # Number the poll: a notice that was forgotten and comes again leads to a new one, whose answer
+    # must not have the id of the earlier answer.
+    state.looks += 1
+    call_id = derived_id("call", transition.request_id, "poll", state.news, state.looks)
+    state.news = None
+    transition.poll(call_id, now)

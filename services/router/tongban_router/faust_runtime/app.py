@@ -18,23 +18,18 @@ from faust.types import TP
 
 from tongban_common import topics
 from tongban_kafka.partitioner import choose
-from tongban_router.domain.due_index import DueIndex
+from tongban_router.domain.state import DueIndex
 from tongban_router.faust_runtime.broker import broker_credentials
 from tongban_router.faust_runtime.consumer import SOURCES, RewindingTransport, transport_of
 from tongban_router.faust_runtime.dead_letter_writer import DeadLetterWriter
-from tongban_router.faust_runtime.due_announcer import DueAnnouncer
 from tongban_router.faust_runtime.faults import die
-from tongban_router.faust_runtime.gap_detector import GapDetector, LogTruncatedError
-from tongban_router.faust_runtime.handler import RecordHandler
-from tongban_router.faust_runtime.membership import SESSION_S, mark_stale
-from tongban_router.faust_runtime.partition_watch import PartitionWatch
+from tongban_router.faust_runtime.handler import RecordHandler, RequestTable
+from tongban_router.faust_runtime.membership import SESSION_S, SessionFence, mark_stale
+from tongban_router.faust_runtime.offsets import GapDetector, LogTruncatedError, RedeliveryWindow
 from tongban_router.faust_runtime.producer import FlushingProducer, LostRecordSensor
-from tongban_router.faust_runtime.progress import RouterProgress
-from tongban_router.faust_runtime.redelivery_window import RedeliveryWindow
-from tongban_router.faust_runtime.request_table import RequestTable
-from tongban_router.faust_runtime.session_fence import SessionFence
-from tongban_router.faust_runtime.store import RouterTable
-from tongban_router.faust_runtime.table_recovery import TableRecovery
+from tongban_router.faust_runtime.progress import PartitionWatch, RouterProgress
+from tongban_router.faust_runtime.store import RouterTable, TableRecovery
+from tongban_router.faust_runtime.timers import DueAnnouncer
 from tongban_router.settings import RouterSettings
 
 log = structlog.get_logger()

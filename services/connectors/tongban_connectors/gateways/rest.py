@@ -20,8 +20,10 @@ import orjson
 from pydantic import ValidationError
 from yarl import URL
 
-from tongban_connectors.gate import LONGEST_WAIT_S
-from tongban_connectors.gateway import (
+from tongban_connectors.domain.gateway import (
+    DISTRUST,
+    LONGEST_WAIT_S,
+    NOT_EXPRESSIBLE,
     AccessDeniedError,
     BrokenAnswerError,
     GatewayDownError,
@@ -31,8 +33,8 @@ from tongban_connectors.gateway import (
     RetryLaterError,
     UnclearAnswerError,
     Unknown,
+    code_of,
 )
-from tongban_connectors.refusals import DISTRUST, NOT_EXPRESSIBLE, code_of
 from tongban_provinces.models import GatewayAnswer, OfferedDocument
 from tongban_provinces.signing import (
     H_TIMESTAMP,

@@ -23,8 +23,10 @@ from zeep.proxy import AsyncServiceProxy
 from zeep.wsdl import Document
 from zeep.wsse.username import UsernameToken
 
-from tongban_connectors.gate import LONGEST_WAIT_S
-from tongban_connectors.gateway import (
+from tongban_connectors.domain.gateway import (
+    DISTRUST,
+    LONGEST_WAIT_S,
+    NOT_EXPRESSIBLE,
     AccessDeniedError,
     BrokenAnswerError,
     GatewayDownError,
@@ -33,9 +35,9 @@ from tongban_connectors.gateway import (
     RetryLaterError,
     UnclearAnswerError,
     Unknown,
+    code_of,
 )
-from tongban_connectors.refusals import DISTRUST, NOT_EXPRESSIBLE, code_of
-from tongban_connectors.rest import NOT_CONNECTED
+from tongban_connectors.gateways.rest import NOT_CONNECTED
 from tongban_provinces import soap_messages
 from tongban_provinces.models import GatewayAnswer, OfferedDocument
 from tongban_provinces.signing import PAASID, SignatureError, province_token

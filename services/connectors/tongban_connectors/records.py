@@ -1,7 +1,11 @@
-"""Open the envelope of a request for a call, and map its errors to retry or dead letter."""
+"""Read the call of a record on a province's topic, and open its envelope.
+
+Errors of both become a retry or a dead letter.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,9 +17,37 @@ from tongban_common.envelope import (
     KeyRing,
     UnreadableEnvelopeError,
 )
+from tongban_common.events import Event, MalformedEventError, decode
 from tongban_common.events.models import ProvinceCall
-from tongban_connectors.answers import form_part
-from tongban_kafka import Poison, Retry
+from tongban_connectors.domain.gateway import form_part
+from tongban_kafka import Poison, Record, Retry
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
+"""Ids of requests and calls; they become part of a signed path. Intake issues narrower ones."""
+
+
+def call_in(record: Record, province: str) -> Event[ProvinceCall]:
+    """Return the call of a record.
+
+    Raises:
+        Poison: the record holds no call that this province's connector may carry out. The text
+            quotes nothing of the record.
+    """
+    try:
+        event = decode(record.value, record.headers)
+    except MalformedEventError as error:
+        raise Poison(str(error)) from error
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise Poison(f"it cannot be read: {type(error).__name__}") from error
+    body = event.body
+    if not isinstance(body, ProvinceCall):
+        raise Poison(f"{event.type} does not belong on a province's topic")
+    if body.item.province != province:
+        raise Poison(f"a call for another province on the topic of {province}")
+    if not (_ID.fullmatch(body.request_id) and _ID.fullmatch(body.call_id)):
+        raise Poison("the id of its request or call is malformed")
+    return Event(event.id, event.source, body, event.time, event.repeat)
+
 
 _KEY_PAUSE_S = 2.0
 """Before the next attempt with a key that this process has not received yet."""
