@@ -1,9 +1,9 @@
 """Sign and verify HTTP messages between provincial platforms and us, as pure functions.
 
-The `x-tif-*` request headers are those of provincial
-platforms: paasid, timestamp, nonce and `x-tif-signature`, which covers only the three of them. As
-that leaves method, path and body open, `x-tif-body-signature` covers these as well, and answers
-are signed in the same manner with the request's nonce, so that an answer belongs to one request.
+The `x-tif-*` request headers are those of provincial platforms: paasid, timestamp, nonce and
+`x-tif-signature`, which covers only the three of them. As that leaves method, path and body
+unprotected, `x-tif-body-signature` covers these as well. Answers are signed in the same manner with
+the request's nonce, so that an answer belongs to one request.
 
 A province's token is derived from one secret, so that 31 provinces need one setting here.
 """

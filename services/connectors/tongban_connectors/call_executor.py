@@ -66,7 +66,7 @@ class CallExecutor:
 
     Args:
         caller: makes the calls, within the province's limits.
-        timeout_s: seconds after which no call of the gateway is waited for any more.
+        timeout_s: seconds after which the connector stops waiting for a call of the gateway.
         lease_remaining: seconds for which the consumer group still counts this process as a member.
         behind: returns the records that wait behind one of the same request.
     """

@@ -37,13 +37,15 @@ WAITING = Gauge(
 _TRY_AGAIN_S = 86_400.0
 """A gateway that is closed for longer is called again after this time, in case it was mistaken."""
 _LOOK_AGAIN_S = 30.0
-"""Longest time without a look at the sources: a clock may be set, a source may change early."""
+"""Most seconds between two evaluations of the sources: a clock may be set, or a source may change
+early."""
 _PAUSED_S = 1.0
 """The same while an operator's pause holds, which may be lifted at any moment."""
 _SLICE_S = 0.02
-"""Between two released slices of a queue."""
+"""Seconds between two released slices of a queue."""
 _PROBE_S = 1.0
-"""Time for a record that was released as the probe to call; then the gate releases another one."""
+"""Seconds in which the record that was released as the probe has to make its call; then the gate
+releases another one."""
 
 
 @dataclass(frozen=True, slots=True)

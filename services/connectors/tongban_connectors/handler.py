@@ -49,7 +49,7 @@ class Connector:
     Args:
         gate: decides if the province may be called, and queues the records that wait for it.
         documents: stores the documents that the province made.
-        timeout_s: seconds after which no call of the gateway is waited for any more.
+        timeout_s: seconds after which the connector stops waiting for a call of the gateway.
         concurrency: calls at once.
         rate_per_s: calls begun in a second.
         lease_remaining: `Worker.lease_remaining` of the worker whose handler this is.

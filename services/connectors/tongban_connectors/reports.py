@@ -33,13 +33,6 @@ def outcome_of(answer: GatewayAnswer) -> OutcomeKind:
     return _STATE_OUTCOMES[GatewayState.WITHDRAWN if answer.withdrawn else answer.state]
 
 
-def _joined(one: Sealed | None, other: Sealed | None) -> Sealed | None:
-    """Merge the parts of two envelopes of the same request."""
-    if one is None or other is None:
-        return one or other
-    return one.model_copy(update={"parts": {**one.parts, **other.parts}})
-
-
 class Reporter:
     """Publishes the outcomes of one province's calls.
 
@@ -63,9 +56,13 @@ class Reporter:
         if reason is not None and texts.is_own(reason):
             reason, own = None, reason
         sealed = self._private(call, {REASON: reason, RECEIPT: answer.receipt or None})
-        if outcome is OutcomeKind.COMPLETED and answer.result is not None:
-            sealed = _joined(self._sealed(call, answer.result), sealed)
         has_reason = part_of(sealed, REASON) is not None
+        if outcome is OutcomeKind.COMPLETED and answer.result is not None:
+            result = self._sealed(call, answer.result)
+            if result is not None and sealed is not None:
+                sealed = result.model_copy(update={"parts": {**result.parts, **sealed.parts}})
+            else:
+                sealed = result or sealed
         faultpoints.reached("connector.before_report")
         await self._publish(
             call,

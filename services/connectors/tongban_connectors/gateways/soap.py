@@ -29,7 +29,6 @@ from tongban_connectors.domain.gateway import (
     NOT_EXPRESSIBLE,
     AccessDeniedError,
     BrokenAnswerError,
-    GatewayDownError,
     GatewayRefusedError,
     NotRecognisedError,
     RetryLaterError,
@@ -37,7 +36,7 @@ from tongban_connectors.domain.gateway import (
     Unknown,
     code_of,
 )
-from tongban_connectors.gateways.rest import NOT_CONNECTED
+from tongban_connectors.gateways.rest import http_errors, unsigned
 from tongban_provinces import soap_messages
 from tongban_provinces.models import GatewayAnswer, OfferedDocument
 from tongban_provinces.signing import PAASID, SignatureError, province_token
@@ -172,11 +171,7 @@ class SoapGateway:
             # Use a new validator: lxml's keep a log of errors and are not thread-safe.
             return await asyncio.to_thread(lambda: convert(*self._verified(sent, raw, schema())))
         except (MalformedEnvelopeError, SignatureError) as error:
-            if status in (401, 403):  # a gateway signs nothing for a stranger
-                raise NotRecognisedError(f"{status} without a signature") from None
-            # A proxy in trouble answers 5xx in the province's name; anything else has no excuse.
-            kind = UnclearAnswerError if status >= 500 else BrokenAnswerError
-            raise kind(f"{status} without a signature to believe: {error}") from None
+            raise unsigned(status, f": {error}") from None
 
     async def _message(self, operation: str, content: soap_messages.Words) -> _Sent:
         try:
@@ -190,7 +185,7 @@ class SoapGateway:
         return _Sent(operation, message_id, signature, headers, written(root))
 
     async def _post(self, sent: _Sent) -> tuple[int, bytes]:
-        try:
+        with http_errors():
             async with self._session.post(
                 self._endpoint,
                 data=sent.raw,
@@ -203,10 +198,6 @@ class SoapGateway:
                 while len(raw) <= MAX_ANSWER and (more := await response.content.read(65536)):
                     raw += more
                 return response.status, bytes(raw)
-        except NOT_CONNECTED as error:
-            raise GatewayDownError(type(error).__name__) from error
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise UnclearAnswerError(type(error).__name__) from error
 
     def _verified(self, sent: _Sent, raw: bytes, validator: etree.XMLSchema) -> tuple[Any, float]:
         """Return the content of an answer as zeep reads it, and the province's clock at that time.

@@ -20,7 +20,7 @@ from tongban_common import topics
 from tongban_kafka.partitioner import choose
 from tongban_router.domain.state import DueIndex
 from tongban_router.faust_runtime.broker import broker_credentials
-from tongban_router.faust_runtime.consumer import SOURCES, RewindingTransport, transport_of
+from tongban_router.faust_runtime.consumer import SOURCES, RewindingTransport
 from tongban_router.faust_runtime.dead_letter_writer import DeadLetterWriter
 from tongban_router.faust_runtime.faults import die
 from tongban_router.faust_runtime.handler import RecordHandler, RequestTable
@@ -49,7 +49,7 @@ class RouterApp(faust.App):
     """Called for a hole in a log, with its first offset and the next offset that exists."""
 
     def _new_transport(self) -> RewindingTransport:
-        return transport_of(self)
+        return RewindingTransport(self.conf.broker_consumer, self)
 
     def _new_producer(self) -> FlushingProducer:
         return FlushingProducer(self.transport, loop=self.loop, beacon=self.beacon)
@@ -133,9 +133,7 @@ class Router:
         app.on_changelog_ends = self.recovery.check
         app.session_fence = self._fence
         app.on_seek = self._before_seek
-        app.on_log_hole = lambda tp, first, found: self._gaps.allow(
-            (tp.topic, tp.partition), first, found
-        )
+        app.on_log_hole = self._gaps.allow
         source = app.topic(
             *SOURCES, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
         )
@@ -148,21 +146,14 @@ class Router:
         app.on_partitions_revoked.connect(self._revoked)  # type: ignore[arg-type]
         table.on_recover(self.recovery.rebuild_index)
 
-    @property
-    def _producer(self) -> FlushingProducer:
-        return cast(FlushingProducer, self.app.producer)
-
     async def _emit(
         self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
     ) -> None:
-        await self._producer.emit(topic, key, value, headers)
+        await cast(FlushingProducer, self.app.producer).emit(topic, key, value, headers)
 
     def _before_seek(self, positions: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
         try:
-            self._gaps.begin(
-                {(tp.topic, tp.partition): at for tp, at in positions.items()},
-                {(tp.topic, tp.partition): at for tp, at in ends.items()},
-            )
+            self._gaps.begin(positions, ends)
         except LogTruncatedError as error:
             die("router.log_went_back", error, error.topic)
 

@@ -140,7 +140,7 @@ SOURCES = (
 """Topics of the agent. The consumer also reads the changelog, for the table's recovery."""
 
 _APART = 0.005
-"""Seconds between fetches that bring records: each lists and searches 48 partitions."""
+"""Least seconds between fetches that bring records: each fetch lists and searches 48 partitions."""
 _SETTLING_S = 1.0
 """Seconds before an end offset below the committed one is queried again, and then believed."""
 _BACKLOG = 20
@@ -208,18 +208,14 @@ class RewindingThread(AIOKafkaConsumerThread):
                          committed=committed[tp], end=ends[tp], begins_at=begins[tp])  # fmt: skip
             committed[tp] = begins[tp]
         if beyond:
-            await self._commit_lower(consumer, {tp: begins[tp] for tp in beyond})
+            # Commit the beginnings now. If this process died before its first commit, a successor
+            # would read the log, which may have grown meanwhile, from the old offset.
+            try:
+                await consumer.commit({tp: begins[tp] for tp in beyond})
+            except KafkaError as error:  # a rebalance: the next owner does the same
+                log.warning("router.lower_offsets_not_committed", error=repr(error))
         positions = {**{tp: at for tp, at in committed.items() if at}, **begins}
         return SeekTargets(committed, positions, ends)
-
-    @staticmethod
-    async def _commit_lower(consumer: Any, begins: Offsets) -> None:
-        """Commit these beginnings now. If this process died before its first commit, a successor
-        would read the log, which may have grown meanwhile, from the old offset."""
-        try:
-            await consumer.commit(dict(begins))
-        except KafkaError as error:  # a rebalance: the next owner does the same
-            log.warning("router.lower_offsets_not_committed", error=repr(error))
 
     async def _fetch_records(
         self,
@@ -361,8 +357,3 @@ class RewindingTransport(Transport):
     """Faust's transport with `RewindingConsumer`."""
 
     Consumer = RewindingConsumer
-
-
-def transport_of(app: Any) -> RewindingTransport:
-    """Return the transport for an application."""
-    return RewindingTransport(app.conf.broker_consumer, app)

@@ -59,8 +59,7 @@ class SessionFence:
         self._assignment += 1
         self._lease.take()
 
-    @property
-    def certain(self) -> bool:
+    def holds(self) -> bool:
         """Return True while the partitions certainly belong to this process."""
         return self._lease.holds()
 

@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 from tongban_router.errors import RouterError
 
 Partition = tuple[str, int]
-"""Topic and number."""
+"""Topic and number. Faust's `TP` is such a tuple."""
 PartitionT = TypeVar("PartitionT", bound=Hashable)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from faust.types import TP
@@ -158,13 +158,8 @@ class PartitionWatch:
                 log.warning("router.ends_unknown", error=repr(error))
                 await asyncio.sleep(0.5)
                 continue
-            known = {(tp.topic, tp.partition): end or 0 for tp, end in ends.items()}
-            self._redelivery_window.learn(assignment, known)
+            self._redelivery_window.learn(assignment, {tp: end or 0 for tp, end in ends.items()})
             return
-
-    def _committed(self) -> Mapping[TP, int | None]:
-        """Return the committed offsets that Faust knows; None or absent if there is none."""
-        return cast("Mapping[TP, int | None]", self._consumer()._committed_offset)
 
     async def watch_lag(self) -> None:
         """Query end offsets, within 5 s, and compare them with the handled and committed ones."""
@@ -178,7 +173,5 @@ class PartitionWatch:
         except Exception as error:
             log.warning("router.lag_unknown", error=repr(error))
             return
-        committed = {(tp.topic, tp.partition): at or 0 for tp, at in self._committed().items()}
-        self._progress.look(
-            {(tp.topic, tp.partition): end or 0 for tp, end in ends.items()}, committed
-        )
+        committed = {tp: at or 0 for tp, at in self._consumer()._committed_offset.items()}
+        self._progress.look({tp: end or 0 for tp, end in ends.items()}, committed)

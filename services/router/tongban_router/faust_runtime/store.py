@@ -52,7 +52,7 @@ def _renew(marker: Path) -> None:
 
 
 def _last_in_use(marker: Path) -> float:
-    """Return Unix seconds.
+    """Return when the database was last in use, in Unix seconds.
 
     Raises:
         FileNotFoundError: there is no marker.
@@ -197,7 +197,7 @@ class TableRecovery:
     def _renew_markers(self) -> None:
         """Renew the markers only while the group certainly counts this process as a member. After a
         long freeze or a network partition it does not know yet which records it has missed."""
-        if self._fence.certain:
+        if self._fence.holds():
             self._table.data.mark_in_use()
 
     def _items(self) -> Iterator[tuple[bytes, bytes]]:
