@@ -4,7 +4,7 @@ repeat or reorder records.
 Versions are faust-streaming 0.15.3 and aiokafka 0.14. An issue number names the upstream issue; the
 others are reproduced or tested by the named file.
 
-- An exception in an agent skips the event (faust-streaming #527): `handler`.
+- An exception in an agent skips the event (faust-streaming #315): `handler`.
 - exactly_once duplicates records on a rebalance (faust-streaming #323): `app` processes at least
   once, and repeats are marked (`RedeliveryWindow`, ADR 0006).
 - A consumer dies slowly while the process stays up (faust-streaming #175): `progress`.

@@ -25,7 +25,12 @@ from tongban_router.faust_runtime.dead_letter_writer import DeadLetterWriter
 from tongban_router.faust_runtime.faults import die
 from tongban_router.faust_runtime.handler import RecordHandler, RequestTable
 from tongban_router.faust_runtime.membership import SESSION_S, SessionFence, mark_stale
-from tongban_router.faust_runtime.offsets import GapDetector, LogTruncatedError, RedeliveryWindow
+from tongban_router.faust_runtime.offsets import (
+    GapDetector,
+    LogTruncatedError,
+    Partition,
+    RedeliveryWindow,
+)
 from tongban_router.faust_runtime.producer import FlushingProducer, LostRecordSensor
 from tongban_router.faust_runtime.progress import PartitionWatch, RouterProgress
 from tongban_router.faust_runtime.store import RouterTable, TableRecovery
@@ -43,7 +48,7 @@ class RouterApp(faust.App):
     """Called with the end offsets of the table's changelog at each recovery."""
     session_fence: SessionFence
     """Watches the consumer, and holds back what the producer sends."""
-    on_seek: Callable[[Mapping[TP, int], Mapping[TP, int]], None]
+    on_seek: Callable[[Mapping[Partition, int], Mapping[Partition, int]], None]
     """Called before each seek, with the target and the end offset of each partition."""
     on_log_hole: Callable[[TP, int, int], None]
     """Called for a hole in a log, with its first offset and the next offset that exists."""
@@ -151,7 +156,9 @@ class Router:
     ) -> None:
         await cast(FlushingProducer, self.app.producer).emit(topic, key, value, headers)
 
-    def _before_seek(self, positions: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
+    def _before_seek(
+        self, positions: Mapping[Partition, int], ends: Mapping[Partition, int]
+    ) -> None:
         try:
             self._gaps.begin(positions, ends)
         except LogTruncatedError as error:

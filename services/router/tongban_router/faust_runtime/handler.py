@@ -1,6 +1,6 @@
 """Apply each record to its request, and put aside the records that cannot be applied.
 
-Faust skips an event whose agent raised (faust-streaming #527), so no exception but cancellation
+Faust skips an event whose agent raised (faust-streaming #315), so no exception but cancellation
 leaves the handler. A record that fails is tried again and then put aside (ADR 0012). Trouble of the
 process itself (disk, memory, broker) ends the process before the offset is committed.
 """
