@@ -24,6 +24,8 @@ from tongban_kafka import Poison, Record, Retry
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
 """Ids of requests and calls; they become part of a signed path. Intake issues narrower ones."""
+_KEY_PAUSE_S = 2.0
+"""Before the next attempt with a key that this process has not received yet."""
 
 
 def call_in(record: Record, province: str) -> Event[ProvinceCall]:
@@ -47,10 +49,6 @@ def call_in(record: Record, province: str) -> Event[ProvinceCall]:
     if not (_ID.fullmatch(body.request_id) and _ID.fullmatch(body.call_id)):
         raise Poison("the id of its request or call is malformed")
     return Event(event.id, event.source, body, event.time, event.repeat)
-
-
-_KEY_PAUSE_S = 2.0
-"""Before the next attempt with a key that this process has not received yet."""
 
 
 def open_parts(keys: KeyRing, call: ProvinceCall) -> tuple[Any, Any]:

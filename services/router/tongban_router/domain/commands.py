@@ -12,6 +12,10 @@ from tongban_router.domain import texts
 from tongban_router.domain.state import Entry, RequestState, Why
 from tongban_router.domain.transition import Transition, reason_of
 
+BY = "operator"
+"""The author in the timeline. The decision on requests.commands names the person."""
+_WAITED_IN = frozenset({Status.ACCEPTED, Status.NEEDS_SUPPLEMENT})
+
 
 def supplement(transition: Transition, command: SupplementHanded, now: datetime) -> None:
     """Send a supplement to the province; note in the timeline if none is wanted now."""
@@ -48,11 +52,6 @@ def withdraw(transition: Transition, command: WithdrawalAsked, now: datetime) ->
         derived_id("call", transition.request_id, "withdraw", command.command_id),
         now,
     )
-
-
-BY = "operator"
-"""The author in the timeline. The decision on requests.commands names the person."""
-_WAITED_IN = frozenset({Status.ACCEPTED, Status.NEEDS_SUPPLEMENT})
 
 
 def hold(transition: Transition, now: datetime) -> None:

@@ -41,11 +41,12 @@ def apply_outcome(
     Returns:
         False if it was ignored, and must be applied if it comes again.
     """
-    if transition.state.status.final:
+    state = transition.state
+    if state.status.final:
         return True
-    if outcome.province != transition.state.request.item.province:
+    if outcome.province != state.request.item.province:
         return False  # each province has its own connector, which answers for no other
-    call = transition.state.outstanding(outcome.call_id)
+    call = state.outstanding(outcome.call_id)
     if call is None and outcome.outcome not in (OutcomeKind.COMPLETED, OutcomeKind.REJECTED):
         # Either the call is answered already: a late final outcome still counts, an interim one
         # does not. Or this state does not know the call, because the table lost its newest writes:
@@ -57,10 +58,14 @@ def apply_outcome(
         case OutcomeKind.HELD:
             _held(transition, outcome)
         case _:
-            _answered(transition, call)
+            if call is not None:
+                state.calls = [open_ for open_ in state.calls if open_ is not call]
             if call is not None and call.kind is CallKind.WITHDRAW:
-                transition.state.unresolved = False
-                _forget_failing(transition, outcome)
+                state.unresolved = False
+                if outcome.outcome is not OutcomeKind.WITHDRAWN:
+                    # The province refused the withdrawal: however the request ends later, an
+                    # operator's decision to fail it is not the reason.
+                    state.failing = state.failing_private = None
             if not _is_overtaken(transition, outcome):
                 _final_or_next(transition, outcome, call, rules, now)
             follow_up(transition, now)
@@ -73,18 +78,6 @@ def _is_overtaken(transition: Transition, outcome: ProvinceOutcome) -> bool:
     supplement, and would only ask the applicant for the same once more."""
     interim = outcome.outcome in (OutcomeKind.ACCEPTED, OutcomeKind.NEEDS_SUPPLEMENT)
     return interim and any(call.kind is CallKind.SUPPLEMENT for call in transition.state.calls)
-
-
-def _answered(transition: Transition, call: Call | None) -> None:
-    if call is not None:
-        transition.state.calls = [open_ for open_ in transition.state.calls if open_ is not call]
-
-
-def _forget_failing(transition: Transition, outcome: ProvinceOutcome) -> None:
-    """Drop an operator's decision to fail the request if the province refused the withdrawal:
-    however the request ends later, that decision is not the reason."""
-    if outcome.outcome is not OutcomeKind.WITHDRAWN:
-        transition.state.failing = transition.state.failing_private = None
 
 
 def _waiting(transition: Transition, outcome: ProvinceOutcome, call: Call | None) -> None:

@@ -42,6 +42,20 @@ from tongban_router.faust_runtime.faults import die
 from tongban_router.faust_runtime.offsets import LogTruncatedError, OffsetSequencer, OffsetVerdict
 
 log = structlog.get_logger()
+SOURCES = (
+    topics.REQUESTS_SUBMITTED,
+    topics.REQUESTS_COMMANDS,
+    topics.REQUESTS_OUTCOMES,
+    topics.ROUTER_TIMERS,
+)
+"""Topics of the agent. The consumer also reads the changelog, for the table's recovery."""
+_APART = 0.005
+"""Least seconds between fetches that bring records: each fetch lists and searches 48 partitions."""
+_SETTLING_S = 1.0
+"""Seconds before an end offset below the committed one is queried again, and then believed."""
+_BACKLOG = 20
+"""A fetch of so many records is followed by the next one at once: there are more."""
+Offsets = Mapping[TP, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,24 +143,6 @@ class BatchReader:
     def _forget(self, tp: Any) -> None:
         self._due.pop(tp, None)
         self._retries.forget(tp)
-
-
-SOURCES = (
-    topics.REQUESTS_SUBMITTED,
-    topics.REQUESTS_COMMANDS,
-    topics.REQUESTS_OUTCOMES,
-    topics.ROUTER_TIMERS,
-)
-"""Topics of the agent. The consumer also reads the changelog, for the table's recovery."""
-
-_APART = 0.005
-"""Least seconds between fetches that bring records: each fetch lists and searches 48 partitions."""
-_SETTLING_S = 1.0
-"""Seconds before an end offset below the committed one is queried again, and then believed."""
-_BACKLOG = 20
-"""A fetch of so many records is followed by the next one at once: there are more."""
-
-Offsets = Mapping[TP, int]
 
 
 class SeekTargets(NamedTuple):

@@ -66,6 +66,16 @@ MOST_KEPT_FOR_OPERATORS = MOST_KEPT + 40_000
 """Most bytes of a state after an operator's decision. Holding a request, and ending it at its
 deadline, add some hundred bytes and have no limit: a refusal would end the router at each start."""
 
+log = structlog.get_logger()
+_HANDLED = Counter("tongban_router_events_total", "Events handled", ["topic", "result"])
+_SECONDS = Histogram(
+    "tongban_router_event_seconds",
+    "Seconds to decide and hand over",
+    buckets=(0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1, 5),
+)
+_HOLDS = 5
+"""Attempts to hold a request; after the last one the process ends."""
+
 
 class RequestTable:
     """Maps request ids to states, and keeps the due index in step.
@@ -122,18 +132,6 @@ class RequestTable:
             with table_access():
                 self.table[key] = kept
         self._due.set(key, due)
-
-
-log = structlog.get_logger()
-
-_HANDLED = Counter("tongban_router_events_total", "Events handled", ["topic", "result"])
-_SECONDS = Histogram(
-    "tongban_router_event_seconds",
-    "Seconds to decide and hand over",
-    buckets=(0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1, 5),
-)
-_HOLDS = 5
-"""Attempts to hold a request; after the last one the process ends."""
 
 
 class RecordHandler:

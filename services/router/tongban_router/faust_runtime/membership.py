@@ -1,4 +1,4 @@
-"""Fence off a router that the group may have replaced, and join only after a stale membership.
+"""Fence off a router that the group may have replaced; join only after a stale membership.
 
 The group takes a router for dead that was frozen, or cut off from the broker, for longer than its
 session, and another router goes on with its partitions. The frozen one wakes with records in hand,

@@ -20,6 +20,8 @@ from tongban_router.faust_runtime.consumer import SOURCES
 from tongban_router.faust_runtime.faults import die
 from tongban_router.faust_runtime.offsets import Partition, RedeliveryWindow
 
+log = structlog.get_logger()
+
 
 class RouterProgress:
     """Compares handled offsets with end offsets.
@@ -83,9 +85,6 @@ class RouterProgress:
         if time.monotonic() - self._looked_at > self._stall_s:
             return "the broker has not returned end offsets for a while"
         return None
-
-
-log = structlog.get_logger()
 
 
 class SourceTopicMissingError(RouterError):

@@ -26,11 +26,17 @@ from tongban_router.faust_runtime.dead_letter_writer import Emit
 from tongban_router.faust_runtime.faults import FAULTS, describe_error, die
 
 log = structlog.get_logger()
-
 _DUE = Gauge(
     "tongban_router_due_requests", "Requests with a moment at which the timer looks at them"
 )
 _MOST_AT_ONCE = 500
+
+_LOG_APPEND_TIME = 1
+MOST_APART_S = 180.0
+"""Most wall seconds between the clocks of the broker and of the announcing or deciding router."""
+_REFUSED = Counter(
+    "tongban_router_clock_refused_total", "Timer events refused because clocks differ by minutes"
+)
 
 
 class DueAnnouncer:
@@ -66,14 +72,6 @@ class DueAnnouncer:
             )
             value, headers = encode(event)
             await self._emit(topics.ROUTER_TIMERS, key, value, headers)
-
-
-_LOG_APPEND_TIME = 1
-MOST_APART_S = 180.0
-"""Most wall seconds between the clocks of the broker and of the announcing or deciding router."""
-_REFUSED = Counter(
-    "tongban_router_clock_refused_total", "Timer events refused because clocks differ by minutes"
-)
 
 
 def moment_of(message: Any, announced: datetime, clock: BusinessClock) -> datetime | None:
