@@ -25,7 +25,7 @@ from tongban_kafka import Poison, Record, Retry
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
 """Ids of requests and calls; they become part of a signed path. Intake issues narrower ones."""
 _KEY_PAUSE_S = 2.0
-"""Before the next attempt with a key that this process has not received yet."""
+"""Seconds before the next attempt with a key that this process has not received yet."""
 
 
 def call_in(record: Record, province: str) -> Event[ProvinceCall]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -168,6 +168,13 @@ class UnreadableMessage(ConsumerMessage):
     Faust commits past the whole batch."""
 
     batch: UnreadableBatch
+
+
+def header_pairs(headers: Any) -> Iterable[tuple[str, bytes]]:
+    """Return the headers that have a value; Kafka allows null. Faust hands headers on as a mapping,
+    a list or None."""
+    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
+    return [(name, value) for name, value in pairs if value is not None]
 
 
 class RewindingThread(AIOKafkaConsumerThread):

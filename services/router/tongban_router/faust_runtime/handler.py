@@ -35,12 +35,11 @@ from tongban_router.domain.state import (
     next_due,
 )
 from tongban_router.domain.transition import Decision
-from tongban_router.faust_runtime.consumer import UnreadableMessage
+from tongban_router.faust_runtime.consumer import UnreadableMessage, header_pairs
 from tongban_router.faust_runtime.dead_letter_writer import (
     ATTEMPTS,
     DeadLetterWriter,
     Emit,
-    header_pairs,
 )
 from tongban_router.faust_runtime.faults import (
     FAULTS,
