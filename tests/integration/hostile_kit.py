@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from tongban_connectors import rest
-from tongban_connectors.rest import RestGateway
+from tongban_connectors.gateways import rest
+from tongban_connectors.gateways.rest import RestGateway
 from tongban_provinces.signing import province_token, sign_response
 
 PROVINCE, SECRET = "110000", "a-secret-of-the-tests"

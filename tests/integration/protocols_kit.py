@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.integration.simulation_kit import SECRET, Simulation, application
-from tongban_connectors.gateway import Gateway
-from tongban_connectors.protocols import speaking
+from tongban_connectors.domain.gateway import Gateway
+from tongban_connectors.gateways.protocols import speaking
 from tongban_provinces.models import GatewayAnswer
 
 

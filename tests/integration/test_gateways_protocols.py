@@ -16,7 +16,7 @@ from tests.integration.simulation_kit import (
     simulation,
     until,
 )
-from tongban_connectors.gateway import (
+from tongban_connectors.domain.gateway import (
     AccessDeniedError,
     GatewayDownError,
     GatewayRefusedError,

@@ -25,15 +25,15 @@ from tests.integration.simulation_kit import (
     until,
 )
 from tests.integration.test_gateways_profiles import MONDAY, SUNDAY, clock, request_with
-from tongban_connectors.documents import whole
-from tongban_connectors.gateway import (
+from tongban_connectors.documents.keeper import whole
+from tongban_connectors.domain.gateway import (
     BrokenAnswerError,
     Gateway,
     RetryLaterError,
     UnclearAnswerError,
     Unknown,
 )
-from tongban_connectors.soap import SoapGateway
+from tongban_connectors.gateways.soap import SoapGateway
 from tongban_devstack.gateways.provinces import load_provinces
 from tongban_provinces.models import GatewayAnswer, GatewayState
 from tongban_provinces.soap_envelope import ENV, PROVINCE, WSA, read

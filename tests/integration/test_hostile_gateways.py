@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from tests.integration.hostile_kit import PIECE, Asked, gateway_to, gateways_to, hostile
-from tongban_connectors.gate import LONGEST_WAIT_S
-from tongban_connectors.gateway import (
+from tongban_connectors.domain.gateway import (
+    LONGEST_WAIT_S,
     BrokenAnswerError,
     GatewayDownError,
     NotRecognisedError,
@@ -24,7 +24,7 @@ from tongban_connectors.gateway import (
     UnclearAnswerError,
     Unknown,
 )
-from tongban_connectors.rest import RestGateway
+from tongban_connectors.gateways.rest import RestGateway
 from tongban_provinces.models import GatewayAnswer, GatewayState, OfferedDocument
 from tongban_provinces.signing import WINDOW_SECONDS
 

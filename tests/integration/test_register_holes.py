@@ -26,7 +26,7 @@ from tongban_common.topics import (
     CONTROL_PROVINCES,
     TOPICS,
 )
-from tongban_connectors.pauses import Pauses
+from tongban_connectors.gate_sources import Pauses
 from tongban_devstack.embedded.kafka import EmbeddedKafka
 from tongban_intake.access.enrolled import Enrolled
 from tongban_intake.access.enrolment import kiosk_register

@@ -8,8 +8,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from tests.integration.kafka_kit import make_place, produce
 from tongban_kafka import EventProducer
 from tongban_router.faust_runtime import consumer as router_consumer
-from tongban_router.faust_runtime.batches import BatchReader
-from tongban_router.faust_runtime.gap_detector import GapDetector, RecordsSkippedError
+from tongban_router.faust_runtime.consumer import BatchReader
+from tongban_router.faust_runtime.offsets import GapDetector, RecordsSkippedError
 
 
 class Thread(router_consumer.RewindingThread):

@@ -15,8 +15,8 @@ from aiohttp import web
 
 from tests.integration.simulation_kit import SECRET, application
 from tests.unit.test_soap_hostile import HOSTILE, envelope_of
-from tongban_connectors.gateway import UnclearAnswerError
-from tongban_connectors.soap import MAX_ANSWER, SoapGateway
+from tongban_connectors.domain.gateway import UnclearAnswerError
+from tongban_connectors.gateways.soap import MAX_ANSWER, SoapGateway
 from tongban_devstack.gateways.soap_answers import SoapAnswer, answered, fault, knows
 from tongban_provinces.models import GatewayAnswer as ProvinceAnswer
 from tongban_provinces.signing import province_token

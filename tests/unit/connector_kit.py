@@ -15,10 +15,10 @@ from tongban_common.envelope import KeyRing
 from tongban_common.events import Event, encode
 from tongban_common.events.models import DocumentRef, ItemSnapshot, ProvinceCall, ProvinceOutcome
 from tongban_common.settings import CommonSettings
-from tongban_connectors.breaker import Breaker
-from tongban_connectors.connector import Connector
+from tongban_connectors.domain.breaker import Breaker
+from tongban_connectors.domain.gateway import Unknown
 from tongban_connectors.gate import Gate, Source
-from tongban_connectors.gateway import Unknown
+from tongban_connectors.handler import Connector
 from tongban_connectors.reports import Reporter
 from tongban_kafka import Poison, Record, Retry
 from tongban_kafka.uptime import uptime

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tongban_connectors.gateway import UnclearAnswerError
-from tongban_connectors.soap import SoapGateway
+from tongban_connectors.domain.gateway import UnclearAnswerError
+from tongban_connectors.gateways.soap import SoapGateway
 from tongban_devstack.gateways.soap_answers import SoapAnswer
 from tongban_provinces.signing import province_token
 from tongban_provinces.soap_envelope import Envelope, read

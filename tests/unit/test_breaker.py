@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tongban_common.clock import BusinessClock
-from tongban_connectors.breaker import Breaker, Circuit
+from tongban_connectors.domain.breaker import Breaker, Circuit
 from tongban_connectors.gate import Gate
 
 

@@ -16,11 +16,10 @@ from tongban_common.catalogue.models import ServiceHours, ServiceWindow
 from tongban_common.clock import CHINA, BusinessClock
 from tongban_common.domain.status import CallKind
 from tongban_common.store import StoreUnavailableError
-from tongban_connectors import connector as module
-from tongban_connectors import settling
-from tongban_connectors.breaker import Breaker
-from tongban_connectors.gate import Block
-from tongban_connectors.gateway import (
+from tongban_connectors import handler as module
+from tongban_connectors.domain import call_ledger
+from tongban_connectors.domain.breaker import Breaker
+from tongban_connectors.domain.gateway import (
     AccessDeniedError,
     BrokenAnswerError,
     GatewayDownError,
@@ -30,7 +29,8 @@ from tongban_connectors.gateway import (
     UnclearAnswerError,
     Unknown,
 )
-from tongban_connectors.hours import OpeningHours
+from tongban_connectors.gate import Block
+from tongban_connectors.gate_sources import OpeningHours
 from tongban_kafka import Cause, Retry
 from tongban_kafka.uptime import uptime
 from tongban_provinces.models import GatewayState, OfferedDocument, ResultTable
@@ -45,7 +45,7 @@ PDF = OfferedDocument(name="certificate", title="证明", sha256="0" * 64, size=
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A margin between clocks that a test can wait for."""
-    monkeypatch.setattr(settling, "MARGIN_S", 0.1)
+    monkeypatch.setattr(call_ledger, "MARGIN_S", 0.1)
 
 
 @pytest.fixture(name="impatient")

@@ -8,8 +8,8 @@ import pytest
 
 from tongban_common.clock import BusinessClock
 from tongban_connectors.caller import Caller
+from tongban_connectors.domain.gateway import RetryLaterError
 from tongban_connectors.gate import Gate
-from tongban_connectors.gateway import RetryLaterError
 
 
 class Time:

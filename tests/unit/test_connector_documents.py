@@ -16,9 +16,9 @@ from tests.unit.connector_kit import Bench
 from tongban_common.events import decode
 from tongban_common.events.models import DocumentRef, ProvinceCall
 from tongban_common.store.documents import MAX_BYTES
-from tongban_connectors.documents import Budget, DocumentKeeper
-from tongban_connectors.gateway import BrokenAnswerError
-from tongban_connectors.inspector import Inspector, NotAPdfError
+from tongban_connectors.documents.inspector import Inspector, NotAPdfError
+from tongban_connectors.documents.keeper import Budget, DocumentKeeper
+from tongban_connectors.domain.gateway import BrokenAnswerError
 from tongban_kafka import Retry
 from tongban_provinces.models import OfferedDocument
 

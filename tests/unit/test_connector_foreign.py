@@ -13,9 +13,9 @@ from tests.unit.connector_kit import Bench, Keeper, Scripted, answer
 from tongban_common.clock import CHINA, BusinessClock
 from tongban_common.domain.status import CallKind
 from tongban_common.store import StoreUnavailableError
-from tongban_connectors import connector as module
+from tongban_connectors import handler as module
+from tongban_connectors.domain.gateway import GatewayRefusedError, RetryLaterError, Unknown
 from tongban_connectors.gate import Block, Gate
-from tongban_connectors.gateway import GatewayRefusedError, RetryLaterError, Unknown
 from tongban_kafka import Cause, Record
 from tongban_provinces.models import OfferedDocument
 

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 from tests.unit.connector_kit import Bench, Scripted, answer
 from tests.unit.wire_kit import search
-from tongban_connectors import call_ledger, settling
-from tongban_connectors.breaker import Breaker
-from tongban_connectors.connector import Connector
-from tongban_connectors.gateway import (
+from tongban_connectors.domain import call_ledger
+from tongban_connectors.domain.breaker import Breaker
+from tongban_connectors.domain.gateway import (
     AccessDeniedError,
     BrokenAnswerError,
     GatewayDownError,
     UnclearAnswerError,
     Unknown,
 )
+from tongban_connectors.handler import Connector
 from tongban_kafka import Cause, Poison, Record, Retry
 from tongban_provinces.models import GatewayAnswer, GatewayState
 
@@ -46,8 +46,6 @@ class Clocks:
 @pytest.fixture(name="clocks")
 def _clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     clocks = Clocks()
-    monkeypatch.setattr(settling, "time", clocks)
-    monkeypatch.setattr(settling, "uptime", clocks.monotonic)
     monkeypatch.setattr(call_ledger, "time", clocks)
     monkeypatch.setattr(call_ledger, "uptime", clocks.monotonic)
     return clocks
@@ -275,8 +273,6 @@ def test_province_that_ignores_ids_acts_once_whatever_comes_together(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         clocks = Clocks()
-        patch.setattr(settling, "time", clocks)
-        patch.setattr(settling, "uptime", clocks.monotonic)
         patch.setattr(call_ledger, "time", clocks)
         patch.setattr(call_ledger, "uptime", clocks.monotonic)
         asyncio.run(_play(clocks, Province(clocks, skew_s), steps))

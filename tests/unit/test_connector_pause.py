@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.connector_kit import Bench, Scripted, answer, eventually
 from tongban_common.domain.status import CallKind
-from tongban_connectors import texts
+from tongban_connectors.domain import texts
 from tongban_connectors.gate import Block
 from tongban_kafka import Retry
 

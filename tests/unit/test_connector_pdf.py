@@ -27,9 +27,9 @@ from pypdf.generic import (
 
 from tests.integration.simulation_kit import pdf
 from tongban_common import children
-from tongban_connectors import inspector as inspector_module
-from tongban_connectors.inspector import Inspector, NotAPdfError
-from tongban_connectors.pdfcheck import look_into
+from tongban_connectors.documents import inspector as inspector_module
+from tongban_connectors.documents.inspector import Inspector, NotAPdfError
+from tongban_connectors.documents.pdfcheck import look_into
 from tongban_kafka import Retry
 
 NOTHING = {"EXTRA": b"", "CATALOG": b"", "PAGE": b""}
@@ -218,7 +218,7 @@ def test_damaged_bytes_never_raise() -> None:
 
 CONFINED = """
 import os, socket, sys
-from tongban_connectors import pdfcheck
+from tongban_connectors.documents import pdfcheck
 pdfcheck._load()
 pdfcheck.confine()
 def tried(what, deed):

@@ -12,10 +12,10 @@ from tongban_common.domain.status import CallKind
 from tongban_common.envelope import KeyDestroyedError, KeyRing, Sealed
 from tongban_common.events.models import ProvinceOutcome
 from tongban_common.private_texts import REASON, RECEIPT
-from tongban_connectors import refusals, texts
+from tongban_connectors.domain import texts
+from tongban_connectors.domain.gateway import GatewayRefusedError, code_of
 from tongban_connectors.gate import Block
-from tongban_connectors.gateway import GatewayRefusedError
-from tongban_connectors.pauses import block_of
+from tongban_connectors.gate_sources import block_of
 from tongban_provinces.models import GatewayAnswer, GatewayState, OfferedDocument
 
 TALK = "申请人张三（身份证 110101 1990 0307 8690，电话一三八零零零零一二三四）与公安库不一致"
@@ -132,12 +132,12 @@ def test_pause_whose_words_cannot_be_opened_is_a_pause() -> None:
 
 @pytest.mark.parametrize("said", ["id_110101199003078690", "13800001234", "1380000", "张三", 5, ""])
 def test_code_that_may_be_a_number_of_a_person_is_unspecified(said: object) -> None:
-    assert refusals.code_of(said) == "unspecified"
+    assert code_of(said) == "unspecified"
 
 
 @pytest.mark.parametrize("said", ["unknown_item", "e40312", "code_5"])
 def test_code_is_kept(said: str) -> None:
-    assert refusals.code_of(said) == said
+    assert code_of(said) == said
 
 
 async def test_title_of_a_province_is_replaced_by_the_items_name() -> None:

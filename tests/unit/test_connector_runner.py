@@ -14,10 +14,10 @@ from tests.unit.connector_kit import eventually
 from tongban_common.catalogue.holidays import Holidays
 from tongban_common.catalogue.provinces import load_provinces
 from tongban_common.clock import BusinessClock
-from tongban_connectors import pauses as pauses_module
+from tongban_connectors import gate_sources as pauses_module
 from tongban_connectors import province as module
 from tongban_connectors.gate import Gate
-from tongban_connectors.pauses import Pauses, following
+from tongban_connectors.gate_sources import Pauses, following
 from tongban_connectors.province import ConnectorDependencies, ProvinceRunner
 from tongban_connectors.settings import ConnectorSettings
 from tongban_kafka import ConsumerFailedError, DeadLetterLimitError

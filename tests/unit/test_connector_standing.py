@@ -10,7 +10,7 @@ import pytest
 from tongban_common.clock import CHINA, BusinessClock
 from tongban_common.control.connectors import TELL_S, CircuitState, ConnectorState
 from tongban_connectors import state_reporter as module
-from tongban_connectors.breaker import Breaker
+from tongban_connectors.domain.breaker import Breaker
 from tongban_connectors.gate import Block, Gate
 from tongban_connectors.state_reporter import StateReporter
 from tongban_kafka import EventProducer, KafkaUnavailableError

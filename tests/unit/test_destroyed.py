@@ -30,9 +30,9 @@ from tongban_common.events.models import (
 )
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.keyring import Ring
-from tongban_connectors.breaker import Breaker
-from tongban_connectors.connector import Connector
+from tongban_connectors.domain.breaker import Breaker
 from tongban_connectors.gate import Gate
+from tongban_connectors.handler import Connector
 from tongban_connectors.reports import Reporter
 from tongban_kafka import Record, Retry
 from tongban_notify.handler import NotifyHandler

@@ -9,12 +9,18 @@ from types import ModuleType
 import pytest
 
 import tongban_common
+import tongban_connectors
 import tongban_notify
 import tongban_printing
+import tongban_provinces
+import tongban_router
 from tongban_common.errors import CommonError, TongbanError
 from tongban_common.faultpoints import InjectedFaultError
+from tongban_connectors.errors import ConnectorsError
 from tongban_notify.errors import NotifyError
 from tongban_printing.errors import PrintingError
+from tongban_provinces.errors import ProvincesError
+from tongban_router.errors import RouterError
 
 
 def _errors_of(package: ModuleType) -> set[type[Exception]]:
@@ -37,6 +43,9 @@ def _errors_of(package: ModuleType) -> set[type[Exception]]:
         (tongban_common, CommonError),
         (tongban_printing, PrintingError),
         (tongban_notify, NotifyError),
+        (tongban_provinces, ProvincesError),
+        (tongban_router, RouterError),
+        (tongban_connectors, ConnectorsError),
     ],
 )
 def test_errors_of_distribution_have_one_root(

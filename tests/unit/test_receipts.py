@@ -14,11 +14,15 @@ from aiohttp import web
 from tongban_common.catalogue.provinces import load_provinces
 from tongban_common.observability import HealthServer
 from tongban_common.topics import PROVINCES
-from tongban_connectors.gateway import GatewayRefusedError, NotRecognisedError, UnclearAnswerError
-from tongban_connectors.protocols import make_gateway
-from tongban_connectors.receipts import ReceiptGateway
-from tongban_connectors.rest import RestGateway
-from tongban_connectors.soap import SoapGateway
+from tongban_connectors.domain.gateway import (
+    GatewayRefusedError,
+    NotRecognisedError,
+    UnclearAnswerError,
+)
+from tongban_connectors.gateways.protocols import make_gateway
+from tongban_connectors.gateways.receipts import ReceiptGateway
+from tongban_connectors.gateways.rest import RestGateway
+from tongban_connectors.gateways.soap import SoapGateway
 from tongban_provinces.models import GatewayState
 from tongban_provinces.signing import H_NONCE, province_token, sign_response
 

@@ -23,8 +23,7 @@ from tongban_router.domain.state import RequestState
 from tongban_router.faust_runtime import dead_letter_writer as module
 from tongban_router.faust_runtime import handler as handler_module
 from tongban_router.faust_runtime.app import Router
-from tongban_router.faust_runtime.handler import RecordHandler
-from tongban_router.faust_runtime.request_table import MOST_KEPT
+from tongban_router.faust_runtime.handler import MOST_KEPT, RecordHandler
 from tongban_router.settings import RouterSettings
 
 TAKEN = 1_048_576

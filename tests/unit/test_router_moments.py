@@ -15,7 +15,7 @@ from tongban_common.clock import BusinessClock
 from tongban_common.events import Event, encode
 from tongban_common.events.models import TimerDue
 from tongban_router.faust_runtime.app import Router
-from tongban_router.faust_runtime.moments import moment_of
+from tongban_router.faust_runtime.timers import moment_of
 from tongban_router.settings import RouterSettings
 
 WALL = 1_800_000_000.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongban_router.faust_runtime.offset_sequencer import OffsetSequencer, OffsetVerdict
+from tongban_router.faust_runtime.offsets import OffsetSequencer, OffsetVerdict
 
 TAKEN = (OffsetVerdict.TAKE, OffsetVerdict.TAKE_OVER_HOLE)
 

@@ -7,8 +7,7 @@ from faust.types import TP
 
 from tongban_router.faust_runtime import progress as module
 from tongban_router.faust_runtime.consumer import SOURCES
-from tongban_router.faust_runtime.partition_watch import missing_sources
-from tongban_router.faust_runtime.progress import RouterProgress
+from tongban_router.faust_runtime.progress import RouterProgress, missing_sources
 
 PLACE = ("requests.submitted", 0)
 

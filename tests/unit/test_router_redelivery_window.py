@@ -10,7 +10,7 @@ from typing import Any
 from tests.unit.test_lifecycle import submitted
 from tongban_common.events import Event, encode
 from tongban_router.faust_runtime.app import Router
-from tongban_router.faust_runtime.redelivery_window import RedeliveryWindow
+from tongban_router.faust_runtime.offsets import RedeliveryWindow
 from tongban_router.settings import RouterSettings
 
 PLACE, OTHER = ("requests.submitted", 0), ("requests.submitted", 1)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from aiokafka.protocol.produce import ProduceRequest
 
-from tongban_router.faust_runtime import session_fence as fence_module
-from tongban_router.faust_runtime.session_fence import SessionFence
+from tongban_router.faust_runtime import membership as fence_module
+from tongban_router.faust_runtime.membership import SessionFence
 
 SESSION_S = 0.2
 

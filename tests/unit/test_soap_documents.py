@@ -12,9 +12,9 @@ from lxml import etree
 
 from tests.unit.soap_kit import KNOWN, TOKEN, Silent, said
 from tongban_common.store.documents import MAX_BYTES
-from tongban_connectors.documents import whole
-from tongban_connectors.gateway import BrokenAnswerError
-from tongban_connectors.soap import MAX_ANSWER, PIECE
+from tongban_connectors.documents.keeper import whole
+from tongban_connectors.domain.gateway import BrokenAnswerError
+from tongban_connectors.gateways.soap import MAX_ANSWER, PIECE
 from tongban_devstack.gateways.soap_answers import SoapAnswer as Envelope
 from tongban_devstack.gateways.soap_answers import answered, fault, handed_out, knows
 from tongban_provinces.models import GatewayAnswer, OfferedDocument

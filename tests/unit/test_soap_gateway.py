@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from tests.unit.soap_kit import APPLICATION, KNOWN, TOKEN, Silent, said
-from tongban_connectors.gateway import (
+from tongban_connectors.domain.gateway import (
     AccessDeniedError,
     BrokenAnswerError,
     GatewayRefusedError,

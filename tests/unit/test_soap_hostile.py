@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.unit.soap_kit import TOKEN
-from tongban_connectors.soap import MAX_ANSWER, SMALL
+from tongban_connectors.gateways.soap import MAX_ANSWER, SMALL
 from tongban_provinces.soap_envelope import (
     ENV,
     MAX_ATTRIBUTES,

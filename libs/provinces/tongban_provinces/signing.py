@@ -1,9 +1,9 @@
 """Sign and verify HTTP messages between provincial platforms and us, as pure functions.
 
-The `x-tif-*` request headers are those of provincial
-platforms: paasid, timestamp, nonce and `x-tif-signature`, which covers only the three of them. As
-that leaves method, path and body open, `x-tif-body-signature` covers these as well, and answers
-are signed in the same manner with the request's nonce, so that an answer belongs to one request.
+The `x-tif-*` request headers are those of provincial platforms: paasid, timestamp, nonce and
+`x-tif-signature`, which covers only the three of them. As that leaves method, path and body
+unprotected, `x-tif-body-signature` covers these as well. Answers are signed in the same manner with
+the request's nonce, so that an answer belongs to one request.
 
 A province's token is derived from one secret, so that 31 provinces need one setting here.
 """
@@ -14,6 +14,8 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from tongban_provinces.errors import ProvincesError
 
 PAASID = "tongban"
 """Our own id at the platforms."""
@@ -31,7 +33,7 @@ H_SIGNATURE = "x-tif-signature"
 H_BODY_SIGNATURE = "x-tif-body-signature"
 
 
-class SignatureError(Exception):
+class SignatureError(ProvincesError):
     """The signature of a message does not hold. `code` is for programs, the text for people."""
 
     def __init__(self, code: str, message: str) -> None:

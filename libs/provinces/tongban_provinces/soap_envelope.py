@@ -13,6 +13,8 @@ from typing import Any
 
 from lxml import etree
 
+from tongban_provinces.errors import ProvincesError
+
 ENV = "http://schemas.xmlsoap.org/soap/envelope/"
 WSA = "http://www.w3.org/2005/08/addressing"
 _WSS = "http://docs.oasis-open.org/wss"
@@ -33,7 +35,7 @@ Element = Any
 """An lxml element: lxml comes without types."""
 
 
-class MalformedEnvelopeError(Exception):
+class MalformedEnvelopeError(ProvincesError):
     """The message breaks a rule for envelopes, which the text names without quoting content."""
 
 

@@ -18,6 +18,7 @@ docs/connectors.md lists what follows from each answer, each class of error and 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from tongban_common import faultpoints
 from tongban_common.clock import BusinessClock
@@ -25,22 +26,29 @@ from tongban_common.domain.status import CallKind
 from tongban_common.envelope import KeyRing
 from tongban_common.events import Event
 from tongban_common.events.models import ProvinceCall
-from tongban_connectors import refusals, settling
-from tongban_connectors.answers import is_done, matching, withdrawn
-from tongban_connectors.call_ledger import CallAttempt, CallLedger
 from tongban_connectors.caller import Caller
-from tongban_connectors.gateway import (
+from tongban_connectors.domain import call_ledger
+from tongban_connectors.domain.call_ledger import (
+    CallAttempt,
+    CallLedger,
+    Instant,
+    UncertainSend,
+)
+from tongban_connectors.domain.gateway import (
+    REJECTED,
     BrokenAnswerError,
     Gateway,
     GatewayDownError,
     GatewayRefusedError,
     RetryLaterError,
     Unknown,
+    cause_of,
+    is_done,
+    matching,
+    withdrawn,
 )
-from tongban_connectors.opening import open_parts
-from tongban_connectors.reading import call_in
-from tongban_connectors.sending import take_effect
-from tongban_connectors.settling import Instant
+from tongban_connectors.errors import ConnectorsError
+from tongban_connectors.records import call_in, open_parts
 from tongban_kafka import Poison, Record, Retry
 from tongban_provinces.models import GatewayAnswer, GatewayState, OfferedDocument
 
@@ -49,7 +57,7 @@ BROKEN_LIMIT = 8
 pauses between them they take about half a minute."""
 
 
-class _DeadlinePassedError(Exception):
+class _DeadlinePassedError(ConnectorsError):
     """`not_after` has passed while the call waited for its turn at the gateway."""
 
 
@@ -58,7 +66,7 @@ class CallExecutor:
 
     Args:
         caller: makes the calls, within the province's limits.
-        timeout_s: seconds after which no call of the gateway is waited for any more.
+        timeout_s: seconds after which the connector stops waiting for a call of the gateway.
         lease_remaining: seconds for which the consumer group still counts this process as a member.
         behind: returns the records that wait behind one of the same request.
     """
@@ -88,7 +96,7 @@ class CallExecutor:
     @property
     def settle_s(self) -> float:
         """Seconds after its start for which a send may still take effect at the gateway."""
-        return self._timeout_s + settling.MARGIN_S
+        return self._timeout_s + call_ledger.MARGIN_S
 
     def attempt(self, record: Record, event: Event[ProvinceCall]) -> CallAttempt:
         """Return the state of the record's call; examines the record if it is new here."""
@@ -96,7 +104,7 @@ class CallExecutor:
         attempt = self.ledger.attempt(call.call_id, call.request_id, record.assigned_at)
         if attempt.suspect is None:
             attempt.suspect = record.maybe_seen or event.repeat or self.ledger.ended(call.call_id)
-            attempt.unrecorded = settling.unrecorded(record, self.ledger)
+            attempt.unrecorded = self.ledger.unrecorded(record)
         return attempt
 
     async def execute(
@@ -154,7 +162,10 @@ class CallExecutor:
 
     def may_take_effect(self, record: Record, call: ProvinceCall, attempt: CallAttempt) -> bool:
         """Return True if an earlier send may still take effect, as far as the clocks tell."""
-        return self._unsettled_s(record, call, attempt, None, Instant.now()) > 0
+        remaining = self.ledger.unsettled_s(
+            record, call, attempt, known=None, looked_up=Instant.now(), settle_s=self.settle_s
+        )
+        return remaining > 0
 
     async def fetch(self, call: ProvinceCall, document: OfferedDocument, start: int) -> bytes:
         """Fetch a piece of an offered document, within the province's limits; see `Gateway`."""
@@ -190,29 +201,13 @@ class CallExecutor:
         if known is not None and is_done(call, known):
             return known
         # That the call is not done is believed once nothing can change it any more.
-        remaining = self._unsettled_s(record, call, attempt, answer, looked_up)
+        remaining = self.ledger.unsettled_s(
+            record, call, attempt, known=answer, looked_up=looked_up, settle_s=self.settle_s
+        )
         if remaining > 0:
             raise Retry("an earlier send may still take effect", after=min(remaining + 0.05, 30.0))
         self.ledger.end_doubt(attempt)
         return known
-
-    def _unsettled_s(
-        self,
-        record: Record,
-        call: ProvinceCall,
-        attempt: CallAttempt,
-        known: GatewayAnswer | Unknown | None,
-        looked_up: Instant,
-    ) -> float:
-        return settling.unsettled_s(
-            record,
-            call,
-            attempt,
-            doubt=self.ledger.doubt(call.request_id),
-            known=known,
-            looked_up=looked_up,
-            settle_s=self.settle_s,
-        )
 
     async def _send(self, call: ProvinceCall, attempt: CallAttempt) -> GatewayAnswer | None:
         """Send the call; return None if its time is up, and nothing was sent.
@@ -228,7 +223,8 @@ class CallExecutor:
             # Read the clocks before the checks: a process that is frozen anywhere behind this line
             # wakes with an `act_before` that has passed, and the gateway refuses what it sends. The
             # checks are repeated because the call may have waited for its turn since.
-            doubt = settling.doubt_from(Instant.now(), self.settle_s)
+            now, settle_s = Instant.now(), self.settle_s
+            doubt = UncertainSend(now.wall + settle_s, now.monotonic + settle_s)
             if self._too_late(call):
                 raise _DeadlinePassedError
             if self._lease_remaining() < 1.0:
@@ -274,9 +270,41 @@ class CallExecutor:
             return known
         if call.call is CallKind.WITHDRAW:
             return withdrawn(call)
-        reason = refusals.REJECTED.get(refused.code)
+        reason = REJECTED.get(refused.code)
         if call.call is CallKind.SUBMIT and reason is not None:
             return GatewayAnswer(
                 request_id=call.request_id, state=GatewayState.REJECTED, reason=reason
             )
-        raise Poison(refusals.cause_of(refused.code)) from refused
+        raise Poison(cause_of(refused.code)) from refused
+
+
+async def take_effect(
+    gateway: Gateway, call: ProvinceCall, applicant: Any, form: Any, *, act_before: float
+) -> GatewayAnswer:
+    """Submit, supplement or withdraw, as the call demands.
+
+    Args:
+        applicant: as it was sealed; None for a withdrawal.
+        form: as it was sealed; None for a withdrawal.
+        act_before: Unix seconds.
+
+    Raises:
+        GatewayError: as `Gateway`.
+    """
+    match call.call:
+        case CallKind.SUPPLEMENT:
+            return await gateway.supplement(
+                call.request_id, call.call_id, form, act_before=act_before
+            )
+        case CallKind.WITHDRAW:
+            return await gateway.withdraw(call.request_id, act_before=act_before)
+        case _:
+            application = {
+                "request_id": call.request_id,
+                "item_code": call.item.code,
+                "item_name": call.item.name,
+                "kind": call.item.kind,
+                "applicant": applicant,
+                "form": form,
+            }
+            return await gateway.submit(application, act_before=act_before)

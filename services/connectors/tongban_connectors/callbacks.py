@@ -31,6 +31,7 @@ from tongban_common.domain.ids import Issued, derived_id, issued
 from tongban_common.events.models import ProvinceNotice
 from tongban_common.events.publisher import EventPublisher, RawProducer
 from tongban_common.observability import request_context
+from tongban_connectors.errors import ConnectorsError
 from tongban_kafka import KafkaUnavailableError
 from tongban_provinces.authentication import SenderAuthenticator
 from tongban_provinces.signing import (
@@ -69,7 +70,7 @@ class Callback(BaseModel):
     request_id: Annotated[str, StringConstraints(max_length=64)]
 
 
-class _CallbackRefusedError(Exception):
+class _CallbackRefusedError(ConnectorsError):
     """The callback is answered with `status` and `code`, and not published."""
 
     def __init__(self, status: int, code: str) -> None:

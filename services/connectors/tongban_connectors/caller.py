@@ -11,13 +11,13 @@ from typing import TypeVar
 from aiolimiter import AsyncLimiter
 from prometheus_client import Counter, Gauge, Histogram
 
-from tongban_connectors.gate import Gate
-from tongban_connectors.gateway import (
+from tongban_connectors.domain.gateway import (
     GatewayDownError,
     GatewayRefusedError,
     RetryLaterError,
     UnclearAnswerError,
 )
+from tongban_connectors.gate import Gate
 
 CALLS = Counter(
     "tongban_connector_calls_total", "Calls to gateways", ["province", "call", "result"]

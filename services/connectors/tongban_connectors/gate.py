@@ -19,7 +19,9 @@ import structlog
 from prometheus_client import Gauge
 
 from tongban_common.clock import BusinessClock
-from tongban_connectors.breaker import Breaker, Circuit
+from tongban_connectors.domain.breaker import Breaker, Circuit
+from tongban_connectors.domain.gateway import LONGEST_WAIT_S
+from tongban_connectors.errors import ConnectorsError
 from tongban_connectors.restarts import kinds_of
 
 log = structlog.get_logger()
@@ -32,18 +34,18 @@ CIRCUIT = Gauge(
 WAITING = Gauge(
     "tongban_connector_waiting", "Records that wait until the province may be called", ["province"]
 )
-LONGEST_WAIT_S = {"closed": 15 * 86_400.0, "throttled": 600.0}
-"""Longest wait in wall-clock seconds that a gateway may ask for, by cause."""
 _TRY_AGAIN_S = 86_400.0
 """A gateway that is closed for longer is called again after this time, in case it was mistaken."""
 _LOOK_AGAIN_S = 30.0
-"""Longest time without a look at the sources: a clock may be set, a source may change early."""
+"""Most seconds between two evaluations of the sources: a clock may be set, or a source may change
+early."""
 _PAUSED_S = 1.0
 """The same while an operator's pause holds, which may be lifted at any moment."""
 _SLICE_S = 0.02
-"""Between two released slices of a queue."""
+"""Seconds between two released slices of a queue."""
 _PROBE_S = 1.0
-"""Time for a record that was released as the probe to call; then the gate releases another one."""
+"""Seconds in which the record that was released as the probe has to make its call; then the gate
+releases another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ Source = Callable[[], Block | None]
 made. A source that changes before its `until` has to call `Gate.recheck`."""
 
 
-class GateClosedError(Exception):
+class GateClosedError(ConnectorsError):
     """The call may not be made now; nothing was sent."""
 
     def __init__(self, block: Block, *, effect: bool) -> None:

@@ -13,10 +13,10 @@ from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store
-from tongban_connectors import rest
 from tongban_connectors.callbacks import CallbackEndpoint
-from tongban_connectors.inspector import Inspector
-from tongban_connectors.pauses import Pauses, following
+from tongban_connectors.documents.inspector import Inspector
+from tongban_connectors.gate_sources import Pauses, following
+from tongban_connectors.gateways import rest
 from tongban_connectors.province import ConnectorDependencies, ProvinceRunner
 from tongban_connectors.settings import ConnectorSettings
 from tongban_connectors.state_reporter import StateReporter, reporting

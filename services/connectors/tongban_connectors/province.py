@@ -17,12 +17,12 @@ from tongban_common.envelope import KeyRing
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.store import DocumentStore
 from tongban_common.topics import PROVINCE_PARTITIONS, connector_group, province_requests
-from tongban_connectors.connector import Connector
-from tongban_connectors.documents import DocumentKeeper
+from tongban_connectors.documents.inspector import Inspector
+from tongban_connectors.documents.keeper import DocumentKeeper
 from tongban_connectors.gate import Gate, Source
-from tongban_connectors.hours import OpeningHours
-from tongban_connectors.inspector import Inspector
-from tongban_connectors.protocols import make_gateway
+from tongban_connectors.gate_sources import OpeningHours
+from tongban_connectors.gateways.protocols import make_gateway
+from tongban_connectors.handler import Connector
 from tongban_connectors.reports import Reporter
 from tongban_connectors.restarts import RESTARTS, STEADY_S, is_our_end, kinds_of
 from tongban_connectors.settings import ConnectorSettings

@@ -14,8 +14,8 @@ from tongban_common.envelope import MOST_SEALED, KeyDestroyedError, KeyRing, Unr
 from tongban_common.events.models import DocumentRef, ProvinceCall, ProvinceOutcome, Sealed
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.private_texts import REASON, RECEIPT, part_of, seal
-from tongban_connectors import texts
-from tongban_connectors.opening import envelope_errors
+from tongban_connectors.domain import texts
+from tongban_connectors.records import envelope_errors
 from tongban_kafka import Poison, Record, Retry
 from tongban_provinces.models import GatewayAnswer, GatewayState, Result
 
@@ -31,13 +31,6 @@ _STATE_OUTCOMES = {
 def outcome_of(answer: GatewayAnswer) -> OutcomeKind:
     """Return the outcome that an answer amounts to."""
     return _STATE_OUTCOMES[GatewayState.WITHDRAWN if answer.withdrawn else answer.state]
-
-
-def _joined(one: Sealed | None, other: Sealed | None) -> Sealed | None:
-    """Merge the parts of two envelopes of the same request."""
-    if one is None or other is None:
-        return one or other
-    return one.model_copy(update={"parts": {**one.parts, **other.parts}})
 
 
 class Reporter:
@@ -63,9 +56,13 @@ class Reporter:
         if reason is not None and texts.is_own(reason):
             reason, own = None, reason
         sealed = self._private(call, {REASON: reason, RECEIPT: answer.receipt or None})
-        if outcome is OutcomeKind.COMPLETED and answer.result is not None:
-            sealed = _joined(self._sealed(call, answer.result), sealed)
         has_reason = part_of(sealed, REASON) is not None
+        if outcome is OutcomeKind.COMPLETED and answer.result is not None:
+            result = self._sealed(call, answer.result)
+            if result is not None and sealed is not None:
+                sealed = result.model_copy(update={"parts": {**result.parts, **sealed.parts}})
+            else:
+                sealed = result or sealed
         faultpoints.reached("connector.before_report")
         await self._publish(
             call,

@@ -19,7 +19,7 @@ from tongban_common.clock import BusinessClock
 from tongban_common.control.connectors import TELL_S, CircuitState, ConnectorState
 from tongban_common.control.records import JSON_HEADERS
 from tongban_common.topics import CONNECTORS_STATE
-from tongban_connectors.breaker import Circuit
+from tongban_connectors.domain.breaker import Circuit
 from tongban_connectors.gate import Gate
 from tongban_kafka import EventProducer, KafkaUnavailableError
 

@@ -19,7 +19,7 @@ Rules that hold in every state:
 - An input that comes before its submission is kept until the submission comes.
 - An input that cannot be applied is put aside, and its request is held until an operator decides.
 - A province's notice changes no status: the router polls the province at once
-  (`domain/callbacks.py`).
+  (`domain/outcomes.py`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tongban_common.events.models import (
     TimerDue,
     WithdrawalAsked,
 )
-from tongban_router.domain import callbacks, commands, operators, outcomes, texts
+from tongban_router.domain import commands, outcomes, texts
 from tongban_router.domain.state import (
     AnyInput,
     EarlyInput,
@@ -142,7 +142,7 @@ class Lifecycle:
             transition = Transition(state.to_change())
         if event_id not in transition.state.seen and not transition.state.status.final:
             transition.state.remember(event_id)
-            operators.hold(transition, now)
+            commands.hold(transition, now)
         if not fault.midway:
             return transition.decision()
         again = _again(transition.state)
@@ -157,18 +157,18 @@ class Lifecycle:
             case RequestSubmitted():
                 transition.note(texts.OTHER_BODY, at=now, by="router")
             case ProvinceOutcome():
-                if not outcomes.apply(transition, body, rules=self._rules, now=now):
+                if not outcomes.apply_outcome(transition, body, rules=self._rules, now=now):
                     transition.state.seen.remove(event_id)
             case SupplementHanded():
                 commands.supplement(transition, body, now)
             case WithdrawalAsked():
                 commands.withdraw(transition, body, now)
             case OperatorDecision():
-                operators.decide(transition, body, now)
+                commands.decide(transition, body, now)
                 early, transition.state.early = transition.state.early, []
                 for waiting in early:
                     self._apply_input(transition, waiting.event_id, waiting.read(), now)
-                callbacks.follow_up(transition, now)
+                outcomes.follow_up(transition, now)
 
     def _notice(
         self, state: RequestState | None, event_id: str, notice: ProvinceNotice, now: datetime
@@ -180,7 +180,7 @@ class Lifecycle:
         if event_id in state.notices:
             return _again(state)
         transition = Transition(state.to_change())
-        callbacks.apply(transition, event_id, notice, now)
+        outcomes.apply_notice(transition, event_id, notice, now)
         return transition.decision()
 
     def _timer(self, state: RequestState | None, *, now: datetime, maybe_seen: bool) -> Decision:

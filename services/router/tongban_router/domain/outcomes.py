@@ -1,4 +1,16 @@
-"""Apply an outcome: a province's answer to a call, or its connector's report about that call."""
+"""Apply what a province reports: the outcome of a call, and the notice of a signed callback.
+
+An outcome is a province's answer to a call, or its connector's report about that call.
+
+A notice is not believed (ADR 0008): the router polls the province at once. A notice may be
+repeated, late or out of order without harm, since the answer to the poll is the province's state at
+that moment. Two things matter:
+
+- The answer to a call that is open now may be older than the notice. So the poll waits until no
+  call is open; several notices meanwhile lead to one poll.
+- Such polls are not counted among the scheduled ones: a province that sends many notices does not
+  slow its own polling down.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +19,9 @@ from datetime import datetime
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.moments import later
 from tongban_common.domain.status import CallKind, OutcomeKind, Status
-from tongban_common.events.models import ProvinceOutcome
+from tongban_common.events.models import ProvinceNotice, ProvinceOutcome
 from tongban_common.private_texts import REASON, RECEIPT, part_of
-from tongban_router.domain import callbacks, texts
+from tongban_router.domain import texts
 from tongban_router.domain.state import Call, Rules, Why
 from tongban_router.domain.transition import Transition, reason_of
 
@@ -21,17 +33,20 @@ _MOST_WAITS = 16
 must not fill a request's history: all of it is written again with every step."""
 
 
-def apply(transition: Transition, outcome: ProvinceOutcome, *, rules: Rules, now: datetime) -> bool:
+def apply_outcome(
+    transition: Transition, outcome: ProvinceOutcome, *, rules: Rules, now: datetime
+) -> bool:
     """Apply one outcome.
 
     Returns:
         False if it was ignored, and must be applied if it comes again.
     """
-    if transition.state.status.final:
+    state = transition.state
+    if state.status.final:
         return True
-    if outcome.province != transition.state.request.item.province:
+    if outcome.province != state.request.item.province:
         return False  # each province has its own connector, which answers for no other
-    call = transition.state.outstanding(outcome.call_id)
+    call = state.outstanding(outcome.call_id)
     if call is None and outcome.outcome not in (OutcomeKind.COMPLETED, OutcomeKind.REJECTED):
         # Either the call is answered already: a late final outcome still counts, an interim one
         # does not. Or this state does not know the call, because the table lost its newest writes:
@@ -43,13 +58,17 @@ def apply(transition: Transition, outcome: ProvinceOutcome, *, rules: Rules, now
         case OutcomeKind.HELD:
             _held(transition, outcome)
         case _:
-            _answered(transition, call)
+            if call is not None:
+                state.calls = [open_ for open_ in state.calls if open_ is not call]
             if call is not None and call.kind is CallKind.WITHDRAW:
-                transition.state.unresolved = False
-                _forget_failing(transition, outcome)
+                state.unresolved = False
+                if outcome.outcome is not OutcomeKind.WITHDRAWN:
+                    # The province refused the withdrawal: however the request ends later, an
+                    # operator's decision to fail it is not the reason.
+                    state.failing = state.failing_private = None
             if not _is_overtaken(transition, outcome):
                 _final_or_next(transition, outcome, call, rules, now)
-            callbacks.follow_up(transition, now)
+            follow_up(transition, now)
             _keep_moving(transition, rules, now)
     return True
 
@@ -59,18 +78,6 @@ def _is_overtaken(transition: Transition, outcome: ProvinceOutcome) -> bool:
     supplement, and would only ask the applicant for the same once more."""
     interim = outcome.outcome in (OutcomeKind.ACCEPTED, OutcomeKind.NEEDS_SUPPLEMENT)
     return interim and any(call.kind is CallKind.SUPPLEMENT for call in transition.state.calls)
-
-
-def _answered(transition: Transition, call: Call | None) -> None:
-    if call is not None:
-        transition.state.calls = [open_ for open_ in transition.state.calls if open_ is not call]
-
-
-def _forget_failing(transition: Transition, outcome: ProvinceOutcome) -> None:
-    """Drop an operator's decision to fail the request if the province refused the withdrawal:
-    however the request ends later, that decision is not the reason."""
-    if outcome.outcome is not OutcomeKind.WITHDRAWN:
-        transition.state.failing = transition.state.failing_private = None
 
 
 def _waiting(transition: Transition, outcome: ProvinceOutcome, call: Call | None) -> None:
@@ -242,3 +249,37 @@ def _take_result(transition: Transition, outcome: ProvinceOutcome) -> None:
     transition.state.submitted = transition.state.request.model_copy(
         update={"sealed": sealed.model_copy(update={"parts": parts})}
     )
+
+
+def apply_notice(
+    transition: Transition, event_id: str, notice: ProvinceNotice, now: datetime
+) -> None:
+    """Remember a notice, and poll its province now or later.
+
+    Ignored where the request has ended, or the notice is of another province: each province has a
+    token of its own, and none speaks for another.
+    """
+    state = transition.state
+    state.remember_notice(event_id)
+    if state.status.final or notice.province != state.request.item.province:
+        return
+    state.news = event_id
+    follow_up(transition, now)
+
+
+def follow_up(transition: Transition, now: datetime) -> None:
+    """Send the poll that a notice has led to, once no other call than a withdrawal is open.
+
+    A held request waits for an operator: its poll follows the calls that the operator resumes.
+    """
+    state = transition.state
+    if state.news is None or state.status.final or state.status is Status.HELD:
+        return
+    if any(call.kind is not CallKind.WITHDRAW for call in state.calls):
+        return
+    # Number the poll: a notice that was forgotten and comes again leads to a new one, whose answer
+    # must not have the id of the earlier answer.
+    state.looks += 1
+    call_id = derived_id("call", transition.request_id, "poll", state.news, state.looks)
+    state.news = None
+    transition.poll(call_id, now)

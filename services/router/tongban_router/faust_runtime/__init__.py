@@ -4,23 +4,22 @@ repeat or reorder records.
 Versions are faust-streaming 0.15.3 and aiokafka 0.14. An issue number names the upstream issue; the
 others are reproduced or tested by the named file.
 
-- An exception in an agent skips the event (faust-streaming #527): `handler`.
+- An exception in an agent skips the event (faust-streaming #315): `handler`.
 - exactly_once duplicates records on a rebalance (faust-streaming #323): `app` processes at least
-  once, and repeats are marked (`redelivery_window`, ADR 0006).
-- A consumer dies slowly while the process stays up (faust-streaming #175): `progress`,
-  `partition_watch`.
+  once, and repeats are marked (`RedeliveryWindow`, ADR 0006).
+- A consumer dies slowly while the process stays up (faust-streaming #175): `progress`.
 - The flush before a commit does not wait for all records: `producer`, ADR 0002,
   tests/unit/test_router_faust_faults.py.
 - Fetched records are dropped in a recovery or rebalance and not fetched again: `consumer`,
-  `offset_sequencer`, `gap_detector`, ADR 0007, tests/integration/test_router_consumer.py.
-- A router that was taken for dead goes on until the next heartbeat: `session_fence`, ADR 0006,
+  `offsets`, ADR 0007, tests/integration/test_router_consumer.py.
+- A router that was taken for dead goes on until the next heartbeat: `membership`, ADR 0006,
   tests/chaos/test_frozen_router.py.
-- A deleted topic is left out of the assignment for ever: `partition_watch`, `membership`,
+- A deleted topic is left out of the assignment for ever: `progress`, `membership`,
   tests/e2e/test_router_faults.py.
-- A batch that cannot be unpacked stops its consumer: `batches`, ADR 0020,
+- A batch that cannot be unpacked stops its consumer: `BatchReader`, ADR 0020,
   tests/unit/test_router_batches.py.
-- A local table that missed deletions, or is ahead of its changelog: `store`, `table_recovery`,
-  ADR 0017, tests/unit/test_router_store.py.
+- A local table that missed deletions, or is ahead of its changelog: `store`, ADR 0017,
+  tests/unit/test_router_store.py.
 - A process that reaches no broker at its start ends: `broker`,
   tests/integration/test_router_without_broker.py.
 """

@@ -18,23 +18,23 @@ from faust.types import TP
 
 from tongban_common import topics
 from tongban_kafka.partitioner import choose
-from tongban_router.domain.due_index import DueIndex
+from tongban_router.domain.state import DueIndex
 from tongban_router.faust_runtime.broker import broker_credentials
-from tongban_router.faust_runtime.consumer import SOURCES, RewindingTransport, transport_of
+from tongban_router.faust_runtime.consumer import SOURCES, RewindingTransport
 from tongban_router.faust_runtime.dead_letter_writer import DeadLetterWriter
-from tongban_router.faust_runtime.due_announcer import DueAnnouncer
 from tongban_router.faust_runtime.faults import die
-from tongban_router.faust_runtime.gap_detector import GapDetector, LogTruncatedError
-from tongban_router.faust_runtime.handler import RecordHandler
-from tongban_router.faust_runtime.membership import SESSION_S, mark_stale
-from tongban_router.faust_runtime.partition_watch import PartitionWatch
+from tongban_router.faust_runtime.handler import RecordHandler, RequestTable
+from tongban_router.faust_runtime.membership import SESSION_S, SessionFence, mark_stale
+from tongban_router.faust_runtime.offsets import (
+    GapDetector,
+    LogTruncatedError,
+    Partition,
+    RedeliveryWindow,
+)
 from tongban_router.faust_runtime.producer import FlushingProducer, LostRecordSensor
-from tongban_router.faust_runtime.progress import RouterProgress
-from tongban_router.faust_runtime.redelivery_window import RedeliveryWindow
-from tongban_router.faust_runtime.request_table import RequestTable
-from tongban_router.faust_runtime.session_fence import SessionFence
-from tongban_router.faust_runtime.store import RouterTable
-from tongban_router.faust_runtime.table_recovery import TableRecovery
+from tongban_router.faust_runtime.progress import PartitionWatch, RouterProgress
+from tongban_router.faust_runtime.store import RouterTable, TableRecovery
+from tongban_router.faust_runtime.timers import DueAnnouncer
 from tongban_router.settings import RouterSettings
 
 log = structlog.get_logger()
@@ -48,13 +48,13 @@ class RouterApp(faust.App):
     """Called with the end offsets of the table's changelog at each recovery."""
     session_fence: SessionFence
     """Watches the consumer, and holds back what the producer sends."""
-    on_seek: Callable[[Mapping[TP, int], Mapping[TP, int]], None]
+    on_seek: Callable[[Mapping[Partition, int], Mapping[Partition, int]], None]
     """Called before each seek, with the target and the end offset of each partition."""
     on_log_hole: Callable[[TP, int, int], None]
     """Called for a hole in a log, with its first offset and the next offset that exists."""
 
     def _new_transport(self) -> RewindingTransport:
-        return transport_of(self)
+        return RewindingTransport(self.conf.broker_consumer, self)
 
     def _new_producer(self) -> FlushingProducer:
         return FlushingProducer(self.transport, loop=self.loop, beacon=self.beacon)
@@ -138,9 +138,7 @@ class Router:
         app.on_changelog_ends = self.recovery.check
         app.session_fence = self._fence
         app.on_seek = self._before_seek
-        app.on_log_hole = lambda tp, first, found: self._gaps.allow(
-            (tp.topic, tp.partition), first, found
-        )
+        app.on_log_hole = self._gaps.allow
         source = app.topic(
             *SOURCES, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
         )
@@ -153,21 +151,16 @@ class Router:
         app.on_partitions_revoked.connect(self._revoked)  # type: ignore[arg-type]
         table.on_recover(self.recovery.rebuild_index)
 
-    @property
-    def _producer(self) -> FlushingProducer:
-        return cast(FlushingProducer, self.app.producer)
-
     async def _emit(
         self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
     ) -> None:
-        await self._producer.emit(topic, key, value, headers)
+        await cast(FlushingProducer, self.app.producer).emit(topic, key, value, headers)
 
-    def _before_seek(self, positions: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
+    def _before_seek(
+        self, positions: Mapping[Partition, int], ends: Mapping[Partition, int]
+    ) -> None:
         try:
-            self._gaps.begin(
-                {(tp.topic, tp.partition): at for tp, at in positions.items()},
-                {(tp.topic, tp.partition): at for tp, at in ends.items()},
-            )
+            self._gaps.begin(positions, ends)
         except LogTruncatedError as error:
             die("router.log_went_back", error, error.topic)
 

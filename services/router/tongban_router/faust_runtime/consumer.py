@@ -16,7 +16,9 @@ process, so that the next process detects it at its assignment.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import structlog
@@ -26,14 +28,20 @@ from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 
 from tongban_common import topics
+from tongban_kafka import (
+    BatchRetries,
+    UnreadableBatchError,
+    batch_dead_letter,
+    offset_after,
+)
+from tongban_kafka.dead_letters import DeadLetter
 from tongban_kafka.pace import Pace
-from tongban_router.faust_runtime.batches import BatchReader, UnreadableBatch
+from tongban_kafka.unreadable import describe
+from tongban_router.errors import RouterError
 from tongban_router.faust_runtime.faults import die
-from tongban_router.faust_runtime.gap_detector import LogTruncatedError
-from tongban_router.faust_runtime.offset_sequencer import OffsetSequencer, OffsetVerdict
+from tongban_router.faust_runtime.offsets import LogTruncatedError, OffsetSequencer, OffsetVerdict
 
 log = structlog.get_logger()
-
 SOURCES = (
     topics.REQUESTS_SUBMITTED,
     topics.REQUESTS_COMMANDS,
@@ -41,15 +49,100 @@ SOURCES = (
     topics.ROUTER_TIMERS,
 )
 """Topics of the agent. The consumer also reads the changelog, for the table's recovery."""
-
 _APART = 0.005
-"""Seconds between fetches that bring records: each lists and searches 48 partitions."""
+"""Least seconds between fetches that bring records: each fetch lists and searches 48 partitions."""
 _SETTLING_S = 1.0
 """Seconds before an end offset below the committed one is queried again, and then believed."""
 _BACKLOG = 20
 """A fetch of so many records is followed by the next one at once: there are more."""
-
 Offsets = Mapping[TP, int]
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableBatch:
+    """Stands for the offsets `first` to `last` of a partition, which cannot be unpacked."""
+
+    first: int
+    last: int
+    letter: DeadLetter
+    """The dead letter of the whole batch: key, value and headers."""
+
+
+class BatchReader:
+    """Returns what an aiokafka consumer has fetched, and a stand-in for each batch that cannot be
+    unpacked. Use it in the consumer's own thread.
+
+    `tongban_kafka` detects such batches, counts their reads and bounds what their headers claim
+    (ADR 0020). The reader leaves the partition out of the fetches until the next read is due, while
+    other partitions go on. After the last read the consumer seeks behind the batch, and the
+    stand-in passes through Faust like a record: Faust commits the batch's offsets once its dead
+    letter is written.
+
+    Args:
+        group: the consumer group that the dead letters name.
+        now: returns monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        *,
+        retries: BatchRetries | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._group = group
+        self._retries = BatchRetries() if retries is None else retries
+        self._now = now
+        self._due: dict[Any, float] = {}
+        """Partition -> monotonic time of the next read of its unreadable batch."""
+
+    async def read(
+        self, consumer: Any, wanted: Collection[Any] | None, timeout: float
+    ) -> dict[Any, list[Any]]:
+        """Wait at most `timeout` seconds for records of the wanted partitions (None means all).
+
+        Returns:
+            for each partition its records in order, or one `UnreadableBatch`.
+
+        Raises:
+            aiokafka.errors.KafkaError: the broker refused a fetch.
+        """
+        now = self._now()
+        waits = {tp: due - now for tp, due in self._due.items() if due > now}
+        if waits:
+            timeout = min(timeout, *waits.values())
+            wanted = [tp for tp in wanted or consumer.assignment() if tp not in waits]
+            if not wanted:  # an empty list would mean all of them
+                await asyncio.sleep(timeout)
+                return {}
+        try:
+            fetched: dict[Any, list[Any]] = await consumer._fetcher.fetched_records(wanted, timeout)
+        except UnreadableBatchError as error:
+            return self._failed(consumer, error)
+        for tp in self._due.keys() & fetched.keys():
+            self._forget(tp)
+        return fetched
+
+    def _failed(self, consumer: Any, error: UnreadableBatchError) -> dict[Any, list[Any]]:
+        """Count a failed read; after the last one seek behind the batch and return a stand-in."""
+        tp, first = error.tp, error.first_offset
+        delay = self._retries.failed(error)
+        reads, since = self._retries.reads(error), self._retries.since(error)
+        if reads == 1:
+            log.error("router.batch_unreadable", **describe(error))
+        if delay is not None:
+            self._due[tp] = self._now() + delay
+            return {}
+        self._forget(tp)
+        after = offset_after(consumer, error)
+        log.error("router.batch_given_up", **{**describe(error), "next_offset": after})
+        consumer.seek(tp, after)
+        letter = batch_dead_letter(self._group, error, after, attempts=reads, since=since)
+        return {tp: [UnreadableBatch(first, after - 1, letter)]}
+
+    def _forget(self, tp: Any) -> None:
+        self._due.pop(tp, None)
+        self._retries.forget(tp)
 
 
 class SeekTargets(NamedTuple):
@@ -63,7 +156,7 @@ class SeekTargets(NamedTuple):
     """End offsets of the sources."""
 
 
-class ChangelogUnreadableError(Exception):
+class ChangelogUnreadableError(RouterError):
     """A batch of the table's changelog cannot be unpacked."""
 
     def __init__(self, offset: int) -> None:
@@ -75,6 +168,13 @@ class UnreadableMessage(ConsumerMessage):
     Faust commits past the whole batch."""
 
     batch: UnreadableBatch
+
+
+def header_pairs(headers: Any) -> Iterable[tuple[str, bytes]]:
+    """Return the headers that have a value; Kafka allows null. Faust hands headers on as a mapping,
+    a list or None."""
+    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
+    return [(name, value) for name, value in pairs if value is not None]
 
 
 class RewindingThread(AIOKafkaConsumerThread):
@@ -111,18 +211,14 @@ class RewindingThread(AIOKafkaConsumerThread):
                          committed=committed[tp], end=ends[tp], begins_at=begins[tp])  # fmt: skip
             committed[tp] = begins[tp]
         if beyond:
-            await self._commit_lower(consumer, {tp: begins[tp] for tp in beyond})
+            # Commit the beginnings now. If this process died before its first commit, a successor
+            # would read the log, which may have grown meanwhile, from the old offset.
+            try:
+                await consumer.commit({tp: begins[tp] for tp in beyond})
+            except KafkaError as error:  # a rebalance: the next owner does the same
+                log.warning("router.lower_offsets_not_committed", error=repr(error))
         positions = {**{tp: at for tp, at in committed.items() if at}, **begins}
         return SeekTargets(committed, positions, ends)
-
-    @staticmethod
-    async def _commit_lower(consumer: Any, begins: Offsets) -> None:
-        """Commit these beginnings now. If this process died before its first commit, a successor
-        would read the log, which may have grown meanwhile, from the old offset."""
-        try:
-            await consumer.commit(dict(begins))
-        except KafkaError as error:  # a rebalance: the next owner does the same
-            log.warning("router.lower_offsets_not_committed", error=repr(error))
 
     async def _fetch_records(
         self,
@@ -264,8 +360,3 @@ class RewindingTransport(Transport):
     """Faust's transport with `RewindingConsumer`."""
 
     Consumer = RewindingConsumer
-
-
-def transport_of(app: Any) -> RewindingTransport:
-    """Return the transport for an application."""
-    return RewindingTransport(app.conf.broker_consumer, app)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -22,7 +22,7 @@ from tongban_kafka.errors import DeadLetterLimitError, KafkaUnavailableError, Po
 from tongban_kafka.record import Record
 from tongban_kafka.security import KafkaAddress
 from tongban_kafka.snapshot import Snapshot
-from tongban_router.faust_runtime.consumer import UnreadableMessage
+from tongban_router.faust_runtime.consumer import UnreadableMessage, header_pairs
 
 log = structlog.get_logger()
 ATTEMPTS = 3
@@ -34,13 +34,6 @@ Emit = Callable[
 _LARGEST, _FRAME = 1_040_000, 10
 """Most bytes of a dead letter, below the broker's 1 MiB; most bytes of framing of a header."""
 _TOPIC = topics.dead_letter(topics.ROUTER_APP)
-
-
-def header_pairs(headers: Any) -> Iterable[tuple[str, bytes]]:
-    """Return the headers that have a value; Kafka allows null. Faust hands headers on as a mapping,
-    a list or None."""
-    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
-    return [(name, value) for name, value in pairs if value is not None]
 
 
 class DeadLetterWriter:

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from tongban_common.events.cloudevents import wrong_fields
 from tongban_common.exit_codes import EX_TEMPFAIL
 from tongban_router.domain.state import RequestState
+from tongban_router.errors import RouterError
 
 log = structlog.get_logger()
 
@@ -28,7 +29,7 @@ FAULTS = Counter("tongban_router_faults_total", "Faults of our own", ["place"])
 _MOST_FRAMES = 12
 
 
-class TableError(Exception):
+class TableError(RouterError):
     """The table cannot be read or written: the disk is full, or RocksDB is damaged."""
 
 

@@ -1,6 +1,6 @@
 """Apply each record to its request, and put aside the records that cannot be applied.
 
-Faust skips an event whose agent raised (faust-streaming #527), so no exception but cancellation
+Faust skips an event whose agent raised (faust-streaming #315), so no exception but cancellation
 leaves the handler. A record that fails is tried again and then put aside (ADR 0012). Trouble of the
 process itself (disk, memory, broker) ends the process before the offset is committed.
 """
@@ -20,39 +20,52 @@ from pydantic import ValidationError
 from tongban_common import faultpoints
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import derived_id
+from tongban_common.envelope import MOST_SEALED
 from tongban_common.events import MalformedEventError, decode
 from tongban_common.events.models import OperatorDecision, RequestSubmitted, TimerDue
 from tongban_kafka.errors import DeadLetterLimitError
 from tongban_router.domain.emission import outgoing
 from tongban_router.domain.lifecycle import Lifecycle
-from tongban_router.domain.state import FaultNoted, OnTopics, RequestState, Rules
+from tongban_router.domain.state import (
+    DueIndex,
+    FaultNoted,
+    OnTopics,
+    RequestState,
+    Rules,
+    next_due,
+)
 from tongban_router.domain.transition import Decision
-from tongban_router.faust_runtime.consumer import UnreadableMessage
+from tongban_router.faust_runtime.consumer import UnreadableMessage, header_pairs
 from tongban_router.faust_runtime.dead_letter_writer import (
     ATTEMPTS,
     DeadLetterWriter,
     Emit,
-    header_pairs,
 )
 from tongban_router.faust_runtime.faults import (
     FAULTS,
     describe_error,
     die,
     is_own_trouble,
+    table_access,
 )
-from tongban_router.faust_runtime.gap_detector import GapDetector, RecordsSkippedError
-from tongban_router.faust_runtime.moments import moment_of
-from tongban_router.faust_runtime.progress import Partition, RouterProgress
-from tongban_router.faust_runtime.redelivery_window import RedeliveryWindow
-from tongban_router.faust_runtime.request_table import (
-    MOST_KEPT,
-    MOST_KEPT_FOR_OPERATORS,
-    RequestTable,
+from tongban_router.faust_runtime.membership import SessionFence
+from tongban_router.faust_runtime.offsets import (
+    GapDetector,
+    Partition,
+    RecordsSkippedError,
+    RedeliveryWindow,
 )
-from tongban_router.faust_runtime.session_fence import SessionFence
+from tongban_router.faust_runtime.progress import RouterProgress
+from tongban_router.faust_runtime.timers import moment_of
+
+MOST_KEPT = MOST_SEALED + 50_000
+"""Most bytes of a state after an input. The broker would refuse a larger changelog record, and the
+process, and each successor, would end at the same input."""
+MOST_KEPT_FOR_OPERATORS = MOST_KEPT + 40_000
+"""Most bytes of a state after an operator's decision. Holding a request, and ending it at its
+deadline, add some hundred bytes and have no limit: a refusal would end the router at each start."""
 
 log = structlog.get_logger()
-
 _HANDLED = Counter("tongban_router_events_total", "Events handled", ["topic", "result"])
 _SECONDS = Histogram(
     "tongban_router_event_seconds",
@@ -61,6 +74,63 @@ _SECONDS = Histogram(
 )
 _HOLDS = 5
 """Attempts to hold a request; after the last one the process ends."""
+
+
+class RequestTable:
+    """Maps request ids to states, and keeps the due index in step.
+
+    Args:
+        table: Faust's table, or any mapping of bytes to bytes. Values are JSON.
+    """
+
+    def __init__(self, table: Any, due: DueIndex, rules: Rules) -> None:
+        self.table = table
+        self._due = due
+        self._rules = rules
+
+    def read(self, key: bytes) -> RequestState | None:
+        """Return the request's state, or None.
+
+        Raises:
+            TableError: the table cannot be read.
+            ValidationError: the stored value is no state.
+        """
+        with table_access():
+            raw = self.table.get(key)
+        return None if raw is None else RequestState.model_validate_json(raw)
+
+    def write(
+        self, key: bytes, before: RequestState | None, decision: Decision, *, most: float
+    ) -> None:
+        """Write the decision's state, or delete the request, and set its due moment.
+
+        Args:
+            before: the state that `read` returned.
+            most: limit of the new state in bytes.
+
+        Raises:
+            MalformedEventError: the state would be larger. Nothing has been written.
+            TableError: the table cannot be written.
+        """
+        state = decision.state
+        if state is None:
+            if before is not None:
+                with table_access():
+                    del self.table[key]
+            self._due.set(key, None)
+            return
+        # Compute it before writing: a state for which this fails must not be in the table, where
+        # each successor would fail at it.
+        due = next_due(state, self._rules)
+        # Write an unchanged state too if the outputs are repeats: a predecessor on this disk may
+        # have died after writing it here and before writing the changelog, which others read.
+        if state is not before or decision.repeat:
+            kept = state.model_dump_json(exclude_defaults=True).encode()
+            if state is not before and len(kept) > most:
+                raise MalformedEventError("with it the request is larger than a record may be")
+            with table_access():
+                self.table[key] = kept
+        self._due.set(key, due)
 
 
 class RecordHandler:

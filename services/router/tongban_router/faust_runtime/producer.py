@@ -17,18 +17,13 @@ process that follows reads its input again and sends it again.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import faust
 from faust.transport.drivers.aiokafka import Producer as AiokafkaProducer
 from faust.transport.producer import ProducerBuffer
 
 from tongban_router.faust_runtime.faults import die
-
-
-def die_of_lost_record(error: BaseException, topic: str) -> NoReturn:
-    """End the process, so that no offset is committed past a record that was not written."""
-    die("router.record_not_written", error, topic)
 
 
 class CountingBuffer(ProducerBuffer):
@@ -77,12 +72,12 @@ class FlushingProducer(AiokafkaProducer):
         future = cast(
             "asyncio.Future[Any]", await self.send(topic, key, value, None, None, headers)
         )
-        future.add_done_callback(lambda done: self._emitted(done, topic))
 
-    @staticmethod
-    def _emitted(future: asyncio.Future[Any], topic: str) -> None:
-        if not future.cancelled() and (error := future.exception()) is not None:
-            die_of_lost_record(error, topic)
+        def emitted(done: asyncio.Future[Any]) -> None:
+            if not done.cancelled() and (error := done.exception()) is not None:
+                die("router.record_not_written", error, topic)
+
+        future.add_done_callback(emitted)
 
 
 class LostRecordSensor(faust.Sensor):
@@ -90,4 +85,4 @@ class LostRecordSensor(faust.Sensor):
 
     def on_send_error(self, producer: Any, exc: BaseException, state: Any) -> None:  # noqa: ARG002
         """Handle the error of a record; Faust calls this."""
-        die_of_lost_record(exc, "of faust")
+        die("router.record_not_written", exc, "of faust")

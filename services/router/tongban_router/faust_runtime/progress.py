@@ -7,10 +7,20 @@ and ready if it could query end offsets lately.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
-Partition = tuple[str, int]
+import structlog
+from faust.types import TP
+
+from tongban_router.errors import RouterError
+from tongban_router.faust_runtime.consumer import SOURCES
+from tongban_router.faust_runtime.faults import die
+from tongban_router.faust_runtime.offsets import Partition, RedeliveryWindow
+
+log = structlog.get_logger()
 
 
 class RouterProgress:
@@ -75,3 +85,92 @@ class RouterProgress:
         if time.monotonic() - self._looked_at > self._stall_s:
             return "the broker has not returned end offsets for a while"
         return None
+
+
+class SourceTopicMissingError(RouterError):
+    """An assignment lacks partitions of a source topic."""
+
+    def __init__(self, missing: list[str]) -> None:
+        super().__init__(f"not assigned: {', '.join(missing)}")
+
+
+def missing_sources(assigned: Collection[TP]) -> list[str]:
+    """Return the sources that lack partition numbers which others have; all are co-partitioned.
+
+    Faust leaves a deleted topic out of the assignment and does not notice when it is created again:
+    the router would stay healthy and never read it. `tests/e2e/test_router_faults.py` reproduces
+    that.
+    """
+    numbers = {tp.partition for tp in assigned if tp.topic in SOURCES}
+    return [
+        topic
+        for topic in SOURCES
+        if {tp.partition for tp in assigned if tp.topic == topic} != numbers
+    ]
+
+
+class PartitionWatch:
+    """Queries the broker for the end offsets of the assigned partitions, and passes them to the
+    redelivery window and to the progress.
+
+    Args:
+        consumer: returns Faust's consumer, once the application has started.
+        on_missing: called before the process ends because a source topic is missing.
+    """
+
+    def __init__(
+        self,
+        consumer: Callable[[], Any],
+        redelivery_window: RedeliveryWindow,
+        progress: RouterProgress,
+        *,
+        on_missing: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_missing = on_missing
+        self._consumer = consumer
+        self._redelivery_window = redelivery_window
+        self._progress = progress
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def assigned(self, assigned: set[TP]) -> None:
+        """Begin an assignment, and query its end offsets in the background.
+
+        Ends the process if a source is missing; that repeats until the assignment is complete.
+        """
+        if missing := missing_sources(assigned):
+            self._on_missing()
+            die("router.source_missing", SourceTopicMissingError(missing), missing[0])
+        ours = frozenset((tp.topic, tp.partition) for tp in assigned if tp.topic in SOURCES)
+        assignment = self._redelivery_window.assign(ours)
+        self._progress.assign(ours)
+        if ours:
+            task = asyncio.create_task(self._learn_ends(assignment, ours), name="learn-ends")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _learn_ends(self, assignment: int, partitions: frozenset[Partition]) -> None:
+        """Set the end offsets of this moment: a predecessor may have read the records below."""
+        while assignment == self._redelivery_window.assignment:
+            try:
+                ends = await self._consumer().highwaters(*(TP(*p) for p in partitions))
+            except Exception as error:
+                log.warning("router.ends_unknown", error=repr(error))
+                await asyncio.sleep(0.5)
+                continue
+            self._redelivery_window.learn(assignment, {tp: end or 0 for tp, end in ends.items()})
+            return
+
+    async def watch_lag(self) -> None:
+        """Query end offsets, within 5 s, and compare them with the handled and committed ones."""
+        self._progress.trying()
+        assigned = [TP(*partition) for partition in self._progress.assigned]
+        if not assigned:
+            return
+        try:
+            async with asyncio.timeout(5):
+                ends = await self._consumer().highwaters(*assigned)
+        except Exception as error:
+            log.warning("router.lag_unknown", error=repr(error))
+            return
+        committed = {tp: at or 0 for tp, at in self._consumer()._committed_offset.items()}
+        self._progress.look({tp: end or 0 for tp, end in ends.items()}, committed)

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 from aiolimiter import AsyncLimiter
 
-from tongban_connectors.gateway import (
+from tongban_connectors.domain.gateway import (
     Gateway,
     GatewayDownError,
     GatewayRefusedError,

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from aiolimiter import AsyncLimiter
 
-from tongban_connectors.gateway import BrokenAnswerError, Gateway, RetryLaterError, Unknown
+from tongban_connectors.domain.gateway import BrokenAnswerError, Gateway, RetryLaterError, Unknown
 from tongban_provinces.models import GatewayAnswer, OfferedDocument
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from tongban_connectors.gateway import (
+from tongban_connectors.domain.gateway import (
     AccessDeniedError,
     BrokenAnswerError,
     GatewayDownError,
@@ -14,8 +14,8 @@ from tongban_connectors.gateway import (
     RetryLaterError,
     UnclearAnswerError,
 )
-from tongban_connectors.protocols import speaking
-from tongban_connectors.rest import session
+from tongban_connectors.gateways.protocols import speaking
+from tongban_connectors.gateways.rest import session
 from tongban_ops.conformance.checks import Check
 from tongban_ops.conformance.kit import GATEWAY_ERRORS, Kit, NoAnswerError
 from tongban_ops.conformance.listener import listening

@@ -17,7 +17,7 @@ from yarl import URL
 from zeep.wsdl import Document
 from zeep.wsse.username import UsernameToken
 
-from tongban_connectors.refusals import DISTRUST
+from tongban_connectors.domain.gateway import DISTRUST
 from tongban_ops.conformance.messages import (
     Forgery,
     ReplyContents,

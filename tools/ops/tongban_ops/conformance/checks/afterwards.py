@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tongban_connectors.gateway import GatewayRefusedError
+from tongban_connectors.domain.gateway import GatewayRefusedError
 from tongban_ops.conformance.kit import FINAL, Kit, withdrawn
 from tongban_ops.conformance.verdicts import CheckFailedError, CheckSkippedError
 from tongban_provinces.models import GatewayState

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from tongban_common.catalogue.models import ItemKind
-from tongban_connectors.documents import whole
-from tongban_connectors.inspector import Inspector, NotAPdfError
+from tongban_connectors.documents.inspector import Inspector, NotAPdfError
+from tongban_connectors.documents.keeper import whole
 from tongban_ops.conformance.kit import Kit
 from tongban_ops.conformance.messages import OWN_LIMIT
 from tongban_ops.conformance.verdicts import CheckFailedError, CheckSkippedError

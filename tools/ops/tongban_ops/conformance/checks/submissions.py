@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tongban_connectors.gateway import AccessDeniedError, GatewayRefusedError
+from tongban_connectors.domain.gateway import AccessDeniedError, GatewayRefusedError
 from tongban_ops.conformance.kit import Kit, withdrawn
 from tongban_ops.conformance.messages import ReplyContents
 from tongban_ops.conformance.verdicts import CheckFailedError

@@ -18,13 +18,12 @@ from tongban_common.envelope import KeyDestroyedError, KeyRing
 from tongban_common.events.models import DocumentRef, ProvinceCall
 from tongban_common.observability import request_context
 from tongban_common.store import StoreUnavailableError
-from tongban_connectors import texts
 from tongban_connectors.call_executor import BROKEN_LIMIT, CallExecutor
-from tongban_connectors.call_ledger import CallAttempt
 from tongban_connectors.caller import Caller
-from tongban_connectors.documents import DocumentKeeper, Fetch
-from tongban_connectors.gate import Block, Gate, GateClosedError
-from tongban_connectors.gateway import (
+from tongban_connectors.documents.keeper import DocumentKeeper, Fetch
+from tongban_connectors.domain import texts
+from tongban_connectors.domain.call_ledger import CallAttempt
+from tongban_connectors.domain.gateway import (
     AccessDeniedError,
     BrokenAnswerError,
     Gateway,
@@ -32,7 +31,8 @@ from tongban_connectors.gateway import (
     GatewayRefusedError,
     NotRecognisedError,
 )
-from tongban_connectors.reading import call_in
+from tongban_connectors.gate import Block, Gate, GateClosedError
+from tongban_connectors.records import call_in
 from tongban_connectors.reports import Reporter, outcome_of
 from tongban_connectors.restarts import is_own_trouble, kinds_of
 from tongban_kafka import Cause, Poison, Record, Retry
@@ -49,7 +49,7 @@ class Connector:
     Args:
         gate: decides if the province may be called, and queues the records that wait for it.
         documents: stores the documents that the province made.
-        timeout_s: seconds after which no call of the gateway is waited for any more.
+        timeout_s: seconds after which the connector stops waiting for a call of the gateway.
         concurrency: calls at once.
         rate_per_s: calls begun in a second.
         lease_remaining: `Worker.lease_remaining` of the worker whose handler this is.

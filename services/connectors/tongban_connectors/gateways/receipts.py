@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from tongban_connectors.gateway import BrokenAnswerError
-from tongban_connectors.rest import RestGateway, refusal
+from tongban_connectors.domain.gateway import BrokenAnswerError
+from tongban_connectors.gateways.rest import RestGateway, refusal
 from tongban_provinces.models import GatewayAnswer, GatewayState, NameText, ShortText
 
 

@@ -1,11 +1,21 @@
-"""Define the port to a province's gateway: the methods of a protocol's class, and its errors."""
+"""Define the port to a province's gateway (the methods of a protocol's class, and its errors), and
+what its answers and refusals mean for a call.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from tongban_provinces.models import GatewayAnswer, OfferedDocument
+from tongban_common.domain.status import CallKind
+from tongban_common.events.models import ProvinceCall
+from tongban_connectors.domain import texts
+from tongban_connectors.errors import ConnectorsError
+from tongban_provinces.models import GatewayAnswer, GatewayState, OfferedDocument
+
+LONGEST_WAIT_S = {"closed": 15 * 86_400.0, "throttled": 600.0}
+"""Longest wait in wall-clock seconds that a gateway may ask for, by cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +27,7 @@ class Unknown:
     not carry it. The gateway compares `act_before` with this clock and not with ours."""
 
 
-class GatewayError(Exception):
+class GatewayError(ConnectorsError):
     """Base class of the errors that a call of a gateway raises."""
 
     result: ClassVar[str]
@@ -115,3 +125,71 @@ class Gateway(Protocol):
         The piece has at least one byte and at most the rest of `document.size`; the protocol
         decides how much comes at once. The caller compares the whole with its hash.
         """
+
+
+REJECTED = {
+    "unknown_item": texts.ITEM_NOT_OFFERED,
+}
+"""Codes of submissions that the province will never accept, from any applicant; the request ends as
+rejected, with this reason. Every other refusal of a submission is a misunderstanding between two
+programs (a form that the gateway cannot read, a route that it does not have). An operator can mend
+that, so the request is held, and the applicant need not come again."""
+DISTRUST = frozenset({"missing_header", "unknown_paasid", "stale", "bad_signature"})
+"""Codes of a gateway that did not recognise the sender."""
+_CODE = re.compile(r"(?!.*[0-9]{7})[a-z0-9_]{1,40}")
+"""Without a run of seven digits: a gateway may send a phone or ID number instead of its code."""
+NOT_EXPRESSIBLE = "not_expressible"
+"""Our own code: the protocol cannot carry the form, so nothing was sent."""
+
+
+def code_of(value: object) -> str:
+    """Return a gateway's code if it is fit for logs and dead letters, else "unspecified"."""
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else "unspecified"
+
+
+def cause_of(code: str) -> str:
+    """Return the cause of a dead letter for a refused call, for operators."""
+    if code == NOT_EXPRESSIBLE:
+        return (
+            f"refused: {code}; the form holds a character or a number that the protocol of this "
+            "province cannot carry, so nothing was sent"
+        )
+    return f"refused: {code}"
+
+
+def form_part(call: ProvinceCall) -> str:
+    """Return the name of the envelope's part that holds the call's form."""
+    return "supplement" if call.call is CallKind.SUPPLEMENT else "form"
+
+
+def matching(call: ProvinceCall, answer: GatewayAnswer) -> GatewayAnswer:
+    """Return the answer if it is about the call's request.
+
+    Raises:
+        BrokenAnswerError: it is about another one.
+    """
+    if answer.request_id != call.request_id:
+        raise BrokenAnswerError("an answer about another request")
+    return answer
+
+
+def withdrawn(call: ProvinceCall) -> GatewayAnswer:
+    """Return the answer to report for an application that was never sent and never will be."""
+    return GatewayAnswer(request_id=call.request_id, state=GatewayState.WITHDRAWN)
+
+
+def is_done(call: ProvinceCall, known: GatewayAnswer) -> bool:
+    """Return True if the call has nothing left to do, given what the gateway knows."""
+    match call.call:
+        case CallKind.SUBMIT | CallKind.POLL:
+            return True
+        case CallKind.SUPPLEMENT:
+            # The gateway counts supplements: a second one is there once it has two.
+            enough = known.supplements >= (call.number or 1)
+            return enough or known.state is not GatewayState.NEEDS_SUPPLEMENT
+        case _:
+            return known.withdrawn or known.state in (
+                GatewayState.COMPLETED,
+                GatewayState.REJECTED,
+                GatewayState.WITHDRAWN,
+            )

@@ -11,6 +11,8 @@ import asyncio
 import math
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -20,8 +22,10 @@ import orjson
 from pydantic import ValidationError
 from yarl import URL
 
-from tongban_connectors.gate import LONGEST_WAIT_S
-from tongban_connectors.gateway import (
+from tongban_connectors.domain.gateway import (
+    DISTRUST,
+    LONGEST_WAIT_S,
+    NOT_EXPRESSIBLE,
     AccessDeniedError,
     BrokenAnswerError,
     GatewayDownError,
@@ -31,8 +35,8 @@ from tongban_connectors.gateway import (
     RetryLaterError,
     UnclearAnswerError,
     Unknown,
+    code_of,
 )
-from tongban_connectors.refusals import DISTRUST, NOT_EXPRESSIBLE, code_of
 from tongban_provinces.models import GatewayAnswer, OfferedDocument
 from tongban_provinces.signing import (
     H_TIMESTAMP,
@@ -52,12 +56,6 @@ UNSIGNED_WAIT_S = 600.0
 """Longest wait in seconds on account of a header, which is not signed."""
 _PIECE = 64 * 1024
 _HASH_IN_THREAD = 256 * 1024
-NOT_CONNECTED = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.ClientConnectorDNSError,
-)
-"""Errors after which nothing was sent."""
 _CONTENT = {"application/json", "application/pdf"}
 
 
@@ -75,6 +73,31 @@ def session() -> aiohttp.ClientSession:
         max_headers=MAX_HEADERS,
         headers={"Accept-Encoding": "identity"},
     )
+
+
+@contextmanager
+def http_errors() -> Iterator[None]:
+    """Map the errors of aiohttp within the context.
+
+    Raises:
+        GatewayDownError: no connection was made, so nothing was sent.
+        UnclearAnswerError: the gateway may have received the call.
+    """
+    try:
+        yield
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        raise GatewayDownError(type(error).__name__) from error
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise UnclearAnswerError(type(error).__name__) from error
+
+
+def unsigned(status: int, detail: str = "") -> GatewayError:
+    """Return the error for an answer without a valid signature."""
+    if status in (401, 403):  # a gateway signs nothing for a stranger
+        return NotRecognisedError(f"{status} without a signature")
+    # A proxy in trouble answers 5xx in the province's name; anything else has no excuse.
+    kind = UnclearAnswerError if status >= 500 else BrokenAnswerError
+    return kind(f"{status} without a signature to believe{detail}")
 
 
 class RestGateway:
@@ -209,7 +232,7 @@ class RestGateway:
             nonce=nonce,
         )
         headers["content-type"] = "application/json"
-        try:
+        with http_errors():
             async with self._session.request(
                 method,
                 url,
@@ -219,10 +242,6 @@ class RestGateway:
                 allow_redirects=False,
             ) as response:
                 reply = _Reply(response, await _read(response, limit))
-        except NOT_CONNECTED as error:
-            raise GatewayDownError(type(error).__name__) from error
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise UnclearAnswerError(type(error).__name__) from error
         await reply.verify(self._token, nonce)
         return reply
 
@@ -255,11 +274,7 @@ class _Reply:
             else:
                 verify()
         except SignatureError as error:
-            if self.status in (401, 403):  # a gateway signs nothing for a stranger
-                raise NotRecognisedError(f"{self.status} without a signature") from error
-            # A proxy in trouble answers 5xx in the province's name; anything else has no excuse.
-            kind = UnclearAnswerError if self.status >= 500 else BrokenAnswerError
-            raise kind(f"{self.status} without a signature to believe") from error
+            raise unsigned(self.status) from error
         if self.content_type not in _CONTENT:
             raise BrokenAnswerError("a signed answer of another type")
         if self.status == 401:

@@ -13,10 +13,10 @@ import aiohttp
 
 from tongban_common.catalogue.models import Province
 from tongban_connectors.callbacks import callback_url
-from tongban_connectors.gateway import Gateway
-from tongban_connectors.receipts import ReceiptGateway
-from tongban_connectors.rest import RestGateway
-from tongban_connectors.soap import SoapGateway
+from tongban_connectors.domain.gateway import Gateway
+from tongban_connectors.gateways.receipts import ReceiptGateway
+from tongban_connectors.gateways.rest import RestGateway
+from tongban_connectors.gateways.soap import SoapGateway
 
 
 class CallLimits(TypedDict):

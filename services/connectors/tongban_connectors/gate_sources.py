@@ -1,4 +1,6 @@
-"""Follow the pauses that operators have set on the topic `control.provinces`."""
+"""Close a province's gate outside of its service hours, on holidays, and while an operator's pause
+holds, which stands on the topic `control.provinces`.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +8,19 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 import structlog
 
+from tongban_common.catalogue.holidays import Holidays
+from tongban_common.catalogue.models import ServiceHours
 from tongban_common.clock import BusinessClock
 from tongban_common.control.provinces import ProvinceControl, province_controls
 from tongban_common.envelope import KeyRing, UnreadableEnvelopeError
 from tongban_common.private_texts import REASON
+from tongban_connectors.domain.texts import paused
 from tongban_connectors.gate import Block, Source
 from tongban_connectors.restarts import RESTARTS, STEADY_S, is_our_end, kinds_of
-from tongban_connectors.texts import paused
 from tongban_kafka.security import KafkaAddress
 
 log = structlog.get_logger()
@@ -108,3 +113,27 @@ async def following(pauses: Pauses, stopping: asyncio.Event) -> AsyncIterator[No
         finally:
             for task in (reading, known, stopped):
                 task.cancel()
+
+
+class OpeningHours:
+    """A source of `Gate` that blocks calls with an effect outside of the hours.
+
+    Gateways answer look-ups round the clock, so these go on.
+    """
+
+    def __init__(self, hours: ServiceHours, holidays: Holidays, clock: BusinessClock) -> None:
+        self._hours = hours
+        self._holidays = holidays
+        self._clock = clock
+        self._opens: datetime | None = None
+
+    def __call__(self) -> Block | None:
+        """Return the block, with the next opening as its end; None within the hours."""
+        now = self._clock.now()
+        if self._opens is not None and now < self._opens:
+            return Block("closed", self._opens, effects_only=True)
+        self._opens = None
+        if self._holidays.is_open(self._hours, now):
+            return None
+        self._opens = self._holidays.next_opening(self._hours, now)
+        return Block("closed", self._opens, effects_only=True)

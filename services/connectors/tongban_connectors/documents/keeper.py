@@ -16,9 +16,9 @@ from tongban_common.domain.ids import derived_id
 from tongban_common.events.models import DocumentRef, ProvinceCall
 from tongban_common.store import DocumentStore
 from tongban_common.store.documents import MAX_BYTES
-from tongban_connectors.gateway import BrokenAnswerError
-from tongban_connectors.inspector import Inspector, NotAPdfError
-from tongban_connectors.opening import envelope_errors
+from tongban_connectors.documents.inspector import Inspector, NotAPdfError
+from tongban_connectors.domain.gateway import BrokenAnswerError
+from tongban_connectors.records import envelope_errors
 from tongban_provinces.models import OfferedDocument
 
 Fetch = Callable[[OfferedDocument, int], Awaitable[bytes]]

@@ -9,15 +9,16 @@ from asyncio.subprocess import Process
 from types import TracebackType
 
 from tongban_common.children import ChildNotReadyError, end_child, exit_code, start_child
-from tongban_connectors.pdfcheck import LENGTH, READY
+from tongban_connectors.documents.pdfcheck import LENGTH, READY
+from tongban_connectors.errors import ConnectorsError
 from tongban_kafka import Retry
 
-_MODULE = "tongban_connectors.pdfcheck"
+_MODULE = "tongban_connectors.documents.pdfcheck"
 _START_S = 60.0
 """Seconds for a reader to start, long enough for a busy machine; until then documents wait."""
 
 
-class NotAPdfError(Exception):
+class NotAPdfError(ConnectorsError):
     """The document cannot be printed. The text says why and quotes nothing of the document."""
 
 

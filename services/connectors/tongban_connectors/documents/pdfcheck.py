@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tongban_connectors.pdfactive import active_part
+from tongban_connectors.documents.pdfactive import active_part
 
 MEMORY = 1 << 30
 """Bytes of address space."""

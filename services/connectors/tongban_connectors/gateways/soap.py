@@ -23,19 +23,20 @@ from zeep.proxy import AsyncServiceProxy
 from zeep.wsdl import Document
 from zeep.wsse.username import UsernameToken
 
-from tongban_connectors.gate import LONGEST_WAIT_S
-from tongban_connectors.gateway import (
+from tongban_connectors.domain.gateway import (
+    DISTRUST,
+    LONGEST_WAIT_S,
+    NOT_EXPRESSIBLE,
     AccessDeniedError,
     BrokenAnswerError,
-    GatewayDownError,
     GatewayRefusedError,
     NotRecognisedError,
     RetryLaterError,
     UnclearAnswerError,
     Unknown,
+    code_of,
 )
-from tongban_connectors.refusals import DISTRUST, NOT_EXPRESSIBLE, code_of
-from tongban_connectors.rest import NOT_CONNECTED
+from tongban_connectors.gateways.rest import http_errors, unsigned
 from tongban_provinces import soap_messages
 from tongban_provinces.models import GatewayAnswer, OfferedDocument
 from tongban_provinces.signing import PAASID, SignatureError, province_token
@@ -170,11 +171,7 @@ class SoapGateway:
             # Use a new validator: lxml's keep a log of errors and are not thread-safe.
             return await asyncio.to_thread(lambda: convert(*self._verified(sent, raw, schema())))
         except (MalformedEnvelopeError, SignatureError) as error:
-            if status in (401, 403):  # a gateway signs nothing for a stranger
-                raise NotRecognisedError(f"{status} without a signature") from None
-            # A proxy in trouble answers 5xx in the province's name; anything else has no excuse.
-            kind = UnclearAnswerError if status >= 500 else BrokenAnswerError
-            raise kind(f"{status} without a signature to believe: {error}") from None
+            raise unsigned(status, f": {error}") from None
 
     async def _message(self, operation: str, content: soap_messages.Words) -> _Sent:
         try:
@@ -188,7 +185,7 @@ class SoapGateway:
         return _Sent(operation, message_id, signature, headers, written(root))
 
     async def _post(self, sent: _Sent) -> tuple[int, bytes]:
-        try:
+        with http_errors():
             async with self._session.post(
                 self._endpoint,
                 data=sent.raw,
@@ -201,10 +198,6 @@ class SoapGateway:
                 while len(raw) <= MAX_ANSWER and (more := await response.content.read(65536)):
                     raw += more
                 return response.status, bytes(raw)
-        except NOT_CONNECTED as error:
-            raise GatewayDownError(type(error).__name__) from error
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise UnclearAnswerError(type(error).__name__) from error
 
     def _verified(self, sent: _Sent, raw: bytes, validator: etree.XMLSchema) -> tuple[Any, float]:
         """Return the content of an answer as zeep reads it, and the province's clock at that time.

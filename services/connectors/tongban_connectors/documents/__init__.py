@@ -1,0 +1,1 @@
+"""Fetch, examine and store the documents that provinces make."""

@@ -1,0 +1,1 @@
+"""Speak the protocols of provinces' gateways; each class implements `domain.gateway.Gateway`."""

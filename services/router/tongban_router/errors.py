@@ -1,0 +1,9 @@
+"""The root of the router's errors."""
+
+from __future__ import annotations
+
+from tongban_common.errors import TongbanError
+
+
+class RouterError(TongbanError):
+    """The root of the errors of tongban_router."""
