@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,6 +130,11 @@ def texts() -> dict[str, dict[str, str]]:
     return read
 
 
+def _linked(text: str) -> str:
+    """Turn paths of pages into links."""
+    return re.sub(r"docs/([\w-]+)\.md", r"[\1](../\1.md)", text)
+
+
 def events_page() -> str:
     """Return the page."""
     known = texts()
@@ -142,8 +148,8 @@ def events_page() -> str:
                     f"`{event.name}`",
                     event.level(),
                     ticked(event.fields),
-                    text.get("means", ""),
-                    text.get("do", ""),
+                    _linked(text.get("means", "")),
+                    _linked(text.get("do", "")),
                     ticked(event.places),
                 )
             )

@@ -56,7 +56,7 @@ _UNITS = (
 )
 _TYPES = {
     "str": "text",
-    "SecretStr": "text",
+    "SecretStr": "**secret**",
     "int": "integer",
     "float": "number",
     "bool": "true or false",
@@ -110,9 +110,12 @@ Every process reads its settings from environment variables, and from nothing el
 wrong ends the process at its start with exit code 78 and one line for each variable. A process
 ignores variables that it does not know.
 
-A **secret** has a public default that only `TONGBAN_ENVIRONMENT=development` accepts: elsewhere a
-process that needs it does not start until it is set, to at least 32 bytes and to another value than
-every other secret. [Kafka security](../kafka-security.md) and
+The processes are intake, router, connectors, printing and notify, and of the simulated outside
+gateways and devices.
+
+A **secret** is never logged. Where its default is public, only `TONGBAN_ENVIRONMENT=development`
+accepts that: elsewhere a process that reads it does not start until it is set, to at least 32 bytes
+and to another value than every other secret. [Kafka security](../kafka-security.md) and
 [devices and keys](../devices-and-keys.md) say where they come from.
 """
 
@@ -185,7 +188,7 @@ def _default(field: str, info: FieldInfo) -> str:
         return _DEFAULTS[field]
     if isinstance(value, SecretStr):
         public = (DEVELOPMENT_SECRET, DEVELOPMENT_KEY_RING)
-        return "**secret**" if value.get_secret_value() in public else "set"
+        return "public" if value.get_secret_value() in public else "set"
     if value is None or value in ("", ()):
         return ""
     if isinstance(value, bool):
@@ -214,7 +217,7 @@ def _readers(field: str) -> str:
 
 def _with_secret(field: str) -> str:
     needing = [name for name, model in MODELS.items() if field in model.SECRETS]
-    also = users(rf"\b{field}\b", ("ops", "gateways"))
+    also = users(rf"\b({field}|{variable_of(field)})\b", ("ops", "gateways"))
     return ", ".join([*needing, *(_NAMES.get(each, each) for each in also)])
 
 
