@@ -17,7 +17,8 @@ JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # Nothing is fetched: the theme comes with the package, and mkdocs.yml names no font and no CDN.
-SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict \
+	&& ! grep -rE --include='*.html' '<(script|link|img)[^>]* (src|href)="(https?:)?//' out/site
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all lint format docs bench lock clean

@@ -104,7 +104,7 @@ def metrics_page() -> str:
     """Return the page."""
     parts = ["# Metrics\n", NOTE, _INTRODUCTION]
     parts += _section("Every process", "", [*defined("common"), *defined("kafka")])
-    workers = ", ".join(users(r"\b(Batch)?Worker\(", SERVICES))
+    workers = ", ".join(users(r"(?<![.\w])(Batch)?Worker\(", SERVICES))
     parts += _section(
         "Workers",
         f"Of every consumer group that a worker of `tongban_kafka` serves ({workers}). "
