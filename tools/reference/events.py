@@ -68,10 +68,14 @@ def logged(package: str) -> list[LoggedEvent]:
     """Return the events of a package, sorted by name."""
     events: dict[str, LoggedEvent] = {}
     for file in sources(package):
-        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if not isinstance(call, ast.Call) or (found := _name_and_levels(call)) is None:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        aliases = dict(_aliases(tree))
+        for call in ast.walk(tree):
+            if not isinstance(call, ast.Call):
                 continue
-            name, levels = found
+            name, levels = _name_and_levels(call, aliases)
+            if not levels:
+                continue
             event = events.setdefault(name, LoggedEvent(name))
             event.levels.update(levels)
             event.fields.update(dict.fromkeys(_fields(call)))
@@ -80,7 +84,19 @@ def logged(package: str) -> list[LoggedEvent]:
     return sorted(events.values(), key=lambda event: event.name)
 
 
-def _name_and_levels(call: ast.Call) -> tuple[str, set[str]] | None:
+def _aliases(tree: ast.AST) -> Iterator[tuple[str, set[str]]]:
+    """Yield the names that a module gives to methods of its logger, with their levels."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.IfExp(body=body, orelse=other)):
+                methods = [each for each in (body, other) if isinstance(each, ast.Attribute)]
+                levels = {each.attr for each in methods if _is_logger(each.value)}
+                if levels:
+                    yield name, levels
+
+
+def _name_and_levels(call: ast.Call, aliases: dict[str, set[str]]) -> tuple[str, set[str]]:
+    """Return the event that a call logs and its levels; no levels if the call logs nothing."""
     match call:
         case ast.Call(
             func=ast.Attribute(attr="log", value=logger),
@@ -96,7 +112,9 @@ def _name_and_levels(call: ast.Call) -> tuple[str, set[str]] | None:
             function == _ENDS_THE_PROCESS
         ):
             return name, {"critical"}
-    return None
+        case ast.Call(func=ast.Name(id=function), args=[ast.Constant(value=str(name)), *_]):
+            return name, aliases.get(function, set())
+    return "", set()
 
 
 def _is_logger(node: ast.expr) -> bool:
@@ -109,7 +127,7 @@ def _is_logger(node: ast.expr) -> bool:
 
 
 def _fields(call: ast.Call) -> Iterator[str]:
-    if isinstance(call.func, ast.Name):
+    if isinstance(call.func, ast.Name) and call.func.id == _ENDS_THE_PROCESS:
         yield from ("topic", "text", *_SPREAD["describe_error"])
     if isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "self._log":
         yield from ("order_id", "kiosk_id")
