@@ -16,8 +16,12 @@ JOBS ?= 2
 # In the order of the tree: what takes minutes comes first, and short files fill the end.
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
+# Nothing is fetched: the theme comes with the package, and mkdocs.yml names no font and no CDN.
+SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict \
+	&& ! grep -rE --include='*.html' '<(script|link|img)[^>]* (src|href)="(https?:)?//' out/site
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format bench lock clean
+.PHONY: help setup demo test test-all lint format docs bench lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -44,16 +48,21 @@ test: $(STAMP)  ## the tests on a real broker, under 10 minutes on 2 cores
 test-all: $(STAMP)  ## everything: also every item once, systematic kills and the soak
 	$(PYTEST) $(PYTEST_ARGS)
 
-lint: $(STAMP)  ## ruff, mypy --strict, import rules, wheels of the lock
+lint: $(STAMP)  ## ruff, mypy --strict, import rules, links of the site, wheels of the lock
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(SITE)
 	tools/check-wheels $(BIN)/uv requirements.lock
 
 format: $(STAMP)  ## let ruff format and mend what it can
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
+
+docs: $(STAMP)  ## write docs/reference from the code, and the site into out/site
+	$(BIN)/python -m tools.reference
+	$(SITE)
 
 bench: $(STAMP) $(BENCH_STAMP)  ## measure; prints ratios within one run
 	$(BIN)/python -m bench

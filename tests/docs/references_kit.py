@@ -162,7 +162,12 @@ def _files() -> tuple[Path, ...]:
     found = [each for each in tops if each.is_file()]
     for top in tops:
         if top.is_dir():
-            found += (each for each in top.rglob("*.*") if not _SKIPPED.intersection(each.parts))
+            # The checkout's own directory may have any name.
+            found += (
+                each
+                for each in top.rglob("*.*")
+                if not _SKIPPED.intersection(each.relative_to(ROOT).parts)
+            )
     return tuple(found)
 
 

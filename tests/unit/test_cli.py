@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +37,17 @@ finally:
     )
     assert done.stderr.strip() == ""
     assert "documents" in done.stdout
+
+
+def test_version_is_that_of_every_distribution() -> None:
+    answer = CliRunner().invoke(application(), ["--version"])
+    assert answer.exit_code == 0
+    root = Path(__file__).parents[2]
+    files = [root / "pyproject.toml", *root.glob("*/*/pyproject.toml")]
+    versions = {tomllib.loads(file.read_text())["project"]["version"] for file in files}
+    assert len(files) > 10
+    assert answer.output == f"tongban {versions.pop()}\n"
+    assert not versions
 
 
 def test_every_command_is_there_and_told_alike() -> None:

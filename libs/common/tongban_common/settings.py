@@ -90,12 +90,18 @@ class CommonSettings(BaseSettings):
         "production", description="development accepts the public default secrets"
     )
     kafka: str = Field("127.0.0.1:9092", description="bootstrap address, HOST:PORT[,HOST:PORT]")
-    kafka_security_protocol: SecurityProtocol = "PLAINTEXT"
+    kafka_security_protocol: SecurityProtocol = Field(
+        "PLAINTEXT", description="what protects connections to the brokers"
+    )
     kafka_sasl_mechanism: Annotated[SaslMechanism | None, _UNLESS_EMPTY] = Field(
         None, description="SCRAM-SHA-512 unless set"
     )
-    kafka_sasl_username: Annotated[str | None, _UNLESS_EMPTY] = None
-    kafka_sasl_password: Annotated[SecretStr | None, _UNLESS_EMPTY] = None
+    kafka_sasl_username: Annotated[str | None, _UNLESS_EMPTY] = Field(
+        None, description="user name at the brokers"
+    )
+    kafka_sasl_password: Annotated[SecretStr | None, _UNLESS_EMPTY] = Field(
+        None, description="password at the brokers; better in a file"
+    )
     kafka_sasl_password_file: Annotated[Path | None, _UNLESS_EMPTY] = Field(
         None, description="file with the password, instead of the variable"
     )
@@ -114,7 +120,9 @@ class CommonSettings(BaseSettings):
         description="MongoDB URL; empty for a process that needs none",
     )
     store_name: str = Field("tongban", description="database name in the store")
-    http_host: str = "127.0.0.1"
+    http_host: str = Field(
+        "127.0.0.1", description="address to listen at, for probes, metrics and the service's HTTP"
+    )
     http_port: int = Field(0, ge=0, le=65535, description="0 takes a free port")
     instance: str = Field(
         default_factory=lambda: os.environ.get("HOSTNAME") or socket.gethostname(),
@@ -122,23 +130,38 @@ class CommonSettings(BaseSettings):
     )
     data: Path = Field(Path(".tongban"), description="directory for a process's files")
     clock: Annotated[BusinessClock, NoDecode, BeforeValidator(_clock)] = Field(
-        default_factory=BusinessClock.real
+        default_factory=BusinessClock.real,
+        description="business time, as START@SPEED: 2026-03-02T09:00:00+08:00@60",
     )
-    profile: str = Field("prompt", pattern="^(prompt|realistic|demo)$")
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    profile: str = Field(
+        "prompt",
+        pattern="^(prompt|realistic|demo)$",
+        description="how the simulated provinces behave; realistic: with their service hours",
+    )
+    log_level: str = Field(
+        "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged"
+    )
     drain_seconds: float = Field(10.0, gt=0, description="seconds after SIGTERM for work in flight")
 
     keyring: SecretStr = Field(
         SecretStr(DEVELOPMENT_KEY_RING),
         description='JSON {"active": id, "keys": {id: base64url of 32 bytes}}, or @FILE',
     )
-    id_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
-    token_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    id_secret: SecretStr = Field(
+        SecretStr(DEVELOPMENT_SECRET),
+        description="keys what is derived from a kiosk's key or a number: request ids, opt-outs",
+    )
+    token_secret: SecretStr = Field(
+        SecretStr(DEVELOPMENT_SECRET), description="signs kiosks' tokens, and keys PINs' digests"
+    )
     pseudonym_secret: SecretStr = Field(
         SecretStr(DEVELOPMENT_SECRET),
         description="keys the analysts' pseudonyms and nothing else; changing it starts new ones",
     )
-    gateway_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    gateway_secret: SecretStr = Field(
+        SecretStr(DEVELOPMENT_SECRET),
+        description="derives the keys that sign messages to and from each province",
+    )
 
     _cluster: KafkaCluster = PrivateAttr()
 

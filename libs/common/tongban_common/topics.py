@@ -165,7 +165,7 @@ def dead_letter(group: str) -> str:
 
 
 def replay(group: str) -> str:
-    """Return the topic onto which an operator replays dead letters of a consumer group (ADR 0007).
+    """Return the topic onto which an operator replays dead letters of a consumer group (ADR 0011).
 
     Connectors and the router have none: there an operator's decision lets a held request go on.
     """

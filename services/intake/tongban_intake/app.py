@@ -28,6 +28,8 @@ from tongban_intake.services import Services
 from tongban_intake.submission.wording import of_model
 from tongban_intake.text import Text
 
+API_VERSION = "1.0.0"
+"""Version of the HTTP interface, which changes additively only; that of the software differs."""
 _BY_STATUS = {kind.status: kind for kind in reversed(Kind)}
 
 
@@ -46,7 +48,7 @@ def build_app(
     """
     app = FastAPI(
         title="tongban intake",
-        version="1.0.0",
+        version=API_VERSION,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # no client of the API expects a redirect

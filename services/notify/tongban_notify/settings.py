@@ -39,7 +39,9 @@ class NotifySettings(CommonSettings):
         ("aurora",),
         description="providers that treat a repeated reference as the same message",
     )
-    sms_key: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    sms_key: SecretStr = Field(
+        SecretStr(DEVELOPMENT_SECRET), description="bearer key at the SMS providers"
+    )
     sms_timeout_s: float = Field(5.0, gt=0, description="seconds of one call; wall clock")
     sms_settle_s: float = Field(
         20.0,

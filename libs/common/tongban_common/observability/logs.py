@@ -13,6 +13,7 @@ import orjson
 import structlog
 
 from tongban_common.observability.repeats import Repeats
+from tongban_common.version import show_version
 
 _MOST_CAUSES, _MOST_FRAMES = 8, 20
 _REQUEST: ContextVar[Mapping[str, str]] = ContextVar("tongban_request", default={})  # noqa: B039
@@ -74,7 +75,8 @@ def _log_the_end(kind: type[BaseException], error: BaseException, trace: Any) ->
 
 
 def configure_logging(service: str, *, instance: str, level: str = "INFO") -> None:
-    """Send structlog and the standard library's logging to stderr as JSON lines.
+    """Send structlog and the standard library's logging to stderr as JSON lines, and show the
+    version in the first line and as a metric: every process calls this as it starts.
 
     Every line carries `at` (RFC 3339, UTC), `service` and `instance`, and inside `request_context`
     also `request_id`. A message that the Kafka client repeats is written once in ten seconds
@@ -115,6 +117,7 @@ def configure_logging(service: str, *, instance: str, level: str = "INFO") -> No
     # aiokafka logs every fetch error of a broker restart at length; its warnings are enough.
     logging.getLogger("aiokafka").setLevel(max(logging.WARNING, root.level))
     structlog.contextvars.bind_contextvars(service=service, instance=instance)
+    show_version(service)
 
 
 class request_context:

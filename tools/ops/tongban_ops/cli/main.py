@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from importlib.metadata import entry_points
-from typing import Any
+from importlib.metadata import entry_points, version
+from typing import Annotated, Any
 
 import typer
 
@@ -51,8 +51,24 @@ def _nothing() -> None:
     pass
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"tongban {version('tongban-common')}")
+        raise typer.Exit
+
+
+_Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+]
+
+
 def application(before: Callable[[], None] = _nothing) -> typer.Typer:
     """Return the command line with all installed commands; `before` is called when one runs."""
+
+    def main_options(show_version: _Version = False) -> None:  # noqa: ARG001 - typer's callback
+        before()
+
     app = typer.Typer(
         name="tongban",
         cls=Commands,
@@ -60,7 +76,7 @@ def application(before: Callable[[], None] = _nothing) -> typer.Typer:
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         add_completion=False,
-        callback=before,
+        callback=main_options,
     )
     for name, target, description in _COMMANDS:
         add_later(app, name, target, help=description)
