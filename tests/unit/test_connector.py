@@ -31,8 +31,7 @@ from tongban_connectors.gateway import (
     Unknown,
 )
 from tongban_connectors.hours import OpeningHours
-from tongban_kafka import Cause, Retry
-from tongban_kafka.uptime import uptime
+from tongban_kafka import Cause, Retry, uptime
 from tongban_provinces.models import GatewayState, OfferedDocument, ResultTable
 
 OFFICE = ServiceHours(

@@ -7,9 +7,13 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongban_kafka import Cause, DeadLetterLimit, Poison, Record, RetryPolicy
-from tongban_kafka.dead_letters import (
+from tongban_kafka import (
+    Cause,
+    DeadLetterLimit,
     LimitWindow,
+    Poison,
+    Record,
+    RetryPolicy,
     dead_letter_forms,
     dead_letter_headers,
 )

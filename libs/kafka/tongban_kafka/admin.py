@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 
+from tongban_kafka.errors import MessagingError
 from tongban_kafka.security import KafkaAddress, client_options
 
 _DYNAMIC_TOPIC_CONFIG = 1
@@ -30,7 +31,7 @@ class WantedTopic(Protocol):
         """Return the topic's settings by Kafka's names."""
 
 
-class PartitionMismatchError(Exception):
+class PartitionMismatchError(MessagingError):
     """Raised when a topic has another number of partitions than wanted, and changing it would break
     the order of keys or lose records. An operator has to decide."""
 

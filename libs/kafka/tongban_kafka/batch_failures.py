@@ -16,7 +16,7 @@ from tongban_kafka.unreadable import (
     BatchRetries,
     UnreadableBatchError,
     batch_dead_letter,
-    describe,
+    describe_batch,
     offset_after,
 )
 
@@ -51,7 +51,7 @@ class BatchFailures:
             return
         delay = self._retries.failed(error)
         if self._retries.reads(error) == 1:
-            log.error("batch_unreadable", **describe(error))
+            log.error("batch_unreadable", **describe_batch(error))
         partition.paused = True
         self._consumer.pause(partition.tp)
         if delay is not None:
@@ -85,7 +85,7 @@ class BatchFailures:
             attempts=self._retries.reads(error),
             since=self._retries.since(error),
         )
-        log.error("batch_given_up", **{**describe(error), "next_offset": after})
+        log.error("batch_given_up", **{**describe_batch(error), "next_offset": after})
         written = await self._failures.until_done(place, lambda: self._failures.write_aside(letter))
         if not written or partition.revoked:
             return

@@ -86,7 +86,7 @@ class WorkerConfig:
             returns several. The first fetch after a pause is not delayed.
         handler_timeout: a handler is cancelled after it and retried; None sets no limit.
         transient_errors: exception types that are retried for ever, besides `Retry`, Kafka's own
-            and the process's trouble (`tongban_kafka.trouble`).
+            and the process's trouble (`is_process_trouble`).
         client: more arguments for aiokafka's clients; those of security come from `bootstrap`.
     """
 

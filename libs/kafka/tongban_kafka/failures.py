@@ -26,12 +26,12 @@ from tongban_kafka.errors import (
     HandlerTypeError,
     Poison,
     Retry,
+    is_process_trouble,
     is_transient,
 )
 from tongban_kafka.flow import Flow, Spawn
 from tongban_kafka.partition import Parked, Partition
 from tongban_kafka.record import Record
-from tongban_kafka.trouble import is_process_trouble
 
 log = structlog.get_logger(__name__)
 _TROUBLE_EVERY = 60.0

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 import structlog
 
+from tongban_kafka.boot_clock import uptime
 from tongban_kafka.config import WorkerConfig
 from tongban_kafka.lease import Lease
 from tongban_kafka.partition import RECORD_OVERHEAD, Partition, TopicStats
 from tongban_kafka.record import Record
-from tongban_kafka.uptime import uptime
 
 log = structlog.get_logger(__name__)
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]

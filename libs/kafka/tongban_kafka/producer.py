@@ -18,7 +18,7 @@ from tongban_kafka import refusals
 from tongban_kafka._aiokafka import check_prepared, delivery
 from tongban_kafka.errors import KafkaUnavailableError, is_transient
 from tongban_kafka.metrics import ProducerCollector, collector_of
-from tongban_kafka.partitioner import choose
+from tongban_kafka.partitioner import choose_partition
 from tongban_kafka.pending_sends import PendingSends, Waiting, copy_result, fail
 from tongban_kafka.record import RawHeaders
 from tongban_kafka.security import KafkaAddress, client_options
@@ -77,7 +77,7 @@ class EventProducer:
             "enable_idempotence": True,
             "acks": "all",
             "linger_ms": linger_ms,
-            "partitioner": choose,
+            "partitioner": choose_partition,
             "max_batch_size": max_batch_size,
             "compression_type": compression,
             "request_timeout_ms": round(max(delivery_timeout, 1.0) * 1000),

@@ -19,7 +19,7 @@ from tongban_kafka.security import KafkaAddress, client_options
 from tongban_kafka.unreadable import (
     BatchRetries,
     UnreadableBatchError,
-    describe,
+    describe_batch,
     offset_after,
 )
 
@@ -116,7 +116,7 @@ class Reader:
             await asyncio.sleep(delay)
             return
         after = offset_after(consumer, error)
-        log.critical("batch_passed_over", **{**describe(error), "next_offset": after})
+        log.critical("batch_passed_over", **{**describe_batch(error), "next_offset": after})
         self.unreadable += 1
         self._retries.forget(error.tp)
         consumer.seek(error.tp, after)

@@ -24,7 +24,7 @@ from tongban_kafka.security import KafkaAddress, client_options
 from tongban_kafka.unreadable import (
     BatchRetries,
     UnreadableBatchError,
-    describe,
+    describe_batch,
     offset_after,
 )
 
@@ -186,7 +186,7 @@ class Snapshot:
         if delay is not None:
             await asyncio.sleep(delay)
             return
-        log.error("batch_passed_over", **describe(error))
+        log.error("batch_passed_over", **describe_batch(error))
         self.unreadable.append(error)
         self._retries.forget(error.tp)
         after = offset_after(self._consumer, error)

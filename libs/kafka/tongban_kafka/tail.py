@@ -8,10 +8,10 @@ from typing import Any
 
 import structlog
 
+from tongban_kafka.boot_clock import uptime
 from tongban_kafka.reader import Reader
 from tongban_kafka.record import Record
 from tongban_kafka.security import KafkaAddress
-from tongban_kafka.uptime import uptime
 
 log = structlog.get_logger(__name__)
 

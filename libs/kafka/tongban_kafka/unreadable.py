@@ -14,8 +14,8 @@ from aiokafka import TopicPartition
 from tongban_kafka._aiokafka.fetching import UnreadableBatchError
 from tongban_kafka.config import RetryPolicy
 from tongban_kafka.dead_letters import (
-    BASE_OFFSET,
-    NEXT_OFFSET,
+    DEAD_LETTER_BASE_OFFSET,
+    DEAD_LETTER_NEXT_OFFSET,
     Cause,
     DeadLetter,
     dead_letter_headers,
@@ -27,7 +27,7 @@ __all__ = [
     "BatchRetries",
     "UnreadableBatchError",
     "batch_dead_letter",
-    "describe",
+    "describe_batch",
     "offset_after",
 ]
 
@@ -76,11 +76,14 @@ def batch_dead_letter(
         error.tp.topic, error.tp.partition, error.first_offset, round(now * 1000), None, None, (),
         False, 0.0,
     )  # fmt: skip
-    extent = [(BASE_OFFSET, b"%d" % error.base_offset), (NEXT_OFFSET, b"%d" % next_offset)]
+    extent = [
+        (DEAD_LETTER_BASE_OFFSET, b"%d" % error.base_offset),
+        (DEAD_LETTER_NEXT_OFFSET, b"%d" % next_offset),
+    ]
     return None, b"", [*dead_letter_headers(group, record, cause), *extent]
 
 
-def describe(error: UnreadableBatchError) -> dict[str, Any]:
+def describe_batch(error: UnreadableBatchError) -> dict[str, Any]:
     """Return the fields that a log line about the batch has."""
     return {
         "topic": error.tp.topic,

@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from tongban_kafka.uptime import uptime
+from tongban_kafka import uptime
 from tongban_provinces.signing import WINDOW_SECONDS
 
 

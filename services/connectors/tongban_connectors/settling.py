@@ -14,8 +14,7 @@ from tongban_common.domain.status import CallKind
 from tongban_common.events.models import ProvinceCall
 from tongban_connectors.call_ledger import CallAttempt, CallLedger, UncertainSend
 from tongban_connectors.gateway import Unknown
-from tongban_kafka import Record
-from tongban_kafka.uptime import uptime
+from tongban_kafka import Record, uptime
 from tongban_provinces.models import GatewayAnswer
 
 MARGIN_S = 2.0

@@ -24,7 +24,7 @@ from tongban_common.settings import load as load_settings
 from tongban_devstack.load.kiosks import Load, LoadResult, Target
 from tongban_devstack.stack import Stack, StackOptions
 from tongban_devstack.start_failures import exit_on_start_failure
-from tongban_kafka.security import KafkaCluster
+from tongban_kafka import KafkaCluster
 from tongban_ops.catalogue.loader import load as load_catalogue
 
 KIOSK_ID, BRANCH_ID = "k-310115-001", "b-310115-01"

@@ -25,6 +25,8 @@ from aiokafka.consumer import fetcher as client
 from aiokafka.errors import KafkaError
 from prometheus_client import Counter
 
+from tongban_kafka.errors import MessagingError
+
 _READS = Counter(
     "tongban_kafka_unreadable_batch_reads",
     "reads of a batch that failed: unknown codec, wrong checksum, broken records, too large",
@@ -32,7 +34,7 @@ _READS = Counter(
 )
 
 
-class UnreadableBatchError(KafkaError):  # type: ignore[misc]
+class UnreadableBatchError(MessagingError, KafkaError):  # type: ignore[misc]
     """Raised when a batch cannot be read. The consumer's position stays in front of the batch.
 
     Args:

@@ -18,6 +18,8 @@ import cramjam
 from aiokafka import codec
 from aiokafka.record import default_records, legacy_records
 
+from tongban_kafka.errors import MessagingError
+
 MAX_BYTES = 64 * 1024 * 1024
 """Bytes that one batch may unpack to: 64 times what a broker accepts by default (1 MiB)."""
 _LZ4_RATIO = 256
@@ -26,7 +28,7 @@ _XERIAL_HEADER = 16
 """Bytes in front of the first block in the framing that Java clients use for Snappy."""
 
 
-class BatchTooLargeError(Exception):
+class BatchTooLargeError(MessagingError):
     """Raised when a batch would unpack to more than `MAX_BYTES`."""
 
     def __init__(self) -> None:

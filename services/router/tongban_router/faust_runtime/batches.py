@@ -19,12 +19,12 @@ import structlog
 
 from tongban_kafka import (
     BatchRetries,
+    DeadLetter,
     UnreadableBatchError,
     batch_dead_letter,
+    describe_batch,
     offset_after,
 )
-from tongban_kafka.dead_letters import DeadLetter
-from tongban_kafka.unreadable import describe
 
 log = structlog.get_logger()
 
@@ -93,13 +93,13 @@ class BatchReader:
         delay = self._retries.failed(error)
         reads, since = self._retries.reads(error), self._retries.since(error)
         if reads == 1:
-            log.error("router.batch_unreadable", **describe(error))
+            log.error("router.batch_unreadable", **describe_batch(error))
         if delay is not None:
             self._due[tp] = self._now() + delay
             return {}
         self._forget(tp)
         after = offset_after(consumer, error)
-        log.error("router.batch_given_up", **{**describe(error), "next_offset": after})
+        log.error("router.batch_given_up", **{**describe_batch(error), "next_offset": after})
         consumer.seek(tp, after)
         letter = batch_dead_letter(self._group, error, after, attempts=reads, since=since)
         return {tp: [UnreadableBatch(first, after - 1, letter)]}

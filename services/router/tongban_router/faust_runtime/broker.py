@@ -15,8 +15,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from faust.auth import Credentials, SASLCredentials, SSLCredentials
 
-from tongban_kafka.config import RetryPolicy
-from tongban_kafka.security import KafkaAddress, client_options
+from tongban_kafka import KafkaAddress, RetryPolicy, client_options
 
 log = structlog.get_logger()
 _BACKOFF = RetryPolicy(first=0.2, longest=5.0)

@@ -26,7 +26,7 @@ from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 
 from tongban_common import topics
-from tongban_kafka.pace import Pace
+from tongban_kafka import Pace
 from tongban_router.faust_runtime.batches import BatchReader, UnreadableBatch
 from tongban_router.faust_runtime.faults import die
 from tongban_router.faust_runtime.gap_detector import LogTruncatedError

@@ -19,8 +19,7 @@ from typing import Any
 
 from aiokafka.protocol.produce import ProduceRequest
 
-from tongban_kafka.lease import Lease
-from tongban_kafka.membership import watch_lease
+from tongban_kafka import Lease, watch_lease
 from tongban_router.faust_runtime.faults import die
 
 _POLL_S = 0.02

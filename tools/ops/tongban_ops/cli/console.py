@@ -19,9 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tongban_common.clock import CHINA
 from tongban_common.exit_codes import EX_UNAVAILABLE
 from tongban_common.settings import CommonSettings, load
-from tongban_kafka import EventProducer, KafkaUnavailableError, refusals
-from tongban_kafka.reach import reach
-from tongban_kafka.security import KafkaAddress
+from tongban_kafka import EventProducer, KafkaAddress, KafkaUnavailableError, reach, refusals
 from tongban_ops.cli import output
 
 Json = output.Json

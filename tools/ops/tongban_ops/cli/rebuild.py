@@ -15,7 +15,7 @@ from tongban_common.settings import CommonSettings, load
 from tongban_common.store import Store, StoreUnavailableError
 from tongban_intake.readmodel.projector import Projector
 from tongban_intake.readmodel.rebuild import in_router, incomplete, project, republish_requests
-from tongban_kafka.snapshot import Snapshot
+from tongban_kafka import Snapshot
 from tongban_ops.cli.console import By, Json, login_name, operator_producer, progress, run, stop
 
 _STORE_MS = 10_000
