@@ -9,6 +9,7 @@ from tongban_kafka._aiokafka import prepare_aiokafka
 from tongban_kafka._aiokafka.fetching import UnreadableBatchError
 from tongban_kafka._aiokafka.group import watch_lease
 from tongban_kafka.admin import Applied, PartitionMismatchError, apply_topics
+from tongban_kafka.backoff import Backoff
 from tongban_kafka.boot_clock import uptime
 from tongban_kafka.config import BatchConfig, DeadLetterLimit, RetryPolicy, WorkerConfig
 from tongban_kafka.dead_letters import (
@@ -69,6 +70,7 @@ __all__ = [
     "DEAD_LETTER_PREFIX",
     "DEAD_LETTER_VALUE_BYTES",
     "Applied",
+    "Backoff",
     "BatchConfig",
     "BatchRetries",
     "BatchWorker",

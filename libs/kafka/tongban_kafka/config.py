@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tongban_kafka.backoff import Backoff
 from tongban_kafka.security import KafkaAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
-    """Delays attempts by exponential back-off with jitter: by half of a ceiling up to all of it.
+class RetryPolicy(Backoff):
+    """Delays attempts by exponential back-off, and limits their number.
 
     `max_attempts` limits the attempts after unexpected exceptions; None is without limit. `Retry`
     and transient errors are retried for ever, because a neighbour that is down for a night is no
@@ -21,14 +21,7 @@ class RetryPolicy:
 
     first: float = 0.2
     longest: float = 30.0
-    factor: float = 2.0
     max_attempts: int | None = 6
-
-    def delay(self, attempt: int) -> float:
-        """Return the seconds to wait after the attempt of that number (1 is the first)."""
-        exponent = min(attempt - 1, 32)
-        ceiling = min(self.longest, self.first * self.factor**exponent)
-        return random.uniform(ceiling / 2, ceiling)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Mapping
 from functools import partial
 from types import TracebackType
@@ -16,6 +15,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from tongban_kafka import refusals
 from tongban_kafka._aiokafka import check_prepared, delivery
+from tongban_kafka.backoff import Backoff
 from tongban_kafka.errors import KafkaUnavailableError, is_transient
 from tongban_kafka.metrics import ProducerCollector, collector_of
 from tongban_kafka.partitioner import choose_partition
@@ -26,6 +26,7 @@ from tongban_kafka.security import KafkaAddress, client_options
 log = structlog.get_logger(__name__)
 
 _CANCEL_AGAIN_S = 0.2
+_RECONNECT = Backoff(first=0.05, longest=1.0)
 _TICK = 0.05
 """Seconds between checks of the pending records."""
 
@@ -291,7 +292,7 @@ class EventProducer:
         self._lost.set()
 
     async def _keep_connected(self) -> None:
-        delay = 0.05
+        attempt = 1
         while True:
             check_prepared()
             client = aiokafka.AIOKafkaProducer(**self._options)
@@ -301,13 +302,13 @@ class EventProducer:
             except (KafkaError, OSError, TimeoutError) as error:
                 await delivery.close(client)
                 log.info("kafka_not_reached", at=str(self._bootstrap), error=type(error).__name__)
-                await asyncio.sleep(random.uniform(delay / 2, delay))
-                delay = min(1.0, delay * 2)
+                await asyncio.sleep(_RECONNECT.delay(attempt))
+                attempt += 1
                 continue
             except BaseException:
                 await delivery.close(client)
                 raise
-            delay = 0.05
+            attempt = 1
             self.connections += 1
             self._lost.clear()
             self._client = client

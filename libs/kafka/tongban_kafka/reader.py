@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from tongban_kafka._aiokafka import check_prepared
 from tongban_kafka._aiokafka.group import check_background, close_consumer, partitions_of
+from tongban_kafka.backoff import Backoff
 from tongban_kafka.errors import ConsumerFailedError
 from tongban_kafka.pace import Pace
 from tongban_kafka.security import KafkaAddress, client_options
@@ -24,6 +24,7 @@ from tongban_kafka.unreadable import (
 )
 
 log = structlog.get_logger(__name__)
+_RECONNECT = Backoff(first=0.1, longest=5.0)
 _APART = 0.02
 """Seconds between fetches that return records. Readers feed displays and take over changes of
 operators: both notice no delay of this length."""
@@ -61,7 +62,7 @@ class Reader:
 
     async def run(self) -> None:
         """Read until cancelled. Reconnect with exponential back-off while Kafka is away."""
-        delay = 0.1
+        attempt = 1
         while True:
             check_prepared()
             consumer = aiokafka.AIOKafkaConsumer(**self._options)
@@ -70,7 +71,7 @@ class Reader:
                 consumer.assign(await self._partitions(consumer))
                 self._next.clear()
                 await self._opened(consumer)
-                delay = 0.1
+                attempt = 1
                 while True:
                     await self._turn(consumer)
             except (KafkaError, ConsumerFailedError, OSError) as error:
@@ -78,8 +79,8 @@ class Reader:
             finally:
                 self._closed()
                 await close_consumer(consumer, timeout=2.0)
-            await asyncio.sleep(random.uniform(delay / 2, delay))
-            delay = min(5.0, delay * 2)
+            await asyncio.sleep(_RECONNECT.delay(attempt))
+            attempt += 1
 
     async def _partitions(self, consumer: Any) -> list[Any]:
         missing = set(self.topics) - await consumer.topics()

@@ -19,9 +19,10 @@ from tongban_kafka._aiokafka.group import (
     records_since,
     watch_lease,
 )
+from tongban_kafka.backoff import Backoff
 from tongban_kafka.batch_failures import BatchFailures
 from tongban_kafka.commits import Committer
-from tongban_kafka.config import RetryPolicy, WorkerConfig
+from tongban_kafka.config import WorkerConfig
 from tongban_kafka.dead_letters import Sink
 from tongban_kafka.errors import ConsumerFailedError
 from tongban_kafka.failures import Failures, OnDeadLetter
@@ -35,7 +36,7 @@ from tongban_kafka.worker_health import WorkerHealth, WorkerProgress
 
 log = structlog.get_logger(__name__)
 
-_RECONNECT = RetryPolicy(first=0.1, longest=2.0)
+_RECONNECT = Backoff(first=0.1, longest=2.0)
 _CONNECT_TIMEOUT = 30.0
 """Seconds after which an attempt to connect is given up."""
 

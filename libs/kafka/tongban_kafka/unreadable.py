@@ -12,7 +12,7 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from tongban_kafka._aiokafka.fetching import UnreadableBatchError
-from tongban_kafka.config import RetryPolicy
+from tongban_kafka.backoff import Backoff
 from tongban_kafka.dead_letters import (
     DEAD_LETTER_BASE_OFFSET,
     DEAD_LETTER_NEXT_OFFSET,
@@ -34,7 +34,7 @@ __all__ = [
 TRIES = 5
 """Reads of one batch before it is given up: a transfer may garble a batch that the broker has
 intact."""
-_RETRY = RetryPolicy(first=0.5, longest=5.0)
+_RETRY = Backoff(first=0.5, longest=5.0)
 
 
 def offset_after(consumer: Any, error: UnreadableBatchError) -> int:
@@ -110,7 +110,7 @@ class BatchRetries:
         retry: the exponential back-off between two reads.
     """
 
-    def __init__(self, *, tries: int = TRIES, retry: RetryPolicy = _RETRY) -> None:
+    def __init__(self, *, tries: int = TRIES, retry: Backoff = _RETRY) -> None:
         self._tries = tries
         self._retry = retry
         self._failing: dict[Any, _Failing] = {}

@@ -6,9 +6,9 @@ import asyncio
 import traceback
 from pathlib import Path
 
-from tongban_kafka import RetryPolicy
+from tongban_kafka import Backoff
 
-RESTARTS = RetryPolicy(first=2.0, longest=60.0)
+RESTARTS = Backoff(first=2.0, longest=60.0)
 """Pauses before a failed part is started again, by failures in a row."""
 STEADY_S = 300.0
 """Seconds after which a running part is healthy: its next failure counts as the first."""

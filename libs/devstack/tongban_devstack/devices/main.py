@@ -16,13 +16,13 @@ from tongban_devstack.devices.settings import DeviceSettings
 from tongban_devstack.devices.sms import SmsProviders
 from tongban_devstack.outside.faults import FAULTS_SCHEMA, FaultBoard
 from tongban_devstack.outside.journal import SqliteJournal
-from tongban_devstack.outside.process import Stopping, announce, run
+from tongban_devstack.outside.process import SimulationStop, announce, run
 
 SERVICE = "tongban-devices"
 SCHEMA = FAULTS_SCHEMA + job_store.SCHEMA + sms.SCHEMA
 
 
-async def serve(settings: DeviceSettings, stopping: Stopping) -> None:
+async def serve(settings: DeviceSettings, stopping: SimulationStop) -> None:
     """Serve printers and SMS until `stopping` is set; the data is in `data`/devices.sqlite3."""
     journal = SqliteJournal(settings.data / "devices.sqlite3", SCHEMA)
     async with journal, asyncio.TaskGroup() as tasks:

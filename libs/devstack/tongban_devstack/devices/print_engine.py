@@ -19,7 +19,7 @@ from tongban_devstack.devices.faults import Condition, PrinterFaults
 from tongban_devstack.devices.job_store import JobKey, Stage
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.journal import SqliteJournal
-from tongban_devstack.outside.process import ConnectionCutError, Stopping
+from tongban_devstack.outside.process import ConnectionCutError, SimulationStop
 
 SHEETS = Counter("tongban_printer_jobs_completed_total", "Jobs whose sheets came out")
 
@@ -43,7 +43,7 @@ class PrintEngines:
         faults: FaultBoard[PrinterFaults],
         data: Path,
         seconds_per_page: float,
-        stopping: Stopping,
+        stopping: SimulationStop,
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._journal = journal

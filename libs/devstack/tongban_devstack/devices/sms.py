@@ -23,7 +23,7 @@ from tongban_devstack.devices.faults import SmsFaults
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.injected_errors import InjectedError, InjectedServerError, TokenBucket
 from tongban_devstack.outside.journal import SqliteJournal
-from tongban_devstack.outside.process import ConnectionCutError, Stopping, cut
+from tongban_devstack.outside.process import ConnectionCutError, SimulationStop, cut
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS messages (
@@ -78,7 +78,12 @@ class SmsProviders:
     """Routes under /sms, and the store of sent messages."""
 
     def __init__(
-        self, *, journal: SqliteJournal, faults: FaultBoard[SmsFaults], key: str, stopping: Stopping
+        self,
+        *,
+        journal: SqliteJournal,
+        faults: FaultBoard[SmsFaults],
+        key: str,
+        stopping: SimulationStop,
     ) -> None:
         self._journal = journal
         self._faults = faults

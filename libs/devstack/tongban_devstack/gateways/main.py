@@ -20,12 +20,12 @@ from tongban_devstack.gateways.simulator import LateActs, ProvinceSimulator
 from tongban_devstack.gateways.soap import SoapFrontEnd
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.journal import SqliteJournal
-from tongban_devstack.outside.process import Stopping, announce, run
+from tongban_devstack.outside.process import SimulationStop, announce, run
 
 SERVICE = "tongban-gateways"
 
 
-async def serve(settings: CommonSettings, stopping: Stopping) -> None:
+async def serve(settings: CommonSettings, stopping: SimulationStop) -> None:
     """Serve all provinces until `stopping` is set; the data is in `data`/gateways.sqlite3."""
     provinces = load_provinces()
     secret = settings.gateway_secret.get_secret_value()

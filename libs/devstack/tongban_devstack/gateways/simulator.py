@@ -30,7 +30,7 @@ from tongban_devstack.gateways.results import result_of
 from tongban_devstack.outside.faults import FaultBoard
 from tongban_devstack.outside.injected_errors import InjectedError, InjectedServerError, TokenBucket
 from tongban_devstack.outside.journal import SqliteJournal
-from tongban_devstack.outside.process import ConnectionCutError, Stopping
+from tongban_devstack.outside.process import ConnectionCutError, SimulationStop
 
 EFFECTS = Counter(
     "tongban_gateway_effects_total", "Effects taken by the gateways", ("province", "effect")
@@ -83,7 +83,7 @@ Act = Callable[[sqlite3.Connection], SimulatorReply]
 class LateActs:
     """Acts that happen after their connections were cut. They end with the process."""
 
-    def __init__(self, tasks: asyncio.TaskGroup, stopping: Stopping) -> None:
+    def __init__(self, tasks: asyncio.TaskGroup, stopping: SimulationStop) -> None:
         self._tasks = tasks
         self._stopping = stopping
         self._pending = 0
@@ -121,7 +121,7 @@ class ProvinceSimulator:
         journal: SqliteJournal,
         faults: FaultBoard[GatewayFaults],
         late_acts: LateActs,
-        stopping: Stopping,
+        stopping: SimulationStop,
         callbacks: CallbackQueue,
         documents: DocumentRenderer | None = None,
     ) -> None:

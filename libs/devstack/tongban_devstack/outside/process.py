@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 from aiohttp import web
 
 from tongban_common.observability import configure_logging
+from tongban_common.process import Stopping, on_stop
 from tongban_common.settings import CommonSettings
 
 log = structlog.get_logger()
@@ -27,19 +28,8 @@ def cut(request: web.Request) -> web.Response:
     return web.Response()
 
 
-class Stopping:
+class SimulationStop(Stopping):
     """Ends simulated waits (latency, printing) when the process ends."""
-
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
-
-    def set(self) -> None:
-        """Signal that the process ends."""
-        self._event.set()
-
-    async def wait(self) -> None:
-        """Wait for the process to end."""
-        await self._event.wait()
 
     async def sleep(self, seconds: float) -> None:
         """Sleep on the wall clock.
@@ -49,12 +39,9 @@ class Stopping:
         """
         if seconds <= 0:
             return
-        try:
-            async with asyncio.timeout(seconds):
-                await self._event.wait()
-        except TimeoutError:
-            return
-        raise ConnectionCutError
+        await super().sleep(seconds)
+        if self.is_set:
+            raise ConnectionCutError
 
     async def until(self, event: asyncio.Event) -> None:
         """Wait for an event.
@@ -63,25 +50,26 @@ class Stopping:
             ConnectionCutError: the process ends.
         """
         async with asyncio.TaskGroup() as tasks:
-            waits = [tasks.create_task(each.wait()) for each in (event, self._event)]
+            waits: list[asyncio.Task[Any]] = [
+                tasks.create_task(event.wait()),
+                tasks.create_task(self.wait()),
+            ]
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             for wait in waits:
                 wait.cancel()
-        if self._event.is_set():
+        if self.is_set:
             raise ConnectionCutError
 
 
 def run(
-    service: str, settings: CommonSettings, serve: Callable[[Stopping], Awaitable[None]]
+    service: str, settings: CommonSettings, serve: Callable[[SimulationStop], Awaitable[None]]
 ) -> None:
-    """Run `serve` until SIGTERM or SIGINT sets its `Stopping`; then end with exit code 0."""
+    """Run `serve` until SIGTERM or SIGINT sets its `SimulationStop`; then end with exit code 0."""
     configure_logging(service, instance=settings.instance, level=settings.log_level)
 
     async def main() -> None:
-        stopping = Stopping()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopping.set)
+        stopping = SimulationStop()
+        on_stop(stopping.set)
         await serve(stopping)
 
     asyncio.run(main())
