@@ -12,8 +12,8 @@ from tongban_common.opening import opening_envelope
 from tongban_connectors.answers import form_part
 
 envelope_errors = partial(opening_envelope, cause="the envelope cannot be opened")
-"""`opening_envelope` with the cause that the connector publishes with the outcome of its call, which
-therefore names no part of the envelope."""
+"""`opening_envelope` with the cause that the connector publishes with the outcome of the call. The
+text names no part of the envelope."""
 
 
 def open_parts(keys: KeyRing, call: ProvinceCall) -> tuple[Any, Any]:
