@@ -61,8 +61,6 @@ class WorkerConfig:
         concurrency: handlers that run at once.
         max_in_flight: records held in memory: queued, running, waiting for a retry or for an
             acknowledgement. At the bound nothing is fetched, while polls and heartbeats go on.
-        max_in_flight_per_partition: the bound of one partition, so that one stuck partition leaves
-            room for the others; None is half of `max_in_flight`.
         max_in_flight_bytes: bytes of values in memory, and some for each record.
         max_span: offsets between the committed prefix and the newest fetched record of a
             partition. A key that is stuck pauses its partition there.
@@ -88,7 +86,6 @@ class WorkerConfig:
     instance: str | None = None
     concurrency: int = 32
     max_in_flight: int = 1000
-    max_in_flight_per_partition: int | None = None
     max_in_flight_bytes: int = 16 * 1024 * 1024
     max_span: int = 10_000
     commit_interval: float = 0.5
@@ -114,5 +111,6 @@ class WorkerConfig:
 
     @property
     def partition_share(self) -> int:
-        """Return how many records of one partition may be in memory."""
-        return self.max_in_flight_per_partition or max(1, self.max_in_flight // 2)
+        """Return how many records of one partition may be in memory. One stuck partition leaves
+        room for the others."""
+        return max(1, self.max_in_flight // 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -47,12 +46,10 @@ class EventProducer:
         bootstrap: the cluster, or `HOST:PORT[,HOST:PORT]` of one without TLS and SASL.
         linger_ms: milliseconds to wait for more records of a batch; 0 to 5. Under load batches fill
             by themselves, because one request at a time is under way to a broker.
-        compression: None or "gzip"; others need packages that are not installed.
         max_batch_size: bytes of one batch. A record that finds the batch full has to wait, which
             costs more than sending.
         max_pending: records that may wait for acknowledgement. Beyond it, and beyond
             `max_pending_bytes` bytes, a send fails at once.
-        client: more arguments for aiokafka; those of security come from `bootstrap`.
     """
 
     def __init__(
@@ -62,11 +59,9 @@ class EventProducer:
         client_id: str = "tongban",
         delivery_timeout: float = 1.5,
         linger_ms: int = 0,
-        compression: str | None = None,
         max_batch_size: int = 128 * 1024,
         max_pending: int = 20_000,
         max_pending_bytes: int = 32 * 1024 * 1024,
-        client: Mapping[str, Any] | None = None,
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
         self.client_id = client_id
@@ -80,9 +75,7 @@ class EventProducer:
             "linger_ms": linger_ms,
             "partitioner": choose_partition,
             "max_batch_size": max_batch_size,
-            "compression_type": compression,
             "request_timeout_ms": round(max(delivery_timeout, 1.0) * 1000),
-            **(client or {}),
         }
         self._client: Any = None
         self._keeper: asyncio.Task[None] | None = None
@@ -236,7 +229,8 @@ class EventProducer:
             while client is self._client and (item := outbox.next_waiting(topic)) is not None:
                 try:
                     async with asyncio.timeout_at(item.deadline):
-                        inner = await delivery.hand_over_when_ready(client, *item.arguments)
+                        topic, key, value, headers = item.arguments
+                        inner = await client.send(topic, value, key, headers=headers)
                 except TimeoutError:
                     # The client must not accept later what is reported as failed now.
                     outbox.expire_waiting(item.deadline)

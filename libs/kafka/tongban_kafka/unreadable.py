@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -21,15 +22,6 @@ from tongban_kafka.dead_letters import (
     dead_letter_headers,
 )
 from tongban_kafka.record import Record
-
-__all__ = [
-    "TRIES",
-    "BatchRetries",
-    "UnreadableBatchError",
-    "batch_dead_letter",
-    "describe_batch",
-    "offset_after",
-]
 
 TRIES = 5
 """Reads of one batch before it is given up: a transfer may garble a batch that the broker has
@@ -123,6 +115,18 @@ class BatchRetries:
             failing = self._failing[error.tp] = _Failing(error.first_offset, time.time())
         failing.reads += 1
         return None if failing.reads >= self._tries else self._retry.delay(failing.reads)
+
+    async def pass_over(self, consumer: Any, error: UnreadableBatchError) -> int | None:
+        """Wait before the next read of the batch and return None. After its last read seek behind
+        it instead, and return the offset sought."""
+        delay = self.failed(error)
+        if delay is not None:
+            await asyncio.sleep(delay)
+            return None
+        after = offset_after(consumer, error)
+        self.forget(error.tp)
+        consumer.seek(error.tp, after)
+        return after
 
     def reads(self, error: UnreadableBatchError) -> int:
         """Return how many reads of the partition's batch have failed."""

@@ -13,6 +13,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.errors import (
     IllegalGenerationError,
+    KafkaError,
     NoError,
     RebalanceInProgressError,
     UnknownMemberIdError,
@@ -106,6 +107,16 @@ def check_background(consumer: Any) -> None:
         raise ConsumerFailedError(
             f"the heartbeat task of the Kafka client ended: {error!r}"
         ) from error
+
+
+async def check_topics(consumer: Any, topics: Collection[str]) -> None:
+    """Check that all of these topics exist.
+
+    Raises:
+        KafkaError: names those that do not.
+    """
+    if missing := set(topics) - await consumer.topics():
+        raise KafkaError(f"topics are missing: {', '.join(sorted(missing))}")
 
 
 async def partitions_of(consumer: Any, topics: Sequence[str]) -> list[Any]:
