@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, TypeVar
 
 import aiokafka
@@ -78,12 +77,7 @@ class Snapshot:
         self._consumer = consumer
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await close_consumer(self._consumer, timeout=5.0)
 
     def _away(self, error: BaseException | str) -> KafkaUnavailableError:

@@ -40,7 +40,7 @@ def hand_over(
 
 async def close(client: Any) -> None:
     """Close a producer without waiting for its unsent records: aiokafka's own `stop` waits for ever
-    while the broker is away.
+    while the broker is away (aio-libs/aiokafka#1101).
 
     The sender task ends only after its requests. One of them may wait for metadata that is no
     longer fetched, so the task is cancelled repeatedly, which cancels the request as well.
