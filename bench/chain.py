@@ -39,8 +39,7 @@ from tongban_common.catalogue.provinces import find_directory
 from tongban_devstack.load import Load, LoadResult, Target
 from tongban_devstack.quantiles import quantiles_ms
 from tongban_devstack.stack import SERVICES, Stack, StackOptions
-from tongban_kafka import apply_topics
-from tongban_kafka.security import KafkaAddress, client_options
+from tongban_kafka import KafkaAddress, apply_topics, client_options
 from tongban_ops.catalogue.loader import load as load_catalogue
 
 RATE = 200.0

@@ -30,8 +30,15 @@ from prometheus_client import CollectorRegistry
 
 from bench.plain_topic import PlainTopic
 from tongban_common.settings import CommonSettings, load
-from tongban_kafka import EventProducer, Record, Worker, WorkerConfig, apply_topics
-from tongban_kafka.security import KafkaAddress, client_options
+from tongban_kafka import (
+    EventProducer,
+    KafkaAddress,
+    Record,
+    Worker,
+    WorkerConfig,
+    apply_topics,
+    client_options,
+)
 
 LIMIT = 1.15
 """Maximum CPU ratio of the worker to the bare loop."""

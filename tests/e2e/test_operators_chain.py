@@ -26,8 +26,7 @@ from tongban_common.exit_codes import EX_TEMPFAIL
 from tongban_devstack.embedded import EmbeddedKafka
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildProcess, ChildSpec
-from tongban_kafka import EventProducer
-from tongban_kafka.snapshot import Snapshot
+from tongban_kafka import EventProducer, Snapshot
 from tongban_ops.operators.dead_letters import (
     DeadLetter,
     DeadLetterSelection,

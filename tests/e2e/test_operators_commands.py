@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from tests.e2e.chain_kit import BIN, Chain, chain_on, until
 from tongban_common import topics
 from tongban_devstack.embedded import EmbeddedKafka
-from tongban_kafka.partitioner import partition_of
+from tongban_kafka import partition_of
 
 pytestmark = pytest.mark.long
 

@@ -14,10 +14,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client import CollectorRegistry
 
-from tongban_kafka import EventProducer, Record, WorkerConfig, apply_topics
+from tongban_kafka import EventProducer, KafkaAddress, Record, WorkerConfig, apply_topics
 from tongban_kafka.reader import Reader
 from tongban_kafka.runtime import Runtime
-from tongban_kafka.security import KafkaAddress
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from tongban_devstack.embedded import EmbeddedKafka
 from tongban_devstack.embedded.security import BrokerSecurity, Certificate, CertificateAuthority
-from tongban_kafka.security import KafkaCluster, KafkaSecurity
+from tongban_kafka import KafkaCluster, KafkaSecurity
 
 USER, WORD, WRONG = "tongban", "correct-horse_1", "battery-staple_2"
 

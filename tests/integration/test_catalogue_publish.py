@@ -10,8 +10,7 @@ import pytest
 
 from tests.integration.kafka_kit import Topic, eventually
 from tongban_common.catalogue import Item
-from tongban_kafka import CompactedView, KafkaUnavailableError, apply_topics
-from tongban_kafka.snapshot import read_newest
+from tongban_kafka import CompactedView, KafkaUnavailableError, apply_topics, read_newest
 from tongban_ops.catalogue.loader import load_items
 from tongban_ops.catalogue.publish import publish_changes
 

@@ -22,8 +22,7 @@ from tongban_common.clock import CHINA
 from tongban_common.domain.ids import request_id
 from tongban_common.events import Event, encode
 from tongban_common.topics import TOPICS, dead_letter
-from tongban_kafka import Cause, Poison, Record, apply_topics
-from tongban_kafka.dead_letters import dead_letter_headers
+from tongban_kafka import Cause, Poison, Record, apply_topics, dead_letter_headers
 from tongban_ops.cli.main import application
 
 Tongban = Callable[..., Result]

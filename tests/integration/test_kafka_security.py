@@ -30,15 +30,16 @@ from tongban_kafka import (
     BroadcastTail,
     CompactedView,
     EventProducer,
+    KafkaCluster,
     KafkaUnavailableError,
     Record,
+    Snapshot,
     Worker,
     apply_topics,
+    client_options,
+    reach,
     refusals,
 )
-from tongban_kafka.reach import reach
-from tongban_kafka.security import KafkaCluster, client_options
-from tongban_kafka.snapshot import Snapshot
 from tongban_ops.operators.provinces import standings
 from tongban_ops.operators.restorers import members
 

@@ -26,10 +26,11 @@ from tongban_kafka import (
     KafkaUnavailableError,
     Poison,
     Record,
+    Snapshot,
     Worker,
     apply_topics,
+    read_newest,
 )
-from tongban_kafka.snapshot import Snapshot, read_newest
 
 _BOMB = bytes(70 * 1024 * 1024)
 

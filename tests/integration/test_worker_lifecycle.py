@@ -23,8 +23,14 @@ from tests.integration.kafka_kit import (
     registry,
     running,
 )
-from tongban_kafka import ConsumerFailedError, EventProducer, Poison, Record, Worker
-from tongban_kafka.errors import HandlerTypeError
+from tongban_kafka import (
+    ConsumerFailedError,
+    EventProducer,
+    HandlerTypeError,
+    Poison,
+    Record,
+    Worker,
+)
 
 
 async def _nothing(_: Record) -> None:

@@ -14,8 +14,7 @@ from tests.integration.kafka_kit import (
     registry,
     running,
 )
-from tongban_kafka import EventProducer, Record, Retry, Worker
-from tongban_kafka.partitioner import partition_of
+from tongban_kafka import EventProducer, Record, Retry, Worker, partition_of
 
 _PATIENCE_S = 30.0
 """For thousands of records that are sent at once on a machine with other things to do."""

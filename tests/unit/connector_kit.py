@@ -20,8 +20,7 @@ from tongban_connectors.domain.gateway import Unknown
 from tongban_connectors.gate import Gate, Source
 from tongban_connectors.handler import Connector
 from tongban_connectors.reports import Reporter
-from tongban_kafka import Poison, Record, Retry
-from tongban_kafka.uptime import uptime
+from tongban_kafka import Poison, Record, Retry, uptime
 from tongban_provinces.models import GatewayAnswer, GatewayState, OfferedDocument, Result
 
 KEYS = KeyRing.parse(CommonSettings().keyring.get_secret_value())

@@ -7,9 +7,13 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongban_kafka import Cause, DeadLetterLimit, Poison, Record, RetryPolicy
-from tongban_kafka.dead_letters import (
+from tongban_kafka import (
+    Cause,
+    DeadLetterLimit,
     LimitWindow,
+    Poison,
+    Record,
+    RetryPolicy,
     dead_letter_forms,
     dead_letter_headers,
 )
@@ -113,6 +117,6 @@ def test_what_earlier_lives_wrote_counts() -> None:
 
 @given(attempt=st.integers(1, 10_000))
 def test_backoff_grows_and_stays_within_its_bounds(attempt: int) -> None:
-    policy = RetryPolicy(first=0.2, longest=30.0, factor=2.0)
+    policy = RetryPolicy(first=0.2, longest=30.0)
     ceiling = min(30.0, 0.2 * 2.0 ** min(attempt - 1, 60))
     assert ceiling / 2 <= policy.delay(attempt) <= ceiling

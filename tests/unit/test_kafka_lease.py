@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import pytest
 
-from tongban_kafka.lease import Lease
-
-clock = import_module("tongban_kafka.uptime")  # the package exports its function of that name
+from tongban_kafka import Lease
+from tongban_kafka import boot_clock as clock
 
 
 class Machine:

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tongban_common.settings import KAFKA_VARIABLES
-from tongban_kafka import operator_texts
-from tongban_kafka.security import KafkaSecurity, KafkaSecurityError
+from tongban_kafka import KafkaSecurity, KafkaSecurityError, operator_texts
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tongban_kafka import KafkaUnavailableError
-from tongban_kafka.reach import reach
+from tongban_kafka import KafkaUnavailableError, reach
 
 REFUSING = "127.0.0.1:1"
 

@@ -23,10 +23,16 @@ from pydantic import SecretStr
 import tongban_common.settings  # noqa: F401 - has the refusals name the TONGBAN_* variables
 from tests.unit.kafka_security_kit import tls_server
 from tongban_devstack.embedded.security import CertificateAuthority
-from tongban_kafka import EventProducer, KafkaUnavailableError, refusals
-from tongban_kafka.reach import reach
-from tongban_kafka.security import KafkaCluster, KafkaSecurity, client_options
-from tongban_kafka.snapshot import Snapshot
+from tongban_kafka import (
+    EventProducer,
+    KafkaCluster,
+    KafkaSecurity,
+    KafkaUnavailableError,
+    Snapshot,
+    client_options,
+    reach,
+    refusals,
+)
 
 WORD = "correct-horse"
 

@@ -19,11 +19,12 @@ from pydantic import SecretStr
 from tongban_common.exit_codes import EX_CONFIG
 from tongban_common.settings import NO_KAFKA_SECURITY, CommonSettings, load
 from tongban_devstack.embedded.security import Certificate, CertificateAuthority
-from tongban_kafka import EventProducer, WorkerConfig
-from tongban_kafka.security import (
+from tongban_kafka import (
+    EventProducer,
     KafkaCluster,
     KafkaSecurity,
     KafkaSecurityError,
+    WorkerConfig,
     client_options,
     warn_of_plaintext,
 )

@@ -19,7 +19,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tongban_kafka.uptime import uptime
+from tongban_kafka import uptime
 from tongban_notify import provider as provider_module
 from tongban_notify.messages import MessageTemplate, TextMessage
 from tongban_notify.provider import NotSentError, Provider, UnclearSendError

@@ -15,8 +15,7 @@ from tongban_common.domain.ids import request_id
 from tongban_common.domain.status import OutcomeKind
 from tongban_common.events import Body, Event, decode, encode
 from tongban_common.events.models import OperatorDecision, RequestSubmitted, WithdrawalAsked
-from tongban_kafka import Cause, Poison, Record
-from tongban_kafka.dead_letters import dead_letter_headers, dead_letter_value
+from tongban_kafka import Cause, Poison, Record, dead_letter_headers, dead_letter_value
 from tongban_ops.operators.dead_letters import (
     DeadLetter,
     DeadLetterSelection,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tongban_kafka.pace import Pace
+from tongban_kafka import Pace
 
 APART = 0.03
 

@@ -7,7 +7,8 @@ from aiokafka.partitioner import murmur2 as reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongban_kafka.partitioner import choose, murmur2, partition_of
+from tongban_kafka import choose_partition, partition_of
+from tongban_kafka.partitioner import murmur2
 
 
 @given(st.binary(max_size=200))
@@ -19,9 +20,9 @@ def test_hash_is_aiokafkas(key: bytes) -> None:
 def test_partition_is_aiokafkas(key: bytes, count: int) -> None:
     partitions = list(range(count))
     assert partition_of(key, count) == DefaultPartitioner()(key, partitions, partitions)
-    assert choose(key, partitions, partitions[:1]) == partition_of(key, count)
-    assert choose(None, partitions, partitions[-1:]) == partitions[-1]
-    assert choose(None, partitions, []) in partitions
+    assert choose_partition(key, partitions, partitions[:1]) == partition_of(key, count)
+    assert choose_partition(None, partitions, partitions[-1:]) == partitions[-1]
+    assert choose_partition(None, partitions, []) in partitions
 
 
 def test_hash_is_javas() -> None:

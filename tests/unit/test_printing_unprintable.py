@@ -22,8 +22,7 @@ from tongban_common.domain.status import PrintStatus
 from tongban_common.envelope import KeyRing
 from tongban_common.events.models import DocumentRef, PrintReported, RequestCompleted
 from tongban_common.events.publisher import EventPublisher
-from tongban_kafka import Retry
-from tongban_kafka.trouble import is_process_trouble
+from tongban_kafka import Retry, is_process_trouble
 from tongban_printing import renderer as rendering
 from tongban_printing.contents import TEMPLATES, ProvinceResult, SheetApplicant, contents
 from tongban_printing.documents import DocumentMaker

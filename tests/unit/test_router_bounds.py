@@ -17,8 +17,7 @@ from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import OutcomeKind, Status
 from tongban_common.events import Event, MalformedEventError, encode
 from tongban_common.events.models import Sealed, TimerDue
-from tongban_kafka.config import DeadLetterLimit
-from tongban_kafka.errors import DeadLetterLimitError
+from tongban_kafka import DeadLetterLimit, DeadLetterLimitError
 from tongban_router.domain.state import RequestState
 from tongban_router.faust_runtime import dead_letter_writer as module
 from tongban_router.faust_runtime import handler as handler_module

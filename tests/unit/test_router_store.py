@@ -11,7 +11,7 @@ import pytest
 from faust.types import TP
 
 from tongban_common import topics
-from tongban_kafka.uptime import uptime
+from tongban_kafka import uptime
 from tongban_router.faust_runtime.app import Router
 from tongban_router.faust_runtime.store import (
     LONGEST_ABSENCE_S,

@@ -10,11 +10,10 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from tongban_kafka import Record, WorkerConfig
+from tongban_kafka import Lease, Record, WorkerConfig
 from tongban_kafka.commits import Committer
 from tongban_kafka.flow import Flow
 from tongban_kafka.keyed_executor import AsyncKeyedExecutor, SyncKeyedExecutor
-from tongban_kafka.lease import Lease
 from tongban_kafka.worker_health import WorkerHealth
 
 TP = TopicPartition("t", 0)

@@ -10,8 +10,7 @@ from structlog.testing import capture_logs
 
 from tests.unit.fetcher_kit import Wire, batch, rows
 from tests.unit.worker_kit import QUICK, Handled, Letters, WiredWorker, until, working
-from tongban_kafka import BatchWorker, Poison, Record
-from tongban_kafka.trouble import ProcessTroubleError, is_process_trouble
+from tongban_kafka import BatchWorker, Poison, ProcessTroubleError, Record, is_process_trouble
 
 A = TopicPartition("a", 0)
 

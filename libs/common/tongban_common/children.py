@@ -8,7 +8,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 
 from tongban_common.errors import CommonError
-from tongban_kafka.trouble import ProcessTroubleError
+from tongban_kafka import ProcessTroubleError
 
 END_S = 5.0
 """Seconds for the end of a child that has closed its output."""

@@ -13,8 +13,11 @@ KEY_PAUSE_S = 2.0
 
 
 @contextmanager
-def opening_envelope() -> Iterator[None]:
+def opening_envelope(cause: str | None = None) -> Iterator[None]:
     """Open envelopes of a record inside, and leave their errors to the worker.
+
+    Args:
+        cause: the cause of `Poison`; None is the error's text.
 
     Raises:
         KeyDestroyedError: passed on; the handler goes on without the contents.
@@ -28,4 +31,4 @@ def opening_envelope() -> Iterator[None]:
     except KeyMissingError as error:
         raise Retry(str(error), after=KEY_PAUSE_S) from error
     except UnreadableEnvelopeError as error:
-        raise Poison(str(error)) from error
+        raise Poison(cause or str(error)) from error

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from tongban_common.store import Store
-from tongban_kafka.snapshot import Snapshot
+from tongban_kafka import Snapshot
 
 
 class Restoration(Protocol):

@@ -22,12 +22,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tongban_common.clock import BusinessClock
 from tongban_common.exit_codes import EX_CONFIG
-from tongban_kafka import use_operator_texts
-from tongban_kafka.security import (
+from tongban_kafka import (
     KafkaCluster,
     KafkaSecurity,
     SaslMechanism,
     SecurityProtocol,
+    use_operator_texts,
 )
 
 KAFKA_VARIABLES = {

@@ -18,7 +18,7 @@ from tongban_intake.access.enrolment import KioskRecord, kiosk_register
 from tongban_intake.access.enrolment.keyfiles import read_private, write_private
 from tongban_intake.access.enrolment.kiosks import KioskKey, enrolled
 from tongban_intake.access.token_client import Grant, TokenRefusedError, request_token
-from tongban_kafka.security import KafkaAddress
+from tongban_kafka import KafkaAddress
 
 TOKEN_SECONDS = 7 * 24 * 3600
 """Lifetime for development: the ready line's token stays valid for days."""

@@ -25,8 +25,7 @@ from tongban_devstack.run_all import run_all
 from tongban_devstack.secrets_file import stack_secrets
 from tongban_devstack.supervisor import Supervisor
 from tongban_intake.access import tokens
-from tongban_kafka import apply_topics
-from tongban_kafka.security import KafkaAddress
+from tongban_kafka import KafkaAddress, apply_topics
 from tongban_ops.catalogue.loader import load as load_catalogue
 from tongban_ops.catalogue.publish import publish
 

@@ -9,17 +9,13 @@ from tongban_kafka._aiokafka import prepare_aiokafka
 from tongban_kafka._aiokafka.fetching import UnreadableBatchError
 from tongban_kafka._aiokafka.group import watch_lease
 from tongban_kafka.admin import Applied, PartitionMismatchError, apply_topics
+from tongban_kafka.backoff import Backoff
+from tongban_kafka.boot_clock import uptime
 from tongban_kafka.config import BatchConfig, DeadLetterLimit, RetryPolicy, WorkerConfig
 from tongban_kafka.dead_letters import (
-    NEXT_OFFSET as DEAD_LETTER_NEXT_OFFSET,
-)
-from tongban_kafka.dead_letters import (
-    PREFIX as DEAD_LETTER_PREFIX,
-)
-from tongban_kafka.dead_letters import (
-    VALUE_BYTES as DEAD_LETTER_VALUE_BYTES,
-)
-from tongban_kafka.dead_letters import (
+    DEAD_LETTER_NEXT_OFFSET,
+    DEAD_LETTER_PREFIX,
+    DEAD_LETTER_VALUE_BYTES,
     Cause,
     DeadLetter,
     LimitWindow,
@@ -32,17 +28,19 @@ from tongban_kafka.errors import (
     DeadLetterLimitError,
     HandlerTypeError,
     KafkaUnavailableError,
+    MessagingError,
     Poison,
+    ProcessTroubleError,
     Retry,
+    is_process_trouble,
 )
 from tongban_kafka.holes import Hole, acceptances
 from tongban_kafka.lease import Lease
 from tongban_kafka.operator_texts import use_operator_texts
 from tongban_kafka.pace import Pace
-from tongban_kafka.partitioner import choose as choose_partition
-from tongban_kafka.partitioner import partition_of
+from tongban_kafka.partitioner import choose_partition, partition_of
 from tongban_kafka.producer import EventProducer
-from tongban_kafka.reach import reach
+from tongban_kafka.reachability import reach
 from tongban_kafka.record import Record
 from tongban_kafka.register_view import RegisterView
 from tongban_kafka.security import (
@@ -57,10 +55,12 @@ from tongban_kafka.security import (
 )
 from tongban_kafka.snapshot import OnProgress, Place, Snapshot, read_newest
 from tongban_kafka.tail import BroadcastTail
-from tongban_kafka.trouble import ProcessTroubleError, is_process_trouble
-from tongban_kafka.unreadable import BatchRetries, batch_dead_letter, offset_after
-from tongban_kafka.unreadable import describe as describe_batch
-from tongban_kafka.uptime import WALL_JUMP, uptime, wall_gap
+from tongban_kafka.unreadable import (
+    BatchRetries,
+    batch_dead_letter,
+    describe_batch,
+    offset_after,
+)
 from tongban_kafka.view import CompactedView
 from tongban_kafka.worker import BatchWorker, Worker
 from tongban_kafka.worker_health import WorkerProgress
@@ -69,8 +69,8 @@ __all__ = [
     "DEAD_LETTER_NEXT_OFFSET",
     "DEAD_LETTER_PREFIX",
     "DEAD_LETTER_VALUE_BYTES",
-    "WALL_JUMP",
     "Applied",
+    "Backoff",
     "BatchConfig",
     "BatchRetries",
     "BatchWorker",
@@ -91,6 +91,7 @@ __all__ = [
     "KafkaUnavailableError",
     "Lease",
     "LimitWindow",
+    "MessagingError",
     "OnProgress",
     "Pace",
     "PartitionMismatchError",
@@ -127,7 +128,6 @@ __all__ = [
     "refusals",
     "uptime",
     "use_operator_texts",
-    "wall_gap",
     "warn_of_plaintext",
     "watch_lease",
 ]

@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 
+from tongban_kafka.errors import MessagingError
 from tongban_kafka.security import KafkaAddress, client_options
 
 _DYNAMIC_TOPIC_CONFIG = 1
@@ -30,7 +31,7 @@ class WantedTopic(Protocol):
         """Return the topic's settings by Kafka's names."""
 
 
-class PartitionMismatchError(Exception):
+class PartitionMismatchError(MessagingError):
     """Raised when a topic has another number of partitions than wanted, and changing it would break
     the order of keys or lose records. An operator has to decide."""
 
@@ -51,9 +52,7 @@ async def apply_topics(
     bootstrap: KafkaAddress,
     topics: Iterable[WantedTopic],
     *,
-    replication_factor: int = -1,
     grow: bool = False,
-    client: Mapping[str, Any] | None = None,
 ) -> Applied:
     """Create missing topics and correct settings. Idempotent. Returns once producers can write to
     the new topics.
@@ -62,7 +61,6 @@ async def apply_topics(
     registry does not name are left alone.
 
     Args:
-        replication_factor: the replicas of new topics; -1 is the broker's default.
         grow: also add partitions to topics that hold records. Keys then move to other partitions,
             so the order between old and new records of a key is lost. Empty topics always grow.
 
@@ -71,16 +69,14 @@ async def apply_topics(
         aiokafka.errors.KafkaError: the broker refused, or cannot be reached.
     """
     wanted = {topic.name: topic for topic in topics}
-    options = {**client_options(bootstrap), **(client or {})}
+    options = client_options(bootstrap)
     admin = AIOKafkaAdminClient(**options)
     try:
         await admin.start()
         counts = await _partition_counts(admin, wanted)
         growing = await _growing(options, wanted, counts, grow=grow)
         applied = Applied()
-        await _create(
-            admin, [t for name, t in wanted.items() if name not in counts], replication_factor
-        )
+        await _create(admin, [t for name, t in wanted.items() if name not in counts])
         applied.created = [name for name in wanted if name not in counts]
         if growing:
             await admin.create_partitions(
@@ -158,7 +154,7 @@ async def _ends(options: Mapping[str, Any], counts: Mapping[str, int]) -> dict[A
         await consumer.stop()
 
 
-async def _create(admin: Any, topics: Sequence[WantedTopic], replication_factor: int) -> None:
+async def _create(admin: Any, topics: Sequence[WantedTopic]) -> None:
     if not topics:
         return
     response = await admin.create_topics(
@@ -166,9 +162,9 @@ async def _create(admin: Any, topics: Sequence[WantedTopic], replication_factor:
             NewTopic(
                 name=topic.name,
                 num_partitions=topic.partitions,
-                replication_factor=replication_factor,
-                # aiokafka accepts a factor of -1 only together with this.
-                replica_assignments={} if replication_factor < 0 else None,
+                # The broker's default; aiokafka accepts it only together with assignments.
+                replication_factor=-1,
+                replica_assignments={},
                 topic_configs=dict(topic.kafka_config()),
             )
             for topic in topics

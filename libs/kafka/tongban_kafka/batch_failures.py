@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 from typing import Any
 
 import structlog
 
+from tongban_kafka._aiokafka.fetching import UnreadableBatchError
 from tongban_kafka.config import WorkerConfig
 from tongban_kafka.failures import Failures
 from tongban_kafka.flow import Flow, Spawn
 from tongban_kafka.partition import Partition
 from tongban_kafka.unreadable import (
     BatchRetries,
-    UnreadableBatchError,
     batch_dead_letter,
-    describe,
+    describe_batch,
     offset_after,
 )
 
@@ -35,14 +36,13 @@ class BatchFailures:
         consumer: Any,
         *,
         spawn: Spawn,
-        retries: BatchRetries | None = None,
     ) -> None:
         self._config = config
         self._flow = flow
         self._failures = failures
         self._consumer = consumer
         self._spawn = spawn
-        self._retries = BatchRetries() if retries is None else retries
+        self._retries = BatchRetries()
 
     def failed(self, error: UnreadableBatchError) -> None:
         """Handle one failed read: wait for the next one, or give the batch up."""
@@ -51,26 +51,16 @@ class BatchFailures:
             return
         delay = self._retries.failed(error)
         if self._retries.reads(error) == 1:
-            log.error("batch_unreadable", **describe(error))
+            log.error("batch_unreadable", **describe_batch(error))
         partition.paused = True
         self._consumer.pause(partition.tp)
         if delay is not None:
             partition.blocked_until = time.monotonic() + delay
             return
         partition.blocked_until = math.inf
-        self._flow.began()
-        task = self._spawn(self._give_up_in_background(partition, error))
-        self._flow.side_tasks.add(task)
-        task.add_done_callback(self._flow.side_tasks.discard)
-
-    async def _give_up_in_background(
-        self, partition: Partition, error: UnreadableBatchError
-    ) -> None:
-        try:
-            await self._give_up(partition, error)
-        finally:
-            self._flow.ended(partition)
-        self._flow.changed.set()
+        self._flow.start_aside(
+            self._spawn, partition, partial(self._give_up, partition, error), self._flow.changed.set
+        )
 
     async def _give_up(self, partition: Partition, error: UnreadableBatchError) -> None:
         tp = partition.tp
@@ -85,7 +75,7 @@ class BatchFailures:
             attempts=self._retries.reads(error),
             since=self._retries.since(error),
         )
-        log.error("batch_given_up", **{**describe(error), "next_offset": after})
+        log.error("batch_given_up", **{**describe_batch(error), "next_offset": after})
         written = await self._failures.until_done(place, lambda: self._failures.write_aside(letter))
         if not written or partition.revoked:
             return

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tongban_kafka.backoff import Backoff
 from tongban_kafka.security import KafkaAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
-    """Delays attempts by exponential back-off with jitter: by half of a ceiling up to all of it.
+class RetryPolicy(Backoff):
+    """Delays attempts by exponential back-off, and limits their number.
 
     `max_attempts` limits the attempts after unexpected exceptions; None is without limit. `Retry`
     and transient errors are retried for ever, because a neighbour that is down for a night is no
@@ -21,14 +21,7 @@ class RetryPolicy:
 
     first: float = 0.2
     longest: float = 30.0
-    factor: float = 2.0
     max_attempts: int | None = 6
-
-    def delay(self, attempt: int) -> float:
-        """Return the seconds to wait after the attempt of that number (1 is the first)."""
-        exponent = min(attempt - 1, 32)
-        ceiling = min(self.longest, self.first * self.factor**exponent)
-        return random.uniform(ceiling / 2, ceiling)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +61,6 @@ class WorkerConfig:
         concurrency: handlers that run at once.
         max_in_flight: records held in memory: queued, running, waiting for a retry or for an
             acknowledgement. At the bound nothing is fetched, while polls and heartbeats go on.
-        max_in_flight_per_partition: the bound of one partition, so that one stuck partition leaves
-            room for the others; None is half of `max_in_flight`.
         max_in_flight_bytes: bytes of values in memory, and some for each record.
         max_span: offsets between the committed prefix and the newest fetched record of a
             partition. A key that is stuck pauses its partition there.
@@ -86,7 +77,7 @@ class WorkerConfig:
             returns several. The first fetch after a pause is not delayed.
         handler_timeout: a handler is cancelled after it and retried; None sets no limit.
         transient_errors: exception types that are retried for ever, besides `Retry`, Kafka's own
-            and the process's trouble (`tongban_kafka.trouble`).
+            and the process's trouble (`is_process_trouble`).
         client: more arguments for aiokafka's clients; those of security come from `bootstrap`.
     """
 
@@ -95,7 +86,6 @@ class WorkerConfig:
     instance: str | None = None
     concurrency: int = 32
     max_in_flight: int = 1000
-    max_in_flight_per_partition: int | None = None
     max_in_flight_bytes: int = 16 * 1024 * 1024
     max_span: int = 10_000
     commit_interval: float = 0.5
@@ -121,5 +111,6 @@ class WorkerConfig:
 
     @property
     def partition_share(self) -> int:
-        """Return how many records of one partition may be in memory."""
-        return self.max_in_flight_per_partition or max(1, self.max_in_flight // 2)
+        """Return how many records of one partition may be in memory. One stuck partition leaves
+        room for the others."""
+        return max(1, self.max_in_flight // 2)

@@ -14,13 +14,13 @@ from tongban_kafka.config import DeadLetterLimit
 from tongban_kafka.errors import Poison
 from tongban_kafka.record import Record
 
-PREFIX = "dlt_"
+DEAD_LETTER_PREFIX = "dlt_"
 """Prefix of the headers that a dead letter has besides the record's own."""
-VALUE_BYTES = f"{PREFIX}value_bytes"
+DEAD_LETTER_VALUE_BYTES = f"{DEAD_LETTER_PREFIX}value_bytes"
 """Header of a dead letter that was written without its value: the size of that value in bytes."""
-BASE_OFFSET = f"{PREFIX}base_offset"
+DEAD_LETTER_BASE_OFFSET = f"{DEAD_LETTER_PREFIX}base_offset"
 """Header of a dead letter for an unreadable batch: the offset in the batch's header."""
-NEXT_OFFSET = f"{PREFIX}next_offset"
+DEAD_LETTER_NEXT_OFFSET = f"{DEAD_LETTER_PREFIX}next_offset"
 """Header of such a dead letter: the first offset after the batch."""
 DeadLetter = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
 """Key, value, headers."""
@@ -94,8 +94,8 @@ def dead_letter_headers(group: str, record: Record, cause: Cause) -> list[tuple[
         "first_failed_ms": str(round(cause.first_failed_at * 1000)),
         "last_failed_ms": str(round(cause.last_failed_at * 1000)),
     }
-    kept = [header for header in record.headers if not header[0].startswith(PREFIX)]
-    return kept + [(PREFIX + name, value.encode()) for name, value in added.items()]
+    kept = [header for header in record.headers if not header[0].startswith(DEAD_LETTER_PREFIX)]
+    return kept + [(DEAD_LETTER_PREFIX + name, value.encode()) for name, value in added.items()]
 
 
 def dead_letter_forms(group: str, record: Record, cause: Cause) -> Iterator[DeadLetter]:
@@ -106,7 +106,7 @@ def dead_letter_forms(group: str, record: Record, cause: Cause) -> Iterator[Dead
     """
     headers = dead_letter_headers(group, record, cause)
     yield record.key, dead_letter_value(record), headers
-    size = (VALUE_BYTES, b"%d" % len(record.value or b""))
+    size = (DEAD_LETTER_VALUE_BYTES, b"%d" % len(record.value or b""))
     yield record.key, b"", [*headers, size]
     yield None, b"", [*dead_letter_headers(group, record._replace(headers=()), cause), size]
 

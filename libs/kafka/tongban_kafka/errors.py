@@ -1,8 +1,11 @@
-"""Defines the errors that handlers may raise, and those that this package raises."""
+"""Defines the errors that this package raises, the verdicts that a handler may raise, and which
+errors are no record's fault."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 
 from aiokafka.errors import (
     InvalidTopicError,
@@ -12,12 +15,35 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from tongban_kafka.trouble import is_process_trouble
+_RESOURCES = frozenset(
+    {
+        errno.EACCES, errno.EAGAIN, errno.EDQUOT, errno.EHOSTUNREACH, errno.EIO, errno.EMFILE,
+        errno.ENETDOWN, errno.ENETUNREACH, errno.ENFILE, errno.ENOBUFS, errno.ENODEV,
+        errno.ENOMEM, errno.ENOSPC, errno.EPERM, errno.EROFS, errno.ESTALE,
+    }
+)  # fmt: skip
+"""Errors of the operating system that no record can cause. ENOENT, EINVAL and ENAMETOOLONG are not
+among them, because a name from a record can cause them; nor is an OSError without a number, which
+libraries raise for broken input."""
+_PERMANENT = (
+    InvalidTopicError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+)
+
+
+class MessagingError(Exception):
+    """The root of the errors that this package raises."""
 
 
 class Retry(Exception):
     """Raised by a handler to have the record tried again later. The record is never given up for
     this reason. Its key waits; all other keys go on.
+
+    It is a verdict of the handler and reports no error, so its name does not end in Error. It does
+    not derive from `MessagingError`, so that a handler which catches the errors of this package
+    lets it pass.
 
     Args:
         reason: for logs and operators; must hold no personal data.
@@ -41,7 +67,8 @@ class Retry(Exception):
 
 
 class Poison(Exception):
-    """Raised by a handler to have the record written to the dead-letter topic at once.
+    """Raised by a handler to have the record written to the dead-letter topic at once. A verdict
+    like `Retry`.
 
     Args:
         cause: becomes a header of the dead letter; must hold no personal data.
@@ -52,32 +79,53 @@ class Poison(Exception):
         self.cause = cause
 
 
-class KafkaUnavailableError(Exception):
+class KafkaUnavailableError(MessagingError):
     """Raised when Kafka did not acknowledge in time. The record may be on the topic all the same,
     so a repeat needs an id by which readers recognise it."""
 
 
-class DeadLetterLimitError(Exception):
+class DeadLetterLimitError(MessagingError):
     """Raised when more records fail than `DeadLetterLimit` allows: the whole topic would drain into
     the dead-letter topic. The worker has stopped before the record that exceeded the limit."""
 
 
-class HandlerTypeError(TypeError):
+class HandlerTypeError(MessagingError, TypeError):
     """Raised when a handler returns neither None nor a future. The worker stops: the handler is at
     fault, not the record."""
 
 
-class ConsumerFailedError(Exception):
+class ConsumerFailedError(MessagingError):
     """Raised when a background task of the Kafka client has died, which the client itself does not
     report. The process has to be restarted."""
 
 
-_PERMANENT = (
-    InvalidTopicError,
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
-    TopicAuthorizationFailedError,
-)
+class ProcessTroubleError(MessagingError):
+    """Raised when the process or one of its dependencies cannot work and no record is at fault.
+
+    Workers retry with exponential back-off and log it; they never write a dead letter for it. Base
+    class for errors such as a store that is full, or a key that has not been distributed.
+    """
+
+
+def is_process_trouble(error: BaseException) -> bool:
+    """Return True if the error or one of its causes (`__cause__`) is trouble of the process:
+    exhausted memory, descriptors, threads or disk, or an unreachable peer. Without the distinction
+    a worker with a full disk would drain its topic into the dead-letter topic.
+
+    A time-out and a `RecursionError` are not: a record may take too long or be nested too deeply.
+    """
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        if isinstance(link, (ProcessTroubleError, MemoryError, ConnectionError, socket.gaierror)):
+            return True
+        if isinstance(link, OSError) and link.errno in _RESOURCES:
+            return True
+        if isinstance(link, RuntimeError) and str(link) == "can't start new thread":
+            return True
+        seen.add(id(link))
+        link = link.__cause__
+    return False
 
 
 def is_transient(error: Exception, more: tuple[type[Exception], ...] = ()) -> bool:

@@ -26,12 +26,12 @@ from tongban_kafka.errors import (
     HandlerTypeError,
     Poison,
     Retry,
+    is_process_trouble,
     is_transient,
 )
 from tongban_kafka.flow import Flow, Spawn
 from tongban_kafka.partition import Parked, Partition
 from tongban_kafka.record import Record
-from tongban_kafka.trouble import is_process_trouble
 
 log = structlog.get_logger(__name__)
 _TROUBLE_EVERY = 60.0
@@ -119,10 +119,12 @@ class Failures:
             _cancel_wait(error)
             return
         if self.is_spent(record.attempt, error):
-            self._flow.began()
-            task = self._spawn(self._give_up_in_background(partition, record, error))
-            self._flow.side_tasks.add(task)
-            task.add_done_callback(self._flow.side_tasks.discard)
+            self._flow.start_aside(
+                self._spawn,
+                partition,
+                partial(self.give_up, partition, record, error),
+                self._flow.executor.kick,
+            )
             return
         if isinstance(error, Retry) and error.when is not None:
             parked = Parked(error.when, partial(self._again, partition, record))
@@ -142,15 +144,6 @@ class Failures:
             return
         partition.stats.retried += 1
         self._flow.executor.resume(partition, record._replace(attempt=record.attempt + 1))
-
-    async def _give_up_in_background(
-        self, partition: Partition, record: Record, error: Exception
-    ) -> None:
-        try:
-            await self.give_up(partition, record, error)
-        finally:
-            self._flow.ended(partition)
-        self._flow.executor.kick()
 
     async def give_up(self, partition: Partition, record: Record, error: Exception) -> None:
         """Call `on_dead_letter`, then write the dead letter, each until it succeeds; the record is

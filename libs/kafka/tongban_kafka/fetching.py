@@ -22,7 +22,7 @@ from tongban_kafka._aiokafka.group import check_background, committed_offsets
 from tongban_kafka.batch_failures import BatchFailures
 from tongban_kafka.config import WorkerConfig
 from tongban_kafka.errors import ConsumerFailedError
-from tongban_kafka.flow import Flow
+from tongban_kafka.flow import Flow, set_within
 from tongban_kafka.lease import Lease
 from tongban_kafka.pace import Pace
 
@@ -92,7 +92,7 @@ class Fetching:
             try:
                 if flow.draining or not flow.partitions:
                     flow.changed.clear()
-                    await self._changed(self._config.fetch_wait)
+                    await set_within(flow.changed, self._config.fetch_wait)
                 else:
                     await self._turn()
             except asyncio.CancelledError as error:
@@ -108,14 +108,14 @@ class Fetching:
                 # The client keeps what it has read; there may be more memory soon.
                 log.critical("memory_exhausted", group=self._config.group)
                 flow.changed.clear()
-                await self._changed(_EXHAUSTED_PAUSE)
+                await set_within(flow.changed, _EXHAUSTED_PAUSE)
             except _HOPELESS as error:
                 raise ConsumerFailedError(repr(error)) from error
             except (KafkaError, TimeoutError) as error:
                 # aiokafka raises each error of the coordinator once, and goes on by itself.
                 log.warning("fetch_failed", group=self._config.group, error=repr(error))
                 flow.changed.clear()
-                await self._changed(1.0)
+                await set_within(flow.changed, 1.0)
 
     def _check(self) -> None:
         check_background(self._consumer)
@@ -124,13 +124,6 @@ class Fetching:
                 f"another member of {self._config.group} uses the name {self._config.instance}"
             )
 
-    async def _changed(self, timeout: float) -> None:
-        try:
-            async with asyncio.timeout(timeout):
-                await self._flow.changed.wait()
-        except TimeoutError:
-            return
-
     async def _turn(self) -> None:
         flow, consumer = self._flow, self._consumer
         wanted = await self._open_partitions()
@@ -138,7 +131,7 @@ class Fetching:
         if not room or not wanted:
             flow.await_room()
             await consumer.getmany(_NOTHING, timeout_ms=0)
-            await self._changed(self._config.fetch_wait)
+            await set_within(flow.changed, self._config.fetch_wait)
             return
         fetched = await self._shares(wanted, room) if self._backlog else {}
         if not fetched:

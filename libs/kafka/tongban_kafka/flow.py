@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
 
+from tongban_kafka.boot_clock import uptime
 from tongban_kafka.config import WorkerConfig
 from tongban_kafka.lease import Lease
 from tongban_kafka.partition import RECORD_OVERHEAD, Partition, TopicStats
 from tongban_kafka.record import Record
-from tongban_kafka.uptime import uptime
 
 log = structlog.get_logger(__name__)
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 """Starts a task in the worker's task group."""
 Part = tuple[Partition, list[Record]]
 """A partition and the records that were fetched of it."""
+
+
+async def set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event. Return False if it was not set in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 class Executor(Protocol):
@@ -144,6 +153,28 @@ class Flow:
         """Count one more task under way."""
         self.under_way += 1
 
+    def start_aside(
+        self,
+        spawn: Spawn,
+        partition: Partition,
+        work: Callable[[], Awaitable[None]],
+        then: Callable[[], None],
+    ) -> None:
+        """Start a task that writes a dead letter, and call `then` after it. It counts as under way,
+        and a drain that takes too long cancels it."""
+
+        async def run() -> None:
+            try:
+                await work()
+            finally:
+                self.ended(partition)
+            then()
+
+        self.began()
+        task = spawn(run())
+        self.side_tasks.add(task)
+        task.add_done_callback(self.side_tasks.discard)
+
     def ended(self, partition: Partition) -> None:
         """Count one task less, unless its partition was given up: `forget` reset the count then."""
         if partition.revoked:
@@ -201,12 +232,7 @@ class Flow:
 
     async def pause(self, seconds: float) -> bool:
         """Sleep before a retry. Return False as soon as the partitions are being given up."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._drain_begun.wait()
-        except TimeoutError:
-            return True
-        return False
+        return not await set_within(self._drain_begun, seconds)
 
     def forget(self) -> None:
         """Drop all partitions. Handlers of theirs that end later change nothing any more."""

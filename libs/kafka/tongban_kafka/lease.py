@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tongban_kafka.uptime import WALL_JUMP, uptime, wall_gap
+from tongban_kafka.boot_clock import WALL_JUMP, uptime, wall_gap
 
 _NEVER = float("-inf")
 

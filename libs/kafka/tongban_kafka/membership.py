@@ -8,11 +8,8 @@ from typing import Any
 import aiokafka
 
 from tongban_kafka._aiokafka import check_prepared
-from tongban_kafka._aiokafka.group import watch_lease
 from tongban_kafka.config import WorkerConfig
 from tongban_kafka.security import client_options
-
-__all__ = ["RebalanceListener", "make_consumer", "watch_lease"]
 
 _METADATA_AGE_MS = 30_000
 """Milliseconds between refreshes of the metadata. A topic that was deleted and created again is

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator
-from typing import Any, Protocol, TypeVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -15,25 +15,11 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from tongban_kafka.partition import SECONDS_BOUNDS, TopicStats
+from tongban_kafka.partition import SECONDS_BOUNDS
 
-
-class Source(Protocol):
-    """Supplies the values of one worker."""
-
-    group: str
-
-    def topic_stats(self) -> Iterable[TopicStats]:
-        """Return the counters of each topic."""
-
-    def gauges(self) -> dict[str, float]:
-        """Return gauges by their name without `tongban_worker_`."""
-
-    def counters(self) -> dict[str, int]:
-        """Return counters by their name without `tongban_worker_`."""
-
-    def lags(self) -> Iterable[tuple[str, int, int]]:
-        """Return topic, partition and lag in records of each partition."""
+if TYPE_CHECKING:
+    from tongban_kafka.producer import EventProducer
+    from tongban_kafka.worker_health import WorkerHealth
 
 
 GAUGES = {
@@ -70,7 +56,7 @@ class WorkerCollector(Collector):
     def __init__(self) -> None:
         self._sources: weakref.WeakSet[Any] = weakref.WeakSet()
 
-    def add(self, source: Source) -> None:
+    def add(self, source: WorkerHealth) -> None:
         """Include a worker until it is garbage-collected."""
         self._sources.add(source)
 
@@ -81,13 +67,13 @@ class WorkerCollector(Collector):
             # Only the newest of a group: a worker that was replaced may exist for a while.
             if source.group not in newest or newest[source.group].ended:
                 newest[source.group] = source
-        sources: list[Source] = sorted(newest.values(), key=lambda source: str(source.group))
+        sources: list[WorkerHealth] = sorted(newest.values(), key=lambda source: str(source.group))
         yield from self._gauges(sources)
         yield from self._counters(sources)
         yield self._seconds(sources)
 
     @staticmethod
-    def _gauges(sources: list[Source]) -> Iterator[Metric]:
+    def _gauges(sources: list[WorkerHealth]) -> Iterator[Metric]:
         for name, text in GAUGES.items():
             gauge = GaugeMetricFamily(f"tongban_worker_{name}", text, labels=["group"])
             for source in sources:
@@ -104,7 +90,7 @@ class WorkerCollector(Collector):
         yield lag
 
     @staticmethod
-    def _counters(sources: list[Source]) -> Iterator[Metric]:
+    def _counters(sources: list[WorkerHealth]) -> Iterator[Metric]:
         for name, text in COUNTERS.items():
             counter = CounterMetricFamily(f"tongban_worker_{name}", text, labels=["group"])
             for source in sources:
@@ -118,7 +104,7 @@ class WorkerCollector(Collector):
             yield counter
 
     @staticmethod
-    def _seconds(sources: list[Source]) -> Metric:
+    def _seconds(sources: list[WorkerHealth]) -> Metric:
         family = HistogramMetricFamily(
             "tongban_worker_handler_seconds",
             "from the call of the handler until the record was done",
@@ -132,18 +118,6 @@ class WorkerCollector(Collector):
                     buckets.append((str(bound), float(total)))
                 family.add_metric([source.group, stats.topic], buckets, stats.seconds)
         return family
-
-
-class ProducerSource(Protocol):
-    """Supplies the values of one producer."""
-
-    client_id: str
-
-    def counters(self) -> dict[str, int]:
-        """Return counters by their name without `tongban_producer_`."""
-
-    def gauges(self) -> dict[str, float]:
-        """Return gauges by their name without `tongban_producer_`."""
 
 
 PRODUCER_COUNTERS = {
@@ -164,7 +138,7 @@ class ProducerCollector(Collector):
     def __init__(self) -> None:
         self._sources: weakref.WeakSet[Any] = weakref.WeakSet()
 
-    def add(self, source: ProducerSource) -> None:
+    def add(self, source: EventProducer) -> None:
         """Include a producer until it is garbage-collected."""
         self._sources.add(source)
 

@@ -7,59 +7,34 @@ import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tongban_kafka.offsets import OffsetTracker
 from tongban_kafka.record import Record
 
 SECONDS_BOUNDS = (
-    0.001,
-    0.0025,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1.0,
-    2.5,
-    5.0,
-    10.0,
-    30.0,
-)
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+)  # fmt: skip
 """Upper bounds of the handler histogram's buckets."""
 RECORD_OVERHEAD = 500
 """Bytes that the memory bound counts for a record besides its value: key, headers, objects."""
 
 
+@dataclass(slots=True, eq=False)
 class TopicStats:
     """Counts the records of one topic in plain integers, which `metrics.py` reads at a scrape."""
 
-    __slots__ = (
-        "buckets",
-        "dead_lettered",
-        "errors",
-        "handled",
-        "process_troubles",
-        "retried",
-        "seconds",
-        "skipped",
-        "topic",
-        "went_back",
-    )
-
-    def __init__(self, topic: str) -> None:
-        self.topic = topic
-        self.handled = 0
-        self.retried = 0
-        self.errors = 0
-        self.dead_lettered = 0
-        self.process_troubles = 0
-        self.skipped = 0
-        self.went_back = 0
-        self.seconds = 0.0
-        self.buckets = [0] * (len(SECONDS_BOUNDS) + 1)
+    topic: str
+    handled: int = 0
+    retried: int = 0
+    errors: int = 0
+    dead_lettered: int = 0
+    process_troubles: int = 0
+    skipped: int = 0
+    went_back: int = 0
+    seconds: float = 0.0
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(SECONDS_BOUNDS) + 1))
 
     def observe(self, seconds: float) -> None:
         """Count one call of a handler that took so many seconds."""
@@ -97,53 +72,35 @@ class Parked:
         self._when.cancel()
 
 
+@dataclass(slots=True, eq=False)
 class Partition:
     """Holds the state of one partition from its assignment until it is given up."""
 
-    __slots__ = (
-        "assigned_at",
-        "blocked_until",
-        "busy",
-        "committed",
-        "first_failures",
-        "held",
-        "moved_at",
-        "parked",
-        "paused",
-        "revoked",
-        "seen_end",
-        "stats",
-        "timers",
-        "tp",
-        "tracker",
-    )
-
-    def __init__(self, tp: Any, stats: TopicStats, assigned_at: float) -> None:
-        self.tp = tp
-        self.stats = stats
-        self.assigned_at = assigned_at
-        self.tracker = OffsetTracker()
-        self.seen_end: int | None = None
-        """End offset at assignment; None until it is known, and nothing is fetched before."""
-        self.busy: dict[bytes | None, deque[Record] | None] = {}
-        """The records that wait behind the one under way, by key. Records without a key share the
-        key None, so they are in order within their partition."""
-        self.held = 0
-        self.committed: int | None = None
-        self.moved_at = time.monotonic()
-        """`time.monotonic()` of the last commit of a longer prefix, or of the first fetch after
-        the partition held no records."""
-        self.first_failures: dict[int, float] = {}
-        """Unix time of the first failure of each record that is being retried, by offset."""
-        self.timers: dict[int, Wait] = {}
-        """Waits before a retry, by offset."""
-        self.parked: dict[bytes | None, Parked] = {}
-        """The waits for a future, by key."""
-        self.paused = False
-        self.blocked_until = 0.0
-        """`time.monotonic()` before which an unreadable batch is not read again. Infinite while its
-        dead letter is being written; 0 for a partition that can be read."""
-        self.revoked = False
+    tp: Any
+    stats: TopicStats
+    assigned_at: float
+    tracker: OffsetTracker = field(default_factory=OffsetTracker)
+    seen_end: int | None = None
+    """End offset at assignment; None until it is known, and nothing is fetched before."""
+    busy: dict[bytes | None, deque[Record] | None] = field(default_factory=dict)
+    """The records that wait behind the one under way, by key. Records without a key share the key
+    None, so they are in order within their partition."""
+    held: int = 0
+    committed: int | None = None
+    moved_at: float = field(default_factory=time.monotonic)
+    """`time.monotonic()` of the last commit of a longer prefix, or of the first fetch after the
+    partition held no records."""
+    first_failures: dict[int, float] = field(default_factory=dict)
+    """Unix time of the first failure of each record that is being retried, by offset."""
+    timers: dict[int, Wait] = field(default_factory=dict)
+    """Waits before a retry, by offset."""
+    parked: dict[bytes | None, Parked] = field(default_factory=dict)
+    """The waits for a future, by key."""
+    paused: bool = False
+    blocked_until: float = 0.0
+    """`time.monotonic()` before which an unreadable batch is not read again. Infinite while its
+    dead letter is being written; 0 for a partition that can be read."""
+    revoked: bool = False
 
     def open(self, position: int, end: int) -> None:
         """Allow fetching from this position on. A predecessor may have seen records below `end`."""

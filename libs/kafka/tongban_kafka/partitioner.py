@@ -50,7 +50,7 @@ def partition_of(key: bytes, partitions: int) -> int:
     return (murmur2(key) & 0x7FFFFFFF) % partitions
 
 
-def choose(key: bytes | None, partitions: Sequence[int], available: Sequence[int]) -> int:
+def choose_partition(key: bytes | None, partitions: Sequence[int], available: Sequence[int]) -> int:
     """Return a key's partition, with the arguments that aiokafka and Faust call a partitioner with.
     Without a key, choose any partition that has a leader."""
     if key is None:

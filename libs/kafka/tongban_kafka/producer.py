@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Mapping
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 import aiokafka
@@ -16,9 +13,10 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from tongban_kafka import refusals
 from tongban_kafka._aiokafka import check_prepared, delivery
+from tongban_kafka.backoff import Backoff
 from tongban_kafka.errors import KafkaUnavailableError, is_transient
 from tongban_kafka.metrics import ProducerCollector, collector_of
-from tongban_kafka.partitioner import choose
+from tongban_kafka.partitioner import choose_partition
 from tongban_kafka.pending_sends import PendingSends, Waiting, copy_result, fail
 from tongban_kafka.record import RawHeaders
 from tongban_kafka.security import KafkaAddress, client_options
@@ -26,6 +24,7 @@ from tongban_kafka.security import KafkaAddress, client_options
 log = structlog.get_logger(__name__)
 
 _CANCEL_AGAIN_S = 0.2
+_RECONNECT = Backoff(first=0.05, longest=1.0)
 _TICK = 0.05
 """Seconds between checks of the pending records."""
 
@@ -46,12 +45,10 @@ class EventProducer:
         bootstrap: the cluster, or `HOST:PORT[,HOST:PORT]` of one without TLS and SASL.
         linger_ms: milliseconds to wait for more records of a batch; 0 to 5. Under load batches fill
             by themselves, because one request at a time is under way to a broker.
-        compression: None or "gzip"; others need packages that are not installed.
         max_batch_size: bytes of one batch. A record that finds the batch full has to wait, which
             costs more than sending.
         max_pending: records that may wait for acknowledgement. Beyond it, and beyond
             `max_pending_bytes` bytes, a send fails at once.
-        client: more arguments for aiokafka; those of security come from `bootstrap`.
     """
 
     def __init__(
@@ -61,11 +58,9 @@ class EventProducer:
         client_id: str = "tongban",
         delivery_timeout: float = 1.5,
         linger_ms: int = 0,
-        compression: str | None = None,
         max_batch_size: int = 128 * 1024,
         max_pending: int = 20_000,
         max_pending_bytes: int = 32 * 1024 * 1024,
-        client: Mapping[str, Any] | None = None,
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
         self.client_id = client_id
@@ -77,11 +72,9 @@ class EventProducer:
             "enable_idempotence": True,
             "acks": "all",
             "linger_ms": linger_ms,
-            "partitioner": choose,
+            "partitioner": choose_partition,
             "max_batch_size": max_batch_size,
-            "compression_type": compression,
             "request_timeout_ms": round(max(delivery_timeout, 1.0) * 1000),
-            **(client or {}),
         }
         self._client: Any = None
         self._keeper: asyncio.Task[None] | None = None
@@ -124,12 +117,7 @@ class EventProducer:
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
     @property
@@ -235,7 +223,8 @@ class EventProducer:
             while client is self._client and (item := outbox.next_waiting(topic)) is not None:
                 try:
                     async with asyncio.timeout_at(item.deadline):
-                        inner = await delivery.hand_over_when_ready(client, *item.arguments)
+                        topic, key, value, headers = item.arguments
+                        inner = await client.send(topic, value, key, headers=headers)
                 except TimeoutError:
                     # The client must not accept later what is reported as failed now.
                     outbox.expire_waiting(item.deadline)
@@ -291,7 +280,7 @@ class EventProducer:
         self._lost.set()
 
     async def _keep_connected(self) -> None:
-        delay = 0.05
+        attempt = 1
         while True:
             check_prepared()
             client = aiokafka.AIOKafkaProducer(**self._options)
@@ -301,13 +290,13 @@ class EventProducer:
             except (KafkaError, OSError, TimeoutError) as error:
                 await delivery.close(client)
                 log.info("kafka_not_reached", at=str(self._bootstrap), error=type(error).__name__)
-                await asyncio.sleep(random.uniform(delay / 2, delay))
-                delay = min(1.0, delay * 2)
+                await asyncio.sleep(_RECONNECT.delay(attempt))
+                attempt += 1
                 continue
             except BaseException:
                 await delivery.close(client)
                 raise
-            delay = 0.05
+            attempt = 1
             self.connections += 1
             self._lost.clear()
             self._client = client

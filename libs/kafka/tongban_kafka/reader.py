@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,18 +11,21 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from tongban_kafka._aiokafka import check_prepared
-from tongban_kafka._aiokafka.group import check_background, close_consumer, partitions_of
+from tongban_kafka._aiokafka.fetching import UnreadableBatchError
+from tongban_kafka._aiokafka.group import (
+    check_background,
+    check_topics,
+    close_consumer,
+    partitions_of,
+)
+from tongban_kafka.backoff import Backoff
 from tongban_kafka.errors import ConsumerFailedError
 from tongban_kafka.pace import Pace
 from tongban_kafka.security import KafkaAddress, client_options
-from tongban_kafka.unreadable import (
-    BatchRetries,
-    UnreadableBatchError,
-    describe,
-    offset_after,
-)
+from tongban_kafka.unreadable import BatchRetries, describe_batch
 
 log = structlog.get_logger(__name__)
+_RECONNECT = Backoff(first=0.1, longest=5.0)
 _APART = 0.02
 """Seconds between fetches that return records. Readers feed displays and take over changes of
 operators: both notice no delay of this length."""
@@ -40,7 +42,6 @@ class Reader:
         bootstrap: KafkaAddress,
         topics: Sequence[str],
         *,
-        auto_offset_reset: str,
         client: Mapping[str, Any] | None = None,
     ) -> None:
         self.topics = tuple(topics)
@@ -54,23 +55,24 @@ class Reader:
             "client_id": f"reader-{self.topics[0]}",
             "group_id": None,
             "enable_auto_commit": False,
-            "auto_offset_reset": auto_offset_reset,
+            "auto_offset_reset": "earliest",
             "request_timeout_ms": 10_000,
             **(client or {}),
         }
 
     async def run(self) -> None:
         """Read until cancelled. Reconnect with exponential back-off while Kafka is away."""
-        delay = 0.1
+        attempt = 1
         while True:
             check_prepared()
             consumer = aiokafka.AIOKafkaConsumer(**self._options)
             try:
                 await consumer.start()
-                consumer.assign(await self._partitions(consumer))
+                await check_topics(consumer, self.topics)
+                consumer.assign(await partitions_of(consumer, self.topics))
                 self._next.clear()
                 await self._opened(consumer)
-                delay = 0.1
+                attempt = 1
                 while True:
                     await self._turn(consumer)
             except (KafkaError, ConsumerFailedError, OSError) as error:
@@ -78,14 +80,8 @@ class Reader:
             finally:
                 self._closed()
                 await close_consumer(consumer, timeout=2.0)
-            await asyncio.sleep(random.uniform(delay / 2, delay))
-            delay = min(5.0, delay * 2)
-
-    async def _partitions(self, consumer: Any) -> list[Any]:
-        missing = set(self.topics) - await consumer.topics()
-        if missing:
-            raise KafkaError(f"topics are missing: {', '.join(sorted(missing))}")
-        return await partitions_of(consumer, self.topics)
+            await asyncio.sleep(_RECONNECT.delay(attempt))
+            attempt += 1
 
     async def _turn(self, consumer: Any) -> None:
         check_background(consumer)
@@ -111,15 +107,11 @@ class Reader:
     async def _unreadable(self, consumer: Any, error: UnreadableBatchError) -> None:
         """Retry the batch a few times, then pass over it. Otherwise a view would never be ready,
         and a tail would show no more records of the partition."""
-        delay = self._retries.failed(error)
-        if delay is not None:
-            await asyncio.sleep(delay)
+        after = await self._retries.pass_over(consumer, error)
+        if after is None:
             return
-        after = offset_after(consumer, error)
-        log.critical("batch_passed_over", **{**describe(error), "next_offset": after})
+        log.critical("batch_passed_over", **{**describe_batch(error), "next_offset": after})
         self.unreadable += 1
-        self._retries.forget(error.tp)
-        consumer.seek(error.tp, after)
         self._passed_over(error.tp, error.first_offset, after)
 
     async def _opened(self, consumer: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Headers = tuple[tuple[str, bytes], ...]
 RawHeaders = list[tuple[str, bytes]]
@@ -31,6 +31,14 @@ class Record(NamedTuple):
     """`tongban_kafka.uptime()` at that assignment. A predecessor acted before it, or is fenced."""
     attempt: int = 1
     """1 at the first attempt of this process; each retry adds 1."""
+
+    @classmethod
+    def of(cls, raw: Any, *, maybe_seen: bool, assigned_at: float) -> Record:
+        """Convert a record of aiokafka."""
+        return cls(
+            raw.topic, raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, raw.headers,
+            maybe_seen, assigned_at,
+        )  # fmt: skip
 
     def header(self, name: str) -> bytes | None:
         """Return the last header of that name (Kafka allows several), or None."""

@@ -14,19 +14,21 @@ from aiokafka.errors import KafkaError
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from tongban_kafka._aiokafka.group import (
+    check_topics,
     close_consumer,
     hear_commits,
     records_since,
     watch_lease,
 )
+from tongban_kafka.backoff import Backoff
 from tongban_kafka.batch_failures import BatchFailures
 from tongban_kafka.commits import Committer
-from tongban_kafka.config import RetryPolicy, WorkerConfig
+from tongban_kafka.config import WorkerConfig
 from tongban_kafka.dead_letters import Sink
 from tongban_kafka.errors import ConsumerFailedError
 from tongban_kafka.failures import Failures, OnDeadLetter
 from tongban_kafka.fetching import Fetching
-from tongban_kafka.flow import Flow
+from tongban_kafka.flow import Flow, set_within
 from tongban_kafka.lease import Lease
 from tongban_kafka.membership import RebalanceListener, make_consumer
 from tongban_kafka.metrics import WorkerCollector, collector_of
@@ -35,7 +37,7 @@ from tongban_kafka.worker_health import WorkerHealth, WorkerProgress
 
 log = structlog.get_logger(__name__)
 
-_RECONNECT = RetryPolicy(first=0.1, longest=2.0)
+_RECONNECT = Backoff(first=0.1, longest=2.0)
 _CONNECT_TIMEOUT = 30.0
 """Seconds after which an attempt to connect is given up."""
 
@@ -168,7 +170,7 @@ class Runtime:
             except (KafkaError, OSError, TimeoutError) as error:
                 await close_consumer(consumer, timeout=2.0)
                 log.warning("kafka_not_ready", group=self.group, error=str(error))
-                await self._pause(_RECONNECT.delay(attempt))
+                await set_within(self._stopping, _RECONNECT.delay(attempt))
                 attempt += 1
             except BaseException:
                 await close_consumer(consumer, timeout=2.0)
@@ -181,19 +183,10 @@ class Runtime:
     async def _check_topics(self, consumer: Any) -> None:
         """Check that the topics exist, and count the dead letters of the limit's window."""
         dead_letters = self.config.dead_letter_topic
-        missing = {*self.topics, dead_letters} - await consumer.topics()
-        if missing:
-            raise KafkaError(f"topics are missing: {', '.join(sorted(missing))}")
+        await check_topics(consumer, {*self.topics, dead_letters})
         since = time.time() - self.config.dead_letter_limit.window
         count = await records_since(consumer, dead_letters, round(since * 1000))
         self._failures.window.seed(count, time.monotonic())
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
 
     async def _commit_now_and_then(self, consumer: Any) -> None:
         while True:

@@ -16,6 +16,7 @@ from typing import Any, Literal, NoReturn
 import structlog
 from pydantic import SecretStr
 
+from tongban_kafka.errors import MessagingError
 from tongban_kafka.operator_texts import Setting
 
 log = structlog.get_logger(__name__)
@@ -24,7 +25,7 @@ SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
 
 
-class KafkaSecurityError(ValueError):
+class KafkaSecurityError(MessagingError, ValueError):
     """Raised for settings that contradict one another or are incomplete. `lines` has one line for
     each wrong setting; no line quotes a value."""
 
@@ -171,7 +172,7 @@ class KafkaSecurity:
         return context
 
 
-class _EncryptedKeyError(Exception):
+class _EncryptedKeyError(MessagingError):
     """Raised when OpenSSL asks for the pass phrase of a key."""
 
 

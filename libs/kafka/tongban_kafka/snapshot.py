@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, TypeVar
 
 import aiokafka
@@ -15,18 +14,14 @@ from aiokafka.errors import KafkaError
 
 from tongban_kafka import refusals
 from tongban_kafka._aiokafka import check_prepared
+from tongban_kafka._aiokafka.fetching import UnreadableBatchError
 from tongban_kafka._aiokafka.group import check_background, close_consumer, partitions_of
 from tongban_kafka.errors import ConsumerFailedError, KafkaUnavailableError
 from tongban_kafka.holes import Hole, Holes
 from tongban_kafka.operator_texts import describe_hole
 from tongban_kafka.record import Record
 from tongban_kafka.security import KafkaAddress, client_options
-from tongban_kafka.unreadable import (
-    BatchRetries,
-    UnreadableBatchError,
-    describe,
-    offset_after,
-)
+from tongban_kafka.unreadable import BatchRetries, describe_batch
 
 log = structlog.get_logger(__name__)
 _CONNECT_S = 10.0
@@ -82,12 +77,7 @@ class Snapshot:
         self._consumer = consumer
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await close_consumer(self._consumer, timeout=5.0)
 
     def _away(self, error: BaseException | str) -> KafkaUnavailableError:
@@ -173,26 +163,21 @@ class Snapshot:
             for tp, raws in fetched.items():
                 for raw in raws:
                     if raw.offset < left[tp][1]:
-                        yield _record(raw)
+                        yield Record.of(raw, maybe_seen=True, assigned_at=0.0)
             for tp in [tp for tp, (_, end) in left.items() if await consumer.position(tp) >= end]:
                 del left[tp]
                 consumer.pause(tp)
         on_progress(total, total)
 
     async def _pass_over(self, error: UnreadableBatchError) -> None:
-        """Wait before a batch is read again. After the last read log it, keep it as a hole and seek
-        behind it."""
-        delay = self._retries.failed(error)
-        if delay is not None:
-            await asyncio.sleep(delay)
+        """Wait before a batch is read again. After the last read log it and keep it as a hole."""
+        after = await self._retries.pass_over(self._consumer, error)
+        if after is None:
             return
-        log.error("batch_passed_over", **describe(error))
+        log.error("batch_passed_over", **describe_batch(error))
         self.unreadable.append(error)
-        self._retries.forget(error.tp)
-        after = offset_after(self._consumer, error)
         hole = Hole(error.tp.partition, error.first_offset, after)
         self._passed.append((error.tp.topic, hole))
-        self._consumer.seek(error.tp, after)
 
     async def newest(self, topic: str, decode: Callable[[bytes], Value]) -> dict[str, Value]:
         """Return the newest value of every key of a compacted topic. Records that cannot be decoded
@@ -272,10 +257,3 @@ async def read_newest(
             # The newest value of any key may be in the hole.
             raise KafkaUnavailableError(f"{bootstrap}: {describe_hole(topic, holes[0])}")
         return newest
-
-
-def _record(raw: Any) -> Record:
-    return Record(
-        raw.topic, raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, raw.headers,
-        True, 0.0,
-    )  # fmt: skip

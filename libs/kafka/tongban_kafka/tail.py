@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 
+from tongban_kafka.boot_clock import uptime
 from tongban_kafka.reader import Reader
 from tongban_kafka.record import Record
 from tongban_kafka.security import KafkaAddress
-from tongban_kafka.uptime import uptime
 
 log = structlog.get_logger(__name__)
 
@@ -36,9 +36,8 @@ class BroadcastTail(Reader):
         on_record: Callable[[Record], None],
         *,
         on_loss: Callable[[], None] = lambda: None,
-        client: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(bootstrap, topics, auto_offset_reset="earliest", client=client)
+        super().__init__(bootstrap, topics)
         self._on_record = on_record
         self._on_loss = on_loss
         self._positions: dict[Any, int] = {}
@@ -72,17 +71,7 @@ class BroadcastTail(Reader):
 
     def _records(self, tp: Any, raws: Sequence[Any]) -> None:
         for raw in raws:
-            record = Record(
-                raw.topic,
-                raw.partition,
-                raw.offset,
-                raw.timestamp,
-                raw.key,
-                raw.value,
-                raw.headers,
-                False,
-                self._opened_at,
-            )
+            record = Record.of(raw, maybe_seen=False, assigned_at=self._opened_at)
             try:
                 self._on_record(record)
             except Exception as error:

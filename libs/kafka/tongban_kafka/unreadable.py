@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -12,29 +13,20 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from tongban_kafka._aiokafka.fetching import UnreadableBatchError
-from tongban_kafka.config import RetryPolicy
+from tongban_kafka.backoff import Backoff
 from tongban_kafka.dead_letters import (
-    BASE_OFFSET,
-    NEXT_OFFSET,
+    DEAD_LETTER_BASE_OFFSET,
+    DEAD_LETTER_NEXT_OFFSET,
     Cause,
     DeadLetter,
     dead_letter_headers,
 )
 from tongban_kafka.record import Record
 
-__all__ = [
-    "TRIES",
-    "BatchRetries",
-    "UnreadableBatchError",
-    "batch_dead_letter",
-    "describe",
-    "offset_after",
-]
-
 TRIES = 5
 """Reads of one batch before it is given up: a transfer may garble a batch that the broker has
 intact."""
-_RETRY = RetryPolicy(first=0.5, longest=5.0)
+_RETRY = Backoff(first=0.5, longest=5.0)
 
 
 def offset_after(consumer: Any, error: UnreadableBatchError) -> int:
@@ -76,11 +68,14 @@ def batch_dead_letter(
         error.tp.topic, error.tp.partition, error.first_offset, round(now * 1000), None, None, (),
         False, 0.0,
     )  # fmt: skip
-    extent = [(BASE_OFFSET, b"%d" % error.base_offset), (NEXT_OFFSET, b"%d" % next_offset)]
+    extent = [
+        (DEAD_LETTER_BASE_OFFSET, b"%d" % error.base_offset),
+        (DEAD_LETTER_NEXT_OFFSET, b"%d" % next_offset),
+    ]
     return None, b"", [*dead_letter_headers(group, record, cause), *extent]
 
 
-def describe(error: UnreadableBatchError) -> dict[str, Any]:
+def describe_batch(error: UnreadableBatchError) -> dict[str, Any]:
     """Return the fields that a log line about the batch has."""
     return {
         "topic": error.tp.topic,
@@ -107,7 +102,7 @@ class BatchRetries:
         retry: the exponential back-off between two reads.
     """
 
-    def __init__(self, *, tries: int = TRIES, retry: RetryPolicy = _RETRY) -> None:
+    def __init__(self, *, tries: int = TRIES, retry: Backoff = _RETRY) -> None:
         self._tries = tries
         self._retry = retry
         self._failing: dict[Any, _Failing] = {}
@@ -120,6 +115,18 @@ class BatchRetries:
             failing = self._failing[error.tp] = _Failing(error.first_offset, time.time())
         failing.reads += 1
         return None if failing.reads >= self._tries else self._retry.delay(failing.reads)
+
+    async def pass_over(self, consumer: Any, error: UnreadableBatchError) -> int | None:
+        """Wait before the next read of the batch and return None. After its last read seek behind
+        it instead, and return the offset sought."""
+        delay = self.failed(error)
+        if delay is not None:
+            await asyncio.sleep(delay)
+            return None
+        after = offset_after(consumer, error)
+        self.forget(error.tp)
+        consumer.seek(error.tp, after)
+        return after
 
     def reads(self, error: UnreadableBatchError) -> int:
         """Return how many reads of the partition's batch have failed."""

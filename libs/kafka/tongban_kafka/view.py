@@ -48,7 +48,7 @@ class CompactedView(Reader, Generic[Value]):
         on_change: OnChange[Value] | None = None,
         client: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(bootstrap, [topic], auto_offset_reset="earliest", client=client)
+        super().__init__(bootstrap, [topic], client=client)
         self._decode = decode
         self._holes = Holes()
         self._read_again_at = 0.0

@@ -98,9 +98,11 @@ class WorkerHealth:
     # --- for the metrics collector
 
     def topic_stats(self) -> Iterable[TopicStats]:
+        """Return the counters of each topic."""
         return self._flow.stats.values()
 
     def gauges(self) -> dict[str, float]:
+        """Return gauges by their name without `tongban_worker_`."""
         progress = self.progress()
         return {
             "in_flight": progress.in_flight,
@@ -116,6 +118,7 @@ class WorkerHealth:
         }
 
     def counters(self) -> dict[str, int]:
+        """Return counters by their name without `tongban_worker_`."""
         return {
             "commits": self._committer.succeeded,
             "commit_failures": self._committer.failed,
@@ -124,6 +127,7 @@ class WorkerHealth:
         }
 
     def lags(self) -> Iterable[tuple[str, int, int]]:
+        """Return topic, partition and lag in records of each partition."""
         if self.consumer is None:
             return
         for tp, partition in self._flow.partitions.items():

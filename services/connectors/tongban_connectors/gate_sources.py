@@ -21,7 +21,7 @@ from tongban_common.private_texts import REASON
 from tongban_connectors.domain.texts import paused
 from tongban_connectors.gate import Block, Source
 from tongban_connectors.restarts import RESTARTS, STEADY_S, is_our_end, kinds_of
-from tongban_kafka.security import KafkaAddress
+from tongban_kafka import KafkaAddress
 
 log = structlog.get_logger()
 

@@ -35,10 +35,12 @@ from tongban_connectors.gate import Block, Gate, GateClosedError
 from tongban_connectors.records import call_in
 from tongban_connectors.reports import Reporter, outcome_of
 from tongban_connectors.restarts import is_own_trouble, kinds_of
-from tongban_kafka import Cause, Poison, Record, Retry
+from tongban_kafka import Backoff, Cause, Poison, Record, Retry
 from tongban_provinces.models import GatewayAnswer, OfferedDocument
 
 log = structlog.get_logger()
+_pause_s = Backoff(first=0.25, longest=15.0).ceiling
+"""Returns the pause in seconds after so many failures in a row."""
 _REPORT_AFTER = 2
 """Failures of one call before they are reported to the applicant: one time-out is no news."""
 
@@ -228,8 +230,3 @@ class Connector:
         if attempt.reported_cause != cause:
             await self._reporter.waiting(call, block.cause, block.until, block.reason)
             attempt.reported_cause = cause
-
-
-def _pause_s(failures: int) -> float:
-    """Return the exponential back-off in seconds after so many failures in a row."""
-    return min(0.25 * (1 << min(failures - 1, 8)), 15.0)

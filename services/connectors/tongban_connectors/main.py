@@ -20,8 +20,7 @@ from tongban_connectors.gateways import rest
 from tongban_connectors.province import ConnectorDependencies, ProvinceRunner
 from tongban_connectors.settings import ConnectorSettings
 from tongban_connectors.state_reporter import StateReporter, reporting
-from tongban_kafka import EventProducer, prepare_aiokafka
-from tongban_kafka.security import warn_of_plaintext
+from tongban_kafka import EventProducer, prepare_aiokafka, warn_of_plaintext
 
 log = structlog.get_logger()
 _DELIVERY_S = 10.0

@@ -6,26 +6,23 @@ Errors of both become a retry or a dead letter.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from tongban_common.domain.status import CallKind
-from tongban_common.envelope import (
-    KeyDestroyedError,
-    KeyMissingError,
-    KeyRing,
-    UnreadableEnvelopeError,
-)
+from tongban_common.envelope import KeyRing
 from tongban_common.events import Event, MalformedEventError, decode
 from tongban_common.events.models import ProvinceCall
+from tongban_common.opening import opening_envelope
 from tongban_connectors.domain.gateway import form_part
-from tongban_kafka import Poison, Record, Retry
+from tongban_kafka import Poison, Record
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
 """Ids of requests and calls; they become part of a signed path. Intake issues narrower ones."""
-_KEY_PAUSE_S = 2.0
-"""Seconds before the next attempt with a key that this process has not received yet."""
+
+envelope_errors = partial(opening_envelope, cause="the envelope cannot be opened")
+"""`opening_envelope` with the cause that the connector publishes with the outcome of the call. The
+text names no part of the envelope."""
 
 
 def call_in(record: Record, province: str) -> Event[ProvinceCall]:
@@ -64,22 +61,3 @@ def open_parts(keys: KeyRing, call: ProvinceCall) -> tuple[Any, Any]:
             keys.open(call.request_id, call.sealed, "applicant"),
             keys.open(call.request_id, call.sealed, form_part(call)),
         )
-
-
-@contextmanager
-def envelope_errors() -> Iterator[None]:
-    """Map the errors of an envelope within the context.
-
-    Raises:
-        KeyDestroyedError: its key was destroyed; passed through, as the caller has to do without.
-        Retry: this process has not received its key yet.
-        Poison: the envelope was altered, or was sealed otherwise.
-    """
-    try:
-        yield
-    except KeyDestroyedError:
-        raise
-    except KeyMissingError as error:
-        raise Retry("the key has not come yet", after=_KEY_PAUSE_S) from error
-    except UnreadableEnvelopeError as error:
-        raise Poison("the envelope cannot be opened") from error

@@ -6,9 +6,9 @@ import asyncio
 import traceback
 from pathlib import Path
 
-from tongban_kafka import RetryPolicy
+from tongban_kafka import Backoff
 
-RESTARTS = RetryPolicy(first=2.0, longest=60.0)
+RESTARTS = Backoff(first=2.0, longest=60.0)
 """Pauses before a failed part is started again, by failures in a row."""
 STEADY_S = 300.0
 """Seconds after which a running part is healthy: its next failure counts as the first."""
@@ -39,10 +39,10 @@ def kinds_of(error: BaseException) -> str:
 def is_own_trouble(error: BaseException) -> bool:
     """Return True if the process lacks file descriptors, memory, threads or space.
 
-    No record is at fault, so the record waits. Wider than `tongban_kafka.trouble`, which has to ask
-    if a record can bring an OSError about: what parses foreign bytes for a connector turns errors
-    into its own, so any OSError is the machine's. Narrower, too: causes are not followed, since a
-    `Retry`, and Kafka or the store being away, are handled by what raised them.
+    No record is at fault, so the record waits. Wider than `tongban_kafka.is_process_trouble`, which
+    has to ask if a record can bring an OSError about: what parses foreign bytes for a connector
+    turns errors into its own, so any OSError is the machine's. Narrower, too: causes are not
+    followed, since a `Retry`, and Kafka or the store being away, are handled by what raised them.
     """
     if isinstance(error, BaseExceptionGroup):
         return any(map(is_own_trouble, error.exceptions))

@@ -12,8 +12,7 @@ import orjson
 
 from tongban_common.catalogue import Catalogue, Item, ZoneSummary
 from tongban_common.topics import CATALOGUE_ITEMS
-from tongban_kafka import CompactedView
-from tongban_kafka.security import KafkaAddress
+from tongban_kafka import CompactedView, KafkaAddress
 
 Listed = dict[str, Any]
 

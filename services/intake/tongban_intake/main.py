@@ -27,8 +27,14 @@ from tongban_intake.readmodel.completeness import Completeness, StatusTopic
 from tongban_intake.readmodel.projector import readmodel_worker
 from tongban_intake.services import Services
 from tongban_intake.settings import IntakeSettings
-from tongban_kafka import BatchWorker, BroadcastTail, CompactedView, EventProducer, prepare_aiokafka
-from tongban_kafka.security import warn_of_plaintext
+from tongban_kafka import (
+    BatchWorker,
+    BroadcastTail,
+    CompactedView,
+    EventProducer,
+    prepare_aiokafka,
+    warn_of_plaintext,
+)
 
 log = structlog.get_logger(__name__)
 _LOOK_S, _MANY_ITEMS = 10.0, 100

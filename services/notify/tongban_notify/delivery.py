@@ -21,8 +21,7 @@ import structlog
 
 from tongban_common import faultpoints
 from tongban_common.clock import BusinessClock
-from tongban_kafka import Retry
-from tongban_kafka.uptime import uptime
+from tongban_kafka import Retry, uptime
 from tongban_notify import metrics
 from tongban_notify.errors import NotifyError
 from tongban_notify.guards import Guard, GuardOvertakenError, Guards, GuardState

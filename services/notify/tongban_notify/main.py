@@ -17,8 +17,14 @@ from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
 from tongban_common.store import Store, StoreUnavailableError
 from tongban_common.store.recovery import RestoredStore
-from tongban_kafka import EventProducer, RegisterView, Worker, WorkerConfig, prepare_aiokafka
-from tongban_kafka.security import warn_of_plaintext
+from tongban_kafka import (
+    EventProducer,
+    RegisterView,
+    Worker,
+    WorkerConfig,
+    prepare_aiokafka,
+    warn_of_plaintext,
+)
 from tongban_notify.delivery import Delivery
 from tongban_notify.guards import Guards
 from tongban_notify.handler import NotifyHandler

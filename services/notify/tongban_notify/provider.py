@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import structlog
 
+from tongban_kafka import Backoff
 from tongban_notify import metrics
 from tongban_notify.errors import NotifyError
 from tongban_notify.messages import TextMessage
@@ -19,7 +20,7 @@ log = structlog.get_logger()
 
 _OPENS_AT = 2
 """Consecutive failed calls that open the circuit."""
-_FIRST_REST, _LONGEST_REST = 1.0, 15.0
+_REST = Backoff(first=1.0, longest=15.0)
 """Seconds until an open circuit probes the provider: the first, and the longest (doubling)."""
 _OF_THE_MESSAGE = frozenset({413, 422})
 """HTTP statuses that refuse this message."""
@@ -200,7 +201,7 @@ class Provider:
     def _failed(self) -> None:
         self._failures += 1
         if self._failures >= _OPENS_AT:
-            rest = min(_FIRST_REST * 2 ** min(self._failures - _OPENS_AT, 8), _LONGEST_REST)
+            rest = _REST.ceiling(self._failures - _OPENS_AT + 1)
             self._rests_until = time.monotonic() + rest
             metrics.PROVIDER_UP.labels(self.name).set(0)
 

@@ -18,7 +18,7 @@ from typing import Any, cast
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-from tongban_kafka.uptime import uptime
+from tongban_kafka import uptime
 from tongban_notify.errors import NotifyError
 
 _MAX_HEADERS = 64

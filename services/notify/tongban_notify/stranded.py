@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from tongban_common.store import StoreUnavailableError
-from tongban_kafka import KafkaUnavailableError, Poison, Record, Retry
-from tongban_kafka.trouble import is_process_trouble
+from tongban_kafka import KafkaUnavailableError, Poison, Record, Retry, is_process_trouble
 from tongban_notify import metrics
 from tongban_notify.guards import Guards
 

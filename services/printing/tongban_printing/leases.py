@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tongban_common.store import NOW, DuplicateKey, Store, store_errors
-from tongban_kafka.uptime import uptime
+from tongban_kafka import uptime
 
 
 @dataclass(slots=True)

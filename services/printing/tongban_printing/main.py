@@ -15,8 +15,7 @@ from tongban_common.process import Stopping
 from tongban_common.settings import load
 from tongban_common.store import DocumentStore, Store, StoreUnavailableError
 from tongban_common.store.recovery import RestoredStore
-from tongban_kafka import EventProducer, Worker, WorkerConfig, prepare_aiokafka
-from tongban_kafka.security import warn_of_plaintext
+from tongban_kafka import EventProducer, Worker, WorkerConfig, prepare_aiokafka, warn_of_plaintext
 from tongban_printing.documents import DocumentMaker
 from tongban_printing.handler import PrintingHandler
 from tongban_printing.leases import KioskLeases

@@ -11,8 +11,7 @@ import structlog
 from tongban_common import faultpoints, topics
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.observability import request_context
-from tongban_kafka import KafkaUnavailableError
-from tongban_kafka.trouble import is_process_trouble
+from tongban_kafka import KafkaUnavailableError, is_process_trouble
 from tongban_printing import metrics
 from tongban_printing.orders import SpooledOrder
 from tongban_printing.spool import Spool

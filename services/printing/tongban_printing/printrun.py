@@ -17,7 +17,6 @@ Three rules ensure it:
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,6 +29,7 @@ from tongban_common.domain.status import PrintStatus
 from tongban_common.envelope import KeyDestroyedError, KeyMissingError, UnreadableEnvelopeError
 from tongban_common.process import Stopping
 from tongban_common.store import DocumentStore
+from tongban_kafka import Backoff
 from tongban_printing import metrics
 from tongban_printing.jobs import OFFLINE, REFUSES, Finding
 from tongban_printing.orders import (
@@ -52,7 +52,7 @@ _REPORTED_AT_MOST = 40
 alternates between two troubles would cause one every two seconds, and the read model keeps each."""
 _FIRST_LOOK, _NEXT_LOOK, _SLOWEST_LOOK = 0.05, 1.5, 0.5
 """Seconds between queries of a printing job: the first, the growth factor, and the longest."""
-_FIRST_WAIT, _LONGEST_WAIT = 0.2, 2.0
+_WAIT = Backoff(first=0.4, longest=2.0)
 """Seconds between attempts while the printer is in trouble, so that it resumes soon afterwards."""
 _TOLD_AT = 2
 """Consecutive troubles before one is reported; a single lost connection is not."""
@@ -321,8 +321,7 @@ class PrintRun:
         told = order.status is PrintStatus.WAITING_FOR_PRINTER and order.reason == reason
         if not told and (self._troubles >= _TOLD_AT or reason != OFFLINE):
             await self._tell_trouble(reason)
-        longest = min(_FIRST_WAIT * 2 ** min(self._troubles, 10), _LONGEST_WAIT)
-        await self._dependencies.stopping.sleep(random.uniform(longest / 2, longest))
+        await self._dependencies.stopping.sleep(_WAIT.delay(self._troubles))
 
     async def _tell_trouble(self, reason: str) -> None:
         if self.order.seq < _REPORTED_AT_MOST:

@@ -9,8 +9,7 @@ from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import PrintStatus
 from tongban_common.events.models import PrintConfirmed
 from tongban_common.observability import request_context
-from tongban_kafka import Poison
-from tongban_kafka.trouble import is_process_trouble
+from tongban_kafka import Poison, is_process_trouble
 from tongban_printing import metrics
 from tongban_printing.orders import (
     MAY_BE_PRINTED,

@@ -15,7 +15,7 @@ import structlog
 
 from tongban_common.observability import request_context
 from tongban_common.store import StoreUnavailableError
-from tongban_kafka.trouble import is_process_trouble
+from tongban_kafka import is_process_trouble
 from tongban_printing import metrics
 from tongban_printing.leases import KioskLeases
 from tongban_printing.printer import Printer

@@ -11,9 +11,7 @@ import faust
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.process import settle_heap
 from tongban_common.settings import load
-from tongban_kafka import prepare_aiokafka
-from tongban_kafka.refusals import explain
-from tongban_kafka.security import warn_of_plaintext
+from tongban_kafka import prepare_aiokafka, refusals, warn_of_plaintext
 from tongban_router.faust_runtime.app import Router
 from tongban_router.faust_runtime.broker import wait_for_broker
 from tongban_router.faust_runtime.membership import outlive_stale
@@ -42,7 +40,9 @@ def serve(settings: RouterSettings, make: Callable[[RouterSettings], Router] = R
         live={"progress": router.progress.stalled},
         ready={
             "table": lambda: (
-                None if router.recovery.recovered else explain("the table is being recovered")
+                None
+                if router.recovery.recovered
+                else refusals.explain("the table is being recovered")
             ),
             "assignment": lambda: "a rebalance is under way" if app.rebalancing else None,
             "broker": router.progress.blind,
@@ -71,7 +71,7 @@ def _wait_for_broker(settings: RouterSettings, router: Router) -> None:
             host=settings.http_host,
             port=settings.http_port,
             live={},
-            ready={"broker": lambda: explain(f"no broker answers at {settings.kafka}")},
+            ready={"broker": lambda: refusals.explain(f"no broker answers at {settings.kafka}")},
         ):
             await wait_for_broker(settings.cluster, router.progress.trying)
             await outlive_stale(settings.data)

@@ -10,8 +10,7 @@ from pydantic import AwareDatetime
 
 from tongban_common.control.records import StateRecord
 from tongban_common.topics import CONTROL_OPTOUTS
-from tongban_kafka.register_view import RegisterView
-from tongban_kafka.security import KafkaAddress
+from tongban_kafka import KafkaAddress, RegisterView
 
 
 class OptOut(StateRecord):

@@ -11,8 +11,7 @@ from tongban_common.control.records import StateRecord
 from tongban_common.domain.moments import Moment
 from tongban_common.events.models import Sealed
 from tongban_common.topics import CONTROL_PROVINCES
-from tongban_kafka.register_view import RegisterView
-from tongban_kafka.security import KafkaAddress
+from tongban_kafka import KafkaAddress, RegisterView
 
 PAUSE_REASONS = ("系统升级", "系统维护", "数据迁移", "网络故障", "节假日", "省级平台要求暂停")
 """Reasons that are published in clear. Any other text of an operator is sealed (ADR 0019)."""

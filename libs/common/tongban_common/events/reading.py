@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable
 
 from tongban_common.events import Body, Event, MalformedEventError, decode
-from tongban_kafka import Record
-from tongban_kafka.snapshot import OnProgress, Snapshot
+from tongban_kafka import OnProgress, Record, Snapshot
 
 Read = tuple[Record, Event[Body] | None]
 """A record with its event, or with None where the record is no event."""

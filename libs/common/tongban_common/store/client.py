@@ -11,7 +11,7 @@ from pymongo import WriteConcern
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 from tongban_common.errors import CommonError
-from tongban_kafka.trouble import ProcessTroubleError
+from tongban_kafka import ProcessTroubleError
 
 Collection = Any
 """A motor collection. Motor has no types that a strict checker accepts."""

@@ -18,7 +18,7 @@ from tongban_common.topics import TOPICS
 from tongban_devstack.demo.day_runner import FINAL, Day
 from tongban_devstack.quantiles import quantiles_ms
 from tongban_devstack.stack import SERVICES, Stack
-from tongban_kafka.security import KafkaAddress, client_options
+from tongban_kafka import KafkaAddress, client_options
 
 ONCE_ONLY = frozenset(
     {"completed", "rejected", "withdrawn", "expired", "failed", "needs_supplement"}

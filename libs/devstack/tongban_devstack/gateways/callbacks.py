@@ -30,6 +30,7 @@ from tongban_devstack.gateways.applications import Application, receipt
 from tongban_devstack.gateways.faults import GatewayFaults
 from tongban_devstack.outside.faults import FaultBoard, json_report
 from tongban_devstack.outside.journal import SqliteJournal
+from tongban_kafka import Backoff
 from tongban_provinces.signing import (
     SignatureError,
     province_token,
@@ -57,7 +58,7 @@ CREATE INDEX IF NOT EXISTS open_notices ON notices (due) WHERE status = 'open';
 
 AT_ONCE = 32
 TIMEOUT = aiohttp.ClientTimeout(total=5)
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
+PAUSE = Backoff(first=0.5, longest=60.0)
 MOST_ATTEMPTS = 12
 """About six minutes of attempts; then the receiver has to poll."""
 DOWN_PAUSE_S = 0.5
@@ -206,16 +207,13 @@ class CallbackSender:
             enough = callback.told >= faults.repeat_callbacks
             status = "told" if enough else "open"
             await self._enter(
-                callback, status, attempts=1, told=1, pause_s=random.uniform(0.05, FIRST_PAUSE_S)
+                callback, status, attempts=1, told=1, pause_s=random.uniform(0.05, PAUSE.first)
             )
         else:
             CALLBACKS.labels(callback.province, "failed").inc()
             tried = callback.attempts + 1
-            pause_s = min(FIRST_PAUSE_S * (1 << callback.attempts), LONGEST_PAUSE_S)
             status = "open" if tried < MOST_ATTEMPTS else "given_up"
-            await self._enter(
-                callback, status, attempts=1, pause_s=pause_s * random.uniform(0.5, 1.0)
-            )
+            await self._enter(callback, status, attempts=1, pause_s=PAUSE.delay(tried))
 
     async def _enter(
         self,

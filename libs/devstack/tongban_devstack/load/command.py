@@ -24,7 +24,7 @@ from tongban_devstack.load.kiosks import Load, LoadResult, Target
 from tongban_devstack.quantiles import in_words
 from tongban_devstack.stack import Stack, StackOptions
 from tongban_devstack.start_failures import exit_on_start_failure
-from tongban_kafka.security import KafkaCluster
+from tongban_kafka import KafkaCluster
 from tongban_ops.catalogue.loader import load as load_catalogue
 from tongban_ops.cli.output import progress_bars
 

@@ -23,7 +23,7 @@ from tongban_common.events import decode
 from tongban_common.events.models import RequestStatus
 from tongban_common.topics import REQUESTS_STATUS
 from tongban_devstack.quantiles import quantiles_ms
-from tongban_kafka.security import KafkaAddress, client_options
+from tongban_kafka import KafkaAddress, client_options
 
 _IN_FLIGHT = 4000
 """Maximum submissions that await their answer; further ones are counted as not made."""

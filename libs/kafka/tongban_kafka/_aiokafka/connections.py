@@ -7,12 +7,12 @@ list (Apache Kafka 4: a NullPointerException in `BrokerServer.raftManager`, repo
 UNKNOWN_SERVER_ERROR). aiokafka ignores the error and keeps the connection, on which every request
 then fails with IncompatibleBrokerVersion. That error is not retriable: it ends the heartbeat task
 of a consumer, which nothing restarts. Here the connection fails instead, and every client of
-aiokafka retries it.
+aiokafka retries it. `tests/unit/test_kafka_connections.py` reproduces it.
 
 **Closed transports.** Writing to a connection that has just been closed raises OSError or nothing
 in asyncio's own loop, but RuntimeError in uvloop, which aiokafka does not expect. It ends the task
 that was sending; without the metadata task, for example, a client never finds its coordinator
-again. Here the RuntimeError becomes a broken connection.
+again (aio-libs/aiokafka#1038). Here the RuntimeError becomes a broken connection.
 
 **Refusals.** Every failed connection is passed to `refusals`, which distinguishes a wrong password
 from a broker that is away. Errors that aiokafka's SASL raises for a response that it cannot parse

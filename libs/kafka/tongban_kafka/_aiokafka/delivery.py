@@ -38,17 +38,9 @@ def hand_over(
     return None
 
 
-async def hand_over_when_ready(
-    client: Any, topic: str, key: bytes | None, value: bytes | None, headers: RawHeaders
-) -> asyncio.Future[Any]:
-    """Hand a record to the client, and wait until the client has accepted it."""
-    future: asyncio.Future[Any] = await client.send(topic, value, key, headers=headers)
-    return future
-
-
 async def close(client: Any) -> None:
     """Close a producer without waiting for its unsent records: aiokafka's own `stop` waits for ever
-    while the broker is away.
+    while the broker is away (aio-libs/aiokafka#1101).
 
     The sender task ends only after its requests. One of them may wait for metadata that is no
     longer fetched, so the task is cancelled repeatedly, which cancels the request as well.

@@ -1,7 +1,8 @@
 """Replaces the functions of aiokafka's fetcher that lose records next to an unreadable batch.
 
 A batch is unreadable when its codec is unknown, its checksum is wrong, its records do not parse or
-it would unpack to more than `unpacking.MAX_BYTES`. aiokafka 0.14 then loses records in two ways:
+it would unpack to more than `unpacking.MAX_BYTES`. aiokafka's consumer stops at such a batch and
+names no offset behind it (aio-libs/aiokafka#321). Version 0.14 also loses records in two ways:
 
 - `Fetcher.fetched_records` drains one partition after the other into a local dict. When a batch of
   one of them raises, the records already drained from the others are lost, and their positions
@@ -11,7 +12,8 @@ it would unpack to more than `unpacking.MAX_BYTES`. aiokafka 0.14 then loses rec
 
 `mend_fetching` replaces both. An unreadable batch then raises `UnreadableBatchError`, which names
 the offset behind the batch, and only when there are no records to return.
-`tests/unit/test_kafka_unreadable.py` fails when an upgrade of aiokafka moves what is replaced here.
+`tests/unit/test_kafka_unreadable.py` reproduces both, and fails when an upgrade of aiokafka moves
+what is replaced here.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from aiokafka.consumer import fetcher as client
 from aiokafka.errors import KafkaError
 from prometheus_client import Counter
 
+from tongban_kafka.errors import MessagingError
+
 _READS = Counter(
     "tongban_kafka_unreadable_batch_reads",
     "reads of a batch that failed: unknown codec, wrong checksum, broken records, too large",
@@ -32,7 +36,7 @@ _READS = Counter(
 )
 
 
-class UnreadableBatchError(KafkaError):  # type: ignore[misc]
+class UnreadableBatchError(MessagingError, KafkaError):  # type: ignore[misc]
     """Raised when a batch cannot be read. The consumer's position stays in front of the batch.
 
     Args:

@@ -13,6 +13,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.errors import (
     IllegalGenerationError,
+    KafkaError,
     NoError,
     RebalanceInProgressError,
     UnknownMemberIdError,
@@ -57,6 +58,7 @@ def hear_commits(consumer: Any) -> None:
 
     aiokafka shields a commit from its caller's time-out. asyncio would log a traceback for the
     error that the commit ends with later, beside the time-out that is in the log already.
+    `tests/unit/test_kafka_commits.py` reproduces it.
     """
     coordinator = consumer._coordinator
     commit = coordinator._do_commit_offsets
@@ -108,6 +110,16 @@ def check_background(consumer: Any) -> None:
         ) from error
 
 
+async def check_topics(consumer: Any, topics: Collection[str]) -> None:
+    """Check that all of these topics exist.
+
+    Raises:
+        KafkaError: names those that do not.
+    """
+    if missing := set(topics) - await consumer.topics():
+        raise KafkaError(f"topics are missing: {', '.join(sorted(missing))}")
+
+
 async def partitions_of(consumer: Any, topics: Sequence[str]) -> list[Any]:
     """Return all partitions of these topics, which must exist."""
     return [
@@ -133,8 +145,9 @@ async def committed_offsets(consumer: Any, tps: Collection[Any]) -> dict[Any, in
 
 
 async def close_consumer(consumer: Any, timeout: float) -> None:
-    """Stop the consumer within `timeout` seconds, whatever state it is in. A static member does not
-    leave the group: aiokafka sends no LeaveGroup when `group_instance_id` is set."""
+    """Stop the consumer within `timeout` seconds, whatever state it is in. Without that limit it
+    would wait for a broker that is away (aio-libs/aiokafka#1013). A static member does not leave
+    the group: aiokafka sends no LeaveGroup when `group_instance_id` is set."""
     try:
         async with asyncio.timeout(timeout):
             await consumer.stop()

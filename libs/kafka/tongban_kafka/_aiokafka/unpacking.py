@@ -5,6 +5,7 @@ MiB of gzip unpacks to one GiB, of zstd to far more. A process that is killed fo
 read the same batch again after its restart. `bound_unpacking` replaces the decompressing functions
 that aiokafka's record modules have imported. A larger batch raises `BatchTooLargeError`, which
 `_aiokafka.fetching` treats like any other batch that cannot be read.
+`tests/unit/test_kafka_unreadable.py` reproduces it with a batch of each codec.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import cramjam
 from aiokafka import codec
 from aiokafka.record import default_records, legacy_records
 
+from tongban_kafka.errors import MessagingError
+
 MAX_BYTES = 64 * 1024 * 1024
 """Bytes that one batch may unpack to: 64 times what a broker accepts by default (1 MiB)."""
 _LZ4_RATIO = 256
@@ -26,7 +29,7 @@ _XERIAL_HEADER = 16
 """Bytes in front of the first block in the framing that Java clients use for Snappy."""
 
 
-class BatchTooLargeError(Exception):
+class BatchTooLargeError(MessagingError):
     """Raised when a batch would unpack to more than `MAX_BYTES`."""
 
     def __init__(self) -> None:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from enum import IntEnum
 
+from tongban_kafka import Backoff
+
 
 class Circuit(IntEnum):
     """State of a circuit breaker; the values of the gauge `tongban_connector_circuit`."""
@@ -37,11 +39,11 @@ class Breaker:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._threshold = threshold
-        self._first_s = first_s
-        self._longest_s = longest_s
+        self._backoff = Backoff(first=first_s, longest=longest_s)
         self._now = now
         self._failures = 0
-        self._pause_s = first_s
+        self._pauses = 0
+        """Pauses in a row, without a clear answer of the gateway."""
         self._open_until: float | None = None
         self._probe: int | None = None
         self._era = 0
@@ -66,7 +68,7 @@ class Breaker:
         remaining = self._open_until - self._now()
         if remaining > 0:
             return remaining
-        return 0.0 if self._probe is None else self._longest_s
+        return 0.0 if self._probe is None else self._backoff.longest
 
     def enter(self) -> int:
         """Begin a call while `remaining_s` is 0; return its number for the reports below."""
@@ -83,7 +85,7 @@ class Breaker:
             self._era += 1
         self._open_until = self._probe = None
         self._failures = 0
-        self._pause_s = self._first_s
+        self._pauses = 0
 
     def failed(self, call: int) -> None:
         """Report that the gateway did not answer clearly."""
@@ -92,8 +94,8 @@ class Breaker:
         self._failures += 1
         if self._probe is None and self._failures < self._threshold:
             return
-        self._open("down", self._pause_s)
-        self._pause_s = min(self._pause_s * 2, self._longest_s)
+        self._pauses += 1
+        self._open("down", self._backoff.ceiling(self._pauses))
 
     def wait_requested(self, cause: str, seconds: float) -> None:
         """Report that the gateway asks for a wait. It counts whenever the call began."""

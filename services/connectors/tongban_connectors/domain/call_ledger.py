@@ -19,8 +19,7 @@ from typing import NamedTuple
 from tongban_common.domain.status import CallKind
 from tongban_common.events.models import ProvinceCall
 from tongban_connectors.domain.gateway import Unknown
-from tongban_kafka import Record
-from tongban_kafka.uptime import uptime
+from tongban_kafka import Record, uptime
 from tongban_provinces.models import GatewayAnswer
 from tongban_provinces.signing import WINDOW_SECONDS
 

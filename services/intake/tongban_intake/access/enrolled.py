@@ -10,8 +10,7 @@ from tongban_intake.access.enrolment import READ_COMMITTED, AssistantRecord, Kio
 from tongban_intake.access.tokens import Kiosk
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.text import Text
-from tongban_kafka import RegisterView
-from tongban_kafka.security import KafkaAddress
+from tongban_kafka import KafkaAddress, RegisterView
 
 RecordT = TypeVar("RecordT", KioskRecord, AssistantRecord)
 _INVALID = {"WWW-Authenticate": 'Bearer realm="tongban", error="invalid_token"'}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.text import Text
+from tongban_kafka import Backoff
 
 _REMEMBERED = 10_000
 
@@ -36,8 +37,7 @@ class Lockout:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._free = free
-        self._first_s = first_s
-        self._longest_s = longest_s
+        self._lock = Backoff(first=first_s, longest=longest_s)
         self._remembered = remembered
         self._monotonic = monotonic
         self._wrong: dict[str, tuple[int, float]] = {}
@@ -58,7 +58,7 @@ class Lockout:
         count as a hundred."""
         count = self._wrong.pop(key, (0, 0.0))[0] + 1
         over = count - self._free
-        lock = 0.0 if over < 0 else min(self._first_s * 2.0 ** min(over, 20), self._longest_s)
+        lock = 0.0 if over < 0 else self._lock.ceiling(over + 1)
         self._wrong[key] = count, self._monotonic() + lock
         if len(self._wrong) > self._remembered:
             self._forget()

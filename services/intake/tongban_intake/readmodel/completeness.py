@@ -22,9 +22,7 @@ from tongban_common.events import MalformedEventError, decode
 from tongban_common.store import DuplicateKey, Store, StoreUnavailableError, store_errors
 from tongban_common.store.recovery import READMODEL_ORIGIN
 from tongban_intake.readmodel.projector import COLLECTION as REQUESTS
-from tongban_kafka import KafkaUnavailableError, Record
-from tongban_kafka.security import KafkaAddress, client_options
-from tongban_kafka.snapshot import Snapshot
+from tongban_kafka import KafkaAddress, KafkaUnavailableError, Record, Snapshot, client_options
 
 log = structlog.get_logger(__name__)
 

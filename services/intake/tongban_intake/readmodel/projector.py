@@ -18,12 +18,12 @@ from tongban_kafka import (
     BatchConfig,
     BatchWorker,
     EventProducer,
+    KafkaAddress,
     Poison,
     Record,
     Retry,
     WorkerConfig,
 )
-from tongban_kafka.security import KafkaAddress
 
 log = structlog.get_logger(__name__)
 

@@ -20,7 +20,7 @@ from tongban_common.events.reading import event_batches
 from tongban_common.store import Store, store_errors
 from tongban_intake.readmodel.projection import changes
 from tongban_intake.readmodel.projector import COLLECTION, SOURCES, Projector
-from tongban_kafka.snapshot import OnProgress, Snapshot
+from tongban_kafka import OnProgress, Snapshot
 
 _BATCH = 500
 SOURCE = "tongban/operators"

@@ -17,7 +17,7 @@ import structlog
 from faust.types import TP
 
 from tongban_common import topics
-from tongban_kafka.partitioner import choose
+from tongban_kafka import choose_partition
 from tongban_router.domain.state import DueIndex
 from tongban_router.faust_runtime.broker import broker_credentials
 from tongban_router.faust_runtime.consumer import SOURCES, RewindingTransport
@@ -120,7 +120,7 @@ class Router:
             broker_commit_interval=0.5,
             consumer_auto_offset_reset="earliest",
             producer_linger_ms=1,
-            producer_partitioner=choose,
+            producer_partitioner=choose_partition,
             producer_request_timeout=60.0,
             # The broker's own limit: every record that could be written fits into a dead letter.
             producer_max_request_size=1_048_576,

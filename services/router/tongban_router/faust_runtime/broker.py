@@ -15,11 +15,10 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from faust.auth import Credentials, SASLCredentials, SSLCredentials
 
-from tongban_kafka.config import RetryPolicy
-from tongban_kafka.security import KafkaAddress, client_options
+from tongban_kafka import Backoff, KafkaAddress, client_options
 
 log = structlog.get_logger()
-_BACKOFF = RetryPolicy(first=0.2, longest=5.0)
+_BACKOFF = Backoff(first=0.2, longest=5.0)
 _ATTEMPT_S = 10.0
 """Seconds for one attempt to connect."""
 

@@ -30,13 +30,13 @@ from faust.types.tuples import ConsumerMessage
 from tongban_common import topics
 from tongban_kafka import (
     BatchRetries,
+    DeadLetter,
+    Pace,
     UnreadableBatchError,
     batch_dead_letter,
+    describe_batch,
     offset_after,
 )
-from tongban_kafka.dead_letters import DeadLetter
-from tongban_kafka.pace import Pace
-from tongban_kafka.unreadable import describe
 from tongban_router.errors import RouterError
 from tongban_router.faust_runtime.faults import die
 from tongban_router.faust_runtime.offsets import LogTruncatedError, OffsetSequencer, OffsetVerdict
@@ -129,13 +129,13 @@ class BatchReader:
         delay = self._retries.failed(error)
         reads, since = self._retries.reads(error), self._retries.since(error)
         if reads == 1:
-            log.error("router.batch_unreadable", **describe(error))
+            log.error("router.batch_unreadable", **describe_batch(error))
         if delay is not None:
             self._due[tp] = self._now() + delay
             return {}
         self._forget(tp)
         after = offset_after(consumer, error)
-        log.error("router.batch_given_up", **{**describe(error), "next_offset": after})
+        log.error("router.batch_given_up", **{**describe_batch(error), "next_offset": after})
         consumer.seek(tp, after)
         letter = batch_dead_letter(self._group, error, after, attempts=reads, since=since)
         return {tp: [UnreadableBatch(first, after - 1, letter)]}

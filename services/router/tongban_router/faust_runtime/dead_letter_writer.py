@@ -11,17 +11,19 @@ import structlog
 
 from tongban_common import faultpoints, topics
 from tongban_common.events import MalformedEventError
-from tongban_kafka.config import DeadLetterLimit
-from tongban_kafka.dead_letters import (
+from tongban_kafka import (
     Cause,
     DeadLetter,
+    DeadLetterLimit,
+    DeadLetterLimitError,
+    KafkaAddress,
+    KafkaUnavailableError,
     LimitWindow,
+    Poison,
+    Record,
+    Snapshot,
     dead_letter_forms,
 )
-from tongban_kafka.errors import DeadLetterLimitError, KafkaUnavailableError, Poison
-from tongban_kafka.record import Record
-from tongban_kafka.security import KafkaAddress
-from tongban_kafka.snapshot import Snapshot
 from tongban_router.faust_runtime.consumer import UnreadableMessage, header_pairs
 
 log = structlog.get_logger()

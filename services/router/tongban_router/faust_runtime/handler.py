@@ -23,7 +23,7 @@ from tongban_common.domain.ids import derived_id
 from tongban_common.envelope import MOST_SEALED
 from tongban_common.events import MalformedEventError, decode
 from tongban_common.events.models import OperatorDecision, RequestSubmitted, TimerDue
-from tongban_kafka.errors import DeadLetterLimitError
+from tongban_kafka import DeadLetterLimitError
 from tongban_router.domain.emission import outgoing
 from tongban_router.domain.lifecycle import Lifecycle
 from tongban_router.domain.state import (

@@ -21,8 +21,7 @@ from typing import Any
 import structlog
 from aiokafka.protocol.produce import ProduceRequest
 
-from tongban_kafka.lease import Lease
-from tongban_kafka.membership import watch_lease
+from tongban_kafka import Lease, watch_lease
 from tongban_router.errors import RouterError
 from tongban_router.faust_runtime.faults import die
 

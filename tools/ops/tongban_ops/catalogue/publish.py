@@ -13,9 +13,7 @@ from dataclasses import dataclass, field
 from tongban_common.catalogue.models import Item
 from tongban_common.control.records import JSON_HEADERS
 from tongban_common.topics import CATALOGUE_ITEMS
-from tongban_kafka import EventProducer
-from tongban_kafka.security import KafkaAddress
-from tongban_kafka.snapshot import read_newest
+from tongban_kafka import EventProducer, KafkaAddress, read_newest
 
 
 @dataclass(slots=True)

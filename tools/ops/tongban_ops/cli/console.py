@@ -20,9 +20,7 @@ from tongban_common.clock import CHINA
 from tongban_common.exit_codes import EX_UNAVAILABLE
 from tongban_common.settings import CommonSettings, load
 from tongban_common.store import Store, StoreUnavailableError
-from tongban_kafka import EventProducer, KafkaUnavailableError, refusals
-from tongban_kafka.reach import reach
-from tongban_kafka.security import KafkaAddress
+from tongban_kafka import EventProducer, KafkaAddress, KafkaUnavailableError, reach, refusals
 from tongban_ops.cli import output
 
 Json = output.Json

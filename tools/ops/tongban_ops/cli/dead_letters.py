@@ -14,8 +14,7 @@ from rich.table import Column, Table
 from tongban_common.clock import CHINA
 from tongban_common.exit_codes import EX_NOINPUT
 from tongban_common.settings import CommonSettings, load
-from tongban_kafka import EventProducer
-from tongban_kafka.snapshot import Snapshot
+from tongban_kafka import EventProducer, Snapshot
 from tongban_ops.cli.console import (
     By,
     Json,

@@ -17,9 +17,7 @@ from tongban_common.topics import (
     CONTROL_PROVINCES,
 )
 from tongban_intake.access.enrolment import READ_COMMITTED
-from tongban_kafka.holes import Hole, acceptances
-from tongban_kafka.security import KafkaAddress
-from tongban_kafka.snapshot import Snapshot
+from tongban_kafka import Hole, KafkaAddress, Snapshot, acceptances
 from tongban_ops.cli.console import By, Json, login_name, operator_producer, run, stop
 
 REGISTERS = (CONTROL_KIOSKS, CONTROL_ASSISTANTS, CONTROL_PROVINCES, CONTROL_OPTOUTS)

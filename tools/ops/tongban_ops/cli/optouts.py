@@ -12,8 +12,7 @@ from tongban_common.control.optouts import OptOut
 from tongban_common.domain.phones import is_mobile, optout_key, phone_number
 from tongban_common.settings import CommonSettings, load
 from tongban_common.topics import CONTROL_OPTOUTS
-from tongban_kafka.security import KafkaAddress
-from tongban_kafka.snapshot import read_newest
+from tongban_kafka import KafkaAddress, read_newest
 from tongban_ops.cli.console import By, Json, login_name, operator_producer, run, stop, tables
 from tongban_ops.cli.group import Commands
 

@@ -16,7 +16,7 @@ from tongban_common.control.provinces import PAUSE_REASONS, ProvinceControl
 from tongban_common.exit_codes import EX_CONFIG
 from tongban_common.settings import CommonSettings, load
 from tongban_common.topics import PROVINCES
-from tongban_kafka.snapshot import Snapshot
+from tongban_kafka import Snapshot
 from tongban_ops.cli.console import (
     By,
     Json,

@@ -13,7 +13,7 @@ import typer
 from tongban_common.settings import CommonSettings, load
 from tongban_intake.readmodel.projector import Projector
 from tongban_intake.readmodel.rebuild import in_router, incomplete, project, republish_requests
-from tongban_kafka.snapshot import Snapshot
+from tongban_kafka import Snapshot
 from tongban_ops.cli.console import (
     LONG_STORE_MS,
     By,

@@ -16,7 +16,7 @@ from tongban_common.domain.ids import REQUEST_ID
 from tongban_common.domain.status import Status
 from tongban_common.exit_codes import EX_NOINPUT
 from tongban_common.settings import CommonSettings, load
-from tongban_kafka.snapshot import Snapshot
+from tongban_kafka import Snapshot
 from tongban_ops.cli.console import (
     By,
     Json,

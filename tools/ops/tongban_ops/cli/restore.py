@@ -13,8 +13,7 @@ from tongban_common.exit_codes import EX_TEMPFAIL
 from tongban_common.settings import CommonSettings, load
 from tongban_common.store import Store
 from tongban_common.store.recovery import mark_restored
-from tongban_kafka import EventProducer
-from tongban_kafka.snapshot import Snapshot
+from tongban_kafka import EventProducer, Snapshot
 from tongban_ops.cli.console import (
     LONG_STORE_MS,
     Json,

@@ -10,9 +10,15 @@ from datetime import datetime
 from tongban_common import topics
 from tongban_common.domain.ids import REQUEST_ID
 from tongban_common.events import Body, Event, MalformedEventError, decode
-from tongban_kafka.dead_letters import NEXT_OFFSET, PREFIX, VALUE_BYTES
-from tongban_kafka.record import Record
-from tongban_kafka.snapshot import OnProgress, Place, Snapshot
+from tongban_kafka import (
+    DEAD_LETTER_NEXT_OFFSET,
+    DEAD_LETTER_PREFIX,
+    DEAD_LETTER_VALUE_BYTES,
+    OnProgress,
+    Place,
+    Record,
+    Snapshot,
+)
 from tongban_ops.operators.settlements import DeadLetterSettled
 
 SUFFIX = topics.dead_letter("")
@@ -41,7 +47,7 @@ class DeadLetter:
 
     def header(self, name: str) -> str:
         """Return a `dlt_*` header; empty if it is missing (another writer wrote the record)."""
-        return (self.record.header(PREFIX + name) or b"").decode("utf-8", "replace")
+        return (self.record.header(DEAD_LETTER_PREFIX + name) or b"").decode("utf-8", "replace")
 
     @property
     def source(self) -> str:
@@ -140,11 +146,11 @@ class DeadLetterSelection:
 def read_letter(record: Record, settled: DeadLetterSettled | None = None) -> DeadLetter:
     """Decode a record of a dead-letter topic."""
     event, fault = None, None
-    if (after := record.header(NEXT_OFFSET)) is not None:
-        first = (record.header(f"{PREFIX}offset") or b"").decode("ascii", "replace")
+    if (after := record.header(DEAD_LETTER_NEXT_OFFSET)) is not None:
+        first = (record.header(f"{DEAD_LETTER_PREFIX}offset") or b"").decode("ascii", "replace")
         last = int(after) - 1 if after.isdigit() else "?"
         fault = f"an unreadable batch: offsets {first} to {last} were not handled"
-    elif (size := record.header(VALUE_BYTES)) is not None:
+    elif (size := record.header(DEAD_LETTER_VALUE_BYTES)) is not None:
         length = size.decode("ascii", "replace")
         fault = f"too large to be put aside with its value of {length} bytes"
     else:

@@ -16,11 +16,14 @@ from tongban_common import topics
 from tongban_common.control.connectors import HEARD_S, CircuitState, ConnectorState
 from tongban_common.control.provinces import ProvinceControl
 from tongban_common.control.records import JSON_HEADERS
-from tongban_kafka import refusals
-from tongban_kafka.errors import KafkaUnavailableError
-from tongban_kafka.producer import EventProducer
-from tongban_kafka.security import KafkaAddress, client_options
-from tongban_kafka.snapshot import Snapshot
+from tongban_kafka import (
+    EventProducer,
+    KafkaAddress,
+    KafkaUnavailableError,
+    Snapshot,
+    client_options,
+    refusals,
+)
 from tongban_ops.operators.dead_letters import place_of, read_settled
 
 LONGEST_PAUSE = timedelta(days=366)

@@ -27,7 +27,7 @@ from tongban_common.events.models import (
     SupplementHanded,
     WithdrawalAsked,
 )
-from tongban_kafka.dead_letters import PREFIX
+from tongban_kafka import DEAD_LETTER_PREFIX
 from tongban_ops.operators.dead_letters import DeadLetter
 from tongban_ops.operators.reasons import ENDED, RESUMED, OperatorReason, about_request
 
@@ -199,7 +199,7 @@ def _again(letter: DeadLetter, topic: str) -> Outgoing:
     headers = [
         header
         for header in record.headers
-        if not header[0].startswith(PREFIX) and header[0] not in (REPEAT, REPLAY_OF)
+        if not header[0].startswith(DEAD_LETTER_PREFIX) and header[0] not in (REPEAT, REPLAY_OF)
     ]
     headers += [(REPEAT, b"true"), (REPLAY_OF, letter.id.encode())]
     return topic, record.key, record.value, headers

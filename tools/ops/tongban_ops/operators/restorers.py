@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tongban_common.restoring import Restorer
-from tongban_kafka.security import KafkaAddress, client_options
+from tongban_kafka import KafkaAddress, client_options
 from tongban_notify.restorer import NotifyRestorer
 from tongban_printing.restorer import PrintingRestorer
 

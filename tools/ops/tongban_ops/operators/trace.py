@@ -29,9 +29,7 @@ from tongban_common.events.models import (
     TimerDue,
 )
 from tongban_common.private_texts import REASON, part_of
-from tongban_kafka.partitioner import partition_of
-from tongban_kafka.record import Record
-from tongban_kafka.snapshot import OnProgress, Place, Snapshot
+from tongban_kafka import OnProgress, Place, Record, Snapshot, partition_of
 from tongban_ops.operators.dead_letters import SUFFIX, known_groups, read_letter
 
 _BEGINNINGS = (topics.REQUESTS_SUBMITTED, topics.REQUESTS_STATUS)

@@ -22,9 +22,7 @@ from tongban_common.control.records import JSON_HEADERS
 from tongban_common.topics import CONTROL_ASSISTANTS, CONTROL_KIOSKS
 from tongban_intake.access.enrolment.assistants import AssistantRecord
 from tongban_intake.access.enrolment.kiosks import KioskRecord
-from tongban_kafka import KafkaUnavailableError, refusals
-from tongban_kafka.security import KafkaAddress, client_options
-from tongban_kafka.snapshot import read_newest
+from tongban_kafka import KafkaAddress, KafkaUnavailableError, client_options, read_newest, refusals
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
 READ_COMMITTED: Mapping[str, Any] = {"isolation_level": "read_committed"}
