@@ -30,8 +30,7 @@ from tongban_common.private_texts import REASON, part_of
 from tongban_common.store.recovery import RestoredStore
 from tongban_kafka import Poison, Record, Retry
 from tongban_notify.delivery import Delivery, StrandedMessageError
-from tongban_notify.guards import Guard, GuardOvertakenError, Guards, GuardState
-from tongban_notify.messages import (
+from tongban_notify.domain.messages import (
     OF_STATUS,
     MessageApplicant,
     MessageTemplate,
@@ -40,7 +39,8 @@ from tongban_notify.messages import (
     reference,
     status_text,
 )
-from tongban_notify.quiet import QuietHours
+from tongban_notify.domain.quiet import QuietHours
+from tongban_notify.guards import Guard, GuardOvertakenError, Guards, GuardState
 
 DESTROYED = "个人信息已按期销毁，未发送"
 STRANDED = "短信服务商已停用，无法确认是否已发送"

@@ -22,9 +22,9 @@ from tongban_kafka.security import warn_of_plaintext
 from tongban_notify.delivery import Delivery
 from tongban_notify.guards import Guards
 from tongban_notify.handler import NotifyHandler
-from tongban_notify.provider import Provider
-from tongban_notify.session import provider_session
 from tongban_notify.settings import NotifySettings
+from tongban_notify.sms.provider import Provider
+from tongban_notify.sms.session import provider_session
 from tongban_notify.stranded import StrandedMessages
 
 SERVICE = "notify"

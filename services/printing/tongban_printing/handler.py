@@ -28,13 +28,18 @@ from tongban_common.store import DocumentStore
 from tongban_common.store.recovery import RestoredStore
 from tongban_kafka import Poison, Record, Retry
 from tongban_printing import metrics
-from tongban_printing.documents import DocumentMaker, UnmakeableDocumentError
-from tongban_printing.orders import SpooledOrder, applicant_of, maybe_printed, new_order, order_id
-from tongban_printing.outbox import Outbox
-from tongban_printing.printables import Printable, Printables
+from tongban_printing.domain.orders import (
+    SpooledOrder,
+    applicant_of,
+    maybe_printed,
+    new_order,
+    order_id,
+)
 from tongban_printing.questions import Questions
-from tongban_printing.spool import Spool
+from tongban_printing.spool.outbox import Outbox
+from tongban_printing.spool.store import Printable, Printables, Spool
 from tongban_printing.spooler import Spooler
+from tongban_printing.typesetting.documents import DocumentMaker, UnmakeableDocumentError
 
 _DESTROYED = "个人信息已按期销毁，不能打印"
 _CANNOT_SET = "材料无法排版，不能打印，请到窗口领取"

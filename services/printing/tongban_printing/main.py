@@ -17,18 +17,17 @@ from tongban_common.store import DocumentStore, Store, StoreUnavailableError
 from tongban_common.store.recovery import RestoredStore
 from tongban_kafka import EventProducer, Worker, WorkerConfig, prepare_aiokafka
 from tongban_kafka.security import warn_of_plaintext
-from tongban_printing.documents import DocumentMaker
 from tongban_printing.handler import PrintingHandler
-from tongban_printing.leases import KioskLeases
-from tongban_printing.outbox import Outbox
-from tongban_printing.printables import Printables
-from tongban_printing.printer import Printer, printer_session
+from tongban_printing.printer.client import Printer, printer_session
 from tongban_printing.printrun import PrintDependencies
 from tongban_printing.questions import Questions
-from tongban_printing.renderer import Renderer
 from tongban_printing.settings import PrintingSettings
-from tongban_printing.spool import Spool
+from tongban_printing.spool.leases import KioskLeases
+from tongban_printing.spool.outbox import Outbox
+from tongban_printing.spool.store import Printables, Spool
 from tongban_printing.spooler import Spooler
+from tongban_printing.typesetting.documents import DocumentMaker
+from tongban_printing.typesetting.renderer import Renderer
 
 SERVICE = "printing"
 _CONNECTIONS = 500

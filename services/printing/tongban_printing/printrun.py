@@ -31,8 +31,7 @@ from tongban_common.envelope import KeyDestroyedError, KeyMissingError, Unreadab
 from tongban_common.process import Stopping
 from tongban_common.store import DocumentStore
 from tongban_printing import metrics
-from tongban_printing.jobs import OFFLINE, REFUSES, Finding
-from tongban_printing.orders import (
+from tongban_printing.domain.orders import (
     OrderChange,
     PrinterJob,
     SpooledOrder,
@@ -41,9 +40,10 @@ from tongban_printing.orders import (
     sent_to,
     taken_from_printer,
 )
-from tongban_printing.outbox import Outbox
-from tongban_printing.printer import Printer, PrinterRefusedError, PrinterTroubleError
-from tongban_printing.spool import Spool
+from tongban_printing.printer.client import Printer, PrinterRefusedError, PrinterTroubleError
+from tongban_printing.printer.jobs import OFFLINE, REFUSES, Finding
+from tongban_printing.spool.outbox import Outbox
+from tongban_printing.spool.store import Spool
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from tongban_common.observability import request_context
 from tongban_kafka import Poison
 from tongban_kafka.trouble import is_process_trouble
 from tongban_printing import metrics
-from tongban_printing.orders import (
+from tongban_printing.domain.orders import (
     MAY_BE_PRINTED,
     OrderChange,
     SpooledOrder,
@@ -21,9 +21,9 @@ from tongban_printing.orders import (
     confirmed_printed,
     unanswered,
 )
-from tongban_printing.outbox import Outbox
 from tongban_printing.printrun import PrintDependencies
-from tongban_printing.spool import Spool
+from tongban_printing.spool.outbox import Outbox
+from tongban_printing.spool.store import Spool
 
 log = structlog.get_logger()
 

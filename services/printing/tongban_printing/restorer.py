@@ -15,8 +15,8 @@ from tongban_common.store import store_errors
 from tongban_common.store.recovery import RESTORED
 from tongban_common.store.updates import update_unordered
 from tongban_kafka import Record
-from tongban_printing.orders import MAY_BE_PRINTED, WORKED_ON, SpooledOrder, asked, order_id
-from tongban_printing.spool import Spool
+from tongban_printing.domain.orders import MAY_BE_PRINTED, WORKED_ON, SpooledOrder, asked, order_id
+from tongban_printing.spool.store import Spool
 
 ORDERS, DOCUMENTS = "print_orders", "documents"
 

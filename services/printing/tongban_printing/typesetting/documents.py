@@ -16,7 +16,7 @@ from tongban_common.opening import opening_envelope
 from tongban_common.store import DocumentStore
 from tongban_kafka import Poison
 from tongban_printing import metrics
-from tongban_printing.contents import (
+from tongban_printing.domain.contents import (
     TEMPLATES,
     ProvinceResult,
     SheetApplicant,
@@ -24,7 +24,7 @@ from tongban_printing.contents import (
     contents,
 )
 from tongban_printing.errors import PrintingError
-from tongban_printing.renderer import Renderer, RenderError
+from tongban_printing.typesetting.renderer import Renderer, RenderError
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

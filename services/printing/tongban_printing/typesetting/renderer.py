@@ -19,11 +19,11 @@ from typing import Any
 from tongban_common.children import ChildNotReadyError, end_child, exit_code, start_child
 from tongban_common.store import MAX_DOCUMENT_BYTES
 from tongban_kafka import Retry
-from tongban_printing.contents import SheetTemplate
+from tongban_printing.domain.contents import SheetTemplate
 from tongban_printing.errors import PrintingError
-from tongban_printing.render_worker import LENGTH, READY
+from tongban_printing.typesetting.render_worker import LENGTH, READY
 
-_MODULE = "tongban_printing.render_worker"
+_MODULE = "tongban_printing.typesetting.render_worker"
 _START_S = 60.0
 """Time-out of starting a process, long enough for an overloaded machine; sheets wait meanwhile."""
 _CPU_SECONDS = 30

@@ -11,9 +11,9 @@ import aiohttp
 import structlog
 
 from tongban_notify import metrics
+from tongban_notify.domain.messages import TextMessage
 from tongban_notify.errors import NotifyError
-from tongban_notify.messages import TextMessage
-from tongban_notify.session import SendTooLateError
+from tongban_notify.sms.session import SendTooLateError
 
 log = structlog.get_logger()
 
