@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,13 @@ from tongban_common import base64url
 from tongban_common.errors import CommonError
 from tongban_common.events.models import Sealed
 from tongban_common.wrapping_keys import Ring, WrappingKey
+from tongban_kafka import Poison, Retry
 
 MOST_SEALED = 900_000
 """Most characters of all parts of an envelope together. Kafka accepts records up to 1 MiB, and the
 rest of an event, or of the router's entry of a request, is around the envelope."""
+KEY_PAUSE_S = 2.0
+"""Seconds until a handler looks again for a key that is not on the key ring yet."""
 _NONCE = 12
 _DATA_KEY = 32
 
@@ -186,3 +191,22 @@ class KeyRing:
             name: base64url.encode(_seal(cipher, orjson.dumps(value), f"{request_id}/{name}"))
             for name, value in parts.items()
         }
+
+
+@contextmanager
+def opening_envelope() -> Iterator[None]:
+    """Map the errors of opening a record's envelope to those that a worker's handler raises.
+
+    Raises:
+        KeyDestroyedError: passed on; the handler goes on without the contents.
+        Retry: the key is not on this process's key ring yet.
+        Poison: the envelope was altered, or has no such part.
+    """
+    try:
+        yield
+    except KeyDestroyedError:
+        raise
+    except KeyMissingError as error:
+        raise Retry(str(error), after=KEY_PAUSE_S) from error
+    except UnreadableEnvelopeError as error:
+        raise Poison(str(error)) from error

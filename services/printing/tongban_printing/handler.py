@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import structlog
 
@@ -25,7 +25,7 @@ from tongban_common.events.models import (
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.observability import request_context
 from tongban_common.store import DocumentStore
-from tongban_common.store.recovery import RestoredStore
+from tongban_common.store.recovery import RestoredStore, guard_may_have_expired
 from tongban_kafka import Poison, Record, Retry
 from tongban_printing import metrics
 from tongban_printing.domain.orders import (
@@ -142,7 +142,7 @@ class PrintingHandler:
         faultpoints.reached("printing.after_announce_document")
         if not body.print:
             return
-        if self._is_too_old(body):
+        if guard_may_have_expired(self._clock, body.completed_at):
             await self._cannot_print(body, "too-old", _TOO_OLD, repeat=repeat)
             return
         for document in documents:
@@ -159,15 +159,6 @@ class PrintingHandler:
                 sealed=body.sealed,
             )
             await self._spool_order(order, doubtful=doubtful)
-
-    def _is_too_old(self, body: RequestCompleted) -> bool:
-        """Return True if the guard of the order may have expired, so that printing might print
-        twice.
-
-        Guards expire by the wall clock, events have business time.
-        """
-        age = self._clock.real_seconds(self._clock.now() - body.completed_at)
-        return timedelta(seconds=age) > topics.GUARDS_KEPT
 
     async def _cannot_print(
         self, body: RequestCompleted, what: str, reason: str, *, repeat: bool

@@ -9,10 +9,9 @@ from pydantic import BaseModel, ValidationError
 from tongban_common import faultpoints
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.titles import title_of
-from tongban_common.envelope import KeyRing
+from tongban_common.envelope import KeyRing, opening_envelope
 from tongban_common.events import wrong_fields
 from tongban_common.events.models import DocumentRef, RequestCompleted
-from tongban_common.opening import opening_envelope
 from tongban_common.store import DocumentStore
 from tongban_kafka import Poison
 from tongban_printing import metrics
