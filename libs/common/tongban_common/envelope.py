@@ -2,15 +2,14 @@
 
 AES-256-GCM under a data key drawn for each request; the data key is wrapped, again by AES-256-GCM,
 with a key of the key ring. The additional authenticated data binds a part to its request and its
-name, so nobody can move it to another request or pass it off as another part. Nonces are random (96
-bits, NIST SP 800-38D 8.2.2): a data key seals a handful of parts, far below the limit of random
-nonces.
+name, so a part that is moved to another request, or given another name, does not open. Nonces are
+random (96 bits, NIST SP 800-38D 8.2.2): a data key seals a handful of parts, far below the limit of
+random nonces.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -116,17 +115,6 @@ class KeyRing:
         """Use this ring from now on."""
         self._ring = ring
         self._wrapping = {kid: AESGCM(key.secret) for kid, key in ring.keys.items()}
-        begins = [(key.active_from, kid) for kid, key in ring.keys.items() if key.active_from]
-        self._turns = sorted((at.timestamp(), kid) for at, kid in begins)
-        self._first = self._turns[0][1]
-
-    def _active(self) -> str:
-        """Return the same as `Ring.active`, at less cost: each sealed request needs it."""
-        now = time.time()
-        for at, kid in reversed(self._turns):
-            if at <= now:
-                return kid
-        return self._first
 
     def destroyed(self, sealed: Sealed) -> bool:
         """Return True if the key of this envelope, and with it the contents, was destroyed."""
@@ -135,7 +123,7 @@ class KeyRing:
 
     def seal(self, request_id: str, parts: dict[str, Any]) -> Sealed:
         """Return a new envelope with a data key of its own."""
-        kid = self._active()
+        kid = self._ring.active(datetime.now(UTC))
         data_key = os.urandom(_DATA_KEY)
         wrapped = _seal(self._wrapping[kid], data_key, f"{request_id}/key")
         return Sealed(

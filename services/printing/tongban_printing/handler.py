@@ -114,7 +114,9 @@ class PrintingHandler:
                 case PrintOrdered() as ordered:
                     await self._ordered(ordered, attempt=record.attempt, doubtful=doubtful)
                 case PrintConfirmed() as answer:
-                    await self._confirmed(answer, doubtful=doubtful)
+                    order = await self._questions.answer(answer, doubtful=doubtful)
+                    if order is not None:
+                        self._spooler.call(order.kiosk_id)
                 case other:
                     raise Poison(f"{other.TYPE} does not belong on {record.topic}")
 
@@ -226,11 +228,6 @@ class PrintingHandler:
             ),
             doubtful=doubtful,
         )
-
-    async def _confirmed(self, answer: PrintConfirmed, *, doubtful: bool) -> None:
-        order = await self._questions.answer(answer, doubtful=doubtful)
-        if order is not None:
-            self._spooler.call(order.kiosk_id)
 
     async def _expired_printable(self, body: PrintOrdered) -> Printable | None:
         """Return what to print of a request whose entry in `printables` has expired; None if

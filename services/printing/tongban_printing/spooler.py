@@ -189,9 +189,8 @@ class Spooler:
         """Count a fault of this program about an order, and put the order aside after the last.
 
         Raises:
-            OrderOvertakenError, StoreUnavailableError: the order is not put aside yet, and the
-            caller
-                reads it again.
+            OrderOvertakenError, StoreUnavailableError: the order is not put aside yet; the
+                caller reads it again.
         """
         order_id = run.order.order_id
         self._faults[order_id] += 1

@@ -58,9 +58,9 @@ def _exception_without_its_text(
     error = given if isinstance(given, BaseException) else None
     if error is None and given:
         error = (given if isinstance(given, tuple) else sys.exc_info())[1]
-    told = [_kind_and_places(each) for each in _with_causes(error)]
-    if told:
-        event["exception"] = told
+    kinds = [_kind_and_places(each) for each in _with_causes(error)]
+    if kinds:
+        event["exception"] = kinds
     return event
 
 

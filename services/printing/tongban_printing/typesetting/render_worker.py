@@ -60,9 +60,9 @@ def main() -> None:
         used = resource.getrusage(resource.RUSAGE_SELF)
         limit = int(used.ru_utime + used.ru_stime) + job["seconds"]
         resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
-        told, pdf = answer(job)
-        said = json.dumps(told).encode()
-        sink.write(LENGTH.pack(len(said)) + said + LENGTH.pack(len(pdf)) + pdf)
+        header, pdf = answer(job)
+        text = json.dumps(header).encode()
+        sink.write(LENGTH.pack(len(text)) + text + LENGTH.pack(len(pdf)) + pdf)
         sink.flush()
 
 
