@@ -11,8 +11,8 @@ import pytest
 from tongban_common.clock import BusinessClock
 from tongban_common.store import Store
 from tongban_kafka import Record
+from tongban_notify.domain.messages import MessageTemplate, TextMessage
 from tongban_notify.guards import GuardOvertakenError, Guards, GuardState
-from tongban_notify.messages import MessageTemplate, TextMessage
 
 AT = BusinessClock.real().now()
 EVENT = Record("requests.completed", 3, 7, 5, b"r-1", b"{}", (("ce_id", b"e"),), False, 0.0)

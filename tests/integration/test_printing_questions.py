@@ -23,10 +23,10 @@ from tongban_common.exit_codes import EX_NOINPUT
 from tongban_common.process import Stopping
 from tongban_common.store import Store
 from tongban_kafka import Poison
-from tongban_printing.orders import PrinterJob, SpooledOrder, asked, new_order, sent_to
+from tongban_printing.domain.orders import PrinterJob, SpooledOrder, asked, new_order, sent_to
 from tongban_printing.printrun import PrintDependencies
 from tongban_printing.questions import Questions
-from tongban_printing.spool import Spool
+from tongban_printing.spool.store import Spool
 
 LIMIT = timedelta(days=7)
 

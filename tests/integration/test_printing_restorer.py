@@ -20,7 +20,7 @@ from tongban_common.restoring import Restoration
 from tongban_common.store import Store
 from tongban_common.store.recovery import RESTORED
 from tongban_kafka import Record
-from tongban_printing.orders import order_id
+from tongban_printing.domain.orders import order_id
 from tongban_printing.restorer import PrintingRestorer, document_ids
 
 

@@ -28,13 +28,12 @@ from tongban_devstack.ports import free_port
 from tongban_intake.commands.copies import CopyNumbers
 from tongban_kafka import Record, Retry
 from tongban_notify.guards import Guards
-from tongban_printing import leases
-from tongban_printing import spool as spool_module
+from tongban_printing.domain.orders import PrinterJob, SpooledOrder, new_order, reported, sent_to
 from tongban_printing.handler import PrintingHandler
-from tongban_printing.leases import KioskLeases
-from tongban_printing.orders import PrinterJob, SpooledOrder, new_order, reported, sent_to
-from tongban_printing.printables import Printable, Printables
-from tongban_printing.spool import OrderOvertakenError, Spool
+from tongban_printing.spool import leases
+from tongban_printing.spool import store as spool_module
+from tongban_printing.spool.leases import KioskLeases
+from tongban_printing.spool.store import OrderOvertakenError, Printable, Printables, Spool
 
 
 @pytest.fixture

@@ -26,11 +26,11 @@ from tongban_common.events.publisher import EventPublisher
 from tongban_common.keyring import Ring
 from tongban_kafka import Record
 from tongban_notify.delivery import Delivery
+from tongban_notify.domain.messages import MessageTemplate, TextMessage
+from tongban_notify.domain.quiet import QuietHours
 from tongban_notify.guards import Guard, GuardOvertakenError, Guards, GuardState
 from tongban_notify.handler import NotifyHandler
-from tongban_notify.messages import MessageTemplate, TextMessage
-from tongban_notify.provider import Provider
-from tongban_notify.quiet import QuietHours
+from tongban_notify.sms.provider import Provider
 
 NOW = datetime.now(UTC)
 FIRST = Ring.parse(json.dumps({"active": "k1", "keys": {"k1": "A" * 43}}))

@@ -13,8 +13,7 @@ from tongban_common.domain.status import PrintStatus
 from tongban_common.events.models import DocumentRef
 from tongban_common.process import Stopping
 from tongban_common.store import DocumentStore, StoredDocument, StoreUnavailableError
-from tongban_printing.jobs import UNKNOWN_JOB, Finding, JobView
-from tongban_printing.orders import (
+from tongban_printing.domain.orders import (
     OrderChange,
     PrinterJob,
     SpooledOrder,
@@ -22,10 +21,16 @@ from tongban_printing.orders import (
     confirmed_printed,
     new_order,
 )
-from tongban_printing.outbox import Outbox
-from tongban_printing.printer import OpenJob, Printer, PrinterRefusedError, PrinterTroubleError
+from tongban_printing.printer.client import (
+    OpenJob,
+    Printer,
+    PrinterRefusedError,
+    PrinterTroubleError,
+)
+from tongban_printing.printer.jobs import UNKNOWN_JOB, Finding, JobView
 from tongban_printing.printrun import PrintDependencies, PrintRun
-from tongban_printing.spool import OrderOvertakenError, Spool
+from tongban_printing.spool.outbox import Outbox
+from tongban_printing.spool.store import OrderOvertakenError, Spool
 
 REF = DocumentRef(document_id="d", title="证明", pages=3, sha256="0")
 NOT_AUTHORIZED, NOT_POSSIBLE, NOT_FOUND = 0x0403, 0x0404, 0x0406

@@ -18,7 +18,7 @@ from tongban_ops.catalogue.checks import check
 from tongban_ops.catalogue.loader import Sources, load, load_items
 from tongban_ops.catalogue.publish import compare
 from tongban_ops.cli.main import application
-from tongban_printing.contents import TEMPLATES
+from tongban_printing.domain.contents import TEMPLATES
 
 ORIGINAL = Path(__file__).parents[2] / "catalogue"
 SOCIAL = "zones/cross_province/social_security.yaml"

@@ -1,7 +1,8 @@
-"""Every module of tongban_common serves at least two distributions.
+"""Every module of tongban_common serves at least two services, or a service and the operators.
 
 A distribution uses a module that it imports, the modules that define what it imports from a
-package, and whatever those modules import in turn.
+package, and whatever those modules import in turn. The devstack does not count, since it may import
+everything, also what stands in a service.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def _reached(modules: set[str]) -> set[str]:
 
 _USERS: dict[str, list[str]] = {module: [] for module in _IMPORTS}
 for _name, _package in _PACKAGES.items():
-    if _name != _COMMON:
+    if _name not in (_COMMON, "tongban_devstack"):
         for _module in _reached(set().union(*map(_used, _package.rglob("*.py")))):
             _USERS[_module].append(_name)
 

@@ -36,9 +36,9 @@ from tongban_connectors.handler import Connector
 from tongban_connectors.reports import Reporter
 from tongban_kafka import Record, Retry
 from tongban_notify.handler import NotifyHandler
-from tongban_printing.documents import DocumentMaker
+from tongban_printing.domain.orders import Unsent, order_id
 from tongban_printing.handler import PrintingHandler
-from tongban_printing.orders import Unsent, order_id
+from tongban_printing.typesetting.documents import DocumentMaker
 from tongban_provinces.models import GatewayAnswer, OfferedDocument
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from datetime import datetime
 
-from tongban_common.observability.repeats import Repeats
+from tongban_common.observability.logs import Repeats
 
 PROGRAM = """
 import logging

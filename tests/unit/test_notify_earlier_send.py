@@ -9,7 +9,7 @@ import pytest
 from tests.unit.test_notify_once import SETTLE, Host, Process, World, by_hand, process
 from tests.unit.wire_kit import Parcel
 from tongban_notify.guards import GuardState
-from tongban_notify.provider import UnclearSendError
+from tongban_notify.sms.provider import UnclearSendError
 
 
 def is_message(parcel: Parcel) -> bool:

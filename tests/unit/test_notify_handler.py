@@ -23,9 +23,9 @@ from tongban_common.domain.phones import optout_key, phone_number
 from tongban_common.domain.status import PrintStatus, Status
 from tongban_common.events import Body
 from tongban_kafka import Retry
+from tongban_notify.domain.quiet import QuietHours
 from tongban_notify.handler import DESTROYED, OPTED_OUT, TOO_OLD
-from tongban_notify.provider import UnclearSendError
-from tongban_notify.quiet import QuietHours
+from tongban_notify.sms.provider import UnclearSendError
 
 LONG_AGO = NOW - topics.GUARDS_KEPT - timedelta(days=1)
 

@@ -21,9 +21,9 @@ from tongban_common.store import StoreUnavailableError
 from tongban_kafka import Retry
 from tongban_notify import delivery
 from tongban_notify.delivery import Delivery, StrandedMessageError
+from tongban_notify.domain.messages import MessageTemplate, TextMessage
 from tongban_notify.guards import Guard, GuardOvertakenError, Guards, GuardState
-from tongban_notify.messages import MessageTemplate, TextMessage
-from tongban_notify.provider import NotSentError, Provider, UnclearSendError
+from tongban_notify.sms.provider import NotSentError, Provider, UnclearSendError
 
 SETTLE = 10.0
 EPOCH = datetime(2026, 3, 2, tzinfo=UTC)

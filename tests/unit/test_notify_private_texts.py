@@ -18,9 +18,9 @@ from tongban_common.domain.status import Status
 from tongban_common.envelope import Sealed
 from tongban_common.events.models import RequestStatus
 from tongban_common.private_texts import seal
+from tongban_notify.domain.messages import TextMessage
 from tongban_notify.handler import NotifyHandler, _content_of
-from tongban_notify.messages import TextMessage
-from tongban_notify.provider import NotSentError, Provider
+from tongban_notify.sms.provider import NotSentError, Provider
 
 APPLICANT = {"type": "person", "name": "张三", "phone": "13800138000"}
 

@@ -8,8 +8,8 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from tongban_notify.messages import MessageTemplate, TextMessage
-from tongban_notify.provider import NotSentError, Provider, UnclearSendError
+from tongban_notify.domain.messages import MessageTemplate, TextMessage
+from tongban_notify.sms.provider import NotSentError, Provider, UnclearSendError
 
 MESSAGE = TextMessage("m", "r", MessageTemplate.COMPLETED, "13800138000", "您好")
 

@@ -10,7 +10,7 @@ from tests.unit.notify_kit import MemoryProvider, Notify, completed
 from tests.unit.restored_kit import RESTORED_NOW
 from tongban_kafka import Retry
 from tongban_notify.guards import GuardState
-from tongban_notify.provider import UnclearSendError
+from tongban_notify.sms.provider import UnclearSendError
 
 
 async def backed_up_while_sending() -> tuple[Notify, MemoryProvider, MemoryProvider]:

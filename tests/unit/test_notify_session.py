@@ -20,10 +20,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tongban_kafka import uptime
-from tongban_notify import provider as provider_module
-from tongban_notify.messages import MessageTemplate, TextMessage
-from tongban_notify.provider import NotSentError, Provider, UnclearSendError
-from tongban_notify.session import Sockets, provider_session
+from tongban_notify.domain.messages import MessageTemplate, TextMessage
+from tongban_notify.sms import provider as provider_module
+from tongban_notify.sms.provider import NotSentError, Provider, UnclearSendError
+from tongban_notify.sms.session import Sockets, provider_session
 
 MESSAGE = TextMessage("m", "r", MessageTemplate.COMPLETED, "13800138000", "您好")
 BIG = TextMessage("m", "r", MessageTemplate.COMPLETED, "13800138000", "x" * 200_000)

@@ -9,7 +9,7 @@ from tests.unit.notify_kit import MemoryProvider, Notify, completed, record
 from tongban_kafka import Record, Retry
 from tongban_notify import metrics
 from tongban_notify.guards import Guards, GuardState
-from tongban_notify.provider import UnclearSendError
+from tongban_notify.sms.provider import UnclearSendError
 from tongban_notify.stranded import StrandedMessages
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongban_notify.messages import (
+from tongban_notify.domain.messages import (
     LONGEST,
     Contact,
     MessageApplicant,

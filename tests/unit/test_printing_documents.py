@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tongban_common.clock import CHINA
 from tongban_common.domain.verification import grouped, sheet_code
 from tongban_common.events.models import ItemSnapshot
-from tongban_printing.contents import (
+from tongban_printing.domain.contents import (
     TEMPLATES,
     ProvinceResult,
     SheetApplicant,
@@ -27,7 +27,7 @@ from tongban_printing.contents import (
     contents,
     masked_id,
 )
-from tongban_printing.renderer import Rendered, Renderer, RenderError
+from tongban_printing.typesetting.renderer import Rendered, Renderer, RenderError
 
 ID_NUMBER = "341126199003070011"
 AT = datetime(2026, 3, 2, 9, 30, tzinfo=CHINA)

@@ -19,16 +19,16 @@ from tongban_common.events.publisher import EventPublisher
 from tongban_common.process import Stopping
 from tongban_common.store import StoredDocument
 from tongban_kafka import KafkaUnavailableError
-from tongban_printing import outbox as sending
 from tongban_printing import spooler as spooling
-from tongban_printing.jobs import Finding, JobView
-from tongban_printing.leases import KioskLeases
-from tongban_printing.orders import OrderChange, PrinterJob, SpooledOrder, asked, new_order
-from tongban_printing.outbox import Outbox
-from tongban_printing.printer import OpenJob, Printer
+from tongban_printing.domain.orders import OrderChange, PrinterJob, SpooledOrder, asked, new_order
+from tongban_printing.printer.client import OpenJob, Printer
+from tongban_printing.printer.jobs import Finding, JobView
 from tongban_printing.printrun import PrintDependencies
 from tongban_printing.questions import Questions
-from tongban_printing.spool import OrderOvertakenError, Spool, UnreadableOrderError
+from tongban_printing.spool import outbox as sending
+from tongban_printing.spool.leases import KioskLeases
+from tongban_printing.spool.outbox import Outbox
+from tongban_printing.spool.store import OrderOvertakenError, Spool, UnreadableOrderError
 from tongban_printing.spooler import Spooler
 
 NOW = datetime.now(CHINA)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongban_printing.jobs import Finding, JobState, trouble, view_of
+from tongban_printing.printer.jobs import Finding, JobState, trouble, view_of
 
 WHOLE = {"job-state-reasons": "none", "number-of-documents": 1, "job-impressions-completed": 0}
 

@@ -14,9 +14,9 @@ from tests.unit.printing_kit import FORMAT_NOT_SUPPORTED, World, fresh_world, pr
 from tests.unit.wire_kit import advance, search
 from tongban_common.domain.status import PrintStatus
 from tongban_printing import printrun
-from tongban_printing.jobs import Finding
-from tongban_printing.orders import PrinterJob
-from tongban_printing.printer import PrinterRefusedError
+from tongban_printing.domain.orders import PrinterJob
+from tongban_printing.printer.client import PrinterRefusedError
+from tongban_printing.printer.jobs import Finding
 
 ACTIONS = ["arrive"] * 6 + ["advance"] * 8 + ["print"]
 FAULTS = ["answer lost", "lost", "give up", "kill", "start", "start"]

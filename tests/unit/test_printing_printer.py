@@ -15,9 +15,9 @@ from aiohttp.test_utils import TestServer
 
 from tests.unit.printing_kit import fresh_world
 from tongban_kafka import Poison
+from tongban_printing.domain.orders import PrinterJob
 from tongban_printing.handler import PrintingHandler
-from tongban_printing.orders import PrinterJob
-from tongban_printing.printer import Printer, PrinterTroubleError, printer_session
+from tongban_printing.printer.client import Printer, PrinterTroubleError, printer_session
 from tongban_printing.settings import PrintingSettings
 
 

@@ -9,8 +9,7 @@ import pytest
 from tests.unit.printing_kit import World, fresh_world, work_off
 from tongban_common.clock import CHINA
 from tongban_common.domain.status import PrintStatus
-from tongban_printing.jobs import Finding
-from tongban_printing.orders import (
+from tongban_printing.domain.orders import (
     PrinterJob,
     SpooledOrder,
     asked,
@@ -18,6 +17,7 @@ from tongban_printing.orders import (
     confirmed_printed,
     unanswered,
 )
+from tongban_printing.printer.jobs import Finding
 
 
 def denied(state: Finding | None, *, job_over: bool = False, age: timedelta = timedelta()) -> World:

@@ -12,14 +12,14 @@ from tongban_common.clock import CHINA, BusinessClock
 from tongban_common.domain.status import PrintStatus
 from tongban_common.events.models import PrintConfirmed
 from tongban_common.process import Stopping
-from tongban_printing.jobs import Finding
-from tongban_printing.orders import (
+from tongban_printing.domain.orders import (
     MAY_BE_PRINTED,
     OrderChange,
     SpooledOrder,
     asked,
     confirmed_not_printed,
 )
+from tongban_printing.printer.jobs import Finding
 from tongban_printing.printrun import PrintDependencies
 from tongban_printing.questions import Questions
 

@@ -14,8 +14,8 @@ from tongban_common.clock import BusinessClock
 from tongban_common.domain.status import PrintStatus
 from tongban_common.events.models import DocumentRef, PrintReported
 from tongban_common.events.publisher import EventPublisher
+from tongban_printing.domain.orders import SpooledOrder
 from tongban_printing.handler import PrintingHandler
-from tongban_printing.orders import SpooledOrder
 
 REF = DocumentRef(document_id="d", title="证明", pages=1, sha256="0")
 

@@ -23,12 +23,12 @@ from tongban_common.envelope import KeyRing
 from tongban_common.events.models import DocumentRef, PrintReported, RequestCompleted
 from tongban_common.events.publisher import EventPublisher
 from tongban_kafka import Retry, is_process_trouble
-from tongban_printing import renderer as rendering
-from tongban_printing.contents import TEMPLATES, ProvinceResult, SheetApplicant, contents
-from tongban_printing.documents import DocumentMaker
-from tongban_printing.glyphs import GETA, Substitution, bundled
+from tongban_printing.domain.contents import TEMPLATES, ProvinceResult, SheetApplicant, contents
 from tongban_printing.handler import PrintingHandler
-from tongban_printing.renderer import Rendered, Renderer, RenderError, Unprintable
+from tongban_printing.typesetting import renderer as rendering
+from tongban_printing.typesetting.documents import DocumentMaker
+from tongban_printing.typesetting.glyphs import GETA, Substitution, bundled
+from tongban_printing.typesetting.renderer import Rendered, Renderer, RenderError, Unprintable
 
 KEYS = KeyRing.of(FIRST)
 AT = datetime(2026, 3, 2, 9, 30, tzinfo=CHINA)

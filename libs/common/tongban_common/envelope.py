@@ -2,15 +2,16 @@
 
 AES-256-GCM under a data key drawn for each request; the data key is wrapped, again by AES-256-GCM,
 with a key of the key ring. The additional authenticated data binds a part to its request and its
-name, so nobody can move it to another request or pass it off as another part. Nonces are random (96
-bits, NIST SP 800-38D 8.2.2): a data key seals a handful of parts, far below the limit of random
-nonces.
+name, so a part that is moved to another request, or given another name, does not open. Nonces are
+random (96 bits, NIST SP 800-38D 8.2.2): a data key seals a handful of parts, far below the limit of
+random nonces.
 """
 
 from __future__ import annotations
 
 import os
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,13 @@ from tongban_common import base64url
 from tongban_common.errors import CommonError
 from tongban_common.events.models import Sealed
 from tongban_common.wrapping_keys import Ring, WrappingKey
+from tongban_kafka import Poison, Retry
 
 MOST_SEALED = 900_000
 """Most characters of all parts of an envelope together. Kafka accepts records up to 1 MiB, and the
 rest of an event, or of the router's entry of a request, is around the envelope."""
+KEY_PAUSE_S = 2.0
+"""Seconds until a handler looks again for a key that is not on the key ring yet."""
 _NONCE = 12
 _DATA_KEY = 32
 
@@ -111,17 +115,6 @@ class KeyRing:
         """Use this ring from now on."""
         self._ring = ring
         self._wrapping = {kid: AESGCM(key.secret) for kid, key in ring.keys.items()}
-        begins = [(key.active_from, kid) for kid, key in ring.keys.items() if key.active_from]
-        self._turns = sorted((at.timestamp(), kid) for at, kid in begins)
-        self._first = self._turns[0][1]
-
-    def _active(self) -> str:
-        """Return the same as `Ring.active`, at less cost: each sealed request needs it."""
-        now = time.time()
-        for at, kid in reversed(self._turns):
-            if at <= now:
-                return kid
-        return self._first
 
     def destroyed(self, sealed: Sealed) -> bool:
         """Return True if the key of this envelope, and with it the contents, was destroyed."""
@@ -130,7 +123,7 @@ class KeyRing:
 
     def seal(self, request_id: str, parts: dict[str, Any]) -> Sealed:
         """Return a new envelope with a data key of its own."""
-        kid = self._active()
+        kid = self._ring.active(datetime.now(UTC))
         data_key = os.urandom(_DATA_KEY)
         wrapped = _seal(self._wrapping[kid], data_key, f"{request_id}/key")
         return Sealed(
@@ -186,3 +179,25 @@ class KeyRing:
             name: base64url.encode(_seal(cipher, orjson.dumps(value), f"{request_id}/{name}"))
             for name, value in parts.items()
         }
+
+
+@contextmanager
+def opening_envelope(cause: str | None = None) -> Iterator[None]:
+    """Map the errors of opening a record's envelope to those that a worker's handler raises.
+
+    Args:
+        cause: the cause of `Poison`; None is the error's text.
+
+    Raises:
+        KeyDestroyedError: passed on; the handler goes on without the contents.
+        Retry: the key is not on this process's key ring yet.
+        Poison: the envelope was altered, or has no such part.
+    """
+    try:
+        yield
+    except KeyDestroyedError:
+        raise
+    except KeyMissingError as error:
+        raise Retry(str(error), after=KEY_PAUSE_S) from error
+    except UnreadableEnvelopeError as error:
+        raise Poison(cause or str(error)) from error

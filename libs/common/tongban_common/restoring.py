@@ -1,15 +1,20 @@
-"""Interfaces for rebuilding guards after the store was restored from a back-up.
+"""Rebuild guards after the store was restored from a back-up.
 
 Each service that keeps guards rebuilds its own from the reports that it has published on topics.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from tongban_common.events import Body
+from tongban_common.events.reading import event_batches
 from tongban_common.store import Store
-from tongban_kafka import Snapshot
+from tongban_kafka import OnProgress, Record, Snapshot
+
+BodyT = TypeVar("BodyT", bound=Body)
 
 
 class Restoration(Protocol):
@@ -44,3 +49,15 @@ class Restorer(Protocol):
 
     async def restore(self, restoration: Restoration) -> dict[str, int]:
         """Rebuild the guards, and return how many were written, by kind."""
+
+
+async def bodies_of(
+    restoration: Restoration, topic: str, kind: type[BodyT], *, on_progress: OnProgress
+) -> AsyncGenerator[list[tuple[Record, BodyT]], None]:
+    """Yield the topic's events with bodies of this kind, as `event_batches` does."""
+    async for batch in event_batches(restoration.snapshot, [topic], on_progress=on_progress):
+        yield [
+            (record, event.body)
+            for record, event in batch
+            if event is not None and isinstance(event.body, kind)
+        ]

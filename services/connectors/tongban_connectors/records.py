@@ -10,10 +10,9 @@ from functools import partial
 from typing import Any
 
 from tongban_common.domain.status import CallKind
-from tongban_common.envelope import KeyRing
+from tongban_common.envelope import KeyRing, opening_envelope
 from tongban_common.events import Event, MalformedEventError, decode
 from tongban_common.events.models import ProvinceCall
-from tongban_common.opening import opening_envelope
 from tongban_connectors.domain.gateway import form_part
 from tongban_kafka import Poison, Record
 

@@ -23,10 +23,10 @@ from tongban_common import faultpoints
 from tongban_common.clock import BusinessClock
 from tongban_kafka import Retry, uptime
 from tongban_notify import metrics
+from tongban_notify.domain.messages import TextMessage
 from tongban_notify.errors import NotifyError
 from tongban_notify.guards import Guard, GuardOvertakenError, Guards, GuardState
-from tongban_notify.messages import TextMessage
-from tongban_notify.provider import NotSentError, Provider, UnclearSendError
+from tongban_notify.sms.provider import NotSentError, Provider, UnclearSendError
 
 log = structlog.get_logger()
 

@@ -24,8 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from tongban_common.store import STAMP, DuplicateKey, Store, expire, store_errors
 from tongban_common.topics import GUARDS_KEPT
 from tongban_kafka import Record
+from tongban_notify.domain.messages import MessageTemplate, TextMessage
 from tongban_notify.errors import NotifyError
-from tongban_notify.messages import MessageTemplate, TextMessage
 
 _ENDS = {STAMP: {"over_at": True}}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal, Protocol
 
 from pydantic import ValidationError
@@ -13,7 +13,12 @@ from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.phones import optout_key
 from tongban_common.domain.status import PrintStatus
-from tongban_common.envelope import KeyDestroyedError, KeyRing, UnreadableEnvelopeError
+from tongban_common.envelope import (
+    KeyDestroyedError,
+    KeyRing,
+    UnreadableEnvelopeError,
+    opening_envelope,
+)
 from tongban_common.events import MalformedEventError, decode, wrong_fields
 from tongban_common.events.models import (
     DocumentStored,
@@ -25,13 +30,11 @@ from tongban_common.events.models import (
 )
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.observability import request_context
-from tongban_common.opening import opening_envelope
 from tongban_common.private_texts import REASON, part_of
-from tongban_common.store.recovery import RestoredStore
+from tongban_common.store.recovery import RestoredStore, guard_may_have_expired
 from tongban_kafka import Poison, Record, Retry
 from tongban_notify.delivery import Delivery, StrandedMessageError
-from tongban_notify.guards import Guard, GuardOvertakenError, Guards, GuardState
-from tongban_notify.messages import (
+from tongban_notify.domain.messages import (
     OF_STATUS,
     MessageApplicant,
     MessageTemplate,
@@ -40,7 +43,8 @@ from tongban_notify.messages import (
     reference,
     status_text,
 )
-from tongban_notify.quiet import QuietHours
+from tongban_notify.domain.quiet import QuietHours
+from tongban_notify.guards import Guard, GuardOvertakenError, Guards, GuardState
 
 DESTROYED = "个人信息已按期销毁，未发送"
 STRANDED = "短信服务商已停用，无法确认是否已发送"
@@ -161,7 +165,7 @@ class NotifyHandler:
         faultpoints.reached("notify.after_report")
 
     async def _deliver(self, content: _MessageContent, message: TextMessage) -> tuple[Guard, bool]:
-        if self._is_too_old(content.at):
+        if guard_may_have_expired(self._clock, content.at):
             return await self._delivery.suppress(message, TOO_OLD)
         if self._opted_out(message.to):
             return await self._delivery.suppress(message, OPTED_OUT)
@@ -183,15 +187,6 @@ class NotifyHandler:
             raise Retry(hole, after=_HOLE_PAUSE_S)
         digest = optout_key(self._secret, number)
         return self._optouts.in_doubt(digest) or self._optouts.get(digest) is not None
-
-    def _is_too_old(self, at: datetime) -> bool:
-        """Return True if a guard of that moment may have expired, so that a message might be sent
-        twice.
-
-        Guards expire by the wall clock, events have business time.
-        """
-        age = timedelta(seconds=self._clock.real_seconds(self._clock.now() - at))
-        return age > topics.GUARDS_KEPT
 
     async def _report_destroyed(self, content: _MessageContent) -> None:
         """Report on a message whose number was destroyed with its key.

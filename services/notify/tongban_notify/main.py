@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import aiohttp
-import structlog
 
 from tongban_common import process, topics
 from tongban_common.control.optouts import OptOut, optouts
@@ -15,7 +14,7 @@ from tongban_common.events.publisher import EventPublisher
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.settings import load
-from tongban_common.store import Store, StoreUnavailableError
+from tongban_common.store import Store, prepare_store
 from tongban_common.store.recovery import RestoredStore
 from tongban_kafka import (
     EventProducer,
@@ -28,13 +27,12 @@ from tongban_kafka import (
 from tongban_notify.delivery import Delivery
 from tongban_notify.guards import Guards
 from tongban_notify.handler import NotifyHandler
-from tongban_notify.provider import Provider
-from tongban_notify.session import provider_session
 from tongban_notify.settings import NotifySettings
+from tongban_notify.sms.provider import Provider
+from tongban_notify.sms.session import provider_session
 from tongban_notify.stranded import StrandedMessages
 
 SERVICE = "notify"
-log = structlog.get_logger()
 
 
 async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
@@ -99,7 +97,8 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
         )
         async with asyncio.TaskGroup() as tasks:
             beside = [
-                tasks.create_task(work) for work in (_prepare(guards), ring.run(), opted_out.run())
+                tasks.create_task(work)
+                for work in (prepare_store(guards.prepare), ring.run(), opted_out.run())
             ]
             working = tasks.create_task(_work(worker, opted_out, stranded))
             await stopping.wait()
@@ -132,18 +131,6 @@ def _provider(settings: NotifySettings, name: str, session: aiohttp.ClientSessio
         honours_reference=name in settings.sms_honouring,
         timeout=settings.sms_timeout_s,
     )
-
-
-async def _prepare(guards: Guards) -> None:
-    """Make the indexes once the store answers."""
-    while True:
-        try:
-            await guards.prepare()
-        except StoreUnavailableError as error:
-            log.warning("waiting_for_store", error=str(error))
-            await asyncio.sleep(1.0)
-        else:
-            return
 
 
 def main() -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 from tongban_common import topics
 from tongban_common.events.models import NotificationReported
-from tongban_common.events.reading import event_batches
-from tongban_common.restoring import Restoration
+from tongban_common.restoring import Restoration, bodies_of
 from tongban_common.store.updates import update_unordered
 
 COLLECTION = "message_guards"
@@ -28,15 +27,10 @@ class NotifyRestorer:
         guards = 0
         collection = restoration.store.collection(COLLECTION)
         with restoration.progress("guards of messages") as report:
-            async for batch in event_batches(
-                restoration.snapshot, [topics.NOTIFICATIONS_SENT], on_progress=report
+            async for reports in bodies_of(
+                restoration, topics.NOTIFICATIONS_SENT, NotificationReported, on_progress=report
             ):
-                bodies = [event.body for _, event in batch if event is not None]
-                over = [
-                    guard_of(body)
-                    for body in bodies
-                    if isinstance(body, NotificationReported) and body.status in _OVER
-                ]
+                over = [guard_of(body) for _, body in reports if body.status in _OVER]
                 if over:
                     guards += (await update_unordered(collection, over)).written
         return {"guards": guards}

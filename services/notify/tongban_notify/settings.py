@@ -9,7 +9,7 @@ from pydantic_settings import NoDecode
 
 from tongban_common.settings import DEVELOPMENT_SECRET, CommonSettings
 from tongban_notify.delivery import BEGIN_WITHIN
-from tongban_notify.quiet import QuietHours
+from tongban_notify.domain.quiet import QuietHours
 
 
 def _names(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import structlog
 
@@ -25,16 +25,21 @@ from tongban_common.events.models import (
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.observability import request_context
 from tongban_common.store import DocumentStore
-from tongban_common.store.recovery import RestoredStore
+from tongban_common.store.recovery import RestoredStore, guard_may_have_expired
 from tongban_kafka import Poison, Record, Retry
 from tongban_printing import metrics
-from tongban_printing.documents import DocumentMaker, UnmakeableDocumentError
-from tongban_printing.orders import SpooledOrder, applicant_of, maybe_printed, new_order, order_id
-from tongban_printing.outbox import Outbox
-from tongban_printing.printables import Printable, Printables
+from tongban_printing.domain.orders import (
+    SpooledOrder,
+    applicant_of,
+    maybe_printed,
+    new_order,
+    order_id,
+)
 from tongban_printing.questions import Questions
-from tongban_printing.spool import Spool
+from tongban_printing.spool.outbox import Outbox
+from tongban_printing.spool.store import Printable, Printables, Spool
 from tongban_printing.spooler import Spooler
+from tongban_printing.typesetting.documents import DocumentMaker, UnmakeableDocumentError
 
 _DESTROYED = "个人信息已按期销毁，不能打印"
 _CANNOT_SET = "材料无法排版，不能打印，请到窗口领取"
@@ -109,7 +114,9 @@ class PrintingHandler:
                 case PrintOrdered() as ordered:
                     await self._ordered(ordered, attempt=record.attempt, doubtful=doubtful)
                 case PrintConfirmed() as answer:
-                    await self._confirmed(answer, doubtful=doubtful)
+                    order = await self._questions.answer(answer, doubtful=doubtful)
+                    if order is not None:
+                        self._spooler.call(order.kiosk_id)
                 case other:
                     raise Poison(f"{other.TYPE} does not belong on {record.topic}")
 
@@ -137,7 +144,7 @@ class PrintingHandler:
         faultpoints.reached("printing.after_announce_document")
         if not body.print:
             return
-        if self._is_too_old(body):
+        if guard_may_have_expired(self._clock, body.completed_at):
             await self._cannot_print(body, "too-old", _TOO_OLD, repeat=repeat)
             return
         for document in documents:
@@ -154,15 +161,6 @@ class PrintingHandler:
                 sealed=body.sealed,
             )
             await self._spool_order(order, doubtful=doubtful)
-
-    def _is_too_old(self, body: RequestCompleted) -> bool:
-        """Return True if the guard of the order may have expired, so that printing might print
-        twice.
-
-        Guards expire by the wall clock, events have business time.
-        """
-        age = self._clock.real_seconds(self._clock.now() - body.completed_at)
-        return timedelta(seconds=age) > topics.GUARDS_KEPT
 
     async def _cannot_print(
         self, body: RequestCompleted, what: str, reason: str, *, repeat: bool
@@ -230,11 +228,6 @@ class PrintingHandler:
             ),
             doubtful=doubtful,
         )
-
-    async def _confirmed(self, answer: PrintConfirmed, *, doubtful: bool) -> None:
-        order = await self._questions.answer(answer, doubtful=doubtful)
-        if order is not None:
-            self._spooler.call(order.kiosk_id)
 
     async def _expired_printable(self, body: PrintOrdered) -> Printable | None:
         """Return what to print of a request whose entry in `printables` has expired; None if

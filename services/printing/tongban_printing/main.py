@@ -5,34 +5,30 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
-import structlog
-
 from tongban_common import process, topics
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.process import Stopping
 from tongban_common.settings import load
-from tongban_common.store import DocumentStore, Store, StoreUnavailableError
+from tongban_common.store import DocumentStore, Store, prepare_store
 from tongban_common.store.recovery import RestoredStore
 from tongban_kafka import EventProducer, Worker, WorkerConfig, prepare_aiokafka, warn_of_plaintext
-from tongban_printing.documents import DocumentMaker
 from tongban_printing.handler import PrintingHandler
-from tongban_printing.leases import KioskLeases
-from tongban_printing.outbox import Outbox
-from tongban_printing.printables import Printables
-from tongban_printing.printer import Printer, printer_session
+from tongban_printing.printer.client import Printer, printer_session
 from tongban_printing.printrun import PrintDependencies
 from tongban_printing.questions import Questions
-from tongban_printing.renderer import Renderer
 from tongban_printing.settings import PrintingSettings
-from tongban_printing.spool import Spool
+from tongban_printing.spool.leases import KioskLeases
+from tongban_printing.spool.outbox import Outbox
+from tongban_printing.spool.store import Printables, Spool
 from tongban_printing.spooler import Spooler
+from tongban_printing.typesetting.documents import DocumentMaker
+from tongban_printing.typesetting.renderer import Renderer
 
 SERVICE = "printing"
 _CONNECTIONS = 500
 """Most simultaneous connections to printers."""
-log = structlog.get_logger()
 
 
 async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
@@ -99,24 +95,13 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
             )
         )
         async with asyncio.TaskGroup() as tasks:
-            following = tasks.create_task(ring.run())
+            beside = [
+                tasks.create_task(ring.run()),
+                tasks.create_task(prepare_store(spool.prepare, printables.prepare)),
+            ]
             working = tasks.create_task(_work(worker, spooler, outbox, stopping))
-            working.add_done_callback(lambda _: following.cancel())
-            tasks.create_task(_prepare(spool, printables, stopping))
+            working.add_done_callback(lambda _: [each.cancel() for each in beside])
             tasks.create_task(outbox.run())
-
-
-async def _prepare(spool: Spool, printables: Printables, stopping: Stopping) -> None:
-    """Make the indexes once the store answers."""
-    while not stopping.is_set:
-        try:
-            await spool.prepare()
-            await printables.prepare()
-        except StoreUnavailableError as error:
-            log.warning("waiting_for_store", error=str(error))
-            await stopping.sleep(1.0)
-        else:
-            return
 
 
 async def _work(worker: Worker, spooler: Spooler, outbox: Outbox, stopping: Stopping) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from tongban_common.domain.status import PrintStatus
-from tongban_printing.orders import WORKED_ON
-
 REPORTED = Counter("tongban_printing_orders_total", "Changes of orders, by new status", ["status"])
 SPOOLED = Gauge(
     "tongban_printing_spooled_orders",
@@ -29,9 +26,3 @@ UNMAKEABLE = Counter(
 )
 TROUBLES = Counter("tongban_printing_printer_troubles_total", "Printer operations that failed")
 FAULTS = Counter("tongban_printing_faults_total", "Faults of this program, see the log")
-
-
-def show_backlog(backlog: dict[str, dict[PrintStatus, int]]) -> None:
-    """Set the gauge of spooled orders from `Spool.backlog`."""
-    for status in WORKED_ON:
-        SPOOLED.labels(status).set(sum(counts.get(status, 0) for counts in backlog.values()))

@@ -31,8 +31,7 @@ from tongban_common.process import Stopping
 from tongban_common.store import DocumentStore
 from tongban_kafka import Backoff
 from tongban_printing import metrics
-from tongban_printing.jobs import OFFLINE, REFUSES, Finding
-from tongban_printing.orders import (
+from tongban_printing.domain.orders import (
     OrderChange,
     PrinterJob,
     SpooledOrder,
@@ -41,9 +40,10 @@ from tongban_printing.orders import (
     sent_to,
     taken_from_printer,
 )
-from tongban_printing.outbox import Outbox
-from tongban_printing.printer import Printer, PrinterRefusedError, PrinterTroubleError
-from tongban_printing.spool import Spool
+from tongban_printing.printer.client import Printer, PrinterRefusedError, PrinterTroubleError
+from tongban_printing.printer.jobs import OFFLINE, REFUSES, Finding
+from tongban_printing.spool.outbox import Outbox
+from tongban_printing.spool.store import Spool
 
 log = structlog.get_logger()
 
@@ -54,7 +54,7 @@ _FIRST_LOOK, _NEXT_LOOK, _SLOWEST_LOOK = 0.05, 1.5, 0.5
 """Seconds between queries of a printing job: the first, the growth factor, and the longest."""
 _WAIT = Backoff(first=0.4, longest=2.0)
 """Seconds between attempts while the printer is in trouble, so that it resumes soon afterwards."""
-_TOLD_AT = 2
+_REPORTED_FROM = 2
 """Consecutive troubles before one is reported; a single lost connection is not."""
 _ASKED_AT = 5
 """Consecutive failed operations on a job whose order is too old, before a person is asked about
@@ -176,7 +176,9 @@ class PrintRun:
             await self._report(PrintStatus.EXPIRED, _TOO_OLD.format(days=days))
             return
         try:
-            pdf = await self._pdf()
+            document = await self._dependencies.documents.get(
+                self.order.request_id, self.order.document.document_id
+            )
         except KeyMissingError:
             await self._wait(_KEY_MISSING)
             return
@@ -184,7 +186,7 @@ class PrintRun:
             why = _DESTROYED if isinstance(error, KeyDestroyedError) else _UNREADABLE
             await self._report(PrintStatus.CANCELLED, why)
             return
-        if pdf is None:
+        if document is None:
             await self._report(PrintStatus.CANCELLED, _UNREADABLE)
             return
         if self._may_have_orphan or self.order.question is not None:
@@ -200,13 +202,7 @@ class PrintRun:
         await self._save(sent_to(job))
         self._may_have_orphan = False
         self._pause = _FIRST_LOOK
-        await self._send(job, pdf)
-
-    async def _pdf(self) -> bytes | None:
-        document = await self._dependencies.documents.get(
-            self.order.request_id, self.order.document.document_id
-        )
-        return None if document is None else document.pdf
+        await self._send(job, document.pdf)
 
     async def _settle_orphans(self) -> PrinterJob | None:
         """Cancel the order's open jobs that it does not name, and return the one that has its
@@ -318,28 +314,30 @@ class PrintRun:
         """Report once why the order waits, and pause."""
         self._troubles += 1
         order = self.order
-        told = order.status is PrintStatus.WAITING_FOR_PRINTER and order.reason == reason
-        if not told and (self._troubles >= _TOLD_AT or reason != OFFLINE):
-            await self._tell_trouble(reason)
+        reported_already = (
+            order.status is PrintStatus.WAITING_FOR_PRINTER and order.reason == reason
+        )
+        if not reported_already and (self._troubles >= _REPORTED_FROM or reason != OFFLINE):
+            await self._report_trouble(reason)
         await self._dependencies.stopping.sleep(_WAIT.delay(self._troubles))
 
-    async def _tell_trouble(self, reason: str) -> None:
+    async def _report_trouble(self, reason: str) -> None:
         if self.order.seq < _REPORTED_AT_MOST:
             await self._report(PrintStatus.WAITING_FOR_PRINTER, reason)
         elif self.order.seq == _REPORTED_AT_MOST:
             await self._report(PrintStatus.WAITING_FOR_PRINTER, _FLAPPING)
 
     async def _report(self, status: PrintStatus, reason: str | None = None) -> None:
-        await self._tell(
+        await self._save_and_offer(
             status, reported(self.order, status, self._dependencies.clock.now(), reason)
         )
 
     async def _ask(self, question: str, *, job_over: bool = False) -> None:
         """Make the order a question to a person; `job_over`: the printer has ended the job."""
         change = asked(self.order, self._dependencies.clock.now(), question, job_over=job_over)
-        await self._tell(PrintStatus.NEEDS_CONFIRMATION, change)
+        await self._save_and_offer(PrintStatus.NEEDS_CONFIRMATION, change)
 
-    async def _tell(self, status: PrintStatus, change: OrderChange) -> None:
+    async def _save_and_offer(self, status: PrintStatus, change: OrderChange) -> None:
         await self._save(change)
         self._dependencies.outbox.offer(self.order)
         metrics.REPORTED.labels(status).inc()

@@ -11,7 +11,7 @@ from tongban_common.events.models import PrintConfirmed
 from tongban_common.observability import request_context
 from tongban_kafka import Poison, is_process_trouble
 from tongban_printing import metrics
-from tongban_printing.orders import (
+from tongban_printing.domain.orders import (
     MAY_BE_PRINTED,
     OrderChange,
     SpooledOrder,
@@ -20,9 +20,9 @@ from tongban_printing.orders import (
     confirmed_printed,
     unanswered,
 )
-from tongban_printing.outbox import Outbox
 from tongban_printing.printrun import PrintDependencies
-from tongban_printing.spool import Spool
+from tongban_printing.spool.outbox import Outbox
+from tongban_printing.spool.store import Spool
 
 log = structlog.get_logger()
 

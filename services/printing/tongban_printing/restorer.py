@@ -9,14 +9,13 @@ from tongban_common import topics
 from tongban_common.domain.ids import derived_id
 from tongban_common.events.cloudevents import REPEAT, REPLAY_OF
 from tongban_common.events.models import PrintOrdered, PrintReported, RequestCompleted
-from tongban_common.events.reading import Read, event_batches
-from tongban_common.restoring import Restoration
+from tongban_common.restoring import Restoration, bodies_of
 from tongban_common.store import store_errors
 from tongban_common.store.recovery import RESTORED
 from tongban_common.store.updates import update_unordered
 from tongban_kafka import Record
-from tongban_printing.orders import MAY_BE_PRINTED, WORKED_ON, SpooledOrder, asked, order_id
-from tongban_printing.spool import Spool
+from tongban_printing.domain.orders import MAY_BE_PRINTED, WORKED_ON, SpooledOrder, asked, order_id
+from tongban_printing.spool.store import Spool
 
 ORDERS, DOCUMENTS = "print_orders", "documents"
 
@@ -55,15 +54,10 @@ class PrintingRestorer:
         applied = 0
         collection = restoration.store.collection(ORDERS)
         with restoration.progress("print orders") as report:
-            async for batch in event_batches(
-                restoration.snapshot, [topics.DOCUMENTS_PRINTED], on_progress=report
+            async for reported in bodies_of(
+                restoration, topics.DOCUMENTS_PRINTED, PrintReported, on_progress=report
             ):
-                bodies = [event.body for _, event in batch if event is not None]
-                reports = [
-                    order_of(body)
-                    for body in bodies
-                    if isinstance(body, PrintReported) and body.document is not None
-                ]
+                reports = [order_of(body) for _, body in reported if body.document is not None]
                 if reports:
                     applied += (await update_unordered(collection, reports)).written
         return applied
@@ -86,19 +80,16 @@ class PrintingRestorer:
         """
         again = lost = 0
         with restoration.progress("documents") as report:
-            async for batch in event_batches(
-                restoration.snapshot, [topics.REQUESTS_COMPLETED], on_progress=report
+            async for completions in bodies_of(
+                restoration, topics.REQUESTS_COMPLETED, RequestCompleted, on_progress=report
             ):
-                counts = await self._make_again(restoration, batch)
+                counts = await self._make_again(restoration, completions)
                 again, lost = again + counts[0], lost + counts[1]
         return again, lost
 
-    async def _make_again(self, restoration: Restoration, batch: list[Read]) -> tuple[int, int]:
-        completions = [
-            (record, event.body)
-            for record, event in batch
-            if event is not None and isinstance(event.body, RequestCompleted)
-        ]
+    async def _make_again(
+        self, restoration: Restoration, completions: list[tuple[Record, RequestCompleted]]
+    ) -> tuple[int, int]:
         documents = await self._kept(
             restoration, DOCUMENTS, [name for _, body in completions for name in document_ids(body)]
         )
@@ -121,14 +112,9 @@ class PrintingRestorer:
         it was taken in after the back-up, and the store was lost before its first report."""
         again = 0
         with restoration.progress("orders") as report:
-            async for batch in event_batches(
-                restoration.snapshot, [topics.PRINT_ORDERS], on_progress=report
+            async for ordered in bodies_of(
+                restoration, topics.PRINT_ORDERS, PrintOrdered, on_progress=report
             ):
-                ordered = [
-                    (record, event.body)
-                    for record, event in batch
-                    if event is not None and isinstance(event.body, PrintOrdered)
-                ]
                 kept = await self._kept(restoration, ORDERS, [body.order_id for _, body in ordered])
                 for record, body in ordered:
                     if body.order_id not in kept:

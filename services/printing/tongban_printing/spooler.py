@@ -17,11 +17,12 @@ from tongban_common.observability import request_context
 from tongban_common.store import StoreUnavailableError
 from tongban_kafka import is_process_trouble
 from tongban_printing import metrics
-from tongban_printing.leases import KioskLeases
-from tongban_printing.printer import Printer
+from tongban_printing.domain.orders import WORKED_ON
+from tongban_printing.printer.client import Printer
 from tongban_printing.printrun import PrintDependencies, PrintRun
 from tongban_printing.questions import Questions
-from tongban_printing.spool import OrderOvertakenError, UnreadableOrderError
+from tongban_printing.spool.leases import KioskLeases
+from tongban_printing.spool.store import OrderOvertakenError, UnreadableOrderError
 
 log = structlog.get_logger()
 
@@ -108,7 +109,9 @@ class Spooler:
             self._store_trouble = str(error)
             return set()
         self._store_trouble = None
-        metrics.show_backlog(backlog)
+        for status in WORKED_ON:
+            spooled = sum(counts.get(status, 0) for counts in backlog.values())
+            metrics.SPOOLED.labels(status).set(spooled)
         return set(backlog)
 
     async def _give_up_questions(self) -> None:
@@ -186,9 +189,8 @@ class Spooler:
         """Count a fault of this program about an order, and put the order aside after the last.
 
         Raises:
-            OrderOvertakenError, StoreUnavailableError: the order is not put aside yet, and the
-            caller
-                reads it again.
+            OrderOvertakenError, StoreUnavailableError: the order is not put aside yet; the
+                caller reads it again.
         """
         order_id = run.order.order_id
         self._faults[order_id] += 1

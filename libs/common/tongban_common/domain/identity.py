@@ -1,4 +1,4 @@
-"""Check, explain and mask the numbers that identify people and companies.
+"""Check the numbers that identify people and companies, and explain what is wrong with them.
 
 GB 11643 (resident ID number), GB 32100 (unified social credit code), mobile numbers of the
 mainland, and, loosely, the documents of people without a resident ID. No register is queried: a
@@ -247,25 +247,3 @@ def age_band(id_number: str, today: date) -> str:
         return "unknown"
     age = today.year - birth.year - ((today.month, today.day) < (birth.month, birth.day))
     return _BAND_NAMES[bisect_right(_BAND_BOUNDS, age)]
-
-
-def mask_name(name: str) -> str:
-    """Return a name for screens and paper: the first character, and a star for each other."""
-    return name[:1] + "*" * max(len(name) - 1, 0)
-
-
-def mask_id_number(number: str) -> str:
-    """Return a number with stars in the middle: 3101**********1234.
-
-    At most four characters are visible at each end, and at most a quarter of the number.
-    """
-    shown = min(4, len(number) // 4)
-    return number[:shown] + "*" * (len(number) - 2 * shown) + number[len(number) - shown :]
-
-
-def mask_phone(phone: str) -> str:
-    """Return a mobile number as 138****5678; of any other text only the last two characters."""
-    if _MOBILE.fullmatch(phone):
-        return f"{phone[:3]}****{phone[-4:]}"
-    shown = 2 if len(phone) > 5 else 0
-    return "*" * (len(phone) - shown) + phone[len(phone) - shown :]

@@ -390,26 +390,5 @@ class FeedbackRated(Body):
     )
 
 
-MODELS: dict[str, type[Body]] = {
-    model.TYPE: model
-    for model in (
-        RequestSubmitted,
-        SupplementHanded,
-        WithdrawalAsked,
-        OperatorDecision,
-        RepublishRequested,
-        ProvinceCall,
-        ProvinceOutcome,
-        ProvinceNotice,
-        RequestStatus,
-        RequestCompleted,
-        TimerDue,
-        PrintOrdered,
-        PrintConfirmed,
-        PrintReported,
-        DocumentStored,
-        NotificationReported,
-        FeedbackRated,
-    )
-}
+MODELS: dict[str, type[Body]] = {model.TYPE: model for model in Body.__subclasses__()}
 """The model of every event type."""

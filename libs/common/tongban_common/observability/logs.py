@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 import traceback
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import structlog
 
-from tongban_common.observability.repeats import Repeats
 from tongban_common.version import show_version
 
 _MOST_CAUSES, _MOST_FRAMES = 8, 20
@@ -59,9 +60,9 @@ def _exception_without_its_text(
     error = given if isinstance(given, BaseException) else None
     if error is None and given:
         error = (given if isinstance(given, tuple) else sys.exc_info())[1]
-    told = [_kind_and_places(each) for each in _with_causes(error)]
-    if told:
-        event["exception"] = told
+    kinds = [_kind_and_places(each) for each in _with_causes(error)]
+    if kinds:
+        event["exception"] = kinds
     return event
 
 
@@ -72,6 +73,45 @@ def _log_the_end(kind: type[BaseException], error: BaseException, trace: Any) ->
         sys.__excepthook__(kind, error, trace)
         return
     structlog.get_logger().critical("process_failed", error=kind.__name__, exc_info=error)
+
+
+@dataclass(slots=True)
+class _WrittenPlace:
+    until: float
+    kept_back: int = 0
+
+
+class Repeats(logging.Filter):
+    """Passes one record of each line of a library's code, and then none of that line for a while.
+
+    While a broker is down every client logs it several times a second: the 31 clients of the
+    connectors wrote half a megabyte a second, and hid the lines that mattered. The next record of
+    that line carries the number of suppressed ones. Records of other libraries pass.
+    """
+
+    def __init__(
+        self, library: str, *, every_s: float = 10.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(library)
+        self._every_s = every_s
+        self._clock = clock
+        self._written: dict[tuple[str, int, int], _WrittenPlace] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return True if the record is to be written."""
+        if not super().filter(record):
+            return True  # not of that library
+        place = (record.pathname, record.lineno, record.levelno)
+        now = self._clock()
+        last = self._written.get(place)
+        if last is not None and now < last.until:
+            last.kept_back += 1
+            return False
+        if last is not None and last.kept_back:
+            record.msg = f"{record.getMessage()} (and {last.kept_back} like it, not written)"
+            record.args = None
+        self._written[place] = _WrittenPlace(now + self._every_s)
+        return True
 
 
 def configure_logging(service: str, *, instance: str, level: str = "INFO") -> None:

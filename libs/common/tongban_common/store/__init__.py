@@ -7,14 +7,17 @@ PyMongo's own asyncio API.
 from tongban_common.store.client import (
     BAD_VALUE_CODES,
     DUPLICATE_KEY_CODES,
+    NOW,
+    STAMP,
     DuplicateKey,
     Store,
     StoreUnavailableError,
+    expire,
+    prepare_store,
     store_errors,
 )
 from tongban_common.store.documents import MAX_BYTES as MAX_DOCUMENT_BYTES
 from tongban_common.store.documents import DocumentStore, StoredDocument
-from tongban_common.store.expiry import NOW, STAMP, expire
 
 __all__ = [
     "BAD_VALUE_CODES",
@@ -28,5 +31,6 @@ __all__ = [
     "StoreUnavailableError",
     "StoredDocument",
     "expire",
+    "prepare_store",
     "store_errors",
 ]

@@ -1,11 +1,14 @@
-"""Connect to the store, and tell errors that pass from errors about a value."""
+"""Connect to the store, make its indexes, and tell errors that pass from errors about a value."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
+import structlog
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import WriteConcern
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
@@ -13,9 +16,17 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, 
 from tongban_common.errors import CommonError
 from tongban_kafka import ProcessTroubleError
 
+log = structlog.get_logger()
+
 Collection = Any
 """A motor collection. Motor has no types that a strict checker accepts."""
 DuplicateKey = DuplicateKeyError
+NOW = "$$NOW"
+"""The server's time, as a value in an update by an aggregation pipeline."""
+STAMP = "$currentDate"
+"""The update operator that sets fields to the server's time."""
+_INDEX_OPTIONS_CONFLICT, _INDEX_KEY_SPECS_CONFLICT = 85, 86
+"""MongoDB's error codes for an index that exists under that name and differs."""
 
 DUPLICATE_KEY_CODES = frozenset({11000, 11001, 12582})
 BAD_VALUE_CODES = frozenset(
@@ -120,3 +131,40 @@ class Store:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+
+async def expire(
+    collection: Collection, field: str, *, name: str, after: timedelta, sparse: bool = False
+) -> None:
+    """Make the TTL index `name`, or change the time of the existing one; idempotent.
+
+    A release with another retention finds the index of the release before. `createIndexes` refuses
+    then, and `collMod` changes the time without a rebuild.
+
+    Raises:
+        StoreUnavailableError: try again later.
+    """
+    seconds = round(after.total_seconds())
+    with store_errors():
+        try:
+            await collection.create_index(
+                field, name=name, expireAfterSeconds=seconds, **({"sparse": True} if sparse else {})
+            )
+        except OperationFailure as error:
+            if error.code not in (_INDEX_OPTIONS_CONFLICT, _INDEX_KEY_SPECS_CONFLICT):
+                raise
+            change: dict[str, Any] = {"name": name, "expireAfterSeconds": seconds}
+            await collection.database.command({"collMod": collection.name, "index": change})
+
+
+async def prepare_store(*prepare: Callable[[], Awaitable[None]]) -> None:
+    """Call each function, all of which are idempotent, again and again until the store answers."""
+    while True:
+        try:
+            for each in prepare:
+                await each()
+        except StoreUnavailableError as error:
+            log.warning("waiting_for_store", error=str(error))
+            await asyncio.sleep(1.0)
+        else:
+            return

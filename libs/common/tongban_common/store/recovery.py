@@ -9,7 +9,10 @@ person.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
+from tongban_common import topics
+from tongban_common.clock import BusinessClock
 from tongban_common.events.cloudevents import REPLAY_OF
 from tongban_common.store.client import Store, store_errors
 
@@ -68,3 +71,9 @@ class RestoredStore:
         if self._before_ms is None:
             self._before_ms = await restored_before_ms(self._store)
         return timestamp_ms < self._before_ms or (REPLAY_OF, RESTORED) in headers
+
+
+def guard_may_have_expired(clock: BusinessClock, at: datetime) -> bool:
+    """Return True if a guard of that moment of business time may have expired, so that acting now
+    might be acting twice. Guards expire by the wall clock."""
+    return timedelta(seconds=clock.real_seconds(clock.now() - at)) > topics.GUARDS_KEPT

@@ -29,8 +29,8 @@ from tongban_ops.cli.console import (
     tables,
 )
 from tongban_ops.cli.group import Commands
-from tongban_printing.orders import SpooledOrder
-from tongban_printing.spool import Spool
+from tongban_printing.domain.orders import SpooledOrder
+from tongban_printing.spool.store import Spool
 
 prints = typer.Typer(cls=Commands, no_args_is_help=True)
 _Result = TypeVar("_Result")

@@ -12,9 +12,9 @@ import structlog
 
 from tongban_kafka import Backoff
 from tongban_notify import metrics
+from tongban_notify.domain.messages import TextMessage
 from tongban_notify.errors import NotifyError
-from tongban_notify.messages import TextMessage
-from tongban_notify.session import SendTooLateError
+from tongban_notify.sms.session import SendTooLateError
 
 log = structlog.get_logger()
 
@@ -137,14 +137,14 @@ class Provider:
             raise UnclearSendError(f"HTTP {status}")
 
     def _refusal(self, status: int, code: Any) -> NotSentError:
-        told = _code_of(code, otherwise=f"http_{status}")
+        shown = _code_of(code, otherwise=f"http_{status}")
         final = status in _OF_THE_MESSAGE or (status in _WITH_A_CODE and bool(code))
         if final or status in _NOT_NOW:
             self._answered()
         else:
-            log.error("provider_turns_us_away", provider=self.name, status=status, code=told)
+            log.error("provider_turns_us_away", provider=self.name, status=status, code=shown)
             self._failed()
-        return NotSentError(told, final=final)
+        return NotSentError(shown, final=final)
 
     async def knows(self, reference: str) -> bool:
         """Return True if the provider has sent, or will send, a message with that reference.

@@ -13,8 +13,8 @@ from tongban_common.events.publisher import EventPublisher
 from tongban_common.observability import request_context
 from tongban_kafka import KafkaUnavailableError, is_process_trouble
 from tongban_printing import metrics
-from tongban_printing.orders import SpooledOrder
-from tongban_printing.spool import Spool
+from tongban_printing.domain.orders import SpooledOrder
+from tongban_printing.spool.store import Spool
 
 log = structlog.get_logger()
 

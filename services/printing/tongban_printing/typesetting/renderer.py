@@ -19,11 +19,11 @@ from typing import Any
 from tongban_common.children import ChildNotReadyError, end_child, exit_code, start_child
 from tongban_common.store import MAX_DOCUMENT_BYTES
 from tongban_kafka import Retry
-from tongban_printing.contents import SheetTemplate
+from tongban_printing.domain.contents import SheetTemplate
 from tongban_printing.errors import PrintingError
-from tongban_printing.render_worker import LENGTH, READY
+from tongban_printing.typesetting.render_worker import LENGTH, READY
 
-_MODULE = "tongban_printing.render_worker"
+_MODULE = "tongban_printing.typesetting.render_worker"
 _START_S = 60.0
 """Time-out of starting a process, long enough for an overloaded machine; sheets wait meanwhile."""
 _CPU_SECONDS = 30
@@ -116,12 +116,12 @@ class Renderer:
         }
         text = json.dumps(job, ensure_ascii=False).encode(errors="surrogatepass")
         async with self._turn(lane), self._slots:
-            told, pdf = await self._work(text)
-        if "error" in told:
-            raise RenderError(Unprintable(told["error"]), told["what"])
+            header, pdf = await self._work(text)
+        if "error" in header:
+            raise RenderError(Unprintable(header["error"]), header["what"])
         if len(pdf) > MAX_DOCUMENT_BYTES:
             raise RenderError(Unprintable.TOO_LONG, f"a PDF of {len(pdf)} bytes")
-        return Rendered(pdf, int(told["pages"]))
+        return Rendered(pdf, int(header["pages"]))
 
     @asynccontextmanager
     async def _turn(self, name: str) -> AsyncIterator[None]:
@@ -146,13 +146,13 @@ class Renderer:
         used = self._used()
         if used is not None:
             try:
-                told, pdf = await self._work_in(used, text)
+                header, pdf = await self._work_in(used, text)
             except RenderError as error:
                 if error.why is Unprintable.TOO_MUCH:
                     raise  # its processor time is counted for this sheet alone
             else:
-                if told.get("error") != Unprintable.TOO_MUCH.value:
-                    return told, pdf
+                if header.get("error") != Unprintable.TOO_MUCH.value:
+                    return header, pdf
                 await self._end_idle(used)
         return await self._work_in(await self._new(), text)
 
@@ -200,7 +200,7 @@ def _fault(code: int | None) -> Exception:
     if code == -signal.SIGXCPU:
         return RenderError(Unprintable.TOO_MUCH, "takes too much processor time")
     if code in (None, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT):
-        # Killed by the system, which was short of memory, or by an operator; or nobody can tell.
+        # Killed by the system, which was short of memory, or by an operator; None: unknown.
         return Retry("the maker of sheets was killed", after=_RETRY_S)
     return RenderError(Unprintable.CANNOT_SET, f"the maker of sheets ended with {code}")
 
@@ -212,11 +212,11 @@ async def _ask(process: Process, text: bytes) -> tuple[dict[str, Any], bytes] | 
     try:
         process.stdin.write(LENGTH.pack(len(text)) + text)
         await process.stdin.drain()
-        told = await _read(process.stdout)
+        header = await _read(process.stdout)
         pdf = await _read(process.stdout)
     except (BrokenPipeError, ConnectionResetError, asyncio.IncompleteReadError):
         return None
-    return json.loads(told), pdf
+    return json.loads(header), pdf
 
 
 async def _read(stream: asyncio.StreamReader) -> bytes:

@@ -21,7 +21,7 @@ LENGTH = struct.Struct(">I")
 
 def answer(job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """Return `{"pages": n}` and the PDF, or `{"error": kind, "what": text}` and no bytes."""
-    from tongban_printing.typesetting import (  # noqa: PLC0415 - the parent imports this module
+    from tongban_printing.typesetting.sheets import (  # noqa: PLC0415 - the parent imports this module
         SheetTooLongError,
         TypesettingError,
         set_sheet,
@@ -45,7 +45,7 @@ def main() -> None:
     lengths."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    from tongban_printing.typesetting import fonts  # noqa: PLC0415
+    from tongban_printing.typesetting.sheets import fonts  # noqa: PLC0415
 
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     fonts()  # load them before the first sheet
@@ -60,9 +60,9 @@ def main() -> None:
         used = resource.getrusage(resource.RUSAGE_SELF)
         limit = int(used.ru_utime + used.ru_stime) + job["seconds"]
         resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
-        told, pdf = answer(job)
-        said = json.dumps(told).encode()
-        sink.write(LENGTH.pack(len(said)) + said + LENGTH.pack(len(pdf)) + pdf)
+        header, pdf = answer(job)
+        text = json.dumps(header).encode()
+        sink.write(LENGTH.pack(len(text)) + text + LENGTH.pack(len(pdf)) + pdf)
         sink.flush()
 
 

@@ -9,14 +9,13 @@ from pydantic import BaseModel, ValidationError
 from tongban_common import faultpoints
 from tongban_common.domain.ids import derived_id
 from tongban_common.domain.titles import title_of
-from tongban_common.envelope import KeyRing
+from tongban_common.envelope import KeyRing, opening_envelope
 from tongban_common.events import wrong_fields
 from tongban_common.events.models import DocumentRef, RequestCompleted
-from tongban_common.opening import opening_envelope
 from tongban_common.store import DocumentStore
 from tongban_kafka import Poison
 from tongban_printing import metrics
-from tongban_printing.contents import (
+from tongban_printing.domain.contents import (
     TEMPLATES,
     ProvinceResult,
     SheetApplicant,
@@ -24,7 +23,7 @@ from tongban_printing.contents import (
     contents,
 )
 from tongban_printing.errors import PrintingError
-from tongban_printing.renderer import Renderer, RenderError
+from tongban_printing.typesetting.renderer import Renderer, RenderError
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

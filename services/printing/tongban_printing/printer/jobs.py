@@ -23,14 +23,14 @@ class JobState(IntEnum):
 class Finding(Enum):
     """The result of querying a job."""
 
-    UNKNOWN = "the printer does not know the job (any more): paper or no paper, nobody can tell"
+    UNKNOWN = "the printer does not know the job: sheets of it may be out, or none"
     WITHOUT_DOCUMENT = "open, and its document has not arrived; it may be on its way"
     UNDER_WAY = "will be printed or is being printed"
-    STOPPED = "will be printed when someone has seen to the printer"
+    STOPPED = "will be printed once the printer's trouble is over"
     PRINTED = "all sheets are out"
-    ENDED = "ended as it should, if its document has arrived at all, which its printer does not say"
-    NOTHING_PRINTED = "ended, and not a sheet of it is out or will be"
-    PARTLY_PRINTED = "ended before its end, and sheets are or may be out"
+    ENDED = "completed, and the printer does not report whether the document had arrived"
+    NOTHING_PRINTED = "ended, and no sheet of it is out or will be"
+    PARTLY_PRINTED = "ended early, and sheets of it are or may be out"
 
 
 @dataclass(frozen=True, slots=True)

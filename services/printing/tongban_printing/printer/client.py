@@ -13,9 +13,9 @@ from pyipp.enums import IppOperation, IppStatus
 from pyipp.exceptions import IPPError
 from yarl import URL
 
+from tongban_printing.domain.orders import PrinterJob
 from tongban_printing.errors import PrintingError
-from tongban_printing.jobs import OFFLINE, REFUSES, UNKNOWN_JOB, JobView, trouble, view_of
-from tongban_printing.orders import PrinterJob
+from tongban_printing.printer.jobs import OFFLINE, REFUSES, UNKNOWN_JOB, JobView, trouble, view_of
 
 _TIMEOUT_SECONDS = 8
 """Time-out of one operation, including the transfer of a document."""

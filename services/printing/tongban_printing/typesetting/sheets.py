@@ -16,7 +16,7 @@ import typst
 from noto_cjk_sans_otc import FONT_PATH
 
 from tongban_printing.errors import PrintingError
-from tongban_printing.glyphs import Substitution, bundled
+from tongban_printing.typesetting.glyphs import Substitution, bundled
 
 MOST_PAGES = 200
 _MOST_CELLS = 50_000

@@ -1,0 +1,1 @@
+"""Talk to SMS providers over HTTP."""

@@ -1,0 +1,1 @@
+"""Orders of print and the contents of sheets. Pure: no store, no Kafka, no fonts."""

@@ -1,0 +1,1 @@
+"""Talk to the printers of kiosks over IPP."""
