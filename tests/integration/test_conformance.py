@@ -114,6 +114,7 @@ async def test_what_is_left_to_chance_holds_somewhere(
 async def test_what_was_open_is_withdrawn(
     gateways: Simulation, reports: dict[str, ConformanceReport]
 ) -> None:
+    assert reports[HONOURS].clean_up.withdrawn
     for request_id in reports[HONOURS].clean_up.withdrawn:
         _, known = await gateways.look_up(HONOURS, request_id)
         assert known["withdrawn"]

@@ -119,6 +119,7 @@ def test_record_behind_a_skipped_one_is_refused(begins: int, offsets: tuple[int,
 
 
 def test_a_hole_that_the_log_has_is_passed_over() -> None:
+    """`follow` raises where it finds a gap."""
     gaps = GapDetector()
     gaps.begin({("t", 0): 3})
     gaps.follow(("t", 0), 3)
@@ -131,6 +132,7 @@ def test_a_hole_that_the_log_has_is_passed_over() -> None:
 
 
 def test_reading_on_and_reading_again_are_no_faults() -> None:
+    """`follow` raises where it finds a gap."""
     gaps = GapDetector()
     gaps.begin({("t", 0): 3})
     for offset in (3, 4, 5, 3, 4, 5, 6):

@@ -69,6 +69,7 @@ def test_what_is_cut_short_is_no_message(message: IppMessage, data: st.DataObjec
 
 @given(st.binary(max_size=300), st.booleans())
 def test_any_bytes_are_a_message_or_a_syntax_error(noise: bytes, with_header: bool) -> None:
+    """Nothing but `IppSyntaxError` is raised."""
     header = b"\x02\x00\x00\x0b\x00\x00\x00\x01\x01" if with_header else b""
     try:
         decode(header + noise)

@@ -53,6 +53,7 @@ def test_each_command_in_each_status(command: str, status: Status) -> None:
 
 
 def test_a_note_changes_nothing_of_what_may_be_asked() -> None:
+    """A rule that forbids a command raises."""
     late = {"seq": 2, "at": "2026-03-02T09:00:01+08:00", "status": "completed", "by": "test"}
     noted = record(Status.NEEDS_SUPPLEMENT)
     noted.timeline.append({**late, "note": True})

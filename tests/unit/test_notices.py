@@ -287,6 +287,7 @@ def test_by_notices_alone_every_request_ends_and_nobody_is_asked_twice(moves: li
     assert world.said[-1] is Status.COMPLETED
     assert world.asked_for_more <= 1
     late = list(world.notices)
+    assert late
     for each in late:
         assert not after(must(Decision(world.state)), "late-" + each.notice_id, each).sends
 

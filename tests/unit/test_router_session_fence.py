@@ -46,6 +46,7 @@ async def waiting(fence: SessionFence) -> asyncio.Task[None]:
 async def test_work_goes_on_while_the_group_hears_of_us_and_after_it_does_again(
     fence: SessionFence,
 ) -> None:
+    """A fence that ends the process raises `Ended`."""
     begin(fence)
     await fence.confirm("here")
     task = await waiting(fence)  # the broker is away
@@ -54,6 +55,7 @@ async def test_work_goes_on_while_the_group_hears_of_us_and_after_it_does_again(
 
 
 async def test_before_the_first_assignment_there_is_nothing_to_lose(fence: SessionFence) -> None:
+    """A fence that ends the process raises `Ended`."""
     task = await waiting(fence)
     begin(fence)
     await task

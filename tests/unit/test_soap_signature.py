@@ -49,6 +49,7 @@ async def test_what_was_signed_is_believed_however_it_is_laid_out() -> None:
 
 
 def test_another_stack_signs_as_we_do() -> None:
+    """`check_answer` raises for a signature that does not fit."""
     check_answer(read(BY_XMLSEC), TOKEN, message_id=MESSAGE_ID, signature=CONFIRMED, now=NOW)
 
 

@@ -107,6 +107,7 @@ async def test_who_does_not_listen_is_killed(tmp_path: Path) -> None:
 
 
 async def test_ready_waits_for_http(tmp_path: Path, supervisor: Supervisor) -> None:
+    """The probe raises while the process answers 503."""
     port = free_port()
     program = (
         "import http.server, sys\n"

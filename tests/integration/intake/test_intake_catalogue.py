@@ -45,6 +45,7 @@ async def test_filters_narrow(intake: Replica, stack: Stack) -> None:
         )
     assert (await intake.get("/v1/catalogue/items?q=没有这种事项"))["total"] == 0
     companies = await intake.get("/v1/catalogue/items?audience=company&page_size=200")
+    assert companies["items"]
     assert {each["audience"] for each in companies["items"]} <= {"company", "both"}
 
 

@@ -103,6 +103,7 @@ async def test_each_print_is_a_copy_of_its_own(intake: Replica, stack: Stack) ->
     )
     assert {answer.status for answer in answers} <= {202, 409}
     orders = {(await a.json())["order_id"] for a in answers if a.status == 202}
+    assert orders
     events = await stack.events(topics.PRINT_ORDERS, event.request_id)
     bodies = {each.id: each.body for each in events}
     assert all(isinstance(body, PrintOrdered) for body in bodies.values())

@@ -120,7 +120,9 @@ async def test_the_same_item_in_progress_is_told_and_not_forbidden(
         assert (await told(two, stranger, "notes-twice-7", **elsewhere))[1] == []
 
         for request_id in (first, second):
-            for event in await stack.events(topics.REQUESTS_SUBMITTED, request_id):
+            events = await stack.events(topics.REQUESTS_SUBMITTED, request_id)
+            assert events
+            for event in events:
                 assert "other_request_id" not in event.body.model_dump_json(exclude_none=True)
         browser = Browser(two)
         await browser.log_in(token())

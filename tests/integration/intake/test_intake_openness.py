@@ -48,7 +48,9 @@ async def test_the_openapi_document_is_whole(intake: Replica, stack: Stack) -> N
             kind = "application/problem+json"
             assert (kind in response.get("content", {})) is (int(status) >= 400), (path, status)
     schemas = document["components"]["schemas"]
-    for reference in _references(document):
+    references = _references(document)
+    assert references
+    for reference in references:
         assert reference.removeprefix("#/components/schemas/") in schemas
     sent = paths["/v1/requests"]["post"]["requestBody"]["content"]["application/json"]
     jsonschema_rs.Draft202012Validator(
@@ -70,6 +72,7 @@ def _references(value: Any) -> list[str]:
 
 
 async def test_answers_have_the_documented_shape(intake: Replica, stack: Stack) -> None:
+    """The validator raises where an answer has another shape."""
     document = await (await intake.session.get(f"{intake.url}/openapi.json")).json()
     event = await stack.accepted(intake, "openness-shape")
     await stack.tell(event, Status.SUBMITTED, Status.ROUTED)
