@@ -241,7 +241,7 @@ async def test_a_record_that_cannot_even_be_put_aside_is_read_again(chain: Chain
 
 
 @pytest.mark.long
-async def test_what_only_a_dead_routers_disk_knew_is_not_lost_with_the_disk(chain: Chain) -> None:
+async def test_state_on_a_lost_router_disk_is_restored_from_topics(chain: Chain) -> None:
     """It died after writing its own table and before writing the changelog; the next one on this
     disk finds the state, and whoever comes without the disk must find it, too."""
     chain.children["connectors"].send_signal(signal.SIGKILL)

@@ -107,7 +107,7 @@ async def commit_beyond(chain: Chain) -> None:
     pytest.fail("the group does not take a commit")
 
 
-async def test_what_is_committed_beyond_the_end_costs_no_submission(chain: Chain) -> None:
+async def test_commit_beyond_the_end_loses_no_submission(chain: Chain) -> None:
     chain.children["router"].send_signal(9)
     await chain.children["router"].wait()
     await commit_beyond(chain)
@@ -120,7 +120,7 @@ async def test_what_is_committed_beyond_the_end_costs_no_submission(chain: Chain
     assert {effects["submit"] for effects in ledger.values()} == {1}
 
 
-async def test_a_topic_made_anew_ends_the_router_and_the_next_one_reads_it(chain: Chain) -> None:
+async def test_recreated_topic_ends_the_router_and_its_successor_reads_it(chain: Chain) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=chain.broker.address)
     await admin.start()
     try:

@@ -41,7 +41,7 @@ def _by_key(records: list[Any]) -> dict[bytes, list[int]]:
     return found
 
 
-async def test_send_returns_what_kafka_acknowledged(kafka: str, topic: str) -> None:
+async def test_send_returns_the_acknowledged_offset(kafka: str, topic: str) -> None:
     async with EventProducer(kafka) as producer:
         sent = await producer.send(
             topic, key=b"k", value=b"1", headers=[("ce_id", b"x"), ("ce_id", b"y")]
@@ -165,7 +165,7 @@ async def test_not_started_or_no_broker_answers_in_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["killed", "stopped", "frozen"])
-async def test_broker_gone_is_told_in_time_and_its_return_is_noticed(
+async def test_send_without_broker_fails_in_time_and_succeeds_after_its_return(
     broker: EmbeddedKafka, fault: str
 ) -> None:
     """503 within two seconds is what intake owes its kiosks."""

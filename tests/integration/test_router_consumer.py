@@ -24,7 +24,7 @@ class Thread(router_consumer.RewindingThread):
 
 
 @pytest.mark.parametrize("commit", [None, 0, 1])
-async def test_what_was_fetched_and_dropped_is_fetched_again(
+async def test_dropped_records_are_fetched_again(
     kafka: str, monkeypatch: pytest.MonkeyPatch, commit: int | None
 ) -> None:
     place = await make_place(kafka, partitions=1)

@@ -88,7 +88,7 @@ async def test_records_without_key_are_in_order_within_their_partition(kafka: st
 
 
 @pytest.mark.parametrize("style", ["function", "coroutine"])
-async def test_a_returned_future_means_done_when_it_resolves(kafka: str, style: str) -> None:
+async def test_record_is_done_when_its_returned_future_resolves(kafka: str, style: str) -> None:
     place = await make_place(kafka, partitions=1)
     futures: dict[int, asyncio.Future[None]] = {}
     attempts: dict[int, int] = defaultdict(int)

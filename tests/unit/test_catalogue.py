@@ -123,7 +123,7 @@ def test_in_the_delta_treatment_is_in_the_delta(catalogue: Catalogue) -> None:
         assert set(treated["enum"]) == delta - {item.province_name}
 
 
-def test_whoever_comes_for_a_company_is_told_what_to_bring(catalogue: Catalogue) -> None:
+def test_item_for_companies_lists_the_business_licence_as_material(catalogue: Catalogue) -> None:
     for_companies = [item for item in catalogue if item.audience is not Audience.PERSON]
     assert for_companies
     for item in for_companies:
@@ -272,7 +272,7 @@ def test_every_mistyped_digit_is_noticed(region: str, basic: str, at: int, by: i
 
 
 @pytest.mark.parametrize("wrong", ["", "3100002014001000", "31000020140010００1", "a" * 17])
-def test_what_is_no_code_is_refused(wrong: str) -> None:
+def test_malformed_code_is_refused(wrong: str) -> None:
     with pytest.raises(ValueError, match="17 digits"):
         code.parse(wrong)
 
@@ -393,5 +393,5 @@ def test_plates_of_ga_36_are_accepted(plate: str) -> None:
         "使123456",
     ],
 )  # fmt: skip
-def test_what_is_no_plate_is_refused(plate: str) -> None:
+def test_malformed_plate_is_refused(plate: str) -> None:
     assert not PLATES.accepts(plate)

@@ -108,7 +108,7 @@ def encrypted() -> bytes:
         (b"%PDF-1.7\n" + b"1 0 obj\n<</Kids [1 0 R]>>\nendobj\n" * 1000, {}),
     ],
 )
-async def test_what_is_not_the_document_is_not_kept(
+async def test_bytes_that_differ_from_the_announced_document_are_not_kept(
     inspector: Inspector, data: bytes, changes: dict[str, Any]
 ) -> None:
     bed = Bed(inspector, data)
@@ -170,7 +170,7 @@ async def test_bytes_in_memory_are_bounded() -> None:
         pass
 
 
-async def test_one_province_takes_one_slot_of_the_readers_whatever_it_sends() -> None:
+async def test_province_with_many_documents_takes_one_reader_slot() -> None:
     """Two slots for all provinces: another province's document is read while one is slow."""
     slow, reading, most = asyncio.Event(), 0, 0
 

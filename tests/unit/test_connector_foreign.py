@@ -168,7 +168,7 @@ LACKING = [
 
 
 @pytest.mark.parametrize("error", LACKING, ids=repr)
-async def test_outcome_waits_for_what_the_process_lacks_and_is_asked_for_again(
+async def test_outcome_that_the_process_cannot_store_waits_and_is_looked_up_again(
     error: Exception,
 ) -> None:
     """Many more times than a record is tried where its own fault is supposed."""

@@ -38,5 +38,5 @@ def test_a_value_is_found_in_every_disguise(value: str, before: bytes, after: by
         assert found([value], text) == {value}
 
 
-def test_what_is_not_there_is_not_found() -> None:
+def test_absent_value_is_not_found() -> None:
     assert found(["澹台㛃芃", "13911100223"], base64.b64encode("别的文字".encode())) == set()

@@ -212,7 +212,7 @@ def test_a_result_fits_its_item(name: str, kind: str, issuer: str, columns: str 
     assert (" ".join(table["columns"]) if table else None) == columns
 
 
-def test_nobody_has_a_criminal_record() -> None:
+def test_criminal_record_certificate_is_always_clean() -> None:
     result = result_of(application(item_name="无犯罪记录证明"), PROVINCES["460000"])
     statement = {"label": "证明事项", "value": "经查询，截至2026年3月2日，未发现张三有犯罪记录。"}
     assert statement in result["facts"]

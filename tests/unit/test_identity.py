@@ -100,7 +100,7 @@ def test_any_text_gets_an_answer_in_both_languages(text: str) -> None:
         ("310101199002300010", "出生日期"),
     ],
 )
-def test_the_message_says_what_would_be_right(value: str, told: str) -> None:
+def test_message_names_the_valid_form(value: str, told: str) -> None:
     assert any(told in problem.zh for problem in resident_id_problems(value, today=TODAY))
 
 
@@ -152,7 +152,7 @@ def test_credit_code_of_no_region_is_refused(region: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "91110000600037341l", "9111000060003734IL", "9" * 17])
-def test_what_is_no_credit_code_is_refused(value: str) -> None:
+def test_malformed_credit_code_is_refused(value: str) -> None:
     assert credit_code_problems(value)
 
 
@@ -198,7 +198,7 @@ def test_mobile_numbers_pass(value: str) -> None:
 @pytest.mark.parametrize(
     "value", ["12800001234", "1380000123", "+8613800001234", "138 0000 1234", ""]
 )
-def test_what_is_no_mobile_number_is_refused(value: str) -> None:
+def test_malformed_mobile_number_is_refused(value: str) -> None:
     assert mobile_problems(value)
 
 

@@ -167,7 +167,7 @@ async def test_head_that_trickles_in_is_cut_off_in_time(served: Served) -> None:
     ],
     ids=["chunk extension", "one trailer", "many trailers"],
 )
-async def test_what_comes_around_a_body_is_bounded(
+async def test_bytes_around_a_body_are_bounded(
     served: Served, begin: bytes, endless: bytes
 ) -> None:
     with memory_flat():
@@ -218,6 +218,6 @@ async def test_head_of_a_stream_ends_at_once_and_leaves_nothing_open(served: Ser
     assert served.streaming == 0
 
 
-async def test_head_of_what_is_not_there_is_as_get(served: Served) -> None:
+async def test_head_of_an_unknown_path_is_answered_as_get(served: Served) -> None:
     ask = b"HEAD /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     assert (await served.ask(ask)).startswith(b"HTTP/1.1 404")

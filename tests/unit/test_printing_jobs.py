@@ -51,7 +51,7 @@ WHOLE = {"job-state-reasons": "none", "number-of-documents": 1, "job-impressions
         ({"job-state": 7, "number-of-documents": 0}, Finding.NOTHING_PRINTED),
     ],
 )
-def test_a_job_is_read_as_rfc_8011_means_it(attributes: dict[str, Any], finding: Finding) -> None:
+def test_job_attributes_are_read_by_rfc_8011(attributes: dict[str, Any], finding: Finding) -> None:
     assert view_of(attributes).finding is finding
 
 
@@ -97,5 +97,5 @@ def test_a_job_with_sheets_out_is_never_taken_for_an_untouched_one() -> None:
         (None, "打印机需要处理"),
     ],
 )
-def test_troubles_are_told_in_words(reasons: Any, said: str) -> None:
+def test_printer_troubles_are_named_in_words(reasons: Any, said: str) -> None:
     assert trouble(reasons) == said

@@ -43,7 +43,7 @@ async def waiting(fence: SessionFence) -> asyncio.Task[None]:
     return task
 
 
-async def test_work_goes_on_while_the_group_hears_of_us_and_after_it_does_again(
+async def test_fence_lets_work_continue_while_and_after_the_group_renews_the_session(
     fence: SessionFence,
 ) -> None:
     """A fence that ends the process raises `Ended`."""
@@ -54,7 +54,9 @@ async def test_work_goes_on_while_the_group_hears_of_us_and_after_it_does_again(
     await task
 
 
-async def test_before_the_first_assignment_there_is_nothing_to_lose(fence: SessionFence) -> None:
+async def test_fence_before_the_first_assignment_does_not_end_the_process(
+    fence: SessionFence,
+) -> None:
     """A fence that ends the process raises `Ended`."""
     task = await waiting(fence)
     begin(fence)

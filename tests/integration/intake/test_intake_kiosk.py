@@ -202,7 +202,7 @@ async def test_from_the_form_to_kafka_once(browser: Browser, intake: Replica, st
     assert intake.process.returncode is None
 
 
-async def test_what_was_read_over_is_what_is_submitted(browser: Browser, stack: Stack) -> None:
+async def test_reviewed_form_is_the_form_that_is_submitted(browser: Browser, stack: Stack) -> None:
     """An item can change (its fee, say) between the page that asks to confirm and the answer."""
     path, confirmed = await fill_in(browser, stack)
     old = [(name, "999" if name == "version" else value) for name, value in confirmed]

@@ -91,7 +91,7 @@ async def test_answers_have_the_documented_shape(intake: Replica, stack: Stack) 
         ).validate(await intake.get(url))
 
 
-async def test_probes_and_metrics(intake: Replica, stack: Stack) -> None:
+async def test_probes_and_metrics_are_served(intake: Replica, stack: Stack) -> None:
     for path in ("/livez", "/readyz"):
         answer = await intake.session.get(intake.url + path)
         assert (answer.status, await answer.json()) == (200, {"ok": True, "problems": {}})
@@ -110,7 +110,7 @@ async def test_probes_and_metrics(intake: Replica, stack: Stack) -> None:
     assert "r-x" not in metrics
 
 
-async def test_security_headers(intake: Replica) -> None:
+async def test_every_answer_has_security_headers(intake: Replica) -> None:
     for path, is_shown in (
         ("/v1/catalogue/summary", False),
         ("/nonsense", False),
@@ -125,7 +125,7 @@ async def test_security_headers(intake: Replica) -> None:
         assert "Server" not in headers
 
 
-async def test_nobody_is_named_in_logs_topics_or_store(stack: Stack) -> None:
+async def test_submission_leaves_no_personal_data_in_logs_topics_or_store(stack: Stack) -> None:
     name, phone = "夏侯测试㛃", "13800007731"
     item = stack.printable
     field = next(n for n, s in item.form["properties"].items() if "enum" not in s)
