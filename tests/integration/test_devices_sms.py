@@ -172,7 +172,7 @@ async def test_slow_provider_sends_before_it_answers(sms: Simulation) -> None:
     await sms.fault("sms/borealis", latency_ms=200)
     began = time.monotonic()
     await send(sms, "borealis", message())
-    assert time.monotonic() - began >= 0.2
+    assert time.monotonic() - began >= 0.2  # the fault is a least time
 
 
 async def test_a_rate_limit_and_a_refusal_are_clear(sms: Simulation) -> None:

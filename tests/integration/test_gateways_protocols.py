@@ -128,6 +128,7 @@ async def test_slow_provinces_are_unclear_in_time_and_act_within_it(
         submit(speaks, in_time), submit(speaks, too_late, within=1.5), return_exceptions=True
     )
     assert [str(error) for error in results] == ["TimeoutError", "TimeoutError"]
+    # Less than the latency of 2 s: the time-out has ended the calls, no answer has.
     assert time.monotonic() - began < 1.9
 
     async def acted() -> bool:

@@ -110,7 +110,7 @@ async def is_unclear(
             began = time.monotonic()
             with pytest.raises(UnclearAnswerError, match=match):
                 await call()
-            assert time.monotonic() - began < timeout_s + 2
+            assert time.monotonic() - began < 10 * timeout_s, "time-outs hold"
 
 
 def saying(

@@ -194,7 +194,7 @@ async def test_a_record_waits_for_a_future_without_an_attempt_until_it_resolves(
         )
         async with running(worker):
             await eventually(lambda: len(line) == 200)
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.3)  # a worker that tried the records again would do so by now
             progress = worker.progress()
             assert (progress.in_flight, progress.under_way) == (200, 0)
             assert seen == []

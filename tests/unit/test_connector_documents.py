@@ -12,7 +12,7 @@ import pypdf
 import pytest
 
 from tests.integration.simulation_kit import pdf
-from tests.unit.connector_kit import Bench
+from tests.unit.connector_kit import Bench, eventually
 from tongban_common.events import decode
 from tongban_common.events.models import DocumentRef, ProvinceCall
 from tongban_common.store.documents import MAX_BYTES
@@ -141,7 +141,7 @@ async def test_a_document_that_never_ends_costs_one_process_for_a_moment() -> No
         began = time.monotonic()
         with pytest.raises(NotAPdfError):
             await impatient.pages(page_tree_bomb())
-        assert time.monotonic() - began < 60
+        assert time.monotonic() - began < 60  # twenty times the time-out
         assert await impatient.pages(pdf(2)) == 2, "and the next one is read"
 
 
@@ -190,7 +190,7 @@ async def test_province_with_many_documents_takes_one_reader_slot() -> None:
     bed = Bed(inspector, b"slow")
     documents = [offered(b"slow", size=4) for _ in range(5)]
     waiting = [asyncio.create_task(bed.keep(each)) for each in documents]
-    await asyncio.sleep(0.05)
+    await eventually(lambda: reading == 1)
     other = Bed(inspector, b"quick")
     assert (await asyncio.wait_for(other.keep(offered(b"quick")), 5)).pages == 1
     slow.set()

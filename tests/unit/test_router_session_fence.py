@@ -36,9 +36,9 @@ def begin(fence: SessionFence) -> None:
 
 async def waiting(fence: SessionFence) -> asyncio.Task[None]:
     """Return a task that waits in `confirm` since the session may have ended."""
-    await asyncio.sleep(SESSION_S)
+    await asyncio.sleep(SESSION_S)  # the lease counts the monotonic clock of the process
     task = asyncio.create_task(fence.confirm("here"))
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # a fence that did not wait would be done by now
     assert not task.done()
     return task
 
