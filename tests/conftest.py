@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
 from hypothesis import settings
 
+from tongban_common.store import Store
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedStore
 from tongban_kafka import prepare_aiokafka
 
@@ -76,3 +78,11 @@ async def store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
         return
     async with EmbeddedStore(tmp_path_factory.mktemp("store") / "data") as server:
         yield server.address
+
+
+@pytest.fixture
+async def database(store: str) -> AsyncIterator[Store]:
+    """An empty database of the shared store."""
+    opened = Store(store, f"test_{uuid.uuid4().hex[:10]}")
+    yield opened
+    opened.close()

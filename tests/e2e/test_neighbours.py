@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import signal
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -19,16 +18,6 @@ from tongban_devstack.embedded import EmbeddedKafka
 MAKES_DOCUMENTS, MAKES_THEM_LATER, MAKES_NONE = "110000", "210000", "120000"
 """Signed REST; with a receipt, so that a look-up brings it; signed REST."""
 MAKES_THEM_OVER_SOAP = "230000"
-
-
-@pytest.fixture(scope="module")
-async def chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain]:
-    directory = tmp_path_factory.mktemp("neighbours")
-    async with (
-        EmbeddedKafka(directory / "kafka") as broker,
-        chain_on(broker, directory) as running,
-    ):
-        yield running
 
 
 def documents_of(chain: Chain, request: str) -> list[DocumentRef]:

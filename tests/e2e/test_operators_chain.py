@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -16,14 +16,13 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from tests.e2e.chain_kit import BIN, CLOCK, Chain, chain_on, until
+from tests.e2e.chain_kit import BIN, CLOCK, Chain, until
 from tests.integration.kafka_kit import read_all
 from tongban_common import faultpoints, topics
 from tongban_common.control.provinces import ProvinceControl
 from tongban_common.domain import ids
 from tongban_common.events import decode
 from tongban_common.exit_codes import EX_TEMPFAIL
-from tongban_devstack.embedded import EmbeddedKafka
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildProcess, ChildSpec
 from tongban_kafka import EventProducer
@@ -39,16 +38,6 @@ from tongban_ops.operators.replay_execution import execute_replays, send_all
 from tongban_ops.operators.replays import Operator, decision, plan
 
 LI = Operator(by="li", at=CLOCK.now())
-
-
-@pytest.fixture(scope="module")
-async def chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain]:
-    directory = tmp_path_factory.mktemp("operators")
-    async with (
-        EmbeddedKafka(directory / "kafka") as broker,
-        chain_on(broker, directory) as running,
-    ):
-        yield running
 
 
 async def pause(chain: Chain, province: str, *, paused: bool = True, reason: str = "") -> None:

@@ -7,29 +7,17 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from tests.e2e.chain_kit import BIN, Chain, chain_on, until
+from tests.e2e.chain_kit import BIN, Chain, until
 from tongban_common import topics
-from tongban_devstack.embedded import EmbeddedKafka
 from tongban_kafka.partitioner import partition_of
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture(scope="module")
-async def chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain]:
-    directory = tmp_path_factory.mktemp("commands")
-    async with (
-        EmbeddedKafka(directory / "kafka") as broker,
-        chain_on(broker, directory) as running,
-    ):
-        yield running
 
 
 async def tongban(chain: Chain, *arguments: str, code: int | None = 0) -> tuple[str, str]:

@@ -11,12 +11,9 @@ import random
 import shutil
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import pytest
-
-from tests.e2e.chain_kit import CLOCK, KEYS, Chain, chain_on, request_id_of, until
+from tests.e2e.chain_kit import CLOCK, KEYS, Chain, request_id_of, until
 from tongban_common import topics
 from tongban_common.domain.status import CallKind, OutcomeKind
 from tongban_common.events.models import (
@@ -26,17 +23,6 @@ from tongban_common.events.models import (
     RequestSubmitted,
     WithdrawalAsked,
 )
-from tongban_devstack.embedded import EmbeddedKafka
-
-
-@pytest.fixture(scope="module")
-async def chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain]:
-    directory = tmp_path_factory.mktemp("chain")
-    async with (
-        EmbeddedKafka(directory / "kafka") as broker,
-        chain_on(broker, directory) as running,
-    ):
-        yield running
 
 
 async def test_each_province_completes_once(chain: Chain) -> None:

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from tests.e2e.chain_kit import CLOCK, Chain, chain_on, until
+from tests.e2e.chain_kit import CLOCK, Chain, until
 from tests.integration.kafka_kit import read_all
 from tongban_common import topics
-from tongban_devstack.embedded import EmbeddedKafka
 from tongban_kafka import apply_topics
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture(scope="module")
-async def chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain]:
-    directory = tmp_path_factory.mktemp("faults")
-    async with (
-        EmbeddedKafka(directory / "kafka") as broker,
-        chain_on(broker, directory) as running,
-    ):
-        yield running
 
 
 def log_of(chain: Chain) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -35,13 +34,6 @@ from tongban_printing.leases import KioskLeases
 from tongban_printing.orders import PrinterJob, SpooledOrder, new_order, reported, sent_to
 from tongban_printing.printables import Printable, Printables
 from tongban_printing.spool import OrderOvertakenError, Spool
-
-
-@pytest.fixture
-async def database(store: str) -> AsyncIterator[Store]:
-    opened = Store(store, f"test_{uuid.uuid4().hex[:10]}")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
