@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.connector_kit import Keeper, Scripted, answer
-from tests.unit.notify_kit import MemoryGuards, OptOutRegister
+from tests.unit.notify_kit import FACTS, ITEM, ORIGIN, MemoryGuards, OptOutRegister
 from tests.unit.restored_kit import NEVER_RESTORED
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import derived_id
@@ -17,10 +17,7 @@ from tongban_common.domain.status import CallKind, OutcomeKind, PrintStatus, Sta
 from tongban_common.envelope import KeyDestroyedError, KeyRing
 from tongban_common.events import Body, Event, decode, encode
 from tongban_common.events.models import (
-    ApplicantFacts,
-    ItemSnapshot,
     NotificationReported,
-    Origin,
     PrintReported,
     ProvinceCall,
     ProvinceOutcome,
@@ -47,12 +44,6 @@ SECOND = FIRST.rotated(now=NOW, after=timedelta(0), kid="k2")
 GONE = SECOND.without("k1", now=NOW + timedelta(days=200))
 PARTS = {"applicant": {"type": "person", "name": "张三", "phone": "13800138000"}, "form": {}}
 OLD = KeyRing.of(FIRST).seal("r-1", PARTS)
-ITEM = ItemSnapshot(
-    code="1", version=1, name="证明", category="c", province="340000", kind="print",
-    template="certificate", promised_days=1,
-)  # fmt: skip
-ORIGIN = Origin(kiosk_id="k-1", branch_id="b-1", channel="self_service")
-FACTS = ApplicantFacts(type="person", pseudonym="p")
 
 
 class Sent:
