@@ -16,17 +16,17 @@ async def _after(turns: int) -> int:
 
 
 @pytest.mark.parametrize("turns", [0, 1, 5])
-async def test_awaitable_within_the_limit_returns_its_result(turns: int) -> None:
+async def test_what_comes_in_time_comes(turns: int) -> None:
     assert await within(5, _after(turns)) == turns
 
 
-async def test_future_within_the_limit_returns_its_result() -> None:
+async def test_a_future_is_awaited_as_well() -> None:
     future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().call_later(0.01, future.set_result, "here")
     assert await within(5, future) == "here"
 
 
-async def test_awaitable_beyond_the_limit_is_cancelled() -> None:
+async def test_what_comes_too_late_is_cancelled() -> None:
     ended = []
 
     async def waits() -> None:
@@ -40,7 +40,7 @@ async def test_awaitable_beyond_the_limit_is_cancelled() -> None:
     assert ended == ["cancelled"]
 
 
-async def test_exception_of_the_awaitable_is_raised_with_and_without_waiting() -> None:
+async def test_what_it_raises_is_raised_whether_it_waited_or_not() -> None:
     async def fails(turns: int) -> None:
         await _after(turns)
         raise ValueError("no")
@@ -50,7 +50,7 @@ async def test_exception_of_the_awaitable_is_raised_with_and_without_waiting() -
             await within(5, fails(turns))
 
 
-async def test_cancellation_of_the_caller_cancels_the_awaitable() -> None:
+async def test_whoever_is_cancelled_meanwhile_is_cancelled() -> None:
     begun = asyncio.Event()
     ended = []
 
