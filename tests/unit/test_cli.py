@@ -38,7 +38,7 @@ finally:
     assert "documents" in done.stdout
 
 
-def test_every_command_is_listed_with_the_same_help() -> None:
+def test_every_command_is_there_and_told_alike() -> None:
     """In the list of all, and by itself: what is imported late is found, and its verbs with it."""
     listed = get_command(application())
     assert isinstance(listed, Commands)
