@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from tongban_common.store import Store
@@ -26,6 +27,20 @@ os.environ["TONGBAN_ENVIRONMENT"] = "development"
 
 # Every connection that a stopped broker refuses is an error to aiokafka, and an event to the tests.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Undo the set-up of logs by a command that a test runs in this process.
+
+    Later tests would otherwise see only the log events that this command lets through.
+    """
+    configured, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.configure(**configured)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @contextmanager
