@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
+import structlog
 from hypothesis import settings
 
+from tongban_common.store import Store
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedStore
 from tongban_kafka import prepare_aiokafka
 
@@ -24,6 +27,20 @@ os.environ["TONGBAN_ENVIRONMENT"] = "development"
 
 # Every connection that a stopped broker refuses is an error to aiokafka, and an event to the tests.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Undo the set-up of logs by a command that a test runs in this process.
+
+    Later tests would otherwise see only the log events that this command lets through.
+    """
+    configured, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.configure(**configured)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @contextmanager
@@ -76,3 +93,11 @@ async def store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
         return
     async with EmbeddedStore(tmp_path_factory.mktemp("store") / "data") as server:
         yield server.address
+
+
+@pytest.fixture
+async def database(store: str) -> AsyncIterator[Store]:
+    """An empty database of the shared store."""
+    opened = Store(store, f"test_{uuid.uuid4().hex[:10]}")
+    yield opened
+    opened.close()

@@ -70,7 +70,7 @@ async def test_two_taps_in_haste_hand_in_once(page: Page, stack: Stack) -> None:
     await stack.submitted((await page.locator(".number").text_content()) or "")
 
 
-async def test_what_is_wrong_is_told_where_it_is_and_nothing_typed_is_lost(page: Page) -> None:
+async def test_wrong_field_is_marked_in_place_and_keeps_all_input(page: Page) -> None:
     await find(page, "sbkgs")
     await page.get_by_role("link", name="填入示例").tap()
     number = page.locator("[name='applicant.id_number']")
@@ -86,7 +86,7 @@ async def test_what_is_wrong_is_told_where_it_is_and_nothing_typed_is_lost(page:
     await expect(page.get_by_role("heading", name="请核对一遍")).to_be_visible()
 
 
-async def test_whoever_walks_away_leaves_nothing_behind(
+async def test_abandoned_visit_leaves_no_input_behind(
     context: BrowserContext, stack: Stack
 ) -> None:
     # The warning comes 15 s before: no step of a slow machine is taken for a person who left.
@@ -129,7 +129,7 @@ async def test_the_way_back_does_not_lead_into_the_visit_of_the_person_before(
     assert await page.evaluate(KEPT) == ["visit"]
 
 
-async def test_all_is_done_without_scripts_as_well(
+async def test_kiosk_pages_without_scripts_submit_a_request(
     chromium: Browser, intake: Replica, stack: Stack
 ) -> None:
     context = await chromium.new_context(viewport=SCREEN, java_script_enabled=False, has_touch=True)
@@ -140,7 +140,7 @@ async def test_all_is_done_without_scripts_as_well(
     await context.close()
 
 
-async def test_a_sheet_is_told_of_and_can_be_had_again(page: Page, stack: Stack) -> None:
+async def test_printed_sheet_is_shown_and_can_be_printed_again(page: Page, stack: Stack) -> None:
     await page.goto(f"{page.url.rstrip('/')}/items/{stack.printable.code}")
     await fill_in(page)
     request = await stack.submitted(await hand_in(page))

@@ -119,7 +119,7 @@ async def die_at(place: Outside, points: Sequence[str], *, providers: str, lossy
 
 @pytest.mark.timeout(180)
 @pytest.mark.long
-async def test_dying_once_at_every_point_sends_every_message_once(place: Outside) -> None:
+async def test_notify_killed_once_at_every_point_sends_every_message_once(place: Outside) -> None:
     """The first provider would send a repeated reference twice."""
     await die_at(place, POINTS, providers="borealis,aurora", lossy=0)
 
@@ -127,14 +127,18 @@ async def test_dying_once_at_every_point_sends_every_message_once(place: Outside
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("providers", "lossy"), [("borealis,aurora", 0.3), ("aurora,borealis", 0)])
-async def test_dying_again_and_again(place: Outside, providers: str, lossy: float) -> None:
+async def test_notify_killed_again_and_again_sends_every_message_once(
+    place: Outside, providers: str, lossy: float
+) -> None:
     points = [f"{point}:{count}" for count in (2, 7) for point in POINTS]
     await die_at(place, points, providers=providers, lossy=lossy)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-async def test_two_replicas_killed_at_random_moments(place: Outside) -> None:
+async def test_two_replicas_killed_at_random_moments_send_every_message_once(
+    place: Outside,
+) -> None:
     """Providers go down, err, throttle and lose answers meanwhile."""
     applicants = Applicants(place)
     coming = asyncio.create_task(applicants.come(every=0.03))

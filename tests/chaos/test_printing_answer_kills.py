@@ -40,7 +40,7 @@ async def customers(place: Outside) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("printed", [False, True])
-async def test_dying_anywhere_after_an_answer_prints_what_was_answered(
+async def test_printing_killed_after_a_managers_answer_prints_by_that_answer(
     place: Outside, printed: bool
 ) -> None:
     child = place.start("printing")

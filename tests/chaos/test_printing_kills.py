@@ -152,27 +152,31 @@ async def die_at(place: Outside, points: Iterable[str], *, lossy: float = 0) -> 
 
 @pytest.mark.long
 @pytest.mark.timeout(180)
-async def test_dying_once_at_every_point_prints_every_order_once(place: Outside) -> None:
+async def test_printing_killed_once_at_every_point_prints_every_order_once(place: Outside) -> None:
     await die_at(place, POINTS)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("lossy", [0, 0.3])
-async def test_dying_in_the_middle_of_many_orders(place: Outside, lossy: float) -> None:
+async def test_printing_killed_amid_many_orders_prints_every_order_once(
+    place: Outside, lossy: float
+) -> None:
     await die_at(place, AT_WORK, lossy=lossy)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("point", BEFORE_WORK)
-async def test_dying_at_one_point_again_and_again(place: Outside, point: str) -> None:
+async def test_printing_killed_again_and_again_at_one_point_prints_every_order_once(
+    place: Outside, point: str
+) -> None:
     await die_at(place, [f"{point}:{count}" for count in (1, 2, 3)])
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-async def test_two_replicas_killed_at_random_moments(place: Outside) -> None:
+async def test_two_replicas_killed_at_random_moments_print_every_order_once(place: Outside) -> None:
     """Printers run out of paper, go offline and lose answers meanwhile."""
     customers = Customers(place)
     coming = asyncio.create_task(customers.come(every=0.1))

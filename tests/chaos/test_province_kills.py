@@ -117,7 +117,7 @@ async def die_at(chain: Chain, sweep: str, points: list[str], *, drop: float) ->
 @pytest.mark.long
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("sweep", POINTS)
-async def test_dying_once_at_every_point_acts_once(chain: Chain, sweep: str) -> None:
+async def test_processes_killed_once_at_every_point_act_once(chain: Chain, sweep: str) -> None:
     # A cut answer now and then, so that there is something to look up.
     await die_at(chain, sweep, POINTS[sweep], drop=0.2)
 
@@ -126,7 +126,7 @@ async def test_dying_once_at_every_point_acts_once(chain: Chain, sweep: str) -> 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("part", [0, 1])
 @pytest.mark.parametrize(("sweep", "count", "drop"), AGAIN)
-async def test_dying_again_and_again(
+async def test_connector_killed_again_and_again_acts_once(
     chain: Chain, sweep: str, drop: float, count: int, part: int
 ) -> None:
     points = [f"{point}:{count}" for point in POINTS[sweep][part::2]]

@@ -40,7 +40,9 @@ class Reaper(DayRunner):
 @pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("replicas", [1, 2])
-async def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path, replicas: int) -> None:
+async def test_whole_stack_under_kills_loses_and_doubles_nothing(
+    tmp_path: Path, replicas: int
+) -> None:
     sources = Sources(find_directory())
     plan = visits(
         sources.items(),

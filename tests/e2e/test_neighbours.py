@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import signal
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -19,16 +18,6 @@ from tongban_devstack.embedded import EmbeddedKafka
 MAKES_DOCUMENTS, MAKES_THEM_LATER, MAKES_NONE = "110000", "210000", "120000"
 """Signed REST; with a receipt, so that a look-up brings it; signed REST."""
 MAKES_THEM_OVER_SOAP = "230000"
-
-
-@pytest.fixture(scope="module")
-async def chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain]:
-    directory = tmp_path_factory.mktemp("neighbours")
-    async with (
-        EmbeddedKafka(directory / "kafka") as broker,
-        chain_on(broker, directory) as running,
-    ):
-        yield running
 
 
 def documents_of(chain: Chain, request: str) -> list[DocumentRef]:
@@ -87,7 +76,7 @@ async def test_a_store_that_is_down_is_waited_for(chain: Chain) -> None:
     assert (await chain.ledger())[request]["submit"] == 1
 
 
-async def test_one_slow_and_one_down_keep_nobody_waiting(chain: Chain) -> None:
+async def test_slow_and_down_provinces_do_not_delay_the_others(chain: Chain) -> None:
     """What goes to the others is all done before anything of the two is."""
     slow, down = "130000", "140000"
     await chain.faults(slow, latency_ms=7_000)
@@ -125,7 +114,7 @@ async def test_an_item_that_is_not_offered_is_rejected_with_a_reason(chain: Chai
     assert (await chain.ledger())[request]["submit"] == 0
 
 
-async def test_throttling_is_waited_out_by_all(chain: Chain) -> None:
+async def test_throttled_requests_all_complete(chain: Chain) -> None:
     await chain.faults("320000", rate_per_s=10)
     submitted = [await chain.submit(number, "320000", key="throttle-") for number in range(40)]
     await until(lambda: all(chain.completed[request] for request in submitted), "all")
@@ -161,7 +150,7 @@ async def test_a_flood_of_poison_stops_one_province_alone(chain: Chain) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
-async def test_a_closed_province_takes_what_waited_when_it_opens(
+async def test_closed_province_receives_waiting_requests_when_it_opens(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """On the last evening of the National Day week: nothing is sent before the morning after, what

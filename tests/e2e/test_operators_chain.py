@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -16,14 +16,13 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from tests.e2e.chain_kit import BIN, CLOCK, Chain, chain_on, until
+from tests.e2e.chain_kit import BIN, CLOCK, Chain, until
 from tests.integration.kafka_kit import read_all
 from tongban_common import faultpoints, topics
 from tongban_common.control.provinces import ProvinceControl
 from tongban_common.domain import ids
 from tongban_common.events import decode
 from tongban_common.exit_codes import EX_TEMPFAIL
-from tongban_devstack.embedded import EmbeddedKafka
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildProcess, ChildSpec
 from tongban_kafka import EventProducer, Snapshot
@@ -38,16 +37,6 @@ from tongban_ops.operators.replay_execution import execute_replays, send_all
 from tongban_ops.operators.replays import Operator, decision, plan
 
 LI = Operator(by="li", at=CLOCK.now())
-
-
-@pytest.fixture(scope="module")
-async def chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain]:
-    directory = tmp_path_factory.mktemp("operators")
-    async with (
-        EmbeddedKafka(directory / "kafka") as broker,
-        chain_on(broker, directory) as running,
-    ):
-        yield running
 
 
 async def pause(chain: Chain, province: str, *, paused: bool = True, reason: str = "") -> None:
@@ -241,7 +230,7 @@ async def test_a_record_that_cannot_even_be_put_aside_is_read_again(chain: Chain
 
 
 @pytest.mark.long
-async def test_what_only_a_dead_routers_disk_knew_is_not_lost_with_the_disk(chain: Chain) -> None:
+async def test_state_on_a_lost_router_disk_is_restored_from_topics(chain: Chain) -> None:
     """It died after writing its own table and before writing the changelog; the next one on this
     disk finds the state, and whoever comes without the disk must find it, too."""
     chain.children["connectors"].send_signal(signal.SIGKILL)

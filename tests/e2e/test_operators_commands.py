@@ -7,29 +7,17 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from tests.e2e.chain_kit import BIN, Chain, chain_on, until
+from tests.e2e.chain_kit import BIN, Chain, until
 from tongban_common import topics
-from tongban_devstack.embedded import EmbeddedKafka
 from tongban_kafka import partition_of
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture(scope="module")
-async def chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain]:
-    directory = tmp_path_factory.mktemp("commands")
-    async with (
-        EmbeddedKafka(directory / "kafka") as broker,
-        chain_on(broker, directory) as running,
-    ):
-        yield running
 
 
 async def tongban(chain: Chain, *arguments: str, code: int | None = 0) -> tuple[str, str]:
@@ -69,7 +57,7 @@ async def submits(chain: Chain, request: str) -> int:
     return (await chain.ledger()).get(request, Counter())["submit"]
 
 
-async def test_a_held_request_goes_on_once_whoever_lets_it(chain: Chain) -> None:
+async def test_held_request_resumed_by_several_operators_continues_once(chain: Chain) -> None:
     await tongban(chain, "province", "pause", "440000")
     resumed, replayed = await held(chain, "440000", "resume-"), await held(chain, "440000", "two-")
 
@@ -99,7 +87,7 @@ async def test_a_held_request_goes_on_once_whoever_lets_it(chain: Chain) -> None
     assert reasons == ["已修复"]
 
 
-async def test_the_command_line_tells_and_ends(chain: Chain) -> None:
+async def test_commands_print_their_result_and_exit_code(chain: Chain) -> None:
     await tongban(chain, "province", "pause", "广东", "--for", "2h")
     request = await chain.submit(1, "440000", key="cli-")
     await until(lambda: chain.status(request) == "waiting_for_province", "waiting")
@@ -161,7 +149,7 @@ async def test_province_list_shows_who_is_down_and_who_is_back(chain: Chain) -> 
     await until(is_closed, "a closed breaker in the list")
 
 
-async def test_a_hole_in_a_log_is_told_and_stops_nothing(chain: Chain) -> None:
+async def test_hole_in_a_log_is_reported_and_stops_nothing(chain: Chain) -> None:
     """As if retention had overtaken a router that was away."""
     request = await chain.submit(1, "620000", key="hole-")
     await until(lambda: chain.status(request) == "completed", "completion")

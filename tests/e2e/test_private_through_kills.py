@@ -20,7 +20,7 @@ from tongban_devstack.stack import SERVICES
 
 @pytest.mark.long
 @pytest.mark.timeout(400)
-async def test_nobody_is_named_by_what_is_killed(
+async def test_killed_processes_leave_no_personal_data_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TONGBAN_LOG_LEVEL", "DEBUG")

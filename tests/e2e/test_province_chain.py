@@ -11,12 +11,9 @@ import random
 import shutil
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import pytest
-
-from tests.e2e.chain_kit import CLOCK, KEYS, Chain, chain_on, request_id_of, until
+from tests.e2e.chain_kit import CLOCK, KEYS, Chain, request_id_of, until
 from tongban_common import topics
 from tongban_common.domain.status import CallKind, OutcomeKind
 from tongban_common.events.models import (
@@ -26,17 +23,6 @@ from tongban_common.events.models import (
     RequestSubmitted,
     WithdrawalAsked,
 )
-from tongban_devstack.embedded import EmbeddedKafka
-
-
-@pytest.fixture(scope="module")
-async def chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain]:
-    directory = tmp_path_factory.mktemp("chain")
-    async with (
-        EmbeddedKafka(directory / "kafka") as broker,
-        chain_on(broker, directory) as running,
-    ):
-        yield running
 
 
 async def test_each_province_completes_once(chain: Chain) -> None:
@@ -53,7 +39,7 @@ async def test_each_province_completes_once(chain: Chain) -> None:
     )
 
 
-async def test_the_first_record_of_a_partition_is_read_though_it_came_while_the_router_was_dead(
+async def test_first_record_of_a_partition_sent_while_the_router_was_dead_is_read(
     chain: Chain,
 ) -> None:
     """No offset is committed there yet, so nothing but the beginning tells where to go on."""
@@ -75,7 +61,7 @@ async def test_the_first_record_of_a_partition_is_read_though_it_came_while_the_
     await until(lambda: all(map(noted, submitted)), "all withdrawals noted")
 
 
-async def test_a_province_that_calls_back_is_asked_at_once_however_often_it_calls(
+async def test_repeated_callbacks_complete_the_request_once(
     chain: Chain,
 ) -> None:
     """Receipt, callback, look-up, result; the callbacks that come later move nothing."""
@@ -95,7 +81,7 @@ async def test_a_province_that_calls_back_is_asked_at_once_however_often_it_call
     assert (await chain.ledger())[request]["submit"] == 1
 
 
-async def test_where_no_callback_arrives_polling_alone_does(chain: Chain) -> None:
+async def test_request_without_callbacks_completes_by_polling(chain: Chain) -> None:
     await chain.faults("520000", lose_callbacks_rate=1)
     request = await chain.submit(1, "520000", key="silent-")
     # The promise of the profile `prompt` with the slack that a busy machine needs.
@@ -151,7 +137,7 @@ async def test_kills_and_cut_connections_lose_and_double_nothing(chain: Chain) -
     assert effects == Counter({1: 400})
 
 
-async def test_a_router_on_a_fresh_disk_knows_what_was_open(chain: Chain) -> None:
+async def test_router_on_a_fresh_disk_restores_open_requests(chain: Chain) -> None:
     """The table comes back from its changelog; a repeat of an old submission does nothing."""
     await chain.faults("640000", down=True)
     request = await chain.submit(1, "640000", key="fresh-disk-")

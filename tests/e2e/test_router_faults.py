@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from tests.e2e.chain_kit import CLOCK, Chain, chain_on, until
+from tests.e2e.chain_kit import CLOCK, Chain, until
 from tests.integration.kafka_kit import read_all
 from tongban_common import topics
-from tongban_devstack.embedded import EmbeddedKafka
 from tongban_kafka import apply_topics
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture(scope="module")
-async def chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain]:
-    directory = tmp_path_factory.mktemp("faults")
-    async with (
-        EmbeddedKafka(directory / "kafka") as broker,
-        chain_on(broker, directory) as running,
-    ):
-        yield running
 
 
 def log_of(chain: Chain) -> str:
@@ -107,7 +95,7 @@ async def commit_beyond(chain: Chain) -> None:
     pytest.fail("the group does not take a commit")
 
 
-async def test_what_is_committed_beyond_the_end_costs_no_submission(chain: Chain) -> None:
+async def test_commit_beyond_the_end_loses_no_submission(chain: Chain) -> None:
     chain.children["router"].send_signal(9)
     await chain.children["router"].wait()
     await commit_beyond(chain)
@@ -120,7 +108,7 @@ async def test_what_is_committed_beyond_the_end_costs_no_submission(chain: Chain
     assert {effects["submit"] for effects in ledger.values()} == {1}
 
 
-async def test_a_topic_made_anew_ends_the_router_and_the_next_one_reads_it(chain: Chain) -> None:
+async def test_recreated_topic_ends_the_router_and_its_successor_reads_it(chain: Chain) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=chain.broker.address)
     await admin.start()
     try:

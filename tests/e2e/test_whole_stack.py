@@ -46,7 +46,7 @@ async def lobby(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lobby
             yield running
 
 
-async def test_the_published_cases(lobby: Lobby) -> None:
+async def test_published_cases_complete_print_and_notify_once(lobby: Lobby) -> None:
     async def one(number: int) -> None:
         name, province, prints, assistant = PUBLISHED[number]
         item = lobby.item(name, province)
@@ -161,7 +161,7 @@ async def test_a_changed_item_is_live_everywhere_at_once(lobby: Lobby, tmp_path:
     assert await lobby.ledger(before) == {(before, "submit"): 1}
 
 
-async def test_nobody_is_named_anywhere(lobby: Lobby) -> None:
+async def test_whole_stack_leaves_personal_data_nowhere_in_clear(lobby: Lobby) -> None:
     """Requests that end in every way, and some that go wrong; then all that was written anywhere is
     searched for what was sent, however it may be spelt."""
     matters = PrivateMatters(lobby)

@@ -104,16 +104,17 @@ async def test_simulated_provinces_pass(
     assert report.clean_up.withdrawn, "what was open is withdrawn"
 
 
-async def test_what_is_left_to_chance_holds_somewhere(
+async def test_checks_that_depend_on_chance_hold_for_one_province_at_least(
     reports: dict[str, ConformanceReport],
 ) -> None:
     held = {name for report in reports.values() for name in report.of(Outcome.HOLDS)}
     assert held >= CHANCE
 
 
-async def test_what_was_open_is_withdrawn(
+async def test_applications_left_open_by_the_checks_are_withdrawn(
     gateways: Simulation, reports: dict[str, ConformanceReport]
 ) -> None:
+    assert reports[HONOURS].clean_up.withdrawn
     for request_id in reports[HONOURS].clean_up.withdrawn:
         _, known = await gateways.look_up(HONOURS, request_id)
         assert known["withdrawn"]
@@ -139,7 +140,7 @@ async def test_the_command_tells_people_programs_and_ci(
     assert "honoured" in (cases["repeat"].findtext("system-out") or "")
 
 
-async def test_another_secret_is_told_and_is_exit_code_1(
+async def test_wrong_secret_is_reported_and_ends_with_exit_code_1(
     gateways: Simulation, tmp_path: Path
 ) -> None:
     junit = tmp_path / "junit.xml"

@@ -128,7 +128,7 @@ async def examined() -> dict[Fault, tuple[ConformanceReport, BrokenGateway]]:
 
 
 @pytest.mark.parametrize("fault", Fault)
-async def test_a_fault_fails_where_it_should(
+async def test_faulty_gateway_fails_exactly_the_checks_of_its_fault(
     examined: dict[Fault, tuple[ConformanceReport, BrokenGateway]], fault: Fault
 ) -> None:
     report, _ = examined[fault]
@@ -145,7 +145,7 @@ async def called_back() -> dict[CallbackFault, ConformanceReport]:
 
 
 @pytest.mark.parametrize("fault", CallbackFault)
-async def test_a_fault_of_callbacks_fails_where_it_should(
+async def test_faulty_callbacks_fail_exactly_the_checks_of_their_fault(
     called_back: dict[CallbackFault, ConformanceReport], fault: CallbackFault
 ) -> None:
     report = called_back[fault]
@@ -169,7 +169,7 @@ async def in_soap() -> dict[tuple[SoapFault, Fault], ConformanceReport]:
 
 
 @pytest.mark.parametrize("wrong", SOAP_FAILING)
-async def test_a_fault_in_soap_fails_where_it_should(
+async def test_faulty_soap_gateway_fails_exactly_the_checks_of_its_fault(
     in_soap: dict[tuple[SoapFault, Fault], ConformanceReport], wrong: tuple[SoapFault, Fault]
 ) -> None:
     report = in_soap[wrong]
@@ -191,7 +191,7 @@ async def test_a_gateway_that_is_right_passes_every_check_and_is_left_clean(
     assert report.clean_up.left == []
 
 
-async def test_what_rests_on_a_check_that_fails_is_not_tried(
+async def test_check_is_skipped_when_one_it_needs_fails(
     examined: dict[Fault, tuple[ConformanceReport, BrokenGateway]],
 ) -> None:
     report, _ = examined[Fault.FORGETS]
@@ -200,20 +200,20 @@ async def test_what_rests_on_a_check_that_fails_is_not_tried(
     assert "look-up" in repeat.note
 
 
-async def test_what_cannot_be_cleared_away_is_told(
+async def test_application_that_cannot_be_withdrawn_is_reported(
     examined: dict[Fault, tuple[ConformanceReport, BrokenGateway]],
 ) -> None:
     report, gateway = examined[Fault.UNSIGNED_ANSWERS]
     assert set(gateway.applications) <= set(report.clean_up.left)
 
 
-async def test_one_check_brings_what_it_needs() -> None:
+async def test_selected_check_runs_with_the_checks_it_needs() -> None:
     async with served(BrokenGateway(Fault.NONE)) as url:
         report = await examine(replace(OPTIONS, url=url), selected("rest", ["repeat"]))
     held = report.of(Outcome.HOLDS)
     assert held == ["answers-signed", "submit", "look-up", "repeat"]
 
 
-async def test_nobody_there() -> None:
+async def test_unreachable_gateway_raises_an_error_of_its_own() -> None:
     with pytest.raises(GatewayUnreachableError):
         await examine(replace(OPTIONS, url="http://127.0.0.1:1/p/340000"), selected("rest"))

@@ -84,7 +84,9 @@ def written(kafka: str, topic: str) -> list[Any]:
     return asyncio.run(read_all(kafka, topic))
 
 
-def test_list_takes_what_every_filter_takes(kafka: str, tongban: Tongban) -> None:
+def test_list_with_several_filters_shows_letters_that_match_all(
+    kafka: str, tongban: Tongban
+) -> None:
     mark, request = uuid.uuid4().hex, some_request()
     old, new, poison = asyncio.run(
         give_up(
@@ -119,7 +121,7 @@ def test_list_takes_what_every_filter_takes(kafka: str, tongban: Tongban) -> Non
     assert table.stderr.strip() == "3 dead letters"
 
 
-def test_a_filtered_replay_writes_what_was_chosen_and_once(kafka: str, tongban: Tongban) -> None:
+def test_filtered_replay_writes_the_chosen_letters_once(kafka: str, tongban: Tongban) -> None:
     mark = uuid.uuid4().hex
     letters = [(f"no printer {mark}", 3, some_request()), (f"no printer {mark}", 1, some_request())]
     early, late = asyncio.run(give_up(kafka, "printing", letters))
@@ -160,7 +162,9 @@ def test_a_filtered_replay_writes_what_was_chosen_and_once(kafka: str, tongban: 
     assert (settled["settled"]["settlement"], settled["settled"]["times"]) == ("replayed", 2)
 
 
-def test_what_cannot_be_replayed_is_told_and_the_rest_is(kafka: str, tongban: Tongban) -> None:
+def test_letter_that_cannot_be_replayed_is_reported_and_the_rest_is_replayed(
+    kafka: str, tongban: Tongban
+) -> None:
     mark = uuid.uuid4().hex
     good, poison = asyncio.run(
         give_up(kafka, "notify", [(f"gone {mark}", 1, some_request()), (f"odd {mark}", 1, None)])

@@ -198,7 +198,7 @@ async def test_jobs_of_a_printer_come_out_in_their_order(kiosk: Kiosk) -> None:
 
 
 @pytest.mark.parametrize(("state", "reason"), [("paper_out", "media-empty"), ("jam", "media-jam")])
-async def test_a_stopped_printer_goes_on_when_it_is_helped(
+async def test_stopped_printer_continues_when_its_trouble_is_cleared(
     kiosk: Kiosk, state: str, reason: str
 ) -> None:
     await kiosk.fault(state=state)
@@ -254,7 +254,7 @@ async def test_an_offline_printer_does_not_answer_and_prints_nothing(kiosk: Kios
     await kiosk.reaches(job_id, IppJobState.COMPLETED)
 
 
-async def test_a_dropped_answer_says_nothing_about_what_was_done(kiosk: Kiosk) -> None:
+async def test_request_whose_answer_is_dropped_may_have_taken_effect(kiosk: Kiosk) -> None:
     await kiosk.fault(drop_after_accept_rate=1)
     with pytest.raises(IPPConnectionError):
         await kiosk.create("dropped/r/d/1")
@@ -271,7 +271,7 @@ async def test_a_dropped_answer_says_nothing_about_what_was_done(kiosk: Kiosk) -
     assert [sheet["count"] for sheet in await kiosk.sheets()] == [1]
 
 
-async def test_a_printer_that_forgot_prints_nothing_of_it(kiosk: Kiosk) -> None:
+async def test_printer_that_lost_its_jobs_prints_none_of_them(kiosk: Kiosk) -> None:
     printed, _ = await kiosk.create("printed/r/d/1")
     await kiosk.send(printed, pdf())
     await kiosk.reaches(printed, IppJobState.COMPLETED)
@@ -320,7 +320,7 @@ async def test_the_last_document_is_taken_once(kiosk: Kiosk) -> None:
     assert list(spool.iterdir()) == []
 
 
-async def test_what_cannot_be_printed_is_refused(kiosk: Kiosk) -> None:
+async def test_unprintable_document_is_refused(kiosk: Kiosk) -> None:
     job_id, _ = await kiosk.create()
     sending: dict[str, Any] = {"job_id": job_id, "last_document": True}
     cases = [
@@ -381,7 +381,7 @@ async def test_pyipp_finds_a_printer_it_knows(kiosk: Kiosk) -> None:
     assert printer.state.printer_state == "idle"
 
 
-async def test_what_is_not_ipp_is_refused(running: Simulation) -> None:
+async def test_request_that_is_not_ipp_is_refused(running: Simulation) -> None:
     url = f"{running.url}/ipp/print/k-1"
     headers = {"Content-Type": "application/ipp"}
     async with running.http.post(url, data=b"hello") as reply:
@@ -442,7 +442,7 @@ async def test_wrong_printer_faults_are_refused(running: Simulation) -> None:
         assert reply.status == 400
 
 
-async def test_sigterm_ends_it_at_once_with_paper_out(running: Simulation) -> None:
+async def test_sigterm_during_printing_ends_the_process_at_once(running: Simulation) -> None:
     kiosk = Kiosk(running)
     await kiosk.fault(state="paper_out")
     job_id, _ = await kiosk.create()
@@ -456,7 +456,7 @@ async def test_sigterm_ends_it_at_once_with_paper_out(running: Simulation) -> No
     await kiosk.reaches(job_id, IppJobState.COMPLETED)
 
 
-async def test_my_jobs_are_those_of_the_user_who_asks(running: Simulation) -> None:
+async def test_my_jobs_lists_jobs_of_the_requesting_user(running: Simulation) -> None:
     kiosk = Kiosk(running)
     mine = await kiosk.ask(IppOperation.CREATE_JOB, requesting_user_name="me")
     await kiosk.ask(IppOperation.CREATE_JOB, requesting_user_name="other")

@@ -119,7 +119,7 @@ async def test_a_clear_refusal_sends_nothing(
     assert await sms.get("/messages", request_id=body["request_id"]) == []
 
 
-async def test_who_has_no_key_sends_nothing(sms: Simulation) -> None:
+async def test_send_without_key_is_refused(sms: Simulation) -> None:
     body = message()
     assert await send(sms, "aurora", body, key="guessed") == (
         401,
@@ -134,7 +134,7 @@ async def test_numbers_with_the_country_code_are_numbers(sms: Simulation) -> Non
         assert (await send(sms, "aurora", message(to=number)))[0] == 202
 
 
-async def test_down_cuts_every_call(sms: Simulation) -> None:
+async def test_provider_with_fault_down_cuts_every_call(sms: Simulation) -> None:
     body = message()
     await sms.fault("sms/aurora", down=True)
     with pytest.raises(CUT):
@@ -163,7 +163,7 @@ async def test_an_error_says_nothing_about_the_message(sms: Simulation) -> None:
     assert counts.count({}) + counts.count({"borealis": 1}) == 60
 
 
-async def test_a_slow_provider_has_acted_before_it_answers(sms: Simulation) -> None:
+async def test_slow_provider_sends_before_it_answers(sms: Simulation) -> None:
     body = message()
     await sms.fault("sms/borealis", latency_ms=60_000)
     with pytest.raises(TimeoutError):
@@ -172,7 +172,7 @@ async def test_a_slow_provider_has_acted_before_it_answers(sms: Simulation) -> N
     await sms.fault("sms/borealis", latency_ms=200)
     began = time.monotonic()
     await send(sms, "borealis", message())
-    assert time.monotonic() - began >= 0.2
+    assert time.monotonic() - began >= 0.2  # the fault is a least time
 
 
 async def test_a_rate_limit_and_a_refusal_are_clear(sms: Simulation) -> None:
@@ -202,7 +202,7 @@ async def test_messages_and_faults_outlive_a_kill(sms: Simulation) -> None:
     assert (await send(sms, "borealis", body))[0] == 202
 
 
-async def test_faults_of_nobody_are_not_found(sms: Simulation) -> None:
+async def test_faults_of_unknown_provider_are_not_found(sms: Simulation) -> None:
     for method in ("PUT", "DELETE"):
         url = f"{sms.url}/faults/sms/polaris"
         async with sms.http.request(method, url, json={}) as reply:

@@ -50,7 +50,7 @@ async def consume(kafka: str, count: int, group: str = "echo") -> set[bytes]:
         return {(await consumer.getone()).value for _ in range(count)}
 
 
-async def test_a_group_reads_what_was_produced(kafka: str) -> None:
+async def test_consumer_group_reads_produced_records(kafka: str) -> None:
     await make_topic(kafka)
     sent = await produce(kafka, 100)
     assert await consume(kafka, 100) == sent
@@ -62,7 +62,7 @@ async def test_topics_are_not_made_by_mentioning_them(kafka: str) -> None:
             await producer.send_and_wait("embedded.never-made", b"")
 
 
-async def test_is_gone_when_stopped_and_goes_on_when_started_again(broker: EmbeddedKafka) -> None:
+async def test_broker_stopped_and_started_again_keeps_its_records(broker: EmbeddedKafka) -> None:
     address, pid = broker.address, broker.pid
     await make_topic(address)
     sent = await produce(address, 20)
@@ -73,7 +73,7 @@ async def test_is_gone_when_stopped_and_goes_on_when_started_again(broker: Embed
     assert await consume(address, 20) == sent
 
 
-async def test_keeps_what_it_acknowledged_through_sigkill(broker: EmbeddedKafka) -> None:
+async def test_broker_killed_keeps_acknowledged_records(broker: EmbeddedKafka) -> None:
     await make_topic(broker.address)
     sent = await produce(broker.address, 500)
     first = broker.pid
@@ -100,7 +100,7 @@ async def test_two_brokers_do_not_share_a_directory(broker: EmbeddedKafka) -> No
     await broker.probe()  # and the first has not noticed
 
 
-async def test_says_why_it_did_not_start(tmp_path: Path) -> None:
+async def test_broker_that_cannot_start_reports_the_cause(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         broker = EmbeddedKafka(
             tmp_path / "kafka", controller_port=taken.getsockname()[1], java_flags=[]

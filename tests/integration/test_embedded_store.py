@@ -71,7 +71,7 @@ async def test_an_index_may_expire_documents(database: Any) -> None:
     assert indexes["at_1"]["expireAfterSeconds"] == 3600
 
 
-async def test_keeps_what_it_acknowledged_through_sigkill(tmp_path: Path) -> None:
+async def test_store_killed_keeps_acknowledged_writes(tmp_path: Path) -> None:
     async with EmbeddedStore(tmp_path / "store") as server:
         address = server.address
         client: Any = AsyncIOMotorClient(address, retryWrites=False)

@@ -100,7 +100,7 @@ async def test_simultaneous_repeats_take_effect_once_where_the_key_is_honoured(
     assert await gateways.ledger(request_id) == {"submit": (20, 1)}
 
 
-async def test_what_is_final_stays(gateways: Simulation) -> None:
+async def test_final_application_never_changes(gateways: Simulation) -> None:
     request_id = fresh()
     await gateways.submit(HONOURS, request_id)
     status, said = await gateways.withdraw(HONOURS, request_id)
@@ -146,7 +146,7 @@ async def test_a_bad_body_is_refused_by_field(
     assert said["message"].startswith(where)
 
 
-async def test_what_is_not_there_is_not_found(gateways: Simulation) -> None:
+async def test_unknown_path_is_not_found(gateways: Simulation) -> None:
     status, said = await gateways.call(HONOURS, "DELETE", "/x")
     assert (status, said["code"]) == (404, "no_such_route")
     async with gateways.http.get(f"{gateways.url}/p/990000/api/v1/applications/x") as reply:
@@ -292,7 +292,7 @@ async def test_a_kill_under_load_loses_and_doubles_nothing_that_was_answered(
         assert (await place.look_up(HONOURS, fresh()))[0] == 404
 
 
-async def test_sigterm_ends_it_at_once_whoever_waits(
+async def test_sigterm_with_waiting_clients_ends_the_process_at_once(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     async with simulation("gateways", tmp_path_factory.mktemp("ended")) as place:

@@ -199,7 +199,7 @@ async def test_calls_are_repeated_until_they_are_confirmed_also_over_a_restart(
     assert set(target.nonces.values()) == {1}, "a repeat is signed anew"
 
 
-async def test_a_province_that_is_down_calls_when_it_is_up_again(
+async def test_province_that_was_down_sends_its_callback_when_it_is_up(
     gateways: Simulation, target: Target
 ) -> None:
     request_id = request_with(_smooth)
@@ -231,7 +231,7 @@ async def test_callbacks_are_lost_or_repeated_as_faults_say(
 
 
 @pytest.mark.parametrize("url", ["ftp://x/", "http://", "javascript:alert(1)", 7, "http://a b/"])
-async def test_a_callback_url_that_is_none_is_refused(gateways: Simulation, url: Any) -> None:
+async def test_malformed_callback_url_is_refused(gateways: Simulation, url: Any) -> None:
     status, said = await gateways.submit(HONOURS, fresh(), callback_url=url, act_before=in_ms(5))
     assert (status, said["code"]) == (400, "bad_request")
     assert said["message"].startswith("/callback_url")

@@ -36,7 +36,7 @@ async def gateways(running: Simulation) -> AsyncIterator[Simulation]:
     await running.mend()
 
 
-async def test_down_cuts_every_call(gateways: Simulation) -> None:
+async def test_province_with_fault_down_cuts_every_call(gateways: Simulation) -> None:
     request_id = fresh()
     await gateways.submit(HONOURS, request_id)
     await gateways.fault(HONOURS, down=True)
@@ -107,7 +107,7 @@ async def test_latency_and_jitter_come_before_every_answer(gateways: Simulation)
     for call in (gateways.submit(REFUSES, fresh()), gateways.look_up(REFUSES, fresh())):
         began = time.monotonic()
         await call
-        assert time.monotonic() - began >= 0.15
+        assert time.monotonic() - began >= 0.15  # the fault is a least time
 
 
 async def test_nothing_takes_effect_after_act_before(gateways: Simulation) -> None:
@@ -167,7 +167,7 @@ async def test_an_unknown_item_is_a_clear_no(gateways: Simulation) -> None:
         ([], 400, None),
     ],
 )
-async def test_wrong_faults_are_refused_with_what_is_right(
+async def test_malformed_faults_are_refused_with_the_valid_ones(
     gateways: Simulation, body: Any, status: int, pointer: str | None
 ) -> None:
     async with gateways.http.put(f"{gateways.url}/faults/{HONOURS}", json=body) as reply:

@@ -116,7 +116,7 @@ async def test_a_supplement_is_wanted_once(
     ("province", "repeat", "ledger"),
     [(HONOURS, 200, (2, 1)), (REFUSES, 409, (2, 1)), (TWICE, 200, (2, 2))],
 )
-async def test_what_is_withdrawn_goes_no_further(
+async def test_withdrawn_application_is_not_decided(
     realistic: Simulation, province: str, repeat: int, ledger: tuple[int, int]
 ) -> None:
     request_id = request_with(_smooth, "realistic")
@@ -134,7 +134,7 @@ async def test_what_is_withdrawn_goes_no_further(
     await realistic.restart(TONGBAN_CLOCK=clock(MONDAY, 1))
 
 
-async def test_days_pass_and_it_is_completed(realistic: Simulation) -> None:
+async def test_application_is_completed_after_its_business_days(realistic: Simulation) -> None:
     request_id = request_with(_smooth, "realistic")
     _, submitted = await realistic.submit(HONOURS, request_id, kind="handle")
     assert submitted["state"] == "accepted"

@@ -66,7 +66,7 @@ async def test_a_repeat_is_honoured_refused_or_done_again(
     }
 
 
-async def test_what_is_refused_clearly_had_no_effect(place: Simulation, spoken: Spoken) -> None:
+async def test_clear_refusal_has_no_effect(place: Simulation, spoken: Spoken) -> None:
     speaks, request_id = spoken.gateway(place, spoken.honours), fresh()
     soon = time.time() + 60
     with pytest.raises(GatewayRefusedError, match="unknown"):
@@ -128,6 +128,7 @@ async def test_slow_provinces_are_unclear_in_time_and_act_within_it(
         submit(speaks, in_time), submit(speaks, too_late, within=1.5), return_exceptions=True
     )
     assert [str(error) for error in results] == ["TimeoutError", "TimeoutError"]
+    # Less than the latency of 2 s: the time-out has ended the calls, no answer has.
     assert time.monotonic() - began < 1.9
 
     async def acted() -> bool:
@@ -156,16 +157,14 @@ async def test_throttling_and_an_unknown_item_are_clear(place: Simulation, spoke
         await submit(speaks, fresh())
 
 
-async def test_a_province_that_nobody_can_connect_to_is_down(
-    place: Simulation, spoken: Spoken
-) -> None:
+async def test_unreachable_province_raises_gateway_down(place: Simulation, spoken: Spoken) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     speaks = spoken.gateway(place, spoken.honours, base=nowhere)
     with pytest.raises(GatewayDownError):
         await submit(speaks, fresh())
 
 
-async def test_who_is_not_recognised_is_told_nothing_that_settles_anything(
+async def test_answer_to_an_unauthenticated_call_settles_nothing(
     place: Simulation, spoken: Spoken
 ) -> None:
     """A no that anybody can have says nothing of our message, which may still be on its way."""

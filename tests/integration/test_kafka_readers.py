@@ -75,7 +75,7 @@ async def test_view_waits_for_its_topic(kafka: str) -> None:
         await asyncio.wait_for(view.wait_ready(), 10)
 
 
-async def test_view_read_anew_forgets_what_was_deleted_meanwhile(kafka: str, topic: str) -> None:
+async def test_view_read_again_drops_keys_deleted_meanwhile(kafka: str, topic: str) -> None:
     """The tombstone itself may be compacted away by the time of the second reading."""
     changes: list[tuple[str, int | None]] = []
     async with EventProducer(kafka) as producer:
@@ -126,7 +126,7 @@ async def test_every_tail_sees_every_new_record(kafka: str, topic: str) -> None:
         assert part[0].header("a") == b"b"
 
 
-async def test_tail_goes_on_where_it_was_when_its_client_breaks(kafka: str, topic: str) -> None:
+async def test_tail_restarted_continues_where_it_stopped(kafka: str, topic: str) -> None:
     seen: list[int] = []
     async with EventProducer(kafka) as producer:
         tail = BroadcastTail(kafka, [topic], lambda record: seen.append(number_of(record)))

@@ -314,6 +314,7 @@ async def test_command_works_over_sasl_ssl(secured: Secured) -> None:
 
 
 async def test_user_of_the_embedded_broker_survives_its_restart(tmp_path: Path) -> None:
+    """A producer that the broker does not let in raises when it starts."""
     async with secured_kafka(tmp_path) as secured:
         await secured.broker.stop()
         await secured.broker.start()

@@ -45,7 +45,7 @@ async def start(service: str, keyring: str, data: Path) -> tuple[int | None, str
     ("content", "why"),
     [(None, "No such file"), (b"\xff\x00 not JSON", "a key ring is"), (b'{"keys": {}}', "active")],
 )
-async def test_a_key_ring_that_cannot_be_used_is_told(
+async def test_service_with_unusable_key_ring_ends_with_one_line_that_names_the_cause(
     tmp_path: Path, content: bytes | None, why: str
 ) -> None:
     path = tmp_path / "keyring.json"

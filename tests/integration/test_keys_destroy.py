@@ -31,7 +31,9 @@ async def destroy(ring: Path, store: str, name: str, *more: str) -> tuple[int, s
     return answer.exit_code, answer.stderr
 
 
-async def test_a_key_stays_while_anything_under_it_may_be_open(store: str, tmp_path: Path) -> None:
+async def test_key_with_a_request_that_may_be_open_is_not_destroyed(
+    store: str, tmp_path: Path
+) -> None:
     name, ring = f"test_{uuid.uuid4().hex[:10]}", tmp_path / "ring.json"
     before = datetime.now(UTC) - timedelta(days=1)
     write(ring, Ring.parse(json.dumps(KEYS)).rotated(now=before, after=timedelta(0)))

@@ -63,7 +63,7 @@ async def only_message(place: Outside, request_id: str) -> dict[str, Any]:
     return row
 
 
-async def test_completion_is_told_once_and_reported(place: Outside) -> None:
+async def test_completion_is_sent_once_and_reported(place: Outside) -> None:
     request_id = fresh_id()
     body = completed(request_id)
     for _ in range(3):
@@ -81,7 +81,7 @@ async def test_completion_is_told_once_and_reported(place: Outside) -> None:
     "to",
     [Status.NEEDS_SUPPLEMENT, Status.REJECTED, Status.WITHDRAWN, Status.EXPIRED, Status.FAILED],
 )
-async def test_what_becomes_of_a_request_is_told(place: Outside, to: Status) -> None:
+async def test_change_of_status_is_sent_to_the_applicant(place: Outside, to: Status) -> None:
     request_id = fresh_id()
     await place.say(
         topics.REQUESTS_STATUS, status(request_id, to, reason="材料不清晰", applicant=COMPANY)
@@ -91,7 +91,7 @@ async def test_what_becomes_of_a_request_is_told(place: Outside, to: Status) -> 
     assert "材料不清晰" in row["text"]
 
 
-async def test_what_is_no_news_is_not_told(place: Outside) -> None:
+async def test_status_without_news_sends_no_message(place: Outside) -> None:
     quiet, told = fresh_id(), fresh_id()
     for to in (Status.SUBMITTED, Status.ROUTED, Status.ACCEPTED, Status.HELD, Status.COMPLETED):
         await place.say(topics.REQUESTS_STATUS, status(quiet, to))
@@ -112,7 +112,7 @@ async def test_a_clear_refusal_goes_to_the_next_provider_at_once(place: Outside)
     assert (await reported(place, request_id)).provider == "borealis"
 
 
-async def test_what_every_provider_refuses_is_reported_as_refused(place: Outside) -> None:
+async def test_message_refused_by_every_provider_is_reported_as_refused(place: Outside) -> None:
     request_id = fresh_id()
     for provider in ("aurora", "borealis"):
         await place.fault(f"sms/{provider}", refuse="content_rejected")
@@ -122,7 +122,7 @@ async def test_what_every_provider_refuses_is_reported_as_refused(place: Outside
     assert await messages(place, request_id) == []
 
 
-async def test_a_number_that_is_none_is_refused_for_good(place: Outside) -> None:
+async def test_malformed_number_is_refused_for_good(place: Outside) -> None:
     request_id = fresh_id()
     applicant = {**PERSON, "phone": "110"}
     await place.say(topics.REQUESTS_COMPLETED, completed(request_id, applicant=applicant))
@@ -243,7 +243,7 @@ async def test_number_on_the_optout_list_gets_nothing_until_it_is_taken_off(
     await until(sent, "messages to come again", 60)
 
 
-async def test_sheet_that_will_never_come_is_told(place: Outside) -> None:
+async def test_sheet_that_will_never_come_is_announced(place: Outside) -> None:
     request_id = fresh_id()
     body = completed(request_id)
     await place.say(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,13 +14,6 @@ from tongban_notify.guards import GuardOvertakenError, Guards, GuardState
 
 AT = BusinessClock.real().now()
 EVENT = Record("requests.completed", 3, 7, 5, b"r-1", b"{}", (("ce_id", b"e"),), False, 0.0)
-
-
-@pytest.fixture
-async def database(store: str) -> AsyncIterator[Store]:
-    opened = Store(store, f"test_{uuid.uuid4().hex[:10]}")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

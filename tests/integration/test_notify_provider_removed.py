@@ -13,7 +13,9 @@ from tongban_common.events.models import NotificationReported
 
 @pytest.mark.long
 @pytest.mark.timeout(180)
-async def test_it_is_held_and_goes_on_once_the_provider_is_back(tmp_path: Path, store: str) -> None:
+async def test_message_of_a_removed_provider_is_held_and_settled_once_it_is_back(
+    tmp_path: Path, store: str
+) -> None:
     quick = {"TONGBAN_SMS_TIMEOUT_S": "1", "TONGBAN_SMS_SETTLE_S": "3"}
     async with outside(tmp_path, store, **quick) as place:
         first, second = fresh_id(), fresh_id()

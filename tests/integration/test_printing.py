@@ -108,7 +108,7 @@ async def test_a_repeated_event_prints_nothing_more(place: Outside) -> None:
     assert len(place.said(DocumentStored, request_id)) == 1
 
 
-async def test_what_is_not_for_paper_is_stored_and_nothing_else(place: Outside) -> None:
+async def test_document_not_for_paper_is_stored_and_not_printed(place: Outside) -> None:
     quiet, without = fresh_id(), fresh_id()
     await place.say(topics.REQUESTS_COMPLETED, completed(quiet, print=False))
     await place.say(topics.REQUESTS_COMPLETED, completed(without, template=None))
@@ -134,7 +134,7 @@ async def test_a_reprint_goes_to_the_kiosk_that_was_named(place: Outside) -> Non
     assert order.order_id in {row["order_id"] for row in rows}
 
 
-async def test_a_document_of_the_province_is_printed_as_it_is(place: Outside) -> None:
+async def test_document_of_the_province_is_printed_unchanged(place: Outside) -> None:
     request_id = fresh_id()
     body = completed(request_id)
     writer = pypdf.PdfWriter()
@@ -202,7 +202,7 @@ async def test_a_job_that_the_printer_forgot_is_a_question_and_no_second_print(
     assert not await sheets(place, request_id)
 
 
-async def test_what_nobody_fetched_for_a_week_is_given_up(place: Outside) -> None:
+async def test_order_unprinted_for_a_week_expires(place: Outside) -> None:
     request_id = fresh_id()
     old = CLOCK.now() - timedelta(days=8)
     body = completed(request_id).model_copy(update={"completed_at": old})
@@ -215,7 +215,7 @@ async def test_what_nobody_fetched_for_a_week_is_given_up(place: Outside) -> Non
 @pytest.mark.parametrize(
     "result", [{"issuer": "没有编号"}, {"number": "1", "issuer": "x", "issued_on": 1, "facts": "x"}]
 )
-async def test_a_result_that_is_none_is_put_aside(place: Outside, result: dict[str, Any]) -> None:
+async def test_malformed_result_is_dead_lettered(place: Outside, result: dict[str, Any]) -> None:
     broken, behind = fresh_id(), fresh_id()
     await place.say(topics.REQUESTS_COMPLETED, completed(broken, result=result))
     await place.say(topics.REQUESTS_COMPLETED, completed(behind))

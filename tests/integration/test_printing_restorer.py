@@ -62,13 +62,6 @@ class Restoring:
         yield lambda _done, _total: None
 
 
-@pytest.fixture
-async def database(store: str) -> AsyncIterator[Store]:
-    opened = Store(store, f"test_{uuid.uuid4().hex[:10]}")
-    yield opened
-    opened.close()
-
-
 def printed(body: RequestCompleted, document: str, order: str, copy: int) -> PrintReported:
     return PrintReported(
         request_id=body.request_id, order_id=order, kiosk_id="k-1", branch_id="b-1",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -37,13 +36,6 @@ from tongban_printing.spool.store import OrderOvertakenError, Printable, Printab
 
 
 @pytest.fixture
-async def database(store: str) -> AsyncIterator[Store]:
-    opened = Store(store, f"test_{uuid.uuid4().hex[:10]}")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 async def spool(database: Store) -> Spool:
     spool = Spool(database)
     await spool.prepare()
@@ -65,7 +57,7 @@ def order(kiosk_id: str = "k-1", **changes: object) -> SpooledOrder:
     return fresh.model_copy(update=changes)
 
 
-async def test_what_was_taken_in_comes_out_as_it_was(spool: Spool) -> None:
+async def test_stored_order_is_read_unchanged(spool: Spool) -> None:
     given = order()
     assert await spool.insert(given)
     assert not await spool.insert(given)
@@ -100,7 +92,7 @@ async def test_a_kiosk_gets_its_oldest_order_that_is_to_be_worked_on(spool: Spoo
     assert set(await spool.backlog()) == {"k-2"}
 
 
-async def test_only_who_has_seen_the_last_write_makes_the_next(spool: Spool) -> None:
+async def test_write_over_an_unseen_write_is_refused(spool: Spool) -> None:
     given = order()
     await spool.insert(given)
     mine = await spool.next_for("k-1")
@@ -141,7 +133,9 @@ async def test_one_replica_at_a_time_has_a_kiosk(database: Store) -> None:
     assert await two.hold("k-1") == 2
 
 
-async def test_who_comes_back_under_his_name_takes_over_at_once(database: Store) -> None:
+async def test_replica_restarted_under_its_name_takes_its_lease_over_at_once(
+    database: Store,
+) -> None:
     before = KioskLeases(database, owner="one", seconds=60)
     assert await before.hold("k-1") == 1
     after = KioskLeases(database, owner="one", seconds=60)
@@ -239,7 +233,7 @@ async def test_a_store_that_is_away_says_so() -> None:
     away.close()
 
 
-async def test_what_may_be_printed_is_kept_for_a_time_that_no_repeat_prolongs(
+async def test_printable_is_kept_for_a_time_that_repeats_do_not_prolong(
     database: Store,
 ) -> None:
     printables = Printables(database)

@@ -186,7 +186,7 @@ async def test_no_province_is_called_while_pauses_cannot_be_read(own_kafka: str)
         assert pauses.source("110000")() is None
 
 
-async def test_register_says_so_until_it_has_been_read_anew_without_a_hole(
+async def test_register_with_a_hole_reports_it_until_it_is_read_again_without_one(
     own_kafka: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A broker that had garbled the batch may have it intact on another replica."""

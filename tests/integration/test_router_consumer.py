@@ -23,15 +23,14 @@ class Thread(router_consumer.RewindingThread):
         return self._consumer
 
 
-@pytest.mark.parametrize("commit", [None, 0, 1])
-async def test_what_was_fetched_and_dropped_is_fetched_again(
-    kafka: str, monkeypatch: pytest.MonkeyPatch, commit: int | None
-) -> None:
+async def two_records(
+    kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[TopicPartition, AIOKafkaConsumer]:
+    """Return the partition of a topic with two records, and a consumer that has not started."""
     place = await make_place(kafka, partitions=1)
     monkeypatch.setattr(router_consumer, "SOURCES", (place.topic,))
     async with EventProducer(kafka) as producer:
         await produce(producer, place.topic, [("k", 0), ("k", 1)])
-    tp = TopicPartition(place.topic, 0)
     consumer = AIOKafkaConsumer(
         place.topic,
         bootstrap_servers=kafka,
@@ -39,6 +38,14 @@ async def test_what_was_fetched_and_dropped_is_fetched_again(
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     )
+    return TopicPartition(place.topic, 0), consumer
+
+
+@pytest.mark.parametrize("commit", [None, 0, 1])
+async def test_dropped_records_are_fetched_again(
+    kafka: str, monkeypatch: pytest.MonkeyPatch, commit: int | None
+) -> None:
+    tp, consumer = await two_records(kafka, monkeypatch)
     async with consumer:
         first = await consumer.getone()  # fetched; and now Faust drops it, for a rebalance
         if commit is not None:
@@ -55,18 +62,7 @@ async def test_what_was_fetched_and_dropped_is_fetched_again(
 async def test_a_partition_committed_beyond_its_end_begins_again(
     kafka: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = await make_place(kafka, partitions=1)
-    monkeypatch.setattr(router_consumer, "SOURCES", (place.topic,))
-    async with EventProducer(kafka) as producer:
-        await produce(producer, place.topic, [("k", 0), ("k", 1)])
-    tp = TopicPartition(place.topic, 0)
-    consumer = AIOKafkaConsumer(
-        place.topic,
-        bootstrap_servers=kafka,
-        group_id=place.group,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-    )
+    tp, consumer = await two_records(kafka, monkeypatch)
     async with consumer:
         await consumer.getone()
         await consumer.commit({tp: 500})
@@ -119,6 +115,7 @@ def test_record_behind_a_skipped_one_is_refused(begins: int, offsets: tuple[int,
 
 
 def test_a_hole_that_the_log_has_is_passed_over() -> None:
+    """`follow` raises where it finds a gap."""
     gaps = GapDetector()
     gaps.begin({("t", 0): 3})
     gaps.follow(("t", 0), 3)
@@ -131,6 +128,7 @@ def test_a_hole_that_the_log_has_is_passed_over() -> None:
 
 
 def test_reading_on_and_reading_again_are_no_faults() -> None:
+    """`follow` raises where it finds a gap."""
     gaps = GapDetector()
     gaps.begin({("t", 0): 3})
     for offset in (3, 4, 5, 3, 4, 5, 6):

@@ -19,7 +19,7 @@ from tongban_kafka import apply_topics
 BIN = Path(sys.executable).parent
 
 
-async def test_it_waits_for_its_broker(tmp_path: Path) -> None:
+async def test_router_started_without_broker_waits_for_it(tmp_path: Path) -> None:
     broker_port, port = free_port(), free_port()
     settings = {
         "TONGBAN_KAFKA": f"127.0.0.1:{broker_port}",

@@ -93,7 +93,7 @@ async def ledger(gateways: str) -> list[Any]:
         return found
 
 
-async def test_goes_on_where_it_stopped_however_it_stopped(tmp_path: Path) -> None:
+async def test_stack_started_again_continues_after_stop_and_kill(tmp_path: Path) -> None:
     async with up(tmp_path / "data", "--no-services") as first:
         ready = first.ready
         assert ready["ready"] is True
@@ -134,7 +134,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 
 
 @pytest.mark.parametrize("name", ["kafka", "store", "gateways", "devices"])
-async def test_what_dies_is_back_at_its_address(stack: Stack, name: str) -> None:
+async def test_killed_process_is_restarted_at_its_address(stack: Stack, name: str) -> None:
     (before,) = stack.pids(name)
     stack.kill(name, signal.SIGKILL)
     await until(lambda: gone(before))
@@ -153,7 +153,7 @@ async def test_topics_outlive_the_broker(stack: Stack) -> None:
     assert await received(stack.kafka, 2) == [b"before", b"after"]
 
 
-async def test_one_stack_a_directory(stack: Stack) -> None:
+async def test_second_stack_on_a_directory_is_refused(stack: Stack) -> None:
     second = await run("up", "--data", str(stack.data), "--no-services")
     out, said = await second.communicate()
     assert second.returncode == 75
@@ -163,7 +163,7 @@ async def test_one_stack_a_directory(stack: Stack) -> None:
     assert await ledger(stack.gateways) == []
 
 
-async def test_a_stop_while_starting_leaves_nothing(tmp_path: Path) -> None:
+async def test_stack_stopped_while_starting_leaves_no_process(tmp_path: Path) -> None:
     process = await run("up", "--data", str(tmp_path / "data"))
     log = tmp_path / "data" / "logs" / "kafka.log"
     await until(log.exists, 60)
@@ -183,7 +183,7 @@ async def test_a_stop_while_starting_leaves_nothing(tmp_path: Path) -> None:
         ("file", "", 2, b"--data"),
     ],
 )
-async def test_what_it_cannot_start_with_is_said(
+async def test_stack_that_cannot_start_names_the_cause(
     tmp_path: Path, below: str, store: str, code: int, why: bytes
 ) -> None:
     (tmp_path / "file").write_text("in the way")

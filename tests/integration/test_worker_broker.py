@@ -159,6 +159,7 @@ async def test_a_coordinator_that_hangs_ends_the_lease(broker: EmbeddedKafka) ->
                 loop = asyncio.get_running_loop()
                 frozen_at = loop.time()
                 await eventually(lambda: worker.lease_remaining() == 0, within=5.0)
+                # The coordinator gives the partitions away when the session of 2 s is over.
                 assert loop.time() - frozen_at < 2.3
                 assert "coordinator" in (worker.readiness() or "")
                 # Restarting this process would mend nothing.

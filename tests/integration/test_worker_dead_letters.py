@@ -40,7 +40,7 @@ class StoreDown(Exception):
     pass
 
 
-async def test_poison_and_hopeless_records_go_aside_with_their_story(kafka: str) -> None:
+async def test_poison_and_exhausted_records_are_dead_lettered_with_their_cause(kafka: str) -> None:
     place = await make_place(kafka, partitions=2)
     handled: list[int] = []
     told: list[tuple[int, str]] = []
@@ -89,7 +89,7 @@ async def test_poison_and_hopeless_records_go_aside_with_their_story(kafka: str)
 
 
 @pytest.mark.parametrize("error", [Retry("down"), KafkaUnavailableError("down"), StoreDown()])
-async def test_what_time_may_mend_is_never_given_up(kafka: str, error: Exception) -> None:
+async def test_retriable_failure_is_never_dead_lettered(kafka: str, error: Exception) -> None:
     place = await make_place(kafka, partitions=1)
     attempts = 0
 
@@ -143,7 +143,7 @@ async def test_a_retry_blocks_its_own_key_alone(kafka: str) -> None:
     assert 0.29 <= retried_at[1] - retried_at[0] < 2
 
 
-async def test_a_flood_stops_the_worker_and_a_restart_does_not_get_round_it(kafka: str) -> None:
+async def test_dead_letter_limit_stops_the_worker_and_survives_its_restart(kafka: str) -> None:
     place = await make_place(kafka, partitions=2)
     limit = DeadLetterLimit(max_count=5, ratio_from=1000, window=600.0)
     handled: list[int] = []

@@ -136,7 +136,7 @@ async def _delete(kafka: str, topic: str) -> None:
 
 
 @pytest.mark.long
-async def test_topic_made_anew_while_it_is_read_is_read_from_its_beginning(kafka: str) -> None:
+async def test_topic_recreated_while_it_is_read_is_read_from_its_beginning(kafka: str) -> None:
     place = await make_place(kafka, partitions=1)
     handled: list[Record] = []
 

@@ -37,7 +37,7 @@ async def _nothing(_: Record) -> None:
     return
 
 
-async def test_stop_before_and_twice_and_at_once(kafka: str) -> None:
+async def test_worker_stopped_before_start_twice_or_at_once_ends(kafka: str) -> None:
     place = await make_place(kafka)
     async with EventProducer(kafka) as producer:
         early = Worker(
@@ -181,7 +181,7 @@ async def test_a_loop_that_is_stuck_is_seen(kafka: str) -> None:
         await asyncio.wait_for(task, 10)
 
 
-async def test_metrics_say_what_happened(kafka: str) -> None:
+async def test_worker_metrics_count_handled_and_failed_records(kafka: str) -> None:
     place = await make_place(kafka, partitions=1)
     metrics = registry()
 

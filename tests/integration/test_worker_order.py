@@ -31,12 +31,14 @@ async def test_each_key_in_order_while_handlers_take_their_time(kafka: str, seed
     keys = [f"k{min(int(chance.expovariate(0.1)), 60)}" for _ in range(1500)]
     seen: dict[str, list[int]] = defaultdict(list)
     at_work: set[str] = set()
+    twice: set[str] = set()
     most_at_once = 0
 
     async def handle(record: Record) -> None:
         nonlocal most_at_once
         key = key_of(record)
-        assert key not in at_work, "two records of a key at once"
+        if key in at_work:  # an assertion in a handler would be retried like any failure
+            twice.add(key)
         at_work.add(key)
         most_at_once = max(most_at_once, len(at_work))
         try:
@@ -45,7 +47,7 @@ async def test_each_key_in_order_while_handlers_take_their_time(kafka: str, seed
             if chance.random() < 0.05:
                 raise Retry("again") if chance.random() < 0.5 else RuntimeError("by chance")
         finally:
-            at_work.remove(key)
+            at_work.discard(key)
         seen[key].append(number_of(record))
 
     async with EventProducer(kafka) as producer:
@@ -60,6 +62,7 @@ async def test_each_key_in_order_while_handlers_take_their_time(kafka: str, seed
         async with running(worker):
             await eventually(lambda: sum(map(len, seen.values())) == len(keys))
     assert all(numbers == sorted(numbers) for numbers in seen.values())
+    assert twice == set(), "two records of a key were handled at once"
     assert most_at_once > 10
     assert await committed(place) == await ends(place)
 
@@ -85,7 +88,7 @@ async def test_records_without_key_are_in_order_within_their_partition(kafka: st
 
 
 @pytest.mark.parametrize("style", ["function", "coroutine"])
-async def test_a_returned_future_means_done_when_it_resolves(kafka: str, style: str) -> None:
+async def test_record_is_done_when_its_returned_future_resolves(kafka: str, style: str) -> None:
     place = await make_place(kafka, partitions=1)
     futures: dict[int, asyncio.Future[None]] = {}
     attempts: dict[int, int] = defaultdict(int)
@@ -191,7 +194,7 @@ async def test_a_record_waits_for_a_future_without_an_attempt_until_it_resolves(
         )
         async with running(worker):
             await eventually(lambda: len(line) == 200)
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.3)  # a worker that tried the records again would do so by now
             progress = worker.progress()
             assert (progress.in_flight, progress.under_way) == (200, 0)
             assert seen == []

@@ -116,7 +116,7 @@ async def test_a_stuck_key_pauses_its_partition_and_no_other(kafka: str) -> None
     assert await committed(place) == totals
 
 
-async def test_bytes_are_bounded_too(kafka: str) -> None:
+async def test_bytes_in_flight_are_bounded(kafka: str) -> None:
     place = await make_place(kafka)
     gate = asyncio.Event()
     done = 0

@@ -53,7 +53,7 @@ class History:
         )
 
 
-async def test_members_join_and_leave_in_mid_work(kafka: str) -> None:
+async def test_members_joining_and_leaving_in_mid_work_lose_nothing(kafka: str) -> None:
     """Drained and committed before partitions are given up, so that nothing is even repeated."""
     place = await make_place(kafka, partitions=6)
     history = History(latency=0.01)

@@ -29,7 +29,7 @@ def opened(clock: Clock) -> Breaker:
     return breaker
 
 
-def test_failures_in_a_row_open_it_and_a_success_in_between_does_not(clock: Clock) -> None:
+def test_breaker_opens_after_failures_in_a_row_but_not_with_a_success_between(clock: Clock) -> None:
     breaker = Breaker(threshold=3, first_s=1, longest_s=4, now=clock)
     for _ in range(5):
         breaker.failed(breaker.enter())
@@ -39,7 +39,7 @@ def test_failures_in_a_row_open_it_and_a_success_in_between_does_not(clock: Cloc
     assert breaker.remaining_s() == 0
 
 
-def test_it_lets_one_through_and_its_end_decides(clock: Clock) -> None:
+def test_open_breaker_lets_one_probe_through_whose_end_decides(clock: Clock) -> None:
     breaker = opened(clock)
     pauses = []
     for _ in range(4):
@@ -56,7 +56,7 @@ def test_it_lets_one_through_and_its_end_decides(clock: Clock) -> None:
     assert breaker.remaining_s() == 0
 
 
-def test_what_began_before_says_nothing_now(clock: Clock) -> None:
+def test_call_begun_before_the_breaker_opened_does_not_change_it(clock: Clock) -> None:
     breaker = Breaker(threshold=3, first_s=1, longest_s=4, now=clock)
     old = [breaker.enter() for _ in range(10)]
     for call in old[:3]:
@@ -72,7 +72,9 @@ def test_what_began_before_says_nothing_now(clock: Clock) -> None:
     assert breaker.state is Circuit.CLOSED, "late time-outs do not open again what a probe closed"
 
 
-def test_what_a_gateway_says_holds_for_all_and_is_never_shortened(clock: Clock) -> None:
+def test_wait_that_a_gateway_requests_holds_for_all_calls_and_is_never_shortened(
+    clock: Clock,
+) -> None:
     breaker = Breaker(now=clock)
     calls = [breaker.enter() for _ in range(3)]
     breaker.wait_requested("throttled", 10)

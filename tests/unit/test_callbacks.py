@@ -159,7 +159,7 @@ async def test_a_repeat_is_the_same_event(province: Province, kafka: Kafka) -> N
         ({"province": "990000"}, (404, "no_such_province")),
     ],
 )
-async def test_what_is_not_to_be_believed_goes_nowhere(
+async def test_callback_without_valid_signature_is_not_published(
     province: Province, kafka: Kafka, how: dict[str, Any], said: tuple[int, str]
 ) -> None:
     assert await province.call(**how) == said
@@ -226,7 +226,7 @@ async def _stalled(province: Province, headers: dict[str, str], code: str = SICH
         return reply.status
 
 
-async def test_strangers_who_send_no_body_keep_nobody_out(
+async def test_stalled_strangers_do_not_keep_provinces_out(
     province: Province, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(callbacks, "MOST_AT_ONCE", 3)

@@ -34,7 +34,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def catalogue() -> Catalogue:
-    return load(ROOT / "catalogue")
+    loaded = load(ROOT / "catalogue")
+    assert len(loaded) > 100, "tests that go through all items would assert nothing"
+    return loaded
 
 
 def test_the_cross_province_zone_has_the_published_totals(catalogue: Catalogue) -> None:
@@ -98,24 +100,34 @@ def test_hebei_leads_the_transfer_to_shanghai(catalogue: Catalogue) -> None:
 
 
 def test_a_transfer_goes_where_the_partner_is(catalogue: Catalogue) -> None:
-    for item in catalogue:
-        target = item.form["properties"].get("to_province")
-        if item.partner and target:
-            assert target["enum"] == [catalogue.provinces[item.partner].name], item.title
+    transfers = [
+        (item, item.form["properties"]["to_province"])
+        for item in catalogue
+        if item.partner and item.form["properties"].get("to_province")
+    ]
+    assert transfers
+    for item, target in transfers:
+        assert item.partner
+        assert target["enum"] == [catalogue.provinces[item.partner].name], item.title
 
 
 def test_in_the_delta_treatment_is_in_the_delta(catalogue: Catalogue) -> None:
     delta = {catalogue.provinces[code].name for code in ("310000", "320000", "330000", "340000")}
-    for item in catalogue.filter(zone="yangtze_delta"):
-        treated = item.form["properties"].get("treatment_province")
-        if treated:
-            assert set(treated["enum"]) == delta - {item.province_name}
+    treatments = [
+        (item, item.form["properties"]["treatment_province"])
+        for item in catalogue.filter(zone="yangtze_delta")
+        if item.form["properties"].get("treatment_province")
+    ]
+    assert treatments
+    for item, treated in treatments:
+        assert set(treated["enum"]) == delta - {item.province_name}
 
 
-def test_whoever_comes_for_a_company_is_told_what_to_bring(catalogue: Catalogue) -> None:
-    for item in catalogue:
-        if item.audience is not Audience.PERSON:
-            assert any("营业执照" in each.name for each in item.materials), item.title
+def test_item_for_companies_lists_the_business_licence_as_material(catalogue: Catalogue) -> None:
+    for_companies = [item for item in catalogue if item.audience is not Audience.PERSON]
+    assert for_companies
+    for item in for_companies:
+        assert any("营业执照" in each.name for each in item.materials), item.title
 
 
 def test_a_company_is_not_founded_by_a_company(catalogue: Catalogue) -> None:
@@ -260,7 +272,7 @@ def test_every_mistyped_digit_is_noticed(region: str, basic: str, at: int, by: i
 
 
 @pytest.mark.parametrize("wrong", ["", "3100002014001000", "31000020140010００1", "a" * 17])
-def test_what_is_no_code_is_refused(wrong: str) -> None:
+def test_malformed_code_is_refused(wrong: str) -> None:
     with pytest.raises(ValueError, match="17 digits"):
         code.parse(wrong)
 
@@ -381,5 +393,5 @@ def test_plates_of_ga_36_are_accepted(plate: str) -> None:
         "使123456",
     ],
 )  # fmt: skip
-def test_what_is_no_plate_is_refused(plate: str) -> None:
+def test_malformed_plate_is_refused(plate: str) -> None:
     assert not PLATES.accepts(plate)

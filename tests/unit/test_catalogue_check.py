@@ -52,7 +52,7 @@ def change(copy: Path, name: str, old: str, new: str) -> int:
     return before.count("\n") + 1
 
 
-def test_what_is_committed_holds() -> None:
+def test_committed_catalogue_passes_its_checks() -> None:
     report = check(ORIGINAL)
     assert report.ok, "\n".join(map(str, report.problems))
     assert report.summary == load(ORIGINAL).summary()
@@ -165,7 +165,7 @@ def test_what_is_committed_holds() -> None:
         ("synonyms.yaml", "长三角: chang san jiao", "长三角: chang san", "for each character"),
     ],
 )  # fmt: skip
-def test_each_mistake_is_told_with_its_line(
+def test_each_mistake_is_reported_with_its_line(
     small: Path, name: str, old: str, new: str, told: str
 ) -> None:
     line = change(small, name, old, new)
@@ -178,7 +178,7 @@ def test_each_mistake_is_told_with_its_line(
 
 
 @pytest.mark.parametrize("encoding", ["gbk", "utf-16-le"])
-def test_what_is_not_utf8_is_told_with_its_line(small: Path, encoding: str) -> None:
+def test_file_that_is_not_utf8_is_reported_with_its_line(small: Path, encoding: str) -> None:
     file = small / "domains.yaml"
     before = b"# one line\n# another\n"
     file.write_bytes(before + file.read_text(encoding="utf-8").encode(encoding))
@@ -201,13 +201,13 @@ def test_a_file_that_would_be_passed_over_is_told(small: Path) -> None:
     assert [line for line in told if "social_security.yml:1: is not read" in line]
 
 
-def test_holidays_are_told_where_they_are(small: Path) -> None:
+def test_mistake_in_holidays_is_reported_with_its_place(small: Path) -> None:
     change(small, "holidays.yaml", "2026-01-04", "2026-01-05")
     (problem,) = [each for each in check(small).problems if "no weekend day" in each.message]
     assert problem.file == str(small / "holidays.yaml")
 
 
-def test_what_items_are_printed_from_is_what_printing_has() -> None:
+def test_templates_of_items_are_those_that_printing_has() -> None:
     assert set(Sources(ORIGINAL).shared.terms.templates) == set(TEMPLATES)
 
 
@@ -280,7 +280,7 @@ def test_the_directory_is_the_argument_then_the_variable_then_near_by(
 # --- what would be published
 
 
-def test_only_what_differs_is_published_under_a_higher_version() -> None:
+def test_only_changed_items_are_published_under_a_higher_version() -> None:
     wanted = load_items(ORIGINAL, ORIGINAL / LOCAL_TAX)
     assert {item.domain for item in wanted} == {"税务服务"}
     one, two, three, *rest = wanted
@@ -331,13 +331,13 @@ def test_check_ends_with_1_and_the_lines(app: typer.Typer, copy: Path) -> None:
     assert [problem["line"] for problem in told["problems"]] == [line]
 
 
-def test_a_directory_that_is_none_ends_with_2(app: typer.Typer, tmp_path: Path) -> None:
+def test_missing_directory_ends_the_command_with_2(app: typer.Typer, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["catalogue", "check", str(tmp_path)])
     assert done.exit_code == 2
     assert "no provinces.yaml" in done.stderr
 
 
-def test_publish_refuses_what_check_refuses(app: typer.Typer, copy: Path) -> None:
+def test_publish_refuses_a_catalogue_that_check_refuses(app: typer.Typer, copy: Path) -> None:
     change(copy, SOCIAL, "fields: [insured_city", "fields: [insured_town")
     for path in (copy, copy / SOCIAL):
         done = CliRunner().invoke(app, ["catalogue", "publish", str(path)])
@@ -345,7 +345,7 @@ def test_publish_refuses_what_check_refuses(app: typer.Typer, copy: Path) -> Non
         assert "insured_town" in done.stdout
 
 
-def test_publish_tells_programs_what_is_wrong(app: typer.Typer, copy: Path) -> None:
+def test_publish_reports_mistakes_to_programs_as_json(app: typer.Typer, copy: Path) -> None:
     line = change(copy, SOCIAL, "fields: [insured_city", "fields: [insured_town")
     done = CliRunner().invoke(app, ["catalogue", "publish", str(copy), "--json"])
     assert done.exit_code == 1

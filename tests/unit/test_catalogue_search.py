@@ -62,11 +62,11 @@ def names(query: str, **where: str) -> list[str]:
         ("lü师", "律师执业信息查询"),
     ],
 )
-def test_the_first_find_is_what_was_meant(query: str, best: str) -> None:
+def test_intended_item_is_the_first_result(query: str, best: str) -> None:
     assert names(query, near_zone="cross_province")[0] == best
 
 
-def test_a_province_in_the_query_narrows_it() -> None:
+def test_province_in_the_query_narrows_the_search() -> None:
     for query in ("安徽社保缴费证明", "anhui社保缴费证明", "社保缴费证明 安徽", "安徽省 sbjfzm"):
         found = CATALOGUE.search(query)
         assert {(item.province, item.name) for item in found} == {("340000", "社保缴费证明")}, query
@@ -91,7 +91,7 @@ def test_all_words_must_be_found() -> None:
 @pytest.mark.parametrize(
     "query", ["", "   ", "zzzqqq", "没有这种事项", "shkgs", "的", "🙂", "a" * 500]
 )
-def test_what_is_not_there_is_not_found(query: str) -> None:
+def test_search_without_a_match_finds_nothing(query: str) -> None:
     assert CATALOGUE.search(query) == []
 
 
@@ -109,7 +109,7 @@ def test_the_kiosks_zone_and_province_come_first() -> None:
     assert near[0].province == "510000"
 
 
-def test_what_is_used_most_comes_first() -> None:
+def test_most_used_item_comes_first() -> None:
     plain = CATALOGUE.search("社保卡", zone="cross_province", province="510000")
     last = plain[-1]
     assert plain[0] != last
@@ -146,7 +146,7 @@ def test_every_part_of_a_name_finds_it(name: str, cut: st.DataObject) -> None:
 
 
 @given(query=st.text(max_size=60))
-def test_nothing_typed_breaks_it(query: str) -> None:
+def test_search_accepts_any_text(query: str) -> None:
     found = CATALOGUE.search(query)
     assert len({item.code for item in found}) == len(found)
 

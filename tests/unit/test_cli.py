@@ -21,7 +21,7 @@ from tongban_ops.cli.main import application
 HEAVY = ("aiokafka", "aiohttp", "pydantic", "structlog", "motor", "fastapi", "faust", "yaml")
 
 
-def test_nobody_waits_for_the_imports_of_other_commands() -> None:
+def test_command_does_not_import_what_other_commands_need() -> None:
     script = f"""
 import sys
 from tongban_ops.cli.group import Commands
@@ -86,7 +86,7 @@ def test_every_command_is_there_and_told_alike() -> None:
         ("request end", "resume, fail"),
     ],
 )
-def test_who_asks_wrongly_is_told_what_is_right(arguments: str, right: str) -> None:
+def test_wrong_argument_is_answered_with_the_valid_ones(arguments: str, right: str) -> None:
     answer = CliRunner(env={"COLUMNS": "300"}).invoke(application(), arguments.split())
     assert answer.exit_code == 2
     assert answer.stdout == ""

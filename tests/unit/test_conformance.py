@@ -38,7 +38,7 @@ URL = "http://127.0.0.1:1/p/340000"
         (URL, "--protocol"),
     ],
 )
-def test_who_asks_wrongly_is_told_what_is_right(arguments: str, right: str) -> None:
+def test_wrong_option_is_answered_with_the_valid_ones(arguments: str, right: str) -> None:
     argv = ["conformance", *arguments.split()]
     answer = CliRunner(env={"COLUMNS": "300"}).invoke(application(), argv)
     assert answer.exit_code == 2
@@ -46,7 +46,9 @@ def test_who_asks_wrongly_is_told_what_is_right(arguments: str, right: str) -> N
     assert right in re.sub(r"\s+", " ", answer.stderr)
 
 
-def test_nobody_there_is_exit_code_69(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_unreachable_gateway_ends_with_exit_code_69(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("TONGBAN_CATALOGUE", str(tmp_path))
     answer = CliRunner().invoke(application(), ["conformance", URL, "--protocol", "rest"])
     assert answer.exit_code == 69
@@ -95,7 +97,7 @@ def test_the_page_signs_its_example_rightly() -> None:
         assert signature in page
 
 
-def test_what_a_gateway_says_breaks_no_report() -> None:
+def test_any_text_of_a_gateway_leaves_the_report_well_formed() -> None:
     note = "[bold]\x1b[31m\x00" + "\ud800" + "很长" * 1000
     verdicts = (
         CheckVerdict("submit", Outcome.FAILS, note, "A promise.", 0.1),

@@ -93,7 +93,7 @@ async def test_frozen_behind_a_check_sends_with_an_act_before_that_has_passed(
     assert gateway.act_before <= began + bench.connector._executor.settle_s
 
 
-async def test_unknown_that_was_said_before_a_freeze_is_not_believed_after_it(
+async def test_unknown_answered_before_a_freeze_is_not_believed_after_it(
     clocks: Clocks,
 ) -> None:
     """A protocol that does not tell the gateway's time: our own waiting alone decides."""
@@ -171,7 +171,7 @@ async def test_unmarked_call_created_before_the_assignment_is_asked_about(
     assert gateway.calls == calls
 
 
-async def test_unmarked_call_older_than_what_is_remembered_is_asked_about(
+async def test_unmarked_call_older_than_the_ledger_is_looked_up_first(
     clocks: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(call_ledger, "_ENDED", 1)

@@ -15,7 +15,7 @@ from tongban_kafka import Retry
 PAUSE = Block("paused", reason=texts.paused("系统升级"))
 
 
-async def test_it_waits_is_told_once_and_goes_on() -> None:
+async def test_paused_call_is_reported_once_and_continues_after_the_pause() -> None:
     pause = [PAUSE]
     bench = Bench(Scripted(), sources=[lambda: pause[0] if pause else None])
     for _ in range(3):
@@ -32,7 +32,7 @@ async def test_it_waits_is_told_once_and_goes_on() -> None:
     assert bench.gateway.calls == ["submit"]
 
 
-async def test_it_goes_on_by_itself_when_the_pause_is_taken_back() -> None:
+async def test_paused_call_continues_when_the_pause_is_withdrawn() -> None:
     pause = [PAUSE]
     bench = Bench(Scripted(), sources=[lambda: pause[0] if pause else None])
     task = asyncio.create_task(bench.work(bench.record()))
@@ -42,7 +42,7 @@ async def test_it_goes_on_by_itself_when_the_pause_is_taken_back() -> None:
 
 
 @pytest.mark.parametrize("seen", [False, True])
-async def test_what_waits_for_its_turn_is_not_sent_either(seen: bool) -> None:
+async def test_queued_call_is_not_sent_during_a_pause(seen: bool) -> None:
     """A pause holds for those in the queue of a slow province; what is under way is finished."""
     pause: list[Block] = []
     may_answer = asyncio.Event()

@@ -90,7 +90,7 @@ def runners(*codes: str) -> list[ProvinceRunner]:
     ],
     ids=lambda error: type(error).__name__,
 )
-async def test_worker_that_fails_is_replaced_and_the_others_go_on(error: BaseException) -> None:
+async def test_failed_worker_is_replaced_while_others_continue(error: BaseException) -> None:
     failing, *others = runners("110000", "120000", "130000")
     group = module.connector_group(failing.code)
     LIVES[group] = [error, error]

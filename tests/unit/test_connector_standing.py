@@ -87,7 +87,7 @@ async def test_a_breaker_opens_probes_and_closes(
     assert seen(await world.tell()) == ("closed", None, 300)
 
 
-async def test_all_is_told_again_and_nothing_else_twice(world: World) -> None:
+async def test_state_is_repeated_at_its_interval_and_otherwise_published_once(world: World) -> None:
     assert await world.tell() is not None
     world.seconds = TELL_S - 1
     assert await world.tell() is None
@@ -95,7 +95,9 @@ async def test_all_is_told_again_and_nothing_else_twice(world: World) -> None:
     assert await world.tell() is not None
 
 
-async def test_a_pause_is_no_breaker_and_is_told_once_kafka_is_back(world: World) -> None:
+async def test_pause_is_not_reported_as_open_breaker_and_is_published_when_kafka_is_back(
+    world: World,
+) -> None:
     world.block = Block("paused", START)
     place = world.gate.join_queue(effect=True)
     world.producer.away = True

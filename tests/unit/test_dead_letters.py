@@ -44,7 +44,7 @@ def test_a_cause_quotes_no_exception() -> None:
     assert cause.attempts == 6
 
 
-def test_poison_tells_its_cause_and_what_was_behind_it() -> None:
+def test_dead_letter_names_its_cause_and_the_exception_behind_it() -> None:
     try:
         try:
             raise KeyError(SECRET)
@@ -55,7 +55,7 @@ def test_poison_tells_its_cause_and_what_was_behind_it() -> None:
     assert (cause.reason, cause.exception) == ("not a known item", "builtins.KeyError")
 
 
-def test_what_is_too_large_is_put_aside_with_less_and_less_of_it() -> None:
+def test_oversized_dead_letter_is_written_with_less_of_its_record() -> None:
     record = _record(value=b"x" * 500, headers=(("ce_id", b"1"), ("large", b"y" * 500)))
     whole, without_value, bare = dead_letter_forms("g", record, _cause(Poison("no event")))
     assert whole[:2] == (b"k", record.value)
@@ -109,7 +109,7 @@ def test_good_records_leave_the_window_as_well() -> None:
     assert not window.admit(100.0)
 
 
-def test_what_earlier_lives_wrote_counts() -> None:
+def test_dead_letters_of_earlier_processes_count_for_the_limit() -> None:
     window = LimitWindow(DeadLetterLimit(max_count=3, ratio_from=100, window=60.0))
     window.seed(2, 0.0)
     assert [window.admit(1.0), window.admit(1.0)] == [True, False]

@@ -98,7 +98,7 @@ SPOILT: dict[str, tuple[Callable[[World], Any], str]] = {
 
 
 @pytest.mark.parametrize("fault", SPOILT)
-def test_what_goes_wrong_is_named(fault: str) -> None:
+def test_report_names_each_failure(fault: str) -> None:
     spoil, name = SPOILT[fault]
     world = copy.deepcopy(World())
     spoil(world)

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.connector_kit import Keeper, Scripted, answer
-from tests.unit.notify_kit import MemoryGuards, OptOutRegister
+from tests.unit.notify_kit import FACTS, ITEM, ORIGIN, MemoryGuards, OptOutRegister
 from tests.unit.restored_kit import NEVER_RESTORED
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import derived_id
@@ -17,10 +17,7 @@ from tongban_common.domain.status import CallKind, OutcomeKind, PrintStatus, Sta
 from tongban_common.envelope import KeyDestroyedError, KeyRing
 from tongban_common.events import Body, Event, decode, encode
 from tongban_common.events.models import (
-    ApplicantFacts,
-    ItemSnapshot,
     NotificationReported,
-    Origin,
     PrintReported,
     ProvinceCall,
     ProvinceOutcome,
@@ -47,12 +44,6 @@ SECOND = FIRST.rotated(now=NOW, after=timedelta(0), kid="k2")
 GONE = SECOND.without("k1", now=NOW + timedelta(days=200))
 PARTS = {"applicant": {"type": "person", "name": "张三", "phone": "13800138000"}, "form": {}}
 OLD = KeyRing.of(FIRST).seal("r-1", PARTS)
-ITEM = ItemSnapshot(
-    code="1", version=1, name="证明", category="c", province="340000", kind="print",
-    template="certificate", promised_days=1,
-)  # fmt: skip
-ORIGIN = Origin(kiosk_id="k-1", branch_id="b-1", channel="self_service")
-FACTS = ApplicantFacts(type="person", pseudonym="p")
 
 
 class Sent:
@@ -143,7 +134,7 @@ def call(kind: CallKind, sealed: Sealed) -> ProvinceCall:
 
 
 @pytest.mark.parametrize("body", [completed(OLD), status(OLD)], ids=["completed", "expired"])
-async def test_a_message_to_nobody_is_on_record_once(body: Body) -> None:
+async def test_message_under_a_destroyed_key_is_reported_as_suppressed(body: Body) -> None:
     sent = Sent()
     for _ in range(2):
         await notify(KeyRing.of(GONE), sent).handle(record(body))
@@ -164,7 +155,7 @@ async def test_a_sheet_that_cannot_be_made_any_more_is_cancelled() -> None:
     assert sent.ids != [Unsent(report=told, since=NOW).event_id]
 
 
-async def test_an_order_that_was_taken_in_tells_itself_what_becomes_of_it() -> None:
+async def test_order_already_queued_is_not_reported_when_its_key_is_destroyed() -> None:
     """It was queued under the id of its first report, and may be on paper by now."""
     sent = Sent()
     order = order_id("r-1", derived_id("document", "r-1", 0), 1)
@@ -172,7 +163,7 @@ async def test_an_order_that_was_taken_in_tells_itself_what_becomes_of_it() -> N
     assert sent.bodies == []
 
 
-async def test_what_was_not_sent_never_will_be() -> None:
+async def test_submission_under_a_destroyed_key_is_reported_as_not_sent() -> None:
     sent = Sent()
     await connector(KeyRing.of(GONE), sent).handle(record(call(CallKind.SUBMIT, OLD)))
     (told,) = sent.bodies
@@ -181,7 +172,7 @@ async def test_what_was_not_sent_never_will_be() -> None:
     assert "销毁" in (told.reason or "")
 
 
-async def test_what_a_province_has_done_ends_without_its_result() -> None:
+async def test_completed_call_under_a_destroyed_key_ends_without_result() -> None:
     sent = Sent()
     paper = OfferedDocument(name="d", title="证明", size=9, sha256="ab" * 32)
     known = answer("r-1", documents=[paper])

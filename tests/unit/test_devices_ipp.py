@@ -54,12 +54,12 @@ def messages(draw: st.DrawFn) -> IppMessage:
 
 
 @given(messages())
-def test_what_is_written_is_read(message: IppMessage) -> None:
+def test_encoded_message_is_decoded_unchanged(message: IppMessage) -> None:
     assert decode(encode(message)) == message
 
 
 @given(messages(), st.data())
-def test_what_is_cut_short_is_no_message(message: IppMessage, data: st.DataObject) -> None:
+def test_truncated_message_is_a_syntax_error(message: IppMessage, data: st.DataObject) -> None:
     message.data = b""
     raw = encode(message)
     cut = data.draw(st.integers(0, len(raw) - 1))
@@ -69,6 +69,7 @@ def test_what_is_cut_short_is_no_message(message: IppMessage, data: st.DataObjec
 
 @given(st.binary(max_size=300), st.booleans())
 def test_any_bytes_are_a_message_or_a_syntax_error(noise: bytes, with_header: bool) -> None:
+    """Nothing but `IppSyntaxError` is raised."""
     header = b"\x02\x00\x00\x0b\x00\x00\x00\x01\x01" if with_header else b""
     try:
         decode(header + noise)
@@ -124,7 +125,7 @@ def test_a_collection_is_read_over() -> None:
     assert decode(raw).text(GroupTag.OPERATION, "job-name") == "after"
 
 
-def test_a_name_with_a_language_loses_it() -> None:
+def test_name_with_language_is_decoded_without_it() -> None:
     content = (5).to_bytes(2) + b"zh-cn" + (6).to_bytes(2) + "证明".encode()
     raw = (
         b"\x02\x00\x00\x05\x00\x00\x00\x01\x01\x36"
@@ -173,7 +174,7 @@ def job(stage: Stage, **changes: Any) -> Job:
         (Stage.CANCELED, Condition.OK, False, IppJobState.CANCELED, "job-canceled-by-user"),
     ],
 )
-def test_a_job_says_how_it_is(
+def test_job_reports_its_state(
     stage: Stage, condition: Condition, is_current: bool, state: IppJobState, reason: str
 ) -> None:
     assert job_state(job(stage), condition, is_current) == (state, (reason,))
@@ -218,5 +219,5 @@ def test_every_group_is_readable_for_a_client() -> None:
         ("Test page", Ticket("Test page", "", "", 1)),
     ],
 )
-def test_a_job_name_tells_whose_sheet_it_is(name: str, ticket: Ticket) -> None:
+def test_job_name_is_parsed_into_its_ticket(name: str, ticket: Ticket) -> None:
     assert Ticket.of(name) == ticket

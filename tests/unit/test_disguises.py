@@ -6,7 +6,7 @@ import base64
 import json
 from urllib.parse import quote
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.e2e.disguises import found
@@ -20,6 +20,7 @@ AROUND = st.binary(max_size=7)
 @given(value=VALUES, before=AROUND, after=AROUND)
 def test_a_value_is_found_in_every_disguise(value: str, before: bytes, after: bytes) -> None:
     raw = value.encode()
+    assume(b"\\" not in raw and b'"' not in raw)
     spoken = json.dumps({"name": value}).encode()
     for text in (
         before + raw + after,
@@ -34,9 +35,8 @@ def test_a_value_is_found_in_every_disguise(value: str, before: bytes, after: by
         quote(value, safe="").encode(),
         before + value.encode("utf-16-le") + after,
     ):
-        if b"\\" not in raw and b'"' not in raw:
-            assert found([value], text) == {value}
+        assert found([value], text) == {value}
 
 
-def test_what_is_not_there_is_not_found() -> None:
+def test_absent_value_is_not_found() -> None:
     assert found(["澹台㛃芃", "13911100223"], base64.b64encode("别的文字".encode())) == set()

@@ -108,7 +108,7 @@ async def test_a_file_that_is_not_ours(
         ),
     ],
 )
-async def test_what_says_nothing_of_the_file(
+async def test_answer_that_is_no_verdict_ends_with_exit_code_69(
     intake: Intake, file: Path, answer: tuple[int, str, str], why: str
 ) -> None:
     intake.answer = answer
@@ -118,7 +118,7 @@ async def test_what_says_nothing_of_the_file(
     assert why in told.stderr
 
 
-async def test_nobody_there_and_no_file(file: Path, tmp_path: Path) -> None:
+async def test_unreachable_intake_and_missing_file_are_reported(file: Path, tmp_path: Path) -> None:
     told = await verify(file, "http://127.0.0.1:1")
     assert told.exit_code == 69
     assert "no answer" in told.stderr

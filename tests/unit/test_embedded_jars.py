@@ -127,7 +127,7 @@ async def test_refuses_a_jar_that_was_altered_in_the_cache(cache: Path) -> None:
 
 
 @pytest.mark.usefixtures("repository")
-async def test_keeps_nothing_of_a_download_that_is_not_what_was_pinned(cache: Path) -> None:
+async def test_download_with_wrong_digest_is_discarded(cache: Path) -> None:
     wrong = PINNED | {"org.example:part4:1.4": "0" * 64}
     with pytest.raises(JarsUnavailableError, match=r"part4-1\.4\.jar"):
         await asyncio.to_thread(class_path, cache, wrong)
@@ -135,7 +135,7 @@ async def test_keeps_nothing_of_a_download_that_is_not_what_was_pinned(cache: Pa
 
 
 @pytest.mark.usefixtures("repository_url")
-def test_says_the_way_round_when_nothing_can_be_downloaded(cache: Path) -> None:
+def test_failed_download_names_the_alternative(cache: Path) -> None:
     with pytest.raises(JarsUnavailableError, match="cannot be downloaded") as refused:
         class_path(cache, PINNED)
     assert "TONGBAN_KAFKA=HOST:PORT" in str(refused.value)

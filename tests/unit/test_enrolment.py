@@ -72,7 +72,7 @@ def test_enrolling_again_changes_nothing_and_another_key_joins() -> None:
     assert both.epoch == FIRST.epoch, "tokens that were got with the old key go on"
 
 
-def test_what_takes_something_away_voids_running_tokens() -> None:
+def test_enrolment_change_that_removes_a_right_voids_running_tokens() -> None:
     both = enrol(FIRST, OTHER)
     replaced = enrol(both, OTHER, replace=True)
     assert [key.kid for key in replaced.keys] == [on_record(OTHER).kid]
@@ -137,7 +137,7 @@ def test_a_thumbprint_is_that_of_rfc_8037() -> None:
 @pytest.mark.parametrize(
     "text", ["", "nonsense", "{", "{}", "[]", '{"kty": "OKP", "crv": "X25519"}']
 )
-def test_what_is_no_key_is_refused_without_showing_it(text: str) -> None:
+def test_malformed_key_is_refused_without_being_quoted(text: str) -> None:
     for read in (read_public, read_private):
         with pytest.raises(KeyFileError):
             read(text)
@@ -213,7 +213,7 @@ def test_an_assertion_is_not_believed(what: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a.b.c", "中文", "e30.e30.e30", "." * 4000, "[" * 2000])
-def test_what_is_no_jwt_is_no_assertion(text: str) -> None:
+def test_malformed_jwt_is_refused_as_assertion(text: str) -> None:
     with pytest.raises(InvalidAssertionError):
         assertion.claimed_kiosk(text)
     with pytest.raises(InvalidAssertionError):
@@ -313,7 +313,7 @@ def test_a_pin_is_kept_as_a_hash_that_needs_the_secret() -> None:
 
 
 @pytest.mark.parametrize("pin", ["", "12345", "000000", "123456", "987654", "12345a", "1" * 13])
-def test_a_pin_that_is_none_or_is_tried_first_is_refused(pin: str) -> None:
+def test_malformed_or_guessable_pin_is_refused(pin: str) -> None:
     with pytest.raises(EnrolmentError):
         assistants.hash_pin("s", pin)
 

@@ -49,7 +49,7 @@ def test_old_readers_can_read_new_events(event_type: str) -> None:
 
 
 @pytest.mark.parametrize("event_type", sorted(MODELS))
-def test_what_may_be_none_may_be_left_out(event_type: str) -> None:
+def test_optional_field_may_be_omitted(event_type: str) -> None:
     """`encode` leaves None out, and a reader must not miss it."""
     schema = MODELS[event_type].model_json_schema()
     for part in (schema, *schema.get("$defs", {}).values()):
@@ -63,7 +63,7 @@ def test_no_golden_schema_has_lost_its_model() -> None:
     assert {path.stem for path in GOLDEN.glob("*.json")} == set(MODELS)
 
 
-def test_the_comparison_finds_what_would_break_a_reader() -> None:
+def test_schema_comparison_finds_breaking_changes() -> None:
     old = {"properties": {"a": {"type": "string"}, "b": {"enum": ["x"]}}, "required": ["a"]}
     assert incompatible(old, {"properties": {"b": {"enum": ["x"]}}, "required": []})
     assert incompatible(old, {"properties": {"a": {"type": "integer"}}, "required": ["a"]})
@@ -71,7 +71,7 @@ def test_the_comparison_finds_what_would_break_a_reader() -> None:
     assert incompatible(old, wider) == ["/b: values an old reader does not know"]
 
 
-def test_an_event_comes_back_as_it_was() -> None:
+def test_event_survives_encoding_and_decoding() -> None:
     body = TimerDue(request_id="r-1", due=NOW)
     event = Event(id="e", source="s", body=body, time=NOW, repeat=True, traceparent="00-a-b-01")
     value, headers = encode(event)
@@ -124,7 +124,7 @@ def test_header_without_value_counts_as_missing_and_a_time_needs_an_offset() -> 
         (None, {}, "json_invalid"),
     ],
 )
-def test_what_is_no_event_is_told_without_quoting_it(
+def test_malformed_event_is_reported_without_being_quoted(
     value: bytes | None, change: dict[str, bytes | None], said: str
 ) -> None:
     _, headers = encode(Event(id="e", source="s", body=TimerDue(request_id="r", due=NOW), time=NOW))

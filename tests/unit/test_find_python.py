@@ -54,7 +54,7 @@ def test_interpreter_without_venv_is_passed_over_for_one_that_has_it(tmp_path: P
         ("3.9", True, "Python 3.11, 3.12 or 3.13 is needed"),
     ],
 )
-def test_unsuitable_interpreter_is_one_line_that_says_what_helps(
+def test_unsuitable_interpreter_is_one_line_that_names_the_remedy(
     version: str, venv: bool, told: str, tmp_path: Path
 ) -> None:
     _interpreter(tmp_path, "python3", version, venv=venv)
@@ -65,7 +65,7 @@ def test_unsuitable_interpreter_is_one_line_that_says_what_helps(
     assert told in found.stderr
 
 
-def test_no_interpreter_is_one_line_that_says_what_is_needed(tmp_path: Path) -> None:
+def test_missing_interpreter_is_one_line_that_names_the_versions(tmp_path: Path) -> None:
     found = _find(tmp_path)
     assert found.returncode == 2
     assert found.stderr.startswith("Python 3.11, 3.12 or 3.13 is needed: none is on the PATH")

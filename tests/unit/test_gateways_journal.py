@@ -40,14 +40,14 @@ async def test_more_than_fits_is_written_in_the_end(journal: SqliteJournal) -> N
     assert await journal.read(count) == len(numbers)
 
 
-async def test_a_work_sees_those_before_it(journal: SqliteJournal) -> None:
+async def test_transaction_sees_earlier_transactions(journal: SqliteJournal) -> None:
     counts = await asyncio.gather(
         *(call for n in range(50) for call in (journal.write(note(n)), journal.write(count)))
     )
     assert counts[1::2] == list(range(1, 51))
 
 
-async def test_what_fails_undoes_itself_alone(journal: SqliteJournal) -> None:
+async def test_failed_transaction_rolls_back_alone(journal: SqliteJournal) -> None:
     def fails(connection: sqlite3.Connection) -> None:
         note(1000)(connection)
         raise ValueError("on second thoughts")
@@ -66,7 +66,7 @@ async def test_what_fails_undoes_itself_alone(journal: SqliteJournal) -> None:
     assert await journal.read(count) == 2
 
 
-async def test_what_was_answered_is_on_disk_for_others(
+async def test_acknowledged_write_is_visible_to_other_connections(
     journal: SqliteJournal, tmp_path: Path
 ) -> None:
     await journal.write(note(1))
@@ -88,7 +88,7 @@ async def test_reports_cannot_write(journal: SqliteJournal) -> None:
         await journal.read(note(1))
 
 
-async def test_closing_waits_for_what_was_asked(tmp_path: Path) -> None:
+async def test_close_waits_for_pending_writes(tmp_path: Path) -> None:
     async with SqliteJournal(tmp_path / "journal", SCHEMA) as journal:
         tasks = [asyncio.create_task(journal.write(note(n))) for n in range(500)]
         await asyncio.sleep(0)

@@ -52,7 +52,7 @@ def test_the_signatures_are_those_of_the_interface_document() -> None:
     }
 
 
-def test_what_was_signed_is_believed_within_the_window() -> None:
+def test_signed_request_is_verified_within_the_time_window() -> None:
     for shift in (-WINDOW_SECONDS, 0, WINDOW_SECONDS):
         stamp = verify_request(TOKEN, signed(), **REQUEST, now=NOW + shift)
         assert (stamp.timestamp, stamp.nonce) == (NOW, NONCE)
@@ -120,7 +120,7 @@ def test_bytes_that_are_no_text_are_no_signature() -> None:
 
 
 @given(st.binary(max_size=200), st.integers(100, 599))
-def test_an_answer_is_believed_as_it_was_given(body: bytes, status: int) -> None:
+def test_unchanged_answer_is_verified(body: bytes, status: int) -> None:
     headers = sign_response(TOKEN, status=status, body=body, timestamp=NOW, nonce=NONCE)
     verify_response(TOKEN, headers, status=status, body=body, nonce=NONCE, now=NOW)
     for changed in ({"status": status + 1}, {"body": body + b" "}):

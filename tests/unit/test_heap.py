@@ -19,7 +19,7 @@ def collector() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("collector")
-def test_what_is_kept_is_left_alone_and_cycles_that_come_later_are_found() -> None:
+def test_frozen_heap_is_skipped_by_the_collector_and_later_cycles_are_found() -> None:
     kept = [[number] for number in range(10_000)]
     assert any(each is kept for each in gc.get_objects())
     settle_heap()
@@ -32,7 +32,7 @@ def test_what_is_kept_is_left_alone_and_cycles_that_come_later_are_found() -> No
 
 
 @pytest.mark.usefixtures("collector")
-def test_what_is_thrown_away_after_all_is_freed_without_the_collector() -> None:
+def test_frozen_object_without_references_is_freed_without_the_collector() -> None:
     class Kept:
         gone = 0
 

@@ -115,12 +115,12 @@ YEAR = {"known": "arranged", "source": "s", "days_worked": []}
         },
     ],
 )
-def test_what_cannot_be_is_not_taken(year: object) -> None:
+def test_impossible_calendar_is_refused(year: object) -> None:
     with pytest.raises(ValidationError):
         HolidaysFile.model_validate({"years": {2026: year}})
 
 
-def test_a_wrong_file_is_told_by_line(tmp_path: Path) -> None:
+def test_mistake_in_the_file_is_reported_with_its_line(tmp_path: Path) -> None:
     text = (CATALOGUE / "holidays.yaml").read_text()
     wrong = text.replace("2026-05-09", "2026-05-08")
     (tmp_path / "holidays.yaml").write_text(wrong)

@@ -12,7 +12,7 @@ from tongban_ops.catalogue.loader import load
 CATALOGUE = Path(__file__).parents[2] / "catalogue"
 
 
-async def test_what_a_newer_publisher_added_hides_no_item() -> None:
+async def test_unknown_field_of_a_newer_publisher_hides_no_item() -> None:
     """Replicas of two versions run side by side while one is rolled out."""
     item = next(iter(load(CATALOGUE)))
     record = json.loads(item.model_dump_json())

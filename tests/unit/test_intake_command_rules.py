@@ -52,7 +52,8 @@ def test_each_command_in_each_status(command: str, status: Status) -> None:
     assert len(detail.zh) > len(STATUS[status].zh) + 5
 
 
-def test_a_note_changes_nothing_of_what_may_be_asked() -> None:
+def test_timeline_note_changes_no_command_rule() -> None:
+    """A rule that forbids a command raises."""
     late = {"seq": 2, "at": "2026-03-02T09:00:01+08:00", "status": "completed", "by": "test"}
     noted = record(Status.NEEDS_SUPPLEMENT)
     noted.timeline.append({**late, "note": True})
@@ -103,7 +104,7 @@ def test_of_several_documents_one_has_to_be_named() -> None:
         ({}, []),
     ],
 )
-def test_of_a_supplement_each_field_is_checked_and_not_what_the_whole_form_needs(
+def test_supplement_is_checked_field_by_field_without_the_forms_required_fields(
     form: dict[str, Any], wrong: list[str]
 ) -> None:
     """It is a part of a form: what is missing in it was handed in before."""

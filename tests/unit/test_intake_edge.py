@@ -64,7 +64,7 @@ def test_pointers_escape() -> None:
     assert pointer(["a/b", 0, "c~d"], under="/form") == "/form/a~1b/0/c~0d"
 
 
-def test_every_fault_is_told_at_once_with_what_would_be_right() -> None:
+def test_all_faults_of_a_body_are_reported_at_once_with_the_valid_form() -> None:
     body = {
         "item_code": "1",
         "channel": "phone",
@@ -185,7 +185,7 @@ def record(key: str, number: int, size: int = 10) -> Record:
     return Record("requests.status", 0, number, 0, key.encode(), b"x" * size, (), False, 0.0)
 
 
-async def test_the_hub_shows_what_has_just_come_and_what_comes() -> None:
+async def test_hub_delivers_recent_and_new_records() -> None:
     hub = Hub(kept_records=3, kept_bytes=1000)
     for number in range(5):
         hub.on_record(record("a" if number % 2 else "b", number))
@@ -208,7 +208,7 @@ async def test_a_watcher_that_is_too_slow_is_closed() -> None:
         assert len(await slow.wait(0)) <= 256
 
 
-async def test_the_hub_keeps_no_more_than_it_may() -> None:
+async def test_hub_keeps_a_bounded_number_of_records() -> None:
     hub = Hub(kept_records=1000, kept_bytes=5000)
     for number in range(100):
         hub.on_record(record(f"k{number}", number, size=1000))
@@ -233,7 +233,7 @@ def test_the_code_is_the_one_on_the_sheet(document_id: str) -> None:
         assert normal(typed) == sheet_code(document_id)
 
 
-def test_what_cannot_be_a_code() -> None:
+def test_verification_code_is_normalised_or_refused() -> None:
     assert normal("") is None
     assert normal("x" * 500) is None
     assert normal("0123-4567-89ab-cde") is None

@@ -66,7 +66,7 @@ def test_a_gap_that_cannot_be_filled_is_passed_over() -> None:
     assert journal.take(over_gaps=True) == []
 
 
-def test_prints_are_told_as_they_change_and_never_backwards() -> None:
+def test_print_states_are_streamed_as_they_change_and_never_backwards() -> None:
     journal = EventJournal(0, KEYS)
     journal.live(report(2, PrintStatus.PRINTED))
     journal.live(report(1, PrintStatus.QUEUED))

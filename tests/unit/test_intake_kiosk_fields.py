@@ -78,7 +78,7 @@ def test_types_are_those_of_the_schema(item: Item) -> None:
     }
 
 
-def test_what_is_no_number_stays_for_the_schema_to_refuse(item: Item) -> None:
+def test_malformed_number_is_left_for_the_schema_to_refuse(item: Item) -> None:
     posted = {"form.count": ["twelve"], "form.day.y": ["2026"], "form.day.m": [""]}
     assert fields.read_form(item, posted) == {"count": "twelve", "day": "2026-"}
     assert fields.read_form(item, {"form.day.y": [""], "form.day.m": [""]}) == {}
@@ -118,7 +118,7 @@ def test_lists_to_choose_from_have_no_hint_on_how_to_type(item: Item) -> None:
         assert field.hint == shown
 
 
-def test_what_leaves_no_choice_is_chosen() -> None:
+def test_only_option_of_a_field_is_preselected() -> None:
     item = next(item for item in CATALOGUE if item.category == "social_insurance_transfer")
     shown = {field.name: field.value for field in fields.form_fields(item, {}, {})}
     assert shown["form.from_province"] == item.province_name

@@ -79,7 +79,7 @@ async def test_form_of_our_own_or_of_an_agent_logs_in(headers: dict[str, str]) -
         {"sec_fetch_site": "same-site"},
     ],
 )
-async def test_form_of_another_site_logs_nobody_in(headers: dict[str, str]) -> None:
+async def test_login_form_of_another_site_is_refused(headers: dict[str, str]) -> None:
     with pytest.raises(ProblemError) as refused:
         await posts(kiosk_login("development"), **headers)
     assert refused.value.kind is Kind.FORBIDDEN
@@ -93,7 +93,7 @@ async def test_form_of_a_configured_agent_logs_in() -> None:
         assert answer.status_code == 303
 
 
-async def test_token_that_is_none_of_ours_is_refused() -> None:
+async def test_foreign_token_is_refused() -> None:
     with pytest.raises(ProblemError) as refused:
         await kiosk_login().log_in(request(b"token=nonsense"))
     assert refused.value.kind is Kind.UNAUTHENTICATED

@@ -52,7 +52,7 @@ def office() -> Item:
         ("2026-02-13T18:00", "2月14日（星期六）09:00", "Saturday, 14 February at 09:00"),
     ],
 )
-def test_outside_hours_it_is_told_when_they_open(
+def test_request_outside_hours_gets_a_note_with_the_opening_time(
     office: Item, moment: str, zh: str, en: str
 ) -> None:
     now = datetime.fromisoformat(moment).replace(tzinfo=CHINA)
@@ -66,7 +66,7 @@ def test_outside_hours_it_is_told_when_they_open(
 
 
 @pytest.mark.parametrize("moment", ["2026-03-06T16:59", "2026-02-14T09:00"])
-def test_within_hours_nothing_is_told(office: Item, moment: str) -> None:
+def test_request_within_hours_gets_no_note(office: Item, moment: str) -> None:
     now = datetime.fromisoformat(moment).replace(tzinfo=CHINA)
     assert notes.outside_hours(office, now, HOLIDAYS) is None
 
@@ -110,7 +110,7 @@ _JSON = st.recursive(
 
 
 @given(code=_JSON, applicant=_JSON, kind=_JSON, number=_JSON)
-def test_who_applies_for_what_is_read_from_any_body(
+def test_applicant_and_item_are_read_from_any_body(
     code: Any, applicant: Any, kind: Any, number: Any
 ) -> None:
     made = {"type": kind, "id_type": kind, "id_number": number, "uscc": number}
@@ -119,7 +119,7 @@ def test_who_applies_for_what_is_read_from_any_body(
         assert found is None or (found < CLOSED and found.startswith(f"{code}:")) or code >= CLOSED
 
 
-def test_who_applies_is_the_person_or_the_company() -> None:
+def test_applicant_is_the_person_or_the_company() -> None:
     person = {"type": "person", "id_type": "passport", "id_number": "E1", "phone": "1"}
     company = {"type": "company", "uscc": "U1", "agent": person}
 
@@ -132,7 +132,7 @@ def test_who_applies_is_the_person_or_the_company() -> None:
     assert "E1" not in str(key(person))
 
 
-def test_what_was_accepted_lately_is_forgotten_in_time_and_bounded() -> None:
+def test_recent_requests_expire_and_are_bounded() -> None:
     now = [100.0]
     lately: LruCache[str, Lately] = LruCache(2, seconds=10, monotonic=lambda: now[0])
     for number in range(3):
@@ -166,7 +166,7 @@ def asking(*documents: dict[str, Any]) -> tuple[Lookup, Readable]:
     return lookup, readable
 
 
-async def test_all_who_ask_at_once_cost_two_finds() -> None:
+async def test_concurrent_lookups_cost_two_finds() -> None:
     key = applying_key("310", "p")
     lookup, readable = asking(document("r-1", key, "b-1"), document("r-2", "310:q"))
     keys = [key if number % 2 else "310:x" for number in range(40)]
@@ -178,7 +178,7 @@ async def test_all_who_ask_at_once_cost_two_finds() -> None:
     ]
 
 
-async def test_a_repeat_is_told_what_its_first_was() -> None:
+async def test_repeat_returns_the_notes_of_the_first() -> None:
     told = {"code": "outside_hours", "opens_at": "2026-03-09T09:00:00+08:00"}
     mine = {**document("r-1", "310:p"), "notes": [told]}
     lookup, _ = asking(mine, document("r-2", "310:p"))
@@ -186,7 +186,7 @@ async def test_a_repeat_is_told_what_its_first_was() -> None:
     assert known == KnownRequest(digest="digest of r-1", notes=(told,))
 
 
-async def test_what_was_accepted_lately_counts_until_it_is_known_to_be_over() -> None:
+async def test_recent_request_counts_until_its_end_is_projected() -> None:
     lately = Lately("r-1", "b")
     question = LookupQuery("r-2", "310:p", "zhang", lately)
     assert (await asking()[0].find(question)).other == lately
@@ -210,7 +210,7 @@ async def test_a_store_that_is_down_says_nothing_and_is_left_alone() -> None:
     assert len(readable.calls) == asked
 
 
-async def test_what_nobody_foresaw_leaves_nobody_waiting() -> None:
+async def test_unexpected_error_releases_all_waiting_lookups() -> None:
     lookup, readable = asking()
     begun, go_on = asyncio.Event(), asyncio.Event()
 
@@ -250,7 +250,7 @@ async def submitted_twice(
     "stranger",
     [{"name": "李四"}, {"phone": "13900000001"}, {"name": "李四", "phone": "13900000001"}],
 )
-async def test_stranger_with_the_id_number_of_another_is_told_nothing(
+async def test_stranger_with_the_id_number_of_another_gets_no_note(
     stranger: dict[str, str], branch: int, projected: bool
 ) -> None:
     door, told = await submitted_twice(body(), body(**stranger), projected=projected, branch=branch)

@@ -98,7 +98,7 @@ def page() -> Page:
     return made
 
 
-def test_use_keeps_it_and_idleness_ends_it(page: Page) -> None:
+def test_session_is_kept_by_use_and_ended_by_idleness(page: Page) -> None:
     for _ in range(4):
         page.now += IDLE - 1
         assert page.visit() == "lm-1"
@@ -106,7 +106,7 @@ def test_use_keeps_it_and_idleness_ends_it(page: Page) -> None:
     assert page.visit() is None
 
 
-def test_what_a_page_fetches_by_itself_is_no_use(page: Page) -> None:
+def test_automatic_fetch_of_a_page_does_not_prolong_the_session(page: Page) -> None:
     page.now += IDLE - 1
     assert page.visit("part=1") == "lm-1"
     assert page.visit(media_type="text/event-stream") == "lm-1"
@@ -126,7 +126,7 @@ def test_the_moment_of_use_cannot_be_altered(page: Page) -> None:
         assert page.visit() is None
 
 
-def test_another_kiosk_does_not_inherit_it(page: Page) -> None:
+def test_session_is_not_valid_at_another_kiosk(page: Page) -> None:
     other = Kiosk("k-2", "b-1", "local", KIOSK.expires)
     page.cookies[COOKIE] = tokens.seal(SECRET, other)
     assert page.visit() is None

@@ -95,13 +95,13 @@ async def test_guesses_at_all_kiosks_of_the_branch_lock_the_manager_out(lobby: L
     assert await lobby.hurries(pin=PIN, at=7) is Kind.TOO_MANY
 
 
-async def test_kiosk_of_another_branch_locks_nobody_out(lobby: Lobby) -> None:
+async def test_kiosk_of_another_branch_cannot_lock_an_assistant_out(lobby: Lobby) -> None:
     kinds = [await lobby.tries(at=at, branch=2) for at in range(1, 9) for _ in range(9)]
     assert set(kinds) == {Kind.FORBIDDEN}
     assert await lobby.tries(pin=PIN) is None
 
 
-async def test_names_that_nobody_has_do_not_push_a_lock_out(
+async def test_unknown_names_do_not_evict_a_lockout(
     lobby: Lobby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lobby.sign_in._at_kiosk, "_remembered", 3)
@@ -114,13 +114,13 @@ async def test_names_that_nobody_has_do_not_push_a_lock_out(
     assert await lobby.tries(pin=PIN) is Kind.TOO_MANY
 
 
-async def test_what_is_no_pin_is_not_counted(lobby: Lobby) -> None:
+async def test_malformed_pin_is_not_counted(lobby: Lobby) -> None:
     for _ in range(20):
         assert await lobby.tries(pin="x") is Kind.FORBIDDEN
     assert await lobby.tries(pin=PIN) is None
 
 
-async def test_kiosk_has_ten_tries_at_once_whoever_it_names(lobby: Lobby) -> None:
+async def test_kiosk_has_ten_tries_at_once_for_all_names_together(lobby: Lobby) -> None:
     kinds = [await lobby.hurries(f"nobody-{number}") for number in range(12)]
     assert kinds == [Kind.FORBIDDEN] * 10 + [Kind.TOO_MANY] * 2
     assert await lobby.hurries("lm-2", PIN, at=2) is None
@@ -140,7 +140,7 @@ def test_lock_doubles_up_to_its_longest() -> None:
     assert waits == [10, 20, 35, 35]
 
 
-async def test_what_was_typed_for_an_id_is_not_logged_unless_it_is_one(lobby: Lobby) -> None:
+async def test_typed_assistant_id_is_logged_only_if_well_formed(lobby: Lobby) -> None:
     """A person who takes the page for their own puts an ID number or a phone there."""
     with capture_logs() as lines:
         assert await lobby.tries("340000198702246086", "271828") is Kind.FORBIDDEN

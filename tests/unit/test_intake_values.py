@@ -116,7 +116,7 @@ def test_unfit_text_of_a_company_and_its_agent_is_refused() -> None:
     assert set(errors_of(sent)) == {"/applicant/name", "/applicant/agent/name"}
 
 
-def test_unfit_name_of_a_field_is_told_at_its_object() -> None:
+def test_unfit_field_name_is_reported_at_its_object() -> None:
     assert "/form" in errors_of(body(**{"a\u202eb": 1}))
 
 
@@ -187,7 +187,7 @@ def test_numbers_have_one_spelling() -> None:
     assert orjson.dumps(read) == b'{"year":2025,"amount_yuan":0.0}'
 
 
-def test_decimals_are_told_as_a_person_counts_them() -> None:
+def test_decimals_are_reported_in_decimal_notation() -> None:
     assert "最多2位小数" in errors_of(body(amount_yuan=1.234))["/form/amount_yuan"]
 
 
@@ -196,7 +196,7 @@ def test_every_amount_in_fen_is_accepted(fen: int) -> None:
     assert errors_of(body(amount_yuan=fen / 100)) == {}
 
 
-def test_the_first_of_all_faults_of_a_field_is_told_and_every_field_is() -> None:
+def test_first_fault_of_each_field_is_reported() -> None:
     sent = body(bank_account="1\u200b", amount_yuan=1.234, year=float("inf"))
     sent["applicant"]["name"] = "\u200b"
     sent["applicant"]["phone"] = "1"
@@ -217,7 +217,7 @@ def supplement_errors(item: Item | None, form: dict[str, Any]) -> set[str]:
     return set()
 
 
-def test_supplement_obeys_the_rules_of_the_fields_that_it_has() -> None:
+def test_supplement_is_checked_by_the_rules_of_its_fields() -> None:
     item = ITEMS["1" * 17]
     assert supplement_errors(item, {"year": 2025}) == set()
     assert supplement_errors(item, {"year": "2025"}) == {"/form/year"}
@@ -278,7 +278,7 @@ def test_json_that_readers_take_differently_is_malformed(raw: bytes | str, said:
     assert problem.response("zh").status_code == 400
 
 
-def test_half_of_a_surrogate_pair_is_told_at_its_field() -> None:
+def test_half_of_a_surrogate_pair_is_reported_at_its_field() -> None:
     raw = '{"applicant": {"name": "\\ud842"}, "a/b": ["\\udfb7\\ud842"], "x": {"\\ud800": 1}}'
     problem = refused(raw)
     assert problem.kind is Kind.INVALID
@@ -322,7 +322,7 @@ def into_xml(value: Any) -> None:
 
 
 @given(st.dictionaries(TEXTS, VALUES, max_size=4))
-def test_what_is_accepted_can_be_carried_by_xml_and_json(form: dict[str, Any]) -> None:
+def test_accepted_text_can_be_carried_by_xml_and_json(form: dict[str, Any]) -> None:
     try:
         accepted = CHECKER.supplement(None, form)
     except ProblemError as problem:

@@ -40,4 +40,5 @@ async def test_refusing_broker_ends_the_wait_at_once() -> None:
 
 
 async def test_one_answering_broker_is_enough(kafka: str, silent: str) -> None:
+    """`reach` raises where no broker answers."""
     await reach(f"{silent},{REFUSING},{kafka}", within=60)

@@ -31,7 +31,7 @@ MINUTE = timedelta(minutes=1)
 OLD = Ring.parse(json.dumps({"active": "a", "keys": {"a": "A" * 43, "z": "B" * 43}}))
 
 
-def test_a_new_key_is_there_before_it_seals() -> None:
+def test_new_key_is_distributed_before_it_seals() -> None:
     ring = OLD.rotated(now=NOW, after=MINUTE)
     (fresh,) = set(ring.keys) - set(OLD.keys)
     assert fresh == ring.newest == "k20260302-1"
@@ -43,7 +43,7 @@ def test_a_new_key_is_there_before_it_seals() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_a_file_stays_whose_it_was_when_root_changes_it(tmp_path: Path) -> None:
+def test_key_ring_file_changed_by_root_keeps_its_owner(tmp_path: Path) -> None:
     """Rotated by `sudo`, services would find a key ring that they may not read: at their next
     start, when nobody thinks of it any more."""
     path = tmp_path / "ring.json"
@@ -110,13 +110,13 @@ def test_a_key_in_use_is_not_destroyed() -> None:
         json.dumps({"keys": {"a": {"key": "A" * 43, "active_from": "2026-03-02T09:00:00"}}}),
     ],
 )  # fmt: skip
-def test_what_is_no_ring_is_refused_without_showing_it(text: str) -> None:
+def test_malformed_ring_is_refused_without_being_quoted(text: str) -> None:
     with pytest.raises(RingError) as caught:
         Ring.parse(text)
     assert "AAAA" not in str(caught.value)
 
 
-def test_destroyed_is_told_apart_from_missing_and_from_altered() -> None:
+def test_destroyed_key_is_distinguished_from_a_missing_or_altered_one() -> None:
     now = datetime.now(UTC)
     keys = KeyRing.of(OLD)
     sealed = keys.seal("r-1", {"applicant": "王小明"})
@@ -170,7 +170,7 @@ def test_a_file_is_for_its_owner_and_changed_by_one_at_a_time(tmp_path: Path) ->
     assert len(Ring.parse(path.read_text()).keys) == 10
 
 
-async def test_a_process_follows_its_file_and_keeps_what_it_has_when_that_breaks(
+async def test_process_reloads_a_changed_file_and_keeps_its_keys_when_the_file_is_malformed(
     tmp_path: Path,
 ) -> None:
     # As Kubernetes mounts a Secret: a link that is swapped.
@@ -206,7 +206,7 @@ async def test_a_process_follows_its_file_and_keeps_what_it_has_when_that_breaks
         await running
 
 
-async def test_a_file_that_was_gone_for_a_moment_is_not_told_of_for_ever(tmp_path: Path) -> None:
+async def test_file_missing_for_a_moment_is_reported_until_it_is_back(tmp_path: Path) -> None:
     path, away = tmp_path / "ring.json", tmp_path / "away.json"
     write(path, OLD)
     running = asyncio.create_task(KeyRingFile(f"@{path}", every_s=0.001).run())

@@ -128,7 +128,7 @@ def test_republishing_an_unknown_request_leaves_nothing_behind() -> None:
     assert list(outgoing(decision)) == []
 
 
-def test_what_is_sent_again_after_completion_is_what_was_sent_before() -> None:
+def test_repeat_after_completion_sends_the_same_records() -> None:
     first = LIFE.apply(None, "e-1", submitted(), now=START)
     state, call_id = must(first), first.calls[0].call_id
     result = Sealed(kid="k", key="x", parts={"result": "r"})
@@ -211,7 +211,7 @@ def test_a_province_that_fails_now_so_and_now_so_does_not_fill_the_history() -> 
     assert must(says(state, OutcomeKind.ACCEPTED)).status is Status.ACCEPTED
 
 
-def test_time_is_up_only_by_the_connectors_word() -> None:
+def test_deadline_ends_a_request_only_by_the_connectors_outcome() -> None:
     state, call_id = begun()
     state = must(after(state, "o-1", outcome(OutcomeKind.NEEDS_SUPPLEMENT, call_id)))
     late = START + timedelta(days=8)
@@ -235,7 +235,7 @@ def test_a_withdrawal_waits_for_the_province_and_loses_to_completion() -> None:
     assert must(after(must(done), "o-2", word)).status is Status.COMPLETED
 
 
-def test_held_goes_on_or_fails_by_an_operators_decision() -> None:
+def test_held_request_continues_or_fails_by_an_operators_decision() -> None:
     state, call_id = begun()
     given_up = outcome(OutcomeKind.HELD, call_id, cause="poison", not_sent=True)
     held = must(after(state, "o-1", given_up))
@@ -254,7 +254,7 @@ def operator(decision: Any, reason: str = "因为") -> OperatorDecision:
     )
 
 
-def test_a_fault_holds_the_request_and_a_person_lets_it_go_on_from_there() -> None:
+def test_fault_holds_the_request_until_an_operator_resumes_it() -> None:
     state, call_id = begun()
     state = must(after(state, "o-1", outcome(OutcomeKind.NEEDS_SUPPLEMENT, call_id)))
     fault = after(state, "f-1", FaultNoted("r-1", midway=False))
@@ -317,13 +317,13 @@ def test_a_submission_that_was_put_aside_is_routed_when_a_person_says_so() -> No
     assert LIFE.apply(None, "f-1", FaultNoted("r-1"), now=START).state is None
 
 
-def test_what_a_predecessor_may_have_read_is_answered_with_repeats() -> None:
+def test_event_that_a_predecessor_may_have_read_is_answered_with_repeats() -> None:
     decision = LIFE.apply(None, "e-1", submitted(), now=START, maybe_seen=True)
     assert decision.repeat
     assert len(decision.calls) == 1
 
 
-def test_an_answer_before_its_submission_waits_for_it() -> None:
+def test_outcome_before_its_submission_waits_for_it() -> None:
     _, call_id = begun()
     early = LIFE.apply(None, "o-1", outcome(OutcomeKind.COMPLETED, call_id), now=START)
     assert not early.sends
@@ -333,7 +333,7 @@ def test_an_answer_before_its_submission_waits_for_it() -> None:
     assert late.completed
 
 
-def test_each_asking_for_a_supplement_is_told_apart_and_a_repeat_is_not() -> None:
+def test_two_supplement_requests_are_distinguished_and_a_repeat_is_not_counted() -> None:
     def asks(decision: Decision) -> list[int | None]:
         return [e.supplements for e in decision.entries if e.status is Status.NEEDS_SUPPLEMENT]
 
@@ -394,7 +394,7 @@ INPUTS = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @given(inputs=st.lists(st.tuples(INPUTS, st.integers(0, 60 * 24 * 9), st.booleans()), max_size=14))
-def test_whatever_comes_the_invariants_hold(
+def test_any_sequence_of_events_keeps_the_invariants(
     inputs: list[tuple[Any, int, bool]],
 ) -> None:
     state: RequestState | None = None

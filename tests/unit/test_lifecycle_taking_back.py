@@ -24,7 +24,7 @@ from tongban_common.events.models import TimerDue, WithdrawalAsked
 from tongban_router.domain.state import FaultNoted, RequestState, next_due
 
 
-def test_a_province_that_could_not_take_it_back_is_heard_when_it_is_asked_once_more() -> None:
+def test_province_that_refused_a_withdrawal_may_accept_the_next_one() -> None:
     state = must(says(begun()[0], OutcomeKind.ACCEPTED))
     for number in (1, 2):
         command = WithdrawalAsked(request_id="r-1", command_id=f"w{number}", at=START, by="k")
@@ -35,7 +35,7 @@ def test_a_province_that_could_not_take_it_back_is_heard_when_it_is_asked_once_m
     assert state.status is Status.WITHDRAWN
 
 
-def test_an_operator_whom_a_province_did_not_follow_may_try_once_more() -> None:
+def test_operator_may_withdraw_again_after_a_province_refused() -> None:
     state, _ = begun()
     for number in (1, 2):
         state = must(after(state, f"f-{number}", FaultNoted("r-1", midway=False)))
@@ -47,7 +47,7 @@ def test_an_operator_whom_a_province_did_not_follow_may_try_once_more() -> None:
     assert state.status is Status.FAILED
 
 
-def test_what_an_operator_could_not_end_ends_by_who_ends_it() -> None:
+def test_request_that_an_operator_could_not_end_may_still_be_withdrawn() -> None:
     state = must(after(begun()[0], "f-1", FaultNoted("r-1", midway=False)))
     state = must(says(must(after(state, "d-1", operator("fail"))), OutcomeKind.ACCEPTED))
     command = WithdrawalAsked(request_id="r-1", command_id="w", at=START, by="k")
@@ -55,7 +55,7 @@ def test_what_an_operator_could_not_end_ends_by_who_ends_it() -> None:
     assert state.status is Status.WITHDRAWN
 
 
-def test_what_is_being_taken_back_is_not_submitted_once_more_behind_that() -> None:
+def test_request_under_withdrawal_is_not_submitted_again() -> None:
     """The connector has answered both calls as withdrawn, and may have forgotten that."""
     state, call_id = begun()
     command = WithdrawalAsked(request_id="r-1", command_id="w", at=START, by="k")
@@ -78,7 +78,7 @@ def test_what_is_being_taken_back_is_not_submitted_once_more_behind_that() -> No
     assert [call.call_id for call in after(kept, "e-1", submitted()).calls] == [call_id]
 
 
-def test_what_is_being_taken_back_is_not_submitted_first() -> None:
+def test_request_withdrawn_before_submission_is_not_submitted() -> None:
     held = must(LIFE.apply(None, "f-1", FaultNoted("r-1", submitted()), now=START))
     withdrawal = WithdrawalAsked(request_id="r-1", command_id="w", at=START, by="k")
     asked = must(after(held, "w-1", withdrawal))
@@ -97,7 +97,7 @@ def test_a_submission_answered_as_withdrawn_ends_nothing_that_this_state_did_not
     assert ended.status is Status.WITHDRAWN
 
 
-def test_a_submission_answered_as_withdrawn_ends_what_is_being_taken_back() -> None:
+def test_submission_answered_as_withdrawn_ends_a_request_under_withdrawal() -> None:
     state, call_id = begun()
     command = WithdrawalAsked(request_id="r-1", command_id="w", at=START, by="k")
     asked = must(after(state, "w-1", command))
@@ -191,7 +191,7 @@ def test_a_dead_submission_ends_at_once_only_where_it_took_no_effect(
     assert [call.kind for call in decision.calls] == ([] if ends else [CallKind.WITHDRAW])
 
 
-def test_an_operator_who_insists_ends_what_could_not_be_taken_back() -> None:
+def test_operator_who_insists_ends_a_request_that_could_not_be_withdrawn() -> None:
     state, call_id = begun()
     held = must(after(state, "o-1", outcome(OutcomeKind.HELD, call_id)))
     asked = after(held, "d-1", operator("fail"))
@@ -237,7 +237,7 @@ def test_a_province_that_never_lets_go_is_polled_for_a_bounded_time() -> None:
     assert must(after(state, "d-1", operator("fail"), now)).status is Status.FAILED
 
 
-def test_a_held_request_that_nobody_decides_about_ends() -> None:
+def test_held_request_without_a_decision_fails_after_the_time_it_is_kept() -> None:
     state, call_id = begun()
     held = must(after(state, "o-1", outcome(OutcomeKind.HELD, call_id)))
     held, now = closed(held)

@@ -89,7 +89,7 @@ def test_notices_while_a_call_is_unanswered_are_one_question_afterwards() -> Non
     assert must(quiet).next_poll is not None
 
 
-def test_a_notice_that_overtakes_the_receipt_waits_for_it() -> None:
+def test_callback_that_overtakes_the_receipt_waits_for_it() -> None:
     state, call_id = begun()
     early = after(state, "n-1", notice())
     assert kinds(early) == []
@@ -146,7 +146,7 @@ def test_news_of_a_request_that_waits_for_its_applicant_is_followed_up_after_a_f
     assert kinds(resumed) == [CallKind.POLL]
 
 
-def test_an_answer_older_than_the_supplement_does_not_ask_for_it_again() -> None:
+def test_outcome_older_than_the_supplement_does_not_request_it_again() -> None:
     state, call_id = begun()
     state = must(after(state, "o-1", outcome(OutcomeKind.NEEDS_SUPPLEMENT, call_id)))
     asked = after(state, "n-1", notice())
@@ -155,7 +155,7 @@ def test_an_answer_older_than_the_supplement_does_not_ask_for_it_again() -> None
     assert must(after(must(handed), "p-1", old)).status is Status.ROUTED
 
 
-def test_an_answer_to_a_question_that_the_table_forgot_is_heard_when_it_is_asked_again() -> None:
+def test_outcome_of_a_forgotten_poll_is_applied_when_it_is_polled_again() -> None:
     """The router died after asking and before its table was written; the answer was quicker."""
     state = accepted()
     due = next_due(state, RULES)
@@ -268,7 +268,9 @@ MOVES = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(MOVES, max_size=40))
-def test_by_notices_alone_every_request_ends_and_nobody_is_asked_twice(moves: list[Any]) -> None:
+def test_callbacks_alone_complete_every_request_without_repeated_supplement_requests(
+    moves: list[Any],
+) -> None:
     """No poll is ever due here: START stands still."""
     world = World()
     for move, *more in moves:
@@ -287,6 +289,7 @@ def test_by_notices_alone_every_request_ends_and_nobody_is_asked_twice(moves: li
     assert world.said[-1] is Status.COMPLETED
     assert world.asked_for_more <= 1
     late = list(world.notices)
+    assert late
     for each in late:
         assert not after(must(Decision(world.state)), "late-" + each.notice_id, each).sends
 

@@ -140,7 +140,7 @@ def test_phone_number_however_written_is_one(text: str) -> None:
     assert phone_number(text) == NUMBER
 
 
-async def test_sheet_that_never_comes_is_told_with_its_reason() -> None:
+async def test_sheet_that_never_comes_is_announced_with_its_reason() -> None:
     aurora = MemoryProvider("aurora")
     notify = Notify(aurora)
     report = print_reported(PrintStatus.CANCELLED, reason="字形不全")
@@ -202,6 +202,6 @@ def test_quiet_hours_at_their_edges(hours: str, at: str, left_minutes: int) -> N
 
 
 @pytest.mark.parametrize("text", ["22-7", "24:00-07:00", "22:00-22:00", "22:00"])
-def test_quiet_hours_that_are_none_are_refused(text: str) -> None:
+def test_malformed_quiet_hours_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"quiet hours|looks like"):
         QuietHours.parse(text)

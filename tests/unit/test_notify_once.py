@@ -276,7 +276,7 @@ def come_to_rest(data: st.DataObject, world: World, last: Process) -> None:
 
 
 @pytest.mark.parametrize("honouring", [True, False])
-def test_a_message_is_delivered_once_or_refused_by_all(honouring: bool) -> None:
+def test_message_is_delivered_once_or_refused_by_every_provider(honouring: bool) -> None:
     @search(400)
     @given(st.data())
     def holds(data: st.DataObject) -> None:
@@ -291,7 +291,7 @@ def test_a_message_is_delivered_once_or_refused_by_all(honouring: bool) -> None:
     holds()
 
 
-async def test_who_refused_and_is_not_configured_any_more_does_not_count() -> None:
+async def test_refusal_of_a_removed_provider_does_not_count() -> None:
     """Providers are told by their names, not by how many have refused."""
     refused = {"reference": "m", "state": GuardState.CLAIMED, "refused_by": ["gone"]}
 
@@ -322,7 +322,7 @@ async def test_who_refused_and_is_not_configured_any_more_does_not_count() -> No
     assert (await ended(both)).state is GuardState.REFUSED
 
 
-async def test_what_may_be_with_a_provider_that_is_gone_is_a_question_to_an_operator() -> None:
+async def test_message_that_a_removed_provider_may_have_is_held_for_an_operator() -> None:
     """Nobody can say whether it was sent: it neither waits for ever nor goes to another one."""
     guard = Guard(reference="m", state=GuardState.SENDING, provider="gone")
     world = World(guard=guard)

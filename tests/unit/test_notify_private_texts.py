@@ -42,14 +42,14 @@ def message_of(*, words: str | None) -> TextMessage:
     return handler._message(content)
 
 
-def test_sealed_reason_is_told_masked() -> None:
+def test_sealed_reason_is_sent_masked() -> None:
     text = message_of(words=WORDS).text
     assert "与公安库不一致" in text
     assert "张三" not in text
     assert "110101199003078690" not in text
 
 
-def test_reason_of_ours_is_told_where_there_are_no_words() -> None:
+def test_listed_reason_is_sent_where_there_is_no_private_text() -> None:
     assert OWN in message_of(words=None).text
 
 
@@ -65,7 +65,7 @@ def test_reason_of_ours_is_told_where_there_are_no_words() -> None:
         (1024, "1024"),
     ],
 )
-async def test_code_of_a_provider_is_logged_only_if_it_is_one(
+async def test_provider_code_is_logged_only_if_well_formed(
     status_code: int, code: Any, told: str | None
 ) -> None:
     async def refuse(_: web.Request) -> web.Response:

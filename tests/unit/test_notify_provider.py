@@ -118,7 +118,7 @@ async def test_a_conflict_is_unclear() -> None:
         ({}, None),
     ],
 )
-async def test_an_answer_about_other_messages_is_none(messages: Any, known: bool | None) -> None:
+async def test_answer_about_other_messages_is_unclear(messages: Any, known: bool | None) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.json_response({"messages": messages})
 

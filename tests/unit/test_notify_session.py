@@ -34,7 +34,7 @@ def provider(url: str, session: aiohttp.ClientSession, timeout: float = 5) -> Pr
     return Provider("p", url, session, key="k", honours_reference=False, timeout=timeout)
 
 
-def test_socket_drops_what_is_under_way_when_it_is_closed() -> None:
+def test_closed_socket_drops_unsent_bytes() -> None:
     address = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 9))
     made = Sockets(5.0)(address)
     with made:

@@ -52,7 +52,7 @@ def test_without_a_reason_nothing_dangles() -> None:
             assert "{" not in text
 
 
-def test_a_company_is_told_through_its_agent() -> None:
+def test_company_is_notified_through_its_agent() -> None:
     contact = COMPANY.contact
     assert contact is not None
     assert contact.number == "13900139000"

@@ -112,7 +112,7 @@ def test_begin_after_offsets_went_back_forgets_the_old_log(
 
 
 @given(first=st.integers(0, 10**9), gaps=_GAPS, skipped=st.integers(1, 10**6), data=st.data())
-def test_skipped_offsets_count_as_done_behind_what_is_open(
+def test_skipped_offsets_behind_an_open_one_count_as_done(
     first: int, gaps: list[int], skipped: int, data: st.DataObject
 ) -> None:
     tracker = OffsetTracker()

@@ -73,6 +73,7 @@ def test_replay_and_its_mark_name_nobody(keys: KeyRing | None) -> None:
     (replay,), _ = plan([dead("tongban-router", "requests.submitted", submitted())], operator)
     # The letter's envelope is not under this ring: it cannot be sealed for the request.
     assert replay.withheld
+    assert replay.records
     assert all("张三".encode() not in (record[2] or b"") for record in replay.records)
 
 

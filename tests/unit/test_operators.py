@@ -78,7 +78,7 @@ def test_a_held_call_and_a_lost_word_of_a_province_go_on_by_one_decision() -> No
     assert kinds([dead("tongban-router", "requests.outcomes", None)]) == [DECISION]
 
 
-def test_what_a_person_handed_in_goes_again_itself() -> None:
+def test_submission_and_withdrawal_are_replayed_as_themselves() -> None:
     assert kinds([dead("tongban-router", "requests.submitted", submitted())]) == [
         ("requests.submitted", RequestSubmitted, True),
         DECISION,
@@ -97,7 +97,7 @@ def test_other_groups_get_theirs_alone_and_marked() -> None:
     assert (headers["ce_id"], headers["replay_of"]) == (b"e-17", b"printing@17")
 
 
-def test_what_cannot_be_read_is_not_replayed() -> None:
+def test_unreadable_dead_letter_is_not_replayed() -> None:
     nobody = dead("connectors-340000", "province.340000.requests", None)
     nobody = read_letter(nobody.record._replace(key=b"nobody"))
     _, refused = plan([nobody, dead("printing", "requests.completed", None)], LI)
@@ -107,7 +107,7 @@ def test_what_cannot_be_read_is_not_replayed() -> None:
     ]
 
 
-def test_what_others_could_not_read_of_the_same_record_is_dealt_with_beside() -> None:
+def test_dead_letters_of_two_groups_for_one_command_are_one_decision() -> None:
     """The router and the read model both read commands: one decision about the request is all."""
     held = dead("tongban-router", "requests.commands", None)
     beside = dead("readmodel", "requests.commands", None, offset=5)
@@ -170,7 +170,7 @@ def test_an_id_names_a_place() -> None:
             place_of(wrong)
 
 
-def test_what_is_sealed_stays_sealed_and_poison_is_bounded() -> None:
+def test_sealed_fields_stay_sealed_and_shown_poison_is_bounded() -> None:
     shown = letter_details(dead("printing", "requests.completed", submitted()))
     assert shown["event"]["sealed"] == {
         "kid": "k",

@@ -26,7 +26,7 @@ async def test_the_first_after_a_pause_is_not_held_up() -> None:
     assert await _waited(pace) < APART / 2
 
 
-async def test_what_comes_fast_is_asked_for_together() -> None:
+async def test_fetches_of_few_records_are_kept_apart() -> None:
     pace = Pace(APART)
     loop = asyncio.get_running_loop()
     began = loop.time()

@@ -187,7 +187,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-async def test_nothing_that_others_wrote_is_code(renderer: Renderer, text: str) -> None:
+async def test_foreign_text_is_never_typst_code(renderer: Renderer, text: str) -> None:
     facts = [{"label": text, "value": text}]
     table = {"columns": [text], "rows": [[text]]}
     document = await rendered(

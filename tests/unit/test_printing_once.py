@@ -133,13 +133,15 @@ def test_truthful_answers_lead_to_exactly_one_sheet_set(data: st.DataObject) -> 
 
 @search(400)
 @given(st.data())
-def test_exactly_one_sheet_set_comes_out(data: st.DataObject) -> None:
+def test_any_faults_lead_to_exactly_one_sheet_set(data: st.DataObject) -> None:
     one_sheet_set(data)
 
 
 @search(400)
 @given(st.data())
-def test_with_a_printer_that_forgets_it_is_one_or_a_question(data: st.DataObject) -> None:
+def test_printer_that_forgets_jobs_prints_one_sheet_set_or_leaves_a_question(
+    data: st.DataObject,
+) -> None:
     one_or_a_question(data)
 
 
@@ -148,7 +150,7 @@ def test_with_a_printer_that_forgets_it_is_one_or_a_question(data: st.DataObject
 @pytest.mark.parametrize(
     "holds", [one_sheet_set, one_or_a_question, one_sheet_set_by_a_person_s_word]
 )
-def test_a_long_search_finds_nothing_either(holds: Callable[[st.DataObject], None]) -> None:
+def test_long_search_finds_no_second_sheet_set(holds: Callable[[st.DataObject], None]) -> None:
     search(1_500)(given(st.data())(holds))()
 
 
@@ -197,7 +199,7 @@ def test_a_job_that_never_ends_is_a_question_in_the_end(state: Finding | None) -
     assert world.cancelled <= 20
 
 
-def test_a_job_nobody_waits_for_is_ended_and_its_order_expires() -> None:
+def test_abandoned_job_is_cancelled_and_its_order_expires() -> None:
     world = fresh_world(age=timedelta(days=8))
     job = world.create("j")
     world.jobs[job.job_id].state = Finding.UNDER_WAY
@@ -208,7 +210,7 @@ def test_a_job_nobody_waits_for_is_ended_and_its_order_expires() -> None:
 
 
 @pytest.mark.parametrize("trouble", ["refuses the document", "aborts the job", "forgets the job"])
-def test_what_a_printer_cannot_print_does_not_keep_it_busy_for_ever(
+def test_unprintable_document_does_not_occupy_the_printer_for_ever(
     trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(printrun, "_JOBS_AT_MOST", 12)

@@ -23,7 +23,7 @@ from tongban_printing.settings import PrintingSettings
 
 @pytest.mark.parametrize("status", [200, 404, 503])
 @pytest.mark.parametrize("body", ["服务不可用".encode("gbk"), b"", b"<html>"])
-async def test_what_is_no_ipp_is_trouble_and_no_fault(status: int, body: bytes) -> None:
+async def test_answer_that_is_not_ipp_is_printer_trouble(status: int, body: bytes) -> None:
     """A page of a printer's web server, in whatever encoding, is no reason to stop for a fault."""
 
     async def answer(_: web.Request) -> web.Response:
@@ -117,7 +117,7 @@ async def test_plain_answer_is_read() -> None:
 
 
 @pytest.mark.parametrize("kiosk_id", ["../../admin", "k-1?x=y", "k-1#", "", "k 1", "一"])
-async def test_order_for_what_cannot_be_a_kiosk_is_poison(kiosk_id: str) -> None:
+async def test_order_with_malformed_kiosk_id_is_poison(kiosk_id: str) -> None:
     quoted = PrintingSettings(environment="development").printer_of(kiosk_id)
     assert quoted.removeprefix("http://127.0.0.1:8631/ipp/print/").isascii()
     assert not set(quoted.removeprefix("http://127.0.0.1:8631/ipp/print/")) & set("/?# ")

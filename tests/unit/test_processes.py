@@ -64,7 +64,7 @@ async def test_stop_asks_first(tmp_path: Path, running: Path) -> None:
     assert await child.stop(5) == -signal.SIGTERM
 
 
-async def test_stop_then_kills_what_was_forked_too(tmp_path: Path, running: Path) -> None:
+async def test_stop_kills_forked_children_too(tmp_path: Path, running: Path) -> None:
     child = ChildProcess(child_spec(tmp_path, STUBBORN + FORKING + note_when_running(running)))
     await until(running.exists)
     forked = [each.pid for each in psutil.Process(child.pid).children()]
@@ -73,7 +73,7 @@ async def test_stop_then_kills_what_was_forked_too(tmp_path: Path, running: Path
     await until(lambda: gone(forked[0]))
 
 
-async def test_what_a_killed_process_has_forked_goes_with_it(tmp_path: Path, running: Path) -> None:
+async def test_children_of_a_killed_process_are_killed_too(tmp_path: Path, running: Path) -> None:
     child = ChildProcess(child_spec(tmp_path, FORKING + note_when_running(running)))
     await until(running.exists)
     forked = [each.pid for each in psutil.Process(child.pid).children()]

@@ -60,7 +60,7 @@ async def test_a_record_that_failed_is_not_taken_afterwards(clients: list[Full])
         assert clients[0].taken == [b"next"]
 
 
-async def test_what_a_client_takes_after_it_was_given_up_is_not_laid_to_the_next_one(
+async def test_record_taken_by_an_abandoned_client_does_not_count_for_the_next_one(
     clients: list[Full],
 ) -> None:
     async with EventProducer("", delivery_timeout=0.3, registry=CollectorRegistry()) as producer:

@@ -99,7 +99,7 @@ async def test_the_refusal_of_a_repeat_brings_the_receipt(
         (500, {"request_id": "r-1", "receipt": "R-7"}),
     ],
 )
-async def test_another_answer_leaves_open_what_was_done(
+async def test_unexpected_answer_leaves_the_effect_unclear(
     gateway: ReceiptGateway, platform: Platform, status: int, says: Any
 ) -> None:
     platform.status, platform.says = status, says

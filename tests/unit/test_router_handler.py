@@ -131,7 +131,7 @@ async def test_a_header_whose_value_is_null_is_put_aside(router: BareRouter) -> 
     assert [letter["dlt_reason"] for letter in letters] == [b"header missing: ce_id"]
 
 
-async def test_a_null_header_beside_the_others_harms_nothing(router: BareRouter) -> None:
+async def test_additional_null_header_is_ignored(router: BareRouter) -> None:
     message = message_of(submitted())
     message.headers = [*message.headers, ("x", None)]
     await router.handle(message)
@@ -150,7 +150,7 @@ async def test_a_header_is_quoted_nowhere(router: BareRouter, name: str) -> None
     assert NAME not in repr(logs)
 
 
-async def test_a_fault_is_logged_without_what_it_quotes(router: BareRouter) -> None:
+async def test_fault_is_logged_without_quoted_values(router: BareRouter) -> None:
     state, call_id = begun()
     kept = state.model_dump_json(exclude_defaults=True).replace('"routed"', f'"{NAME}"')
     router.real.requests.table = {b"r-1": kept.encode()}
@@ -181,7 +181,7 @@ async def test_record_behind_a_skipped_one_ends_the_process(router: BareRouter) 
     assert router.sent == []
 
 
-async def test_log_shorter_than_what_was_handled_ends_the_process(
+async def test_log_shorter_than_the_handled_offset_ends_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app_module, "die", BareRouter._die)

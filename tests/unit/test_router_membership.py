@@ -25,6 +25,7 @@ async def test_process_after_a_missing_topic_waits_for_the_end_of_the_session(
 
 
 async def test_process_without_a_mark_joins_at_once(tmp_path: Path) -> None:
+    """A process that waited for the session would exceed the second."""
     await asyncio.wait_for(outlive_stale(tmp_path, session_s=3600), 1)
 
 

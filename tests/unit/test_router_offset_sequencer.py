@@ -57,7 +57,7 @@ def test_a_record_fetched_before_the_seek_is_fetched_again_in_its_turn() -> None
     ]
 
 
-def test_a_hole_is_believed_when_it_is_there_again() -> None:
+def test_gap_seen_twice_is_accepted() -> None:
     order: OffsetSequencer[str] = OffsetSequencer()
     order.begin({"p": 3})
     verdicts = [order.judge("p", offset) for offset in (7, 8, 7, 8)]

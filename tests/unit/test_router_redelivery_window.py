@@ -25,7 +25,7 @@ def test_until_the_ends_are_known_whatever_comes_may_have_been_read() -> None:
     assert window.may_have_read(OTHER, 0), "nothing is known of an unassigned partition"
 
 
-def test_a_partition_that_comes_back_may_have_been_read_by_others_meanwhile() -> None:
+def test_partition_assigned_again_may_have_been_read_by_another_router() -> None:
     """That holds although no assignment was without it: the group took this router for dead."""
     window = RedeliveryWindow()
     first = window.assign([PLACE])

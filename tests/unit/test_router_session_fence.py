@@ -36,16 +36,17 @@ def begin(fence: SessionFence) -> None:
 
 async def waiting(fence: SessionFence) -> asyncio.Task[None]:
     """Return a task that waits in `confirm` since the session may have ended."""
-    await asyncio.sleep(SESSION_S)
+    await asyncio.sleep(SESSION_S)  # the lease counts the monotonic clock of the process
     task = asyncio.create_task(fence.confirm("here"))
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # a fence that did not wait would be done by now
     assert not task.done()
     return task
 
 
-async def test_work_goes_on_while_the_group_hears_of_us_and_after_it_does_again(
+async def test_fence_lets_work_continue_while_and_after_the_group_renews_the_session(
     fence: SessionFence,
 ) -> None:
+    """A fence that ends the process raises `Ended`."""
     begin(fence)
     await fence.confirm("here")
     task = await waiting(fence)  # the broker is away
@@ -53,7 +54,10 @@ async def test_work_goes_on_while_the_group_hears_of_us_and_after_it_does_again(
     await task
 
 
-async def test_before_the_first_assignment_there_is_nothing_to_lose(fence: SessionFence) -> None:
+async def test_fence_before_the_first_assignment_does_not_end_the_process(
+    fence: SessionFence,
+) -> None:
+    """A fence that ends the process raises `Ended`."""
     task = await waiting(fence)
     begin(fence)
     await task

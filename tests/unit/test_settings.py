@@ -19,7 +19,7 @@ from tongban_printing.settings import PrintingSettings
 from tongban_router.settings import RouterSettings
 
 
-def test_the_clock_is_read_as_the_contract_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clock_setting_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     given = BusinessClock.parse("2026-03-02T09:00:00+08:00@60")
     monkeypatch.setenv("TONGBAN_CLOCK", given.describe())
     assert load(CommonSettings).clock == given
@@ -27,7 +27,7 @@ def test_the_clock_is_read_as_the_contract_writes_it(monkeypatch: pytest.MonkeyP
     assert load(CommonSettings).clock.real_seconds(timedelta(minutes=1)) == 1
 
 
-def test_a_wrong_variable_is_named_with_what_would_be_right(
+def test_malformed_setting_is_named_with_the_valid_form(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TONGBAN_CLOCK", "tomorrow")

@@ -34,7 +34,7 @@ def offering(*documents: dict[str, Any]) -> Envelope:
     return answered("LookUp", knows({**KNOWN, "documents": documents}))
 
 
-async def test_what_is_announced_is_read_and_keeps_to_the_schema() -> None:
+async def test_announced_document_is_read_and_valid_by_the_schema() -> None:
     content = etree.fromstring(offering(OFFERED, OFFERED).raw)[0][0]
     assert schema().validate(content)
     answer = await said(lambda: offering(OFFERED)).look_up("r-1")
@@ -92,7 +92,7 @@ WRONG: dict[str, tuple[Callable[[], Envelope], str]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_a_piece_that_is_not_what_was_asked_for_is_not_believed(wrong: str) -> None:
+async def test_piece_other_than_the_requested_one_is_refused(wrong: str) -> None:
     make, why = WRONG[wrong]
     with pytest.raises(BrokenAnswerError, match=why):
         await said(make).fetch("r-1", DOCUMENT, 0)
@@ -110,7 +110,7 @@ async def test_a_piece_is_covered_by_the_signature() -> None:
         await Silent(changed).fetch("r-1", small, 0)
 
 
-async def test_the_last_piece_is_what_is_left_and_no_more() -> None:
+async def test_last_piece_has_the_remaining_bytes() -> None:
     start = 2 * PIECE
     gateway = said(lambda: handed_out("application/pdf", PDF[start:]))
     assert await gateway.fetch("r-1", DOCUMENT, start) == PDF[start:]

@@ -93,7 +93,7 @@ async def test_a_company_and_its_agent_are_told() -> None:
         {"form": {"a": "\ud800"}},
     ],
 )
-async def test_what_cannot_be_said_is_refused_before_anything_is_sent(
+async def test_request_that_xml_cannot_carry_is_refused_before_it_is_sent(
     change: dict[str, Any],
 ) -> None:
     silent = Silent()
@@ -164,7 +164,7 @@ FAULTS: list[tuple[Callable[[], Envelope], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize("number", range(len(FAULTS)))
-async def test_what_is_signed_is_taken_at_its_word(number: int) -> None:
+async def test_signed_fault_is_believed(number: int) -> None:
     make, kind, text = FAULTS[number]
     with pytest.raises(kind, match=text) as caught:
         await said(make).submit(APPLICATION, act_before=time.time())
@@ -172,14 +172,14 @@ async def test_what_is_signed_is_taken_at_its_word(number: int) -> None:
         assert caught.value.after_s == (7 if text == "throttled" else 1)
 
 
-async def test_a_refused_repeat_tells_what_is_known() -> None:
+async def test_refused_repeat_returns_the_known_state() -> None:
     gateway = said(lambda: fault("duplicate", "", application=KNOWN))
     told = await gateway.submit(APPLICATION, act_before=time.time())
     assert told.model_dump() == GatewayAnswer.model_validate(KNOWN).model_dump()
 
 
 @pytest.mark.parametrize("behind", [-290, 0, 290])
-async def test_what_is_known_comes_with_the_provinces_own_time(
+async def test_known_state_comes_with_the_provinces_own_time(
     monkeypatch: pytest.MonkeyPatch, behind: int
 ) -> None:
     """The connector holds it against `act_before`, which goes by that clock."""
@@ -192,7 +192,7 @@ async def test_what_is_known_comes_with_the_provinces_own_time(
 
 
 @pytest.mark.parametrize("behind", [-310, 310])
-async def test_what_was_said_at_another_time_is_not_believed(
+async def test_answer_of_another_time_is_not_believed(
     monkeypatch: pytest.MonkeyPatch, behind: int
 ) -> None:
     monkeypatch.setattr(soap_answers, "created", lambda now: created(now - behind))

@@ -35,7 +35,7 @@ from tongban_provinces.soap_signature import (
 )
 
 
-async def test_what_was_signed_is_believed_however_it_is_laid_out() -> None:
+async def test_signed_message_is_verified_in_any_layout() -> None:
     envelope = await message()
     value = verify(envelope, TOKEN)
     assert value == find(envelope, DS, "SignatureValue").text
@@ -48,7 +48,8 @@ async def test_what_was_signed_is_believed_however_it_is_laid_out() -> None:
     assert reading.content.findtext(f".//{{{PROVINCE}}}person/{{{PROVINCE}}}name") == "张三"
 
 
-def test_another_stack_signs_as_we_do() -> None:
+def test_answer_signed_by_xmlsec_is_verified() -> None:
+    """`check_answer` raises for a signature that does not fit."""
     check_answer(read(BY_XMLSEC), TOKEN, message_id=MESSAGE_ID, signature=CONFIRMED, now=NOW)
 
 
@@ -108,7 +109,7 @@ RESIGNED: dict[str, Callable[[Any], None]] = {
 
 
 @pytest.mark.parametrize("change", RESIGNED)
-def test_another_profile_is_not_read_even_from_who_knows_the_token(change: str) -> None:
+def test_message_of_another_profile_is_refused_even_with_the_token(change: str) -> None:
     """What a signature could ask its reader to do: none of it is done."""
     envelope = read(BY_XMLSEC)
     info = find(envelope, DS, "SignedInfo")
@@ -171,7 +172,7 @@ async def test_the_password_digest_is_that_of_the_profile() -> None:
         ("tongban", OTHER_TOKEN, 0, "bad_signature"),
     ],
 )
-async def test_a_user_name_token_of_somebody_else_or_another_time_is_refused(
+async def test_user_name_token_of_another_user_or_time_is_refused(
     user: str, token: str, late_s: float, code: str
 ) -> None:
     envelope = await message()

@@ -59,7 +59,9 @@ async def test_starts_again_half_a_second_after_a_death(
     assert len({pid for _, pid, _ in notes(path)}) == 4
 
 
-async def test_a_clean_exit_is_a_death_too(tmp_path: Path, supervisor: Supervisor) -> None:
+async def test_child_that_exits_cleanly_is_restarted(
+    tmp_path: Path, supervisor: Supervisor
+) -> None:
     supervisor.start(child_spec(tmp_path, ""), probe=always_ready)
     await until(lambda: supervisor.restarts["child"] >= 1)
 
@@ -96,7 +98,7 @@ async def test_higher_tiers_stop_first(tmp_path: Path) -> None:
     assert ends.read_text().split() == ["service", "outside", "broker"]
 
 
-async def test_who_does_not_listen_is_killed(tmp_path: Path) -> None:
+async def test_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     running = tmp_path / "running"
     async with Supervisor(grace_s=0.2) as supervisor:
         spec = child_spec(tmp_path, STUBBORN + note_when_running(running))
@@ -107,6 +109,7 @@ async def test_who_does_not_listen_is_killed(tmp_path: Path) -> None:
 
 
 async def test_ready_waits_for_http(tmp_path: Path, supervisor: Supervisor) -> None:
+    """The probe raises while the process answers 503."""
     port = free_port()
     program = (
         "import http.server, sys\n"
@@ -124,7 +127,7 @@ async def test_ready_waits_for_http(tmp_path: Path, supervisor: Supervisor) -> N
     await probe()
 
 
-async def test_tells_the_log_of_who_dies_again_and_again(tmp_path: Path) -> None:
+async def test_child_that_dies_repeatedly_is_shown_with_its_log(tmp_path: Path) -> None:
     async with Supervisor(restart_s=0.01) as supervisor:
         spec = child_spec(tmp_path, "raise SystemExit('no such broker')")
         supervisor.start(spec, probe=http_probe(f"http://127.0.0.1:{free_port()}"))
@@ -132,7 +135,7 @@ async def test_tells_the_log_of_who_dies_again_and_again(tmp_path: Path) -> None
             await supervisor.ready(timeout_s=30)
 
 
-async def test_tells_what_was_missing_when_time_is_up(
+async def test_ready_beyond_its_time_names_the_failed_probe(
     tmp_path: Path, supervisor: Supervisor
 ) -> None:
     async def probe() -> None:
@@ -145,7 +148,7 @@ async def test_tells_what_was_missing_when_time_is_up(
         await supervisor.ready("child", timeout_s=0.2)
 
 
-async def test_who_makes_no_progress_is_started_again(
+async def test_child_without_progress_is_restarted(
     tmp_path: Path, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(liveness, "PERIOD_S", 0.02)

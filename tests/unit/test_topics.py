@@ -14,7 +14,7 @@ def test_every_topic_keeps_what_its_producers_compressed() -> None:
     assert {t.kafka_config()["compression.type"] for t in TOPICS.values()} == {"producer"}
 
 
-def test_what_was_done_about_a_dead_letter_outlives_it_and_then_goes() -> None:
+def test_mark_of_a_settled_dead_letter_outlives_it() -> None:
     letters = [
         topic.retention_ms
         for name, topic in TOPICS.items()

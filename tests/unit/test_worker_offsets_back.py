@@ -47,7 +47,7 @@ async def test_empty_log_below_committed_has_the_lower_offset_committed() -> Non
         await until(lambda: _last(wire, A) == 0)
 
 
-async def test_topic_made_anew_while_it_is_read_is_read_from_its_beginning() -> None:
+async def test_topic_recreated_while_it_is_read_is_read_from_its_beginning() -> None:
     wire, handled = Wire(A, B), Handled()
     wire.write(A, batch(0, rows(10)), 10)
     worker = WiredWorker(wire, handled)

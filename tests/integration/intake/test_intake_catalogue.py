@@ -15,7 +15,7 @@ from tongban_common.topics import CATALOGUE_ITEMS
 from tongban_ops.catalogue.publish import publish
 
 
-async def test_the_summary_counts_what_is_there(intake: Replica, stack: Stack) -> None:
+async def test_summary_counts_the_items(intake: Replica, stack: Stack) -> None:
     summary = await intake.get("/v1/catalogue/summary")
     assert summary == stack.catalogue.summary()
 
@@ -45,6 +45,7 @@ async def test_filters_narrow(intake: Replica, stack: Stack) -> None:
         )
     assert (await intake.get("/v1/catalogue/items?q=没有这种事项"))["total"] == 0
     companies = await intake.get("/v1/catalogue/items?audience=company&page_size=200")
+    assert companies["items"]
     assert {each["audience"] for each in companies["items"]} <= {"company", "both"}
 
 
@@ -58,7 +59,7 @@ async def test_search_is_the_catalogues(intake: Replica) -> None:
     assert everything["total"] > 1346
 
 
-async def test_what_fits_as_well_in_the_kiosks_zone_comes_first(intake: Replica) -> None:
+async def test_equally_good_match_in_the_kiosks_zone_comes_first(intake: Replica) -> None:
     tags = set()
     for zone in ("cross_province", "yangtze_delta", "local"):
         headers = {"Authorization": f"Bearer {token(zone=zone)}"}

@@ -20,7 +20,9 @@ from tongban_common.events.models import (
 DOCUMENT = DocumentRef(document_id="d-1", title="证明", pages=1, sha256="cd" * 32)
 
 
-async def test_a_supplement_is_taken_where_it_was_asked_for(intake: Replica, stack: Stack) -> None:
+async def test_supplement_is_accepted_where_the_province_requested_it(
+    intake: Replica, stack: Stack
+) -> None:
     event = await stack.accepted(intake, "supplement-a")
     path = f"/v1/requests/{event.request_id}/supplements"
     form = {"form": {"extra": "说明"}}
@@ -103,6 +105,7 @@ async def test_each_print_is_a_copy_of_its_own(intake: Replica, stack: Stack) ->
     )
     assert {answer.status for answer in answers} <= {202, 409}
     orders = {(await a.json())["order_id"] for a in answers if a.status == 202}
+    assert orders
     events = await stack.events(topics.PRINT_ORDERS, event.request_id)
     bodies = {each.id: each.body for each in events}
     assert all(isinstance(body, PrintOrdered) for body in bodies.values())
@@ -141,7 +144,9 @@ async def test_a_rating_is_given_once_and_names_nobody(intake: Replica, stack: S
     assert len(await stack.events(topics.FEEDBACK_RATED, event.request_id)) == 1
 
 
-async def test_commands_need_what_submissions_need(intake: Replica, stack: Stack) -> None:
+async def test_command_without_key_token_or_valid_body_is_refused(
+    intake: Replica, stack: Stack
+) -> None:
     event = await stack.accepted(intake, "followups-needs")
     path = f"/v1/requests/{event.request_id}/withdrawal"
     await problem(await intake.call("POST", path, json={}), 400)

@@ -152,7 +152,7 @@ async def test_a_kiosk_is_in_by_its_key_and_out_everywhere_when_revoked(
     assert len(listed["k-7"]["keys"]) == 1
 
 
-async def test_a_key_is_changed_without_a_moment_in_which_none_works(
+async def test_key_change_leaves_one_valid_key_at_every_moment(
     intake: Replica, operator: Operator, tmp_path: Path
 ) -> None:
     old, new = tmp_path / "old.pem", tmp_path / "new.pem"
@@ -283,7 +283,7 @@ async def pseudonyms_have_a_key_of_their_own(stack: Stack, intake: Replica, key:
     assert (firm.type, firm.region, firm.age_band) == ("company", firm_known["uscc"][2:4], None)
 
 
-async def test_a_replica_that_has_read_nothing_lets_nobody_in_and_says_so() -> None:
+async def test_replica_without_enrolments_refuses_all_and_is_not_ready() -> None:
     enrolled = Enrolled("127.0.0.1:1", on_void=lambda _: None)
     assert enrolled.readiness() == "control.kiosks has not been read yet"
     with pytest.raises(ProblemError) as starting:

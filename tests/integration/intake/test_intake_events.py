@@ -93,7 +93,7 @@ async def test_history_then_live_then_the_end(intake: Replica, stack: Stack) -> 
     assert rest[-1][0] == "end"
 
 
-async def test_resuming_tells_what_is_new_and_nothing_twice(intake: Replica, stack: Stack) -> None:
+async def test_resumed_stream_sends_new_events_once(intake: Replica, stack: Stack) -> None:
     event = await stack.accepted(intake, "events-resume")
     await stack.tell(event, Status.SUBMITTED, Status.ROUTED, Status.ACCEPTED)
     await shown(intake, event.request_id, Status.ACCEPTED)

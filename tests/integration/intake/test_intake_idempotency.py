@@ -37,7 +37,7 @@ async def test_another_body_under_the_key_is_422(intake: Replica, stack: Stack) 
     assert found["type"].endswith("idempotency-key-reused")
 
 
-async def test_what_was_refused_does_not_hold_the_key(intake: Replica, stack: Stack) -> None:
+async def test_refused_request_does_not_use_up_its_key(intake: Replica, stack: Stack) -> None:
     await problem(await intake.submit(stack.body() | {"form": {}}, "refused-0001"), 422)
     assert (await intake.submit(stack.body(), "refused-0001")).status == 202
 
@@ -70,7 +70,9 @@ async def test_kiosks_do_not_share_keys(intake: Replica, stack: Stack) -> None:
     assert len(seen) == 2
 
 
-async def test_two_replicas_know_each_others_requests(intake: Replica, stack: Stack) -> None:
+async def test_repeat_at_another_replica_returns_the_first_request(
+    intake: Replica, stack: Stack
+) -> None:
     async with stack.replica() as other:
         # Before anything is projected: both may publish, under one event id.
         first, second = await asyncio.gather(
@@ -94,7 +96,7 @@ async def test_two_replicas_know_each_others_requests(intake: Replica, stack: St
         assert len(await stack.events(topics.REQUESTS_SUBMITTED, event.request_id)) == 1
 
 
-async def test_what_was_accepted_before_a_stop_is_on_the_topic(stack: Stack) -> None:
+async def test_request_accepted_before_a_stop_is_on_the_topic(stack: Stack) -> None:
     """SIGTERM in the middle of a crowd: 202 or a clear refusal, nothing in between."""
     async with stack.replica() as intake:
 

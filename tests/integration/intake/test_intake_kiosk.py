@@ -154,12 +154,16 @@ async def test_finding_an_item(browser: Browser, stack: Stack) -> None:
 async def test_pages_fetch_nothing_from_elsewhere(browser: Browser, stack: Stack) -> None:
     for path in ("/kiosk", "/kiosk/items", f"/kiosk/items/{stack.printable.code}"):
         page = await browser.get(path)
-        for link in re.findall(r'(?:src|href|action|data)="([^"]*)"', page):
+        links = re.findall(r'(?:src|href|action|data)="([^"]*)"', page)
+        statics = re.findall(r'"(/kiosk/static/[^"]+)"', page)
+        assert links
+        assert statics
+        for link in links:
             assert link.startswith(("/kiosk", "#", "data:,")), link
         assert "<style" not in page
         assert " style=" not in page
         assert "onclick" not in page
-        for static in re.findall(r'"(/kiosk/static/[^"]+)"', page):
+        for static in statics:
             assert await browser.get(static)
     await browser.get("/kiosk/static/..%2fsession.py", status=404)
 
@@ -198,7 +202,7 @@ async def test_from_the_form_to_kafka_once(browser: Browser, intake: Replica, st
     assert intake.process.returncode is None
 
 
-async def test_what_was_read_over_is_what_is_submitted(browser: Browser, stack: Stack) -> None:
+async def test_reviewed_form_is_the_form_that_is_submitted(browser: Browser, stack: Stack) -> None:
     """An item can change (its fee, say) between the page that asks to confirm and the answer."""
     path, confirmed = await fill_in(browser, stack)
     old = [(name, "999" if name == "version" else value) for name, value in confirmed]

@@ -155,7 +155,7 @@ async def test_question_about_a_sheet_is_answered_with_a_button(
     await signs_out(browser)
 
 
-async def test_wrong_pins_are_told_and_limited(browser: Browser) -> None:
+async def test_wrong_pins_are_reported_and_rate_limited(browser: Browser) -> None:
     await enrolled(browser, "lm-22")
     await signs_out(browser)
     for _ in range(5):

@@ -55,7 +55,7 @@ async def watch_all(replica: Replica, held: AsyncExitStack, asked: list[str]) ->
     return list(await asyncio.gather(*(one(each) for each in asked)))
 
 
-async def test_all_are_told_and_closing_gives_everything_back(stack: Stack) -> None:
+async def test_many_streams_all_receive_events_and_release_memory_when_closed(stack: Stack) -> None:
     async with stack.replica() as replica:
         events: list[RequestSubmitted] = []
         for number in range(REQUESTS):

@@ -53,7 +53,7 @@ async def told(replica: Replica, body: Any, key: str, **headers: str) -> tuple[s
     return found["request_id"], found["notes"]
 
 
-async def test_in_a_holiday_week_it_is_told_when_it_will_be_handled(
+async def test_request_in_a_holiday_week_gets_a_note_with_the_day_of_handling(
     stack: Stack, office: Item
 ) -> None:
     clock = "2026-10-03T10:00:00+08:00@1"
@@ -87,7 +87,7 @@ async def test_in_a_holiday_week_it_is_told_when_it_will_be_handled(
         assert said not in await browser.get(f"/kiosk/requests/{request_id}")
 
 
-async def test_the_same_item_in_progress_is_told_and_not_forbidden(
+async def test_same_item_in_progress_gets_a_note_and_is_accepted(
     stack: Stack, office: Item, within_hours: Replica
 ) -> None:
     body = somebody(stack, office)
@@ -120,7 +120,9 @@ async def test_the_same_item_in_progress_is_told_and_not_forbidden(
         assert (await told(two, stranger, "notes-twice-7", **elsewhere))[1] == []
 
         for request_id in (first, second):
-            for event in await stack.events(topics.REQUESTS_SUBMITTED, request_id):
+            events = await stack.events(topics.REQUESTS_SUBMITTED, request_id)
+            assert events
+            for event in events:
                 assert "other_request_id" not in event.body.model_dump_json(exclude_none=True)
         browser = Browser(two)
         await browser.log_in(token())
@@ -131,7 +133,7 @@ async def test_the_same_item_in_progress_is_told_and_not_forbidden(
         assert KIOSK in page
 
 
-async def test_what_is_over_is_no_duplicate(
+async def test_finished_request_is_no_duplicate(
     stack: Stack, office: Item, within_hours: Replica
 ) -> None:
     body = somebody(stack, office)

@@ -110,7 +110,7 @@ async def schemathesis(intake: Replica, directory: Path, settings: str, *more: s
         pytest.param(["-n", "150"], id="long", marks=[pytest.mark.long, pytest.mark.timeout(900)]),
     ],
 )
-async def test_intake_does_what_its_document_says(
+async def test_intake_conforms_to_its_openapi_document(
     stack: Stack, tmp_path: Path, depth: list[str]
 ) -> None:
     # No stream stays open: schemathesis reads answers to their end.

@@ -48,7 +48,9 @@ async def test_the_openapi_document_is_whole(intake: Replica, stack: Stack) -> N
             kind = "application/problem+json"
             assert (kind in response.get("content", {})) is (int(status) >= 400), (path, status)
     schemas = document["components"]["schemas"]
-    for reference in _references(document):
+    references = _references(document)
+    assert references
+    for reference in references:
         assert reference.removeprefix("#/components/schemas/") in schemas
     sent = paths["/v1/requests"]["post"]["requestBody"]["content"]["application/json"]
     jsonschema_rs.Draft202012Validator(
@@ -70,6 +72,7 @@ def _references(value: Any) -> list[str]:
 
 
 async def test_answers_have_the_documented_shape(intake: Replica, stack: Stack) -> None:
+    """The validator raises where an answer has another shape."""
     document = await (await intake.session.get(f"{intake.url}/openapi.json")).json()
     event = await stack.accepted(intake, "openness-shape")
     await stack.tell(event, Status.SUBMITTED, Status.ROUTED)
@@ -88,7 +91,7 @@ async def test_answers_have_the_documented_shape(intake: Replica, stack: Stack) 
         ).validate(await intake.get(url))
 
 
-async def test_probes_and_metrics(intake: Replica, stack: Stack) -> None:
+async def test_probes_and_metrics_are_served(intake: Replica, stack: Stack) -> None:
     for path in ("/livez", "/readyz"):
         answer = await intake.session.get(intake.url + path)
         assert (answer.status, await answer.json()) == (200, {"ok": True, "problems": {}})
@@ -107,7 +110,7 @@ async def test_probes_and_metrics(intake: Replica, stack: Stack) -> None:
     assert "r-x" not in metrics
 
 
-async def test_security_headers(intake: Replica) -> None:
+async def test_every_answer_has_security_headers(intake: Replica) -> None:
     for path, is_shown in (
         ("/v1/catalogue/summary", False),
         ("/nonsense", False),
@@ -122,7 +125,7 @@ async def test_security_headers(intake: Replica) -> None:
         assert "Server" not in headers
 
 
-async def test_nobody_is_named_in_logs_topics_or_store(stack: Stack) -> None:
+async def test_submission_leaves_no_personal_data_in_logs_topics_or_store(stack: Stack) -> None:
     name, phone = "夏侯测试㛃", "13800007731"
     item = stack.printable
     field = next(n for n, s in item.form["properties"].items() if "enum" not in s)

@@ -65,7 +65,9 @@ async def accepts(replica: Replica, fragile: Stack, key: str) -> None:
     await until(accepted, seconds=60, what="accepting again")
 
 
-async def test_kafka_that_stands_still_is_503_in_time(replica: Replica, fragile: Stack) -> None:
+async def test_submission_to_a_frozen_kafka_is_503_in_time(
+    replica: Replica, fragile: Stack
+) -> None:
     await accepts(replica, fragile, "before-outage")
     async with frozen(fragile.broker):
         answers = []
@@ -89,7 +91,9 @@ async def test_kafka_that_stands_still_is_503_in_time(replica: Replica, fragile:
     await fragile.submitted((await answer.json())["request_id"])
 
 
-async def test_kafka_that_is_gone_is_503_until_it_is_back(replica: Replica, fragile: Stack) -> None:
+async def test_submission_without_kafka_is_503_until_it_is_back(
+    replica: Replica, fragile: Stack
+) -> None:
     fragile.broker.send_signal(signal.SIGKILL)
     await fragile.broker.wait()
     await fragile.broker.stop()

@@ -30,7 +30,7 @@ def pointers(body: dict[str, Any]) -> set[str]:
     return {error["pointer"] for error in body["errors"]}
 
 
-async def test_accepted_means_that_kafka_has_it_sealed(intake: Replica, stack: Stack) -> None:
+async def test_accepted_submission_is_sealed_on_kafka(intake: Replica, stack: Stack) -> None:
     body = stack.body()
     answer = await intake.submit(body, "submit-accepted")
     assert answer.status == 202
@@ -94,7 +94,9 @@ async def test_print_and_assistant_are_on_record(intake: Replica, stack: Stack) 
         (b"{}", {"Idempotency-Key": "with a space"}),
     ],
 )
-async def test_malformed_is_400(intake: Replica, raw: bytes, headers: dict[str, str]) -> None:
+async def test_malformed_submission_is_400(
+    intake: Replica, raw: bytes, headers: dict[str, str]
+) -> None:
     answer = await intake.call(
         "POST",
         "/v1/requests",
@@ -134,7 +136,7 @@ async def test_an_unknown_item_is_404(intake: Replica, stack: Stack) -> None:
     assert pointers(found) == {"/item_code"}
 
 
-async def test_too_large_is_413(intake: Replica, stack: Stack) -> None:
+async def test_oversized_submission_is_413(intake: Replica, stack: Stack) -> None:
     body = stack.body() | {"form": {"x": "x" * 300_000}}
     await problem(await intake.submit(body, "too-large-1"), 413)
 
@@ -162,7 +164,7 @@ async def test_another_media_type_is_415(intake: Replica, media_type: str) -> No
     await problem(answer, 415)
 
 
-async def test_compressed_body_is_415_and_told_what_is_accepted(intake: Replica) -> None:
+async def test_compressed_body_is_415_and_names_the_accepted_encoding(intake: Replica) -> None:
     answer = await intake.call(
         "POST",
         "/v1/requests",
@@ -212,7 +214,7 @@ async def test_wrong_fields_are_422_each_by_its_pointer(intake: Replica, stack: 
     assert pointers(await problem(extra, 422)) == {"/pritn"}
 
 
-async def test_what_the_item_does_not_offer_is_422(intake: Replica, stack: Stack) -> None:
+async def test_option_that_the_item_does_not_offer_is_422(intake: Replica, stack: Stack) -> None:
     query = next(item for item in stack.catalogue if not item.printable)
     answer = await intake.submit(stack.body(query, print=True), "print-what")
     assert pointers(await problem(answer, 422)) == {"/print"}
@@ -275,6 +277,7 @@ async def test_a_head_that_trickles_is_cut_off(stack: Stack) -> None:
             began = time.monotonic()
             async with asyncio.timeout(5):
                 assert await reader.read() == b""
+            # A connection closed at once would have been refused for another reason.
             assert time.monotonic() - began >= 0.2
             writer.close()
 
@@ -293,6 +296,7 @@ async def test_a_later_head_on_a_connection_that_trickles_is_cut_off(stack: Stac
         began = time.monotonic()
         async with asyncio.timeout(5):
             assert await reader.read() == b""
+        # A connection closed at once would have been refused for another reason.
         assert time.monotonic() - began >= 0.2
         writer.close()
 

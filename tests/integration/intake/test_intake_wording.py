@@ -135,7 +135,7 @@ async def wrong(stack: Stack) -> Any:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in ELSEWHERE], ids=str)
-async def test_a_problem_is_told_in_the_language_asked_for(wrong: Wrong, kind: Kind) -> None:
+async def test_problem_is_reported_in_the_requested_language(wrong: Wrong, kind: Kind) -> None:
     for language, asked in (("zh", "zh-CN,zh;q=0.9,en;q=0.5"), ("en", "en-GB,en;q=0.9")):
         answer = await wrong.ways()[kind]({"Accept-Language": asked})
         assert answer.status == kind.status, await answer.text()
@@ -153,7 +153,7 @@ async def test_a_problem_is_told_in_the_language_asked_for(wrong: Wrong, kind: K
                 assert not _CHINESE.search(words), words
 
 
-async def test_each_wrong_field_is_told_in_both_languages(wrong: Wrong) -> None:
+async def test_wrong_field_is_reported_in_both_languages(wrong: Wrong) -> None:
     told = []
     for language in ("zh", "en"):
         answer = await wrong.ways()[Kind.INVALID]({"Accept-Language": language})
