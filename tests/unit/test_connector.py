@@ -31,8 +31,7 @@ from tongban_connectors.domain.gateway import (
 )
 from tongban_connectors.gate import Block
 from tongban_connectors.gate_sources import OpeningHours
-from tongban_kafka import Cause, Retry
-from tongban_kafka.uptime import uptime
+from tongban_kafka import Cause, Retry, uptime
 from tongban_provinces.models import GatewayState, OfferedDocument, ResultTable
 
 OFFICE = ServiceHours(
