@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.integration.outside_kit import Outside, completed, fresh_id, outside
-from tests.integration.printing_questions_kit import answer_to, open_question, stands_at
+from tests.integration.printing.questions_kit import answer_to, open_question, stands_at
 from tongban_common import topics
 from tongban_common.domain.status import PrintStatus
 from tongban_common.events.models import PrintReported

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.e2e.chain_kit import BIN, CLOCK, Chain, until
-from tests.integration.kafka_kit import read_all
+from tests.integration.kafka.kit import read_all
 from tongban_common import faultpoints, topics
 from tongban_common.control.provinces import ProvinceControl
 from tongban_common.domain import ids

@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from tests.e2e.chain_kit import CLOCK, Chain, until
-from tests.integration.kafka_kit import read_all
+from tests.integration.kafka.kit import read_all
 from tongban_common import topics
 from tongban_kafka import apply_topics
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.lobby_kit import PATIENCE, lobby_in
-from tests.integration.secured_kit import WORD, secured_kafka
+from tests.integration.kafka.secured_kit import WORD, secured_kafka
 
 WANTED = 3
 

@@ -2,7 +2,7 @@
 
 The Java client and aiokafka hash a key by MurmurHash2. aiokafka does it byte by byte in Python,
 which is a fifth of the cost of sending a record. Here all words of the key are mixed at once, in
-one big integer with 64 bits for each word. `tests/unit/test_partitioner.py` compares the two.
+one big integer with 64 bits for each word. `tests/unit/kafka/test_partitioner.py` compares the two.
 """
 
 from __future__ import annotations

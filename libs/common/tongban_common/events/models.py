@@ -1,7 +1,7 @@
 """The bodies of all events, versioned in their type.
 
-Changes are additive only: the golden schemas under tests/unit/golden hold every version that was
-ever published, and tests/unit/test_events.py compares.
+Changes are additive only: the golden schemas under tests/unit/common/golden hold every version that
+was ever published, and tests/unit/common/test_events.py compares.
 
 A field without a value is left out of the JSON, so every field that may be None has None as its
 default.

@@ -7,7 +7,7 @@ list (Apache Kafka 4: a NullPointerException in `BrokerServer.raftManager`, repo
 UNKNOWN_SERVER_ERROR). aiokafka ignores the error and keeps the connection, on which every request
 then fails with IncompatibleBrokerVersion. That error is not retriable: it ends the heartbeat task
 of a consumer, which nothing restarts. Here the connection fails instead, and every client of
-aiokafka retries it. `tests/unit/test_kafka_connections.py` reproduces it.
+aiokafka retries it. `tests/unit/kafka/test_connections.py` reproduces it.
 
 **Closed transports.** Writing to a connection that has just been closed raises OSError or nothing
 in asyncio's own loop, but RuntimeError in uvloop, which aiokafka does not expect. It ends the task

@@ -1,6 +1,6 @@
 """Hands records to aiokafka's producer, and closes a producer that would wait for ever.
 
-Checked with aiokafka 0.14. `tests/unit/test_kafka_delivery.py` fails when an upgrade moves the
+Checked with aiokafka 0.14. `tests/unit/kafka/test_delivery.py` fails when an upgrade moves the
 private parts that are used here.
 """
 

@@ -1,6 +1,6 @@
 """Reaches into the private parts of aiokafka's consumer: its coordinator, fetcher and tasks.
 
-Checked with aiokafka 0.14. `tests/unit/test_kafka_commits.py` and the tests of the worker fail when
+Checked with aiokafka 0.14. `tests/unit/kafka/test_commits.py` and the tests of the worker fail when
 an upgrade moves them.
 """
 
@@ -58,7 +58,7 @@ def hear_commits(consumer: Any) -> None:
 
     aiokafka shields a commit from its caller's time-out. asyncio would log a traceback for the
     error that the commit ends with later, beside the time-out that is in the log already.
-    `tests/unit/test_kafka_commits.py` reproduces it.
+    `tests/unit/kafka/test_commits.py` reproduces it.
     """
     coordinator = consumer._coordinator
     commit = coordinator._do_commit_offsets

@@ -9,17 +9,17 @@ others are reproduced or tested by the named file.
   once, and repeats are marked (`RedeliveryWindow`, ADR 0006).
 - A consumer dies slowly while the process stays up (faust-streaming #175): `progress`.
 - The flush before a commit does not wait for all records: `producer`, ADR 0002,
-  tests/unit/test_router_faust_faults.py.
+  tests/unit/router/faust_runtime/test_faust_faults.py.
 - Fetched records are dropped in a recovery or rebalance and not fetched again: `consumer`,
-  `offsets`, ADR 0007, tests/integration/test_router_consumer.py.
+  `offsets`, ADR 0007, tests/integration/router/test_consumer.py.
 - A router that was taken for dead goes on until the next heartbeat: `membership`, ADR 0006,
   tests/chaos/test_frozen_router.py.
 - A deleted topic is left out of the assignment for ever: `progress`, `membership`,
   tests/e2e/test_router_faults.py.
 - A batch that cannot be unpacked stops its consumer: `BatchReader`, ADR 0020,
-  tests/unit/test_router_batches.py.
+  tests/unit/router/faust_runtime/test_batches.py.
 - A local table that missed deletions, or is ahead of its changelog: `store`, ADR 0017,
-  tests/unit/test_router_store.py.
+  tests/unit/router/faust_runtime/test_store.py.
 - A process that reaches no broker at its start ends: `broker`,
-  tests/integration/test_router_without_broker.py.
+  tests/integration/router/test_without_broker.py.
 """

@@ -2,7 +2,7 @@
 
 Faust ends a process that reaches no broker at its start, with a traceback. While the broker is away
 for a minute a supervisor would restart the router again and again, with growing delays.
-`tests/integration/test_router_without_broker.py` tests the start without a broker.
+`tests/integration/router/test_without_broker.py` tests the start without a broker.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ records that it has fetched already, and relies on `seek_to_committed` to fetch 
 that arrive just then are lost, and the commit of the next record makes the loss final: a first
 supplement, handed in while the router started, was never read (ADR 0007). Here the consumer seeks
 such a partition to its beginning, and drops after a seek what was fetched before it
-(`OffsetSequencer`). `tests/integration/test_router_consumer.py` reproduces the fault.
+(`OffsetSequencer`). `tests/integration/router/test_consumer.py` reproduces the fault.
 
 If a committed offset lies beyond the end of the log (after a power cut or an unclean election), the
 consumer reads the partition from its beginning. A log that goes back while it is read ends the

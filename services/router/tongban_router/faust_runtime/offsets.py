@@ -6,7 +6,7 @@ first: Faust seeks while records that were fetched earlier are still on their wa
 acknowledges the offsets between two records that it hands on. So a record that was fetched before a
 seek to 0 could be handled first and its offset be committed, and the records before it would never
 be read. `GapDetector` meets the second: Faust commits past records that it dropped on the way to
-the agent (see `consumer`). tests/integration/test_router_consumer.py reproduces both.
+the agent (see `consumer`). tests/integration/router/test_consumer.py reproduces both.
 """
 
 from __future__ import annotations

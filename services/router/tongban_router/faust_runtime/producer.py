@@ -11,7 +11,7 @@ acknowledgement, but faust-streaming 0.15.3 breaks the guarantee in three ways:
 After any of them and a SIGKILL a state change is lost that no process will send again. Here a flush
 waits for the whole buffer, and one failed record ends the process before the next commit: the
 process that follows reads its input again and sends it again.
-`tests/unit/test_router_faust_faults.py` reproduces the faults of the flush.
+`tests/unit/router/faust_runtime/test_faust_faults.py` reproduces the faults of the flush.
 """
 
 from __future__ import annotations

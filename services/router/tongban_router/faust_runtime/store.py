@@ -9,7 +9,7 @@ so they are also checked before each recovery (ADR 0017).
 
 A database that is ahead of its changelog, whose tail was lost in a power cut, is deleted at the
 next start too: faust-streaming 0.15.3 ends with a ConsistencyError there, at each start.
-`tests/unit/test_router_store.py` tests both.
+`tests/unit/router/faust_runtime/test_store.py` tests both.
 """
 
 from __future__ import annotations
