@@ -56,7 +56,7 @@ class PerEvent(Router):
     async def _emit(
         self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
     ) -> None:
-        await self._producer.send_and_wait(topic, key, value, None, None, headers)
+        await self.app.producer.send_and_wait(topic, key, value, None, None, headers)
 
 
 async def _backlog(kafka: str, count: int) -> None:

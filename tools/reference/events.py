@@ -18,7 +18,7 @@ TEXTS = Path(__file__).with_name("events.yaml")
 _ENDS_THE_PROCESS = "die"
 """The router's function that logs its first argument as critical, and ends the process."""
 _SPREAD = {
-    "describe": ("topic", "partition", "base_offset", "first_offset", "next_offset", "error"),
+    "describe_batch": ("topic", "partition", "base_offset", "first_offset", "next_offset", "error"),
     "describe_error": ("error", "where"),
     "kind_and_place": ("error", "place"),
 }
