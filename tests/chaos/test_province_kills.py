@@ -15,15 +15,19 @@ from tongban_common.domain.status import OutcomeKind
 from tongban_devstack.embedded import EmbeddedKafka
 
 WORKER = ("before_handle", "after_handle", "before_commit", "after_commit")
-CONNECTOR = [
+PROTOCOL = [
     *(f"connector.{point}" for point in ("before_send", "after_send")),
     *(f"connector.{point}" for point in ("before_look_up", "after_look_up")),
     *(f"connector.{point}" for point in ("before_fetch", "after_fetch")),
+]
+"""Around every await in which a protocol's own code runs."""
+CONNECTOR = [
+    *PROTOCOL,
     *(f"connector.{point}" for point in ("before_store_document", "after_store_document")),
     *(f"connector.{point}" for point in ("before_report", "after_report")),
     *(f"worker.{point}" for point in WORKER),
 ]
-"""Around every await between reading an event and committing it, whatever the protocol."""
+"""Around every await between reading an event and committing it."""
 POINTS = {
     "router": [
         f"router.{point}" for point in ("before_table", "after_table", "before_emit", "after_emit")
@@ -33,8 +37,8 @@ POINTS = {
         *(f"callback.{point}" for point in ("before_publish", "after_publish")),
         *(f"connector.{point}" for point in ("after_send", "before_report", "after_report")),
     ],
-    "receipts": CONNECTOR,
-    "soap": CONNECTOR,
+    "receipts": PROTOCOL,
+    "soap": PROTOCOL,
 }
 MANNERS = ("110000", "120000", "130000")
 """One of each manner: honours our key, refuses a repeat, would act twice."""

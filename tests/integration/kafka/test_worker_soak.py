@@ -21,7 +21,7 @@ NAMES = ("a", "b", "c")
 
 @pytest.mark.long
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 async def test_relay_through_a_minute_of_faults(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     broker = EmbeddedKafka(tmp_path / "kafka")
