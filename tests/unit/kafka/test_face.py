@@ -9,6 +9,8 @@ import tongban_kafka
 
 _ROOT = Path(__file__).parents[3]
 _FACE = "tongban_kafka"
+_DESCRIBES_THE_INSIDE = {"tools/reference/metrics.py"}
+"""Documents the package's own metrics, and is no production code."""
 
 
 def _past_the_face(source: str) -> list[str]:
@@ -34,7 +36,9 @@ def test_production_code_imports_face_of_kafka_alone() -> None:
         if _FACE not in path.parts
     }
     assert len(imports) > 100
-    assert {name: found for name, found in imports.items() if found} == {}
+    assert {name: found for name, found in imports.items() if found}.keys() <= (
+        _DESCRIBES_THE_INSIDE
+    )
 
 
 def test_imports_past_the_face_are_found() -> None:
