@@ -11,6 +11,7 @@ from tongban_kafka._aiokafka.group import watch_lease
 from tongban_kafka.admin import Applied, PartitionMismatchError, apply_topics
 from tongban_kafka.backoff import Backoff
 from tongban_kafka.boot_clock import uptime
+from tongban_kafka.cancellation import cancel_until_done
 from tongban_kafka.config import BatchConfig, DeadLetterLimit, RetryPolicy, WorkerConfig
 from tongban_kafka.dead_letters import (
     DEAD_LETTER_NEXT_OFFSET,
@@ -112,6 +113,7 @@ __all__ = [
     "acceptances",
     "apply_topics",
     "batch_dead_letter",
+    "cancel_until_done",
     "choose_partition",
     "client_options",
     "dead_letter_forms",

@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from tongban_kafka import refusals
 from tongban_kafka._aiokafka import check_prepared, delivery
 from tongban_kafka.backoff import Backoff
+from tongban_kafka.cancellation import cancel_until_done
 from tongban_kafka.errors import KafkaUnavailableError, is_transient
 from tongban_kafka.metrics import ProducerCollector, collector_of
 from tongban_kafka.partitioner import choose_partition
@@ -23,7 +24,6 @@ from tongban_kafka.security import KafkaAddress, client_options
 
 log = structlog.get_logger(__name__)
 
-_CANCEL_AGAIN_S = 0.2
 _RECONNECT = Backoff(first=0.05, longest=1.0)
 _TICK = 0.05
 """Seconds between checks of the pending records."""
@@ -99,10 +99,8 @@ class EventProducer:
         self._closing = True
         if left := self._outbox.futures():
             await asyncio.wait(left, timeout=timeout)
-        while self._keeper is not None and not self._keeper.done():
-            # Repeatedly: aiokafka swallows a cancellation that comes while it closes a client.
-            self._keeper.cancel()
-            await asyncio.wait([self._keeper], timeout=_CANCEL_AGAIN_S)
+        if self._keeper is not None:
+            await cancel_until_done(self._keeper)
         for feeder in self._feeders.values():
             feeder.cancel()
         client, self._client = self._client, None

@@ -22,6 +22,7 @@ from tongban_kafka._aiokafka.group import (
 )
 from tongban_kafka.backoff import Backoff
 from tongban_kafka.batch_failures import BatchFailures
+from tongban_kafka.cancellation import cancel_until_done
 from tongban_kafka.commits import Committer
 from tongban_kafka.config import WorkerConfig
 from tongban_kafka.dead_letters import Sink
@@ -150,6 +151,7 @@ class Runtime:
             self._flow.draining = True
             self._flow.executor.cancel()
             await close_consumer(consumer, timeout=5.0)
+            await cancel_until_done(commits)
 
     async def _connect(self) -> Any:
         """Return a consumer that joins the group, or None if `stop` was called first."""

@@ -21,7 +21,7 @@ from tongban_common.private_texts import REASON
 from tongban_connectors.domain.texts import paused
 from tongban_connectors.gate import Block, Source
 from tongban_connectors.restarts import RESTARTS, STEADY_S, is_our_end, kinds_of
-from tongban_kafka import KafkaAddress
+from tongban_kafka import KafkaAddress, cancel_until_done
 
 log = structlog.get_logger()
 
@@ -111,8 +111,7 @@ async def following(pauses: Pauses, stopping: asyncio.Event) -> AsyncIterator[No
         try:
             yield
         finally:
-            for task in (reading, known, stopped):
-                task.cancel()
+            await cancel_until_done(reading, known, stopped)
 
 
 class OpeningHours:

@@ -21,7 +21,7 @@ from tongban_common.control.records import JSON_HEADERS
 from tongban_common.topics import CONNECTORS_STATE
 from tongban_connectors.domain.breaker import Circuit
 from tongban_connectors.gate import Gate
-from tongban_kafka import EventProducer, KafkaUnavailableError
+from tongban_kafka import EventProducer, KafkaUnavailableError, cancel_until_done
 
 log = structlog.get_logger()
 _EVERY_S = 1.0
@@ -119,5 +119,4 @@ async def reporting(reporter: StateReporter) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        running.cancel()
-        await asyncio.wait([running])
+        await cancel_until_done(running)

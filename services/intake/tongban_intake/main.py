@@ -32,6 +32,7 @@ from tongban_kafka import (
     BroadcastTail,
     CompactedView,
     EventProducer,
+    cancel_until_done,
     prepare_aiokafka,
     warn_of_plaintext,
 )
@@ -132,8 +133,7 @@ class Intake:
             await asyncio.wait([serving])
             worker.stop()
             await asyncio.wait([projecting])
-            for task in reading:
-                task.cancel()
+            await cancel_until_done(*reading)
             services.sign_in.close()
 
     async def _follow_assertions(self, services: Services) -> None:

@@ -21,6 +21,7 @@ from tongban_kafka import (
     RegisterView,
     Worker,
     WorkerConfig,
+    cancel_until_done,
     prepare_aiokafka,
     warn_of_plaintext,
 )
@@ -108,6 +109,7 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
                 worker.stop()
             else:
                 working.cancel()
+            await cancel_until_done(*beside)
 
 
 async def _work(

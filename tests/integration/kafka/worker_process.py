@@ -15,7 +15,7 @@ import sys
 import time
 from typing import Any
 
-from tongban_kafka import EventProducer, Poison, Record, Worker, WorkerConfig
+from tongban_kafka import EventProducer, Poison, Record, Worker, WorkerConfig, prepare_aiokafka
 
 
 class Effects:
@@ -79,4 +79,5 @@ async def main(asked: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    prepare_aiokafka()
     asyncio.run(main(json.loads(sys.argv[1])))
