@@ -15,6 +15,7 @@ import sys
 import time
 from typing import Any
 
+import tongban_common.faultpoints  # noqa: F401 - reads TONGBAN_FAULTPOINTS for tongban_kafka, too
 from tongban_kafka import EventProducer, Poison, Record, Worker, WorkerConfig, prepare_aiokafka
 
 
