@@ -103,8 +103,6 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
             ]
             working = tasks.create_task(_work(worker, opted_out, stranded))
             await stopping.wait()
-            for each in beside:
-                each.cancel()
             if opted_out.ready:
                 worker.stop()
             else:
