@@ -1,4 +1,4 @@
-"""What the tests of whole chains share."""
+"""Provides the fixtures that the tests of whole chains share."""
 
 from __future__ import annotations
 

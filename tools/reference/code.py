@@ -1,4 +1,4 @@
-"""What the generators of all pages need: the source files, by package, and Markdown tables."""
+"""Provide source files by package, and Markdown tables, to the generators of all pages."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from tools.reference.code import NOTE, PACKAGES, ROOT, sources, table, ticked
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 TEXTS = Path(__file__).with_name("events.yaml")
-"""What each event means and what an operator does about it."""
+"""This file says what each event means and what an operator does about it."""
 _ENDS_THE_PROCESS = "die"
 """The router's function that logs its first argument as critical, and ends the process."""
 _SPREAD = {

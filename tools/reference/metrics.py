@@ -17,7 +17,7 @@ _KINDS = {
     "watch": "gauge",
     "Histogram": "histogram",
 }
-"""What defines a metric: classes of prometheus_client, and two functions of intake."""
+"""These calls define a metric: classes of prometheus_client, and two functions of intake."""
 _UNITS = {
     "_seconds": "seconds",
     "_per_s": "per second",

@@ -19,8 +19,8 @@ them, so a change on a running cluster means a new table: see docs/operations.md
 PROVINCE_PARTITIONS = 4
 _DAY_MS = 24 * 3600 * 1000
 CHANGELOG_DELETE_RETENTION_MS = 30 * _DAY_MS
-"""How long the router's changelog keeps the tombstone of a request that left the table. The router
-does not trust a local table that was out of use for longer than half of this
+"""The router's changelog keeps the tombstone of a request that left the table for this time. The
+router does not trust a local table that was out of use for longer than half of this
 (`tongban_router.faust_runtime.store`)."""
 
 COMMANDS_KEPT = timedelta(days=7)
@@ -33,7 +33,7 @@ LONGEST_DEADLINE = timedelta(days=180)
 """The longest business time for which a request may be open. Intake grants no more. A test compares
 it with the catalogue: raise it here before publishing an item that needs more."""
 FINISHED_KEPT = timedelta(hours=24)
-"""How long the router keeps a finished request. It may write its history again meanwhile."""
+"""The router keeps a finished request for this time, and may write its history again meanwhile."""
 GUARDS_KEPT = (
     max(
         DEAD_LETTERS_KEPT + COMMANDS_KEPT,
@@ -48,8 +48,8 @@ replay topic keeps it for its own retention. Or the router writes the history of
 again after a crash, on the last day of the longest deadline, and the topic keeps that. The further
 week covers a consumer that was stopped."""
 KEYS_REPEATED = GUARDS_KEPT
-"""How long a kiosk may repeat an idempotency key. Everything that could bring a request back has
-ended by then: its deadline, its entry in the router's table, the retention of the topics, and a
+"""A kiosk may repeat an idempotency key for this time. Everything that could bring a request back
+has ended by then: its deadline, its entry in the router's table, the retention of the topics, and a
 dead letter that is replayed on its last day. After this time a read model that was started without
 history counts as complete."""
 
@@ -90,7 +90,7 @@ class Topic:
     retention_ms: int | None = round(COMMANDS_KEPT.total_seconds() * 1000)
     expires_ms: int | None = None
     delete_retention_ms: int | None = None
-    """How long a compacted topic keeps tombstones, in milliseconds; None is the broker's
+    """The broker keeps tombstones of a compacted topic for these milliseconds; None is the broker's
     default."""
     append_time: bool = False
     """True if the broker sets the records' timestamps by its own clock."""

@@ -53,7 +53,7 @@ class Block:
     """A reason for which a province must not be called."""
 
     cause: str
-    """As `ProvinceOutcome.cause`: closed, down, throttled or paused."""
+    """Names the cause as `ProvinceOutcome.cause` does: closed, down, throttled or paused."""
     until: datetime | None = None
     """Business time at which it ends; None: not known."""
     effects_only: bool = False

@@ -26,7 +26,8 @@ def test_until_the_ends_are_known_whatever_comes_may_have_been_read() -> None:
 
 
 def test_partition_assigned_again_may_have_been_read_by_another_router() -> None:
-    """That holds although no assignment was without it: the group took this router for dead."""
+    """Another may have read the partition although no assignment was without it: the group took
+    this router for dead."""
     window = RedeliveryWindow()
     first = window.assign([PLACE])
     window.learn(first, {PLACE: 7})
