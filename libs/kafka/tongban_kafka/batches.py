@@ -14,6 +14,7 @@ from tongban_kafka.failures import Failures
 from tongban_kafka.flow import Flow, Part, Spawn
 from tongban_kafka.partition import Partition
 from tongban_kafka.record import Record
+from tongban_kafka.scope import NO_SCOPE, RecordScope
 
 BatchHandler = Callable[[Sequence[Record]], Awaitable[None]]
 """Returns when all of the records are done. An exception counts for all of them, so the handler is
@@ -44,7 +45,9 @@ class Batches:
         *,
         batch: BatchConfig,
         spawn: Spawn,
+        scope: RecordScope = NO_SCOPE,
     ) -> None:
+        self._scope = scope
         self._config = config
         self._flow = flow
         self._failures = failures
@@ -174,11 +177,11 @@ class Batches:
         stats = items[0][0].stats
         began = time.monotonic()
         records = [record for _, record in items]
+        for partition, record in items:
+            partition.begin(record)
         try:
             faultpoints.reached("worker.before_handle")
-            if self._config.handler_timeout is None:
-                await self._handler(records)
-            else:
+            with self._scope.handling(records):
                 async with asyncio.timeout(self._config.handler_timeout):
                     await self._handler(records)
             faultpoints.reached("worker.after_handle")

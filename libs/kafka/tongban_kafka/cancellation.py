@@ -1,8 +1,10 @@
-"""End tasks that use aiokafka's clients."""
+"""Run tasks beside other work, and end tasks that use aiokafka's clients."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 _AGAIN_S = 0.2
@@ -20,3 +22,15 @@ async def cancel_until_done(*tasks: asyncio.Task[Any]) -> None:
         for task in left:
             task.cancel()
         _, left = await asyncio.wait(left, timeout=_AGAIN_S)
+
+
+@asynccontextmanager
+async def background_task(
+    work: Coroutine[Any, Any, None], *, name: str | None = None
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Run a coroutine as a task within the context, which ends it. Its errors are not raised."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield task
+    finally:
+        await cancel_until_done(task)

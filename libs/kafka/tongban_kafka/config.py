@@ -55,8 +55,9 @@ class WorkerConfig:
     Args:
         bootstrap: the cluster, or `HOST:PORT[,HOST:PORT]` of one without TLS and SASL.
         group: the consumer group; its dead letters go to `<group>.dlt`.
-        instance: a name that this replica keeps over a restart (static membership, KIP-345): its
-            partitions then wait for it, for `session_timeout` at most, instead of moving. Two
+        instance: a name that this replica keeps over a restart (static membership, KIP-345). The
+            partitions of a process that is killed wait for its successor, for `session_timeout` at
+            most; a process that stops leaves the group, and its partitions move at once. Two
             running processes of one name fence each other out of the group.
         concurrency: handlers that run at once.
         max_in_flight: records held in memory: queued, running, waiting for a retry or for an
@@ -67,7 +68,10 @@ class WorkerConfig:
         commit_interval: seconds between commits: the work that a killed process repeats at most.
         drain_timeout: seconds for running handlers to end when partitions are given up or on stop.
         session_timeout: seconds without a heartbeat after which the coordinator assigns the
-            partitions of this member to others.
+            partitions of this member to others. A broker refuses less than its
+            `group.min.session.timeout.ms`, by default 6 s.
+        heartbeat_interval: seconds between heartbeats. A member learns of a rebalance by the next
+            one, and meanwhile the partitions of a member that left wait.
         fetch_wait: seconds for which the broker may wait for records before it answers a fetch,
             and the longest turn of the fetching loop.
         fetch_min_bytes: bytes that the broker waits for meanwhile. Raise it where latency does not
@@ -91,8 +95,8 @@ class WorkerConfig:
     commit_interval: float = 0.5
     commit_timeout: float = 5.0
     drain_timeout: float = 10.0
-    session_timeout: float = 10.0
-    heartbeat_interval: float = 3.0
+    session_timeout: float = 6.0
+    heartbeat_interval: float = 0.5
     stuck_after: float = 60.0
     fetch_wait: float = 0.5
     fetch_min_bytes: int = 1

@@ -8,11 +8,14 @@ import errno
 import socket
 
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
     InvalidTopicError,
     KafkaError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
     TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
 )
 
 _RESOURCES = frozenset(
@@ -25,11 +28,12 @@ _RESOURCES = frozenset(
 """Errors of the operating system that no record can cause. ENOENT, EINVAL and ENAMETOOLONG are not
 among them, because a name from a record can cause them; nor is an OSError without a number, which
 libraries raise for broken input."""
-_PERMANENT = (
-    InvalidTopicError,
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
+_PERMANENT = (InvalidTopicError, MessageSizeTooLargeError, RecordListTooLargeError)
+_DENIALS = (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
     TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
 )
 
 
@@ -99,6 +103,11 @@ class ConsumerFailedError(MessagingError):
     report. The process has to be restarted."""
 
 
+class ConsumerDeniedError(ConsumerFailedError):
+    """Raised when the broker does not permit what a member of a group does. Another consumer may
+    succeed once the permission has been granted."""
+
+
 class ProcessTroubleError(MessagingError):
     """Raised when the process or one of its dependencies cannot work and no record is at fault.
 
@@ -107,10 +116,16 @@ class ProcessTroubleError(MessagingError):
     """
 
 
+def is_denial(error: BaseException) -> bool:
+    """Return True if the broker does not permit the operation to the account of this client."""
+    return isinstance(error, _DENIALS)
+
+
 def is_process_trouble(error: BaseException) -> bool:
     """Return True if the error or one of its causes (`__cause__`) is trouble of the process:
-    exhausted memory, descriptors, threads or disk, or an unreachable peer. Without the distinction
-    a worker with a full disk would drain its topic into the dead-letter topic.
+    exhausted memory, descriptors, threads or disk, an unreachable peer, or a permission that is
+    missing at the broker. Without the distinction a worker with a full disk would drain its topic
+    into the dead-letter topic.
 
     A time-out and a `RecursionError` are not: a record may take too long or be nested too deeply.
     """
@@ -118,6 +133,8 @@ def is_process_trouble(error: BaseException) -> bool:
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
         if isinstance(link, (ProcessTroubleError, MemoryError, ConnectionError, socket.gaierror)):
+            return True
+        if is_denial(link):
             return True
         if isinstance(link, OSError) and link.errno in _RESOURCES:
             return True

@@ -32,6 +32,7 @@ from tongban_kafka.errors import (
 from tongban_kafka.flow import Flow, Spawn
 from tongban_kafka.partition import Parked, Partition
 from tongban_kafka.record import Record
+from tongban_kafka.scope import NO_SCOPE, RecordScope
 
 log = structlog.get_logger(__name__)
 _TROUBLE_EVERY = 60.0
@@ -52,7 +53,9 @@ class Failures:
         on_dead_letter: OnDeadLetter | None,
         spawn: Spawn,
         stop_with: Callable[[Exception], None],
+        scope: RecordScope = NO_SCOPE,
     ) -> None:
+        self._scope = scope
         self._config = config
         self._flow = flow
         self._sink = sink
@@ -73,15 +76,16 @@ class Failures:
             partition.stats.process_troubles += 1
             self._log_trouble(error)
         # Without the text of the exception, which may quote personal data from the record.
-        log.log(
-            logging.INFO if self._is_transient(error) else logging.WARNING,
-            "handler_failed",
-            place=record.place,
-            records=len(items),
-            attempt=record.attempt,
-            error=type(error).__name__,
-            reason=error.reason if isinstance(error, Retry) else None,
-        )
+        with self._scope.about(record):
+            log.log(
+                logging.INFO if self._is_transient(error) else logging.WARNING,
+                "handler_failed",
+                place=record.place,
+                records=len(items),
+                attempt=record.attempt,
+                error=type(error).__name__,
+                reason=error.reason if isinstance(error, Retry) else None,
+            )
 
     def _log_trouble(self, error: Exception) -> None:
         """Log the process's trouble, at most once a minute however many records it affects."""
@@ -149,14 +153,15 @@ class Failures:
         """Call `on_dead_letter`, then write the dead letter, each until it succeeds; the record is
         done then. Stop the worker instead if the limit is reached."""
         cause = Cause.of(error, record, partition.first_failures[record.offset])
-        if not self.admit(record.place):
-            return
-        log.error("record_given_up", place=record.place, cause=cause)
-        if await self.until_done(record.place, lambda: self._notify(record, cause)) and (
-            await self.until_done(record.place, lambda: self._write(record, cause))
-        ):
-            partition.stats.dead_lettered += 1
-            self._flow.finish(partition, record)
+        with self._scope.about(record):
+            if not self.admit(record.place):
+                return
+            log.error("record_given_up", place=record.place, cause=cause)
+            if await self.until_done(record.place, lambda: self._notify(record, cause)) and (
+                await self.until_done(record.place, lambda: self._write(record, cause))
+            ):
+                partition.stats.dead_lettered += 1
+                self._flow.finish(partition, record)
 
     def admit(self, place: str) -> bool:
         """Count one dead letter. If it exceeds the limit, stop the worker and return False."""

@@ -9,19 +9,14 @@ from typing import Any
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import (
-    GroupAuthorizationFailedError,
-    InvalidGroupIdError,
-    InvalidSessionTimeoutError,
-    KafkaError,
-    TopicAuthorizationFailedError,
-)
+from aiokafka.errors import InvalidGroupIdError, InvalidSessionTimeoutError, KafkaError
 
 from tongban_kafka._aiokafka.fetching import UnreadableBatchError
-from tongban_kafka._aiokafka.group import check_background, committed_offsets
+from tongban_kafka._aiokafka.group import check_background, check_coordination, committed_offsets
 from tongban_kafka.batch_failures import BatchFailures
+from tongban_kafka.commit_metadata import CommitMetadata
 from tongban_kafka.config import WorkerConfig
-from tongban_kafka.errors import ConsumerFailedError
+from tongban_kafka.errors import ConsumerDeniedError, ConsumerFailedError, is_denial
 from tongban_kafka.flow import Flow, set_within
 from tongban_kafka.lease import Lease
 from tongban_kafka.pace import Pace
@@ -30,17 +25,13 @@ log = structlog.get_logger(__name__)
 
 _NOTHING = TopicPartition("", -1)
 """Polled when all partitions are full: the poll keeps the member alive and fetches nothing."""
+_NOTHING_TOLD = CommitMetadata()
 _SHORT_POLL = 0.05
 """Seconds of a poll while a partition is paused, so that it is fetched soon after it has room."""
 _OPEN_TIMEOUT = 5.0
 """Seconds for the leaders and the coordinator to answer about new partitions before the next turn
 sends the requests again."""
-_HOPELESS = (
-    GroupAuthorizationFailedError,
-    InvalidGroupIdError,
-    InvalidSessionTimeoutError,
-    TopicAuthorizationFailedError,
-)
+_HOPELESS = (InvalidGroupIdError, InvalidSessionTimeoutError)
 """Errors that only another configuration ends."""
 _SETTLING = 1.0
 """Seconds before an end offset below the committed one is looked up again and trusted."""
@@ -82,6 +73,7 @@ class Fetching:
         """Fetch until `stopping` is set.
 
         Raises:
+            ConsumerDeniedError: the broker does not permit it.
             ConsumerFailedError: the client is broken, or the broker refuses it.
         """
         flow = self._flow
@@ -91,6 +83,7 @@ class Fetching:
             await self._pace.wait()
             try:
                 if flow.draining or not flow.partitions:
+                    check_coordination(self._consumer)
                     flow.changed.clear()
                     await set_within(flow.changed, self._config.fetch_wait)
                 else:
@@ -112,6 +105,8 @@ class Fetching:
             except _HOPELESS as error:
                 raise ConsumerFailedError(repr(error)) from error
             except (KafkaError, TimeoutError) as error:
+                if is_denial(error):
+                    raise ConsumerDeniedError(repr(error)) from error
                 # aiokafka raises each error of the coordinator once, and goes on by itself.
                 log.warning("fetch_failed", group=self._config.group, error=repr(error))
                 flow.changed.clear()
@@ -182,8 +177,8 @@ class Fetching:
         """Return the partitions to fetch from. Pause those that are full, and resume those that
         have room again.
 
-        A new partition is opened with its position and its present end offset: a predecessor may
-        have seen the records in between.
+        A new partition is opened with its position and its present end offset, or what the
+        predecessor handed over: the predecessor may have seen the records in between.
         """
         consumer, flow = self._consumer, self._flow
         partitions = flow.partitions
@@ -191,15 +186,18 @@ class Fetching:
         if unknown:
             async with asyncio.timeout(_OPEN_TIMEOUT):
                 ends = await consumer.end_offsets(unknown)
-                begins = await self._begins_of_shorter(unknown, ends)
+                committed = await committed_offsets(consumer, unknown)
+                begins = await self._begins_of_shorter(committed, ends)
                 positions = {tp: await consumer.position(tp) for tp in unknown}
+                told = await self._take_over(committed, positions)
             if partitions is not flow.partitions:
                 return []
             for tp in unknown:
                 if tp in begins:
                     consumer.seek(tp, begins[tp])
                     partitions[tp].begin_again(begins[tp])
-                partitions[tp].open(positions[tp], ends[tp])
+                known = _NOTHING_TOLD if tp in begins else told.get(tp, _NOTHING_TOLD)
+                partitions[tp].open(positions[tp], ends[tp], known)
         wanted = []
         now = time.monotonic()
         for tp, partition in partitions.items():
@@ -215,8 +213,34 @@ class Fetching:
             wanted.append(tp)
         return wanted
 
+    async def _take_over(
+        self, committed: Mapping[Any, Any], positions: Mapping[Any, int]
+    ) -> dict[Any, CommitMetadata]:
+        """Return what the predecessors of these partitions have told.
+
+        Commits their offsets without hint and note first. If that fails, the partitions stay closed
+        until the next turn: with the hint still at the broker, the successor of a member that is
+        killed would take records that were begun for new.
+
+        Raises:
+            KafkaError: the commit failed.
+        """
+        told = {
+            tp: found
+            for tp, meta in committed.items()
+            if (found := CommitMetadata.decode(meta.metadata, meta.offset)) != _NOTHING_TOLD
+        }
+        kept = {tp: found._replace(begun_to=None, note="") for tp, found in told.items()}
+        offsets = {tp: meta.offset for tp, meta in committed.items()}
+        removed = {
+            tp: (offsets[tp], kept[tp].encode(offsets[tp])) for tp in told if told[tp] != kept[tp]
+        }
+        if removed:
+            await self._consumer.commit(removed)
+        return {tp: found for tp, found in told.items() if positions[tp] == committed[tp].offset}
+
     async def _begins_of_shorter(
-        self, tps: Sequence[Any], ends: Mapping[Any, int]
+        self, metas: Mapping[Any, Any], ends: Mapping[Any, int]
     ) -> dict[Any, int]:
         """Return the first offset of each log that ends below the group's committed offset: its
         topic was created anew, or it lost its end in a power cut or an unclean leader election.
@@ -225,7 +249,7 @@ class Fetching:
         to the beginning.
         """
         consumer = self._consumer
-        committed = await committed_offsets(consumer, tps)
+        committed = {tp: meta.offset for tp, meta in metas.items()}
         shorter = [tp for tp in committed if committed[tp] > ends[tp]]
         if not shorter:
             return {}

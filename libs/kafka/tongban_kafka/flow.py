@@ -102,6 +102,8 @@ class Flow:
         if missing:
             self._missed(partition, raws[0].offset, missing)
         partition.blocked_until = 0.0
+        if partition.done_before:
+            raws = self._without_done(partition, raws)
         count = len(raws)
         if partition.held == 0:
             partition.moved_at = time.monotonic()
@@ -110,6 +112,16 @@ class Flow:
         values = sum([len(raw.value) for raw in raws if raw.value])
         self.held_bytes += values + count * RECORD_OVERHEAD
         return partition, partition.records(raws)
+
+    def _without_done(self, partition: Partition, raws: Sequence[Any]) -> list[Any]:
+        """Mark the records as done that a predecessor did; return the others."""
+        before = partition.done_before
+        for raw in raws:
+            if raw.offset in before:
+                partition.tracker.done(raw.offset)
+        others = [raw for raw in raws if raw.offset not in before]
+        before.difference_update(raw.offset for raw in raws)
+        return others
 
     def _missed(self, partition: Partition, offset: int, count: int) -> None:
         """Count and log missing offsets: retention has removed the records before they were read,

@@ -13,6 +13,7 @@ from tongban_kafka.errors import HandlerTypeError
 from tongban_kafka.flow import Flow, Part, Spawn
 from tongban_kafka.partition import Partition
 from tongban_kafka.record import Record
+from tongban_kafka.scope import NO_SCOPE, RecordScope
 
 Handler = Callable[[Record], Awaitable[Any] | None]
 """An `async def`, or a plain function that awaits nothing. Either may return a future (for example
@@ -180,9 +181,11 @@ def _outcome(future: asyncio.Future[Any]) -> Exception | None:
 class SyncKeyedExecutor(KeyedExecutor):
     """Runs plain functions, in the turn of the event loop that fetched their records."""
 
-    def __init__(self, flow: Flow, failed: Failed, handler: Handler) -> None:
+    def __init__(
+        self, flow: Flow, failed: Failed, handler: Handler, *, scope: RecordScope = NO_SCOPE
+    ) -> None:
         super().__init__(flow, failed)
-        self._handler = handler
+        self._handler = handler if scope is NO_SCOPE else _scoped_function(handler, scope)
         self._scheduled = False
 
     def kick(self) -> None:
@@ -199,6 +202,7 @@ class SyncKeyedExecutor(KeyedExecutor):
                 asyncio.get_running_loop().call_soon(self._again)
                 return
             partition, record = ready.popleft()
+            partition.begin(record)
             reached("worker.before_handle")
             try:
                 result = handler(record)
@@ -237,9 +241,11 @@ class AsyncKeyedExecutor(KeyedExecutor):
         concurrency: int,
         timeout: float | None,
         spawn: Spawn,
+        scope: RecordScope = NO_SCOPE,
     ) -> None:
         super().__init__(flow, failed)
-        self._handler = handler if timeout is None else _limited(handler, timeout)
+        limited = handler if timeout is None else _limited(handler, timeout)
+        self._handler = limited if scope is NO_SCOPE else _scoped(limited, scope)
         self._concurrency = concurrency
         self._spawn = spawn
         self._idle: list[asyncio.Future[None]] = []
@@ -291,6 +297,7 @@ class AsyncKeyedExecutor(KeyedExecutor):
             partition, record = ready.popleft()
             if ready and not self._waking:
                 self.kick()
+            partition.begin(record)
             flow.under_way += 1
             began = now = clock()
             try:
@@ -322,3 +329,22 @@ def _limited(handler: AsyncHandler, timeout: float) -> AsyncHandler:
             return await handler(record)
 
     return limited
+
+
+# A worker without a scope calls its handler itself: the wrappers cost a call for each record.
+
+
+def _scoped(handler: AsyncHandler, scope: RecordScope) -> AsyncHandler:
+    async def scoped(record: Record) -> Any:
+        with scope.handling((record,)):
+            return await handler(record)
+
+    return scoped
+
+
+def _scoped_function(handler: Handler, scope: RecordScope) -> Handler:
+    def scoped(record: Record) -> Awaitable[Any] | None:
+        with scope.handling((record,)):
+            return handler(record)
+
+    return scoped

@@ -77,6 +77,16 @@ class OffsetTracker:
         return None if self._next < 0 else self._next
 
     @property
+    def ahead(self) -> frozenset[int]:
+        """Return the offsets above `position` that are done."""
+        return frozenset(self._done)
+
+    @property
+    def count_ahead(self) -> int:
+        """Return the number of offsets above `position` that are done."""
+        return len(self._done)
+
+    @property
     def span(self) -> int:
         """Return the number of offsets from the lowest that is not done to the highest fetched."""
         return self._next - self._open[0] if self._open else 0

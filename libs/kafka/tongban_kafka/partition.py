@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from tongban_kafka.commit_metadata import CommitMetadata
 from tongban_kafka.offsets import OffsetTracker
 from tongban_kafka.record import Record
 
@@ -81,12 +82,21 @@ class Partition:
     assigned_at: float
     tracker: OffsetTracker = field(default_factory=OffsetTracker)
     seen_end: int | None = None
-    """End offset at assignment; None until it is known, and nothing is fetched before."""
+    """A predecessor may have seen records below it: the end offset at assignment, or what the
+    predecessor handed over. None until it is known, and nothing is fetched before."""
+    predecessor_note: str = ""
+    """Holds what the predecessor noted with its last commit (`Runtime.predecessor_note`)."""
+    begun_to: int = 0
+    """No handler of this assignment was called with a record of this offset or a higher one."""
     busy: dict[bytes | None, deque[Record] | None] = field(default_factory=dict)
     """The records that wait behind the one under way, by key. Records without a key share the key
     None, so they are in order within their partition."""
     held: int = 0
     committed: int | None = None
+    committed_ahead: int = 0
+    """Number of records behind the committed prefix that the last commit told to be done."""
+    done_before: set[int] = field(default_factory=set)
+    """Offsets that a predecessor is known to have done. They are not handled again."""
     moved_at: float = field(default_factory=time.monotonic)
     """`time.monotonic()` of the last commit of a longer prefix, or of the first fetch after the
     partition held no records."""
@@ -102,17 +112,36 @@ class Partition:
     dead letter is being written; 0 for a partition that can be read."""
     revoked: bool = False
 
-    def open(self, position: int, end: int) -> None:
-        """Allow fetching from this position on. A predecessor may have seen records below `end`."""
+    def open(self, position: int, end: int, told: CommitMetadata) -> None:
+        """Allow fetching from this position on. The log ends at `end`, and the predecessor has left
+        what it `told`: it may have seen records below the end, unless it told how far it came."""
+        self.predecessor_note = told.note
+        self.done_before = set(told.done)
+        self.committed_ahead = len(told.done)
+        seen_end = end if told.begun_to is None else min(told.begun_to, end)
         if self.tracker.position is None:
             self.tracker.begin(position)
             self.committed = position
-        self.seen_end = end
+        self.seen_end = seen_end
+
+    def begin(self, record: Record) -> None:
+        """Note that the handler is about to be called with this record."""
+        if record.offset >= self.begun_to:
+            self.begun_to = record.offset + 1
+
+    def handover(self) -> tuple[int, int] | None:
+        """Return the offset to commit and the offset from which on no record was begun, here or by
+        a predecessor; None for a partition that was not opened."""
+        position = self.tracker.position
+        if position is None or self.seen_end is None:
+            return None
+        return position, max(position, self.begun_to, self.seen_end)
 
     def begin_again(self, position: int) -> None:
         """Start anew at a lower offset, because the log was replaced or truncated. The next commit
         includes this position although nothing was done, to replace the higher one."""
         self.tracker.begin(position)
+        self.done_before.clear()
         self.committed = None
 
     def records(self, raws: Sequence[Any]) -> list[Record]:

@@ -11,11 +11,11 @@ import structlog
 from aiokafka.errors import KafkaError
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from tongban_kafka import refusals
+from tongban_kafka import denials, refusals
 from tongban_kafka._aiokafka import check_prepared, delivery
 from tongban_kafka.backoff import Backoff
 from tongban_kafka.cancellation import cancel_until_done
-from tongban_kafka.errors import KafkaUnavailableError, is_transient
+from tongban_kafka.errors import KafkaUnavailableError, is_denial, is_transient
 from tongban_kafka.metrics import ProducerCollector, collector_of
 from tongban_kafka.partitioner import choose_partition
 from tongban_kafka.pending_sends import PendingSends, Waiting, copy_result, fail
@@ -165,7 +165,7 @@ class EventProducer:
             if not is_transient(error):
                 raise
             self._drop(client, error)
-            raise KafkaUnavailableError(f"{topic}: {type(error).__name__}") from error
+            raise self._failed(topic, error) from error
 
     def send_nowait(
         self, topic: str, *, key: bytes | None, value: bytes | None, headers: RawHeaders
@@ -207,8 +207,14 @@ class EventProducer:
         except KafkaError as error:
             if not is_transient(error):
                 raise
-            self._drop(self._client, error)
+            if not is_denial(error):  # of this topic alone, and nothing was handed over
+                self._drop(self._client, error)
             return None
+
+    def _failed(self, topic: str, error: KafkaError) -> KafkaUnavailableError:
+        if is_denial(error):
+            return KafkaUnavailableError(denials.describe(self._bootstrap, error, "Write"))
+        return KafkaUnavailableError(f"{topic}: {type(error).__name__}")
 
     def _feed(self, topic: str) -> None:
         if self._client is not None and topic not in self._feeders:
@@ -228,7 +234,9 @@ class EventProducer:
                     outbox.expire_waiting(item.deadline)
                     continue
                 except KafkaError as error:
-                    if is_transient(error):
+                    if is_denial(error):
+                        outbox.failed += fail(item.future, self._failed(topic, error))
+                    elif is_transient(error):
                         # Retry until the record's deadline: no leader yet, no such topic yet.
                         await asyncio.sleep(_TICK)
                     else:

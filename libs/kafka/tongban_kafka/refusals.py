@@ -8,10 +8,6 @@ connection to `note_failure`. A cause that does not pass with time is logged onc
 from __future__ import annotations
 
 import asyncio
-import ssl
-import time
-from collections.abc import Iterator
-from typing import NamedTuple
 
 import structlog
 from aiokafka.errors import (
@@ -20,57 +16,46 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
+from tongban_kafka import tls
 from tongban_kafka.operator_texts import Setting
+from tongban_kafka.refusal_memory import Refusal, RefusalMemory
+from tongban_kafka.tls import TlsCause
 
 log = structlog.get_logger(__name__)
 
-_FRESH_S = 30.0
-"""Seconds for which a refusal explains a missing connection; clients retry more often than that."""
-_LOGGED_EVERY_S = 60.0
 _TLS_ALERT = 0x1503
 """First bytes of a TLS alert (RFC 8446, section 5.1: content type 21, version 3.x), which a client
 without TLS reads as the length of a response."""
-_NOT_YET_VALID, _EXPIRED, _HOST_MISMATCH, _ADDRESS_MISMATCH = 9, 10, 62, 64
-"""OpenSSL's X509_V_ERR_* codes. All others mean that no trusted authority has signed it."""
+_BOTH_FILES = (Setting.CERTIFICATE_FILE, Setting.KEY_FILE)
+_LOOK_AT: dict[TlsCause, tuple[Setting | str, ...]] = {
+    TlsCause.EXPIRED: ("the broker's certificate", Setting.CA_FILE),
+    TlsCause.NOT_YET_VALID: ("the broker's certificate",),
+    TlsCause.OTHER_HOST: (Setting.SERVERS, "the broker's advertised.listeners"),
+    TlsCause.UNTRUSTED: (Setting.CA_FILE,),
+    TlsCause.CLIENT_CERTIFICATE_MISSING: _BOTH_FILES,
+    TlsCause.CLIENT_CERTIFICATE_REFUSED: _BOTH_FILES,
+    TlsCause.NO_TLS: (Setting.PROTOCOL, Setting.SERVERS),
+}
 
 
-class Refusal(NamedTuple):
-    """Names a cause, and the settings that an operator has to check."""
-
-    reason: str
-    look_at: tuple[Setting | str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.reason}; look at {', '.join(self.names)}"
-
-    @property
-    def names(self) -> list[str]:
-        """Return the names of what to look at, as operators know them."""
-        return [str(each) for each in self.look_at]
+def _report(broker: str, refusal: Refusal) -> None:
+    log.error("kafka_refused", broker=broker, reason=refusal.reason, look_at=refusal.names)
 
 
-class _Noted(NamedTuple):
-    refusal: Refusal
-    at: float
-    while_connecting: bool
-
-
-_noted: dict[str, _Noted] = {}
-_logged: dict[tuple[str, Refusal], float] = {}
+memory = RefusalMemory(_report)
+"""The refusals of every broker to this process."""
 
 
 def note_failure(address: str, protocol: str, error: BaseException) -> None:
     """Remember and log a failed connection to `address` (HOST:PORT), if the error shows that the
     broker or this client refused the other."""
     if (refusal := classify(protocol, error)) is not None:
-        _note(address, refusal, while_connecting=True)
+        memory.note(address, refusal)
 
 
 def note_connected(address: str) -> None:
     """Forget the refusal of an earlier attempt to connect. One noted after connecting stays."""
-    noted = _noted.get(address)
-    if noted is not None and noted.while_connecting:
-        _noted.pop(address, None)
+    memory.connected(address)
 
 
 def note_closed_at_first_request(address: str, protocol: str) -> None:
@@ -82,22 +67,12 @@ def note_closed_at_first_request(address: str, protocol: str) -> None:
             f"user name and a password ({Setting.PROTOCOL} is {protocol})",
             (Setting.PROTOCOL,),
         )
-        _note(address, refusal, while_connecting=False)
-
-
-def _note(address: str, refusal: Refusal, *, while_connecting: bool) -> None:
-    now = time.monotonic()
-    _noted[address] = _Noted(refusal, now, while_connecting)
-    if now - _logged.get((address, refusal), float("-inf")) >= _LOGGED_EVERY_S:
-        _logged[address, refusal] = now
-        log.error("kafka_refused", broker=address, reason=refusal.reason, look_at=refusal.names)
+        memory.note(address, refusal, while_connecting=False)
 
 
 def current() -> Refusal | None:
-    """Return the newest refusal of the last `_FRESH_S` seconds, or None."""
-    since = time.monotonic() - _FRESH_S
-    fresh = [noted for noted in list(_noted.values()) if noted.at >= since]
-    return max(fresh, key=lambda noted: noted.at).refusal if fresh else None
+    """Return the newest refusal of the last 30 seconds, or None."""
+    return memory.current()
 
 
 def explain(text: str) -> str:
@@ -109,8 +84,10 @@ def explain(text: str) -> str:
 def classify(protocol: str, error: BaseException) -> Refusal | None:
     """Return the refusal that an error of connecting shows; None if the broker is away, starting or
     slow."""
-    for each in _causes(error):
-        refusal = _sasl(each) or _tls(each) or _without_tls(protocol, each)
+    if (failure := tls.failure_of(error, "the broker")) is not None:
+        return Refusal(failure.reason, _LOOK_AT.get(failure.cause, (Setting.PROTOCOL,)))
+    for each in tls.causes(error):
+        refusal = _sasl(each) or _without_tls(protocol, each)
         if refusal is not None:
             return refusal
     if protocol in ("SSL", "SASL_SSL") and isinstance(error, ConnectionResetError):
@@ -120,14 +97,6 @@ def classify(protocol: str, error: BaseException) -> Refusal | None:
             (Setting.PROTOCOL, Setting.SERVERS),
         )
     return None
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    for _ in range(8):
-        if error is None:
-            return
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _sasl(error: BaseException) -> Refusal | None:
@@ -144,51 +113,6 @@ def _sasl(error: BaseException) -> Refusal | None:
             (Setting.PROTOCOL, Setting.SERVERS),
         )
     return None
-
-
-def _tls(error: BaseException) -> Refusal | None:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _certificate(error)
-    if not isinstance(error, ssl.SSLError):
-        return None
-    reason = error.reason or ""
-    if "CERTIFICATE_REQUIRED" in reason:
-        return Refusal(
-            "the broker asks for a client certificate",
-            (Setting.CERTIFICATE_FILE, Setting.KEY_FILE),
-        )
-    if "ALERT" in reason and any(word in reason for word in ("CERTIFICATE", "UNKNOWN_CA")):
-        return Refusal(
-            "the broker does not accept the client certificate: it has expired, or no authority "
-            "that the broker trusts has signed it",
-            (Setting.CERTIFICATE_FILE, Setting.KEY_FILE),
-        )
-    if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHILE_READING"):
-        return Refusal("the broker speaks no TLS at this port", (Setting.PROTOCOL, Setting.SERVERS))
-    return Refusal(f"the TLS handshake failed ({reason})", (Setting.PROTOCOL,))
-
-
-def _certificate(error: ssl.SSLCertVerificationError) -> Refusal:
-    match error.verify_code:
-        case code if code == _EXPIRED:
-            return Refusal(
-                "the broker's certificate has expired (by the clock of this machine)",
-                ("the broker's certificate", Setting.CA_FILE),
-            )
-        case code if code == _NOT_YET_VALID:
-            return Refusal(
-                "the broker's certificate is not valid yet (by the clock of this machine)",
-                ("the broker's certificate",),
-            )
-        case code if code in (_HOST_MISMATCH, _ADDRESS_MISMATCH):
-            return Refusal(
-                "the broker's certificate is for another host name",
-                (Setting.SERVERS, "the broker's advertised.listeners"),
-            )
-        case _:
-            return Refusal(
-                "no trusted authority has signed the broker's certificate", (Setting.CA_FILE,)
-            )
 
 
 def _without_tls(protocol: str, error: BaseException) -> Refusal | None:

@@ -17,16 +17,17 @@ from tongban_kafka._aiokafka.group import (
     check_topics,
     close_consumer,
     hear_commits,
+    leave_at_close,
     records_since,
     watch_lease,
 )
 from tongban_kafka.backoff import Backoff
 from tongban_kafka.batch_failures import BatchFailures
 from tongban_kafka.cancellation import cancel_until_done
-from tongban_kafka.commits import Committer
+from tongban_kafka.commits import Committer, Note, no_note
 from tongban_kafka.config import WorkerConfig
 from tongban_kafka.dead_letters import Sink
-from tongban_kafka.errors import ConsumerFailedError
+from tongban_kafka.errors import ConsumerDeniedError, ConsumerFailedError
 from tongban_kafka.failures import Failures, OnDeadLetter
 from tongban_kafka.fetching import Fetching
 from tongban_kafka.flow import Flow, set_within
@@ -34,11 +35,14 @@ from tongban_kafka.lease import Lease
 from tongban_kafka.membership import RebalanceListener, make_consumer
 from tongban_kafka.metrics import WorkerCollector, collector_of
 from tongban_kafka.record import Record
+from tongban_kafka.scope import NO_SCOPE, RecordScope
 from tongban_kafka.worker_health import WorkerHealth, WorkerProgress
 
 log = structlog.get_logger(__name__)
 
 _RECONNECT = Backoff(first=0.1, longest=2.0)
+_STEADY_S = 30.0
+"""Seconds of membership after which the next denial counts as the first."""
 _CONNECT_TIMEOUT = 30.0
 """Seconds after which an attempt to connect is given up."""
 
@@ -49,6 +53,8 @@ class Runtime:
     Args:
         producer: writes dead letters; an `EventProducer`.
         on_dead_letter: awaited before each dead letter is written, and repeated until it succeeds.
+        scope: surrounds each call of a handler, and what the worker does about a failed record.
+        note: returns what each commit of a partition tells its next owner (`predecessor_note`).
         registry: the Prometheus registry for the metrics.
     """
 
@@ -59,11 +65,14 @@ class Runtime:
         *,
         producer: Sink,
         on_dead_letter: OnDeadLetter | None = None,
+        scope: RecordScope = NO_SCOPE,
+        note: Note = no_note,
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
         self.config = config
         self.group = config.group
         self.topics = tuple(topics)
+        self._scope = scope
         self._lease = Lease(config.session_timeout)
         self._flow = Flow(config, self._lease)
         self._failures = Failures(
@@ -73,8 +82,9 @@ class Runtime:
             on_dead_letter=on_dead_letter,
             spawn=self._spawn,
             stop_with=self._stop_with,
+            scope=scope,
         )
-        self._committer = Committer(self._flow, timeout=config.commit_timeout)
+        self._committer = Committer(self._flow, timeout=config.commit_timeout, note=note)
         self._health = WorkerHealth(config, self._flow, self._lease, self._committer)
         self._tasks: asyncio.TaskGroup | None = None
         self._stopping = asyncio.Event()
@@ -92,7 +102,8 @@ class Runtime:
     async def run(self) -> None:
         """Work until `stop`, then drain, commit and close. A worker runs once.
 
-        While Kafka cannot be reached, at the start or later, the worker waits and retries.
+        While Kafka cannot be reached, at the start or later, the worker waits and retries. It does
+        the same while the broker does not permit the topics or the group.
 
         Raises:
             DeadLetterLimitError: too many records failed; those in flight have been finished.
@@ -124,9 +135,19 @@ class Runtime:
         self.stop()
 
     async def _work(self, group: asyncio.TaskGroup) -> None:
-        consumer = await self._connect()
-        if consumer is None:
-            return
+        """Be a member of the group until `stop`. While the broker does not permit that, try again
+        with another consumer: aiokafka's is of no use after such an error."""
+        attempt = 1
+        while (consumer := await self._connect()) is not None:
+            began = time.monotonic()
+            if not await self._be_member(consumer, group):
+                return
+            attempt = 1 if time.monotonic() - began > _STEADY_S else attempt + 1
+            await set_within(self._stopping, _RECONNECT.delay(attempt))
+
+    async def _be_member(self, consumer: Any, group: asyncio.TaskGroup) -> bool:
+        """Handle records until `stop`. Return True if the broker ended it by a denial."""
+        denied = False
         commits = group.create_task(self._commit_now_and_then(consumer))
         fetching = Fetching(
             self.config,
@@ -143,6 +164,9 @@ class Runtime:
         try:
             try:
                 await fetching.run()
+            except ConsumerDeniedError as error:
+                denied = True
+                log.warning("membership_denied", group=self.group, error=str(error))
             except ConsumerFailedError as error:
                 self._stop_with(error)
             await self._give_up(consumer)
@@ -152,6 +176,7 @@ class Runtime:
             self._flow.executor.cancel()
             await close_consumer(consumer, timeout=5.0)
             await cancel_until_done(commits)
+        return denied
 
     async def _connect(self) -> Any:
         """Return a consumer that joins the group, or None if `stop` was called first."""
@@ -165,6 +190,7 @@ class Runtime:
                     await self._check_topics(consumer)
                 watch_lease(consumer, self._lease)
                 hear_commits(consumer)
+                leave_at_close(consumer)
                 listener = RebalanceListener(
                     partial(self._revoked, consumer), self._assigned, self._stop_with
                 )
@@ -210,7 +236,7 @@ class Runtime:
             in_time = await self._flow.drain(self.config.drain_timeout)
             if not in_time:
                 self._health.drain_timeouts += 1
-            await self._committer.commit(consumer)
+            await self._committer.commit(consumer, handing_over=True)
             self._lease.give_up()
             self._flow.forget()
         log.info(
@@ -274,6 +300,24 @@ class Runtime:
         """Return the fetched records of the same key that wait until this one is done."""
         partition = self._flow.partitions.get(TopicPartition(record.topic, record.partition))
         return () if partition is None else tuple(partition.busy.get(record.key) or ())
+
+    def predecessor_note(self, record: Record) -> str:
+        """Return the note that stood with the committed offset of the record's partition when it
+        was assigned; empty if there was none.
+
+        It is removed from the offset at the assignment, before any record is handled, and the next
+        commit carries the present note.
+        """
+        partition = self._flow.partitions.get(TopicPartition(record.topic, record.partition))
+        return "" if partition is None else partition.predecessor_note
+
+    async def commit_note(self) -> bool:
+        """Commit the present note for all partitions. Return True if the broker has it.
+
+        A note that promises something must be replaced so before the promise is broken.
+        """
+        consumer = self._health.consumer
+        return consumer is not None and await self._committer.commit_note(consumer)
 
     def lease_remaining(self) -> float:
         """Return the seconds until the coordinator may assign this member's partitions to others;

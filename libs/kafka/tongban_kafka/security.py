@@ -6,18 +6,21 @@ is made with it.
 
 from __future__ import annotations
 
-import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import structlog
 from pydantic import SecretStr
 
+from tongban_kafka import tls
 from tongban_kafka.errors import MessagingError
+from tongban_kafka.followed_files import FollowedContext, FollowedPassword
 from tongban_kafka.operator_texts import Setting
+from tongban_kafka.setting_files import SettingFileError, read_secret_file
 
 log = structlog.get_logger(__name__)
 
@@ -66,8 +69,15 @@ class KafkaSecurity:
         """Return True if the client has a user name and a password."""
         return self.protocol in ("SASL_PLAINTEXT", "SASL_SSL")
 
+    @property
+    def tls_files(self) -> list[Path]:
+        """Return the files with certificates and the key."""
+        files = (self.ca_file, self.certificate_file, self.key_file)
+        return [file for file in files if file is not None]
+
     def arguments(self) -> dict[str, Any]:
-        """Read the files and return the security arguments of an aiokafka client.
+        """Read the files and return the security arguments of an aiokafka client. Connections that
+        begin after a file was changed use its new content.
 
         Raises:
             KafkaSecurityError: settings contradict one another, one is missing, or a file cannot
@@ -81,7 +91,7 @@ class KafkaSecurity:
             arguments["sasl_plain_username"] = self.username
             arguments["sasl_plain_password"] = self._password()
         if self.uses_tls:
-            arguments["ssl_context"] = self._ssl_context()
+            arguments["ssl_context"] = FollowedContext(self.tls_files, self._ssl_context)
         return arguments
 
     def _useless(self) -> list[str]:
@@ -130,69 +140,35 @@ class KafkaSecurity:
         if self.password is not None:
             return self.password.get_secret_value()
         assert self.password_file is not None  # noqa: S101 - see `_missing`
-        setting = Setting.PASSWORD_FILE
-        try:
-            text = _contents(setting, self.password_file).decode().rstrip("\r\n")
-        except UnicodeDecodeError:
-            raise KafkaSecurityError(f"{setting}: the file is not UTF-8 text") from None
-        if not text:
-            raise KafkaSecurityError(f"{setting}: the file is empty")
-        return text
+        return FollowedPassword(self.password_file, self._password_of_file)
+
+    def _password_of_file(self) -> str:
+        assert self.password_file is not None  # noqa: S101 - see `_missing`
+        with _as_security_errors():
+            return read_secret_file(str(Setting.PASSWORD_FILE), self.password_file)
 
     def _ssl_context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context()
+        ca, pair = None, (self.certificate_file, self.key_file)
         if self.ca_file is not None:
-            _contents(Setting.CA_FILE, self.ca_file)
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            try:
-                context.load_verify_locations(self.ca_file)
-            except (ssl.SSLError, OSError):
-                raise KafkaSecurityError(
-                    f"{Setting.CA_FILE}: the file holds no certificate in PEM form"
-                ) from None
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        certificate, key = Setting.CERTIFICATE_FILE, Setting.KEY_FILE
-        if self.certificate_file is not None and self.key_file is not None:
-            _contents(certificate, self.certificate_file)
-            _contents(key, self.key_file)
-            try:
-                # Without the callback OpenSSL would ask for a pass phrase at the terminal.
-                context.load_cert_chain(self.certificate_file, self.key_file, _no_pass_phrase)
-            except _EncryptedKeyError:
-                raise KafkaSecurityError(
-                    f"{key}: the key is encrypted; give one without a pass phrase"
-                ) from None
-            except (ssl.SSLError, OSError) as error:
-                why = (
-                    f"{key}: not the key of the certificate in {certificate}"
-                    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH"
-                    else f"{certificate}: it or {key} is not in PEM form"
+            ca = (str(Setting.CA_FILE), self.ca_file)
+        with _as_security_errors():
+            context = tls.client_context(ca)
+            if pair[0] is not None and pair[1] is not None:
+                tls.present_certificate(
+                    context,
+                    (str(Setting.CERTIFICATE_FILE), pair[0]),
+                    (str(Setting.KEY_FILE), pair[1]),
                 )
-                raise KafkaSecurityError(why) from None
         return context
 
 
-class _EncryptedKeyError(MessagingError):
-    """Raised when OpenSSL asks for the pass phrase of a key."""
-
-
-def _no_pass_phrase() -> NoReturn:
-    raise _EncryptedKeyError
-
-
-def _contents(setting: Setting, file: Path) -> bytes:
-    """Read a file.
-
-    Raises:
-        KafkaSecurityError: the file cannot be read; the line names the setting and the reason.
-    """
+@contextmanager
+def _as_security_errors() -> Iterator[None]:
+    """Raise KafkaSecurityError for a file that cannot be used."""
     try:
-        return file.read_bytes()
-    except OSError as error:
-        why = os.strerror(error.errno) if error.errno else type(error).__name__
-        raise KafkaSecurityError(f"{setting}: the file cannot be read: {why}") from None
-    except ValueError:  # a NUL in its name
-        raise KafkaSecurityError(f"{setting}: the file cannot be read: no such name") from None
+        yield
+    except SettingFileError as error:
+        raise KafkaSecurityError(str(error)) from None
 
 
 class KafkaCluster:

@@ -12,11 +12,12 @@ import aiokafka
 import structlog
 from aiokafka.errors import KafkaError
 
-from tongban_kafka import refusals
+from tongban_kafka import denials, refusals
 from tongban_kafka._aiokafka import check_prepared
+from tongban_kafka._aiokafka.authorizations import allowed_on_topics
 from tongban_kafka._aiokafka.fetching import UnreadableBatchError
 from tongban_kafka._aiokafka.group import check_background, close_consumer, partitions_of
-from tongban_kafka.errors import ConsumerFailedError, KafkaUnavailableError
+from tongban_kafka.errors import ConsumerFailedError, KafkaUnavailableError, is_denial
 from tongban_kafka.holes import Hole, Holes
 from tongban_kafka.operator_texts import describe_hole
 from tongban_kafka.record import Record
@@ -81,6 +82,8 @@ class Snapshot:
         await close_consumer(self._consumer, timeout=5.0)
 
     def _away(self, error: BaseException | str) -> KafkaUnavailableError:
+        if isinstance(error, BaseException) and is_denial(error):
+            return KafkaUnavailableError(denials.describe(self._bootstrap, error, "Read"))
         text = error if isinstance(error, str) else str(error) or type(error).__name__
         return KafkaUnavailableError(refusals.explain(f"{self._bootstrap}: {text}"))
 
@@ -89,14 +92,33 @@ class Snapshot:
         return topic in self._topics
 
     async def partitions(self, topics: Iterable[str]) -> list[Place]:
-        """Return all partitions of those topics that exist."""
-        existing = [topic for topic in topics if topic in self._topics]
+        """Return all partitions of those topics that exist.
+
+        Raises:
+            KafkaUnavailableError: also if the broker does not permit to describe one of them.
+        """
+        wanted = list(topics)
+        existing = [topic for topic in wanted if topic in self._topics]
+        if absent := [topic for topic in wanted if topic not in self._topics]:
+            await self._check_describable(absent)
         try:
             return [
                 (tp.topic, tp.partition) for tp in await partitions_of(self._consumer, existing)
             ]
         except KafkaError as error:
             raise self._away(error) from error
+
+    async def _check_describable(self, topics: list[str]) -> None:
+        """Check that these topics do not only look as if they did not exist."""
+        try:
+            found = await allowed_on_topics(self._consumer._client, topics)
+        except KafkaError as error:
+            raise self._away(error) from error
+        hidden = [topic for topic, allowed in found.items() if not allowed.may_describe]
+        if hidden:
+            missing = [denials.Permission("Describe", "topic", topic) for topic in hidden]
+            account = denials.account_of(self._bootstrap)
+            raise KafkaUnavailableError(denials.describe_missing(account, missing))
 
     async def ends(self, places: Iterable[Place]) -> dict[Place, int]:
         """Return the end offset of each partition."""
@@ -250,7 +272,7 @@ async def read_newest(
             hole that no operator has accepted: a decision must not rest on outdated values.
     """
     async with Snapshot(bootstrap, client=client) as snapshot:
-        if not snapshot.exists(topic):
+        if not await snapshot.partitions([topic]):
             raise KafkaUnavailableError(f"{bootstrap}: there is no topic {topic}")
         newest, holes = await snapshot.newest_and_holes(topic, decode)
         if holes and not despite_holes:

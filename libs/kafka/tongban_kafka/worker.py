@@ -9,6 +9,7 @@ from typing import cast
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from tongban_kafka.batches import Batches, BatchHandler
+from tongban_kafka.commits import Note, no_note
 from tongban_kafka.config import BatchConfig, WorkerConfig
 from tongban_kafka.dead_letters import Sink
 from tongban_kafka.failures import OnDeadLetter
@@ -20,6 +21,7 @@ from tongban_kafka.keyed_executor import (
     SyncKeyedExecutor,
 )
 from tongban_kafka.runtime import Runtime
+from tongban_kafka.scope import NO_SCOPE, RecordScope
 
 
 class Worker(Runtime):
@@ -41,17 +43,25 @@ class Worker(Runtime):
         *,
         producer: Sink,
         on_dead_letter: OnDeadLetter | None = None,
+        scope: RecordScope = NO_SCOPE,
+        note: Note = no_note,
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
         super().__init__(
-            config, topics, producer=producer, on_dead_letter=on_dead_letter, registry=registry
+            config,
+            topics,
+            producer=producer,
+            on_dead_letter=on_dead_letter,
+            scope=scope,
+            note=note,
+            registry=registry,
         )
         self._flow.executor = self._executor(handler)
 
     def _executor(self, handler: Handler) -> Executor:
         call = getattr(handler, "__call__", None)  # noqa: B004 - of an object with that method
         if not inspect.iscoroutinefunction(handler) and not inspect.iscoroutinefunction(call):
-            return SyncKeyedExecutor(self._flow, self._failures.failed, handler)
+            return SyncKeyedExecutor(self._flow, self._failures.failed, handler, scope=self._scope)
         return AsyncKeyedExecutor(
             self._flow,
             self._failures.failed,
@@ -59,6 +69,7 @@ class Worker(Runtime):
             concurrency=self.config.concurrency,
             timeout=self.config.handler_timeout,
             spawn=self._spawn,
+            scope=self._scope,
         )
 
 
@@ -82,10 +93,16 @@ class BatchWorker(Runtime):
         producer: Sink,
         batch: BatchConfig | None = None,
         on_dead_letter: OnDeadLetter | None = None,
+        scope: RecordScope = NO_SCOPE,
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
         super().__init__(
-            config, topics, producer=producer, on_dead_letter=on_dead_letter, registry=registry
+            config,
+            topics,
+            producer=producer,
+            on_dead_letter=on_dead_letter,
+            scope=scope,
+            registry=registry,
         )
         self._flow.executor = Batches(
             config,
@@ -94,4 +111,5 @@ class BatchWorker(Runtime):
             handler,
             batch=batch or BatchConfig(),
             spawn=self._spawn,
+            scope=scope,
         )

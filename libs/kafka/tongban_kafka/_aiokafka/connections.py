@@ -7,16 +7,21 @@ list (Apache Kafka 4: a NullPointerException in `BrokerServer.raftManager`, repo
 UNKNOWN_SERVER_ERROR). aiokafka ignores the error and keeps the connection, on which every request
 then fails with IncompatibleBrokerVersion. That error is not retriable: it ends the heartbeat task
 of a consumer, which nothing restarts. Here the connection fails instead, and every client of
-aiokafka retries it. `tests/unit/kafka/test_connections.py` reproduces it.
+aiokafka retries it. `tests/unit/kafka/test_connections.py` reproduces it, and
+`docs/upstream/aiokafka-empty-versions.md` reports it.
 
 **Closed transports.** Writing to a connection that has just been closed raises OSError or nothing
 in asyncio's own loop, but RuntimeError in uvloop, which aiokafka does not expect. It ends the task
 that was sending; without the metadata task, for example, a client never finds its coordinator
-again (aio-libs/aiokafka#1038). Here the RuntimeError becomes a broken connection.
+again (aio-libs/aiokafka#1038). Here the RuntimeError becomes a broken connection
+(`docs/upstream/aiokafka-uvloop-closed-transport.md`).
 
 **Refusals.** Every failed connection is passed to `refusals`, which distinguishes a wrong password
 from a broker that is away. Errors that aiokafka's SASL raises for a response that it cannot parse
 (ValueError, KeyError, AssertionError) become connection errors, which its clients expect.
+
+**Passwords.** aiokafka keeps the password that a client was made with. Here a connection begins
+with the password that the file has at that moment.
 """
 
 from __future__ import annotations
@@ -27,6 +32,7 @@ from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from tongban_kafka import refusals
+from tongban_kafka.followed_files import FollowedPassword
 
 _connect: Any = AIOKafkaConnection.connect
 _close: Any = AIOKafkaConnection.close
@@ -53,6 +59,9 @@ def _send_while_open(connection: Any, request: Any, expect_response: bool = True
 
 async def _connect_and_note(connection: Any) -> Any:
     address = f"{connection.host}:{connection.port}"
+    password = connection._sasl_plain_password
+    if isinstance(password, FollowedPassword):
+        connection._sasl_plain_password = password.current()
     try:
         streams = await _connect(connection)
     except (KafkaError, OSError, TimeoutError) as error:

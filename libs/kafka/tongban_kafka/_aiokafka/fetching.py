@@ -12,6 +12,7 @@ names no offset behind it (aio-libs/aiokafka#321). Version 0.14 also loses recor
 
 `mend_fetching` replaces both. An unreadable batch then raises `UnreadableBatchError`, which names
 the offset behind the batch, and only when there are no records to return.
+`docs/upstream/aiokafka-drained-records.md` reports them,
 `tests/unit/kafka/test_unreadable.py` reproduces both, and fails when an upgrade of aiokafka moves
 what is replaced here.
 """

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import (
     IllegalGenerationError,
@@ -20,10 +21,12 @@ from aiokafka.errors import (
     for_code,
 )
 from aiokafka.protocol.commit import OffsetCommitRequest
-from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
+from aiokafka.protocol.group import HeartbeatRequest, LeaveGroupRequest, SyncGroupRequest
 
-from tongban_kafka.errors import ConsumerFailedError
+from tongban_kafka.errors import ConsumerDeniedError, ConsumerFailedError, is_denial
 from tongban_kafka.lease import Lease
+
+log = structlog.get_logger(__name__)
 
 _RENEWING = (HeartbeatRequest, SyncGroupRequest, OffsetCommitRequest)
 """Requests that start the member's session timer anew at the coordinator."""
@@ -37,6 +40,8 @@ def watch_lease(consumer: Any, lease: Lease) -> None:
     send = coordinator._send_req
 
     async def send_and_renew(request: Any) -> Any:
+        if isinstance(request, LeaveGroupRequest):
+            lease.give_up()  # first: the broker assigns the partitions before it answers
         sent = lease.sending()
         response = await send(request)
         if isinstance(request, _RENEWING):
@@ -52,13 +57,40 @@ def watch_lease(consumer: Any, lease: Lease) -> None:
     coordinator._send_req = send_and_renew
 
 
+def leave_at_close(consumer: Any) -> None:
+    """Make a static member leave its group when it is closed. Call this once the coordinator
+    exists.
+
+    aiokafka sends no LeaveGroup when `group_instance_id` is set, so that the partitions of a member
+    that is restarted wait for it. A process of ours takes seconds to start, and its replicas take
+    partitions over in less than one. The broker removes a static member by its member id
+    (LeaveGroup 0 to 2), as it removes any other (ADR 0032).
+    """
+    coordinator = consumer._coordinator
+    leave = coordinator._maybe_leave_group
+
+    async def leave_if_closing() -> None:
+        member, generation = coordinator.member_id, coordinator.generation
+        if not coordinator._closing.done() or generation <= 0:
+            await leave()
+            return
+        try:
+            await coordinator._send_req(LeaveGroupRequest(coordinator.group_id, member))
+        except KafkaError as error:  # the session ends the membership then
+            log.warning("group_not_left", group=coordinator.group_id, error=repr(error))
+        coordinator.reset_generation()
+
+    coordinator._maybe_leave_group = leave_if_closing
+
+
 def hear_commits(consumer: Any) -> None:
     """Retrieve the errors of commits whose caller has timed out. Call this once the coordinator
     exists.
 
     aiokafka shields a commit from its caller's time-out. asyncio would log a traceback for the
     error that the commit ends with later, beside the time-out that is in the log already.
-    `tests/unit/kafka/test_commits.py` reproduces it.
+    `tests/unit/kafka/test_commits.py` reproduces it, and
+    `docs/upstream/aiokafka-abandoned-commit.md` reports it.
     """
     coordinator = consumer._coordinator
     commit = coordinator._do_commit_offsets
@@ -87,7 +119,8 @@ def check_background(consumer: Any) -> None:
     """Check the client's background tasks: without one of them the client is silent for ever.
 
     Raises:
-        ConsumerFailedError: one of the tasks has ended; its error is the cause.
+        ConsumerFailedError: one of the tasks has ended; its error is the cause. It is a
+            ConsumerDeniedError if the broker does not permit the group.
     """
     for name, task in (
         ("fetcher", consumer._fetcher._fetch_task),
@@ -105,9 +138,20 @@ def check_background(consumer: Any) -> None:
     # The heartbeat task ends without an error before a rejoin, which starts another. After an error
     # no rejoin follows: only a heartbeat's answer would announce that one is due.
     if (error := heartbeat.exception()) is not None:
-        raise ConsumerFailedError(
-            f"the heartbeat task of the Kafka client ended: {error!r}"
-        ) from error
+        kind = ConsumerDeniedError if is_denial(error) else ConsumerFailedError
+        raise kind(f"the heartbeat task of the Kafka client ended: {error!r}") from error
+
+
+def check_coordination(consumer: Any) -> None:
+    """Raise the error that the coordinator keeps for the next fetch. A consumer that never gets a
+    partition, because the broker does not permit its group, never fetches.
+
+    Raises:
+        KafkaError: of the coordination, once.
+    """
+    check = getattr(consumer._coordinator, "check_errors", None)
+    if check is not None:
+        check()
 
 
 async def check_topics(consumer: Any, topics: Collection[str]) -> None:
@@ -137,17 +181,16 @@ async def records_since(consumer: Any, topic: str, unix_ms: int) -> int:
     return sum(ends[tp] - begin.offset for tp, begin in begins.items() if begin is not None)
 
 
-async def committed_offsets(consumer: Any, tps: Collection[Any]) -> dict[Any, int]:
-    """Return the group's committed offset of each partition that has one. Sends one request, where
-    `AIOKafkaConsumer.committed` sends one for each partition."""
+async def committed_offsets(consumer: Any, tps: Collection[Any]) -> dict[Any, Any]:
+    """Return the group's committed offset of each partition that has one, with its metadata. Sends
+    one request, where `AIOKafkaConsumer.committed` sends one for each partition."""
     found = await consumer._coordinator.fetch_committed_offsets(list(tps))
-    return {tp: meta.offset for tp, meta in found.items() if meta.offset >= 0}
+    return {tp: meta for tp, meta in found.items() if meta.offset >= 0}
 
 
 async def close_consumer(consumer: Any, timeout: float) -> None:
     """Stop the consumer within `timeout` seconds, whatever state it is in. Without that limit it
-    would wait for a broker that is away (aio-libs/aiokafka#1013). A static member does not leave
-    the group: aiokafka sends no LeaveGroup when `group_instance_id` is set."""
+    would wait for a broker that is away (aio-libs/aiokafka#1013)."""
     try:
         async with asyncio.timeout(timeout):
             await consumer.stop()

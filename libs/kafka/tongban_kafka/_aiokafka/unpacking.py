@@ -5,7 +5,8 @@ MiB of gzip unpacks to one GiB, of zstd to far more. A process that is killed fo
 read the same batch again after its restart. `bound_unpacking` replaces the decompressing functions
 that aiokafka's record modules have imported. A larger batch raises `BatchTooLargeError`, which
 `_aiokafka.fetching` treats like any other batch that cannot be read.
-`tests/unit/kafka/test_unreadable.py` reproduces it with a batch of each codec.
+`tests/unit/kafka/test_unreadable.py` reproduces it with a batch of each codec, and
+`docs/upstream/aiokafka-unbounded-batch.md` reports it.
 """
 
 from __future__ import annotations
