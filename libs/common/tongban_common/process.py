@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import uvloop
 
+from tongban_common import tracing
+
 Result = TypeVar("Result")
 _COLLECT_AT = 5_000, 5, 10
 """Thresholds of the three generations of CPython's cyclic garbage collector. The first is the
@@ -18,10 +20,13 @@ flight."""
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine like `asyncio.run`, on uvloop, since loop turns are much of an event's
-    cost."""
+    """Run a coroutine like `asyncio.run`, on uvloop, since loop turns are much of an event's cost;
+    then export the spans that wait."""
     settle_heap()
-    return uvloop.run(work)
+    try:
+        return uvloop.run(work)
+    finally:
+        tracing.stop()
 
 
 def settle_heap() -> None:

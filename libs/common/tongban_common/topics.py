@@ -64,6 +64,14 @@ PROVINCES: tuple[str, ...] = (
 """The 31 province-level divisions of the mainland (GB/T 2260)."""
 
 
+INTAKE, ROUTER, CONNECTORS = "intake", "router", "connectors"
+PRINTING, NOTIFY = "printing", "notify"
+OPERATORS, ANALYSTS = "operators", "analysts"
+FACTS = "facts"
+"""Writers and readers of topics; their accounts at the broker have the same names. `FACTS` is
+`tongban export`, which writes fact tables that name no person."""
+
+
 class DataClass(StrEnum):
     """The sensitivity of a topic's records."""
 
@@ -94,6 +102,8 @@ class Topic:
     default."""
     append_time: bool = False
     """True if the broker sets the records' timestamps by its own clock."""
+    also_written_by: tuple[str, ...] = ()
+    """Those who write besides the owner: operators, who decide or bring a record back."""
 
     def kafka_config(self) -> dict[str, str]:
         """Return the topic's settings on the broker, without `min.insync.replicas`, which the
@@ -135,7 +145,6 @@ ASSERTIONS_USED = "assertions.used"
 CONTROL_PROVINCES = "control.provinces"
 CONTROL_OPTOUTS = "control.optouts"
 CONTROL_DEAD_LETTERS = "control.deadletters"
-DEVICES_STATE = "devices.state"
 CONNECTORS_STATE = "connectors.state"
 
 ROUTER_APP = "tongban-router"
@@ -154,9 +163,22 @@ def connector_group(province: str) -> str:
     return f"connectors-{province}"
 
 
+def connectors_of(province: str) -> str:
+    """Return the name of those connectors that serve a province, among writers and readers."""
+    return f"{CONNECTORS} of {province}"
+
+
 READMODEL_GROUP = "intake-readmodel"
 PRINTING_GROUP = "printing"
 NOTIFY_GROUP = "notify"
+GROUPS: dict[str, str] = {
+    READMODEL_GROUP: INTAKE,
+    PRINTING_GROUP: PRINTING,
+    NOTIFY_GROUP: NOTIFY,
+    ROUTER_APP: ROUTER,
+    **{connector_group(province): connectors_of(province) for province in PROVINCES},
+}
+"""Names who consumes as a member of each consumer group, and writes its dead letters."""
 
 
 def dead_letter(group: str) -> str:
@@ -188,7 +210,7 @@ def _compacted(name: str, key: str, owner: str, *readers: str) -> Topic:
 
 def _dead_letter(group: str) -> Topic:
     return Topic(
-        dead_letter(group), "as the source", (), group, ("operators",), DataClass.SEALED,
+        dead_letter(group), "as the source", (), GROUPS[group], (OPERATORS,), DataClass.SEALED,
         partitions=1, retention_ms=_ms(DEAD_LETTERS_KEPT),
     )  # fmt: skip
 
@@ -197,7 +219,7 @@ def _requests() -> Iterator[Topic]:
     sealed, pseudonymous = DataClass.SEALED, DataClass.PSEUDONYMOUS
     yield Topic(
         REQUESTS_SUBMITTED, "request_id", (models.RequestSubmitted.TYPE,),
-        "intake", ("router",), sealed,
+        INTAKE, (ROUTER, OPERATORS), sealed, also_written_by=(OPERATORS,),
     )  # fmt: skip
     yield Topic(
         REQUESTS_COMMANDS, "request_id",
@@ -205,43 +227,45 @@ def _requests() -> Iterator[Topic]:
             models.SupplementHanded.TYPE, models.WithdrawalAsked.TYPE,
             models.OperatorDecision.TYPE, models.RepublishRequested.TYPE,
         ),
-        "intake", ("router",), sealed,
+        INTAKE, (ROUTER, INTAKE, OPERATORS), sealed, also_written_by=(OPERATORS,),
     )  # fmt: skip
     yield Topic(
         REQUESTS_OUTCOMES, "request_id",
         (models.ProvinceOutcome.TYPE, models.ProvinceNotice.TYPE),
-        "connectors", ("router",), sealed,
+        CONNECTORS, (ROUTER, OPERATORS, FACTS), sealed,
     )  # fmt: skip
     yield Topic(
         REQUESTS_STATUS, "request_id", (models.RequestStatus.TYPE,),
-        "router", ("intake", "notify", "analysts"), sealed, retention_ms=_ms(HISTORY_KEPT),
+        ROUTER, (INTAKE, NOTIFY, OPERATORS, ANALYSTS, FACTS), sealed,
+        retention_ms=_ms(HISTORY_KEPT),
     )  # fmt: skip
     yield Topic(
         REQUESTS_COMPLETED, "request_id", (models.RequestCompleted.TYPE,),
-        "router", ("printing", "notify", "analysts"), sealed, retention_ms=_ms(HISTORY_KEPT),
+        ROUTER, (PRINTING, NOTIFY, OPERATORS, ANALYSTS), sealed, retention_ms=_ms(HISTORY_KEPT),
     )  # fmt: skip
     yield Topic(
         ROUTER_TIMERS, "request_id", (models.TimerDue.TYPE,),
-        "router", ("router",), DataClass.OPERATIONAL, retention_ms=_DAY_MS, append_time=True,
+        ROUTER, (ROUTER, OPERATORS), pseudonymous, retention_ms=_DAY_MS, append_time=True,
     )  # fmt: skip
     yield Topic(
         PRINT_ORDERS, "request_id", (models.PrintOrdered.TYPE, models.PrintConfirmed.TYPE),
-        "intake", ("printing",), pseudonymous,
+        INTAKE, (PRINTING, INTAKE, OPERATORS), pseudonymous, also_written_by=(OPERATORS,),
     )  # fmt: skip
     yield Topic(
         DOCUMENTS_PRINTED, "request_id", (models.PrintReported.TYPE, models.DocumentStored.TYPE),
-        "printing", ("intake", "notify", "analysts"), sealed, retention_ms=_ms(HISTORY_KEPT),
+        PRINTING, (INTAKE, NOTIFY, OPERATORS, ANALYSTS, FACTS), sealed,
+        retention_ms=_ms(HISTORY_KEPT),
     )  # fmt: skip
     yield Topic(
         NOTIFICATIONS_SENT, "request_id", (models.NotificationReported.TYPE,),
-        "notify", ("intake", "analysts"), pseudonymous, retention_ms=_ms(HISTORY_KEPT),
+        NOTIFY, (INTAKE, OPERATORS, ANALYSTS, FACTS), pseudonymous, retention_ms=_ms(HISTORY_KEPT),
     )  # fmt: skip
     yield Topic(
-        FEEDBACK_RATED, "request_id", (models.FeedbackRated.TYPE,), "intake", ("analysts",),
-        pseudonymous, retention_ms=_ms(HISTORY_KEPT),
+        FEEDBACK_RATED, "request_id", (models.FeedbackRated.TYPE,), INTAKE,
+        (INTAKE, OPERATORS, ANALYSTS, FACTS), sealed, retention_ms=_ms(HISTORY_KEPT),
     )  # fmt: skip
     yield Topic(
-        ROUTER_CHANGELOG, "request_id", (), "router", ("router",), sealed, retention_ms=None,
+        ROUTER_CHANGELOG, "request_id", (), ROUTER, (ROUTER, OPERATORS), sealed, retention_ms=None,
         delete_retention_ms=CHANGELOG_DELETE_RETENTION_MS,
     )  # fmt: skip
 
@@ -250,41 +274,39 @@ def _all() -> Iterator[Topic]:
     yield from _requests()
     for province in PROVINCES:
         yield Topic(
-            province_requests(province), "request_id", (models.ProvinceCall.TYPE,), "router",
-            (f"connectors of {province}",), DataClass.SEALED, partitions=PROVINCE_PARTITIONS,
+            province_requests(province), "request_id", (models.ProvinceCall.TYPE,), ROUTER,
+            (connectors_of(province), OPERATORS, FACTS), DataClass.SEALED,
+            partitions=PROVINCE_PARTITIONS,
         )  # fmt: skip
         yield _dead_letter(connector_group(province))
     for group in (READMODEL_GROUP, PRINTING_GROUP, NOTIFY_GROUP, ROUTER_APP):
         yield _dead_letter(group)
     for group in REPLAY_GROUPS:
         yield Topic(
-            replay(group), "as the source", (), "operators", (group,), DataClass.SEALED,
+            replay(group), "as the source", (), OPERATORS, (GROUPS[group],), DataClass.SEALED,
             partitions=1,
         )  # fmt: skip
-    yield _compacted(CATALOGUE_ITEMS, "item code", "operators", "intake")
-    yield _compacted(
-        CONTROL_KIOSKS, "kiosk id", "operators", "intake", "printing", "operators", "analysts"
-    )
+    yield _compacted(CATALOGUE_ITEMS, "item code", OPERATORS, INTAKE, OPERATORS, FACTS)
+    yield _compacted(CONTROL_KIOSKS, "kiosk id", OPERATORS, INTAKE, OPERATORS, ANALYSTS)
     # Only intake and operators read it: it has hashes of PINs.
-    yield _compacted(CONTROL_ASSISTANTS, "assistant id", "operators", "intake", "operators")
+    yield _compacted(CONTROL_ASSISTANTS, "assistant id", OPERATORS, INTAKE, OPERATORS)
     # One partition, whose order decides which use of an assertion was the first.
     yield Topic(
-        ASSERTIONS_USED, "digest of kiosk id and jti", (), "intake", ("intake",),
+        ASSERTIONS_USED, "digest of kiosk id and jti", (), INTAKE, (INTAKE,),
         DataClass.OPERATIONAL, partitions=1, retention_ms=3600 * 1000,
     )  # fmt: skip
-    yield _compacted(CONTROL_PROVINCES, "province code", "operators", "connectors")
+    yield _compacted(CONTROL_PROVINCES, "province code", OPERATORS, CONNECTORS, OPERATORS)
     # One record for each settled dead letter, useless once that dead letter has expired. It is kept
     # longer than dead letters are, also counting the segment (7 days) that the broker deletes as a
     # whole, so it exists as long as its dead letter can be read.
     yield Topic(
-        CONTROL_DEAD_LETTERS, "dead letter id", (), "operators", ("operators",),
+        CONTROL_DEAD_LETTERS, "dead letter id", (), OPERATORS, (OPERATORS,),
         DataClass.OPERATIONAL, partitions=1, retention_ms=None, expires_ms=120 * _DAY_MS,
     )  # fmt: skip
-    yield _compacted(CONTROL_OPTOUTS, "keyed phone digest", "operators", "notify")
-    yield _compacted(DEVICES_STATE, "kiosk id", "printing", "intake", "operators")
+    yield _compacted(CONTROL_OPTOUTS, "keyed phone digest", OPERATORS, NOTIFY, OPERATORS)
     # Not compacted: every connector reports again every 20 s, and a process that ended drops out.
     yield Topic(
-        CONNECTORS_STATE, "province/instance", (), "connectors", ("operators",),
+        CONNECTORS_STATE, "province/instance", (), CONNECTORS, (OPERATORS,),
         DataClass.OPERATIONAL, partitions=1, retention_ms=_DAY_MS,
     )  # fmt: skip
 

@@ -12,8 +12,15 @@ from pathlib import Path
 
 from tongban_common.catalogue.provinces import find_directory
 from tongban_common.clock import BusinessClock
-from tongban_common.settings import NO_KAFKA_SECURITY, CommonSettings, load
+from tongban_common.settings import (
+    NO_KAFKA_SECURITY,
+    NO_STORE_SECURITY,
+    CommonSettings,
+    load,
+    without_secret_files,
+)
 from tongban_common.store import Store, StoreUnavailableError
+from tongban_common.store_address import StoreAddress
 from tongban_common.topics import TOPICS
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedServer, EmbeddedStore
 from tongban_devstack.files import exclusive
@@ -52,6 +59,8 @@ class StackOptions:
     catalogue: Path | None = None
     """Directory; None: as every service finds it, or the checkout's."""
     report: Callable[[str], None] = lambda _step: None
+    environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Further variables of every process of a service, by service."""
 
 
 class Stack:
@@ -85,6 +94,7 @@ class Stack:
         self._kafka_environment = {} if self.kafka else NO_KAFKA_SECURITY
         self.store = os.environ.get("TONGBAN_STORE", "")
         """MongoDB URL."""
+        self._store_environment = {} if self.store else NO_STORE_SECURITY
 
     async def __aenter__(self) -> Stack:
         async with AsyncExitStack() as stack:
@@ -154,7 +164,7 @@ class Stack:
             await self._start_server(store)
             self.store = store.address
         else:
-            await _reach_store(self.store)
+            await _reach_store(load(CommonSettings).store_address)
         self._options.report("store")
 
     async def _start_server(self, server: EmbeddedServer) -> None:
@@ -174,11 +184,13 @@ class Stack:
         clock = self._options.clock
         callbacks = {"TONGBAN_CALLBACKS": self.callbacks} if self.callbacks else {}
         return {
+            **{**without_secret_files(), **self._password_file()},
             **self._secrets,
             "TONGBAN_ENVIRONMENT": "development",
             "TONGBAN_KAFKA": self.kafka,
             **self._kafka_environment,
             "TONGBAN_STORE": self.store,
+            **self._store_environment,
             "TONGBAN_GATEWAYS": self.gateways,
             "TONGBAN_DEVICES": self.devices,
             "TONGBAN_PROFILE": self._options.profile,
@@ -194,7 +206,13 @@ class Stack:
             "TONGBAN_INSTANCE": name,
             "TONGBAN_HTTP_HOST": "127.0.0.1",
             "TONGBAN_HTTP_PORT": str(self._ports[name]),
+            **self._options.environments.get(name.rpartition("-")[0], {}),
         }
+
+    def _password_file(self) -> dict[str, str]:
+        """Return the variable of a given store's password, which is no secret of this stack."""
+        name = "TONGBAN_STORE_PASSWORD_FILE"
+        return {name: os.environ[name]} if name in os.environ else {}
 
     def _log(self, name: str) -> Path:
         return self.data / "logs" / f"{name}.log"
@@ -265,15 +283,16 @@ class Stack:
             self.supervisor.kill(each, number)
 
 
-async def _reach_store(url: str) -> None:
+async def _reach_store(address: StoreAddress) -> None:
     """Check that the store answers: services wait for a store, but a stack must not start without
     one."""
-    store = Store(url, "readiness", timeout_ms=5000)
+    store = Store(address, "readiness", timeout_ms=5000)
     try:
         await store.ping()
     except StoreUnavailableError as error:
-        where = url.rpartition("@")[2]  # without the password
-        raise StoreUnavailableError(f"TONGBAN_STORE, {where}, does not answer") from error
+        where, refusal = str(address).rpartition("://")[2], store.refusal()
+        why = "does not answer" if refusal is None else f"refuses: {refusal}"
+        raise StoreUnavailableError(f"TONGBAN_STORE, {where}, {why}") from error
     finally:
         store.close()
 

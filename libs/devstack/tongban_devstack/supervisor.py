@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 
 import structlog
@@ -99,6 +100,11 @@ class Supervisor:
     def pid(self, name: str) -> int:
         """Return the pid of the process that has the name now."""
         return self._kept[name].child.pid
+
+    def ended(self, name: str) -> Awaitable[int]:
+        """Return what waits for the end of the process that has the name now: its exit code, or the
+        negative number of the signal that ended it."""
+        return self._kept[name].child.wait()
 
     def kill(self, name: str, number: int) -> None:
         """Send a signal to the process of that name; nothing if it is dead just now."""

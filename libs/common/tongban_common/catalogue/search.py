@@ -4,6 +4,8 @@ A query may be Chinese (社保卡), full pinyin (`shebaoka`), initials (`sbk`), 
 (`社保kgs`), an everyday word (`synonyms.yaml`), an English word or the beginning of a code; with
 the name of a province before it or after it, in Chinese or pinyin. Several words must all be found.
 
+Traditional characters find what simplified names say: 社會保險 is 社会保险.
+
 Commas, brackets and other signs separate words like spaces. If no name contains a phrase, the index
 drops polite words around it; then it searches the phrase's two halves in any order: people type
 挂失社保卡, names have 社保卡挂失.
@@ -23,6 +25,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from tongban_common.catalogue.models import Item
+from tongban_common.catalogue.traditional import SIMPLIFIED as _SIMPLIFIED
 
 LONGEST_QUERY = 40
 """Longest query in characters; the rest is ignored."""
@@ -224,8 +227,9 @@ def _key(item: Item) -> tuple[str, ...]:
 
 
 def _normal(text: str) -> str:
-    """Return the text with full-width letters narrowed, in lower case."""
-    return unicodedata.normalize("NFKC", text).casefold()
+    """Return the text with full-width letters narrowed, in lower case, in simplified
+    characters."""
+    return unicodedata.normalize("NFKC", text).casefold().translate(_SIMPLIFIED)
 
 
 def _words(query: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from tongban_common.events.cloudevents import Event, encode
 from tongban_common.events.models import Body
+from tongban_common.tracing import current_traceparent, sending
 
 
 class RawProducer(Protocol):
@@ -29,11 +30,19 @@ class EventPublisher:
     async def publish(
         self, topic: str, body: Body, *, event_id: str, at: datetime, repeat: bool = False
     ) -> None:
-        """Publish an event and wait until all in-sync replicas have acknowledged it.
+        """Publish an event in the caller's trace; return once all in-sync replicas have it.
 
         Raises:
             KafkaUnavailableError: the producer could not deliver it.
         """
-        event = Event(id=event_id, source=self._source, body=body, time=at, repeat=repeat)
-        value, headers = encode(event)
-        await self._producer.send(topic, key=event.key, value=value, headers=headers)
+        with sending(topic, event_type=body.TYPE, event_id=event_id):
+            event = Event(
+                id=event_id,
+                source=self._source,
+                body=body,
+                time=at,
+                repeat=repeat,
+                traceparent=current_traceparent(),
+            )
+            value, headers = encode(event)
+            await self._producer.send(topic, key=event.key, value=value, headers=headers)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import structlog
@@ -15,6 +14,7 @@ from tongban_common.envelope import KeyRing
 from tongban_common.exit_codes import EX_CONFIG
 from tongban_common.settings import CommonSettings
 from tongban_common.wrapping_keys import Ring, RingError
+from tongban_kafka import background_task
 
 log = structlog.get_logger(__name__)
 
@@ -73,15 +73,9 @@ class KeyRingFile:
             await asyncio.sleep(self._every_s)
             await self._look(self._path)
 
-    @asynccontextmanager
-    async def followed(self) -> AsyncIterator[None]:
+    def followed(self) -> AbstractAsyncContextManager[object]:
         """Follow the file while the context is open."""
-        running = asyncio.create_task(self.run(), name="keyring")
-        try:
-            yield
-        finally:
-            running.cancel()
-            await asyncio.wait([running])
+        return background_task(self.run(), name="keyring")
 
     async def _look(self, path: Path) -> None:
         try:

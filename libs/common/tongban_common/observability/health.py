@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from ssl import SSLContext
 from types import TracebackType
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from tongban_common.tracing.http import traced_server
 
 Check = Callable[[], str | None]
 """Returns None if the part is healthy, else the reason, for an operator who reads the probe's
 body."""
 Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def exposition(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    """Return the metrics and their media type: OpenMetrics, which alone has exemplars, where the
+    scraper's Accept header wants it, else Prometheus' text format."""
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
 
 
 class HealthServer:
@@ -34,7 +45,7 @@ class HealthServer:
     ) -> None:
         self._host = host
         self._port = port
-        app = web.Application()
+        app = web.Application(middlewares=[traced_server])
         app.add_routes(
             [
                 web.get("/livez", self._probe(live)),
@@ -58,10 +69,9 @@ class HealthServer:
 
     @staticmethod
     def _metrics(registry: CollectorRegistry) -> Handler:
-        async def metrics(_: web.Request) -> web.Response:
-            return web.Response(
-                body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
-            )
+        async def metrics(request: web.Request) -> web.Response:
+            body, content_type = exposition(registry, request.headers.get("Accept", ""))
+            return web.Response(body=body, headers={"Content-Type": content_type})
 
         return metrics
 
@@ -70,6 +80,10 @@ class HealthServer:
         """Return the port that is served, also where the settings have 0."""
         address: tuple[str, int] = self._runner.addresses[0]
         return address[1]
+
+    async def listen_too(self, port: int, tls: SSLContext) -> None:
+        """Serve the same over TLS at a further port."""
+        await web.TCPSite(self._runner, self._host, port, ssl_context=tls).start()
 
     async def __aenter__(self) -> HealthServer:
         await self._runner.setup()

@@ -14,17 +14,22 @@ from typing import Any
 import orjson
 import structlog
 
+from tongban_common.tracing import current
 from tongban_common.version import show_version
 
 _MOST_CAUSES, _MOST_FRAMES = 8, 20
 _REQUEST: ContextVar[Mapping[str, str]] = ContextVar("tongban_request", default={})  # noqa: B039
 
 
-def _add_request(
+def _add_context(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     for name, value in _REQUEST.get().items():
         event.setdefault(name, value)
+    trace = current()
+    if trace is not None:
+        event.setdefault("trace_id", trace.trace_id)
+        event.setdefault("span_id", trace.span_id)
     return event
 
 
@@ -118,14 +123,15 @@ def configure_logging(service: str, *, instance: str, level: str = "INFO") -> No
     """Send structlog and the standard library's logging to stderr as JSON lines, and show the
     version in the first line and as a metric: every process calls this as it starts.
 
-    Every line carries `at` (RFC 3339, UTC), `service` and `instance`, and inside `request_context`
-    also `request_id`. A message that the Kafka client repeats is written once in ten seconds
-    (`Repeats`). Never pass a person's name or number to a logger: no filter could be trusted to
-    find it afterwards. The texts of exceptions, which may quote such values, are never written,
-    not even that of an exception that ends the process.
+    Every line carries `at` (RFC 3339, UTC), `service` and `instance`, inside `request_context` also
+    `request_id`, and inside a span, or where a trace came in, `trace_id` and `span_id`. A message
+    that the Kafka client repeats is written once in ten seconds (`Repeats`). Never pass a person's
+    name or number to a logger: no filter could be trusted to find it afterwards. The texts of
+    exceptions, which may quote such values, are never written, not even that of an exception that
+    ends the process.
     """
     shared: list[structlog.typing.Processor] = [
-        _add_request,
+        _add_context,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
@@ -139,6 +145,8 @@ def configure_logging(service: str, *, instance: str, level: str = "INFO") -> No
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(Repeats("aiokafka"))
+    # A collector that is away fails every batch.
+    handler.addFilter(Repeats("opentelemetry", every_s=60.0))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -18,6 +18,7 @@ from tongban_common.store.client import (
 )
 from tongban_common.store.documents import MAX_BYTES as MAX_DOCUMENT_BYTES
 from tongban_common.store.documents import DocumentStore, StoredDocument
+from tongban_common.store.watch import StoreWatch
 
 __all__ = [
     "BAD_VALUE_CODES",
@@ -29,6 +30,7 @@ __all__ = [
     "DuplicateKey",
     "Store",
     "StoreUnavailableError",
+    "StoreWatch",
     "StoredDocument",
     "expire",
     "prepare_store",

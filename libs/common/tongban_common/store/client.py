@@ -6,18 +6,25 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import structlog
 from motor.motor_asyncio import AsyncIOMotorClient
+from prometheus_client import Counter, Gauge
 from pymongo import WriteConcern
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 from tongban_common.errors import CommonError
-from tongban_kafka import ProcessTroubleError
+from tongban_common.observability.certificates import CERTIFICATES
+from tongban_common.store.refusals import Refusals
+from tongban_common.store_address import StoreAddress, StoreSecurity
+from tongban_kafka import ProcessTroubleError, Refusal
 
 log = structlog.get_logger()
 
+_UNAVAILABLE = Gauge("tongban_store_unavailable", "1 while the last call of the store failed")
+_FAILURES = Counter("tongban_store_failures_total", "Calls of the store that failed")
 Collection = Any
 """A motor collection. Motor has no types that a strict checker accepts."""
 DuplicateKey = DuplicateKeyError
@@ -72,7 +79,11 @@ def store_errors() -> Iterator[None]:
     except PyMongoError as error:
         if _is_about_a_value(error):
             raise
+        _FAILURES.inc()
+        _UNAVAILABLE.set(1)
         raise StoreUnavailableError(f"store: {_described(error)}") from error
+    else:
+        _UNAVAILABLE.set(0)
 
 
 def _is_about_a_value(error: PyMongoError) -> bool:
@@ -95,6 +106,51 @@ def _described(error: PyMongoError) -> str:
     return name
 
 
+def store_client(address: StoreAddress, timeout_ms: int, refusals: Refusals) -> Any:
+    """Return a motor client; every client of the product is made here.
+
+    The driver reads certificate and key from one file, so it gets an anonymous one that exists only
+    while the client is made. The process exports when the certificates expire.
+    """
+    security = address.security
+    CERTIFICATES.watch("store-ca", security.ca_file)
+    CERTIFICATES.watch("store-client", security.certificate_file)
+    options: dict[str, Any] = {}
+    if security.username is not None and security.password is not None:
+        options["username"] = security.username
+        options["password"] = security.password.get_secret_value()
+        if security.auth_source is not None:
+            options["authSource"] = security.auth_source
+    if security.tls:
+        options["tls"] = True
+        if security.ca_file is not None:
+            options["tlsCAFile"] = str(security.ca_file)
+    with _key_and_certificate(security) as file:
+        if file is not None:
+            options["tlsCertificateKeyFile"] = file
+        return AsyncIOMotorClient(
+            address.url,
+            serverSelectionTimeoutMS=timeout_ms,
+            connectTimeoutMS=timeout_ms,
+            socketTimeoutMS=timeout_ms * 5,
+            tz_aware=True,
+            event_listeners=[refusals],
+            **options,
+        )
+
+
+@contextmanager
+def _key_and_certificate(security: StoreSecurity) -> Iterator[str | None]:
+    if security.certificate_file is None or security.key_file is None:
+        yield None
+        return
+    both = security.key_file.read_bytes() + b"\n" + security.certificate_file.read_bytes()
+    with NamedTemporaryFile(prefix="tongban-") as file:  # mode 0600
+        file.write(both)
+        file.flush()
+        yield file.name
+
+
 class Store:
     """A client of the store that connects on first use.
 
@@ -103,14 +159,11 @@ class Store:
     down.
     """
 
-    def __init__(self, url: str, name: str, *, timeout_ms: int = 2000) -> None:
-        self._client: Any = AsyncIOMotorClient(
-            url,
-            serverSelectionTimeoutMS=timeout_ms,
-            connectTimeoutMS=timeout_ms,
-            socketTimeoutMS=timeout_ms * 5,
-            tz_aware=True,
-        )
+    def __init__(self, address: StoreAddress | str, name: str, *, timeout_ms: int = 2000) -> None:
+        if isinstance(address, str):
+            address = StoreAddress(address)
+        self._refusals = Refusals(address)
+        self._client = store_client(address, timeout_ms, self._refusals)
         self._database = self._client.get_database(
             name, write_concern=WriteConcern(w="majority", j=True)
         )
@@ -120,13 +173,31 @@ class Store:
         return self._database[name]
 
     async def ping(self) -> None:
-        """Ask the store for an answer.
+        """Ask the store for an answer that it gives only to a user who may read the database.
+
+        It answers MongoDB's own `ping` to anyone.
 
         Raises:
-            StoreUnavailableError: the store does not answer, or refuses.
+            StoreUnavailableError: the store does not answer, or refuses; the text says why.
         """
-        with store_errors():
-            await self._client.admin.command("ping")
+        try:
+            with store_errors():
+                await self._database.command({"find": "readiness", "limit": 1, "singleBatch": True})
+        except StoreUnavailableError as error:
+            raise StoreUnavailableError(self.explain(error)) from error
+        self._refusals.answered()
+
+    def explain(self, error: StoreUnavailableError) -> str:
+        """Return the text of an error that an operation on this store has raised, with the reason
+        if the store refuses this client."""
+        if isinstance(error.__cause__, PyMongoError):
+            self._refusals.note(error.__cause__)
+        refusal = self._refusals.current()
+        return str(error) if refusal is None else f"store: {refusal}"
+
+    def refusal(self) -> Refusal | None:
+        """Return why the store refuses this client; None if it is away, or answers."""
+        return self._refusals.current()
 
     def close(self) -> None:
         """Close the connections."""

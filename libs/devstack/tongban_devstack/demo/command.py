@@ -18,7 +18,9 @@ from tongban_common.catalogue.provinces import find_directory, load_provinces
 from tongban_common.clock import BusinessClock
 from tongban_common.observability import configure_logging
 from tongban_common.process import Stopping, on_stop
+from tongban_devstack.demo.charts import write_charts
 from tongban_devstack.demo.day_runner import Day, DayRunner
+from tongban_devstack.demo.facts import FactCounts, differences, export_facts
 from tongban_devstack.demo.plan import FaultSchedule, PlannedVisit, visits
 from tongban_devstack.demo.report import Account, account, keep
 from tongban_devstack.demo.view import View
@@ -72,12 +74,17 @@ async def _demo(once: bool, requests: int, seconds: float, out: Path) -> int:
         )
         await keep(stack, result, out)
         _print_result(result, out)
+        facts = await export_facts(stack.cluster, clock, out / "facts")
+        wrong_facts = differences(facts, result.report)
+        _print_facts(facts, wrong_facts, out / "facts")
+        await write_charts(out / "facts", out / "report.html")
+        console.print(f"Charts of the facts: {out / 'report.html'}")
         if not once:
             token = await stack.token("k-310115-001", "b-310115-01")
             console.print(f"Kiosk page: {stack.intake}/kiosk/login?token={token}")
             console.print("Ctrl-C ends it all.")
             await _interrupted()
-        return 0 if result.clean else 1
+        return 0 if result.clean and not wrong_facts else 1
 
 
 async def _watch(playing: asyncio.Task[None], view: View) -> None:
@@ -109,6 +116,14 @@ async def _interrupted() -> None:
     stopping = Stopping()
     on_stop(stopping.set)
     await stopping.wait()
+
+
+def _print_facts(facts: FactCounts, wrong: list[str], where: Path) -> None:
+    console.print(
+        f"Facts for analysts: {facts.requests} requests, {facts.withheld} withheld: {where}"
+    )
+    for line in wrong:
+        console.print(f"[red]{line}[/red]")
 
 
 def _print_result(result: Account, out: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from dataclasses import dataclass
 
 from tongban_devstack.devices.faults import Condition
-from tongban_devstack.devices.ipp.codec import Group, IppMessage
+from tongban_devstack.devices.ipp.codec import Group, IppMessage, Value
 from tongban_devstack.devices.ipp.vocabulary import (
     GroupTag,
     IppJobState,
@@ -23,7 +24,26 @@ _REASONS = {
     Condition.JAM: "media-jam",
     Condition.OFFLINE: "shutdown",
 }
-_WHOLE_GROUPS = frozenset({"all", "job-template", "job-description", "printer-description"})
+_RESOLUTION = struct.pack(">iib", 600, 600, 3)
+"""600 dpi in both directions (RFC 8010, section 3.9: cross-feed, feed, unit)."""
+_NO_FINISHING, _PORTRAIT, _NORMAL_QUALITY = 3, 3, 4
+"""Enums of RFC 8011, sections 5.2.6, 5.2.10 and 5.2.13."""
+_SINGLE: tuple[tuple[str, ValueTag, Value], ...] = (
+    ("finishings", ValueTag.ENUM, _NO_FINISHING),
+    ("media", ValueTag.KEYWORD, "iso_a4_210x297mm"),
+    ("orientation-requested", ValueTag.ENUM, _PORTRAIT),
+    ("output-bin", ValueTag.KEYWORD, "face-down"),
+    ("print-quality", ValueTag.ENUM, _NORMAL_QUALITY),
+    ("printer-resolution", ValueTag.RESOLUTION, _RESOLUTION),
+    ("sides", ValueTag.KEYWORD, "one-sided"),
+)
+"""Job template attributes with one supported value each."""
+_TEMPLATE = frozenset(
+    {"copies", "copies-default", "copies-supported"}
+    | {f"{name}-{kind}" for name, _, _ in _SINGLE for kind in ("default", "supported")}
+)
+"""Attributes of the group job-template (RFC 8011, section 5.2)."""
+_DESCRIPTIONS = frozenset({"job-description", "printer-description"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +116,15 @@ def job_group(
 
 
 def printer_group(
-    origin: PrinterAddress, *, condition: Condition, printing: bool, queued: int
+    origin: PrinterAddress,
+    *,
+    condition: Condition,
+    printing: bool,
+    queued: int,
+    pages_per_minute: int,
 ) -> Group:
-    """Return a printer's attributes: those that RFC 8011 requires, and its condition."""
+    """Return a printer's attributes: those that IPP/1.1 (RFC 8011) and IPP/2.0 (PWG 5100.12)
+    require, and its condition."""
     state = PrinterState.PROCESSING if printing else PrinterState.IDLE
     if condition is not Condition.OK:
         state = PrinterState.STOPPED
@@ -131,22 +157,35 @@ def printer_group(
     )
     group.add("pdl-override-supported", ValueTag.KEYWORD, "not-attempted")
     group.add("compression-supported", ValueTag.KEYWORD, "none")
+    group.add("color-supported", ValueTag.BOOLEAN, False)
+    group.add("pages-per-minute", ValueTag.INTEGER, pages_per_minute)
+    group.add("printer-more-info", ValueTag.URI, f"http://{origin.host}/printed")
+    _add_job_template(group)
+    return group
+
+
+def _add_job_template(group: Group) -> None:
+    """Add the defaults and the supported values of the job template (PWG 5100.12, section 6.2)."""
     group.add("copies-default", ValueTag.INTEGER, 1)
     group.add("copies-supported", ValueTag.RANGE, (1, 99))
-    group.add("media-default", ValueTag.KEYWORD, "iso_a4_210x297mm")
-    group.add("media-supported", ValueTag.KEYWORD, "iso_a4_210x297mm")
-    group.add("sides-supported", ValueTag.KEYWORD, "one-sided")
-    group.add("color-supported", ValueTag.BOOLEAN, False)
-    return group
+    for name, tag, value in _SINGLE:
+        group.add(f"{name}-default", tag, value)
+        group.add(f"{name}-supported", tag, value)
 
 
 def requested(group: Group, request: IppMessage, default: tuple[str, ...] = ("all",)) -> Group:
     """Reduce the group to requested-attributes, or to `default` if none were requested."""
     asked = request.group(GroupTag.OPERATION).attributes.get("requested-attributes")
     names = frozenset(map(str, asked.values if asked else default))
-    if names & _WHOLE_GROUPS:
+    if "all" in names:
         return group
-    kept = {name: each for name, each in group.attributes.items() if name in names}
+    template = {name for name in group.attributes if name in _TEMPLATE}
+    wanted = set(names)
+    if "job-template" in names:
+        wanted |= template
+    if names & _DESCRIPTIONS:
+        wanted |= group.attributes.keys() - template
+    kept = {name: each for name, each in group.attributes.items() if name in wanted}
     return Group(group.tag, kept)
 
 

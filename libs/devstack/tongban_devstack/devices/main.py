@@ -57,7 +57,9 @@ async def serve(settings: DeviceSettings, stopping: Stopping) -> None:
         )
         front_ends = (IppFrontEnd(printers, printer_faults), providers, controls)
         routes = [route for front_end in front_ends for route in front_end.routes()]
-        async with serving(SERVICE, settings, routes):
+        async with serving(SERVICE, settings, routes) as server:
+            if (tls := settings.tls()) is not None:
+                await server.listen_too(settings.tls_port, tls)
             await stopping.wait()
 
 

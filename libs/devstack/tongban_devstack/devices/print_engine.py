@@ -47,6 +47,11 @@ class PrintEngines:
     _engines: dict[str, _PrintEngine] = field(default_factory=dict, init=False)
     _ended: set[JobKey] = field(default_factory=set, init=False)
 
+    @property
+    def pages_per_minute(self) -> int:
+        """Return the speed as IPP reports it: at least 1, and at most 6000."""
+        return max(1, round(60 / max(self.seconds_per_page, 0.01)))
+
     async def resume(self) -> None:
         """Enqueue the jobs that were queued when the process ended, and clear the spool of other
         files."""

@@ -177,6 +177,7 @@ class Printers:
             condition=self._faults.of(origin.kiosk_id).state,
             printing=self._engines.current(origin.kiosk_id) is not None,
             queued=len(queued),
+            pages_per_minute=self._engines.pages_per_minute,
         )
         return [requested(group, request)]
 

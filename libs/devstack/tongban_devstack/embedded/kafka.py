@@ -43,12 +43,14 @@ class EmbeddedKafka(EmbeddedServer):
         log: Path | None = None,
         cache: Path | None = None,
         java_flags: Sequence[str] | None = None,
+        more_java_flags: Sequence[str] = (),
         security: BrokerSecurity | None = None,
     ) -> None:
         """Configure the broker.
 
         Args:
             java_flags: None uses the ahead-of-time cache, which is made when missing.
+            more_java_flags: added to these, such as system properties that the cache permits.
             security: makes `address` speak SASL_SSL, `mutual_tls_address` TLS with certificates on
                 both sides, and `plain_address` neither, for the tools that run the broker.
         """
@@ -63,6 +65,7 @@ class EmbeddedKafka(EmbeddedServer):
         self._cache = cache or user_cache()
         self._jars: Sequence[Path] = ()
         self._java_flags = java_flags
+        self._more_java_flags = more_java_flags
 
     @property
     def address(self) -> str:
@@ -81,7 +84,7 @@ class EmbeddedKafka(EmbeddedServer):
 
     @property
     def spec(self) -> ChildSpec:
-        java = java_command(self._jars, *(self._java_flags or ()))
+        java = java_command(self._jars, *(self._java_flags or ()), *self._more_java_flags)
         properties = str(self.data_dir / "server.properties")
         return ChildSpec(self.name, [*java, "kafka.Kafka", properties], self.log)
 

@@ -146,11 +146,15 @@ class BrokerSecurity:
         users: passwords by user name. Names and passwords are letters, digits, `-` and `_`: the
             broker's settings quote nothing else the same way everywhere. Users exist from the first
             start of a data directory on, and stay as they were then.
+        authorises: refuses users what no permission allows. Clients of the plain address may do
+            everything: they are the tools that run the broker and grant the permissions.
     """
 
     authority: CertificateAuthority
     certificate: Certificate
     users: Mapping[str, str]
+    authorises: bool = False
+    super_users: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Reject names and passwords that would need quoting."""
@@ -173,6 +177,11 @@ class BrokerSecurity:
         users = " ".join(f'user_{user}="{word}"' for user, word in self.users.items())
         plain = f"org.apache.kafka.common.security.plain.PlainLoginModule required {users};"
         listener = "listener.name.sasl_ssl"
+        authorizer = [
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            f"super.users={';'.join(f'User:{user}' for user in ('ANONYMOUS', *self.super_users))}",
+            "allow.everyone.if.no.acl.found=false",
+        ]
         return "\n".join(
             [
                 "ssl.keystore.type=PEM",
@@ -184,6 +193,7 @@ class BrokerSecurity:
                 f"{listener}.scram-sha-512.sasl.jaas.config={scram}",
                 f"{listener}.scram-sha-256.sasl.jaas.config={scram}",
                 f"{listener}.plain.sasl.jaas.config={plain}",
+                *(authorizer if self.authorises else ()),
                 "",
             ]
         )

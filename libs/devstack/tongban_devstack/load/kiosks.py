@@ -16,14 +16,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-from aiokafka import AIOKafkaConsumer
 
 from tongban_common.catalogue.models import Item
-from tongban_common.events import decode
-from tongban_common.events.models import RequestStatus
-from tongban_common.topics import REQUESTS_STATUS
+from tongban_devstack.load.endings import Endings
+from tongban_devstack.load.submissions import example_body
 from tongban_devstack.quantiles import quantiles_ms
-from tongban_kafka import KafkaAddress, client_options
+from tongban_kafka import KafkaAddress
 
 _IN_FLIGHT = 4000
 """Maximum submissions that await their answer; further ones are counted as not made."""
@@ -82,10 +80,9 @@ class Load:
         self._prints = prints
         self._due: dict[str, tuple[float, str]] = {}
         """Accepted request -> when it was due to be submitted, province."""
-        self._over: dict[str, tuple[float, str]] = {}
-        """Request -> when it was seen in a final state, and which."""
+        self._endings = Endings(target.kafka)
+        self._over = self._endings.ended
         self._http: aiohttp.ClientSession
-        self._reading: asyncio.Task[None]
 
     async def __aenter__(self) -> Load:
         self._http = aiohttp.ClientSession(
@@ -93,15 +90,11 @@ class Load:
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=30),
         )
-        consumer = AIOKafkaConsumer(REQUESTS_STATUS, **client_options(self._target.kafka))
-        await consumer.start()
-        await consumer.seek_to_end()
-        self._reading = asyncio.create_task(self._read(consumer), name="load-reader")
+        await self._endings.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._reading.cancel()
-        await asyncio.wait([self._reading])
+        await self._endings.__aexit__()
         await self._http.close()
 
     async def run(
@@ -119,7 +112,7 @@ class Load:
                 requests.
         """
         self._due.clear()
-        self._over.clear()
+        self._endings.forget()
         result = LoadResult()
         began = time.monotonic()
         sending: set[asyncio.Task[None]] = set()
@@ -156,12 +149,7 @@ class Load:
         report(result.asked, len(self._over))
 
     async def _submit(self, item: Item, due: float, result: LoadResult) -> None:
-        body: dict[str, Any] = {
-            "item_code": item.code,
-            "channel": "self_service",
-            "applicant": item.example_applicant,
-            "form": item.example_form,
-        }
+        body = example_body(item)
         if item.printable:
             body["print"] = self._prints
         headers = {"Idempotency-Key": uuid.uuid4().hex}
@@ -176,12 +164,3 @@ class Load:
                     result.accepted_after.append(time.monotonic() - due)
         except (aiohttp.ClientError, TimeoutError) as error:
             result.answers[type(error).__name__] += 1
-
-    async def _read(self, consumer: AIOKafkaConsumer) -> None:
-        try:
-            async for record in consumer:
-                body = decode(record.value, record.headers).body
-                if isinstance(body, RequestStatus) and body.status.final and not body.note:
-                    self._over.setdefault(body.request_id, (time.monotonic(), body.status.value))
-        finally:
-            await consumer.stop()

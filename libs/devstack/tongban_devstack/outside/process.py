@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import structlog
 from aiohttp import web
 
+from tongban_common import tracing
 from tongban_common.observability import HealthServer, configure_logging
 from tongban_common.process import Stopping, on_stop
 from tongban_common.settings import CommonSettings
@@ -61,23 +62,27 @@ def run(
 ) -> None:
     """Run `serve` until SIGTERM or SIGINT sets its `Stopping`; then end with exit code 0."""
     configure_logging(service, instance=settings.instance, level=settings.log_level)
+    tracing.start(settings, service.removeprefix("tongban-"))
 
     async def main() -> None:
         stopping = Stopping()
         on_stop(stopping.set)
         await serve(stopping)
 
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    finally:
+        tracing.stop()
 
 
 @asynccontextmanager
 async def serving(
     service: str, settings: CommonSettings, routes: Iterable[web.RouteDef]
-) -> AsyncIterator[None]:
+) -> AsyncIterator[HealthServer]:
     """Serve the routes and probes, and print one JSON line on stdout with the URL in use."""
     host, port = settings.http_host, settings.http_port
     async with HealthServer(host=host, port=port, live={}, ready={}, routes=list(routes)) as server:
         url = f"http://{host}:{server.port}"
         log.info("serving", url=url)
         print(json.dumps({"ready": True, "service": service, "url": url}), flush=True)
-        yield
+        yield server

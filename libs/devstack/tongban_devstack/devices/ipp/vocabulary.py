@@ -23,6 +23,7 @@ class ValueTag(IntEnum):
     BOOLEAN = 0x22
     ENUM = 0x23
     OCTETS = 0x30
+    RESOLUTION = 0x32
     RANGE = 0x33
     BEGIN_COLLECTION = 0x34
     TEXT_WITH_LANGUAGE = 0x35
