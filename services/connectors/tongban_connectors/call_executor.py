@@ -17,8 +17,11 @@ docs/connectors.md lists what follows from each answer, each class of error and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+
+from prometheus_client import Gauge
 
 from tongban_common import faultpoints
 from tongban_common.clock import BusinessClock
@@ -27,20 +30,22 @@ from tongban_common.envelope import KeyRing
 from tongban_common.events import Event
 from tongban_common.events.models import ProvinceCall
 from tongban_connectors.caller import Caller
-from tongban_connectors.domain import call_ledger
 from tongban_connectors.domain.call_ledger import (
     CallAttempt,
     CallLedger,
     Instant,
     UncertainSend,
 )
+from tongban_connectors.domain.effect_bound import EffectBound
 from tongban_connectors.domain.gateway import (
     REJECTED,
+    AccessDeniedError,
     BrokenAnswerError,
     Gateway,
     GatewayDownError,
     GatewayRefusedError,
     RetryLaterError,
+    UnclearAnswerError,
     Unknown,
     cause_of,
     is_done,
@@ -52,9 +57,16 @@ from tongban_connectors.records import call_in, open_parts
 from tongban_kafka import Poison, Record, Retry
 from tongban_provinces.models import GatewayAnswer, GatewayState, OfferedDocument
 
+BOUND = Gauge(
+    "tongban_connector_effect_bound_seconds",
+    "Seconds after its start in which a call may take effect, as of the last call",
+    ["province"],
+)
 BROKEN_LIMIT = 8
 """Answers to one call that cannot be believed, before an operator has to look at it. With the
 pauses between them they take about half a minute."""
+TOO_LATE = "too_late"
+"""Code of a gateway that got a call after its `act_before`, and has not acted."""
 
 
 class _DeadlinePassedError(ConnectorsError):
@@ -66,9 +78,11 @@ class CallExecutor:
 
     Args:
         caller: makes the calls, within the province's limits.
-        timeout_s: seconds after which the connector stops waiting for a call of the gateway.
+        bound: how long after its start a send may take effect.
         lease_remaining: seconds for which the consumer group still counts this process as a member.
         behind: returns the records that wait behind one of the same request.
+        predecessor_note: returns the note of `bound` that the partition's last owner left.
+        commit_note: commits the present note for all partitions; True if the broker has it.
     """
 
     def __init__(
@@ -79,24 +93,24 @@ class CallExecutor:
         *,
         keys: KeyRing,
         clock: BusinessClock,
-        timeout_s: float,
+        bound: EffectBound,
         lease_remaining: Callable[[], float],
         behind: Callable[[Record], Sequence[Record]],
+        predecessor_note: Callable[[Record], str],
+        commit_note: Callable[[], Awaitable[bool]],
     ) -> None:
         self._province = province
         self._gateway = gateway
         self._caller = caller
         self._keys = keys
         self._clock = clock
-        self._timeout_s = timeout_s
+        self._bound = bound
         self._lease_remaining = lease_remaining
         self._behind = behind
+        self._predecessor_note = predecessor_note
+        self._commit_note = commit_note
+        self._withdrawing = asyncio.Lock()
         self.ledger = CallLedger()
-
-    @property
-    def settle_s(self) -> float:
-        """Seconds after its start for which a send may still take effect at the gateway."""
-        return self._timeout_s + call_ledger.MARGIN_S
 
     def attempt(self, record: Record, event: Event[ProvinceCall]) -> CallAttempt:
         """Return the state of the record's call; examines the record if it is new here."""
@@ -163,9 +177,13 @@ class CallExecutor:
     def may_take_effect(self, record: Record, call: ProvinceCall, attempt: CallAttempt) -> bool:
         """Return True if an earlier send may still take effect, as far as the clocks tell."""
         remaining = self.ledger.unsettled_s(
-            record, call, attempt, known=None, looked_up=Instant.now(), settle_s=self.settle_s
-        )
+            record, call, attempt,
+            known=None, looked_up=Instant.now(), settle_s=self._predecessor_bound(record),
+        )  # fmt: skip
         return remaining > 0
+
+    def _predecessor_bound(self, record: Record) -> float:
+        return self._bound.of_predecessor(self._predecessor_note(record))
 
     async def fetch(self, call: ProvinceCall, document: OfferedDocument, start: int) -> bytes:
         """Fetch a piece of an offered document, within the province's limits; see `Gateway`."""
@@ -202,8 +220,9 @@ class CallExecutor:
             return known
         # That the call is not done is believed once nothing can change it any more.
         remaining = self.ledger.unsettled_s(
-            record, call, attempt, known=answer, looked_up=looked_up, settle_s=self.settle_s
-        )
+            record, call, attempt,
+            known=answer, looked_up=looked_up, settle_s=self._predecessor_bound(record),
+        )  # fmt: skip
         if remaining > 0:
             raise Retry("an earlier send may still take effect", after=min(remaining + 0.05, 30.0))
         self.ledger.end_doubt(attempt)
@@ -214,17 +233,21 @@ class CallExecutor:
 
         Raises:
             KeyDestroyedError: before anything was sent.
+            Retry: the note for a successor that forbids this send cannot be withdrawn.
         """
         if self._too_late(call):
             return None
+        await self._withdraw_note()
         applicant, form = open_parts(self._keys, call)
 
         async def send() -> GatewayAnswer:
             # Read the clocks before the checks: a process that is frozen anywhere behind this line
             # wakes with an `act_before` that has passed, and the gateway refuses what it sends. The
             # checks are repeated because the call may have waited for its turn since.
-            now, settle_s = Instant.now(), self.settle_s
-            doubt = UncertainSend(now.wall + settle_s, now.monotonic + settle_s)
+            now = Instant.now()
+            bound_s = self._bound.for_send(now.monotonic)
+            BOUND.labels(self._province).set(bound_s)
+            doubt = UncertainSend(now.wall + bound_s, now.monotonic + bound_s)
             if self._too_late(call):
                 raise _DeadlinePassedError
             if self._lease_remaining() < 1.0:
@@ -233,8 +256,8 @@ class CallExecutor:
             self.ledger.begin_doubt(attempt, doubt)
             faultpoints.reached("connector.before_send")
             try:
-                answer = await take_effect(
-                    self._gateway, call, applicant, form, act_before=doubt.act_before
+                answer = await self._take_effect(
+                    call, applicant, form, act_before=doubt.act_before, started=now.monotonic
                 )
             except (GatewayDownError, RetryLaterError, GatewayRefusedError):
                 self.ledger.end_doubt(attempt)
@@ -246,6 +269,36 @@ class CallExecutor:
             return await self._caller.call(call.call, send, effect=True)
         except _DeadlinePassedError:
             return None
+
+    async def _take_effect(
+        self, call: ProvinceCall, applicant: Any, form: Any, *, act_before: float, started: float
+    ) -> GatewayAnswer:
+        """Send, and note how long the gateway took: the bound follows from it."""
+        bound = self._bound
+        try:
+            answer = await take_effect(self._gateway, call, applicant, form, act_before=act_before)
+        except GatewayRefusedError:
+            bound.answered(Instant.now().monotonic - started)
+            raise
+        except AccessDeniedError as error:
+            if str(error) == TOO_LATE:
+                bound.was_slow()
+            raise
+        except UnclearAnswerError:
+            bound.unanswered(Instant.now().monotonic - started)
+            raise
+        bound.answered(Instant.now().monotonic - started)
+        return answer
+
+    async def _withdraw_note(self) -> None:
+        """Withdraw the note that sends have the short bound, where they need the long one."""
+        if not self._bound.must_withdraw:
+            return
+        async with self._withdrawing:
+            if self._bound.must_withdraw:
+                if not await self._commit_note():
+                    raise Retry("the note on how long sends last cannot be withdrawn", after=0.5)
+                self._bound.withdrawn()
 
     def _too_late(self, call: ProvinceCall) -> bool:
         """Return True if the call must not be sent any more. A withdrawal is never too late."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -85,7 +85,7 @@ class CallbackEndpoint:
     Args:
         rates: callbacks a second that this process accepts, by the province's code; beyond, 429,
             so that no province fills the topic that all share.
-        gateway_secret: the setting from which province tokens are derived.
+        gateway_secrets: the settings from which province tokens are derived; all are accepted.
         id_secret: the setting with which intake issues request ids.
     """
 
@@ -95,11 +95,13 @@ class CallbackEndpoint:
         *,
         producer: RawProducer,
         clock: BusinessClock,
-        gateway_secret: str,
+        gateway_secrets: Sequence[str],
         id_secret: str,
     ) -> None:
         self._senders = {
-            code: SenderAuthenticator(province_token(gateway_secret, code), paasid=code)
+            code: SenderAuthenticator(
+                *(province_token(each, code) for each in gateway_secrets), paasid=code
+            )
             for code in rates
         }
         self._limiters = {code: AsyncLimiter(max(1.0, rate), 1.0) for code, rate in rates.items()}
@@ -116,21 +118,19 @@ class CallbackEndpoint:
         province = request.match_info["province"]
         if province not in self._senders:
             return answer(404, "no_such_province")
-        nonce: str | None = None
+        signed: tuple[str, str] | None = None
         try:
             # Authenticate the headers before waiting for a body, so that strangers hold no slot.
             self._authenticate_head(request, province)
             with self._slot(province):
                 body = await _read(request)
-                nonce = self._authenticate(request, province, body)
+                signed = self._authenticate(request, province, body)
                 await self._accept(province, body)
             status, code = 200, "ok"
         except _CallbackRefusedError as refused:
             status, code = refused.status, refused.code
         CALLBACKS.labels(province, code).inc()
-        if nonce is None:
-            return answer(status, code)
-        return answer(status, code, self._senders[province].token, nonce)
+        return answer(status, code, *(signed or ()))
 
     def _authenticate_head(self, request: web.Request, province: str) -> None:
         """Check that the headers are the province's own, and that the body can be bounded.
@@ -162,19 +162,20 @@ class CallbackEndpoint:
         finally:
             self._at_once[province] -= 1
 
-    def _authenticate(self, request: web.Request, province: str, body: bytes) -> str:
-        """Return the nonce of a callback that the province signed and that is no replay.
+    def _authenticate(self, request: web.Request, province: str, body: bytes) -> tuple[str, str]:
+        """Return token and nonce of a callback that the province signed and that is no replay.
 
         Raises:
             _CallbackRefusedError: a signature does not fit, or the nonce was used before.
         """
         sender = self._senders[province]
         try:
+            token = sender.token_of(request)
             nonce = sender.recognised(request, body)
             sender.take(nonce)
         except SignatureError as error:
             raise _CallbackRefusedError(401, error.code) from error
-        return nonce
+        return token, nonce
 
     async def _accept(self, province: str, body: bytes) -> None:
         """Publish the notice, and return when Kafka has acknowledged it.

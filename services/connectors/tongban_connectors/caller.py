@@ -11,6 +11,8 @@ from typing import TypeVar
 from aiolimiter import AsyncLimiter
 from prometheus_client import Counter, Gauge, Histogram
 
+from tongban_common.tracing import attributes as names
+from tongban_common.tracing import observed, span
 from tongban_connectors.domain.gateway import (
     GatewayDownError,
     GatewayRefusedError,
@@ -117,8 +119,12 @@ class Caller:
             await self._limiter.acquire()
             permit = self._gate.enter(effect=effect)
             result = "abandoned"
+            attributes = {names.PROVINCE: self._province, names.CALL: name}
             try:
-                with SECONDS.labels(self._province).time():
+                with (
+                    span("province call", attributes=attributes),
+                    observed(SECONDS.labels(self._province)),
+                ):
                     answer = await make()
                 result = "ok"
                 permit.succeeded()

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from prometheus_client import Gauge
@@ -34,6 +35,17 @@ CIRCUIT = Gauge(
 WAITING = Gauge(
     "tongban_connector_waiting", "Records that wait until the province may be called", ["province"]
 )
+WAITING_FOR = Gauge(
+    "tongban_connector_waiting_records",
+    "Records that wait until the province may be called, by cause: closed, paused, down, throttled",
+    ["province", "cause"],
+)
+BLOCKED = Gauge(
+    "tongban_connector_blocked",
+    "1 while calls with an effect are kept from the province for this cause",
+    ["province", "cause"],
+)
+CAUSES = ("closed", "paused", "down", "throttled")
 _TRY_AGAIN_S = 86_400.0
 """A gateway that is closed for longer is called again after this time, in case it was mistaken."""
 _LOOK_AGAIN_S = 30.0
@@ -100,11 +112,29 @@ class Gate:
         # Evaluated at each scrape, since the state changes with time alone, too.
         CIRCUIT.labels(province).set_function(lambda: self._breaker.state)
         WAITING.labels(province).set_function(lambda: self.waiting)
+        for cause in CAUSES:
+            BLOCKED.labels(province, cause).set_function(partial(self._blocked_by, cause))
+            WAITING_FOR.labels(province, cause).set_function(partial(self._waiting_for, cause))
 
     @property
     def breaker(self) -> Breaker:
         """The circuit breaker, for reading."""
         return self._breaker
+
+    @property
+    def cause(self) -> str | None:
+        """The cause for which calls with an effect are kept back, or None. While the breaker
+        probes it is that of its last opening: until the probe ends nothing better is known."""
+        block = self.block(effect=True)
+        if block is not None:
+            return block.cause
+        return None if self._breaker.state is Circuit.CLOSED else self._breaker.cause
+
+    def _blocked_by(self, cause: str) -> bool:
+        return self.cause == cause
+
+    def _waiting_for(self, cause: str) -> int:
+        return self.waiting if self.cause == cause else 0
 
     # -- calls ----------------------------------------------------------------------------------
 

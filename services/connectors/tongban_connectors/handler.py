@@ -6,7 +6,7 @@ what follows from each answer, each class of error and a closed province.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import structlog
@@ -23,6 +23,7 @@ from tongban_connectors.caller import Caller
 from tongban_connectors.documents.keeper import DocumentKeeper, Fetch
 from tongban_connectors.domain import texts
 from tongban_connectors.domain.call_ledger import CallAttempt
+from tongban_connectors.domain.effect_bound import EffectBound
 from tongban_connectors.domain.gateway import (
     AccessDeniedError,
     BrokenAnswerError,
@@ -51,11 +52,13 @@ class Connector:
     Args:
         gate: decides if the province may be called, and queues the records that wait for it.
         documents: stores the documents that the province made.
-        timeout_s: seconds after which the connector stops waiting for a call of the gateway.
+        bound: how long after its start a send may take effect.
         concurrency: calls at once.
         rate_per_s: calls begun in a second.
         lease_remaining: `Worker.lease_remaining` of the worker whose handler this is.
         behind: `Worker.behind` of the same worker.
+        predecessor_note: `Worker.predecessor_note` of the same worker.
+        commit_note: `Worker.commit_note` of the same worker, which commits the notes of `bound`.
         share: see `Caller`.
     """
 
@@ -69,11 +72,13 @@ class Connector:
         reporter: Reporter,
         keys: KeyRing,
         clock: BusinessClock,
-        timeout_s: float,
+        bound: EffectBound,
         concurrency: int,
         rate_per_s: float,
         lease_remaining: Callable[[], float],
         behind: Callable[[Record], Sequence[Record]] = lambda _: (),
+        predecessor_note: Callable[[Record], str] = lambda _: "",
+        commit_note: Callable[[], Awaitable[bool]],
         share: Callable[[], float] = lambda: 1.0,
     ) -> None:
         self.province = province
@@ -86,9 +91,11 @@ class Connector:
             Caller(province, gate, concurrency=concurrency, rate_per_s=rate_per_s, share=share),
             keys=keys,
             clock=clock,
-            timeout_s=timeout_s,
+            bound=bound,
             lease_remaining=lease_remaining,
             behind=behind,
+            predecessor_note=predecessor_note,
+            commit_note=commit_note,
         )
         self._ledger = self._executor.ledger
 

@@ -6,21 +6,30 @@ import asyncio
 
 import structlog
 
-from tongban_common import process
+from tongban_common import process, topics, tracing
 from tongban_common.catalogue.holidays import load_holidays
 from tongban_common.catalogue.provinces import load_provinces
+from tongban_common.kafka_access import watched_permissions
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
+from tongban_common.observability.certificates import CERTIFICATES
 from tongban_common.settings import load
-from tongban_common.store import DocumentStore, Store
+from tongban_common.store import DocumentStore, Store, StoreWatch
+from tongban_common.store_address import warn_of_unencrypted_store
 from tongban_connectors.callbacks import CallbackEndpoint
 from tongban_connectors.documents.inspector import Inspector
 from tongban_connectors.gate_sources import Pauses, following
 from tongban_connectors.gateways import rest
 from tongban_connectors.province import ConnectorDependencies, ProvinceRunner
 from tongban_connectors.settings import ConnectorSettings
-from tongban_connectors.state_reporter import StateReporter, reporting
-from tongban_kafka import EventProducer, prepare_aiokafka, warn_of_plaintext
+from tongban_connectors.state_reporter import StateReporter
+from tongban_kafka import (
+    EventProducer,
+    PermissionWatch,
+    background_task,
+    prepare_aiokafka,
+    warn_of_plaintext,
+)
 
 log = structlog.get_logger()
 _DELIVERY_S = 10.0
@@ -32,10 +41,10 @@ async def run(settings: ConnectorSettings) -> None:
     """Work until SIGTERM or SIGINT, then drain."""
     provinces = load_provinces(settings.catalogue)
     ring = key_ring(settings)
-    store = Store(settings.store, settings.store_name)
+    store = Store(settings.store_address, settings.store_name)
     try:
         async with (
-            rest.session() as session,
+            rest.session(settings.gateway_tls()) as session,
             Inspector() as inspector,
             EventProducer(
                 settings.cluster,
@@ -67,7 +76,7 @@ async def run(settings: ConnectorSettings) -> None:
                 {code: province.gateway.rate_per_s for code, province in provinces.items()},
                 producer=producer,
                 clock=settings.clock,
-                gateway_secret=settings.gateway_secret.get_secret_value(),
+                gateway_secrets=settings.gateway_secrets,
                 id_secret=settings.id_secret.get_secret_value(),
             )
             state_reporter = StateReporter(
@@ -76,8 +85,20 @@ async def run(settings: ConnectorSettings) -> None:
                 clock=settings.clock,
                 instance=settings.instance,
             )
-            async with ring.followed(), reporting(state_reporter):
-                await _serve(settings, runners, pauses, callbacks)
+            roles = [topics.CONNECTORS, *map(topics.connectors_of, settings.province_codes())]
+            async with (
+                ring.followed(),
+                background_task(state_reporter.run(), name="state_reporter"),
+                watched_permissions(settings.cluster, *roles) as permissions,
+            ):
+                await _serve(
+                    settings,
+                    runners,
+                    pauses,
+                    callbacks,
+                    permissions=permissions,
+                    watch=StoreWatch(store),
+                )
     finally:
         store.close()
 
@@ -87,6 +108,9 @@ async def _serve(
     runners: list[ProvinceRunner],
     pauses: Pauses,
     callbacks: CallbackEndpoint,
+    *,
+    permissions: PermissionWatch,
+    watch: StoreWatch,
 ) -> None:
     stopping = asyncio.Event()
 
@@ -101,12 +125,19 @@ async def _serve(
         port=settings.http_port,
         live={runner.code: runner.liveness for runner in runners},
         ready={
+            "permissions": permissions.readiness,
             "pauses": pauses.readiness,
+            "store": watch.readiness,
             **{runner.code: runner.readiness for runner in runners},
         },
         routes=callbacks.routes(),
     )
-    async with health, following(pauses, stopping), asyncio.TaskGroup() as group:
+    async with (
+        background_task(watch.run(), name="store_watch"),
+        health,
+        following(pauses, stopping),
+        asyncio.TaskGroup() as group,
+    ):
         for runner in runners:
             group.create_task(runner.run(), name=f"connector-{runner.code}")
         log.info("connectors.started", provinces=len(runners))
@@ -117,7 +148,10 @@ def main() -> None:
     prepare_aiokafka()
     settings = load(ConnectorSettings)
     configure_logging("connectors", instance=settings.instance, level=settings.log_level)
+    tracing.start(settings, "connectors")
     warn_of_plaintext(settings.cluster, settings.environment)
+    CERTIFICATES.watch("gateway-ca", settings.gateway_ca_file)
+    warn_of_unencrypted_store(settings.store_address, settings.environment)
     process.run(run(settings))
 
 

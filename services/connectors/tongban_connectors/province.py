@@ -17,8 +17,11 @@ from tongban_common.envelope import KeyRing
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.store import DocumentStore
 from tongban_common.topics import PROVINCE_PARTITIONS, connector_group, province_requests
+from tongban_common.tracing import RecordSpans
 from tongban_connectors.documents.inspector import Inspector
 from tongban_connectors.documents.keeper import DocumentKeeper
+from tongban_connectors.domain.call_ledger import MARGIN_S
+from tongban_connectors.domain.effect_bound import EffectBound
 from tongban_connectors.gate import Gate, Source
 from tongban_connectors.gate_sources import OpeningHours
 from tongban_connectors.gateways.protocols import make_gateway
@@ -77,6 +80,8 @@ class ProvinceRunner:
         self._province = province
         self._stopping = asyncio.Event()
         self._stopped_reason: str | None = None
+        STOPPED.labels(self.code).set(0)  # present from the start: an alert compares it
+        FAULTS.labels(self.code)
         settings, hours = shared.settings, province.gateway.hours
         clock = settings.clock
         # In the other profiles gateways keep no closing hours (docs/contract.md).
@@ -112,6 +117,15 @@ class ProvinceRunner:
             # Before any partition is assigned, count one: the first call follows at once.
             return max(1, worker.progress().assigned) / PROVINCE_PARTITIONS
 
+        def predecessor_note(record: Record) -> str:
+            return worker.predecessor_note(record)
+
+        async def commit_note() -> bool:
+            return await worker.commit_note()
+
+        bound = EffectBound(
+            patient_s=limits.timeout_ms / 1000 + MARGIN_S, prompt_s=settings.prompt_seconds
+        )
         connector = Connector(
             self.code,
             self._gateway,
@@ -120,11 +134,13 @@ class ProvinceRunner:
             reporter=Reporter(self.code, publisher, shared.keys, settings.clock),
             keys=shared.keys,
             clock=settings.clock,
-            timeout_s=limits.timeout_ms / 1000,
+            bound=bound,
             concurrency=limits.concurrency,
             rate_per_s=limits.rate_per_s,
             lease_remaining=lease,
             behind=behind,
+            predecessor_note=predecessor_note,
+            commit_note=commit_note,
             share=share,
         )
         worker = Worker(
@@ -136,11 +152,15 @@ class ProvinceRunner:
                 concurrency=settings.max_in_flight,
                 max_in_flight=settings.max_in_flight,
                 drain_timeout=settings.drain_seconds,
+                session_timeout=settings.group_session_seconds,
+                heartbeat_interval=settings.group_heartbeat_seconds,
             ),
             [province_requests(self.code)],
             connector.handle,
             producer=shared.producer,
             on_dead_letter=connector.on_dead_letter,
+            note=bound.note,
+            scope=RecordSpans(connector_group(self.code)),
         )
         return worker
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import structlog
@@ -21,7 +20,7 @@ from tongban_common.control.records import JSON_HEADERS
 from tongban_common.topics import CONNECTORS_STATE
 from tongban_connectors.domain.breaker import Circuit
 from tongban_connectors.gate import Gate
-from tongban_kafka import EventProducer, KafkaUnavailableError, cancel_until_done
+from tongban_kafka import EventProducer, KafkaUnavailableError
 
 log = structlog.get_logger()
 _EVERY_S = 1.0
@@ -77,11 +76,7 @@ class StateReporter:
         """Return the state of a province's gate now."""
         gate, now = self._gates[province], self._clock.now()
         circuit, block = gate.breaker.state, gate.block(effect=True)
-        cause, until = None, None
-        if block is not None:
-            cause, until = block.cause, block.until
-        elif circuit is not Circuit.CLOSED:
-            cause = gate.breaker.cause  # a probe may go; until it ends nothing better is known
+        cause, until = gate.cause, None if block is None else block.until
         if until is None and cause == "down" and circuit is Circuit.OPEN:
             until = now + timedelta(seconds=gate.breaker.remaining_s() * self._clock.speed)
         before = self._seen.get(province)
@@ -110,13 +105,3 @@ class StateReporter:
 def _whole(moment: datetime) -> datetime:
     """Truncate to the second, so that a smaller difference is no change."""
     return moment.replace(microsecond=0)
-
-
-@asynccontextmanager
-async def reporting(reporter: StateReporter) -> AsyncIterator[None]:
-    """Run the reporter within the context."""
-    running = asyncio.create_task(reporter.run(), name="state_reporter")
-    try:
-        yield
-    finally:
-        await cancel_until_done(running)

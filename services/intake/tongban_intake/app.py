@@ -17,10 +17,19 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from tongban_common.observability.health import Check
 from tongban_common.store import StoreUnavailableError
-from tongban_intake.api import catalogue, commands, documents, openapi, probes, requests, tokens
+from tongban_intake.api import (
+    about,
+    catalogue,
+    commands,
+    documents,
+    openapi,
+    probes,
+    requests,
+    tokens,
+)
 from tongban_intake.http._fast import DirectRoute
 from tongban_intake.http.telemetry import Edge, HttpMetrics, count, watch
-from tongban_intake.kiosk import applying, assisting, browsing, following
+from tongban_intake.kiosk import applying, assisting, browsing, following, nearby, suggesting
 from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import SIGN_OUT, Session
 from tongban_intake.problems import Kind, ProblemError, language_of
@@ -56,16 +65,20 @@ def build_app(
     app.state.services = services
     if services.settings.probe_port is None:
         app.include_router(probes.router(live=live, ready=ready, registry=registry))
-    for part in (requests, commands, documents, catalogue, tokens):
+    for part in (requests, commands, documents, catalogue, tokens, about):
         app.include_router(part.router)
     session = Session(services)
     pages = Pages(
         idle_seconds=services.settings.idle_seconds,
         assistant_idle_seconds=services.settings.assistant_idle_seconds,
+        touch_keyboard=services.settings.touch_keyboard,
+        printer_trouble=services.printers.trouble,
         sign_out_proof=lambda kiosk: session.proof(kiosk, SIGN_OUT),
     )
     for page in (browsing, assisting, applying, following):
         app.include_router(page.router(services, pages, session))
+    app.include_router(suggesting.router(services, session))
+    app.include_router(nearby.router(services, pages, session))
     openapi.complete(app)
     _answer_errors(app, pages)
     _expose(services, registry)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from tongban_common.catalogue import find_directory
 from tongban_common.catalogue.holidays import Holidays, load_holidays
 from tongban_common.envelope import KeyRing
 from tongban_common.events.publisher import EventPublisher
@@ -18,11 +19,13 @@ from tongban_intake.access.replay_guard import AssertionReplayGuard
 from tongban_intake.access.signin import SignIn
 from tongban_intake.access.token_endpoint import TRADES_AT_ONCE, TRADES_PER_S, TokenEndpoint
 from tongban_intake.applicants import SealedApplicants
+from tongban_intake.branches import Branches, load_branches
 from tongban_intake.catalogue_index import CatalogueIndex
 from tongban_intake.commands.copies import CopyNumbers
 from tongban_intake.commands.service import CommandService
 from tongban_intake.http.limits import AnonymousRates, KioskRates, KioskSlots, Slots
 from tongban_intake.live.hub import Hub
+from tongban_intake.live.printers import PrinterStates
 from tongban_intake.live.stream import EventStreams
 from tongban_intake.readmodel.reader import ReadModel
 from tongban_intake.services import Services
@@ -75,11 +78,12 @@ def make_services(
         Enrolled(settings.cluster, on_void=hub.close_kiosk),
     )
     replay_guard = AssertionReplayGuard(producer)
+    holidays = _holidays(settings)
     return Services(
         settings=settings,
         clock=settings.clock,
         enrolled=shared.enrolled,
-        auth=Authenticator(settings.token_secret.get_secret_value(), shared.enrolled),
+        auth=Authenticator(settings.token_secrets, shared.enrolled),
         replay_guard=replay_guard,
         token_endpoint=_token_endpoint(shared, replay_guard, port),
         sign_in=_sign_in(shared),
@@ -91,13 +95,16 @@ def make_services(
         catalogue_index=catalogue_index,
         checker=shared.checker,
         recent=shared.recent,
-        acceptor=_acceptor(shared, complete),
+        acceptor=_acceptor(shared, holidays, complete),
         read_model=shared.read_model,
         document_store=DocumentStore(store, keys),
         keys=keys,
         commands=_command_service(shared, store, catalogue_index),
         hub=hub,
         streams=_streams(shared, hub),
+        printers=PrinterStates(),
+        branches=_branches(settings),
+        holidays=holidays,
     )
 
 
@@ -120,6 +127,7 @@ def _sign_in(shared: _Shared) -> SignIn:
     return SignIn(
         shared.enrolled,
         secret=settings.token_secret.get_secret_value(),
+        pin_key=settings.pin_key,
         lifetime_s=settings.assistant_seconds,
         at_once=settings.assistant_threads,
     )
@@ -134,7 +142,7 @@ def _anonymous_rates(settings: IntakeSettings) -> AnonymousRates:
     )
 
 
-def _acceptor(shared: _Shared, complete: Callable[[], bool]) -> Acceptor:
+def _acceptor(shared: _Shared, holidays: Holidays, complete: Callable[[], bool]) -> Acceptor:
     settings = shared.settings
     pseudonym_secret = settings.pseudonym_secret.get_secret_value()
     return Acceptor(
@@ -147,7 +155,7 @@ def _acceptor(shared: _Shared, complete: Callable[[], bool]) -> Acceptor:
             applicant_of=SealedApplicants(shared.keys, pseudonym_secret).digest,
             complete=complete,
         ),
-        holidays=_holidays(settings),
+        holidays=holidays,
         keys=shared.keys,
         publisher=shared.publisher,
         clock=settings.clock,
@@ -197,3 +205,12 @@ def _holidays(settings: IntakeSettings) -> Holidays:
             raise
         log.warning("no_holidays", why="no catalogue directory: only weekends count as holidays")
         return Holidays()
+
+
+def _branches(settings: IntakeSettings) -> Branches:
+    """Load the branches from the catalogue directory. Without it, or without the file, pages name
+    no other branch."""
+    try:
+        return load_branches(find_directory(settings.catalogue))
+    except FileNotFoundError:  # `_holidays` has raised it for a directory that is configured
+        return Branches()

@@ -6,17 +6,20 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 
 import structlog
 
-from tongban_common import process
+from tongban_common import process, tracing
 from tongban_common.catalogue import Item
+from tongban_common.kafka_access import permission_watch
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import configure_logging
 from tongban_common.observability.health import Check, HealthServer
 from tongban_common.settings import load
-from tongban_common.store import Store
-from tongban_common.topics import ASSERTIONS_USED
+from tongban_common.store import Store, StoreWatch
+from tongban_common.store_address import warn_of_unencrypted_store
+from tongban_common.topics import ASSERTIONS_USED, INTAKE
 from tongban_intake.access.replay_guard import follow
 from tongban_intake.app import build_app
 from tongban_intake.assembly import make_services
@@ -32,6 +35,7 @@ from tongban_kafka import (
     BroadcastTail,
     CompactedView,
     EventProducer,
+    Record,
     cancel_until_done,
     prepare_aiokafka,
     warn_of_plaintext,
@@ -48,7 +52,9 @@ def main() -> None:
     prepare_aiokafka()
     settings = load(IntakeSettings)
     configure_logging("intake", instance=settings.instance, level=settings.log_level)
+    tracing.start(settings, "intake")
     warn_of_plaintext(settings.cluster, settings.environment)
+    warn_of_unencrypted_store(settings.store_address, settings.environment)
     sys.exit(process.run(Intake(settings).run()))
 
 
@@ -68,7 +74,7 @@ class Intake:
         producer = EventProducer(
             settings.cluster, client_id="tongban-intake", delivery_timeout=settings.accept_seconds
         )
-        store = Store(settings.store, settings.store_name, timeout_ms=settings.store_ms)
+        store = Store(settings.store_address, settings.store_name, timeout_ms=settings.store_ms)
         try:
             async with producer:
                 await self._serve(producer, store)
@@ -90,26 +96,36 @@ class Intake:
             port=port,
             complete=lambda: completeness.complete,
         )
+        watch = StoreWatch(store, until_first_answer=True)
         items = services.catalogue_index.view(settings.cluster)
-        tail = BroadcastTail(settings.cluster, hub.TOPICS, services.hub.on_record)
+        permissions = permission_watch(settings.cluster, INTAKE)
+        tail = BroadcastTail(settings.cluster, hub.TOPICS, partial(_on_record, services))
         worker = readmodel_worker(
             bootstrap=settings.cluster,
             instance=settings.instance,
             store=store,
             producer=producer,
             drain_seconds=settings.drain_seconds,
+            session_seconds=settings.group_session_seconds,
+            heartbeat_seconds=settings.group_heartbeat_seconds,
         )
         readers: dict[str, Callable[[], Awaitable[None]]] = {
+            "permissions": permissions.run,
             "completeness": completeness.run,
             "catalogue": items.run,
             "events": tail.run,
             "key_ring": ring.run,
+            "store": watch.run,
             "assertions": lambda: self._follow_assertions(services),
             "kiosks": services.enrolled.kiosks.run,
             "assistants": services.enrolled.assistants.run,
         }
         live = {"read_model": worker.liveness}
-        ready = self._ready_checks(services, tail)
+        ready = {
+            "permissions": permissions.readiness,
+            **self._ready_checks(services, tail),
+            "store": watch.readiness,
+        }
         server = make_server(
             build_app(services, live=live, ready=ready),
             head_seconds=settings.header_seconds,
@@ -193,6 +209,11 @@ class Intake:
             log.error("part_failed", part=name, **kind_and_place(error))
             self._failed = True
         self._stopping.set()
+
+
+def _on_record(services: Services, record: Record) -> None:
+    services.hub.on_record(record)
+    services.printers.on_record(record)
 
 
 def _probes(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from tongban_common.catalogue.holidays import Holidays
 from tongban_common.clock import BusinessClock
 from tongban_common.domain.ids import Issued, issued
 from tongban_common.envelope import KeyRing
@@ -17,10 +18,12 @@ from tongban_intake.access.replay_guard import AssertionReplayGuard
 from tongban_intake.access.signin import SignIn
 from tongban_intake.access.token_endpoint import TokenEndpoint
 from tongban_intake.access.tokens import Kiosk
+from tongban_intake.branches import Branches
 from tongban_intake.catalogue_index import CatalogueIndex
 from tongban_intake.commands.service import CommandService
 from tongban_intake.http.limits import AnonymousRates, KioskRates
 from tongban_intake.live.hub import Hub
+from tongban_intake.live.printers import PrinterStates
 from tongban_intake.live.stream import EventStreams
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.readmodel.reader import ReadModel
@@ -57,6 +60,9 @@ class Services:
     commands: CommandService
     hub: Hub
     streams: EventStreams
+    printers: PrinterStates
+    branches: Branches
+    holidays: Holidays
 
     def reader(self, request: Request) -> Kiosk:
         """Return the kiosk whose bearer token a GET carries.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -99,6 +100,11 @@ class IntakeSettings(CommonSettings):
     catalogue: Path | None = Field(None, description="directory with holidays.yaml")
     idle_seconds: int = Field(
         90, gt=0, description="seconds after which an untouched personal page goes home"
+    )
+    touch_keyboard: Literal["touch", "always", "never"] = Field(
+        "touch",
+        description="when the kiosk's pages show their own keyboard: for a field that is touched, "
+        "for every field, as on a kiosk without a keyboard, or never",
     )
     login_origins: str = Field(
         "",

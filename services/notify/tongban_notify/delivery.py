@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -21,12 +22,15 @@ import structlog
 
 from tongban_common import faultpoints
 from tongban_common.clock import BusinessClock
-from tongban_kafka import Retry, uptime
+from tongban_common.tracing import Span, observed, span
+from tongban_common.tracing import attributes as names
+from tongban_kafka import uptime
 from tongban_notify import metrics
 from tongban_notify.domain.messages import TextMessage
 from tongban_notify.errors import NotifyError
 from tongban_notify.guards import Guard, GuardOvertakenError, Guards, GuardState
 from tongban_notify.sms.provider import NotSentError, Provider, UnclearSendError
+from tongban_notify.waiting import WaitRetry
 
 log = structlog.get_logger()
 
@@ -169,9 +173,11 @@ class Delivery:
             while guard.state is GuardState.CLAIMED:
                 guard = await self._try_next(guard, message)
         except GuardOvertakenError:
-            raise Retry("another process has the message", after=_ASK_AGAIN) from None
+            raise WaitRetry(
+                "overtaken", "another process has the message", after=_ASK_AGAIN
+            ) from None
         except UnclearSendError as unclear:
-            raise Retry(f"unclear: {unclear}", after=_ASK_AGAIN) from None
+            raise WaitRetry("unclear", f"unclear: {unclear}", after=_ASK_AGAIN) from None
         return guard, seen
 
     async def suppress(self, message: TextMessage, reason: str) -> tuple[Guard, bool]:
@@ -192,9 +198,11 @@ class Delivery:
                 return guard
             return await self._over(guard, GuardState.SUPPRESSED, reason)
         except GuardOvertakenError:
-            raise Retry("another process has the message", after=_ASK_AGAIN) from None
+            raise WaitRetry(
+                "overtaken", "another process has the message", after=_ASK_AGAIN
+            ) from None
         except UnclearSendError as unclear:
-            raise Retry(f"unclear: {unclear}", after=_ASK_AGAIN) from None
+            raise WaitRetry("unclear", f"unclear: {unclear}", after=_ASK_AGAIN) from None
 
     async def _first_usable(self) -> Provider | None:
         for provider in self._providers.values():
@@ -239,7 +247,9 @@ class Delivery:
         faultpoints.reached("notify.after_look_up")
         # The age was read before the query, since a slow answer may be old.
         if age < wait:
-            raise Retry("a send may still be under way", after=min(wait - age, _ASK_AGAIN * 5))
+            raise WaitRetry(
+                "unclear", "a send may still be under way", after=min(wait - age, _ASK_AGAIN * 5)
+            )
         return guard
 
     async def _ask_all(self, guard: Guard) -> Guard:
@@ -269,7 +279,7 @@ class Delivery:
                 return guard
         if all(name in guard.refused_by for name in self._providers):
             return await self._over(guard, GuardState.REFUSED, _REFUSED)
-        raise Retry("no provider takes messages now", after=_NO_PROVIDER)
+        raise WaitRetry("provider", "no provider takes messages now", after=_NO_PROVIDER)
 
     async def _send(
         self, guard: Guard, provider: Provider, message: TextMessage, *, unsettled: bool = False
@@ -311,9 +321,12 @@ class Delivery:
             if not unsettled:
                 async with self._writing:
                     await self._guards.not_sent(guard, refused=False)
-            raise Retry("too late to begin: the store is slow", after=_ASK_AGAIN)
+            raise WaitRetry("store", "too late to begin: the store is slow", after=_ASK_AGAIN)
         try:
-            with metrics.SECONDS.labels(provider.name).time():
+            with (
+                _send_span(provider, message),
+                observed(metrics.SECONDS.labels(provider.name)),
+            ):
                 await provider.send(message, before=began + BEGIN_WITHIN)
         except UnclearSendError:
             metrics.MESSAGES.labels(provider.name, "unclear").inc()
@@ -324,7 +337,9 @@ class Delivery:
                 metrics.MESSAGES.labels(provider.name, "not_sent").inc()
                 log.info("not_sent_again", provider=provider.name, code=refusal.code)
                 self._sights.turn_away(guard)
-                raise Retry("an earlier send may still be under way", after=_ASK_AGAIN) from None
+                raise WaitRetry(
+                    "unclear", "an earlier send may still be under way", after=_ASK_AGAIN
+                ) from None
             return await self._not_sent(guard, provider, refusal)
         faultpoints.reached("notify.after_send")
         metrics.MESSAGES.labels(provider.name, "sent").inc()
@@ -349,3 +364,14 @@ class Delivery:
         faultpoints.reached("notify.after_over")
         self._sights.forget(guard.reference)
         return guard
+
+
+def _send_span(provider: Provider, message: TextMessage) -> AbstractContextManager[Span]:
+    return span(
+        "message send",
+        attributes={
+            names.REQUEST_ID: message.request_id,
+            names.TEMPLATE: message.template.value,
+            names.PROVIDER: provider.name,
+        },
+    )

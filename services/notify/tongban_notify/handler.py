@@ -32,19 +32,19 @@ from tongban_common.events.publisher import EventPublisher
 from tongban_common.observability import request_context
 from tongban_common.private_texts import REASON, part_of
 from tongban_common.store.recovery import RestoredStore, guard_may_have_expired
-from tongban_kafka import Poison, Record, Retry
+from tongban_kafka import Poison, Record
 from tongban_notify.delivery import Delivery, StrandedMessageError
 from tongban_notify.domain.messages import (
     OF_STATUS,
     MessageApplicant,
     MessageTemplate,
     TextMessage,
-    completed_text,
     reference,
-    status_text,
 )
 from tongban_notify.domain.quiet import QuietHours
+from tongban_notify.domain.texts import MessageTexts, TextEvent
 from tongban_notify.guards import Guard, GuardOvertakenError, Guards, GuardState
+from tongban_notify.waiting import WaitingMessages, WaitRetry
 
 DESTROYED = "个人信息已按期销毁，未发送"
 STRANDED = "短信服务商已停用，无法确认是否已发送"
@@ -99,6 +99,7 @@ class NotifyHandler:
         secret: keys the recipients' numbers in references. Keep it as long as requests are kept.
         optouts: numbers that get no messages.
         restored: decides for which records the guard may have been lost with the store.
+        texts: what the messages say.
         quiet: the hours without messages; None sends at any time.
     """
 
@@ -113,6 +114,7 @@ class NotifyHandler:
         clock: BusinessClock,
         optouts: OptOuts,
         restored: RestoredStore,
+        texts: MessageTexts,
         quiet: QuietHours | None = None,
     ) -> None:
         self._keys = keys
@@ -123,7 +125,9 @@ class NotifyHandler:
         self._clock = clock
         self._optouts = optouts
         self._restored = restored
+        self._texts = texts
         self._quiet = quiet
+        self._waiting = WaitingMessages()
 
     async def handle(self, record: Record) -> None:
         """Handle one record of requests.completed, requests.status or documents.printed.
@@ -134,6 +138,10 @@ class NotifyHandler:
         """
         if record.topic == topics.DOCUMENTS_PRINTED and not _may_be_without_paper(record):
             return
+        with self._waiting.attempt(record):
+            await self._handle(record)
+
+    async def _handle(self, record: Record) -> None:
         try:
             event = decode(record.value, record.headers)
         except MalformedEventError as error:
@@ -170,7 +178,7 @@ class NotifyHandler:
         if self._opted_out(message.to):
             return await self._delivery.suppress(message, OPTED_OUT)
         if self._quiet is not None and (left := self._quiet.left(self._clock.now())):
-            raise Retry("quiet hours", after=max(1.0, self._clock.real_seconds(left)))
+            raise WaitRetry("quiet", "quiet hours", after=max(1.0, self._clock.real_seconds(left)))
         record = content.record
         doubtful = await self._restored.may_lack_guard(record.timestamp_ms, record.headers)
         return await self._delivery.deliver(message, doubtful=doubtful)
@@ -184,7 +192,7 @@ class NotifyHandler:
             Retry: the register has a hole, which may contain any number.
         """
         if (hole := self._optouts.hole) is not None:
-            raise Retry(hole, after=_HOLE_PAUSE_S)
+            raise WaitRetry("optouts", hole, after=_HOLE_PAUSE_S)
         digest = optout_key(self._secret, number)
         return self._optouts.in_doubt(digest) or self._optouts.get(digest) is not None
 
@@ -215,10 +223,9 @@ class NotifyHandler:
         contact = applicant.contact
         if contact is None:
             raise Poison("the applicant has no number to send to")
-        if content.template is MessageTemplate.COMPLETED:
-            text = completed_text(applicant, content.item, on_paper=content.on_paper)
-        else:
-            text = status_text(applicant, content.item, content.template, self._reason(content))
+        event = TextEvent.of(content.template, on_paper=content.on_paper)
+        reason = self._reason(content) if event.has_reason else None
+        text = self._texts.text(event, applicant, content.item, reason)
         name = reference(
             self._secret,
             request_id=content.request_id,
@@ -259,7 +266,7 @@ class NotifyHandler:
             try:
                 guard = await self._guards.strand(guard, content.record)
             except GuardOvertakenError:
-                raise Retry("another process has the message", after=1.0) from None
+                raise WaitRetry("overtaken", "another process has the message", after=1.0) from None
         await self._publish(
             content, guard.reference, "held", provider=guard.provider, at=content.at,
             reason=STRANDED, repeat=content.repeat,

@@ -8,14 +8,17 @@ from datetime import timedelta
 
 import aiohttp
 
-from tongban_common import process, topics
+from tongban_common import process, topics, tracing
 from tongban_common.control.optouts import OptOut, optouts
 from tongban_common.events.publisher import EventPublisher
+from tongban_common.kafka_access import watched_permissions
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
+from tongban_common.observability.certificates import CERTIFICATES
 from tongban_common.settings import load
-from tongban_common.store import Store, prepare_store
+from tongban_common.store import Store, StoreWatch, prepare_store
 from tongban_common.store.recovery import RestoredStore
+from tongban_common.store_address import warn_of_unencrypted_store
 from tongban_kafka import (
     EventProducer,
     RegisterView,
@@ -26,6 +29,7 @@ from tongban_kafka import (
     warn_of_plaintext,
 )
 from tongban_notify.delivery import Delivery
+from tongban_notify.domain.texts import MessageTexts
 from tongban_notify.guards import Guards
 from tongban_notify.handler import NotifyHandler
 from tongban_notify.settings import NotifySettings
@@ -39,12 +43,15 @@ SERVICE = "notify"
 async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
     """Send messages until `stopping` is set, then drain."""
     async with AsyncExitStack() as stack:
-        store = Store(settings.store, settings.store_name)
+        store = Store(settings.store_address, settings.store_name)
         stack.callback(store.close)
-        session = await stack.enter_async_context(provider_session(settings.sms_timeout_s))
+        session = await stack.enter_async_context(
+            provider_session(settings.sms_timeout_s, settings.sms_tls())
+        )
         producer = await stack.enter_async_context(
             EventProducer(settings.cluster, client_id=f"{SERVICE}-{settings.instance}")
         )
+        watch = StoreWatch(store)
         guards = Guards(store)
         ring = key_ring(settings)
         opted_out = optouts(settings.cluster)
@@ -62,6 +69,7 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
             clock=settings.clock,
             optouts=opted_out,
             restored=RestoredStore(store),
+            texts=MessageTexts.load(settings.message_texts),
             quiet=settings.quiet_hours,
         )
         stranded = StrandedMessages(guards, settings.sms_providers, handler.handle)
@@ -71,6 +79,8 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
                 group=topics.NOTIFY_GROUP,
                 instance=settings.instance,
                 drain_timeout=settings.drain_seconds,
+                session_timeout=settings.group_session_seconds,
+                heartbeat_interval=settings.group_heartbeat_seconds,
                 # A message takes seconds to reach a phone: a fetch for each record is not worth it.
                 fetch_wait=0.1,
                 fetch_min_bytes=64 * 1024,
@@ -83,6 +93,10 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
             ],
             handler.handle,
             producer=producer,
+            scope=tracing.RecordSpans(topics.NOTIFY_GROUP),
+        )
+        permissions = await stack.enter_async_context(
+            watched_permissions(settings.cluster, topics.NOTIFY)
         )
         await stack.enter_async_context(
             HealthServer(
@@ -90,16 +104,23 @@ async def serve(settings: NotifySettings, stopping: asyncio.Event) -> None:
                 port=settings.http_port,
                 live={"worker": worker.liveness},
                 ready={
+                    "permissions": permissions.readiness,
                     "worker": worker.readiness,
                     "producer": producer.readiness,
                     "optouts": opted_out.readiness,
+                    "store": watch.readiness,
                 },
             )
         )
         async with asyncio.TaskGroup() as tasks:
             beside = [
                 tasks.create_task(work)
-                for work in (prepare_store(guards.prepare), ring.run(), opted_out.run())
+                for work in (
+                    prepare_store(guards.prepare),
+                    watch.run(),
+                    ring.run(),
+                    opted_out.run(),
+                )
             ]
             working = tasks.create_task(_work(worker, opted_out, stranded))
             await stopping.wait()
@@ -139,7 +160,10 @@ def main() -> None:
     prepare_aiokafka()
     settings = load(NotifySettings)
     configure_logging(SERVICE, instance=settings.instance, level=settings.log_level)
+    tracing.start(settings, SERVICE)
     warn_of_plaintext(settings.cluster, settings.environment)
+    CERTIFICATES.watch("sms-ca", settings.sms_ca_file)
+    warn_of_unencrypted_store(settings.store_address, settings.environment)
 
     async def run() -> None:
         stopping = asyncio.Event()

@@ -18,6 +18,12 @@ SECONDS = Histogram(
 PROVIDER_UP = Gauge(
     "tongban_notify_provider_up", "1 if the circuit is closed, 0 if it is open", ["provider"]
 )
+WAITING = Gauge(
+    "tongban_notify_waiting_messages",
+    "Messages that are tried again later, by reason: quiet, provider, unclear, store, optouts, "
+    "overtaken",
+    ["reason"],
+)
 STRANDED = Gauge(
     "tongban_notify_stranded_messages",
     "Messages that a provider which is no longer configured may have",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
-from tongban_common.settings import DEVELOPMENT_SECRET, CommonSettings
+from tongban_common.settings import DEVELOPMENT_SECRET, CaFile, CommonSettings
+from tongban_kafka import tls
 from tongban_notify.delivery import BEGIN_WITHIN
 from tongban_notify.domain.quiet import QuietHours
+from tongban_notify.domain.texts import MessageTexts, TextsError
 
 
 def _names(value: Any) -> Any:
@@ -42,6 +46,9 @@ class NotifySettings(CommonSettings):
     sms_key: SecretStr = Field(
         SecretStr(DEVELOPMENT_SECRET), description="bearer key at the SMS providers"
     )
+    sms_ca_file: CaFile = Field(
+        None, description="PEM; authorities of the SMS providers, beside the system's"
+    )
     sms_timeout_s: float = Field(5.0, gt=0, description="seconds of one call; wall clock")
     sms_settle_s: float = Field(
         20.0,
@@ -53,6 +60,26 @@ class NotifySettings(CommonSettings):
         None,
         description="22:00-07:00, business time: messages wait for the end; empty for none",
     )
+
+    message_texts: Path | None = Field(
+        None, description="TOML with the texts of the messages; empty: those of the service"
+    )
+
+    @field_validator("message_texts")
+    @classmethod
+    def _readable(cls, file: Path | None) -> Path | None:
+        try:
+            MessageTexts.load(file)
+        except TextsError as error:
+            raise ValueError(f"{file}: {error}") from error
+        return file
+
+    def sms_tls(self) -> ssl.SSLContext:
+        """Return the context for SMS providers."""
+        ca = self.sms_ca_file
+        return tls.client_context(
+            None if ca is None else ("TONGBAN_SMS_CA_FILE", ca), beside_system=True
+        )
 
     @field_validator("sms_settle_s")
     @classmethod

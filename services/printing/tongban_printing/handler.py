@@ -26,6 +26,7 @@ from tongban_common.events.publisher import EventPublisher
 from tongban_common.observability import request_context
 from tongban_common.store import DocumentStore
 from tongban_common.store.recovery import RestoredStore, guard_may_have_expired
+from tongban_common.tracing import current_traceparent
 from tongban_kafka import Poison, Record, Retry
 from tongban_printing import metrics
 from tongban_printing.domain.orders import (
@@ -159,6 +160,9 @@ class PrintingHandler:
                 spooled_at=datetime.now(UTC),
                 item_name=body.item.name,
                 sealed=body.sealed,
+                traceparent=current_traceparent(),
+                submitted_at=body.submitted_at,
+                waited_for=body.waited_for,
             )
             await self._spool_order(order, doubtful=doubtful)
 
@@ -225,6 +229,7 @@ class PrintingHandler:
                 copy_number=body.copy_number,
                 ordered_at=body.at,
                 spooled_at=datetime.now(UTC),
+                traceparent=current_traceparent(),
             ),
             doubtful=doubtful,
         )

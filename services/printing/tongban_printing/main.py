@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 
-from tongban_common import process, topics
+from tongban_common import process, topics, tracing
 from tongban_common.events.publisher import EventPublisher
+from tongban_common.kafka_access import watched_permissions
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
+from tongban_common.observability.certificates import CERTIFICATES
 from tongban_common.process import Stopping
 from tongban_common.settings import load
-from tongban_common.store import DocumentStore, Store, prepare_store
+from tongban_common.store import DocumentStore, Store, StoreWatch, prepare_store
 from tongban_common.store.recovery import RestoredStore
+from tongban_common.store_address import warn_of_unencrypted_store
 from tongban_kafka import EventProducer, Worker, WorkerConfig, prepare_aiokafka, warn_of_plaintext
 from tongban_printing.handler import PrintingHandler
 from tongban_printing.printer.client import Printer, printer_session
+from tongban_printing.printer.pins import PrinterPins
 from tongban_printing.printrun import PrintDependencies
 from tongban_printing.questions import Questions
 from tongban_printing.settings import PrintingSettings
@@ -34,9 +39,11 @@ _CONNECTIONS = 500
 async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
     """Print until `stopping` is set, then drain."""
     async with AsyncExitStack() as stack:
-        store = Store(settings.store, settings.store_name)
+        store = Store(settings.store_address, settings.store_name)
         stack.callback(store.close)
-        session = await stack.enter_async_context(printer_session(_CONNECTIONS))
+        session = await stack.enter_async_context(
+            printer_session(_CONNECTIONS, settings.printer_tls())
+        )
         renderer = await stack.enter_async_context(Renderer(settings.render_processes))
         producer = await stack.enter_async_context(
             EventProducer(settings.cluster, client_id=f"{SERVICE}-{settings.instance}")
@@ -44,6 +51,7 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
         publisher = EventPublisher(producer, f"tongban/{SERVICE}")
         ring = key_ring(settings)
         keys = ring.keys
+        watch = StoreWatch(store)
         documents = DocumentStore(store, keys)
         spool = Spool(store)
         printables = Printables(store)
@@ -53,11 +61,14 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
         )
         leases = KioskLeases(store, owner=settings.instance, seconds=settings.lease_seconds)
         questions = Questions(dependencies)
+        pins = PrinterPins(settings.printer_pins)
         spooler = Spooler(
             dependencies,
             leases,
             questions,
-            lambda kiosk_id: Printer(settings.printer_of(kiosk_id), session),
+            lambda kiosk_id: Printer(
+                settings.printer_of(kiosk_id), session, partial(pins.of, kiosk_id)
+            ),
         )
         handler = PrintingHandler(
             maker=DocumentMaker(renderer=renderer, documents=documents, keys=keys),
@@ -77,10 +88,16 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
                 group=topics.PRINTING_GROUP,
                 instance=settings.instance,
                 drain_timeout=settings.drain_seconds,
+                session_timeout=settings.group_session_seconds,
+                heartbeat_interval=settings.group_heartbeat_seconds,
             ),
             [topics.REQUESTS_COMPLETED, topics.PRINT_ORDERS, topics.replay(topics.PRINTING_GROUP)],
             handler.handle,
             producer=producer,
+            scope=tracing.RecordSpans(topics.PRINTING_GROUP),
+        )
+        permissions = await stack.enter_async_context(
+            watched_permissions(settings.cluster, topics.PRINTING)
         )
         await stack.enter_async_context(
             HealthServer(
@@ -88,15 +105,18 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
                 port=settings.http_port,
                 live={"worker": worker.liveness, "spooler": spooler.liveness},
                 ready={
+                    "permissions": permissions.readiness,
                     "worker": worker.readiness,
                     "producer": producer.readiness,
                     "spooler": spooler.readiness,
+                    "store": watch.readiness,
                 },
             )
         )
         async with asyncio.TaskGroup() as tasks:
             beside = [
                 tasks.create_task(ring.run()),
+                tasks.create_task(watch.run()),
                 tasks.create_task(prepare_store(spool.prepare, printables.prepare)),
             ]
             working = tasks.create_task(_work(worker, spooler, outbox, stopping))
@@ -121,7 +141,10 @@ def main() -> None:
     prepare_aiokafka()
     settings = load(PrintingSettings)
     configure_logging(SERVICE, instance=settings.instance, level=settings.log_level)
+    tracing.start(settings, SERVICE)
     warn_of_plaintext(settings.cluster, settings.environment)
+    CERTIFICATES.watch("printer-ca", settings.printer_ca_file)
+    warn_of_unencrypted_store(settings.store_address, settings.environment)
 
     async def run() -> None:
         stopping = Stopping()

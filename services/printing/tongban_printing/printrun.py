@@ -29,6 +29,8 @@ from tongban_common.domain.status import PrintStatus
 from tongban_common.envelope import KeyDestroyedError, KeyMissingError, UnreadableEnvelopeError
 from tongban_common.process import Stopping
 from tongban_common.store import DocumentStore
+from tongban_common.tracing import attributes as names
+from tongban_common.tracing import exemplar, span
 from tongban_kafka import Backoff
 from tongban_printing import metrics
 from tongban_printing.domain.orders import (
@@ -54,6 +56,9 @@ _FIRST_LOOK, _NEXT_LOOK, _SLOWEST_LOOK = 0.05, 1.5, 0.5
 """Seconds between queries of a printing job: the first, the growth factor, and the longest."""
 _WAIT = Backoff(first=0.4, longest=2.0)
 """Seconds between attempts while the printer is in trouble, so that it resumes soon afterwards."""
+_STALLED_S, _STUCK_S = 5.0, 20.0
+"""Seconds without another sheet before the printer is asked whether something is wrong, and before
+its warnings count."""
 _REPORTED_FROM = 2
 """Consecutive troubles before one is reported; a single lost connection is not."""
 _ASKED_AT = 5
@@ -74,7 +79,7 @@ _INTERRUPTED = "打印中断，已出纸约{sheets}页，请大堂经理核对�
 _UNREADABLE = "文件已无法读取，不能打印"
 _DESTROYED = "个人信息已按期销毁，不能打印"
 _FLAPPING = "打印机反复出现故障，恢复后自动打印"
-_KEY_MISSING = "文件暂时无法读取，恢复后自动打印"
+KEY_MISSING = "文件暂时无法读取，恢复后自动打印"
 _FAULTY = "程序处理此任务时反复出错，任务已取消，可在其他一体机补打或到窗口领取"
 _FAULTY_JOB = "程序处理此任务时反复出错，无法确认是否出纸，请大堂经理核对后确认"
 _TOO_OLD = "超过{days:g}天未能打印，任务已取消"
@@ -120,6 +125,9 @@ class PrintRun:
         self._unanswered = 0
         self._cancelled = 0
         self._fruitless = 0
+        self._sheets, self._stalled, self._query_at = 0, 0.0, _STALLED_S
+        """Sheets that are out, seconds since the last one, and after how many the printer is asked
+        what is wrong."""
         self._delivered: int | None = None
         """Id of the job whose printer has acknowledged the document to this run."""
 
@@ -180,7 +188,7 @@ class PrintRun:
                 self.order.request_id, self.order.document.document_id
             )
         except KeyMissingError:
-            await self._wait(_KEY_MISSING)
+            await self._wait(KEY_MISSING)
             return
         except UnreadableEnvelopeError as error:
             why = _DESTROYED if isinstance(error, KeyDestroyedError) else _UNREADABLE
@@ -242,8 +250,7 @@ class PrintRun:
             case Finding.UNDER_WAY | Finding.STOPPED | Finding.WITHOUT_DOCUMENT if self._is_to_end:
                 await self._give_up(job)
             case Finding.UNDER_WAY:
-                self._troubles = self._fruitless
-                await self._until_next_look()
+                await self._while_printing(view.sheets)
             case Finding.STOPPED:
                 await self._wait(await self._printer.why_stopped())
             case Finding.WITHOUT_DOCUMENT:
@@ -264,11 +271,33 @@ class PrintRun:
             case Finding.UNKNOWN:
                 await self._ask(_LOST)
 
+    async def _while_printing(self, sheets: int) -> None:
+        """Wait for a job that is being printed, or report what keeps its printer from going on: a
+        printer may report such a job as being printed all the same."""
+        if sheets != self._sheets:
+            self._sheets, self._stalled, self._query_at = sheets, 0.0, _STALLED_S
+        if self._stalled >= self._query_at:
+            stuck = self._stalled >= _STUCK_S
+            trouble = await self._printer.trouble_while_printing(warnings=stuck)
+            if trouble is not None:
+                await self._wait(trouble)
+                return
+            self._query_at = self._stalled + _STALLED_S
+        self._stalled += self._pause
+        self._troubles = self._fruitless
+        await self._until_next_look()
+
     async def _printed(self) -> None:
         await self._report(PrintStatus.PRINTED)
         metrics.SHEETS.inc(self.order.document.pages)
         waited = datetime.now(UTC) - self.order.spooled_at
-        metrics.PRINT_SECONDS.observe(max(0.0, waited.total_seconds()))
+        metrics.PRINT_SECONDS.observe(max(0.0, waited.total_seconds()), exemplar())
+        if self.order.submitted_at is not None and self.order.question is None:
+            # A sheet that a person was asked about came out at a moment that nothing recorded.
+            took = (self._dependencies.clock.now() - self.order.submitted_at).total_seconds()
+            metrics.PAPER_SECONDS.labels(self.order.waited_for or "no").observe(
+                max(0.0, took), exemplar()
+            )
 
     async def _begin_anew(self) -> None:
         """Let the order have another job, since no sheet of this one is or will be printed.
@@ -338,7 +367,14 @@ class PrintRun:
         await self._save_and_offer(PrintStatus.NEEDS_CONFIRMATION, change)
 
     async def _save_and_offer(self, status: PrintStatus, change: OrderChange) -> None:
-        await self._save(change)
+        attributes = {
+            names.REQUEST_ID: self.order.request_id,
+            names.ORDER: self.order.order_id,
+            names.KIOSK: self.order.kiosk_id,
+            names.STATUS: status.value,
+        }
+        with span("print status", attributes=attributes):
+            await self._save(change)
         self._dependencies.outbox.offer(self.order)
         metrics.REPORTED.labels(status).inc()
         self._log.info("order_reported", status=status)

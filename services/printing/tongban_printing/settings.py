@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import ssl
 from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
 from urllib.parse import quote
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from tongban_common.settings import CommonSettings
+from tongban_common.settings import CaFile, CommonSettings
+from tongban_kafka import tls
+from tongban_printing.printer.pins import read_pins
+
+
+def _readable(file: Path | None) -> Path | None:
+    if file is not None:
+        read_pins(file)
+    return file
 
 
 class PrintingSettings(CommonSettings):
@@ -18,6 +29,15 @@ class PrintingSettings(CommonSettings):
     devices: str = Field("http://127.0.0.1:8631", description="base URL of the devices")
     printer_url: str | None = Field(
         None, description="URL of a printer, which contains {kiosk_id}; ipp, ipps, http or https"
+    )
+    printer_ca_file: CaFile = Field(
+        None, description="PEM; authorities of ipps and https printers; the system's unless set"
+    )
+    printer_pins: Annotated[
+        Path | None, BeforeValidator(lambda value: value or None), AfterValidator(_readable)
+    ] = Field(
+        None,
+        description="file of lines KIOSK_ID SHA256: the only certificate of that kiosk's printer",
     )
     render_processes: int = Field(
         2,
@@ -36,6 +56,11 @@ class PrintingSettings(CommonSettings):
     def order_limit(self) -> timedelta:
         """Return the business time after which an order that could not be printed expires."""
         return timedelta(days=self.order_days)
+
+    def printer_tls(self) -> ssl.SSLContext:
+        """Return the context for printers that speak TLS."""
+        ca = self.printer_ca_file
+        return tls.client_context(None if ca is None else ("TONGBAN_PRINTER_CA_FILE", ca))
 
     def printer_of(self, kiosk_id: str) -> str:
         """Return the URL of a kiosk's printer. The kiosk's id is quoted, because it is from a

@@ -13,16 +13,19 @@ from collections.abc import Callable
 
 import structlog
 
+from tongban_common.domain.status import PrintStatus
 from tongban_common.observability import request_context
 from tongban_common.store import StoreUnavailableError
+from tongban_common.tracing import continuing, parse
 from tongban_kafka import is_process_trouble
 from tongban_printing import metrics
 from tongban_printing.domain.orders import WORKED_ON
 from tongban_printing.printer.client import Printer
-from tongban_printing.printrun import PrintDependencies, PrintRun
+from tongban_printing.printer.jobs import TROUBLE_CODES, code_of
+from tongban_printing.printrun import KEY_MISSING, PrintDependencies, PrintRun
 from tongban_printing.questions import Questions
 from tongban_printing.spool.leases import KioskLeases
-from tongban_printing.spool.store import OrderOvertakenError, UnreadableOrderError
+from tongban_printing.spool.store import Backlog, OrderOvertakenError, UnreadableOrderError
 
 log = structlog.get_logger()
 
@@ -110,9 +113,9 @@ class Spooler:
             return set()
         self._store_trouble = None
         for status in WORKED_ON:
-            spooled = sum(counts.get(status, 0) for counts in backlog.values())
-            metrics.SPOOLED.labels(status).set(spooled)
-        return set(backlog)
+            metrics.SPOOLED.labels(status).set(backlog.by_status[status])
+        _show_waiting(backlog)
+        return set(backlog.by_kiosk)
 
     async def _give_up_questions(self) -> None:
         try:
@@ -169,7 +172,7 @@ class Spooler:
             run = PrintRun(
                 self._dependencies, printer, order, epoch=epoch, may_have_orphan=not tidy
             )
-            with request_context(order.request_id):
+            with request_context(order.request_id), continuing(parse(order.traceparent)):
                 while run.order.worked_on:
                     lost = await self._leases.hold(kiosk_id) != epoch
                     if lost or self._dependencies.stopping.is_set:
@@ -219,6 +222,22 @@ class Spooler:
         metrics.FAULTS.inc()
         log.critical("order_skipped", order_id=order_id)
         self._skipped.add(order_id)
+
+
+def _show_waiting(backlog: Backlog) -> None:
+    """Set the gauge of waiting orders, also where nothing waits any more."""
+    counts = Counter(
+        {
+            "queue": backlog.by_status[PrintStatus.QUEUED],
+            "person": backlog.by_status[PrintStatus.NEEDS_CONFIRMATION],
+            "key": 0,
+        }
+    )
+    counts.update(dict.fromkeys(TROUBLE_CODES, 0))
+    for reason, count in backlog.by_reason.items():
+        counts["key" if reason == KEY_MISSING else code_of(reason)] += count
+    for code, count in counts.items():
+        metrics.WAITING.labels(code).set(count)
 
 
 def _is_about_the_order(error: Exception) -> bool:

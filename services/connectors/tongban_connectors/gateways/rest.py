@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import secrets
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ import orjson
 from pydantic import ValidationError
 from yarl import URL
 
+from tongban_common.tracing.http import traced_client
 from tongban_connectors.domain.gateway import (
     DISTRUST,
     LONGEST_WAIT_S,
@@ -37,6 +39,7 @@ from tongban_connectors.domain.gateway import (
     Unknown,
     code_of,
 )
+from tongban_kafka import tls
 from tongban_provinces.models import GatewayAnswer, OfferedDocument
 from tongban_provinces.signing import (
     H_TIMESTAMP,
@@ -59,19 +62,23 @@ _HASH_IN_THREAD = 256 * 1024
 _CONTENT = {"application/json", "application/pdf"}
 
 
-def session() -> aiohttp.ClientSession:
+def session(tls: ssl.SSLContext | bool = True) -> aiohttp.ClientSession:
     """Create the HTTP session that all gateways of a process share.
 
     It keeps no cookies, uses no proxy, decompresses nothing and limits no connections: each
     province has limits of its own.
+
+    Args:
+        tls: checks the gateways' certificates; True trusts the system's authorities.
     """
     return aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=60),
-        connector=aiohttp.TCPConnector(limit=0, limit_per_host=0),
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, ssl=tls),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         max_headers=MAX_HEADERS,
         headers={"Accept-Encoding": "identity"},
+        trace_configs=[traced_client(propagate=True)],
     )
 
 
@@ -86,7 +93,8 @@ def http_errors() -> Iterator[None]:
     try:
         yield
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-        raise GatewayDownError(type(error).__name__) from error
+        failure = tls.failure_of(error, "the gateway")
+        raise GatewayDownError(failure.reason if failure else type(error).__name__) from error
     except (aiohttp.ClientError, TimeoutError) as error:
         raise UnclearAnswerError(type(error).__name__) from error
 

@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 from tongban_intake.access import tokens
 from tongban_intake.access.enrolled import Enrolled
-from tongban_intake.access.tokens import InvalidTokenError, Kiosk
+from tongban_intake.access.tokens import InvalidTokenError, Kiosk, Secrets
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.text import Text
 
@@ -14,10 +14,10 @@ COOKIE = "tongban_kiosk"
 
 
 class Authenticator:
-    """Verifies tokens against the secret and the current registers of kiosks and assistants."""
+    """Verifies tokens against the secrets and the current registers of kiosks and assistants."""
 
-    def __init__(self, secret: str, enrolled: Enrolled) -> None:
-        self._secret = secret
+    def __init__(self, secrets: Secrets, enrolled: Enrolled) -> None:
+        self._secrets = secrets
         self._enrolled = enrolled
 
     def bearer(self, request: Request) -> Kiosk:
@@ -42,7 +42,7 @@ class Authenticator:
             ProblemError: 401, the token is invalid, expired or revoked; 503 as `Enrolled.kiosk`.
         """
         try:
-            return self._enrolled.must_be_valid(tokens.verify(self._secret, token))
+            return self._enrolled.must_be_valid(tokens.verify(self._secrets, token))
         except InvalidTokenError:
             raise ProblemError(
                 Kind.UNAUTHENTICATED,
@@ -60,7 +60,7 @@ class Authenticator:
         if not token:
             return None
         try:
-            kiosk = tokens.verify(self._secret, token)
+            kiosk = tokens.verify(self._secrets, token)
         except InvalidTokenError:
             return None
         return kiosk if self._enrolled.is_valid(kiosk) else None

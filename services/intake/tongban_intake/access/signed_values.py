@@ -24,13 +24,19 @@ class SignedValues:
     other.
 
     Args:
+        secret: or several, of which the first signs and all verify.
         seconds: age from which on a value is invalid.
         now: returns the Unix time in seconds, for signing and for reading alike. itsdangerous
             would ask the system's clock.
     """
 
     def __init__(
-        self, secret: str, purpose: str, *, seconds: int, now: Callable[[], float] = time.time
+        self,
+        secret: str | tuple[str, ...],
+        purpose: str,
+        *,
+        seconds: int,
+        now: Callable[[], float] = time.time,
     ) -> None:
         class Signer(TimestampSigner):
             def get_timestamp(self) -> int:
@@ -38,8 +44,9 @@ class SignedValues:
 
         self._seconds = seconds
         self._now = now
+        secrets = (secret,) if isinstance(secret, str) else secret
         self._serializer = URLSafeTimedSerializer(
-            secret,
+            secrets[::-1],  # itsdangerous signs with the last
             salt=f"tongban {purpose}",
             signer=Signer,
             signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},

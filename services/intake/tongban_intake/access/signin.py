@@ -40,6 +40,10 @@ class SignIn:
     one kiosk lock a manager out at the others only after twenty, and a kiosk of another branch
     locks no manager out. Ids that are not enrolled are not counted, so that they cannot evict a
     lock; the kiosk's own rate bounds them.
+
+    Args:
+        secret: signs the tokens.
+        pin_key: keys the digests of PINs; the same secret unless the token secret was rotated.
     """
 
     def __init__(
@@ -47,12 +51,14 @@ class SignIn:
         enrolled: Enrolled,
         *,
         secret: str,
+        pin_key: str | None = None,
         lifetime_s: int,
         at_once: int,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._enrolled = enrolled
         self._secret = secret
+        self._pin_key = pin_key or secret
         self._lifetime_s = lifetime_s
         lockout = partial(
             Lockout, first_s=_FIRST_LOCK_S, longest_s=_LONGEST_LOCK_S, monotonic=monotonic
@@ -62,7 +68,7 @@ class SignIn:
         self._rates = KioskRates(_KIOSK_RATE, _KIOSK_BURST, monotonic=monotonic)
         self._slots = Slots(at_once * 8)
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="pin")
-        self._nobody = hash_pin(secret, "271828")
+        self._nobody = hash_pin(self._pin_key, "271828")
 
     def close(self) -> None:
         """Stop the threads that hash PINs, without waiting for them."""
@@ -121,7 +127,7 @@ class SignIn:
             for lockout, key in counted:
                 lockout.begin(key)
             loop = asyncio.get_running_loop()
-            fits = await loop.run_in_executor(self._threads, pin_fits, self._secret, kept, pin)
+            fits = await loop.run_in_executor(self._threads, pin_fits, self._pin_key, kept, pin)
         if fits:
             for lockout, key in counted:
                 lockout.right(key)

@@ -27,6 +27,11 @@ _REMEMBERED = 8192
 """Tokens whose verified claims are cached; a kiosk sends the same token many times."""
 
 
+Secrets = str | tuple[str, ...]
+"""The deployment's secret; or several, all of which verify: while secrets are rotated, replicas of
+intake sign with different ones."""
+
+
 class InvalidTokenError(IntakeError, ValueError):
     """Raised for a token that is not signed by us or has expired; the text says which."""
 
@@ -80,7 +85,7 @@ def issue(
     return seal(secret, Kiosk(kiosk_id, branch_id, zone, int(time.time()) + lifetime_s, epoch))
 
 
-def verify(secret: str, token: str, *, now: Callable[[], float] = time.time) -> Kiosk:
+def verify(secrets: Secrets, token: str, *, now: Callable[[], float] = time.time) -> Kiosk:
     """Return the claims of a token after verifying signature, issuer, audience and expiry.
 
     The expiry has no leeway: a lobby manager's sign-in must not outlast it.
@@ -88,19 +93,28 @@ def verify(secret: str, token: str, *, now: Callable[[], float] = time.time) -> 
     Raises:
         InvalidTokenError: the token is not one of ours, or has expired.
     """
-    kiosk = _read(secret, token)
+    kiosk = _read((secrets,) if isinstance(secrets, str) else secrets, token)
     if kiosk.expires < now():
         raise InvalidTokenError("the token is out of date; get a new one")
     return kiosk
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _read(secret: str, token: str) -> Kiosk:
+def _read(secrets: tuple[str, ...], token: str) -> Kiosk:
     """Return the claims of a token, expired or not. The cache holds valid tokens only: `lru_cache`
     keeps no exceptions. Expiry and revocation are checked at each call, outside of the cache."""
     # Refuse padding, which PyJWT accepts: each token has one spelling only.
     if len(token) > _LONGEST or "=" in token:
         raise InvalidTokenError("the token is not one of ours")
+    for secret in secrets[:-1]:
+        try:
+            return _claims(secret, token)
+        except InvalidTokenError:
+            continue
+    return _claims(secrets[-1], token)
+
+
+def _claims(secret: str, token: str) -> Kiosk:
     try:
         claims = jwt.decode(
             token,

@@ -151,6 +151,7 @@ def _totals(provinces: int, categories: int, query: int, handle: int, sheets: in
     }
 
 
+ABOUT = {"service": "tongban-intake", "version": "0.1.0", "environment": "production"}
 SUMMARY = {
     "cross_province": _totals(31, 189, 695, 594, 57),
     "yangtze_delta": _totals(4, 20, 40, 36, 4),

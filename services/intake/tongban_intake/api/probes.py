@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 import orjson
 from fastapi import APIRouter
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry
+from starlette.requests import Request
 from starlette.responses import Response
 
-from tongban_common.observability.health import Check
+from tongban_common.observability.health import Check, exposition
 
 
 def router(
@@ -40,7 +41,8 @@ def router(
         return probe({**live, **ready})
 
     @routes.get("/metrics")
-    async def metrics() -> Response:
-        return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def metrics(request: Request) -> Response:
+        body, content_type = exposition(registry, request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": content_type})
 
     return routes

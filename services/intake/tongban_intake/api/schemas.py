@@ -160,6 +160,16 @@ class Verified(BaseModel):
     )
 
 
+class About(BaseModel):
+    """The software of the replica that answers."""
+
+    service: Literal["tongban-intake"]
+    version: str = Field(description="of the software; `info.version` is that of the interface")
+    environment: Literal["production", "development"] = Field(
+        description="development accepts public default secrets"
+    )
+
+
 class ZoneTotals(BaseModel):
     """Totals of a zone."""
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -13,7 +14,13 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tongban_common.tracing import TRACEPARENT, Span, continuing, exemplar, parse, recording
+from tongban_common.tracing.http import NOT_TRACED, answered, server_span
+
 log = structlog.get_logger(__name__)
+_TRACEPARENT = TRACEPARENT.encode()
+_NO_SPAN: AbstractContextManager[None] = nullcontext()
+_STREAMS = "/events"
 
 _EVERY = (
     (b"x-content-type-options", b"nosniff"),
@@ -68,7 +75,7 @@ class HttpMetrics:
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
         self._count.labels(method, route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        self._seconds.labels(route).observe(seconds, exemplar())
 
 
 def watch(
@@ -126,19 +133,38 @@ class Edge:
                 await send(message)
 
         self._metrics.in_flight += 1
-        try:
-            if inner is scope:
-                await self._app(inner, receive, watched)
-            else:
-                await _without_body(self._app, inner, receive, watched)
-        except Exception as error:
-            # The client has got a 500 or a broken stream. Log the error's type and place alone: its
-            # text may quote what a person sent.
-            log.error("request_failed", **kind_and_place(error))
-        finally:
-            self._metrics.in_flight -= 1
-            path = getattr(inner.get("route"), "path", _UNROUTED)
-            self._metrics.observe(scope["method"], path, status, time.perf_counter() - began)
+        with _span_of(scope) as span:
+            try:
+                if inner is scope:
+                    await self._app(inner, receive, watched)
+                else:
+                    await _without_body(self._app, inner, receive, watched)
+            except Exception as error:
+                # The client has got a 500 or a broken stream. Log the error's type and place alone:
+                # its text may quote what a person sent.
+                log.error("request_failed", **kind_and_place(error))
+            finally:
+                self._metrics.in_flight -= 1
+                route = getattr(inner.get("route"), "path", None)
+                seconds = time.perf_counter() - began
+                self._metrics.observe(scope["method"], route or _UNROUTED, status, seconds)
+                if span is not None:
+                    answered(span, scope["method"], route, status)
+
+
+def _span_of(scope: Scope) -> AbstractContextManager[Span | None]:
+    """Return the span of a request. Probes have none, and event streams, which live for minutes,
+    carry the caller's trace on without one."""
+    traceparent = None
+    for name, value in scope.get("headers", ()):
+        if name == _TRACEPARENT:
+            traceparent = value
+    if traceparent is None and not recording():
+        return _NO_SPAN
+    path = scope["path"]
+    if path in NOT_TRACED or path.endswith(_STREAMS):
+        return continuing(parse(traceparent))
+    return server_span(scope["method"], traceparent)
 
 
 async def _without_body(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,13 +15,14 @@ from starlette.responses import RedirectResponse, Response
 
 from tongban_common.catalogue import Item
 from tongban_intake.access.tokens import Kiosk
-from tongban_intake.kiosk import fields
+from tongban_intake.kiosk import display, fields
 from tongban_intake.kiosk.assisting import PendingSignIn, SignInPage
-from tongban_intake.kiosk.fields import Errors, Posted
+from tongban_intake.kiosk.fields import NO_ERRORS, Errors, Posted
 from tongban_intake.kiosk.rendering import PageGroup, Pages
 from tongban_intake.kiosk.session import Session, new_key
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import Services
+from tongban_intake.submission import notes
 from tongban_intake.text import Text
 
 _TRY_AGAIN = (Kind.UNAVAILABLE, Kind.TOO_MANY)
@@ -56,9 +57,13 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
         item = apply_pages.item(code)
         posted = fields.cleaned(item, posted)
         key = posted["key"][0]
+        if choice := posted.get("show", [""])[0]:
+            display.choose(request, choice)
+            again = apply_pages.form if posted.get("page") == ["form"] else apply_pages.read_over
+            return again(kiosk, item, key, posted)
         match posted.get("step", [""])[0]:
             case "edit":
-                return apply_pages.form(kiosk, item, key, posted, {})
+                return apply_pages.form(kiosk, item, key, posted)
             case "sign_in":
                 return apply_pages.sign_in(kiosk, item, key, posted)
             case "signed":
@@ -89,7 +94,9 @@ class _ApplyPages(PageGroup):
             )
         return item
 
-    def form(self, kiosk: Kiosk, item: Item, key: str, posted: Posted, errors: Errors) -> Response:
+    def form(
+        self, kiosk: Kiosk, item: Item, key: str, posted: Posted, errors: Errors = NO_ERRORS
+    ) -> Response:
         return self.form_page(
             "form.html",
             kiosk,
@@ -99,11 +106,12 @@ class _ApplyPages(PageGroup):
             posted=posted,
             errors=errors,
             must_sign_in=self._services.settings.assisted_sign_in,
+            closed=notes.closed_now(item, self._services.clock.now(), self._services.holidays),
             **_sections(item, posted, errors),
         )
 
     def read_over(
-        self, kiosk: Kiosk, item: Item, key: str, posted: Posted, notice: str | None = None
+        self, kiosk: Kiosk, item: Item, key: str, posted: Posted, notice: Text | None = None
     ) -> Response:
         """Return the page to confirm, with all values; the form again where one of them is
         wrong."""
@@ -146,7 +154,10 @@ class _ApplyPages(PageGroup):
         self, request: Request, kiosk: Kiosk, item: Item, key: str, posted: Posted
     ) -> Response:
         if posted.get("version", [""])[0] != str(item.version):
-            notice = "这个事项的内容（如费用、材料）刚有更新，请重新核对后再提交。"
+            notice = Text(
+                "这个事项的内容（如费用、材料）刚有更新，请重新核对后再提交。",
+                "This service has just changed (such as its fee or papers). Please check again.",
+            )
             return self.read_over(kiosk, item, key, posted, notice)
         body = _body(kiosk, item, posted)
         try:
@@ -155,10 +166,18 @@ class _ApplyPages(PageGroup):
             if problem.kind is Kind.INVALID:
                 return self.form(kiosk, item, key, posted, _by_pointer(problem))
             if problem.kind is Kind.KEY_REUSED:
-                notice = "您刚才已提交过一次，本次内容有改动。如需另办一件，请再次确认提交。"
+                notice = Text(
+                    "您刚才已提交过一次，本次内容有改动。如需另办一件，请再次确认提交。",
+                    "You have submitted this before, with other content. To submit another request,"
+                    " press “Submit” again.",
+                )
                 return self.read_over(kiosk, item, new_key(), posted, notice)
             if problem.kind in _TRY_AGAIN:
-                notice = "系统繁忙，尚未提交成功。请稍等几秒，再按一次“确认提交”，不会重复办理。"
+                notice = Text(
+                    "系统繁忙，尚未提交成功。请稍等几秒，再按一次“确认提交”，不会重复办理。",
+                    "The system is busy; nothing was submitted yet. Wait some seconds and press"
+                    " “Submit” again: it takes effect once.",
+                )
                 return self.read_over(kiosk, item, key, posted, notice)
             raise
         self._session.let_see(request, kiosk, request_id)
@@ -196,7 +215,7 @@ def _sections(item: Item, posted: Posted, errors: Errors) -> dict[str, Any]:
 
 
 def _by_pointer(problem: ProblemError) -> Errors:
-    found: dict[str, str] = {}
+    found: dict[str, Text] = {}
     for error in problem.errors:
-        found.setdefault(error.pointer, error.message.zh)
+        found.setdefault(error.pointer, error.message)
     return found

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from tongban_intake.access.token_client import Grant
 from tongban_intake.access.tokens import Kiosk
-from tongban_intake.kiosk import cleaning
+from tongban_intake.kiosk import cleaning, display
 from tongban_intake.kiosk.fields import Posted
 from tongban_intake.kiosk.rendering import PageGroup, Pages
 from tongban_intake.kiosk.session import SIGN_OUT, Session, new_key
@@ -54,6 +54,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
             raise ProblemError(Kind.FORBIDDEN)
         response = RedirectResponse("/kiosk", status_code=303)
         session.sign_out(request, response, kiosk)
+        display.forget(request)  # an idle page leads here, too
         return response
 
     return routes

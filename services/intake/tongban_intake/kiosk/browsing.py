@@ -13,8 +13,9 @@ from tongban_common.catalogue import Item
 from tongban_intake.access.tokens import Kiosk
 from tongban_intake.api.catalogue import ItemQuery
 from tongban_intake.catalogue_index import CatalogueIndex
+from tongban_intake.kiosk import display
 from tongban_intake.kiosk.login import KioskLogin
-from tongban_intake.kiosk.rendering import DOMAINS, Pages
+from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import Session
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import Services
@@ -24,7 +25,9 @@ _PAGE_SIZE = 12
 
 
 def router(services: Services, pages: Pages, session: Session) -> APIRouter:
-    """Return the routes of /kiosk, /kiosk/login, /kiosk/items and the static files."""
+    """Return the routes of /kiosk, of /kiosk/login, connection, display and items below it, and of
+    the static files. `/kiosk?over=1` is where an idle page leads: the next person finds the pages
+    as they are by default."""
     routes = APIRouter(prefix="/kiosk", include_in_schema=False, route_class=session.route_class())
     index = services.catalogue_index
 
@@ -49,9 +52,22 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
             raise ProblemError(Kind.NOT_FOUND)
         return found
 
+    @routes.get("/connection")
+    async def answers() -> Response:
+        """Tell a page that has lost the connection that the service answers again."""
+        return Response(status_code=204)
+
+    @routes.get("/display")
+    async def show_as(request: Request, show: str, back: str = display.HOME) -> Response:
+        display.choose(request, show)
+        return RedirectResponse(display.page_of_ours(back), status_code=303)
+
     @routes.get("")
-    async def home(request: Request) -> Response:
+    async def home(request: Request, over: bool = False) -> Response:
         kiosk = session.kiosk(request)
+        if over:
+            display.forget(request)
+            return RedirectResponse("/kiosk", status_code=303)
         session.begin_visit(request, kiosk)
         return pages.page(
             "home.html",
@@ -90,7 +106,6 @@ def _items_page(pages: Pages, index: CatalogueIndex, kiosk: Kiosk, wanted: ItemQ
         last_page=max(1, -(-found.total // _PAGE_SIZE)),
         link=link,
         provinces=index.overview.provinces,
-        domain_pairs=[(name, name) for name in DOMAINS],
     )
 
 
@@ -104,7 +119,8 @@ def _most_used(items: list[Item]) -> list[dict[str, str]]:
         {
             "name": first.name,
             "kind": first.kind.value,
-            "where": f"{len(offered)}个省份" if len(offered) > 1 else first.province_name,
+            "where": "" if len(offered) > 1 else first.province_name,
+            "provinces": str(len(offered)),
             "link": f"/kiosk/items?{urlencode({'q': first.name, 'zone': first.zones[0].value})}"
             if len(offered) > 1
             else f"/kiosk/items/{first.code}",

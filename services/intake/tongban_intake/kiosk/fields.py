@@ -12,11 +12,15 @@ from tongban_common.catalogue import Item
 from tongban_common.catalogue.forms import has_lines
 from tongban_common.clock import CHINA
 from tongban_common.domain.identity import ID_TYPES
-from tongban_intake.kiosk import cleaning
+from tongban_intake.kiosk import cleaning, touch_keys
+from tongban_intake.text import Text
 
 Posted = Mapping[str, Sequence[str]]
-Errors = Mapping[str, str]
+Errors = Mapping[str, Text]
 """Texts of errors by JSON Pointer."""
+NO_ERRORS: Errors = {}
+Words = Text | str
+"""A text of ours in both languages, or one of the catalogue, in Chinese alone."""
 
 _RADIO_UP_TO = 6
 """Most options that are shown as radio buttons; more become a list."""
@@ -28,12 +32,22 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,10})?")
 
 ID_TYPE_NAMES = {
-    "resident_id": "居民身份证",
-    "hk_macau_permit": "港澳居民来往内地通行证",
-    "taiwan_permit": "台湾居民来往大陆通行证",
-    "passport": "护照",
-    "foreign_resident_id": "外国人永久居留身份证",
+    "resident_id": Text("居民身份证", "Resident identity card"),
+    "hk_macau_permit": Text("港澳居民来往内地通行证", "Mainland travel permit (Hong Kong, Macao)"),
+    "taiwan_permit": Text("台湾居民来往大陆通行证", "Mainland travel permit (Taiwan)"),
+    "passport": Text("护照", "Passport"),
+    "foreign_resident_id": Text("外国人永久居留身份证", "Foreign permanent resident ID card"),
 }
+_NAME = Text("姓名", "Name")
+_NAME_HINT = Text("与证件上的姓名一致", "As on the document")
+_ID_TYPE = Text("证件类型", "Kind of document")
+_ID_TYPE_HINT = Text("请选择您带来的证件", "The document that you have with you")
+_ID_NUMBER = Text("证件号码", "Document number")
+_ID_NUMBER_HINT = Text("身份证末位是字母的请填X", "An identity card may end with X")
+_PHONE = Text("手机号码", "Mobile number")
+_PHONE_HINT = Text("用于接收办理进度短信", "To receive messages about the progress")
+_EMAIL = Text("电子邮箱", "E-mail")
+_EMAIL_HINT = Text("没有可以不填", "May be left empty")
 if set(ID_TYPE_NAMES) != set(ID_TYPES):
     raise RuntimeError("a document type has no name for the page")
 
@@ -43,7 +57,7 @@ class Option:
     """Holds a value that can be chosen, and its label."""
 
     value: str
-    label: str
+    label: Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +69,17 @@ class Field:
     """
 
     name: str
-    label: str
+    label: Words
     kind: str
     values: tuple[str, ...] = ()
-    hint: str = ""
-    placeholder: str = ""
+    hint: Words = ""
+    placeholder: Words = ""
     required: bool = True
     options: tuple[Option, ...] = ()
-    error: str | None = None
+    error: Text | None = None
     longest: int | None = None
     inputmode: str | None = None
+    keys: touch_keys.Keys = ""
 
     @property
     def value(self) -> str:
@@ -72,24 +87,30 @@ class Field:
         return self.values[0] if self.values else ""
 
     @property
-    def parts(self) -> list[tuple[str, str, list[str], str]]:
+    def parts(self) -> list[tuple[str, Text, list[str], str]]:
         """The lists of a day or month: suffix, unit, choices and chosen value of each."""
         chosen = [*self.value.split("-"), "", "", ""]
         choices = {"y": _years(), "m": _two_digits(12), "d": _two_digits(31)}
-        units = {"y": "年", "m": "月", "d": "日"}
+        units = {"y": Text("年", "year"), "m": Text("月", "month"), "d": Text("日", "day")}
         return [
             (part, units[part], choices[part], chosen[index])
             for index, part in enumerate(_PARTS[self.kind])
         ]
 
     @property
-    def shown(self) -> str:
+    def shown(self) -> Text:
         """The value in words, for the page to confirm."""
         if self.kind in _PARTS:
             units = zip(self.value.split("-"), "年月日", strict=False)
-            return "".join(f"{number.lstrip('0')}{unit}" for number, unit in units)
-        labels = {option.value: option.label for option in self.options}
-        return "、".join(labels.get(value, value) for value in self.values)
+            chinese = "".join(f"{number.lstrip('0')}{unit}" for number, unit in units)
+            return Text(chinese, self.value)
+        labels = {option.value: _both(option.label) for option in self.options}
+        chosen = [labels.get(value, _both(value)) for value in self.values]
+        return Text("、".join(each.zh for each in chosen), ", ".join(each.en for each in chosen))
+
+
+def _both(words: Words) -> Text:
+    return words if isinstance(words, Text) else Text(words, words)
 
 
 def form_fields(
@@ -121,12 +142,13 @@ def _field(
         values=tuple(value for value in typed if value),
         # A hint on the format is of no use where day and month are chosen from lists.
         hint=_FORMAT.sub("", hint).lstrip("，") if kind in _PARTS else hint,
-        placeholder="" if options else f"例如：{examples[0]}",
+        placeholder="" if options else Text(f"例如：{examples[0]}", f"Example: {examples[0]}"),
         required=required,
         options=options,
         error=_error(errors, f"/form/{name}"),
         longest=_longest(schema),
         inputmode="numeric" if schema.get("type") in ("integer", "number") else None,
+        keys=touch_keys.of_schema(schema),
     )
 
 
@@ -152,7 +174,7 @@ def _longest(schema: dict[str, Any]) -> int | None:
 
 def _options(schema: dict[str, Any]) -> tuple[Option, ...]:
     if schema.get("type") == "boolean":
-        return (Option("true", "是"), Option("false", "否"))
+        return (Option("true", Text("是", "yes")), Option("false", Text("否", "no")))
     source = schema.get("items", {}) if schema.get("type") == "array" else schema
     return tuple(Option(str(value), str(value)) for value in source.get("enum", ()))
 
@@ -173,7 +195,7 @@ def _date(name: str, posted: Posted) -> str:
     return "-".join(parts) if any(parts) else ""
 
 
-def _error(errors: Errors, pointer: str) -> str | None:
+def _error(errors: Errors, pointer: str) -> Text | None:
     """Return the first error at a field or inside it; None where there is none."""
     found = [text for at, text in errors.items() if at == pointer or at.startswith(pointer + "/")]
     return found[0] if found else None
@@ -213,7 +235,7 @@ def person_fields(posted: Posted, errors: Errors, *, under: str) -> list[Field]:
     company."""
     pointer = "/" + under.replace(".", "/")
 
-    def field(name: str, label: str, kind: str = "text", **more: Any) -> Field:
+    def field(name: str, label: Text, kind: str = "text", **more: Any) -> Field:
         return Field(
             name=f"{under}.{name}",
             label=label,
@@ -225,11 +247,13 @@ def person_fields(posted: Posted, errors: Errors, *, under: str) -> list[Field]:
 
     id_types = tuple(Option(value, label) for value, label in ID_TYPE_NAMES.items())
     return [
-        field("name", "姓名", hint="与证件上的姓名一致", longest=200),
-        field("id_type", "证件类型", "select", hint="请选择您带来的证件", options=id_types),
-        field("id_number", "证件号码", hint="身份证末位是字母的请填X", longest=64),
-        field("phone", "手机号码", "tel", hint="用于接收办理进度短信", longest=64),
-        field("email", "电子邮箱", "email", hint="没有可以不填", required=False, longest=254),
+        field("name", _NAME, hint=_NAME_HINT, longest=200, keys="text"),
+        field("id_type", _ID_TYPE, "select", hint=_ID_TYPE_HINT, options=id_types),
+        field("id_number", _ID_NUMBER, hint=_ID_NUMBER_HINT, longest=64, keys="id"),
+        field("phone", _PHONE, "tel", hint=_PHONE_HINT, longest=64, keys="digits"),
+        field(
+            "email", _EMAIL, "email", hint=_EMAIL_HINT, required=False, longest=254, keys="latin"
+        ),
     ]
 
 
@@ -237,13 +261,24 @@ def company_fields(posted: Posted, errors: Errors) -> list[Field]:
     """Return the fields of the company that applies."""
     found = []
     for name, label, hint in (
-        ("name", "单位名称", "与营业执照一致"),
-        ("uscc", "统一社会信用代码", "营业执照上的18位代码"),
+        (
+            "name",
+            Text("单位名称", "Name of the company"),
+            Text("与营业执照一致", "As on the business licence"),
+        ),
+        (
+            "uscc",
+            Text("统一社会信用代码", "Unified social credit code"),
+            Text("营业执照上的18位代码", "The 18 characters on the business licence"),
+        ),
     ):
         posted_name = f"applicant.company.{name}"
         values = tuple(value for value in posted.get(posted_name, ()) if value)
         error = _error(errors, f"/applicant/{name}")
-        found.append(Field(posted_name, label, "text", values, hint, error=error, longest=200))
+        keys: touch_keys.Keys = "credit" if name == "uscc" else "text"
+        found.append(
+            Field(posted_name, label, "text", values, hint, error=error, longest=200, keys=keys)
+        )
     return found
 
 

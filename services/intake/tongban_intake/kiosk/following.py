@@ -22,7 +22,7 @@ from tongban_intake.api import view
 from tongban_intake.api.documents import fetch
 from tongban_intake.api.requests import stream_of
 from tongban_intake.commands.models import Confirmation, Print, Rating, Supplement
-from tongban_intake.kiosk import cleaning, fields
+from tongban_intake.kiosk import cleaning, display, fields
 from tongban_intake.kiosk.fields import Posted
 from tongban_intake.kiosk.proving import ProvingPage
 from tongban_intake.kiosk.rendering import PageGroup, Pages
@@ -34,12 +34,18 @@ from tongban_intake.submission import notes
 from tongban_intake.text import Text
 
 _MOST_WORDS = 500
-_GRADES = {5: "非常满意", 4: "满意", 3: "基本满意", 2: "不满意", 1: "非常不满意"}
-_STEPS: tuple[tuple[str, set[Status]], ...] = (
-    ("提交", {Status.SUBMITTED}),
-    ("送达省份", {Status.ROUTED, Status.WAITING_FOR_PROVINCE, Status.HELD}),
-    ("省份办理", {Status.ACCEPTED, Status.NEEDS_SUPPLEMENT}),
-    ("办结", set()),
+_GRADES = {
+    5: Text("非常满意", "Very satisfied"),
+    4: Text("满意", "Satisfied"),
+    3: Text("基本满意", "Fairly satisfied"),
+    2: Text("不满意", "Dissatisfied"),
+    1: Text("非常不满意", "Very dissatisfied"),
+}
+_STEPS: tuple[tuple[Text, set[Status]], ...] = (
+    (Text("提交", "Submitted"), {Status.SUBMITTED}),
+    (Text("送达省份", "Sent"), {Status.ROUTED, Status.WAITING_FOR_PROVINCE, Status.HELD}),
+    (Text("省份办理", "In progress"), {Status.ACCEPTED, Status.NEEDS_SUPPLEMENT}),
+    (Text("办结", "Done"), set()),
 )
 
 
@@ -103,7 +109,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
 
 class _RequestPages(PageGroup):
     async def show(
-        self, kiosk: Kiosk, request_id: str, *, part: bool = False, notice: str | None = None
+        self, kiosk: Kiosk, request_id: str, *, part: bool = False, notice: Text | None = None
     ) -> Response:
         try:
             record, readable = await self._record(request_id), True
@@ -112,11 +118,11 @@ class _RequestPages(PageGroup):
         seen = self._services.recent.get(request_id)
         shown = seen.notes if seen else ()
         if record is None:
-            body = view.not_projected(request_id, seen, "zh")
+            body = view.not_projected(request_id, seen, display.current().language)
         else:
             # Prefer the notes in memory: only the replica that accepted the request has the id of
             # the other request that a note is about.
-            body = view.full(record, self._services.keys, "zh")
+            body = view.full(record, self._services.keys, display.current().language)
             shown = shown or tuple(record.notes)
         item = self._services.catalogue_index.get(body["item_code"]) if body["item_code"] else None
         status = Status(body["status"])
@@ -127,7 +133,7 @@ class _RequestPages(PageGroup):
             request=body,
             status=status,
             item=item,
-            title=body["item_name"] or (item.name if item else "您的办件"),
+            title=body["item_name"] or (item.name if item else Text("您的办件", "Your request")),
             steps=_steps(record, status),
             notes=_notes(shown, lobby_manager=kiosk.assistant is not None),
             newest=body["timeline"][-1]["seq"] if body["timeline"] else 0,
@@ -147,9 +153,7 @@ class _RequestPages(PageGroup):
         except ProblemError as problem:
             if problem.kind not in (Kind.CONFLICT, Kind.INVALID, Kind.UNAVAILABLE):
                 raise
-            texts = [error.message.zh for error in problem.errors]
-            detail = problem.detail.zh if problem.detail else "、".join(texts)
-            return await self.show(kiosk, request_id, notice=detail or problem.kind.title.zh)
+            return await self.show(kiosk, request_id, notice=_notice(problem))
         return RedirectResponse(f"/kiosk/requests/{request_id}", status_code=303)
 
     async def _publish(self, kiosk: Kiosk, request_id: str, kind: str, posted: Posted) -> None:
@@ -216,6 +220,14 @@ def _words(posted: Posted, name: str) -> str:
     return words
 
 
+def _notice(problem: ProblemError) -> Text:
+    """Return what to say above the page about a command that was refused."""
+    if problem.detail:
+        return problem.detail
+    texts = [error.message for error in problem.errors] or [problem.kind.title]
+    return Text("、".join(text.zh for text in texts), "; ".join(text.en for text in texts))
+
+
 def _notes(
     submission_notes: Iterable[SubmissionNote], *, lobby_manager: bool
 ) -> list[tuple[str, str | None]]:
@@ -225,7 +237,7 @@ def _notes(
         (words, f"/kiosk/requests/{other}" if other and lobby_manager else None)
         for note in submission_notes
         for other in [note.other_request_id]
-        for words in notes.words([note], "zh", lobby_manager=lobby_manager)
+        for words in notes.words([note], display.current().language, lobby_manager=lobby_manager)
     ]
 
 

@@ -12,33 +12,43 @@ from starlette.responses import Response
 
 from tongban_common.domain.status import PrintStatus, Status
 from tongban_intake.access.tokens import Kiosk
+from tongban_intake.kiosk import display
 from tongban_intake.kiosk.session import Session
 from tongban_intake.problems import ProblemError
 from tongban_intake.services import Services
-from tongban_intake.text import PRINT, STATUS
+from tongban_intake.text import PRINT, STATUS, Text
 
 _HERE = resources.files("tongban_intake.kiosk")
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 _FOREVER = "public, max-age=31536000, immutable"
 
-ZONES = {"cross_province": "跨省通办", "yangtze_delta": "长三角一网通办", "local": "上海一网通办"}
-ZONE_WORDS = {
-    "cross_province": "31个省份的事，在这里办",
-    "yangtze_delta": "沪苏浙皖，一地认证",
-    "local": "上海本地事项",
+ZONES = {
+    "cross_province": Text("跨省通办", "Across provinces"),
+    "yangtze_delta": Text("长三角一网通办", "Yangtze Delta"),
+    "local": Text("上海一网通办", "Shanghai"),
 }
-DOMAINS = (
-    "社会保障",
-    "公积金",
-    "医疗卫生",
-    "档案证明",
-    "户籍办理",
-    "交管服务",
-    "税务服务",
-    "公共事业",
-    "民政服务",
-)
-KINDS = {"query": "查询", "handle": "办理", "print": "打印"}
+ZONE_WORDS = {
+    "cross_province": Text("31个省份的事，在这里办", "Services of 31 provinces"),
+    "yangtze_delta": Text("沪苏浙皖，一地认证", "Shanghai, Jiangsu, Zhejiang, Anhui"),
+    "local": Text("上海本地事项", "Services of the city"),
+}
+DOMAINS = {
+    "社会保障": Text("社会保障", "Social security"),
+    "公积金": Text("公积金", "Housing fund"),
+    "医疗卫生": Text("医疗卫生", "Health"),
+    "档案证明": Text("档案证明", "Records and certificates"),
+    "户籍办理": Text("户籍办理", "Household registration"),
+    "交管服务": Text("交管服务", "Traffic"),
+    "税务服务": Text("税务服务", "Taxes"),
+    "公共事业": Text("公共事业", "Utilities"),
+    "民政服务": Text("民政服务", "Civil affairs"),
+}
+KINDS = {
+    "query": Text("查询", "Query"),
+    "handle": Text("办理", "Apply"),
+    "print": Text("打印", "Print"),
+}
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 class StaticFiles:
@@ -73,6 +83,8 @@ class Pages:
         *,
         idle_seconds: int,
         assistant_idle_seconds: int,
+        touch_keyboard: str,
+        printer_trouble: Callable[[str], Text | None],
         sign_out_proof: Callable[[Kiosk], str],
     ) -> None:
         self.static = StaticFiles()
@@ -84,15 +96,21 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.filters |= {
-            "status_name": lambda status: STATUS[Status(status)].zh,
-            "print_name": lambda status: PRINT[PrintStatus(status)].zh,
-            "moment": lambda at: f"{at[5:7]}月{at[8:10]}日 {at[11:16]}",
-            "day": lambda at: f"{at[:4]}年{int(at[5:7])}月{int(at[8:10])}日",
+            "said": display.said,
+            "status_name": lambda status: display.said(STATUS[Status(status)]),
+            "print_name": lambda status: display.said(PRINT[PrintStatus(status)]),
+            "moment": _moment,
         }
         self._templates.globals |= {
+            "_": display.translated,
+            "display": display.current,
+            "default_display": display.DEFAULT,
+            "place": display.place,
             "static": self.static.urls,
             "idle_seconds": idle_seconds,
             "assistant_idle_seconds": assistant_idle_seconds,
+            "touch_keyboard": touch_keyboard,
+            "printer_trouble": printer_trouble,
             "sign_out_proof": sign_out_proof,
             "zones": ZONES,
             "zone_words": ZONE_WORDS,
@@ -124,9 +142,16 @@ class Pages:
             "problem.html",
             problem=problem,
             kiosk=None,
-            title=problem.kind.title.zh,
-            detail=problem.detail.zh if problem.detail else "",
+            title=display.said(problem.kind.title),
+            detail=display.said(problem.detail) if problem.detail else "",
         )
+
+
+def _moment(at: str) -> str:
+    """Return month, day and time of an ISO 8601 moment, in the language of the page."""
+    month, day, time = at[5:7], at[8:10], at[11:16]
+    english = f"{int(day)} {_MONTHS[int(month) - 1]} {time}"
+    return display.said(Text(f"{month}月{day}日 {time}", english))
 
 
 class PageGroup:

@@ -20,6 +20,7 @@ from tongban_intake.access.signed_values import SignedValues
 from tongban_intake.access.token_client import Grant
 from tongban_intake.access.tokens import Kiosk
 from tongban_intake.http.body import read_bytes
+from tongban_intake.kiosk import display
 from tongban_intake.kiosk.visit import Visit, VisitCookie
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import Services
@@ -58,12 +59,13 @@ class Session:
         self._services = services
         self._now = now
         settings = services.settings
-        self._secret = settings.token_secret.get_secret_value()
-        self._visits = VisitCookie(self._secret, seconds=settings.visit_seconds, now=now)
+        secrets = settings.token_secrets
+        self._secret = secrets[0]
+        self._visits = VisitCookie(secrets, seconds=settings.visit_seconds, now=now)
         self._sign_ins = SignedValues(
-            self._secret, "sign-in", seconds=settings.assistant_idle_seconds, now=now
+            secrets, "sign-in", seconds=settings.assistant_idle_seconds, now=now
         )
-        self._forms = SignedValues(self._secret, "form", seconds=_FORM_S, now=now)
+        self._forms = SignedValues(secrets, "form", seconds=_FORM_S, now=now)
 
     def kiosk(self, request: Request) -> Kiosk:
         """Return the kiosk that has logged in, with the lobby manager who has signed in there, if
@@ -151,8 +153,10 @@ class Session:
                 handle: Any = super().get_route_handler()
 
                 async def handler(request: Request) -> Response:
+                    display.begin(request)
                     response: Response = await handle(request)
                     renew(request, response)
+                    display.keep(request, response)
                     return response
 
                 return handler

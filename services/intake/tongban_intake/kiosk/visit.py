@@ -44,7 +44,9 @@ class VisitCookie:
         now: returns the Unix time in seconds.
     """
 
-    def __init__(self, secret: str, *, seconds: int, now: Callable[[], float]) -> None:
+    def __init__(
+        self, secret: str | tuple[str, ...], *, seconds: int, now: Callable[[], float]
+    ) -> None:
         self._signed = SignedValues(secret, "visit", seconds=seconds, now=now)
 
     def write(self, visit: Visit, kiosk_id: str) -> str:

@@ -13,6 +13,7 @@ from tongban_common.store import (
     store_errors,
 )
 from tongban_common.store.updates import update_unordered
+from tongban_common.tracing import BatchSpans
 from tongban_intake.readmodel.projection import RecordChange, changes
 from tongban_kafka import (
     BatchConfig,
@@ -97,6 +98,8 @@ def readmodel_worker(
     store: Store,
     producer: EventProducer,
     drain_seconds: float,
+    session_seconds: float,
+    heartbeat_seconds: float,
 ) -> BatchWorker:
     """Return the worker of group `intake-readmodel`; it waits for a store that is down."""
     return BatchWorker(
@@ -111,9 +114,12 @@ def readmodel_worker(
             fetch_min_bytes=256 * 1024,
             max_in_flight=4000,
             drain_timeout=drain_seconds,
+            session_timeout=session_seconds,
+            heartbeat_interval=heartbeat_seconds,
         ),
         SOURCES,
         Projector(store),
         producer=producer,
         batch=BatchConfig(size=500, linger=0.02),
+        scope=BatchSpans(topics.READMODEL_GROUP),
     )

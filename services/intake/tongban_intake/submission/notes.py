@@ -28,6 +28,26 @@ def outside_hours(item: Item, now: datetime, holidays: Holidays) -> SubmissionNo
     return SubmissionNote(code=OUTSIDE_HOURS, opens_at=opens_at)
 
 
+def closed_now(item: Item, now: datetime, holidays: Holidays) -> Text | None:
+    """Return what to say before a person fills in a form outside of the item's service hours; None
+    within them."""
+    note = outside_hours(item, now, holidays)
+    if note is None:
+        return None
+    if note.opens_at is None:
+        return Text(
+            "现在不在办理时间内。可以先提交，开始办理后会通知您，不用在这里等。",
+            "It is outside service hours now. You may submit your request; you will hear when it "
+            "is handled, and there is no need to wait here.",
+        )
+    zh, en = _moment(note.opens_at.astimezone(CHINA))
+    return Text(
+        f"现在不在办理时间内。可以先提交，预计{zh}开始办理，不用在这里等。",
+        f"It is outside service hours now. You may submit your request; it is expected to be "
+        f"handled from {en}, and there is no need to wait here.",
+    )
+
+
 def duplicate(other: Lately, *, branch_id: str) -> SubmissionNote:
     """Return the note that the same applicant has the same item in progress. It names the other
     request if that is of the same branch. The name stays in the memory of this process, for a

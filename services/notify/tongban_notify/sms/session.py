@@ -10,6 +10,7 @@ kernel of a dead process, and TCP_USER_TIMEOUT drops them while a frozen process
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 from functools import partial
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from typing import Any, cast
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
+from tongban_common.tracing.http import traced_client
 from tongban_kafka import uptime
 from tongban_notify.errors import NotifyError
 
@@ -72,19 +74,20 @@ class _Connector(aiohttp.TCPConnector):
         self._factory = cast(Any, partial(_AbortedResponse, loop=self._loop))
 
 
-def provider_session(timeout: float) -> aiohttp.ClientSession:
+def provider_session(timeout: float, tls: ssl.SSLContext | bool = True) -> aiohttp.ClientSession:
     """Return the session for all providers of a process, without cookies and decompression.
 
     Args:
         timeout: seconds of one call.
+        tls: checks the providers' certificates; True trusts the system's authorities.
     """
     return aiohttp.ClientSession(
-        connector=_Connector(socket_factory=Sockets(timeout)),
+        connector=_Connector(socket_factory=Sockets(timeout), ssl=tls),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         max_headers=_MAX_HEADERS,
         headers={"Accept-Encoding": "identity"},
-        trace_configs=[_begin_in_time()],
+        trace_configs=[_begin_in_time(), traced_client(propagate=False)],
     )
 
 

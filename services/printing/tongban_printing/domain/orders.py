@@ -95,10 +95,16 @@ class SpooledOrder(_Stored):
     """The person who answered the last question."""
     waits_since: datetime | None = None
     """Business time of an answer "not printed", from which the age is counted anew."""
+    submitted_at: datetime | None = None
+    """Business time at which the request was submitted; for a first copy only."""
+    waited_for: str | None = None
+    """Return what the request waited for that no published time limit covers."""
     item_name: str | None = None
     sealed: Sealed | None = None
     """The applicant's sealed part, for a first copy only. A report that no paper will come carries
     it, so that notify can inform the applicant."""
+    traceparent: str | None = None
+    """The span that spooled the order: what is printed and reported hours later is of its trace."""
     rev: int = 0
     """Number of writes, for optimistic locking: a write names the `rev` that it has read."""
     outbox: list[Unsent] = []
@@ -141,6 +147,9 @@ def new_order(
     spooled_at: datetime,
     item_name: str | None = None,
     sealed: Sealed | None = None,
+    traceparent: str | None = None,
+    submitted_at: datetime | None = None,
+    waited_for: str | None = None,
 ) -> SpooledOrder:
     """Return a queued order with its first report."""
     bare = SpooledOrder(
@@ -154,8 +163,11 @@ def new_order(
         spooled_at=spooled_at,
         status=PrintStatus.QUEUED,
         seq=1,
+        submitted_at=submitted_at,
+        waited_for=waited_for,
         item_name=item_name,
         sealed=None if sealed is None else applicant_of(sealed),
+        traceparent=traceparent,
     )
     report = _report(bare, PrintStatus.QUEUED, 1, ordered_at, None)
     return bare.model_copy(update={"outbox": [Unsent(report=report, since=spooled_at)]})

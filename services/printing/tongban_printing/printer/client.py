@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, NamedTuple, cast
 
 import aiohttp
+import structlog
 from pyipp import IPP
 from pyipp.enums import IppOperation, IppStatus
 from pyipp.exceptions import IPPError
 from yarl import URL
 
+from tongban_common.tracing import Kind, span
+from tongban_common.tracing import attributes as names
+from tongban_kafka import Refusal, RefusalMemory, tls
 from tongban_printing.domain.orders import PrinterJob
 from tongban_printing.errors import PrintingError
-from tongban_printing.printer.jobs import OFFLINE, REFUSES, UNKNOWN_JOB, JobView, trouble, view_of
+from tongban_printing.printer.jobs import (
+    OFFLINE,
+    REFUSES,
+    UNKNOWN_JOB,
+    UNTRUSTED,
+    JobView,
+    trouble,
+    trouble_while_printing,
+    view_of,
+)
+
+log = structlog.get_logger()
 
 _TIMEOUT_SECONDS = 8
 """Time-out of one operation, including the transfer of a document."""
@@ -31,6 +47,9 @@ _JOB_ATTRIBUTES = [
     "job-impressions-completed",
     "time-at-processing",
 ]
+_CHANGING = frozenset(
+    {IppOperation.CREATE_JOB, IppOperation.SEND_DOCUMENT, IppOperation.CANCEL_JOB}
+)
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ipp": 631, "ipps": 631}
 
 
@@ -88,10 +107,15 @@ class BoundedResponse(aiohttp.ClientResponse):
         return self._body
 
 
-def printer_session(connections: int) -> aiohttp.ClientSession:
-    """Return a session for all printers, whose responses are bounded and never decompressed."""
+def printer_session(connections: int, tls: ssl.SSLContext | bool = True) -> aiohttp.ClientSession:
+    """Return a session for all printers, whose responses are bounded and never decompressed.
+
+    Args:
+        tls: checks the certificates of printers without a pin; True trusts the system's
+            authorities.
+    """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=connections),
+        connector=aiohttp.TCPConnector(limit=connections, ssl=tls),
         response_class=BoundedResponse,
         auto_decompress=False,
         headers={"Accept-Encoding": "identity"},
@@ -104,18 +128,25 @@ class Printer:
     Args:
         url: ipp, ipps, http or https.
         session: shared by all printers, from `printer_session`.
+        pin: returns the only certificate that the printer may have, whoever has signed it. It is
+            asked before every operation: an order is held while a pin is replaced.
     """
 
-    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        url: str,
+        session: aiohttp.ClientSession,
+        pin: Callable[[], aiohttp.Fingerprint | None] = lambda: None,
+    ) -> None:
         address = URL(url)
         secure = address.scheme in ("https", "ipps")
         self.url = url
+        self._pin = pin
         self._client = IPP(
             host=address.host or "",
             port=address.explicit_port or _DEFAULT_PORTS[address.scheme],
             base_path=address.path,
             tls=secure,
-            verify_ssl=True,
             session=session,
             request_timeout=_TIMEOUT_SECONDS,
         )
@@ -204,13 +235,25 @@ class Printer:
         Raises:
             PrinterRefusedError: the printer does not describe itself.
         """
+        return trouble(await self._state_reasons())
+
+    async def trouble_while_printing(self, *, warnings: bool) -> str | None:
+        """Return what keeps the printer from going on with a job, in Chinese, or None. Printers,
+        such as CUPS's `ippeveprinter`, may report a job as `processing` while they have no paper.
+
+        Raises:
+            PrinterRefusedError: the printer does not describe itself.
+        """
+        return trouble_while_printing(await self._state_reasons(), warnings=warnings)
+
+    async def _state_reasons(self) -> object:
         answer = await self._execute(
             IppOperation.GET_PRINTER_ATTRIBUTES,
             {"requested-attributes": ["printer-state", "printer-state-reasons"]},
         )
         with _understanding():
             attributes = answer["printers"][0] if answer["printers"] else {}
-            return trouble(attributes.get("printer-state-reasons"))
+            return attributes.get("printer-state-reasons")
 
     async def _execute(
         self, operation: IppOperation, attributes: dict[str, Any], *, data: bytes | None = None
@@ -220,14 +263,18 @@ class Printer:
         }
         if data is not None:
             message["data"] = data
+        pin = self._pin()
+        # pyipp hands it to aiohttp as `ssl`, where True means the session's context.
+        self._client.verify_ssl = True if pin is None else cast(Any, pin)
         try:
             # pyipp's own time-out covers only the time until the headers.
-            async with asyncio.timeout(_TIMEOUT_SECONDS + 1):
-                answer: dict[str, Any] = await self._client.execute(operation, message)
+            with _traced(operation):
+                async with asyncio.timeout(_TIMEOUT_SECONDS + 1):
+                    answer: dict[str, Any] = await self._client.execute(operation, message)
         except IPPError as error:
             status = _ipp_status(error)
             if status is None:
-                raise PrinterTroubleError(OFFLINE) from error
+                raise PrinterTroubleError(self._why_silent(error)) from error
             if status >= IppStatus.ERROR_INTERNAL:
                 raise PrinterTroubleError(REFUSES) from error
             raise PrinterRefusedError(status) from error
@@ -237,6 +284,39 @@ class Printer:
             # pyipp decodes every error page as UTF-8, for example.
             raise PrinterTroubleError(OFFLINE) from error
         return answer
+
+    def _why_silent(self, error: IPPError) -> str:
+        """Return why there is no answer, in Chinese; log a certificate that is not accepted."""
+        reason = _not_trusted(error)
+        if reason is None:
+            return OFFLINE
+        _refusals.note(self.url, Refusal(reason, _LOOK_AT))
+        return UNTRUSTED
+
+
+def _not_trusted(error: BaseException) -> str | None:
+    if any(isinstance(each, aiohttp.ServerFingerprintMismatch) for each in tls.causes(error)):
+        return "the printer's certificate is not the pinned one"
+    failure = tls.failure_of(error, "the printer")
+    return None if failure is None else failure.reason
+
+
+def _report(printer: str, refusal: Refusal) -> None:
+    log.error("printer_not_trusted", printer=printer, reason=refusal.reason, look_at=refusal.names)
+
+
+_LOOK_AT = ("TONGBAN_PRINTER_CA_FILE", "TONGBAN_PRINTER_PINS", "the certificate")
+_refusals = RefusalMemory(_report)
+"""Serves its log line alone: an order's own state says why it waits."""
+
+
+def _traced(operation: IppOperation) -> AbstractContextManager[object]:
+    """Return a span for the operations that change something. Questions are asked several times a
+    second while a sheet is printed, and would hide them."""
+    if operation not in _CHANGING:
+        return nullcontext()
+    name = operation.name.replace("_", "-").title()
+    return span(f"IPP {name}", Kind.CLIENT, attributes={names.IPP_OPERATION: name})
 
 
 def _ipp_status(error: IPPError) -> int | None:

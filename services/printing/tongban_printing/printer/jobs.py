@@ -63,7 +63,8 @@ def view_of(attributes: Mapping[str, Any]) -> JobView:
     documents = _number(attributes.get("number-of-documents"))
     counted = _number(attributes.get("job-impressions-completed"))
     sheets = counted or 0
-    has_document = documents != 0 if documents is not None else "job-incoming" not in reasons
+    awaits_data = bool(reasons & _AWAITS_DATA)
+    has_document = documents != 0 if documents is not None else not awaits_data
     if state is JobState.COMPLETED:
         return JobView(_completed(documents, sheets), sheets)
     if state in (JobState.CANCELED, JobState.ABORTED):
@@ -73,13 +74,16 @@ def view_of(attributes: Mapping[str, Any]) -> JobView:
             untouched = counted == 0 and _number(attributes.get("time-at-processing")) is None
         untouched = untouched and not sheets
         return JobView(Finding.NOTHING_PRINTED if untouched else Finding.PARTLY_PRINTED, sheets)
-    if not has_document or "job-incoming" in reasons:
+    if not has_document or awaits_data:
         return JobView(Finding.WITHOUT_DOCUMENT)
     if state is JobState.PROCESSING_STOPPED or "printer-stopped" in reasons:
         return JobView(Finding.STOPPED, sheets)
     return JobView(Finding.UNDER_WAY, sheets)
 
 
+_AWAITS_DATA = frozenset({"job-incoming", "job-data-insufficient"})
+"""job-state-reasons of jobs that were created and whose document has not arrived as a whole
+(section 5.3.8). Printers choose either: CUPS's `ippeveprinter` reports `job-data-insufficient`."""
 _UNREADABLE = frozenset(
     {
         "compression-error",
@@ -101,6 +105,7 @@ def _completed(documents: int | None, sheets: int) -> Finding:
 
 OFFLINE = "打印机离线"
 REFUSES = "打印机拒绝了打印任务"
+UNTRUSTED = "打印机证书无法验证，请联系设备维护人员"
 _TROUBLES = {
     "media-empty": "纸张用尽",
     "media-needed": "纸张用尽",
@@ -116,6 +121,19 @@ _TROUBLES = {
     "paused": "打印机已暂停",
 }
 _UNNAMED_TROUBLE = "打印机需要处理"
+_CODES = {
+    OFFLINE: "offline",
+    REFUSES: "refuses",
+    "纸张用尽": "paper",
+    "纸盒未装好": "paper",
+    "卡纸": "jam",
+    "打印机盖板未关": "cover",
+    "墨粉用尽": "toner",
+    "出纸口已满": "output",
+    "打印机已暂停": "paused",
+}
+"""Codes of the troubles, for metrics."""
+TROUBLE_CODES = (*dict.fromkeys(_CODES.values()), "attention")
 
 
 def trouble(printer_state_reasons: Any) -> str:
@@ -126,6 +144,28 @@ def trouble(printer_state_reasons: Any) -> str:
         if keyword in _TROUBLES:
             return _TROUBLES[keyword]
     return _UNNAMED_TROUBLE
+
+
+def trouble_while_printing(printer_state_reasons: Any, *, warnings: bool) -> str | None:
+    """Return what keeps a printer from going on with a job that it reports as being printed, in
+    Chinese; None if it reports nothing of the kind.
+
+    Args:
+        warnings: count warnings as well (RFC 8011 section 5.4.12). A warning may be about a tray
+            that the job does not need.
+    """
+    for keyword in _keywords(printer_state_reasons):
+        named = keyword.removesuffix("-error")
+        if warnings:
+            named = named.removesuffix("-warning")
+        if named in _TROUBLES:
+            return _TROUBLES[named]
+    return None
+
+
+def code_of(reason: str) -> str:
+    """Return the code of a text of `trouble`, `attention` for every other text."""
+    return _CODES.get(reason, "attention")
 
 
 def _number(value: Any) -> int | None:

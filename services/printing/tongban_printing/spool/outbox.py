@@ -11,6 +11,7 @@ import structlog
 from tongban_common import faultpoints, topics
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.observability import request_context
+from tongban_common.tracing import continuing, parse
 from tongban_kafka import KafkaUnavailableError, is_process_trouble
 from tongban_printing import metrics
 from tongban_printing.domain.orders import SpooledOrder
@@ -103,7 +104,7 @@ class Outbox:
 
     async def _send(self, order: SpooledOrder, *, repeat: bool) -> None:
         for unsent in order.outbox:
-            with request_context(order.request_id):
+            with request_context(order.request_id), continuing(parse(order.traceparent)):
                 faultpoints.reached("printing.before_report")
                 await self._publisher.publish(
                     topics.DOCUMENTS_PRINTED,

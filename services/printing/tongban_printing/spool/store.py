@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +24,33 @@ from tongban_printing.errors import PrintingError
 log = structlog.get_logger()
 
 _OPEN = "worked_on"
+
+
+_TO_DO = {_OPEN: True, "kiosk_id": {"$gte": ""}}
+"""Matches every order to work on. MongoDB uses the index `to_do` only if its first field occurs."""
+_ASKED = {"status": PrintStatus.NEEDS_CONFIRMATION.value}
+
+
+@dataclass(slots=True)
+class Backlog:
+    """Counts the orders that are not over."""
+
+    by_kiosk: dict[str, int] = field(default_factory=dict)
+    """Orders to work on."""
+    by_status: Counter[PrintStatus] = field(default_factory=Counter)
+    """All orders, those that wait for a person's answer among them."""
+    by_reason: Counter[str] = field(default_factory=Counter)
+    """Orders that wait for their printer, by the reason that the person at the kiosk reads."""
+
+    def add(self, group: Mapping[str, Any], count: int) -> None:
+        """Count orders of one kiosk, status and reason."""
+        status = PrintStatus(group["status"])
+        self.by_status[status] += count
+        if status in WORKED_ON:
+            kiosk_id = group["kiosk_id"]
+            self.by_kiosk[kiosk_id] = self.by_kiosk.get(kiosk_id, 0) + count
+        if status is PrintStatus.WAITING_FOR_PRINTER:
+            self.by_reason[str(group.get("reason"))] += count
 
 
 class OrderOvertakenError(PrintingError):
@@ -91,22 +120,21 @@ class Spool:
         except ValidationError:
             raise UnreadableOrderError(str(record["_id"])) from None
 
-    async def backlog(self) -> dict[str, dict[PrintStatus, int]]:
-        """Return the number of orders to work on, by kiosk and status."""
-        found: dict[str, dict[PrintStatus, int]] = {}
+    async def backlog(self) -> Backlog:
+        """Return what is to be printed and what waits, in one query."""
         stages: list[dict[str, Any]] = [
-            {"$match": {_OPEN: True}},
+            {"$match": {"$or": [_TO_DO, _ASKED]}},
             {
                 "$group": {
-                    "_id": {"kiosk_id": "$kiosk_id", "status": "$status"},
+                    "_id": {"kiosk_id": "$kiosk_id", "status": "$status", "reason": "$reason"},
                     "count": {"$sum": 1},
                 }
             },
         ]
+        found = Backlog()
         with store_errors():
             async for group in self._orders.aggregate(stages):
-                key = group["_id"]
-                found.setdefault(key["kiosk_id"], {})[PrintStatus(key["status"])] = group["count"]
+                found.add(group["_id"], int(group["count"]))
         return found
 
     async def save(self, order: SpooledOrder, change: OrderChange, *, epoch: int) -> SpooledOrder:

@@ -13,7 +13,7 @@ from tongban_common.domain.ids import derived_id
 from tongban_common.events import Body, Event, encode
 from tongban_common.events.models import ProvinceCall, RequestCompleted, RequestStatus, Sealed
 from tongban_common.private_texts import REASON, RECEIPT, with_part
-from tongban_router.domain.state import Call, Entry, RequestState
+from tongban_router.domain.state import Call, Entry, RequestState, waited_for
 from tongban_router.domain.transition import Decision
 
 SOURCE = "tongban/router"
@@ -91,6 +91,7 @@ def _completed(state: RequestState) -> Event[Body]:
         submitted_at=request.submitted_at,
         completed_at=at,
         documents=state.documents,
+        waited_for=waited_for(state),
         sealed=request.sealed,
     )
     event_id = derived_id("completed", request.request_id)

@@ -190,6 +190,11 @@ class RequestState(BaseModel):
     notices: list[str] = Field([], description="ids of the notices applied, newest last")
     news: str | None = Field(None, description="id of a notice that a poll must follow")
     looks: int = Field(0, description="polls after notices so far; numbers their calls")
+    traceparent: str | None = Field(
+        None,
+        description="W3C context of the first input that was traced: what timers and callbacks "
+        "cause days later is of the same trace",
+    )
 
     @property
     def status(self) -> Status:
@@ -270,6 +275,19 @@ class Rules(BaseModel):
         """Return how long a call that was sent `asked` times may stay unanswered: exponential
         back-off."""
         return self.ask_again * (1 << min(asked - 1, 6))
+
+
+def waited_for(state: RequestState) -> str | None:
+    """Return what the request had to wait for that no published time limit covers, or None.
+
+    That is an applicant who had to supplement it, an operator's pause of its province, or the
+    province's closing hours; the first of these that applies, in this order. A province that is
+    down or throttles is no such reason.
+    """
+    if any(entry.status is Status.NEEDS_SUPPLEMENT for entry in state.history):
+        return "applicant"
+    causes = {entry.cause for entry in state.history}
+    return next((cause for cause in ("paused", "closed") if cause in causes), None)
 
 
 def undecided_at(state: RequestState, rules: Rules) -> AwareDatetime | None:

@@ -12,11 +12,13 @@ others are reproduced or tested by the named file.
   tests/unit/router/faust_runtime/test_faust_faults.py.
 - Fetched records are dropped in a recovery or rebalance and not fetched again: `consumer`,
   `offsets`, ADR 0007, tests/integration/router/test_consumer.py.
+- Records that were handed on between a seek and the resumption after it are cleared from the queues
+  and committed past: `consumer`, tests/unit/router/faust_runtime/test_consumer.py.
 - A router that was taken for dead goes on until the next heartbeat: `membership`, ADR 0006,
   tests/chaos/test_frozen_router.py.
 - A deleted topic is left out of the assignment for ever: `progress`, `membership`,
   tests/e2e/test_router_faults.py.
-- A batch that cannot be unpacked stops its consumer: `BatchReader`, ADR 0020,
+- A batch that cannot be unpacked stops its consumer: `batch_reader`, ADR 0020,
   tests/unit/router/faust_runtime/test_batches.py.
 - A local table that missed deletions, or is ahead of its changelog: `store`, ADR 0017,
   tests/unit/router/faust_runtime/test_store.py.

@@ -1,4 +1,4 @@
-"""Wait for the broker before Faust starts, and make Faust's credentials of the Kafka settings.
+"""Wait for the broker and the topics before Faust starts, and make Faust's credentials.
 
 Faust ends a process that reaches no broker at its start, with a traceback. While the broker is away
 for a minute a supervisor would restart the router again and again, with growing delays.
@@ -8,7 +8,7 @@ for a minute a supervisor would restart the router again and again, with growing
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import structlog
 from aiokafka.client import AIOKafkaClient
@@ -58,3 +58,46 @@ async def wait_for_broker(bootstrap: KafkaAddress, trying: Callable[[], None]) -
         finally:
             await client.close()
         await asyncio.sleep(_BACKOFF.delay(attempt))
+
+
+async def wait_for_topics(
+    bootstrap: KafkaAddress,
+    topics: Collection[str],
+    trying: Callable[[], None],
+    missing: Callable[[str], None],
+) -> None:
+    """Return once all of these topics exist; retry with exponential back-off.
+
+    Faust leaves a missing topic out of its assignment and does not notice when it is created: a
+    router that was started together with a new broker would read nothing until its next restart.
+
+    Args:
+        trying: called before each attempt.
+        missing: called with the reason after each failed attempt, and with "" at the end.
+    """
+    attempt = 0
+    while absent := await _absent(bootstrap, topics, trying):
+        attempt += 1
+        missing(absent)
+        log.warning("router.topics_missing", error=absent)
+        await asyncio.sleep(_BACKOFF.delay(attempt))
+    missing("")
+
+
+async def _absent(
+    bootstrap: KafkaAddress, topics: Collection[str], trying: Callable[[], None]
+) -> str:
+    """Return which of the topics the broker does not have, or the error that prevents knowing it;
+    "" if it has all."""
+    trying()
+    client = AIOKafkaClient(**client_options(bootstrap), client_id="tongban-router")
+    try:
+        async with asyncio.timeout(_ATTEMPT_S):
+            await client.bootstrap()
+            there = (await client.fetch_all_metadata()).topics()
+    except (KafkaError, OSError, TimeoutError) as error:
+        return f"topics cannot be listed: {type(error).__name__}"
+    finally:
+        await client.close()
+    absent = sorted(set(topics) - set(there))
+    return f"topics are missing: {', '.join(absent)}" if absent else ""

@@ -6,7 +6,8 @@ records that it has fetched already, and relies on `seek_to_committed` to fetch 
 that arrive just then are lost, and the commit of the next record makes the loss final: a first
 supplement, handed in while the router started, was never read (ADR 0007). Here the consumer seeks
 such a partition to its beginning, and drops after a seek what was fetched before it
-(`OffsetSequencer`). `tests/integration/router/test_consumer.py` reproduces the fault.
+(`OffsetSequencer`). `tests/integration/router/test_consumer.py` reproduces the fault, and
+`docs/upstream/aiokafka-seek-to-committed.md` reports it.
 
 If a committed offset lies beyond the end of the log (after a power cut or an unclean election), the
 consumer reads the partition from its beginning. A log that goes back while it is read ends the
@@ -17,29 +18,32 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
 import structlog
+from aiokafka import TopicPartition
 from aiokafka.errors import ConsumerStoppedError, KafkaError
+from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 
 from tongban_common import topics
 from tongban_kafka import (
-    BatchRetries,
-    DeadLetter,
+    CommitMetadata,
     Pace,
-    UnreadableBatchError,
-    batch_dead_letter,
-    describe_batch,
-    offset_after,
+    committed_offsets,
 )
 from tongban_router.errors import RouterError
+from tongban_router.faust_runtime.batch_reader import BatchReader, UnreadableBatch
 from tongban_router.faust_runtime.faults import die
-from tongban_router.faust_runtime.offsets import LogTruncatedError, OffsetSequencer, OffsetVerdict
+from tongban_router.faust_runtime.offsets import (
+    Handover,
+    LogTruncatedError,
+    OffsetSequencer,
+    OffsetVerdict,
+)
 
 log = structlog.get_logger()
 SOURCES = (
@@ -51,98 +55,21 @@ SOURCES = (
 """Topics of the agent. The consumer also reads the changelog, for the table's recovery."""
 _APART = 0.005
 """Least seconds between fetches that bring records: each fetch lists and searches 48 partitions."""
+_HANDOVER_S = 5.0
+"""Most seconds of the commit with which a router hands its partitions over."""
+_TAKE_OVER_S = 20.0
+"""Seconds for which a router tries to remove its predecessor's hint."""
+_TAKE_OVER_APART_S = 0.1
 _SETTLING_S = 1.0
 """Seconds before an end offset below the committed one is queried again, and then believed."""
+_POLL_S = 0.2
+"""Most seconds that a fetch waits for records, here and at the broker. Partitions that are resumed
+after a rebalance are fetched once the fetch before it has ended; Faust waits 1 and 1.5 s."""
+_IDLE_S = 0.05
+"""Seconds between looks at the partitions while none may be fetched. Faust waits 1 s."""
 _BACKLOG = 20
 """A fetch of so many records is followed by the next one at once: there are more."""
 Offsets = Mapping[TP, int]
-
-
-@dataclass(frozen=True, slots=True)
-class UnreadableBatch:
-    """Stands for the offsets `first` to `last` of a partition, which cannot be unpacked."""
-
-    first: int
-    last: int
-    letter: DeadLetter
-    """The dead letter of the whole batch: key, value and headers."""
-
-
-class BatchReader:
-    """Returns what an aiokafka consumer has fetched, and a stand-in for each batch that cannot be
-    unpacked. Use it in the consumer's own thread.
-
-    `tongban_kafka` detects such batches, counts their reads and bounds what their headers claim
-    (ADR 0020). The reader leaves the partition out of the fetches until the next read is due, while
-    other partitions go on. After the last read the consumer seeks behind the batch, and the
-    stand-in passes through Faust like a record: Faust commits the batch's offsets once its dead
-    letter is written.
-
-    Args:
-        group: the consumer group that the dead letters name.
-        now: returns monotonic seconds.
-    """
-
-    def __init__(
-        self,
-        group: str,
-        *,
-        retries: BatchRetries | None = None,
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._group = group
-        self._retries = BatchRetries() if retries is None else retries
-        self._now = now
-        self._due: dict[Any, float] = {}
-        """Partition -> monotonic time of the next read of its unreadable batch."""
-
-    async def read(
-        self, consumer: Any, wanted: Collection[Any] | None, timeout: float
-    ) -> dict[Any, list[Any]]:
-        """Wait at most `timeout` seconds for records of the wanted partitions (None means all).
-
-        Returns:
-            for each partition its records in order, or one `UnreadableBatch`.
-
-        Raises:
-            aiokafka.errors.KafkaError: the broker refused a fetch.
-        """
-        now = self._now()
-        waits = {tp: due - now for tp, due in self._due.items() if due > now}
-        if waits:
-            timeout = min(timeout, *waits.values())
-            wanted = [tp for tp in wanted or consumer.assignment() if tp not in waits]
-            if not wanted:  # an empty list would mean all of them
-                await asyncio.sleep(timeout)
-                return {}
-        try:
-            fetched: dict[Any, list[Any]] = await consumer._fetcher.fetched_records(wanted, timeout)
-        except UnreadableBatchError as error:
-            return self._failed(consumer, error)
-        for tp in self._due.keys() & fetched.keys():
-            self._forget(tp)
-        return fetched
-
-    def _failed(self, consumer: Any, error: UnreadableBatchError) -> dict[Any, list[Any]]:
-        """Count a failed read; after the last one seek behind the batch and return a stand-in."""
-        tp, first = error.tp, error.first_offset
-        delay = self._retries.failed(error)
-        reads, since = self._retries.reads(error), self._retries.since(error)
-        if reads == 1:
-            log.error("router.batch_unreadable", **describe_batch(error))
-        if delay is not None:
-            self._due[tp] = self._now() + delay
-            return {}
-        self._forget(tp)
-        after = offset_after(consumer, error)
-        log.error("router.batch_given_up", **{**describe_batch(error), "next_offset": after})
-        consumer.seek(tp, after)
-        letter = batch_dead_letter(self._group, error, after, attempts=reads, since=since)
-        return {tp: [UnreadableBatch(first, after - 1, letter)]}
-
-    def _forget(self, tp: Any) -> None:
-        self._due.pop(tp, None)
-        self._retries.forget(tp)
 
 
 class SeekTargets(NamedTuple):
@@ -154,6 +81,12 @@ class SeekTargets(NamedTuple):
     """The offsets to seek to: the committed offset, else the beginning of a source."""
     ends: Offsets
     """End offsets of the sources."""
+    begun: Offsets
+    """Holds, by source that was handed over, the offset from which on no record was begun."""
+
+
+def _told(meta: Any) -> CommitMetadata:
+    return CommitMetadata.decode(meta.metadata, meta.offset)
 
 
 class ChangelogUnreadableError(RouterError):
@@ -196,7 +129,10 @@ class RewindingThread(AIOKafkaConsumerThread):
 
     async def _targets(self) -> SeekTargets:
         consumer = self._ensure_consumer()
-        committed = {tp: await consumer.committed(tp) for tp in consumer.assignment()}
+        metas = await committed_offsets(consumer, consumer.assignment())
+        committed: dict[TP, Any] = {
+            tp: metas[tp].offset if tp in metas else None for tp in consumer.assignment()
+        }
         sources = [tp for tp in committed if tp.topic in SOURCES]
         ends = await consumer.end_offsets(sources) if sources else {}
         beyond = [tp for tp in sources if (committed[tp] or 0) > ends[tp]]
@@ -218,7 +154,44 @@ class RewindingThread(AIOKafkaConsumerThread):
             except KafkaError as error:  # a rebalance: the next owner does the same
                 log.warning("router.lower_offsets_not_committed", error=repr(error))
         positions = {**{tp: at for tp, at in committed.items() if at}, **begins}
-        return SeekTargets(committed, positions, ends)
+        begun = {
+            tp: noted
+            for tp in sources
+            if tp in metas and tp not in beyond and (noted := _told(metas[tp]).begun_to) is not None
+        }
+        return SeekTargets(committed, positions, ends, begun)
+
+    async def remove_hints(self, committed: Offsets) -> None:
+        """Commit these offsets without metadata.
+
+        Raises:
+            KafkaError: the group rebalances, or the broker refuses it.
+        """
+        await self.call_thread(self._remove_hints, committed)
+
+    async def _remove_hints(self, committed: Offsets) -> None:
+        await self._ensure_consumer().commit(dict(committed))
+
+    async def hand_over(self, begun: Mapping[TP, tuple[int, int]]) -> None:
+        """Commit offsets with a note from which offset on no record was begun."""
+        await self.call_thread(self._hand_over, begun)
+
+    async def _hand_over(self, begun: Mapping[TP, tuple[int, int]]) -> None:
+        consumer = self._ensure_consumer()
+        ours = consumer.assignment()
+        notes = {
+            # aiokafka refuses Faust's own type of partition.
+            TopicPartition(*tp): (at, CommitMetadata(to).encode(at))
+            for tp, (at, to) in begun.items()
+            if tp in ours
+        }
+        if notes:
+            await consumer.commit(notes)
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = round(_POLL_S * 1000)  # no setting of Faust's
+        return consumer
 
     async def _fetch_records(
         self,
@@ -257,26 +230,60 @@ class RewindingConsumer(Consumer):
         super().__init__(*args, **kwargs)
         self._sequencer: OffsetSequencer[TP] = OffsetSequencer()
         self._resumed = False
+        self._held = False
+        """True from a seek to the resumption after it: Faust clears its queues when it resumes."""
         self._pace = Pace(_APART)
         self._on_seek: Callable[[Offsets, Offsets], None] = cast(Any, self.app).on_seek
         self._on_log_hole: Callable[[TP, int, int], None] = cast(Any, self.app).on_log_hole
+        self._handover: Handover = cast(Any, self.app).handover
 
     def _new_consumer_thread(self) -> RewindingThread:
         return RewindingThread(self, loop=self.loop, beacon=self.beacon)
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Do nothing. Faust's detector of streams that stand still only logs, and it asserts that
+        each partition has a position: it would end the router while one is being sought, as behind
+        a hole in the log. `Progress` and the router's lag watch instead."""
 
     async def seek_to_committed(self) -> Offsets:
         """Seek each partition to its committed offset, else to its beginning.
 
         Set the expected offsets before the seek: the client keeps fetching, and a record that is
-        dropped after the seek would not be fetched again.
+        dropped after the seek would not be fetched again. Hold back what comes until the flow is
+        resumed: what was handed on before would be lost then.
         """
-        committed, positions, ends = await self._thread.targets()
+        self._held = True
+        assignment = self._handover.assignment()
+        committed, positions, ends, begun = await self._thread.targets()
+        await self._take_over(assignment, committed, begun)
         sources = {tp: at for tp, at in positions.items() if tp.topic in SOURCES}
         seek = self._sequencer.begin(sources)
         self._on_seek(sources, ends)
         await self._thread.go_to(positions)
         self._sequencer.sought(seek, sources)
         return committed
+
+    async def _take_over(self, assignment: int, committed: Offsets, begun: Offsets) -> None:
+        """Take what predecessors handed over, once it is removed from the committed offsets.
+
+        With the hint still at the broker, the successor of a router that is killed would take
+        records that were begun for new. So a router that cannot remove it handles nothing, and ends
+        at last.
+        """
+        deadline = time.monotonic() + _TAKE_OVER_S
+        while begun:
+            try:
+                await self._thread.remove_hints({tp: committed[tp] for tp in begun})
+            except KafkaError as error:
+                if self._handover.assignment() != assignment:
+                    return  # its partitions are sought again
+                if time.monotonic() > deadline:
+                    die("router.handover_not_taken", error, "")
+                await asyncio.sleep(_TAKE_OVER_APART_S)
+            else:
+                told = {(tp.topic, tp.partition): at for tp, at in begun.items()}
+                self._handover.take(assignment, told)
+                return
 
     async def highwaters(self, *partitions: TP) -> Any:
         """Return end offsets. Those of the changelog, which only a recovery queries, are passed to
@@ -295,7 +302,7 @@ class RewindingConsumer(Consumer):
     def resume_flow(self) -> None:
         """Resume, and fetch again what was fetched and dropped while the flow was suspended."""
         super().resume_flow()
-        self._resumed = True
+        self._resumed, self._held = True, False
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """Yield fetched records, but of the sources only the next one of each partition."""
@@ -307,11 +314,38 @@ class RewindingConsumer(Consumer):
             self._sequencer.sought(seek, positions)
         self._sequencer.fetch()
         count = 0
-        async for tp, message in super().getmany(timeout):
+        async for tp, message in super().getmany(min(timeout, _POLL_S)):
             count += 1
-            if tp.topic not in SOURCES or await self._is_next(tp, message):
+            if tp.topic not in SOURCES or (not self._held and await self._is_next(tp, message)):
                 yield tp, message
         self._pace.given(count if count < _BACKLOG else 0)
+
+    async def _wait_next_records(self, timeout: float) -> Any:
+        if self.flow_active and not self._get_active_partitions():
+            await asyncio.sleep(_IDLE_S)
+            return {}, set()
+        return await super()._wait_next_records(timeout)
+
+    async def on_stop(self) -> None:
+        """Commit, and hand over to the successor. No agent handles records any more."""
+        await super().on_stop()
+        try:
+            ours = self.assignment()
+        except ConsumerNotStarted:
+            return
+        committed = {tp: at for tp in ours if (at := self._committed_offset[tp])}
+        begun = {
+            tp: (at, to)
+            for tp, at in committed.items()
+            if tp.topic in SOURCES and (to := self._handover.begun_to(tp, at)) is not None
+        }
+        try:
+            async with asyncio.timeout(_HANDOVER_S):
+                await self._thread.hand_over(begun)
+        except Exception as error:
+            # The successor queries more, and waits for it. Raised here, it would keep Faust from
+            # stopping the thread, and so the process from ending.
+            log.warning("router.not_handed_over", error=repr(error))
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         if not isinstance(record, UnreadableBatch):

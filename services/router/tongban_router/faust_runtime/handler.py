@@ -23,6 +23,8 @@ from tongban_common.domain.ids import derived_id
 from tongban_common.envelope import MOST_SEALED
 from tongban_common.events import MalformedEventError, decode
 from tongban_common.events.models import OperatorDecision, RequestSubmitted, TimerDue
+from tongban_common.tracing import TraceContext, exemplar, parse
+from tongban_common.tracing import attributes as names
 from tongban_kafka import DeadLetterLimitError
 from tongban_router.domain.emission import outgoing
 from tongban_router.domain.lifecycle import Lifecycle
@@ -35,7 +37,7 @@ from tongban_router.domain.state import (
     next_due,
 )
 from tongban_router.domain.transition import Decision
-from tongban_router.faust_runtime.consumer import UnreadableMessage, header_pairs
+from tongban_router.faust_runtime.consumer import SOURCES, UnreadableMessage, header_pairs
 from tongban_router.faust_runtime.dead_letter_writer import (
     ATTEMPTS,
     DeadLetterWriter,
@@ -43,6 +45,7 @@ from tongban_router.faust_runtime.dead_letter_writer import (
 )
 from tongban_router.faust_runtime.faults import (
     FAULTS,
+    TableError,
     describe_error,
     die,
     is_own_trouble,
@@ -55,8 +58,10 @@ from tongban_router.faust_runtime.offsets import (
     RecordsSkippedError,
     RedeliveryWindow,
 )
+from tongban_router.faust_runtime.open_requests import OpenRequests, observe
 from tongban_router.faust_runtime.progress import RouterProgress
 from tongban_router.faust_runtime.timers import moment_of
+from tongban_router.faust_runtime.traces import input_span, keep_trace, traced
 
 MOST_KEPT = MOST_SEALED + 50_000
 """Most bytes of a state after an input. The broker would refuse a larger changelog record, and the
@@ -77,16 +82,19 @@ _HOLDS = 5
 
 
 class RequestTable:
-    """Maps request ids to states, and keeps the due index in step.
+    """Maps request ids to states, and keeps the due index and the measured requests in step.
 
     Args:
         table: Faust's table, or any mapping of bytes to bytes. Values are JSON.
     """
 
-    def __init__(self, table: Any, due: DueIndex, rules: Rules) -> None:
+    def __init__(
+        self, table: Any, due: DueIndex, rules: Rules, measured: OpenRequests | None = None
+    ) -> None:
         self.table = table
         self._due = due
         self._rules = rules
+        self._measured = OpenRequests() if measured is None else measured
 
     def read(self, key: bytes) -> RequestState | None:
         """Return the request's state, or None.
@@ -98,6 +106,14 @@ class RequestTable:
         with table_access():
             raw = self.table.get(key)
         return None if raw is None else RequestState.model_validate_json(raw)
+
+    def trace_of(self, key: bytes) -> TraceContext | None:
+        """Return the trace of the request; None if there is none, or the state cannot be read."""
+        try:
+            state = self.read(key)
+        except (TableError, ValidationError):
+            return None  # applying the input meets the same, and deals with it
+        return None if state is None else parse(state.traceparent)
 
     def write(
         self, key: bytes, before: RequestState | None, decision: Decision, *, most: float
@@ -118,6 +134,7 @@ class RequestTable:
                 with table_access():
                     del self.table[key]
             self._due.set(key, None)
+            self._measured.set(key, None)
             return
         # Compute it before writing: a state for which this fails must not be in the table, where
         # each successor would fail at it.
@@ -131,6 +148,7 @@ class RequestTable:
             with table_access():
                 self.table[key] = kept
         self._due.set(key, due)
+        self._measured.set(key, state)
 
 
 class RecordHandler:
@@ -162,6 +180,8 @@ class RecordHandler:
         self._redelivery_window = redelivery_window
         self._dead_letters = dead_letters
         self._progress = progress
+        for topic in SOURCES:
+            _HANDLED.labels(topic, "dead_lettered")  # so that an increase sees the first one
 
     async def run(self, stream: Any) -> None:
         """Handle Faust's stream of events; this is the agent."""
@@ -177,17 +197,20 @@ class RecordHandler:
             self._gaps.follow(partition, message.offset)
         except RecordsSkippedError as error:
             die("router.records_passed_over", error, message.topic)
-        began = time.perf_counter()
-        fault: Exception | None
-        if isinstance(message, UnreadableMessage):
-            result, fault = "dead_lettered", MalformedEventError("unreadable batch")
-        else:
-            result, fault = await self._attempt(event, partition)
-        _SECONDS.observe(time.perf_counter() - began)
-        if fault is not None:
-            await self._put_aside(message, fault)
-        else:
-            self._dead_letters.applied += 1
+        with input_span(message, self.requests.trace_of) as span:
+            began = time.perf_counter()
+            fault: Exception | None
+            if isinstance(message, UnreadableMessage):
+                result, fault = "dead_lettered", MalformedEventError("unreadable batch")
+            else:
+                result, fault = await self._attempt(event, partition)
+            _SECONDS.observe(time.perf_counter() - began, exemplar())
+            span.set(names.RESULT, result)
+            if fault is not None:
+                span.failed(type(fault).__name__)
+                await self._put_aside(message, fault)
+            else:
+                self._dead_letters.applied += 1
         self._progress.handled(partition, message.offset)
         _HANDLED.labels(message.topic, result).inc()
 
@@ -260,12 +283,15 @@ class RecordHandler:
             MalformedEventError: the state would be larger. Nothing has been written or sent.
         """
         faultpoints.reached("router.before_table")
+        keep_trace(state, decision.state)
         self.requests.write(key, state, decision, most=most)
         faultpoints.reached("router.after_table")
         for topic, out_key, value, out_headers in outgoing(decision):
             faultpoints.reached("router.before_emit")
-            await self._emit(topic, out_key, value, out_headers)
+            with traced(topic, out_headers):
+                await self._emit(topic, out_key, value, out_headers)
         faultpoints.reached("router.after_emit")
+        observe(state, decision)
 
     async def _put_aside(self, message: Any, fault: Exception) -> None:
         """Write the dead letter and hold the request.

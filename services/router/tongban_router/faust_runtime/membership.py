@@ -21,14 +21,12 @@ from typing import Any
 import structlog
 from aiokafka.protocol.produce import ProduceRequest
 
-from tongban_kafka import Lease, watch_lease
+from tongban_kafka import Lease, leave_at_close, watch_lease
 from tongban_router.errors import RouterError
 from tongban_router.faust_runtime.faults import die
 
 log = structlog.get_logger()
 
-SESSION_S = 10.0
-"""Seconds after which the broker takes a silent member for dead."""
 _MARK = "membership-is-stale"
 _POLL_S = 0.02
 """Seconds between looks at the lease."""
@@ -50,8 +48,10 @@ class SessionFence:
         self._assignment = 0
 
     def watch(self, consumer: Any) -> None:
-        """Renew the lease at each answer of the coordinator to this started aiokafka consumer."""
+        """Renew the lease at each answer of the coordinator to this started aiokafka consumer. The
+        consumer leaves its group when it is stopped, and the lease ends just before."""
         watch_lease(consumer, self._lease)
+        leave_at_close(consumer)
 
     def begin(self) -> None:
         """Note that partitions were assigned."""
@@ -105,7 +105,7 @@ def mark_stale(data: Path) -> None:
         log.error("router.membership_not_marked", errno=error.errno)
 
 
-async def outlive_stale(data: Path, *, session_s: float = SESSION_S) -> None:
+async def outlive_stale(data: Path, *, session_s: float) -> None:
     """Wait for the end of the session if the process before left the mark, then remove the mark.
     A process that is killed while it waits leaves the mark to the next."""
     mark = data / _MARK

@@ -197,6 +197,10 @@ class GapDetector:
                 raise LogTruncatedError(partition, mark, end)
             self._handled_to[partition] = max(mark, position)
 
+    def begun_to(self, partition: Partition) -> int:
+        """Return the offset from which on this process has begun no record; 0 if it began none."""
+        return self._handled_to.get(partition, 0)
+
     def allow(self, partition: Partition, first: int, found: int) -> None:
         """Allow one hole of the log, from offset `first` up to but not including `found`. Records
         that are dropped before or behind it are still detected."""
@@ -228,12 +232,14 @@ class RedeliveryWindow:
 
     def __init__(self) -> None:
         self._ends: dict[Partition, int] = {}
+        self._begun: dict[Partition, int] = {}
         self.assignment = 0
         """Number of the present assignment. End offsets queried in an earlier one do not count."""
 
     def assign(self, partitions: Iterable[Partition]) -> int:
         """Begin an assignment of exactly these partitions; return its number."""
         self._ends = dict.fromkeys(partitions, _UNKNOWN)
+        self._begun = {}
         self.assignment += 1
         return self.assignment
 
@@ -242,6 +248,40 @@ class RedeliveryWindow:
         if assignment == self.assignment:
             self._ends.update(ends)
 
+    def take(self, assignment: int, begun: Mapping[Partition, int]) -> None:
+        """Set what predecessors have handed over in that assignment: the offset of each partition
+        from which on they have begun no record."""
+        if assignment == self.assignment:
+            self._begun.update(begun)
+
+    def end(self, partition: Partition) -> int | None:
+        """Return the offset from which on no predecessor has read; None if it is not known."""
+        end = min(self._ends.get(partition, _UNKNOWN), self._begun.get(partition, _UNKNOWN))
+        return None if end == _UNKNOWN else end
+
     def may_have_read(self, partition: Partition, offset: int) -> bool:
         """Return True if a predecessor may have read this record."""
-        return offset < self._ends.get(partition, _UNKNOWN)
+        end = self.end(partition)
+        return end is None or offset < end
+
+
+class Handover:
+    """Gives to the successor, and takes from predecessors, how far records have been begun."""
+
+    def __init__(self, window: RedeliveryWindow, gaps: GapDetector) -> None:
+        self._window = window
+        self._gaps = gaps
+
+    def assignment(self) -> int:
+        """Return the number of the present assignment."""
+        return self._window.assignment
+
+    def take(self, assignment: int, begun: Mapping[Partition, int]) -> None:
+        """Take what predecessors have handed over; ignored if that assignment is over."""
+        self._window.take(assignment, begun)
+
+    def begun_to(self, partition: Partition, committed: int) -> int | None:
+        """Return the offset from which on neither this process nor a predecessor has begun a
+        record; None if that is not known."""
+        end = self._window.end(partition)
+        return None if end is None else max(end, committed, self._gaps.begun_to(partition))

@@ -11,7 +11,8 @@ acknowledgement, but faust-streaming 0.15.3 breaks the guarantee in three ways:
 After any of them and a SIGKILL a state change is lost that no process will send again. Here a flush
 waits for the whole buffer, and one failed record ends the process before the next commit: the
 process that follows reads its input again and sends it again.
-`tests/unit/router/faust_runtime/test_faust_faults.py` reproduces the faults of the flush.
+`tests/unit/router/faust_runtime/test_faust_faults.py` reproduces the faults of the flush;
+`docs/upstream/faust-flush.md` and `docs/upstream/faust-send-error.md` report all three.
 """
 
 from __future__ import annotations

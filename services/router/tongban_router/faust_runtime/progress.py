@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
 from faust.types import TP
+from prometheus_client import Gauge
 
 from tongban_router.errors import RouterError
 from tongban_router.faust_runtime.consumer import SOURCES
@@ -21,6 +23,18 @@ from tongban_router.faust_runtime.faults import die
 from tongban_router.faust_runtime.offsets import Partition, RedeliveryWindow
 
 log = structlog.get_logger()
+LAG = Gauge(
+    "tongban_router_lag_records",
+    "Records of a partition that are not handled, as of the last query of its end offset",
+    ["topic", "partition"],
+)
+STALLED = Gauge(
+    "tongban_router_stalled_seconds",
+    "Seconds since the slowest partition with lag got on; 0 if there is no lag",
+)
+QUERY_AGE = Gauge(
+    "tongban_router_lag_age_seconds", "Seconds since the broker last returned end offsets"
+)
 
 
 class RouterProgress:
@@ -37,6 +51,12 @@ class RouterProgress:
         self._behind: set[Partition] = set()
         self._looked_at = self._tried_at = time.monotonic()
         self.assigned: frozenset[Partition] = frozenset()
+        STALLED.set_function(self._stalled_s)
+        QUERY_AGE.set_function(lambda: time.monotonic() - self._looked_at)
+
+    def _stalled_s(self) -> float:
+        now = time.monotonic()
+        return max((now - self._moved_at.get(p, now) for p in self._behind), default=0.0)
 
     def assign(self, partitions: frozenset[Partition]) -> None:
         """Begin an assignment of exactly these partitions; lag of new ones counts from now."""
@@ -45,6 +65,9 @@ class RouterProgress:
             self._moved_at[partition] = now
             self._handled.pop(partition, None)
         self._behind &= partitions
+        for topic, number in self.assigned - partitions:
+            with suppress(KeyError):  # no look has measured it yet
+                LAG.remove(topic, str(number))
         self.assigned = partitions
 
     def handled(self, partition: Partition, offset: int) -> None:
@@ -64,6 +87,7 @@ class RouterProgress:
             # Committed offsets count as well: if the group took this process for dead, another
             # router has handled records that will not come here any more.
             done = max(self._handled.get(partition, -1) + 1, committed.get(partition, 0))
+            LAG.labels(partition[0], str(partition[1])).set(max(0, ends.get(partition, 0) - done))
             if ends.get(partition, 0) > done:
                 self._behind.add(partition)
             else:

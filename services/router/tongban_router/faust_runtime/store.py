@@ -30,6 +30,7 @@ from tongban_common import topics
 from tongban_router.domain.state import DueIndex, RequestState, Rules, next_due
 from tongban_router.faust_runtime.faults import FAULTS, TableError, die, table_access
 from tongban_router.faust_runtime.membership import SessionFence
+from tongban_router.faust_runtime.open_requests import OpenRequests
 
 log = structlog.get_logger()
 
@@ -148,13 +149,21 @@ class TableRecovery:
     """Runs what surrounds Faust's recovery of the table."""
 
     def __init__(
-        self, app: faust.App, table: Any, due: DueIndex, rules: Rules, fence: SessionFence
+        self,
+        app: faust.App,
+        table: Any,
+        due: DueIndex,
+        rules: Rules,
+        *,
+        fence: SessionFence,
+        measured: OpenRequests,
     ) -> None:
         self._app = app
         self._table = table
         self._due = due
         self._rules = rules
         self._fence = fence
+        self._measured = measured
         self.recovered = False
         """True once the table has been recovered for the first time."""
 
@@ -170,11 +179,14 @@ class TableRecovery:
             die("router.table_thrown_away", error, topics.ROUTER_CHANGELOG)
 
     async def rebuild_index(self, *_: Any) -> None:
-        """Read the due moments from the recovered table, and yield to other tasks in between."""
+        """Read the due moments and the open requests from the recovered table, and yield to other
+        tasks in between."""
         self._due.clear()
+        self._measured.clear()
         for count, (key, raw) in enumerate(self._items()):
             try:
-                due = next_due(RequestState.model_validate_json(raw), self._rules)
+                state = RequestState.model_validate_json(raw)
+                due = next_due(state, self._rules)
             except Exception as error:
                 # Every record for this request will be put aside; other requests must not wait.
                 FAULTS.labels("table").inc()
@@ -182,6 +194,7 @@ class TableRecovery:
                           error=type(error).__name__)  # fmt: skip
                 continue
             self._due.set(key, due)
+            self._measured.set(key, state)
             if count % 200 == 199:
                 await asyncio.sleep(0)
         self.recovered = True

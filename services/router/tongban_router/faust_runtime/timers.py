@@ -24,6 +24,7 @@ from tongban_router.domain.emission import SOURCE
 from tongban_router.domain.state import DueIndex
 from tongban_router.faust_runtime.dead_letter_writer import Emit
 from tongban_router.faust_runtime.faults import FAULTS, describe_error, die
+from tongban_router.faust_runtime.traces import traced
 
 log = structlog.get_logger()
 _DUE = Gauge(
@@ -71,7 +72,8 @@ class DueAnnouncer:
                 time=now,
             )
             value, headers = encode(event)
-            await self._emit(topics.ROUTER_TIMERS, key, value, headers)
+            with traced(topics.ROUTER_TIMERS, headers, root=True):
+                await self._emit(topics.ROUTER_TIMERS, key, value, headers)
 
 
 def moment_of(message: Any, announced: datetime, clock: BusinessClock) -> datetime | None:

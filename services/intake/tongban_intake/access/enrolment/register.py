@@ -22,7 +22,15 @@ from tongban_common.control.records import JSON_HEADERS
 from tongban_common.topics import CONTROL_ASSISTANTS, CONTROL_KIOSKS
 from tongban_intake.access.enrolment.assistants import AssistantRecord
 from tongban_intake.access.enrolment.kiosks import KioskRecord
-from tongban_kafka import KafkaAddress, KafkaUnavailableError, client_options, read_newest, refusals
+from tongban_kafka import (
+    KafkaAddress,
+    KafkaUnavailableError,
+    client_options,
+    denials,
+    is_denial,
+    read_newest,
+    refusals,
+)
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
 READ_COMMITTED: Mapping[str, Any] = {"isolation_level": "read_committed"}
@@ -90,6 +98,9 @@ class Register(Generic[RecordT]):
                     except ProducerFenced:  # another change began meanwhile
                         await asyncio.sleep(random.uniform(0.05, 0.5))
         except (KafkaError, TimeoutError) as error:
+            if is_denial(error):
+                text = denials.describe(self._bootstrap, error, "Write")
+                raise KafkaUnavailableError(text) from error
             context = f"{self._topic} at {self._bootstrap}: {error!r}"
             raise KafkaUnavailableError(refusals.explain(context)) from error
         raise KafkaUnavailableError(f"{self._topic}: too many change it at once; try again")

@@ -35,9 +35,16 @@ for (const pad of document.querySelectorAll(".keypad")) {
 
 // An idle page signs a lobby manager out, which leads home as well.
 const assists = document.querySelector("form[data-idle-out]");
+let left = false;
 function leave() {
-  if (assists) assists.submit();
-  else location.replace("/kiosk");
+  if (left) return;
+  left = true;
+  if (dialog?.open) dialog.close();
+  sessionStorage.removeItem("aloud"); // the next person has not asked for it
+  connection.leave(() => {
+    if (assists) assists.submit();
+    else location.replace("/kiosk?over=1");
+  });
 }
 if (assists) {
   const seconds = Number(assists.dataset.idleOut);
@@ -52,7 +59,9 @@ if (assists) {
 const idle = Number(document.body.dataset.idle || 0);
 const dialog = document.getElementById("idle");
 if (idle && dialog) {
-  const warning = Math.min(15, idle);
+  // Who reads large type is asked earlier, and has a minute to answer.
+  const large = document.documentElement.classList.contains("large");
+  const warning = Math.min(large ? 60 : 15, idle / 2);
   let touched = Date.now();
   const stay = () => { touched = Date.now(); if (dialog.open) dialog.close(); };
   for (const kind of ["pointerdown", "keydown", "wheel", "touchstart", "input"]) {

@@ -39,17 +39,38 @@
   }
   function again(after) { if (left > 0) refresh(after, left); }
 
-  const source = new EventSource(live.dataset.url + "/events");
-  source.addEventListener("status", (event) => {
+  const RECONNECT_MS = 3000;
+  let source = null, ended = false;
+  function listen() {
+    source = new EventSource(live.dataset.url + "/events");
+    source.addEventListener("status", onStatus);
+    for (const kind of ["print", "message"]) source.addEventListener(kind, onOther);
+    source.addEventListener("end", () => { source.close(); ended = true; refresh(300, 3); });
+    source.addEventListener("error", interrupted);
+  }
+
+  // A replica that stops ends its streams, and the browser connects again, to another one. Only if it
+  // cannot, the page says so; the part is fetched again, for what has happened meanwhile.
+  let checking = null;
+  function interrupted() {
+    checking ??= setTimeout(async () => { // each try of the browser is an error again
+      checking = null;
+      if (ended || source.readyState === EventSource.OPEN) return;
+      if (!await connection.interrupted()) return;
+      if (source.readyState === EventSource.CLOSED) listen();
+      refresh(0, 3);
+    }, RECONNECT_MS);
+  }
+
+  function onStatus(event) {
     wanted = Math.max(wanted, Number(event.lastEventId));
     if (newest() < wanted) refresh(120, 50);
-  });
-  for (const kind of ["print", "message"]) {
-    // These events have no number to wait for.
-    source.addEventListener(kind, () => {
-      refresh(350, 3);
-      for (const later of [1500, 4000, 10000]) setTimeout(() => refresh(0, 3), later);
-    });
   }
-  source.addEventListener("end", () => { source.close(); refresh(300, 3); });
+
+  // These events have no number to wait for.
+  function onOther() {
+    refresh(350, 3);
+    for (const later of [1500, 4000, 10000]) setTimeout(() => refresh(0, 3), later);
+  }
+  listen();
 })();
