@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tools.reference.code import ROOT
 from tools.reference.events import events_page
+from tools.reference.messages import messages_page
 from tools.reference.metrics import metrics_page
 from tools.reference.variables import settings_page
 
@@ -18,6 +19,7 @@ def pages() -> dict[str, str]:
         "settings.md": settings_page(),
         "metrics.md": metrics_page(),
         "log-events.md": events_page(),
+        "messages.md": messages_page(),
     }
 
 

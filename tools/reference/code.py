@@ -1,4 +1,4 @@
-"""Provide source files by package, and Markdown tables, to the generators of all pages."""
+"""Provide source files by package to the generators of all pages."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ PACKAGES = {
     "connectors": "services/connectors/tongban_connectors",
     "printing": "services/printing/tongban_printing",
     "notify": "services/notify/tongban_notify",
+    "facts": "tools/facts/tongban_facts",
     "ops": "tools/ops/tongban_ops",
     "gateways": "libs/devstack/tongban_devstack/gateways",
     "devices": "libs/devstack/tongban_devstack/devices",
@@ -55,16 +56,3 @@ def users(pattern: str, among: Iterable[str]) -> Iterator[str]:
     for package in among:
         if re.search(pattern, _text(package)):
             yield package
-
-
-def table(heads: list[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a Markdown table."""
-    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
-    cells = ([cell.replace("|", "\\|") for cell in row] for row in rows)
-    lines.extend("| " + " | ".join(row) + " |" for row in cells)
-    return "\n".join(lines) + "\n"
-
-
-def ticked(names: Iterable[str]) -> str:
-    """Return names as code, separated by commas."""
-    return ", ".join(f"`{name}`" for name in names)

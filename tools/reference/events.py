@@ -10,7 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from tools.reference.code import NOTE, PACKAGES, ROOT, sources, table, ticked
+from tongban_ops.event_documents.markdown import table, ticked
+from tools.reference.code import NOTE, PACKAGES, ROOT, sources
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 TEXTS = Path(__file__).with_name("events.yaml")

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tongban_kafka.metrics import ProducerCollector, WorkerCollector
-from tools.reference.code import NOTE, SERVICES, sources, table, ticked, users
+from tongban_ops.event_documents.markdown import table, ticked
+from tools.reference.code import NOTE, SERVICES, sources, users
 
 _KINDS = {
     "Counter": "counter",
     "count": "counter",
     "CounterMetricFamily": "counter",
     "Gauge": "gauge",
+    "GaugeMetricFamily": "gauge",
     "watch": "gauge",
     "Histogram": "histogram",
 }
@@ -24,6 +26,7 @@ _UNITS = {
     "_bytes": "bytes",
     "_records": "records",
     "_partitions": "partitions",
+    "_spans": "spans",
 }
 _SECTIONS = {
     "intake": "Intake",
@@ -70,8 +73,10 @@ def defined(package: str) -> Iterator[DefinedMetric]:
                 case ast.Call(
                     func=ast.Name(id=kind),
                     args=[ast.Constant(value=str(name)), ast.Constant(value=str(text)), *more],
+                    keywords=named,
                 ) if kind in _KINDS and name.startswith("tongban_"):
                     labels: tuple[str, ...] = ()
+                    more += [each.value for each in named if each.arg == "labels"]
                     if more and isinstance(more[0], ast.List | ast.Tuple):
                         labels = tuple(ast.literal_eval(more[0]))
                     yield _metric(name, _KINDS[kind], labels, text)

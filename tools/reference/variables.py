@@ -21,11 +21,13 @@ from tongban_common.settings import (
 )
 from tongban_connectors.settings import ConnectorSettings
 from tongban_devstack.devices.settings import DeviceSettings
+from tongban_facts.settings import FactsSettings
 from tongban_intake.settings import IntakeSettings
 from tongban_notify.settings import NotifySettings
+from tongban_ops.event_documents.markdown import table
 from tongban_printing.settings import PrintingSettings
 from tongban_router.settings import RouterSettings
-from tools.reference.code import NOTE, table, users
+from tools.reference.code import NOTE, users
 
 MODELS: dict[str, type[CommonSettings]] = {
     "intake": IntakeSettings,
@@ -33,6 +35,7 @@ MODELS: dict[str, type[CommonSettings]] = {
     "connectors": ConnectorSettings,
     "printing": PrintingSettings,
     "notify": NotifySettings,
+    "facts": FactsSettings,
     "gateways": CommonSettings,
     "devices": DeviceSettings,
 }
@@ -43,6 +46,7 @@ _TITLES = {
     "connectors": "The connectors",
     "printing": "Printing",
     "notify": "Notify",
+    "facts": "The export of facts",
     "devices": "The simulated printers and SMS providers",
 }
 _NAMES = {"ops": "the `tongban` command", "devstack": "`tongban up`, `demo` and `load`"}
@@ -70,6 +74,12 @@ _DEFAULTS = {
     "clock": "real time",
 }
 """Defaults that the process finds out when it starts."""
+_READERS = {
+    "token_secret_accepted": "intake",
+    "pin_secret": "intake, the `tongban` command",
+    "gateway_secret_accepted": "connectors",
+}
+"""Names who reads a setting that the code reads through a property of `CommonSettings`."""
 OTHERS = (
     (
         "TONGBAN_OPERATOR",
@@ -102,11 +112,52 @@ OTHERS = (
         "every process, in tests alone",
         "places where the process kills, freezes or fails itself: `tongban_common.faultpoints`",
     ),
+    ("TONGBAN_IMAGES", "`tongban`", "`docker-compose.yml`", "registry and prefix of the images"),
+    ("TONGBAN_TAG", "`dev`", "`docker-compose.yml`", "tag of the images"),
+    ("TONGBAN_MEMORY", "`384m`", "`docker-compose.yml`", "memory limit of a service's container"),
+    ("TONGBAN_PRINTING_MEMORY", "`768m`", "`docker-compose.yml`", "memory limit of printing's"),
+    (
+        "TONGBAN_DOCKER_HOME",
+        "`/var/lib/tongban-docker`",
+        "`tools/with-docker`",
+        "where a Docker daemon that it starts keeps images",
+    ),
+    (
+        "TONGBAN_TEST_KAFKA_IMAGE",
+        "",
+        "tests",
+        "image of the broker that tests start instead of the embedded one",
+    ),
+    (
+        "TONGBAN_TEST_MONGO_IMAGE",
+        "",
+        "tests",
+        "image of the store that tests start instead of the embedded one",
+    ),
+    (
+        "TONGBAN_TEST_NODE",
+        "",
+        "`tests/deployment/test_node.py`",
+        "1: start a real node as root, for a quarter of an hour",
+    ),
+    (
+        "TONGBAN_TEST_PICTURES",
+        "",
+        "`tests/browser/test_shown_as.py`",
+        "directory for a picture of each page",
+    ),
+    (
+        "TONGBAN_FACTS",
+        "`out/demo/facts`",
+        "`examples/five_questions.ipynb`",
+        "directory of the export that the notebook reads",
+    ),
     ("TONGBAN_TEST_ITEMS", "all", "`tests/e2e/test_every_item.py`", "how many items are tried"),
 )
 """Variables that are read elsewhere than in settings: name, default, who reads it, meaning."""
 _INTRODUCTION = """
-Every process reads its settings from environment variables, and from nothing else. A value that is
+Every process reads its settings from environment variables, and from nothing else. Those of traces
+have the names of OpenTelemetry's specification where it has one. A value that is
 wrong ends the process at its start with exit code 78 and one line for each variable. A process
 ignores variables that it does not know.
 
@@ -117,6 +168,10 @@ A **secret** is never logged. Where its default is public, only `TONGBAN_ENVIRON
 accepts that: elsewhere a process that reads it does not start until it is set, to at least 32 bytes
 and to another value than every other secret. [Kafka security](../kafka-security.md) and
 [devices and keys](../devices-and-keys.md) say where they come from.
+
+Each secret `NAME` may be given as `NAME_FILE` instead, the path of a file with it; line ends at its
+end do not count, and both at once are refused
+([secrets and certificates](../secrets-and-certificates.md)).
 """
 
 
@@ -205,8 +260,12 @@ def _readers(field: str) -> str:
     name = variable_of(field)
     if name in KAFKA_VARIABLES.values():
         return "all that use Kafka, the `tongban` command"
-    if field == "environment":
+    if field in ("environment", "tracing") or field.startswith("otel_"):
         return "all"
+    if field == "store" or field.startswith("store_"):
+        field, name = "store_address", "TONGBAN_STORE"
+    elif field in _READERS:
+        return _READERS[field]
     if any(field in model.SECRETS for model in MODELS.values()):
         return _with_secret(field)
     found = list(users(rf"settings\.{field}\b|\b{name}\b", (*MODELS, "ops")))

@@ -13,7 +13,7 @@ from rich.table import Table
 from tongban_common.settings import CommonSettings, load
 from tongban_intake.access.enrolment import EnrolmentError, assistant_register
 from tongban_intake.access.enrolment.assistants import enrolled, hash_pin, revoked
-from tongban_ops.cli.console import Json
+from tongban_ops.cli.console import Json, china_time
 from tongban_ops.cli.group import Commands
 from tongban_ops.cli.registers import now, run_with_status
 
@@ -49,7 +49,7 @@ def enrol(
     else:
         pin = sys.stdin.readline().strip()
     try:
-        hashed = hash_pin(settings.token_secret.get_secret_value(), pin)
+        hashed = hash_pin(settings.pin_key, pin)
     except EnrolmentError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
@@ -81,8 +81,9 @@ def list_(as_json: Json = False) -> None:
         return
     table = Table("assistant", "branch", "since", "")
     for record in records:
-        until = "" if record.valid else f"revoked {record.revoked_at}"
-        table.add_row(record.assistant_id, record.branch_id, str(record.enrolled_at), until)
+        revoked_at = record.revoked_at
+        until = "" if revoked_at is None else f"revoked {china_time(revoked_at)}"
+        table.add_row(record.assistant_id, record.branch_id, china_time(record.enrolled_at), until)
     Console().print(table)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import getpass
 import os
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
@@ -17,11 +18,21 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn
 
 from tongban_common.clock import CHINA
-from tongban_common.exit_codes import EX_UNAVAILABLE
+from tongban_common.exit_codes import EX_NOINPUT, EX_UNAVAILABLE
 from tongban_common.settings import CommonSettings, load
 from tongban_common.store import Store, StoreUnavailableError
-from tongban_kafka import EventProducer, KafkaAddress, KafkaUnavailableError, reach, refusals
+from tongban_kafka import (
+    EventProducer,
+    KafkaAddress,
+    KafkaUnavailableError,
+    Snapshot,
+    denials,
+    is_denial,
+    reach,
+    refusals,
+)
 from tongban_ops.cli import output
+from tongban_ops.operators.recovery_checks import WrongTopicsError, check_topics
 
 Json = output.Json
 By = Annotated[
@@ -34,6 +45,8 @@ Result = TypeVar("Result")
 _WIDE = 200
 _DELIVERY_S = 20.0
 _STORE_MS = 2_000
+LINE_S = 5.0
+"""Seconds between two lines of progress where stderr is no terminal."""
 LONG_STORE_MS = 10_000
 """Time-out of the store's answers for commands that read or change much of it."""
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
@@ -46,8 +59,12 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
     try:
         return asyncio.run(reaching(work))
     except (KafkaUnavailableError, KafkaError) as error:
-        kafka = str(load(CommonSettings).cluster)
-        reason = refusals.explain(str(error))
+        cluster = load(CommonSettings).cluster
+        kafka = str(cluster)
+        if is_denial(error):
+            reason = denials.describe(cluster, error, "what this command does")
+        else:
+            reason = refusals.explain(str(error))
         raise stop(reason if kafka in reason else f"{kafka}: {reason}", EX_UNAVAILABLE) from error
 
 
@@ -75,13 +92,22 @@ async def open_store(
     Args:
         after_failure: added to that line; tells the operator what the failure means.
     """
-    store = Store(settings.store, settings.store_name, timeout_ms=timeout_ms)
+    store = Store(settings.store_address, settings.store_name, timeout_ms=timeout_ms)
     try:
         yield store
     except StoreUnavailableError as error:
-        raise stop(f"{error}{after_failure}", EX_UNAVAILABLE) from error
+        raise stop(f"{store.explain(error)}{after_failure}", EX_UNAVAILABLE) from error
     finally:
         store.close()
+
+
+async def must_be_ours(snapshot: Snapshot, store: Store) -> None:
+    """End the command with 66 and one line on stderr if a recovery of this store cannot be made
+    from these topics."""
+    try:
+        await check_topics(snapshot, store)
+    except WrongTopicsError as error:
+        raise stop(f"{error} Nothing was changed.", EX_NOINPUT) from error
 
 
 def operator_producer(kafka: KafkaAddress) -> EventProducer:
@@ -94,6 +120,11 @@ def tables() -> Console:
     """Return a console for tables on stdout: as wide as the terminal, else 200 columns."""
     console = Console()
     return console if console.is_terminal else Console(width=_WIDE)
+
+
+def china_time(moment: datetime) -> str:
+    """Return a moment as operators read it: in China's time, to the second."""
+    return moment.astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def stop(text: str, code: int) -> typer.Exit:
@@ -112,10 +143,30 @@ def login_name() -> str:
 
 @contextmanager
 def progress(doing: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar on stderr if that is a terminal; yield a function of (done, total)."""
+    """Show how far a command has come on stderr; yield a function of (done, total).
+
+    A terminal gets a bar. Elsewhere (a job's log) a plain line is printed every `LINE_S` seconds,
+    none for what takes less.
+    """
     with output.progress_bars(MofNCompleteColumn()) as bar:
         task = bar.add_task(doing, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        if bar.disable:
+            yield _PlainProgress(doing).show
+        else:
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class _PlainProgress:
+    """Prints lines like `reading the topics: 1200 of 5000`."""
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+        self._next = time.monotonic() + LINE_S
+
+    def show(self, done: int, total: int) -> None:
+        if (now := time.monotonic()) >= self._next:
+            self._next = now + LINE_S
+            typer.echo(f"{self._doing}: {done} of {total}", err=True)
 
 
 def span(text: str) -> timedelta:

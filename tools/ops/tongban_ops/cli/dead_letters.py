@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from tongban_common.clock import CHINA
 from tongban_common.exit_codes import EX_NOINPUT
 from tongban_common.settings import CommonSettings, load
 from tongban_kafka import EventProducer, Snapshot
 from tongban_ops.cli.console import (
     By,
     Json,
+    china_time,
     login_name,
     operator_producer,
     progress,
@@ -264,4 +264,4 @@ def _print_replayed(
 
 
 def _clock_time(unix_ms: int) -> str:
-    return datetime.fromtimestamp(unix_ms / 1000, CHINA).strftime("%Y-%m-%d %H:%M:%S")
+    return china_time(datetime.fromtimestamp(unix_ms / 1000, UTC))

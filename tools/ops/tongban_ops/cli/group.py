@@ -31,11 +31,12 @@ class LazyCommand(TyperCommand):
         self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
     ) -> Any:
         """Return the context of the real command, which parses and runs in place of this one."""
-        command = self._command()
+        command = self.resolved()
         command.help = command.help or self.help
         return command.make_context(info_name, args, parent=parent, **extra)
 
-    def _command(self) -> Any:
+    def resolved(self) -> Any:
+        """Return the real command."""
         module, _, attribute = self.target.partition(":")
         found = getattr(import_module(module), attribute)
         if isinstance(found, typer.Typer):

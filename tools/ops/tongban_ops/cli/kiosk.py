@@ -27,7 +27,7 @@ from tongban_intake.access.enrolment.keyfiles import (
 )
 from tongban_intake.access.enrolment.kiosks import KioskKey, KioskRecord, enrolled, revoked
 from tongban_intake.access.token_client import Grant, TokenRefusedError, request_token
-from tongban_ops.cli.console import Json
+from tongban_ops.cli.console import Json, china_time
 from tongban_ops.cli.group import Commands
 from tongban_ops.cli.reasons import warn_if_withheld, words_key_ring
 from tongban_ops.cli.registers import now, run_with_status
@@ -139,9 +139,10 @@ def list_(
     table = Table("kiosk", "branch", "zone", "keys", "since", "")
     for record in records:
         why = record.reason or ("(sealed)" if record.sealed else "")
-        until = "" if record.valid else f"revoked {record.revoked_at} {why}"
+        revoked_at = record.revoked_at
+        until = "" if revoked_at is None else f"revoked {china_time(revoked_at)} {why}"
         kids = ", ".join(each.kid[:8] for each in record.keys)
-        since = str(record.enrolled_at)
+        since = china_time(record.enrolled_at)
         table.add_row(record.kiosk_id, record.branch_id, record.zone, kids, since, until)
     Console().print(table)
 

@@ -13,7 +13,16 @@ from tongban_common.domain.phones import is_mobile, optout_key, phone_number
 from tongban_common.settings import CommonSettings, load
 from tongban_common.topics import CONTROL_OPTOUTS
 from tongban_kafka import KafkaAddress, read_newest
-from tongban_ops.cli.console import By, Json, login_name, operator_producer, run, stop, tables
+from tongban_ops.cli.console import (
+    By,
+    Json,
+    china_time,
+    login_name,
+    operator_producer,
+    run,
+    stop,
+    tables,
+)
 from tongban_ops.cli.group import Commands
 
 
@@ -78,7 +87,7 @@ def list_(
         return
     table = Table("digest", "since", "by")
     for one in records:
-        table.add_row(one.digest, one.since.isoformat()[:19], one.by)
+        table.add_row(one.digest, china_time(one.since), one.by)
     tables().print(table)
 
 

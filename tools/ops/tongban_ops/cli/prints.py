@@ -34,7 +34,7 @@ from tongban_printing.spool.store import Spool
 
 prints = typer.Typer(cls=Commands, no_args_is_help=True)
 _Result = TypeVar("_Result")
-_SOURCE = "tongban/operator"
+_SOURCE = "tongban/operators"
 
 
 class PrintAnswer(StrEnum):

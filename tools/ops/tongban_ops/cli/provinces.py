@@ -20,6 +20,7 @@ from tongban_kafka import Snapshot
 from tongban_ops.cli.console import (
     By,
     Json,
+    china_time,
     login_name,
     moment,
     progress,
@@ -221,13 +222,9 @@ def _wait(one: ProvinceStanding) -> str:
     state = one.worst
     if state is None or state.cause in (None, "paused"):
         return ""
-    end = f", until {_short(state.until)}" if state.until else ""
+    end = f", until {china_time(state.until)}" if state.until else ""
     others = f" ({state.instance})" if len(one.connectors) > 1 else ""
-    return f"{state.cause} since {_short(state.since)}{end}{others}"
-
-
-def _short(moment: datetime) -> str:
-    return moment.isoformat()[:19]
+    return f"{state.cause} since {china_time(state.since)}{end}{others}"
 
 
 def _pause(row: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from tongban_ops.cli.console import (
     By,
     Json,
     login_name,
+    must_be_ours,
     open_store,
     operator_producer,
     progress,
@@ -43,7 +44,8 @@ def rebuild(
     Requests that ended before the oldest record of requests.status can be restored from a back-up
     only.
 
-    Exit codes: 0 done, 69 Kafka or the store does not answer.
+    Exit codes: 0 done, 66 the topics are not those of this store, 69 Kafka or the store does not
+    answer.
     """
     settings = load(CommonSettings)
     result = run(_rebuild(settings, rate=rate, everything=everything, by=by or login_name()))
@@ -64,6 +66,7 @@ async def _rebuild(
     ) as store:
         await store.ping()
         async with Snapshot(settings.cluster) as snapshot:
+            await must_be_ours(snapshot, store)
             with progress("reading the topics") as report:
                 done = await project(snapshot, Projector(store), on_progress=report)
             known = await in_router(snapshot)

@@ -17,6 +17,7 @@ from tongban_kafka import EventProducer, Snapshot
 from tongban_ops.cli.console import (
     LONG_STORE_MS,
     Json,
+    must_be_ours,
     open_store,
     operator_producer,
     progress,
@@ -50,7 +51,8 @@ def restore(as_json: Json = False) -> None:
     without a report becomes a question to the lobby manager; a message that may have been sent is
     looked up at its providers before it is sent. Idempotent: after an interruption run it again.
 
-    Exit codes: 0 done, 69 Kafka or the store does not answer, 75 printing or notify is running.
+    Exit codes: 0 done, 66 the topics are not those of this store, 69 Kafka or the store does not
+    answer, 75 printing or notify is running.
     """
     settings = load(CommonSettings)
     result = run(_restore(settings))
@@ -67,13 +69,14 @@ async def _restore(settings: CommonSettings) -> dict[str, dict[str, int]]:
     if running := await members(settings.cluster, [each.group for each in wanted]):
         names = ", ".join(f"{group} has {count} members" for group, count in running.items())
         raise stop(f"{names}: stop them first, or they act on guards that are missing", EX_TEMPFAIL)
-    async with open_store(settings, "; begin again", timeout_ms=LONG_STORE_MS) as store:
-        # Mark the store first: a service that starts too early, or after this command has died,
-        # must see that the store was restored.
+    async with (
+        open_store(settings, "; begin again", timeout_ms=LONG_STORE_MS) as store,
+        Snapshot(settings.cluster) as snapshot,
+        operator_producer(settings.cluster) as producer,
+    ):
+        await must_be_ours(snapshot, store)
+        # Mark the store before anything else is written: a service that starts too early, or after
+        # this command has died, must see that the store was restored.
         await mark_restored(store, round(time.time() * 1000))
-        async with (
-            Snapshot(settings.cluster) as snapshot,
-            operator_producer(settings.cluster) as producer,
-        ):
-            restoration = _Restoration(snapshot, store, producer, settings.clock.now())
-            return {each.group: await each.restore(restoration) for each in wanted}
+        restoration = _Restoration(snapshot, store, producer, settings.clock.now())
+        return {each.group: await each.restore(restoration) for each in wanted}

@@ -22,6 +22,8 @@ from tongban_kafka import (
     KafkaUnavailableError,
     Snapshot,
     client_options,
+    denials,
+    is_denial,
     refusals,
 )
 from tongban_ops.operators.dead_letters import place_of, read_settled
@@ -148,6 +150,9 @@ async def _committed(
             groups = [topics.connector_group(code) for code in codes]
             found = await asyncio.gather(*map(admin.list_consumer_group_offsets, groups))
     except (KafkaError, OSError, TimeoutError) as error:
+        if is_denial(error):
+            text = denials.describe(bootstrap, error, "Describe")
+            raise KafkaUnavailableError(text) from error
         failure = f"{bootstrap}: {error or type(error).__name__}"
         raise KafkaUnavailableError(refusals.explain(failure)) from error
     finally:

@@ -1,0 +1,1 @@
+"""Make fact tables for analysts from the event topics: Parquet files that name no person."""

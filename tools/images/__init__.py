@@ -1,0 +1,1 @@
+"""Build the container images, check their sizes and write their bills of materials."""

@@ -1,0 +1,1 @@
+"""Derive what a cluster needs from the registries: topics, accounts, permissions, network rules."""

@@ -1,0 +1,1 @@
+"""Write the published documents of the event topics from the registry of topics and the models."""

@@ -1,0 +1,1 @@
+"""Check a deployment from a kiosk's side, step by step."""
