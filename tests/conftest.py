@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
 
 import pytest
 import structlog
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 from hypothesis import settings
 
+from tests.containers_kit import (
+    KAFKA_IMAGE,
+    MONGO_IMAGE,
+    kafka_container,
+    require_image,
+    store_container,
+)
 from tongban_common.store import Store
 from tongban_devstack.embedded import EmbeddedKafka, EmbeddedStore
 from tongban_kafka import prepare_aiokafka
@@ -43,27 +53,6 @@ def logging_as_before() -> Iterator[None]:
     root.setLevel(level)
 
 
-@contextmanager
-def _kafka_in_docker() -> Iterator[str | None]:
-    """The address of a broker in a container, or None where Docker does not answer at once or has
-    no image yet: a test does not wait for a download."""
-    with suppress(ImportError):
-        import docker  # noqa: PLC0415
-        from docker.errors import DockerException  # noqa: PLC0415
-        from testcontainers.community.kafka import KafkaContainer  # noqa: PLC0415
-
-        container = None
-        with suppress(DockerException, OSError):
-            wanted = KafkaContainer().with_kraft()
-            docker.from_env(timeout=2).images.get(wanted.image)
-            container = wanted
-        if container is not None:
-            with container:
-                yield container.get_bootstrap_server()
-            return
-    yield None
-
-
 @pytest.fixture(scope="session")
 async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """Bootstrap address of an Apache Kafka broker that all tests of the session share.
@@ -74,12 +63,30 @@ async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     if given := os.environ.get("TONGBAN_KAFKA"):
         yield given
         return
-    with _kafka_in_docker() as address:
-        if address:
+    if os.environ.get(KAFKA_IMAGE):
+        with kafka_container(require_image(KAFKA_IMAGE)) as address:
+            await _answers(address)
             yield address
+        return
+    async with EmbeddedKafka(tmp_path_factory.mktemp("kafka") / "data") as broker:
+        yield broker.address
+
+
+async def _answers(address: str) -> None:
+    """Wait until the broker of a container, whose port is open before, answers for groups."""
+    deadline = time.monotonic() + 60
+    while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=address)
+        try:
+            await admin.start()
+            await admin.list_consumer_group_offsets("readiness")
+        except KafkaError as error:
+            assert time.monotonic() < deadline, f"{address}: {error!r}"
+            await asyncio.sleep(0.2)
+        else:
             return
-        async with EmbeddedKafka(tmp_path_factory.mktemp("kafka") / "data") as broker:
-            yield broker.address
+        finally:
+            await admin.close()
 
 
 @pytest.fixture(scope="session")
@@ -90,6 +97,10 @@ async def store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """
     if given := os.environ.get("TONGBAN_STORE"):
         yield given
+        return
+    if os.environ.get(MONGO_IMAGE):
+        with store_container(require_image(MONGO_IMAGE)) as url:
+            yield url
         return
     async with EmbeddedStore(tmp_path_factory.mktemp("store") / "data") as server:
         yield server.address

@@ -26,6 +26,7 @@ async def find(page: Page, words: str) -> None:
 async def fill_in(page: Page, *, name: str | None = None) -> None:
     """The item's form with its example, up to the page where all is looked over."""
     await page.get_by_role("link", name="填入示例").tap()
+    await page.wait_for_url("**example=1")
     if name is not None:
         await page.locator("[name='applicant.name']").fill(name)
     await page.get_by_role("button", name="下一步").tap()
@@ -73,6 +74,7 @@ async def test_two_taps_in_haste_hand_in_once(page: Page, stack: Stack) -> None:
 async def test_wrong_field_is_marked_in_place_and_keeps_all_input(page: Page) -> None:
     await find(page, "sbkgs")
     await page.get_by_role("link", name="填入示例").tap()
+    await page.wait_for_url("**example=1")
     number = page.locator("[name='applicant.id_number']")
     right = await number.input_value()
     await number.fill(right[:-1] + ("0" if right[-1] != "0" else "1"))

@@ -42,6 +42,7 @@ async def _bad_form(page: Page) -> None:
 
 async def _confirmation(page: Page) -> None:
     await page.get_by_role("link", name="填入示例").tap()
+    await page.wait_for_url("**example=1")
     await page.get_by_role("button", name="下一步").tap()
     await expect(page.get_by_role("heading", name="请核对一遍")).to_be_visible()
 

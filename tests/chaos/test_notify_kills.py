@@ -126,11 +126,13 @@ async def test_notify_killed_once_at_every_point_sends_every_message_once(place:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("providers", "lossy"), [("borealis,aurora", 0.3), ("aurora,borealis", 0)])
+@pytest.mark.parametrize(
+    ("providers", "lossy", "count"), [("borealis,aurora", 0.3, 2), ("aurora,borealis", 0, 7)]
+)
 async def test_notify_killed_again_and_again_sends_every_message_once(
-    place: Outside, providers: str, lossy: float
+    place: Outside, providers: str, lossy: float, count: int
 ) -> None:
-    points = [f"{point}:{count}" for count in (2, 7) for point in POINTS]
+    points = [f"{point}:{count}" for point in POINTS]
     await die_at(place, points, providers=providers, lossy=lossy)
 
 

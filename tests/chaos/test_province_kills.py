@@ -56,15 +56,12 @@ SWEEPS = {
     "soap": ("connectors", SOAP),
 }
 """Which service dies, and whose requests are under way meanwhile."""
-AGAIN = [
-    ("router", 5, 0.0),
-    ("rest", 2, 0.5),
-    ("callbacks", 5, 0.5),
-    ("receipts", 5, 0.0),
-    ("soap", 2, 0.5),
-]
+AGAIN = [("rest", 2, 0.5), ("callbacks", 5, 0.5), ("receipts", 5, 0.0)]
 """At which passing of each point, and how many answers are cut off: none leaves nothing unclear but
-what a dead predecessor left. A combination of each protocol; all of them take half an hour."""
+what a dead predecessor left. A combination of each manner of answering; all of them, for router and
+SOAP too, take half an hour."""
+OPEN_AT_ONCE = 40
+"""Requests under way at most, so that a slow machine does not pile up what it cannot finish."""
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +82,14 @@ async def die_at(chain: Chain, sweep: str, points: list[str], *, drop: float) ->
     submitted: list[str] = []
 
     async def feed() -> None:
+        key = f"{sweep}-{points[0]}-{len(points)}-{drop}-"
         for number in itertools.count():
+            await until(
+                lambda: sum(not chain.completed[each] for each in submitted) < OPEN_AT_ONCE,
+                "requests to complete",
+                600,
+            )
             province = provinces[number % len(provinces)]
-            key = f"{sweep}-{points[0]}-{len(points)}-{drop}-"
             submitted.append(await chain.submit(number, province, key=key))
             await asyncio.sleep(0.1)
 
@@ -95,7 +97,7 @@ async def die_at(chain: Chain, sweep: str, points: list[str], *, drop: float) ->
     try:
         for point in points:
             await chain.kill(service, TONGBAN_FAULTPOINTS=point)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 assert await chain.children[service].wait() == -signal.SIGKILL, point
     finally:
         feeding.cancel()
@@ -119,7 +121,7 @@ async def die_at(chain: Chain, sweep: str, points: list[str], *, drop: float) ->
 
 
 @pytest.mark.long
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("sweep", POINTS)
 async def test_processes_killed_once_at_every_point_act_once(chain: Chain, sweep: str) -> None:
     # A cut answer now and then, so that there is something to look up.
@@ -127,7 +129,7 @@ async def test_processes_killed_once_at_every_point_act_once(chain: Chain, sweep
 
 
 @pytest.mark.long
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("part", [0, 1])
 @pytest.mark.parametrize(("sweep", "count", "drop"), AGAIN)
 async def test_connector_killed_again_and_again_acts_once(

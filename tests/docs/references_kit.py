@@ -16,7 +16,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("libs", "services", "tools", "tests", "bench", "examples")
-_SKIPPED = {".venv", ".venv-bench", "node_modules", "build", "out", "__pycache__", "site"}
+_SKIPPED = {
+    ".venv",
+    ".venv-bench",
+    ".venv-deploy",
+    "node_modules",
+    "build",
+    "out",
+    "__pycache__",
+    "site",
+}
 _KINDS = "py|md|yaml|yml|json|toml|typ|sh|html|js|css|wsdl|lock|in"
 
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.M | re.S)
@@ -36,6 +45,7 @@ _CANDIDATE = re.compile(
 )
 """Matches a file that may hold a reference; parsing all files would take ten times as long."""
 _PROJECTS = {
+    "KEDA",
     "faust-streaming",
     "robinhood/faust",
     "aiokafka",

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.docs.references_kit import ROOT
-from tongban_common.settings import CommonSettings
+from tongban_common.settings import CommonSettings, secret_fields, variable_of
 from tools.reference.__main__ import pages
 from tools.reference.code import PACKAGES
 from tools.reference.events import logged, texts
@@ -35,6 +35,10 @@ def test_setting_every_one_has_a_description() -> None:
     assert not silent
 
 
+def _secrets() -> set[str]:
+    return {field for model in (CommonSettings, *MODELS.values()) for field in secret_fields(model)}
+
+
 def test_variable_every_one_that_is_named_anywhere_is_on_the_page() -> None:
     listed = subprocess.run(
         ["git", "grep", "-hoEI", "TONGBAN_[A-Z][A-Z_]*", "--", ":!docs/reference"],
@@ -42,7 +46,8 @@ def test_variable_every_one_that_is_named_anywhere_is_on_the_page() -> None:
     )  # fmt: skip
     named = {name for name in listed.stdout.split() if not name.endswith("_")}  # `TONGBAN_KAFKA_*`
     page = set(_VARIABLE.findall(pages()["settings.md"]))
-    assert named - page == set()
+    files = {f"{variable_of(field)}_FILE" for field in _secrets()}
+    assert named - page - files == set()
     assert {name for name, *_ in OTHERS} <= named
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.e2e import published_checking
 from tests.e2e.chain_kit import Chain, chain_on, until
+from tests.e2e.plain_reading import all_records
 from tongban_common.domain.status import CallKind, OutcomeKind
 from tongban_devstack.embedded import EmbeddedKafka
 from tongban_devstack.ports import free_port
@@ -93,6 +95,8 @@ async def test_a_callback_to_another_replica_is_one_outcome(chain: Chain) -> Non
     assert set(await counted(chain, DOOR, calls)) <= {ELSEWHERE}
     assert set(await counted(chain, "connectors", calls)) == set(PROVINCES)
     assert all(chain.notices[request] >= 1 for request in requests)
+    records = await all_records(chain.broker.address)
+    assert published_checking.of_type(records, "tongban.province.notice.v1") >= len(requests)
 
 
 @pytest.mark.parametrize("point", ["callback.before_publish", "callback.after_publish"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import sys
 from collections.abc import AsyncIterator
@@ -15,7 +16,9 @@ from tongban_devstack.commands import ready_line
 from tongban_devstack.stack import Stack, StackOptions
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-_TESTED = {"README.md", "worker.py", "kiosk.sh", "kiosk.py", "events.py"}
+_TESTED = {"README.md", "worker.py", "kiosk.sh", "kiosk.py", "events.py", "analyst.py"}
+_TESTED_ELSEWHERE = {"five_questions.ipynb"}
+"""By tests/integration/report/test_notebook.py."""
 
 
 @pytest.fixture(scope="module")
@@ -71,5 +74,13 @@ async def test_example_consumer_reads_what_became_of_a_request(ready: Path) -> N
     assert any("completed" in line for line in mine)
 
 
+async def test_example_analyst_counts_how_requests_ended(ready: Path) -> None:
+    await run(sys.executable, EXAMPLES / "kiosk.py", ready)
+    out = await run(sys.executable, EXAMPLES / "analyst.py", ready)
+    assert re.search(r"^\d{6} completed: [1-9]\d* requests, median \d+\.\d s$", out, re.MULTILINE)
+
+
 def test_example_every_one_is_run_here() -> None:
-    assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == _TESTED
+    assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == (
+        _TESTED | _TESTED_ELSEWHERE
+    )

@@ -13,7 +13,9 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from tests.e2e import published_checking
 from tests.e2e.lobby_kit import Lobby, lobby_in
+from tests.e2e.plain_reading import all_records
 from tongban_common import topics
 from tongban_common.store import Store
 
@@ -79,4 +81,6 @@ async def test_lost_read_model_is_rebuilt_from_topics_and_router(tmp_path: Path)
         assert again == before[waiting]
         assert await lobby.outside(f"{lobby.stack.devices}/printed") == sheets
         assert await lobby.outside(f"{lobby.stack.devices}/messages") == messages
+        records = await all_records(lobby.stack.kafka)
+        assert published_checking.of_type(records, "tongban.request.republish.v1") == 2
         store.close()

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e import facts_ledgers
+from tests.e2e import published_checking as checking
 from tests.e2e import whole_stack_reading as reading
 from tests.e2e.disguises import leaks_in
 from tests.e2e.lobby_kit import CATALOGUE, KIOSK, Lobby, lobby_in
 from tests.e2e.people import PERSON
+from tests.e2e.plain_reading import all_records, topic_settings
 from tests.e2e.private_matters import PrivateMatters
 from tongban_devstack.stack import SERVICES
 
@@ -161,11 +164,18 @@ async def test_a_changed_item_is_live_everywhere_at_once(lobby: Lobby, tmp_path:
     assert await lobby.ledger(before) == {(before, "submit"): 1}
 
 
-async def test_whole_stack_leaves_personal_data_nowhere_in_clear(lobby: Lobby) -> None:
-    """Requests that end in every way, and some that go wrong; then all that was written anywhere is
-    searched for what was sent, however it may be spelt."""
-    matters = PrivateMatters(lobby)
-    await matters.all()
+@pytest.fixture(scope="module")
+async def matters(lobby: Lobby) -> PrivateMatters:
+    """Requests that end in every way, and some that go wrong."""
+    made = PrivateMatters(lobby)
+    await made.all()
+    return made
+
+
+async def test_whole_stack_leaves_personal_data_nowhere_in_clear(
+    lobby: Lobby, matters: PrivateMatters
+) -> None:
+    """All that was written anywhere is searched for what was sent, however it may be spelt."""
     # The outside was told: the values did go through the chain.
     told = str(await lobby.outside(f"{lobby.stack.devices}/messages"))
     assert str(PERSON["phone"]) in told
@@ -182,3 +192,39 @@ async def test_whole_stack_leaves_personal_data_nowhere_in_clear(lobby: Lobby) -
     assert somewhere >= {f"logs/{name}-0.log" for name in SERVICES}
     assert any(b"r-" in text for name, text in written.items() if name.endswith(" as a table"))
     assert not leaks_in(written | matters.shown)
+
+
+@pytest.mark.usefixtures("matters")
+async def test_every_record_of_the_run_is_as_the_published_document_says(lobby: Lobby) -> None:
+    """A plain client reads all topics, and the document alone says what has to be there."""
+    run = checking.checked(await all_records(lobby.stack.kafka))
+    assert not run.faults, run.faults[:10]
+    assert run.types_missing <= checking.NOT_EXERCISED.keys()
+    # What the tests wrote past the services is refused: the check does not accept everything.
+    assert run.foreign["garbage"] >= 4
+    assert run.foreign["forged"] == 1
+    assert run.seen["ConnectorState"] > 0
+    assert run.seen["DeadLetter"] >= run.foreign["garbage"]
+
+
+async def test_every_topic_of_the_broker_is_as_the_published_document_says(lobby: Lobby) -> None:
+    assert checking.topic_faults(await topic_settings(lobby.stack.kafka)) == []
+
+
+@pytest.mark.usefixtures("matters")
+async def test_facts_count_what_the_outside_has_seen(lobby: Lobby, tmp_path: Path) -> None:
+    """States, sheets, messages, ratings and calls with effect, counted on both sides."""
+    before = await facts_ledgers.outside(lobby)
+    deadline = time.monotonic() + 60
+    while True:
+        found = await facts_ledgers.exported(lobby, tmp_path / "facts")
+        after = await facts_ledgers.outside(lobby)
+        # What went on meanwhile is counted again.
+        if before == after or time.monotonic() > deadline:
+            break
+        before = after
+    assert found == after
+    assert set(after.finals) >= {"completed", "rejected", "withdrawn"}
+    assert after.sheets >= 4
+    assert after.ratings[5] >= 2
+    assert after.withdrawn >= 1

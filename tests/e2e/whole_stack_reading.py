@@ -12,10 +12,9 @@ from typing import Any
 
 import bson
 import rocksdict
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from motor.motor_asyncio import AsyncIOMotorClient
 
+from tests.e2e.plain_reading import all_records
 from tongban_devstack.stack import Stack
 
 _OUTSIDE = frozenset({"gateways", "devices"})
@@ -26,35 +25,11 @@ _SERVERS = frozenset({"kafka", "store"})
 
 async def topics(stack: Stack) -> dict[str, bytes]:
     """Key, value and headers of every record on every topic, also the broker's and Faust's own."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=stack.kafka)
-    await admin.start()
-    try:
-        described = await admin.describe_topics(await admin.list_topics())
-    finally:
-        await admin.close()
-    everywhere = [
-        TopicPartition(topic["topic"], partition["partition"])
-        for topic in described
-        for partition in topic["partitions"]
-    ]
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=stack.kafka,
-        auto_offset_reset="earliest",
-        exclude_internal_topics=False,
-        enable_auto_commit=False,
-    )
-    await consumer.start()
-    try:
-        consumer.assign(everywhere)
-        await consumer.seek_to_beginning()
-        ends = await consumer.end_offsets(everywhere)
-        found: dict[str, list[bytes]] = {topic["topic"]: [] for topic in described}
-        while [tp for tp, end in ends.items() if await consumer.position(tp) < end]:
-            for tp, records in (await consumer.getmany(timeout_ms=500)).items():
-                found[tp.topic] += (b"\n".join(_parts(record)) for record in records)
-    finally:
-        await consumer.stop()
-    return {name: b"\n".join(records) for name, records in found.items()}
+    found = await all_records(stack.kafka)
+    return {
+        name: b"\n".join(b"\n".join(_parts(record)) for record in records)
+        for name, records in found.items()
+    }
 
 
 def _parts(record: Any) -> Iterator[bytes]:

@@ -37,7 +37,9 @@ def _imported(directory: Path) -> set[str]:
 @pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.parent.name)
 def test_distribution_lists_everything_that_it_imports(project: Path) -> None:
     described = tomllib.loads(project.read_text())["project"]
-    listed = {_normal(each) for each in [described["name"], *described["dependencies"]]}
+    extras = described.get("optional-dependencies", {}).values()
+    required = [*described["dependencies"], *(each for extra in extras for each in extra)]
+    listed = {_normal(each) for each in [described["name"], *required]}
     providers = packages_distributions()
     missing = {
         name

@@ -6,32 +6,25 @@ from pathlib import Path
 
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
+from pydantic import SecretStr
 
 from tongban_common.store import Store, StoreUnavailableError, store_errors
+from tongban_common.store_address import StoreSecurity
 from tongban_devstack.embedded import EmbeddedStore
-from tongban_devstack.processes import ChildSpec
-
-
-class GuardedStore(EmbeddedStore):
-    """The embedded store with authentication, once a user is there."""
-
-    guarded = False
-
-    @property
-    def spec(self) -> ChildSpec:
-        spec = super().spec
-        argv = [*spec.argv, "--auth"] if self.guarded else spec.argv
-        return ChildSpec(spec.name, argv, spec.log)
+from tongban_devstack.embedded.store import EmbeddedStoreSecurity
 
 
 async def test_store_with_a_changed_password_is_unavailable(tmp_path: Path) -> None:
-    server = GuardedStore(tmp_path / "store")
+    server = EmbeddedStore(tmp_path / "store")
     async with server:
         admin: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(server.address)
         await admin.admin.command("createUser", "tongban", pwd="before", roles=["root"])
         admin.close()
         await server.stop()
-        server.guarded = True
+        server.security = EmbeddedStoreSecurity(
+            client=StoreSecurity(username="tongban", password=SecretStr("before")),
+            authenticates=True,
+        )
         await server.start()
         host = server.address.removeprefix("mongodb://")
         for password, expected in (("before", None), ("after", StoreUnavailableError)):

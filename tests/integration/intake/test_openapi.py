@@ -107,7 +107,7 @@ async def schemathesis(intake: Replica, directory: Path, settings: str, *more: s
         pytest.param(
             ["-n", "10", "--seed", "1", "-H", "Accept-Language: en-GB, zh;q=0.5"], id="short"
         ),
-        pytest.param(["-n", "150"], id="long", marks=[pytest.mark.long, pytest.mark.timeout(900)]),
+        pytest.param(["-n", "60"], id="long", marks=[pytest.mark.long, pytest.mark.timeout(900)]),
     ],
 )
 async def test_intake_conforms_to_its_openapi_document(

@@ -25,6 +25,7 @@ CONTRACT = {
     ("/v1/requests/{request_id}/rating", "post"): {202, 409, 422},
     ("/v1/requests/{request_id}/documents/{document_id}", "get"): {200, 404, 410, 503},
     ("/v1/verify/{code}", "get"): {200, 404, 429, 503},
+    ("/v1/about", "get"): {200, 429},
     ("/v1/token", "post"): {200, 400, 408, 413, 415, 429, 503},
     ("/v1/assistants/session", "post"): {201, 400, 401, 403, 413, 415, 422, 429, 503},
     ("/v1/catalogue/summary", "get"): {200, 401},

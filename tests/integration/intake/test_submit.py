@@ -61,13 +61,6 @@ async def test_accepted_submission_is_sealed_on_kafka(intake: Replica, stack: St
     assert keys.open(request_id, submitted.sealed, "form") == body["form"]
 
 
-@pytest.mark.long
-async def test_every_item_takes_its_own_examples(intake: Replica, stack: Stack) -> None:
-    for item in stack.catalogue:
-        answer = await intake.submit(stack.body(item), f"example-{item.code}")
-        assert answer.status == 202, (item.code, await answer.text())
-
-
 async def test_print_and_assistant_are_on_record(intake: Replica, stack: Stack) -> None:
     event = await stack.accepted(
         intake, "assisted-1", channel="assisted", assistant="m-07", print=False

@@ -112,14 +112,16 @@ def key_of(record: Record) -> str:
 
 
 async def committed(place: Place) -> dict[int, int]:
-    """What the group has committed, by partition."""
+    """Return what the group has committed, by partition. Partitions of which nothing is done are
+    left out: a member that gives them up commits their beginning."""
     admin = AIOKafkaAdminClient(bootstrap_servers=place.kafka)
     await admin.start()
     try:
         offsets = await admin.list_consumer_group_offsets(place.group)
     finally:
         await admin.close()
-    return {tp.partition: o.offset for tp, o in offsets.items() if tp.topic == place.topic}
+    ours = {tp.partition: o.offset for tp, o in offsets.items() if tp.topic == place.topic}
+    return {partition: offset for partition, offset in ours.items() if offset}
 
 
 async def ends(place: Place) -> dict[int, int]:

@@ -58,8 +58,7 @@ async def secured(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sec
 def forgotten() -> Iterator[None]:
     """A refusal of one test explains nothing in the next."""
     yield
-    refusals._noted.clear()
-    refusals._logged.clear()
+    refusals.memory.clear()
 
 
 # --- what works

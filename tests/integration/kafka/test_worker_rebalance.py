@@ -27,6 +27,11 @@ from tongban_kafka import EventProducer, Record, Worker
 COUNT = 2500
 
 
+def open_partitions(worker: Worker) -> int:
+    """Return how many partitions know their end offset: what is written from now on is unseen."""
+    return sum(each.seen_end is not None for each in worker._flow.partitions.values())
+
+
 class History:
     """What the members of a group do, in one process."""
 
@@ -116,6 +121,28 @@ async def test_handlers_that_do_not_end_in_time_are_cancelled_and_repeated(kafka
             await asyncio.wait_for(task, 10)
             await eventually(lambda: len(handled) == 20)
     assert {name for name, _ in handled} == {"quick"}
+
+
+async def test_static_member_that_stops_hands_over_within_its_session(kafka: str) -> None:
+    """The session is longer than the test. No record is possibly seen: each was begun by one member
+    or arrived while the partitions moved."""
+    place = await make_place(kafka)
+    history = History(0.001)
+    async with EventProducer(kafka) as producer:
+        going, staying = (
+            history.member(place, producer, name, instance=name, session_timeout=60.0)
+            for name in ("going", "staying")
+        )
+        async with running(staying):
+            async with running(going):
+                await eventually(lambda: open_partitions(going) == open_partitions(staying) == 2)
+                await produce(producer, place.topic, [(f"k{n}", n) for n in range(20)])
+                await eventually(lambda: len(history.numbers) == 20)
+                going.stop()
+                await produce(producer, place.topic, [(f"k{n}", n) for n in range(20, 40)])
+            await eventually(lambda: staying.progress().assigned == 4, within=20.0)
+            await eventually(lambda: len(history.numbers) == 40)
+    assert not any(line["seen"] for line in history.lines)
 
 
 async def test_processes_killed_and_started_under_load(kafka: str, tmp_path: Path) -> None:

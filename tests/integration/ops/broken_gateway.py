@@ -30,7 +30,8 @@ SECRET = "a-secret-of-the-tests"
 PROVINCE = "340000"
 TOKEN = province_token(SECRET, PROVINCE)
 THROTTLE = 100
-"""Look-ups a second."""
+"""Look-ups in `WINDOW_S` seconds: also a slow machine makes more than that."""
+WINDOW_S = 3.0
 PDF = pdf()
 _LIMIT = 1024 * 1024
 
@@ -248,7 +249,7 @@ class BrokenGateway:
 
     def look_up(self, request_id: str) -> Said:
         now = time.monotonic()
-        self._look_ups = [at for at in self._look_ups if at > now - 1]
+        self._look_ups = [at for at in self._look_ups if at > now - WINDOW_S]
         if len(self._look_ups) >= THROTTLE:
             raise Refusal(429, "throttled")
         self._look_ups.append(now)

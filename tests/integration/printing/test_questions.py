@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import sys
@@ -13,6 +14,8 @@ from typing import Any, cast
 
 import pytest
 
+from tests.e2e import published_checking
+from tests.e2e.plain_reading import all_records
 from tests.integration.outside_kit import BIN, CLOCK, Outside, fresh_id, outside
 from tests.integration.printing.questions_kit import answer_to, open_question, stands_at
 from tongban_common import topics
@@ -204,6 +207,17 @@ async def tongban(place: Outside, *arguments: str) -> tuple[int, str]:
     return child.returncode or 0, told.decode()
 
 
+def _with_a_real_id(record: Any, request_id: str) -> Any:
+    """Return the record with an id as intake makes them; these tests make up shorter ones."""
+    mine, real = request_id.encode(), b"r-" + b"0" * 29
+    return dataclasses.replace(
+        record,
+        key=real,
+        value=record.value.replace(mine, real),
+        headers=[(name, value.replace(mine, real)) for name, value in record.headers],
+    )
+
+
 @pytest.mark.long
 async def test_operator_finds_a_question_and_answers_it(place: Outside) -> None:
     child = place.start("printing")
@@ -220,4 +234,12 @@ async def test_operator_finds_a_question_and_answers_it(place: Outside) -> None:
     assert (code, told.count("\n")) == (1, 1)
     code, told = await tongban(place, "print", "confirm", "no-such", "--printed", "no")
     assert code == EX_NOINPUT
+    written = (await all_records(place.env["TONGBAN_KAFKA"]))[topics.PRINT_ORDERS]
+    mine = [
+        _with_a_real_id(record, asking.request_id)
+        for record in written
+        if record.key == asking.request_id.encode()
+    ]
+    checked = published_checking.of_type({topics.PRINT_ORDERS: mine}, "tongban.print.confirmed.v1")
+    assert checked == 1
     assert await place.end(child) == 0

@@ -79,7 +79,7 @@ async def test_a_kiosk_gets_its_oldest_order_that_is_to_be_worked_on(spool: Spoo
     )
     for each in (late, early, other):
         await spool.insert(each)
-    assert await spool.backlog() == {"k-1": {PrintStatus.QUEUED: 2}, "k-2": {PrintStatus.QUEUED: 1}}
+    assert (await spool.backlog()).by_kiosk == {"k-1": 2, "k-2": 1}
     first = await spool.next_for("k-1")
     assert first is not None
     assert first.order_id == early.order_id
@@ -89,7 +89,32 @@ async def test_a_kiosk_gets_its_oldest_order_that_is_to_be_worked_on(spool: Spoo
     assert second.order_id == late.order_id
     await spool.save(second, reported(second, PrintStatus.NEEDS_CONFIRMATION, now), epoch=1)
     assert await spool.next_for("k-1") is None
-    assert set(await spool.backlog()) == {"k-2"}
+    assert set((await spool.backlog()).by_kiosk) == {"k-2"}
+
+
+async def test_backlog_counts_what_waits_by_status_and_reason(spool: Spool) -> None:
+    now = CLOCK.now()
+    statuses = {
+        "queued": (PrintStatus.QUEUED, None),
+        "empty": (PrintStatus.WAITING_FOR_PRINTER, "纸张用尽"),
+        "also empty": (PrintStatus.WAITING_FOR_PRINTER, "纸张用尽"),
+        "jammed": (PrintStatus.WAITING_FOR_PRINTER, "卡纸"),
+        "asked": (PrintStatus.NEEDS_CONFIRMATION, "出纸?"),
+        "over": (PrintStatus.PRINTED, None),
+    }
+    for kiosk, (status, reason) in statuses.items():
+        each = order(kiosk)
+        await spool.insert(each)
+        if status is not PrintStatus.QUEUED:
+            await spool.save(each, reported(each, status, now, reason), epoch=1)
+    backlog = await spool.backlog()
+    assert backlog.by_kiosk == {"queued": 1, "empty": 1, "also empty": 1, "jammed": 1}
+    assert backlog.by_reason == {"纸张用尽": 2, "卡纸": 1}
+    assert backlog.by_status == {
+        PrintStatus.QUEUED: 1,
+        PrintStatus.WAITING_FOR_PRINTER: 3,
+        PrintStatus.NEEDS_CONFIRMATION: 1,
+    }
 
 
 async def test_write_over_an_unseen_write_is_refused(spool: Spool) -> None:

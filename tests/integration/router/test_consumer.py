@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from faust.types import TP
 
 from tests.integration.kafka.kit import make_place, produce
 from tongban_kafka import EventProducer
 from tongban_router.faust_runtime import consumer as router_consumer
-from tongban_router.faust_runtime.consumer import BatchReader
+from tongban_router.faust_runtime.batch_reader import BatchReader
 from tongban_router.faust_runtime.offsets import GapDetector, RecordsSkippedError
 
 
@@ -51,7 +52,7 @@ async def test_dropped_records_are_fetched_again(
         if commit is not None:
             await consumer.commit({tp: commit})
         thread = Thread(consumer)
-        committed, positions, ends = await thread._targets()
+        committed, positions, ends, _ = await thread._targets()
         await thread._go_to(positions)
         again = await consumer.getone()
     assert (first.offset, again.offset) == (0, commit or 0)
@@ -72,8 +73,23 @@ async def test_a_partition_committed_beyond_its_end_begins_again(
         again = await consumer.getone()
         # A process that dies now leaves no offset to which the new log may grow unread.
         assert await consumer.committed(tp) == 0
-    assert targets == ({tp: 0}, {tp: 0}, {tp: 2})
+    assert targets == ({tp: 0}, {tp: 0}, {tp: 2}, {})
     assert again.offset == 0
+
+
+async def test_handover_is_told_until_it_is_removed_and_only_with_its_offset(
+    kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tp, consumer = await two_records(kafka, monkeypatch)
+    async with consumer:
+        await consumer.getone()
+        thread = Thread(consumer)
+        await thread._hand_over({TP(*tp): (1, 2), TP(tp.topic, 9): (1, 2)})
+        first = await thread._targets()
+        await thread._remove_hints({each: first.committed[each] for each in first.begun})
+        second = await thread._targets()
+    assert (first.positions, first.begun) == ({tp: 1}, {tp: 2})
+    assert (second.positions, second.begun) == ({tp: 1}, {})
 
 
 async def test_other_topics_are_left_where_they_are(kafka: str) -> None:

@@ -1,4 +1,4 @@
-"""A router that starts before its broker waits for it, and says so."""
+"""A router that starts before its broker and its topics waits for them, and says so."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from pathlib import Path
 import aiohttp
 
 from tests.integration.kafka.kit import eventually
-from tongban_common.topics import TOPICS
+from tongban_common.topics import ROUTER_CHANGELOG, TOPICS
 from tongban_devstack.embedded import EmbeddedKafka
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildProcess, ChildSpec
 from tongban_kafka import apply_topics
+from tongban_router.faust_runtime.consumer import SOURCES
 
 BIN = Path(sys.executable).parent
 
 
-async def test_router_started_without_broker_waits_for_it(tmp_path: Path) -> None:
+async def test_router_started_without_broker_and_topics_waits_for_them(tmp_path: Path) -> None:
     broker_port, port = free_port(), free_port()
     settings = {
         "TONGBAN_KAFKA": f"127.0.0.1:{broker_port}",
@@ -45,7 +46,11 @@ async def test_router_started_without_broker_waits_for_it(tmp_path: Path) -> Non
             status, why = await probe("readyz")
             assert (status, "no broker answers" in why) == (503, True)
             async with EmbeddedKafka(tmp_path / "kafka", port=broker_port) as broker:
-                await apply_topics(broker.address, TOPICS.values())
+                await eventually(lambda: "router.topics_missing" in log.read_text())
+                status, why = await probe("readyz")
+                assert (status, "topics are missing: requests.commands" in why) == (503, True)
+                needed = [TOPICS[name] for name in (*SOURCES, ROUTER_CHANGELOG)]
+                await apply_topics(broker.address, needed)
 
                 async with asyncio.timeout(90):
                     while (await probe("readyz"))[0] != 200:

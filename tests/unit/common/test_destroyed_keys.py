@@ -28,10 +28,12 @@ from tongban_common.events.models import (
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.keyring import Ring
 from tongban_connectors.domain.breaker import Breaker
+from tongban_connectors.domain.effect_bound import EffectBound
 from tongban_connectors.gate import Gate
 from tongban_connectors.handler import Connector
 from tongban_connectors.reports import Reporter
 from tongban_kafka import Record, Retry
+from tongban_notify.domain.texts import MessageTexts
 from tongban_notify.handler import NotifyHandler
 from tongban_printing.domain.orders import Unsent, order_id
 from tongban_printing.handler import PrintingHandler
@@ -84,7 +86,8 @@ def notify(keys: KeyRing, sent: Sent) -> NotifyHandler:
     return NotifyHandler(
         keys=keys, delivery=cast(Any, None), guards=cast(Any, MemoryGuards()),
         publisher=EventPublisher(sent, "notify"), secret="s", clock=BusinessClock.real(),
-        optouts=OptOutRegister(), restored=NEVER_RESTORED,
+        texts=MessageTexts.load(),
+            optouts=OptOutRegister(), restored=NEVER_RESTORED,
     )  # fmt: skip
 
 
@@ -119,11 +122,16 @@ def connector(keys: KeyRing, sent: Sent, known: GatewayAnswer | None = None) -> 
         reporter=Reporter("340000", EventPublisher(sent, "connectors"), keys, clock),
         keys=keys,
         clock=clock,
-        timeout_s=1.0,
+        bound=EffectBound(patient_s=3.0, prompt_s=0.0),
         concurrency=1,
         rate_per_s=100.0,
         lease_remaining=lambda: 100.0,
+        commit_note=_committed,
     )
+
+
+async def _committed() -> bool:
+    return True
 
 
 def call(kind: CallKind, sealed: Sealed) -> ProvinceCall:

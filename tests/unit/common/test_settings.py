@@ -11,7 +11,7 @@ import pytest
 from tongban_common.clock import BusinessClock
 from tongban_common.exit_codes import EX_CONFIG
 from tongban_common.keyring.follow import key_ring
-from tongban_common.settings import DEVELOPMENT_SECRET, CommonSettings, load, variable_of
+from tongban_common.settings import DEVELOPMENT_SECRET, KAFKA, CommonSettings, load, variable_of
 from tongban_connectors.settings import ConnectorSettings
 from tongban_intake.settings import IntakeSettings
 from tongban_notify.settings import NotifySettings
@@ -25,6 +25,11 @@ def test_clock_setting_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(CommonSettings).clock == given
     monkeypatch.setenv("TONGBAN_CLOCK", "2026-03-02T09:00:00+08:00@60")
     assert load(CommonSettings).clock.real_seconds(timedelta(minutes=1)) == 1
+
+
+def test_empty_address_of_kafka_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TONGBAN_KAFKA", "")
+    assert load(CommonSettings).kafka == KAFKA
 
 
 def test_malformed_setting_is_named_with_the_valid_form(

@@ -35,12 +35,23 @@ _MODULES = _modules(_PACKAGES[_COMMON])
 
 
 def _imported(path: Path) -> Iterator[tuple[str, str | None]]:
-    """Yield each imported module, with the name that is imported from it, if any."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    """Yield each imported module, with the name that is imported from it, if any; of a package that
+    is imported as a whole, the names that the file takes from it."""
+    tree = ast.parse(path.read_text())
+    packages = {}
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, None) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            yield from ((node.module, alias.name) for alias in node.names)
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                if whole in _MODULES and _MODULES[whole].name == "__init__.py":
+                    packages[alias.asname or alias.name] = whole
+                yield node.module, alias.name
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name in packages:
+                yield packages[name], attribute
 
 
 def _used(path: Path) -> set[str]:

@@ -15,7 +15,9 @@ from tongban_common.envelope import KeyRing
 from tongban_common.events import Event, encode
 from tongban_common.events.models import DocumentRef, ItemSnapshot, ProvinceCall, ProvinceOutcome
 from tongban_common.settings import CommonSettings
+from tongban_connectors.domain import call_ledger
 from tongban_connectors.domain.breaker import Breaker
+from tongban_connectors.domain.effect_bound import EffectBound
 from tongban_connectors.domain.gateway import Unknown
 from tongban_connectors.gate import Gate, Source
 from tongban_connectors.handler import Connector
@@ -117,6 +119,7 @@ class Bench:
         clock: BusinessClock | None = None,
         sources: list[Source] | None = None,
         timeout_s: float = 0.1,
+        prompt_s: float = 0.0,
         keeper: Keeper | None = None,
         breaker: Breaker | None = None,
         concurrency: int = 8,
@@ -133,6 +136,8 @@ class Bench:
             sources=sources or [],
             breaker=breaker or Breaker(first_s=0.05, longest_s=0.1),
         )
+        self.bound = EffectBound(patient_s=timeout_s + call_ledger.MARGIN_S, prompt_s=prompt_s)
+        self.note, self.notes_committed, self.note_refusals = "", 0, 0
         self.connector = Connector(
             PROVINCE,
             gateway,
@@ -141,12 +146,21 @@ class Bench:
             reporter=Reporter(PROVINCE, self.published, KEYS, self.clock),  # type: ignore[arg-type]
             keys=KEYS,
             clock=self.clock,
-            timeout_s=timeout_s,
+            bound=self.bound,
             concurrency=concurrency,
             rate_per_s=10_000,
             lease_remaining=lambda: self.lease,
             behind=lambda _: self.behind,
+            predecessor_note=lambda _: self.note,
+            commit_note=self._commit_note,
         )
+
+    async def _commit_note(self) -> bool:
+        if self.note_refusals:
+            self.note_refusals -= 1
+            return False
+        self.notes_committed += 1
+        return True
 
     @property
     def books(self) -> int:

@@ -111,7 +111,7 @@ def kafka() -> Kafka:
 async def province(kafka: Kafka) -> AsyncIterator[Province]:
     endpoint = CallbackEndpoint(
         dict.fromkeys(topics.PROVINCES, 20), producer=kafka, clock=BusinessClock.real(),
-        gateway_secret=SECRET, id_secret=ID_SECRET,
+        gateway_secrets=(SECRET,), id_secret=ID_SECRET,
     )  # fmt: skip
     server = HealthServer(host="127.0.0.1", port=0, live={}, ready={}, routes=endpoint.routes())
     async with server, aiohttp.ClientSession() as http:
@@ -280,3 +280,15 @@ async def test_one_that_talks_too_much_is_slowed_down(province: Province, kafka:
     assert 20 <= len(kafka.sent) == answers.count((200, "ok")) < 60
     other = await province.call(province="110000", signed_by="110000", paasid="110000")
     assert other == (200, "ok"), "the others are heard"
+
+
+async def test_callback_of_either_secret_is_accepted_and_answered_under_it(kafka: Kafka) -> None:
+    """While the gateway secret is rotated, a province calls back under the old or the new one."""
+    endpoint = CallbackEndpoint(
+        {SICHUAN: 20}, producer=kafka, clock=BusinessClock.real(),
+        gateway_secrets=("n" * 32, SECRET), id_secret=ID_SECRET,
+    )  # fmt: skip
+    server = HealthServer(host="127.0.0.1", port=0, live={}, ready={}, routes=endpoint.routes())
+    async with server, aiohttp.ClientSession() as http:
+        # `call` signs with SECRET, and verifies the answer's signature with it.
+        assert await Province(http, f"http://127.0.0.1:{server.port}").call() == (200, "ok")

@@ -193,7 +193,9 @@ def test_every_group_is_readable_for_a_client() -> None:
             is_current=False,
             impressions=0,
         ),
-        printer_group(ORIGIN, condition=Condition.PAPER_OUT, printing=True, queued=3),
+        printer_group(
+            ORIGIN, condition=Condition.PAPER_OUT, printing=True, queued=3, pages_per_minute=400
+        ),
     ]
     read = parse(encode(IppMessage((2, 0), 0, 1, groups)))
     stopped, done = read["jobs"]

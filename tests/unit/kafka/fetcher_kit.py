@@ -13,6 +13,7 @@ from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.record._crc32c import crc as crc32c
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import OffsetAndMetadata
 
 NONE, GZIP, SNAPPY, LZ4, ZSTD, UNKNOWN = 0, 1, 2, 3, 4, 7
 _CRC_AT = 17
@@ -89,6 +90,7 @@ class Wire:
         self._fetcher._fetch_task = None
         self._client = SimpleNamespace(_sync_task=None, close=_nothing)
         self.commits: list[dict[TopicPartition, int]] = []
+        self.committed: dict[TopicPartition, OffsetAndMetadata] = {}
 
     def state(self, tp: TopicPartition) -> Any:
         return self.subscriptions.subscription.assignment.state_value(tp)
@@ -166,11 +168,15 @@ class Wire:
         return {tp: self.begins[tp] for tp in tps}
 
     async def _committed(self, tps: list[TopicPartition]) -> dict[TopicPartition, Any]:
-        known = {tp: at for offsets in self.commits for tp, at in offsets.items()}
-        return {tp: SimpleNamespace(offset=known.get(tp, -1)) for tp in tps}
+        return {tp: self.committed.get(tp, OffsetAndMetadata(-1, "")) for tp in tps}
 
     async def stop(self) -> None:
         self._closed = True
 
-    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
-        self.commits.append(offsets)
+    async def commit(self, offsets: dict[TopicPartition, int | tuple[int, str]]) -> None:
+        metas = {
+            tp: OffsetAndMetadata(*at) if isinstance(at, tuple) else OffsetAndMetadata(at, "")
+            for tp, at in offsets.items()
+        }
+        self.committed |= metas
+        self.commits.append({tp: meta.offset for tp, meta in metas.items()})

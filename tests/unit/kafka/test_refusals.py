@@ -41,8 +41,7 @@ WORD = "correct-horse"
 def forgotten() -> Iterator[None]:
     """Forget the refusals of this test, so that they neither explain nor suppress a later line."""
     yield
-    refusals._noted.clear()
-    refusals._logged.clear()
+    refusals.memory.clear()
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +155,7 @@ KINDS: list[tuple[str, Exception, str | None]] = [
     ("SSL", closed(ssl_error("SSLV3_ALERT_CERTIFICATE_UNKNOWN")), "not accept the client"),
     ("SSL", closed(ssl_error("TLSV1_ALERT_UNKNOWN_CA")), "not accept the client"),
     ("SSL", ssl_error("WRONG_VERSION_NUMBER"), "speaks no TLS"),
-    ("SSL", ssl_error("NO_PROTOCOLS_AVAILABLE"), "handshake failed"),
+    ("SSL", ssl_error("NO_PROTOCOLS_AVAILABLE"), "handshake with the broker failed"),
     ("SSL", ConnectionResetError(), "speaks no TLS"),
     ("PLAINTEXT", closed(TLS_ALERT), "speaks TLS"),
     ("SASL_PLAINTEXT", closed(TLS_ALERT), "speaks TLS"),

@@ -110,7 +110,7 @@ def test_sasl_ssl_reaches_the_client_with_each_mechanism(
     }
     assert context.check_hostname
     assert context.verify_mode is ssl.CERT_REQUIRED
-    assert [ca["subject"] for ca in context.get_ca_certs()] == [
+    assert [ca["subject"] for ca in context.current().get_ca_certs()] == [
         ((("commonName", "tongban test authority"),),)
     ]
 

@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from tongban_kafka import Lease, Record, WorkerConfig
+from tongban_kafka.commit_metadata import CommitMetadata
 from tongban_kafka.commits import Committer
 from tongban_kafka.flow import Flow
 from tongban_kafka.keyed_executor import AsyncKeyedExecutor, SyncKeyedExecutor
@@ -30,7 +31,7 @@ class Book:
         self.flow.assign([TP])
         self.lease.renew(*self.lease.sending())
         self.lease.take()
-        self.flow.partitions[TP].open(0, 0)
+        self.flow.partitions[TP].open(0, 0, CommitMetadata())
 
     def fetch(self) -> None:
         """Accept the first record of the partition."""

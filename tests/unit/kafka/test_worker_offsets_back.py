@@ -26,7 +26,7 @@ def _last(wire: Wire, tp: TopicPartition) -> int | None:
 
 async def test_log_shorter_than_committed_is_read_from_its_beginning_as_maybe_seen() -> None:
     wire, handled = Wire(A), Handled()
-    wire.commits.append({A: 500})
+    await wire.commit({A: 500})
     wire.seek(A, 500)
     wire.write(A, batch(0, rows(10)), 10)
     worker = WiredWorker(wire, handled)
@@ -41,7 +41,7 @@ async def test_log_shorter_than_committed_is_read_from_its_beginning_as_maybe_se
 
 async def test_empty_log_below_committed_has_the_lower_offset_committed() -> None:
     wire = Wire(A)
-    wire.commits.append({A: 500})
+    await wire.commit({A: 500})
     wire.seek(A, 500)
     async with working(WiredWorker(wire, Handled())):
         await until(lambda: _last(wire, A) == 0)

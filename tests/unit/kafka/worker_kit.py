@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from tests.unit.kafka.fetcher_kit import Wire
 from tongban_kafka import Record, RetryPolicy, Worker, WorkerConfig
+from tongban_kafka.commits import Note, no_note
 
 QUICK = RetryPolicy(first=0.001, longest=0.002)
 
@@ -36,7 +37,7 @@ class Letters:
 class WiredWorker(Worker):
     """Runs a worker that is assigned all partitions of a Wire at once."""
 
-    def __init__(self, wire: Wire, handler: Any, **config: Any) -> None:
+    def __init__(self, wire: Wire, handler: Any, *, note: Note = no_note, **config: Any) -> None:
         self.letters = Letters()
         self.registry = CollectorRegistry()
         options: dict[str, Any] = {
@@ -48,6 +49,7 @@ class WiredWorker(Worker):
             ["t"],
             handler,
             producer=self.letters,
+            note=note,
             registry=self.registry,
         )
         self.wire = wire

@@ -28,6 +28,7 @@ from tongban_kafka import Record
 from tongban_notify.delivery import Delivery
 from tongban_notify.domain.messages import MessageTemplate, TextMessage
 from tongban_notify.domain.quiet import QuietHours
+from tongban_notify.domain.texts import MessageTexts
 from tongban_notify.guards import Guard, GuardOvertakenError, Guards, GuardState
 from tongban_notify.handler import NotifyHandler
 from tongban_notify.sms.provider import Provider
@@ -225,6 +226,7 @@ class Notify:
         return NotifyHandler(
             keys=self.keys, delivery=wrap(delivery), guards=guards,
             publisher=EventPublisher(self.topic, "notify"), secret="s", clock=self.clock,
+            texts=MessageTexts.load(),
             optouts=self.optouts, restored=self.restored, quiet=self.quiet,
         )  # fmt: skip
 

@@ -9,14 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tongban_notify.domain.messages import (
-    LONGEST,
     Contact,
     MessageApplicant,
     MessageTemplate,
-    completed_text,
     reference,
-    status_text,
 )
+from tongban_notify.domain.texts import LONGEST, MessageTexts, TextEvent
 
 PERSON = MessageApplicant(type="person", name="张三丰", phone="13800138000")
 COMPANY = MessageApplicant(
@@ -26,6 +24,18 @@ COMPANY = MessageApplicant(
 )
 ITEM = "社会保险缴费证明打印"
 STATUSES = [template for template in MessageTemplate if template is not MessageTemplate.COMPLETED]
+TEXTS = MessageTexts.load()
+
+
+def completed_text(applicant: MessageApplicant, item: str, *, on_paper: bool) -> str:
+    event = TextEvent.of(MessageTemplate.COMPLETED, on_paper=on_paper)
+    return TEXTS.text(event, applicant, item)
+
+
+def status_text(
+    applicant: MessageApplicant, item: str, template: MessageTemplate, reason: str | None
+) -> str:
+    return TEXTS.text(TextEvent.of(template, on_paper=False), applicant, item, reason)
 
 
 def test_completion_says_whether_paper_comes_out() -> None:

@@ -19,6 +19,7 @@ from tongban_common.envelope import Sealed
 from tongban_common.events.models import RequestStatus
 from tongban_common.private_texts import seal
 from tongban_notify.domain.messages import TextMessage
+from tongban_notify.domain.texts import MessageTexts
 from tongban_notify.handler import NotifyHandler, _content_of
 from tongban_notify.sms.provider import NotSentError, Provider
 
@@ -35,7 +36,8 @@ def message_of(*, words: str | None) -> TextMessage:
     unused: Any = None
     handler = NotifyHandler(
         keys=KEYS, delivery=unused, guards=unused, publisher=unused, secret="s",
-        clock=BusinessClock.real(), optouts=OptOutRegister(), restored=unused,
+        clock=BusinessClock.real(), texts=MessageTexts.load(),
+            optouts=OptOutRegister(), restored=unused,
     )  # fmt: skip
     content = _content_of(body, unused, repeat=False)
     assert content is not None

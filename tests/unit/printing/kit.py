@@ -27,7 +27,12 @@ from tongban_printing.printer.client import (
     PrinterRefusedError,
     PrinterTroubleError,
 )
-from tongban_printing.printer.jobs import UNKNOWN_JOB, Finding, JobView
+from tongban_printing.printer.jobs import (
+    UNKNOWN_JOB,
+    Finding,
+    JobView,
+    trouble_while_printing,
+)
 from tongban_printing.printrun import PrintDependencies, PrintRun
 from tongban_printing.spool.outbox import Outbox
 from tongban_printing.spool.store import OrderOvertakenError, Spool
@@ -55,6 +60,9 @@ class World:
     cancelled: int = 0
     slept: float = 0
     look_refused: bool = False
+    stuck: str | None = None
+    """printer-state-reasons of a printer that leaves its job under way."""
+    asked_if_stuck: int = 0
     wire: Wire = field(default_factory=Wire)
 
     @property
@@ -147,6 +155,13 @@ class ModelPrinter:
 
     async def why_stopped(self) -> str:
         return cast(str, await self._ask(lambda: self._world.trouble))
+
+    async def trouble_while_printing(self, *, warnings: bool) -> str | None:
+        def stuck() -> str | None:
+            self._world.asked_if_stuck += 1
+            return trouble_while_printing(self._world.stuck, warnings=warnings)
+
+        return cast(str | None, await self._ask(stuck))
 
     async def open_jobs(self) -> list[OpenJob]:
         return cast(

@@ -28,7 +28,7 @@ from tongban_printing.questions import Questions
 from tongban_printing.spool import outbox as sending
 from tongban_printing.spool.leases import KioskLeases
 from tongban_printing.spool.outbox import Outbox
-from tongban_printing.spool.store import OrderOvertakenError, Spool, UnreadableOrderError
+from tongban_printing.spool.store import Backlog, OrderOvertakenError, Spool, UnreadableOrderError
 from tongban_printing.spooler import Spooler
 
 NOW = datetime.now(CHINA)
@@ -83,8 +83,9 @@ class Kiosk:
 
     # --- the spool
 
-    async def backlog(self) -> dict[str, Any]:
-        return {"k": {}} if any(each.worked_on for each in self.orders.values()) else {}
+    async def backlog(self) -> Backlog:
+        to_do = sum(each.worked_on for each in self.orders.values())
+        return Backlog(by_kiosk={"k": to_do} if to_do else {})
 
     async def next_for(self, _: str, *, skip: Collection[str] = ()) -> SpooledOrder | None:
         for each in sorted(self.orders.values(), key=lambda one: one.ordered_at):

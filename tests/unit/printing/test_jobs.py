@@ -16,6 +16,7 @@ WHOLE = {"job-state-reasons": "none", "number-of-documents": 1, "job-impressions
     ("attributes", "finding"),
     [
         ({"job-state": 3, "job-state-reasons": "job-incoming"}, Finding.WITHOUT_DOCUMENT),
+        ({"job-state": 4, "job-state-reasons": "job-data-insufficient"}, Finding.WITHOUT_DOCUMENT),
         ({"job-state": 4, "number-of-documents": 0}, Finding.WITHOUT_DOCUMENT),
         (
             {
@@ -69,7 +70,7 @@ def test_a_state_that_there_is_not_is_no_answer(state: Any) -> None:
 
 
 def test_a_job_with_sheets_out_is_never_taken_for_an_untouched_one() -> None:
-    reasons = ("none", "job-incoming", "printer-stopped", "job-printing")
+    reasons = ("none", "job-incoming", "job-data-insufficient", "printer-stopped", "job-printing")
     untouched: list[tuple[int | None, int | None]] = []
     for state, documents, impressions, reason in itertools.product(
         JobState, (None, 0, 1), (None, 0, 3), reasons

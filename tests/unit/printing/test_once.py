@@ -151,7 +151,7 @@ def test_printer_that_forgets_jobs_prints_one_sheet_set_or_leaves_a_question(
     "holds", [one_sheet_set, one_or_a_question, one_sheet_set_by_a_person_s_word]
 )
 def test_long_search_finds_no_second_sheet_set(holds: Callable[[st.DataObject], None]) -> None:
-    search(1_500)(given(st.data())(holds))()
+    search(400)(given(st.data())(holds))()
 
 
 def test_nothing_gets_in_the_way_most_days() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import MutableMapping
 from types import SimpleNamespace
 from typing import Any
@@ -21,20 +20,26 @@ from tongban_intake.kiosk.session import Session
 from tongban_intake.problems import Kind, ProblemError
 
 SECRET = "s" * 32
-TOKEN = tokens.seal(SECRET, Kiosk("k-1", "b-1", "local", int(time.time()) + 3600))
+TOKEN = tokens.seal(SECRET, Kiosk("k-1", "b-1", "local", 1 << 40))
 
 
 def kiosk_login(environment: str = "production", origins: str = "") -> KioskLogin:
     settings = SimpleNamespace(
         environment=environment, login_origins=origins, body_seconds=1, visit_seconds=60,
         assistant_idle_seconds=1,
-        token_secret=SimpleNamespace(get_secret_value=lambda: SECRET),
+        token_secrets=(SECRET,),
     )  # fmt: skip
     enrolled: Any = SimpleNamespace(is_valid=lambda _: True, must_be_valid=lambda kiosk: kiosk)
     services: Any = SimpleNamespace(
         settings=settings, auth=Authenticator(SECRET, enrolled), reads=KioskRates(1, 1)
     )
-    pages = Pages(idle_seconds=1, assistant_idle_seconds=1, sign_out_proof=lambda _: "")
+    pages = Pages(
+        idle_seconds=1,
+        assistant_idle_seconds=1,
+        touch_keyboard="touch",
+        printer_trouble=lambda _: None,
+        sign_out_proof=lambda _: "",
+    )
     return KioskLogin(services, pages, Session(services))
 
 

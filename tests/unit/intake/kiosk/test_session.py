@@ -26,8 +26,8 @@ from tongban_intake.problems import Kind, ProblemError
 SECRET = "s" * 32
 IDLE = 180
 VISIT = 1800
-KIOSK = Kiosk("k-1", "b-1", "local", int(time.time()) + 86_400)
-BOTH = Kiosk("k-1", "b-1", "local", int(time.time()) + 86_400, assistant="lm-1", assistant_epoch=1)
+KIOSK = Kiosk("k-1", "b-1", "local", 1 << 40)
+BOTH = Kiosk("k-1", "b-1", "local", 1 << 40, assistant="lm-1", assistant_epoch=1)
 
 
 class Page:
@@ -41,7 +41,7 @@ class Page:
             must_be_valid=self._must_be_valid,
         )
         settings = SimpleNamespace(
-            token_secret=SimpleNamespace(get_secret_value=lambda: SECRET),
+            token_secrets=(SECRET,),
             assistant_idle_seconds=IDLE,
             visit_seconds=VISIT,
             body_limit=4096,

@@ -60,6 +60,10 @@ def test_request_outside_hours_gets_a_note_with_the_opening_time(
     assert note is not None
     assert zh in notes.words([note], "zh")[0]
     assert en in notes.words([note], "en")[0]
+    # Before the form is filled in, the page says so as well, and that it can be submitted.
+    closed = notes.closed_now(office, now, HOLIDAYS)
+    assert closed is not None and zh in closed.zh and en in closed.en
+    assert "可以先提交" in closed.zh
     # What is read back from an event says the same, whatever zone it was written in.
     again = SubmissionNote.model_validate_json(note.model_dump_json())
     assert notes.words([again], "zh") == notes.words([note], "zh")
@@ -69,6 +73,7 @@ def test_request_outside_hours_gets_a_note_with_the_opening_time(
 def test_request_within_hours_gets_no_note(office: Item, moment: str) -> None:
     now = datetime.fromisoformat(moment).replace(tzinfo=CHINA)
     assert notes.outside_hours(office, now, HOLIDAYS) is None
+    assert notes.closed_now(office, now, HOLIDAYS) is None
 
 
 def test_duplicate_is_named_to_a_lobby_manager_of_its_branch_alone() -> None:

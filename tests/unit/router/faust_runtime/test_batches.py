@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from tests.unit.kafka import fetcher_kit as kit
 from tests.unit.kafka.fetcher_kit import Wire, batch, broken, rows
 from tongban_kafka import BatchRetries, RetryPolicy
-from tongban_router.faust_runtime.consumer import BatchReader, UnreadableBatch
+from tongban_router.faust_runtime.batch_reader import BatchReader, UnreadableBatch
 
 GOOD, BAD = TopicPartition("requests.submitted", 0), TopicPartition("requests.submitted", 1)
 TRIES = 3

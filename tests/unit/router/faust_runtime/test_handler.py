@@ -19,7 +19,8 @@ from tongban_router.domain.state import RequestState
 from tongban_router.faust_runtime import app as app_module
 from tongban_router.faust_runtime import handler as module
 from tongban_router.faust_runtime.app import Router
-from tongban_router.faust_runtime.consumer import UnreadableBatch, UnreadableMessage
+from tongban_router.faust_runtime.batch_reader import UnreadableBatch
+from tongban_router.faust_runtime.consumer import UnreadableMessage
 from tongban_router.settings import RouterSettings
 
 NAME = "张三三"

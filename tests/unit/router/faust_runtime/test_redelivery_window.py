@@ -10,7 +10,7 @@ from typing import Any
 from tests.unit.router.domain.test_lifecycle import submitted
 from tongban_common.events import Event, encode
 from tongban_router.faust_runtime.app import Router
-from tongban_router.faust_runtime.offsets import RedeliveryWindow
+from tongban_router.faust_runtime.offsets import GapDetector, Handover, RedeliveryWindow
 from tongban_router.settings import RouterSettings
 
 PLACE, OTHER = ("requests.submitted", 0), ("requests.submitted", 1)
@@ -36,6 +36,32 @@ def test_partition_assigned_again_may_have_been_read_by_another_router() -> None
     assert window.may_have_read(PLACE, 7)
     window.learn(second, {PLACE: 9})
     assert [window.may_have_read(PLACE, offset) for offset in (8, 9)] == [True, False]
+
+
+def test_record_behind_what_was_handed_over_was_not_read() -> None:
+    window = RedeliveryWindow()
+    handover = Handover(window, GapDetector())
+    assignment = window.assign([PLACE, OTHER])
+    handover.take(assignment - 1, {OTHER: 0})  # of an assignment that is over
+    handover.take(assignment, {PLACE: 5})
+    window.learn(assignment, {PLACE: 9, OTHER: 9})
+    assert [window.may_have_read(PLACE, offset) for offset in (4, 5)] == [True, False]
+    assert window.may_have_read(OTHER, 8)
+
+
+def test_handover_names_the_highest_offset_that_anyone_may_have_begun() -> None:
+    window, gaps = RedeliveryWindow(), GapDetector()
+    handover = Handover(window, gaps)
+    assert handover.begun_to(PLACE, 3) is None
+    assignment = window.assign([PLACE])
+    assert handover.begun_to(PLACE, 3) is None, "the end offset is not known yet"
+    window.learn(assignment, {PLACE: 7})
+    assert handover.begun_to(PLACE, 3) == 7
+    gaps.begin({PLACE: 3})
+    for offset in range(3, 10):
+        gaps.follow(PLACE, offset)
+    assert handover.begun_to(PLACE, 3) == 10
+    assert handover.begun_to(PLACE, 12) == 12
 
 
 async def test_a_replay_after_its_request_was_forgotten_has_the_province_asked_first(
