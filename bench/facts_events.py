@@ -105,8 +105,9 @@ class Templates:
         return self._encoded(
             topics.province_requests(self._province),
             models.ProvinceCall(
-                request_id=_ID, call=CallKind(call), call_id=call_id, item=self._item,
-                not_after=_MARK_TIME.replace(microsecond=222222) + _DEADLINE, sealed=self._sealed,
+                request_id=_ID, call=CallKind(call), call_id=call_id, at=_MARK_TIME,
+                item=self._item, not_after=_MARK_TIME.replace(microsecond=222222) + _DEADLINE,
+                sealed=self._sealed,
             ),
         )  # fmt: skip
 

@@ -56,7 +56,8 @@ ROWS: dict[str, Rows] = {
 }  # fmt: skip
 """The kinds of slim rows. A row is identified by its request and `key`."""
 
-_BEFORE_ITEM = b',"item":{'
+BEFORE_ITEM = b',"item":{'
+"""Stands behind all that is wanted of a status but the first one, and of a call."""
 _CODE = r"^[a-z][a-z0-9_.-]{0,47}$"
 _CODES = ("state", "by", "cause", "template", "channel", "call", "outcome", "kind")
 """Columns with codes of ours. Another text could be anyone's words, so it becomes `other`."""
@@ -75,13 +76,13 @@ def _head(value: bytes, mark: bytes) -> dict[str, Any]:
 
 def _status_row(body: dict[str, Any]) -> Row:
     return (
-        body["request_id"], body["seq"], body["status"], body.get("note", False), body["by"],
+        body["request_id"], body["seq"], body["status"], body.get("note") or False, body["by"],
         body.get("cause"), body["at"],
     )  # fmt: skip
 
 
 def _status(value: bytes, _headers: Callable[[], Headers]) -> list[tuple[str, Row]]:
-    body = _head(value, _BEFORE_ITEM)
+    body = _head(value, BEFORE_ITEM)
     try:
         row = _status_row(body)
     except KeyError:
@@ -151,11 +152,11 @@ def _outcome(value: bytes, headers: Callable[[], Headers]) -> list[tuple[str, Ro
 
 
 def _call(value: bytes, headers: Callable[[], Headers]) -> list[tuple[str, Row]]:
-    body = _head(value, _BEFORE_ITEM)
+    body = _head(value, BEFORE_ITEM)
     if "call_id" not in body:
         body = orjson.loads(value)
-    asked_at = header(headers(), "ce_time")
-    return [("calls", (body["request_id"], body["call_id"], asked_at.decode()))]
+    asked_at = body.get("at") or header(headers(), "ce_time").decode()
+    return [("calls", (body["request_id"], body["call_id"], asked_at))]
 
 
 def header(headers: Headers, name: str) -> bytes:
@@ -199,20 +200,25 @@ def frame_of(name: str, rows: list[Row]) -> pl.DataFrame:
 
     A row with a moment that is none gets a null there, and is dropped.
     """
-    kind = ROWS[name]
-    moments = [column for column, what in kind.columns.items() if what == MOMENT]
-    schema = {
-        column: pl.String if what == MOMENT else what for column, what in kind.columns.items()
-    }
-    columns = zip(*rows, strict=True) if rows else ((),) * len(schema)
-    frame = pl.DataFrame(
-        [
-            pl.Series(column, values, dtype=what, strict=False)
-            for (column, what), values in zip(schema.items(), columns, strict=True)
-        ]
+    columns = zip(*rows, strict=True) if rows else ((),) * len(ROWS[name].columns)
+    schema = ROWS[name].columns.items()
+    return typed(
+        name,
+        pl.DataFrame(
+            [
+                pl.Series(column, values, dtype=pl.String if what == MOMENT else what, strict=False)
+                for (column, what), values in zip(schema, columns, strict=True)
+            ]
+        ),
     )
+
+
+def typed(name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with codes checked and moments made of their texts; drop rows that lack one."""
+    columns = ROWS[name].columns
+    moments = [column for column, what in columns.items() if what == MOMENT]
     frame = frame.with_columns(
-        _code(frame.get_column(column)) for column in _CODES if column in schema
+        _code(frame.get_column(column)) for column in _CODES if column in columns
     )
     return frame.with_columns(
         pl.col(column).str.to_datetime("%+", time_unit="ms", strict=False).cast(pl.Int64)

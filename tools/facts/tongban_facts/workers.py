@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -17,6 +18,8 @@ FEW_RECORDS = 100_000
 """Up to this number of new records one process is faster than starting others."""
 _MOST_PROCESSES = 4
 _SHOW_S = 0.2
+_COLLECT_AFTER = 100_000
+"""Objects after which Python looks for cycles: records come and go by the thousand and make none."""
 OnProgress = Callable[[int, int], None]
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -103,6 +106,8 @@ def _begin(counter: Any) -> None:
     """Set up a process, which adds to the counter and never outlives the export."""
     global _passed  # noqa: PLW0603 - a process of a pool gets its arguments once
     _passed = counter
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
     # Ctrl-C reaches the whole group of processes: the export ends its workers by itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -104,6 +104,7 @@ def _call(state: RequestState, call: Call) -> Event[Body]:
         request_id=request.request_id,
         call=call.kind,
         call_id=call.call_id,
+        at=call.asked_at,
         item=request.item,
         not_after=call.not_after,
         closing=call.closing,

@@ -21,6 +21,11 @@ class ProvinceCall(Body):
     call_id: str = Field(
         description="Id of the call: a UUID; a repeat has the same.", json_schema_extra=PSEUDONYMOUS
     )
+    at: Moment | None = Field(
+        None,
+        description="Business time of the call; calls of before it was added tell it in `ce_time` alone.",
+        json_schema_extra=NONE,
+    )
     item: ItemSnapshot = Field(
         description="The item, as it was at the submission.", json_schema_extra=NONE
     )
