@@ -19,7 +19,7 @@ FEW_RECORDS = 100_000
 _MOST_PROCESSES = 4
 _SHOW_S = 0.2
 _COLLECT_AFTER = 100_000
-"""Objects after which Python looks for cycles: records come and go by the thousand and make none."""
+"""Objects after which Python looks for cycles: records come by the thousand and make none."""
 OnProgress = Callable[[int, int], None]
 Task = TypeVar("Task")
 Result = TypeVar("Result")

@@ -23,7 +23,8 @@ class ProvinceCall(Body):
     )
     at: Moment | None = Field(
         None,
-        description="Business time of the call; calls of before it was added tell it in `ce_time` alone.",
+        description="Business time of the call; calls of before it was added tell it in `ce_time` "
+        "alone.",
         json_schema_extra=NONE,
     )
     item: ItemSnapshot = Field(
