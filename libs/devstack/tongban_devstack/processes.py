@@ -108,10 +108,16 @@ class ChildProcess:
         return await asyncio.wrap_future(self._ended)
 
     def send_signal(self, number: int) -> None:
-        """Signal the process only, not its children; do nothing if it ended."""
+        """Signal the process only, not its children; do nothing if it ended.
+
+        After SIGSTOP all its threads stand still: on a busy machine they may run for milliseconds
+        after the signal, and answer a request.
+        """
         with self._unreaped:
             if self.alive:
                 os.kill(self.pid, number)
+                if number == signal.SIGSTOP:
+                    os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     async def stop(self, grace: float) -> int:
         """Send SIGTERM, and after `grace` seconds (or on cancellation) SIGKILL to the group."""

@@ -120,3 +120,38 @@ async def test_no_child_outlives_a_parent_that_was_killed(tmp_path: Path, runnin
     parent.kill()
     await parent.wait()
     await until(lambda: gone(child))
+
+
+BUSY = "import threading\n" + (
+    "for _ in range(8): threading.Thread(target=lambda: [None for _ in iter(int, 1)]).start()\n"
+)
+
+
+def _states(pid: int) -> list[str]:
+    """The state of each thread, as proc(5) has it: T is stopped."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks]
+
+
+async def test_stopped_child_stands_still_when_the_signal_was_sent(
+    tmp_path: Path, running: Path
+) -> None:
+    child = ChildProcess(child_spec(tmp_path, BUSY + note_when_running(running)))
+    await until(running.exists)
+    for _ in range(20):
+        child.send_signal(signal.SIGSTOP)
+        assert _states(child.pid) == ["T"] * 9
+        child.send_signal(signal.SIGCONT)
+    child.kill_group()
+    assert await child.wait() == -signal.SIGKILL
+    child.send_signal(signal.SIGSTOP)  # nobody is left to stop
+
+
+async def test_child_that_is_killed_while_it_stands_still_is_gone(
+    tmp_path: Path, running: Path
+) -> None:
+    child = ChildProcess(child_spec(tmp_path, note_when_running(running)))
+    await until(running.exists)
+    child.send_signal(signal.SIGSTOP)
+    child.send_signal(signal.SIGKILL)
+    assert await child.wait() == -signal.SIGKILL
