@@ -183,6 +183,7 @@ class Stack:
     def _environment(self, name: str) -> dict[str, str]:
         clock = self._options.clock
         callbacks = {"TONGBAN_CALLBACKS": self.callbacks} if self.callbacks else {}
+        public = {"TONGBAN_PUBLIC_URL": self.intake} if self.replicas("intake") else {}
         return {
             **{**without_secret_files(), **self._password_file()},
             **self._secrets,
@@ -193,6 +194,8 @@ class Stack:
             **self._store_environment,
             "TONGBAN_GATEWAYS": self.gateways,
             "TONGBAN_DEVICES": self.devices,
+            "TONGBAN_SEALS": "specimen",
+            **public,
             "TONGBAN_PROFILE": self._options.profile,
             "TONGBAN_CATALOGUE": str(self._catalogue),
             "TONGBAN_TOKEN_SECONDS": str(TOKEN_SECONDS),

@@ -36,6 +36,7 @@ from tongban_intake.problems import Kind, ProblemError, language_of
 from tongban_intake.services import Services
 from tongban_intake.submission.wording import of_model
 from tongban_intake.text import Text
+from tongban_intake.verifying import page as verifying
 
 API_VERSION = "1.0.0"
 """Version of the HTTP interface, which changes additively only; that of the software differs."""
@@ -67,6 +68,7 @@ def build_app(
         app.include_router(probes.router(live=live, ready=ready, registry=registry))
     for part in (requests, commands, documents, catalogue, tokens, about):
         app.include_router(part.router)
+    app.include_router(verifying.router(services))
     session = Session(services)
     pages = Pages(
         idle_seconds=services.settings.idle_seconds,

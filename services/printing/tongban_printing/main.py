@@ -30,6 +30,7 @@ from tongban_printing.spool.store import Printables, Spool
 from tongban_printing.spooler import Spooler
 from tongban_printing.typesetting.documents import DocumentMaker
 from tongban_printing.typesetting.renderer import Renderer
+from tongban_printing.typesetting.seals import Seals
 
 SERVICE = "printing"
 _CONNECTIONS = 500
@@ -71,7 +72,13 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
             ),
         )
         handler = PrintingHandler(
-            maker=DocumentMaker(renderer=renderer, documents=documents, keys=keys),
+            maker=DocumentMaker(
+                renderer=renderer,
+                documents=documents,
+                keys=keys,
+                seals=Seals.read(settings.seals),
+                verify_url=settings.verify_url,
+            ),
             printables=printables,
             documents=documents,
             spool=spool,

@@ -8,17 +8,23 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from tongban_common.settings import CaFile, CommonSettings
 from tongban_kafka import tls
 from tongban_printing.printer.pins import read_pins
+from tongban_printing.typesetting.seals import Seals
 
 
 def _readable(file: Path | None) -> Path | None:
     if file is not None:
         read_pins(file)
     return file
+
+
+def _sealing(setting: str | None) -> str | None:
+    Seals.read(setting or None)
+    return setting or None
 
 
 class PrintingSettings(CommonSettings):
@@ -45,6 +51,20 @@ class PrintingSettings(CommonSettings):
         le=32,
         description="number of processes; with one, slow sheets of a province delay all others",
     )
+    public_url: Annotated[
+        str | None,
+        BeforeValidator(lambda value: value or None),
+        StringConstraints(pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$"),
+    ] = Field(
+        None,
+        description="address of intake for everyone, without a slash at its end; sheets have a QR "
+        "code to its page /verify; unset: no QR code",
+    )
+    seals: Annotated[str | None, AfterValidator(_sealing)] = Field(
+        None,
+        description="directory of <province>.svg, printed as that province's seal, or the word "
+        "specimen; unset: no seals",
+    )
     order_days: float = Field(
         7, gt=0, description="days (24 h of business time) after which an order expires"
     )
@@ -56,6 +76,11 @@ class PrintingSettings(CommonSettings):
     def order_limit(self) -> timedelta:
         """Return the business time after which an order that could not be printed expires."""
         return timedelta(days=self.order_days)
+
+    @property
+    def verify_url(self) -> str | None:
+        """Return the address of the page on which anyone verifies a sheet."""
+        return None if self.public_url is None else f"{self.public_url}/verify"
 
     def printer_tls(self) -> ssl.SSLContext:
         """Return the context for printers that speak TLS."""

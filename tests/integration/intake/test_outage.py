@@ -140,6 +140,9 @@ async def test_without_the_store_requests_are_accepted_and_read_as_delayed(
         assert (await replica.get(f"/v1/requests/{known.request_id}"))["delayed"] is True
         for path in (f"/v1/requests/{request_id}/documents/d", "/v1/verify/0123456789ABCDEF"):
             await problem(await replica.call("GET", path), 503)
+        page = await replica.session.get(f"{replica.url}/verify/0123456789ABCDEF")
+        assert page.status == 503
+        assert "这不说明材料有问题" in await page.text()
         await problem(
             await replica.post(f"/v1/requests/{request_id}/withdrawal", {}, "store-down-w"), 503
         )

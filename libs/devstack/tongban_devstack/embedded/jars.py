@@ -60,34 +60,47 @@ def class_path(cache: Path, pinned: dict[str, str] | None = None) -> list[Path]:
         JarsUnavailableError: they cannot be fetched, or one does not match its pin.
     """
     pinned = pinned_jars() if pinned is None else pinned
-    directory = broker_home(cache) / "jars"
-    if not directory.exists():
-        with exclusive(directory.parent / "fetch.lock", wait=True):
-            if not directory.exists():  # another process may have fetched them while we waited
-                _fetch(directory, pinned)
-    _verify(directory, pinned, f"Remove {directory} to have the jars fetched again.")
+    return fetched_jars(broker_home(cache), pinned, title="Apache Kafka", way_round=WAY_ROUND)
+
+
+def fetched_jars(home: Path, pinned: dict[str, str], *, title: str, way_round: str) -> list[Path]:
+    """Return the verified jars below a cache directory; fetch them if needed.
+
+    Args:
+        title: what they are, for progress and errors.
+        way_round: what to do without them, with `{cache}` for the directory.
+
+    Raises:
+        JarsUnavailableError: they cannot be fetched, or one does not match its pin.
+    """
+    directory = home / "jars"
+    try:
+        if not directory.exists():
+            with exclusive(home / "fetch.lock", wait=True):
+                if not directory.exists():  # another process may have fetched them meanwhile
+                    _fetch(directory, pinned, title)
+        _verify(directory, pinned, f"Remove {directory} to have the jars fetched again.")
+    except JarsUnavailableError as error:
+        raise JarsUnavailableError(f"{error} {way_round.format(cache=home)}") from error.__cause__
     return [directory / jar_name(coordinates) for coordinates in pinned]
 
 
-def _fetch(directory: Path, pinned: dict[str, str]) -> None:
+def _fetch(directory: Path, pinned: dict[str, str], title: str) -> None:
     """Download into a temporary directory, verify, and rename it into place."""
     for abandoned in directory.parent.glob("fetching-*"):
         shutil.rmtree(abandoned, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(dir=directory.parent, prefix="fetching-"))
     try:
-        _download_all(pinned, staging)
+        _download_all(pinned, staging, title)
         _verify(staging / "jars", pinned, "It was downloaded so; a proxy may have altered it.")
         (staging / "jars").rename(directory)
     except (RuntimeError, OSError) as error:  # requests' errors are OSErrors
-        raise JarsUnavailableError(
-            f"Apache Kafka cannot be downloaded: {error}. "
-            + WAY_ROUND.format(cache=directory.parent)
-        ) from error
+        raise JarsUnavailableError(f"{title} cannot be downloaded: {error}.") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _download_all(pinned: dict[str, str], staging: Path) -> None:
+def _download_all(pinned: dict[str, str], staging: Path, title: str) -> None:
     """Download from Maven Central or the user's jgo repositories into `staging`/jars."""
     # Import late: it takes a quarter of a second, which later starts do not need.
     from jgo.config import GlobalSettings  # noqa: PLC0415
@@ -100,7 +113,7 @@ def _download_all(pinned: dict[str, str], staging: Path) -> None:
     )
     (staging / "jars").mkdir()
     console = Console(stderr=True)
-    console.print(f"Fetching Apache Kafka ({len(pinned)} jars, 44 MB) into {staging.parent} ...")
+    console.print(f"Fetching {title} ({len(pinned)} jars) into {staging.parent} ...")
     bar = Progress(console=console, disable=not console.is_terminal, transient=True)
     with ThreadPoolExecutor(8) as pool, bar:
         try:
@@ -136,6 +149,5 @@ def _verify(directory: Path, pinned: dict[str, str], remedy: str) -> None:
         if actual != expected:
             raise JarsUnavailableError(
                 f"{path} is not the jar that was pinned: its SHA-256 is {actual}, expected"
-                f" {expected}. It will not be run. {remedy} "
-                + WAY_ROUND.format(cache=directory.parent)
+                f" {expected}. It will not be run. {remedy}"
             )

@@ -1,8 +1,7 @@
-"""Render templates, with the variables that all pages share, and serve static files."""
+"""Render templates, with the variables that all pages share."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from importlib import resources
 from typing import Any
@@ -12,6 +11,7 @@ from starlette.responses import Response
 
 from tongban_common.domain.status import PrintStatus, Status
 from tongban_intake.access.tokens import Kiosk
+from tongban_intake.http.static_files import StaticFiles
 from tongban_intake.kiosk import display
 from tongban_intake.kiosk.session import Session
 from tongban_intake.problems import ProblemError
@@ -19,8 +19,6 @@ from tongban_intake.services import Services
 from tongban_intake.text import PRINT, STATUS, Text
 
 _HERE = resources.files("tongban_intake.kiosk")
-_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
-_FOREVER = "public, max-age=31536000, immutable"
 
 ZONES = {
     "cross_province": Text("跨省通办", "Across provinces"),
@@ -51,30 +49,6 @@ KINDS = {
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
-class StaticFiles:
-    """Serves the style sheet and the scripts from memory, under names with a hash of the contents,
-    so that browsers may cache them for ever."""
-
-    def __init__(self) -> None:
-        self._files: dict[str, tuple[bytes, str]] = {}
-        self.urls: dict[str, str] = {}
-        for file in sorted(_HERE.joinpath("static").iterdir(), key=lambda each: each.name):
-            body = file.read_bytes()
-            stem, dot, ending = file.name.rpartition(".")
-            named = f"{stem}-{hashlib.sha256(body).hexdigest()[:12]}{dot}{ending}"
-            self._files[named] = (body, _TYPES[dot + ending])
-            self.urls[file.name] = f"/kiosk/static/{named}"
-
-    def response(self, name: str) -> Response | None:
-        """Return the response with the file of that name; None where there is none."""
-        found = self._files.get(name)
-        if found is None:
-            return None
-        body, media_type = found
-        headers = {"Cache-Control": _FOREVER, "Content-Type": media_type}
-        return Response(body, headers=headers)
-
-
 class Pages:
     """Renders templates."""
 
@@ -87,7 +61,7 @@ class Pages:
         printer_trouble: Callable[[str], Text | None],
         sign_out_proof: Callable[[Kiosk], str],
     ) -> None:
-        self.static = StaticFiles()
+        self.static = StaticFiles(_HERE.joinpath("static"), "/kiosk/static")
         self._templates = jinja2.Environment(
             loader=jinja2.PackageLoader("tongban_intake.kiosk"),
             autoescape=True,

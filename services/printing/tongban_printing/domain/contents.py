@@ -130,8 +130,16 @@ def contents(
     item: ItemSnapshot,
     applicant: SheetApplicant,
     result: ProvinceResult,
+    verify_url: str | None = None,
+    seal: str | None = None,
 ) -> dict[str, Any]:
-    """Return the `data` of `templates/sheet.typ`, without `substituted`."""
+    """Return the `data` of `templates/sheet.typ`, without `substituted` and `qr`.
+
+    Args:
+        verify_url: address of the public page on which codes are typed.
+        seal: an SVG, or `specimen` for one that nobody takes for real.
+    """
+    code = sheet_code(document_id)
     id_label, id_number = applicant.identity
     secret = applicant.type == "person" and not template.full_id
     shown = masked_id(id_number) if secret else id_number
@@ -153,7 +161,10 @@ def contents(
         "number": show(result.number),
         "issuer": result.issuer,
         "issued_on": chinese_date(result.issued_on),
-        "code": grouped(sheet_code(document_id)),
+        "code": grouped(code),
+        "verify_url": None if verify_url is None else f"{verify_url}/{code}",
+        "verify_at": verify_url and verify_url.partition("://")[2],
+        "seal": seal,
         "request_id": request_id,
         "holder": {
             "name": applicant.name,

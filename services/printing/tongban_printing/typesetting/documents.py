@@ -24,7 +24,9 @@ from tongban_printing.domain.contents import (
 )
 from tongban_printing.errors import PrintingError
 from tongban_printing.typesetting.renderer import Renderer, RenderError
+from tongban_printing.typesetting.seals import Seals
 
+NO_SEALS = Seals()
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -41,12 +43,26 @@ class UnmakeableDocumentError(PrintingError):
 
 
 class DocumentMaker:
-    """Makes the documents of completed requests and stores them."""
+    """Makes the documents of completed requests and stores them.
 
-    def __init__(self, *, renderer: Renderer, documents: DocumentStore, keys: KeyRing) -> None:
+    Args:
+        verify_url: address of the public page on which codes are typed; None: no QR code.
+    """
+
+    def __init__(
+        self,
+        *,
+        renderer: Renderer,
+        documents: DocumentStore,
+        keys: KeyRing,
+        seals: Seals = NO_SEALS,
+        verify_url: str | None = None,
+    ) -> None:
         self._renderer = renderer
         self._documents = documents
         self._keys = keys
+        self._seals = seals
+        self._verify_url = verify_url
 
     async def documents_of(
         self, body: RequestCompleted, *, repeat: bool = False
@@ -83,6 +99,8 @@ class DocumentMaker:
             item=body.item,
             applicant=self._open(body, "applicant", SheetApplicant),
             result=self._open(body, "result", ProvinceResult),
+            verify_url=self._verify_url,
+            seal=self._seals.of(body.item.province),
         )
         if repeat and (kept := await self._documents.ref(body.request_id, document_id)):
             return kept

@@ -1,5 +1,4 @@
-"""Render PDF/A-2b from Typst templates, in child processes that are killed when they take too
-long."""
+"""Render PDFs from Typst templates, in child processes that are killed when they take too long."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import segno
 import typst
 from noto_cjk_sans_otc import FONT_PATH
 
@@ -23,6 +24,8 @@ _MOST_CELLS = 50_000
 """Most cells of a table: about 200 pages, and some seven seconds of work."""
 _MOST_ROWS = 40 * MOST_PAGES
 _TEMPLATES = Path(__file__).with_name("templates")
+STANDARDS = ("a-2a", "ua-1")
+"""PDF/A-2a (ISO 19005-2, archiving; it includes 2b) and PDF/UA-1 (ISO 14289-1, read aloud)."""
 _NO_GLYPH = "could not be displayed"
 """Part of Typst's message for a character without a glyph, which PDF/A does not allow."""
 
@@ -44,7 +47,7 @@ class Sheet:
 
 
 def set_sheet(template: str, data: dict[str, Any], timestamp: int) -> Sheet:
-    """Make the PDF/A-2b; `timestamp` is its date in seconds since 1970.
+    """Make the PDF; `timestamp` is its date in seconds since 1970.
 
     If the first attempt fails for characters that the fonts lack, all of them are replaced by 〓
     and listed by code point on the sheet.
@@ -58,6 +61,7 @@ def set_sheet(template: str, data: dict[str, Any], timestamp: int) -> Sheet:
         rows = len(table["rows"])
         if rows > _MOST_ROWS or rows * len(table["columns"]) > _MOST_CELLS:
             raise SheetTooLongError(f"a table of {rows} rows")
+    data = {**data, "qr": _qr(data["verify_url"])}
     try:
         sheet = _compiled(template, {**data, "substituted": []}, timestamp)
     except (typst.TypstError, UnicodeEncodeError) as error:
@@ -87,11 +91,18 @@ def _compiled(template: str, data: dict[str, Any], timestamp: int) -> Sheet:
         ignore_system_fonts=True,
         sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
     )
-    pdf = compiler.compile(format="pdf", pdf_standards="a-2b", timestamp=timestamp)
+    pdf = compiler.compile(format="pdf", pdf_standards=list(STANDARDS), timestamp=timestamp)
     if not isinstance(pdf, bytes):
         raise TypesettingError(f"template {template} made no PDF")
     pages = int(json.loads(compiler.query("<pages>", field="value", one=True)))
     return Sheet(pdf, pages)
+
+
+def _qr(url: str | None) -> str | None:
+    """Return the QR code (ISO/IEC 18004) of an address as SVG, with a quarter of redundancy."""
+    if url is None:
+        return None
+    return segno.make_qr(url, error="q").svg_inline(border=1, omitsize=True)
 
 
 @functools.cache
