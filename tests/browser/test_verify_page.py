@@ -74,6 +74,10 @@ async def test_file_alone_leads_to_its_document_or_says_that_there_is_none(
     await accessible(phone)
     await phone.set_input_files("#file", [as_file(issued.pdf)])
     await expect(phone.get_by_role("heading", name="查到了")).to_be_visible()
+    await expect(phone.locator("#same")).to_be_visible()
+    # Another file whose fingerprint begins alike is not this document.
+    await phone.goto(f"{intake.url}/verify/{issued.code}#{issued.sha256[:16]}{'0' * 48}")
+    await expect(phone.locator("#altered")).to_be_visible()
     await phone.goto(f"{intake.url}/verify?lang=en")
     await phone.set_input_files("#file", [as_file(b"another")])
     await expect(phone.get_by_role("heading", name="Not found")).to_be_visible()

@@ -1,6 +1,7 @@
 "use strict";
-/* Makes the fingerprint of a file in the browser, which sends nothing but its first 16 digits. Without
-   a secure context there is no SHA-256, and the page stays as it is. */
+/* Makes the fingerprint of a file in the browser, which sends nothing but its first 16 digits; the page
+   that knows them compares the rest. Without a secure context there is no SHA-256, and the page stays
+   as it is. */
 (() => {
   const card = document.getElementById("compare") || document.getElementById("by-file");
   const file = document.getElementById("file");
@@ -24,6 +25,8 @@
     const sha256 = await fingerprint(file.files[0]);
     file.value = "";
     if (card.dataset.sha256) compare(sha256);
-    else location.assign(`${card.dataset.ask}/${sha256.slice(0, CODE)}?lang=${card.dataset.language}`);
+    else location.assign(
+      `${card.dataset.ask}/${sha256.slice(0, CODE)}?lang=${card.dataset.language}#${sha256}`);
   });
+  if (card.dataset.sha256 && location.hash) compare(location.hash.slice(1));
 })();
