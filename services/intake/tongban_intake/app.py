@@ -29,7 +29,15 @@ from tongban_intake.api import (
 )
 from tongban_intake.http._fast import DirectRoute
 from tongban_intake.http.telemetry import Edge, HttpMetrics, count, watch
-from tongban_intake.kiosk import applying, assisting, browsing, following, nearby, suggesting
+from tongban_intake.kiosk import (
+    applying,
+    assisting,
+    browsing,
+    desk,
+    following,
+    nearby,
+    suggesting,
+)
 from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import SIGN_OUT, Session
 from tongban_intake.problems import Kind, ProblemError, language_of
@@ -77,7 +85,7 @@ def build_app(
         printer_trouble=services.printers.trouble,
         sign_out_proof=lambda kiosk: session.proof(kiosk, SIGN_OUT),
     )
-    for page in (browsing, assisting, applying, following):
+    for page in (browsing, assisting, desk, applying, following):
         app.include_router(page.router(services, pages, session))
     app.include_router(suggesting.router(services, session))
     app.include_router(nearby.router(services, pages, session))

@@ -184,7 +184,13 @@ class Stack:
         return told
 
     async def report_print(
-        self, of: RequestSubmitted, document: DocumentRef, status: PrintStatus, *, seq: int = 1
+        self,
+        of: RequestSubmitted,
+        document: DocumentRef,
+        status: PrintStatus,
+        *,
+        seq: int = 1,
+        reason: str | None = None,
     ) -> None:
         """Report on the request's own print order as printing would."""
         report = PrintReported(
@@ -196,6 +202,7 @@ class Stack:
             copy_number=1,
             status=status,
             seq=seq,
+            reason=reason,
             at=of.submitted_at + timedelta(seconds=10 + seq),
         )
         event_id = ids.derived_id("print-reported", report.order_id, seq)

@@ -57,6 +57,29 @@ ENGLISH: Mapping[str, str] = {
     "本机现在不能打印：{why}。": "This kiosk cannot print now: {why}.",
     "可以照常办理，恢复后会自动打印。": "You can go on; it prints as soon as it can again.",
     "看看哪里可以打印": "Where you can print",
+    # Desk of the lobby manager
+    "网点工作台": "Branch desk",
+    "本网点的终端、等着的办件和要您回答的问题。": (
+        "The kiosks of this branch, what waits, and questions for you to answer."
+    ),
+    "办件暂时读不出来，请稍后刷新。终端的情况是最新的。": (
+        "Requests cannot be read now; refresh in a moment. What is said of kiosks is up to date."
+    ),
+    "终端": "Kiosks",
+    "没有发现打印故障": "no printer trouble known",
+    "就是这台": "this one",
+    "{count} 份等着打印": "sheets that wait: {count}",
+    "请您回答：纸出来了吗？": "For you to answer: did the sheet come out?",
+    "等着打印": "Sheets that wait",
+    "终端 {kiosk}：{why}": "Kiosk {kiosk}: {why}",
+    "正在打印": "printing",
+    "还没有办完": "Requests in progress",
+    "没有等着的办件。": "Nothing waits.",
+    "只看了最近的办件，更早的请按办件编号查。": (
+        "Only the newest requests are shown; look up older ones by their number."
+    ),
+    "刷新": "Refresh",
+    "{moment} 起": "since {moment}",
     # Touch keyboard
     "屏幕键盘": "Keyboard on the screen",
     "屏幕键盘已打开": "A keyboard has opened on the screen",

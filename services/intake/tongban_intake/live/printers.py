@@ -26,6 +26,11 @@ _TROUBLES = {
 """Reasons of printing's reports that a person at the kiosk understands."""
 
 
+def trouble_text(reason: str | None) -> Text:
+    """Return the text for a reason of printing's reports."""
+    return _TROUBLES.get(reason or "", _UNNAMED)
+
+
 class PrinterStates:
     """Keeps the trouble of each kiosk's printer.
 
@@ -56,8 +61,7 @@ class PrinterStates:
         known = orders.get(report.order_id)
         if known is None or known[0] < report.seq:
             if report.status is PrintStatus.WAITING_FOR_PRINTER:
-                text = _TROUBLES.get(report.reason or "", _UNNAMED)
-                orders[report.order_id] = report.seq, text
+                orders[report.order_id] = report.seq, trouble_text(report.reason)
             elif report.status is PrintStatus.PRINTED:
                 orders.clear()
             else:

@@ -42,6 +42,8 @@ SOURCES = (
 _INDEXES = [
     {"key": {"codes": 1}, "name": "codes", "sparse": True},
     {"key": {"applying": 1}, "name": "applying", "sparse": True},
+    # Neither of the two changes, so that later events of a request leave the index as it is.
+    {"key": {"origin.branch_id": 1, "submitted_at": -1}, "name": "branch"},
 ]
 
 

@@ -18,6 +18,7 @@ REST_AFTER_FAILURE = 1.0
 """Seconds without further queries after the store has not answered."""
 _OF_ACCEPTED = {"body_digest": 1, "notes": 1, "applying": 1, "origin.branch_id": 1}
 _OF_OPEN = {**_OF_ACCEPTED, "sealed.kid": 1, "sealed.key": 1, "sealed.parts.applicant": 1}
+_OF_DESK = {"item": 1, "timeline": 1, "orders": 1}
 _MOST_OPEN = 10
 """Most requests in progress that are compared for one applicant and item. One answer of the store
 serves many look-ups, so its size has to be bounded."""
@@ -71,15 +72,30 @@ class ReadModel:
         query = {"applying": {"$in": keys}}
         return await self._all(query, _OF_OPEN, most=_MOST_OPEN * len(keys), seconds=seconds)
 
+    async def of_branch(self, branch_id: str, *, most: int) -> list[RequestRecord]:
+        """Return the newest requests of a branch, without documents, messages and envelopes.
+
+        Raises:
+            StoreUnavailableError: no answer in time.
+        """
+        found = await self._all(
+            {"origin.branch_id": branch_id},
+            _OF_DESK,
+            most=most,
+            seconds=self._seconds,
+            sort={"submitted_at": -1},
+        )
+        return [RequestRecord(document) for document in found]
+
     async def _all(
-        self, query: Fields, fields: dict[str, int], *, most: int, seconds: float
+        self, query: Fields, fields: dict[str, int], *, most: int, seconds: float, **more: Any
     ) -> list[Fields]:
         """Run a find as a plain command: a cursor costs this process a third more."""
         answer = await _within(
             seconds,
             self._requests.database.command(
                 "find", COLLECTION, filter=query, projection=fields,
-                limit=most, batchSize=most, singleBatch=True,
+                limit=most, batchSize=most, singleBatch=True, **more,
             ),
         )  # fmt: skip
         found: list[Fields] = answer["cursor"]["firstBatch"]
