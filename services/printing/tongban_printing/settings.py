@@ -15,6 +15,8 @@ from tongban_kafka import tls
 from tongban_printing.printer.pins import read_pins
 from tongban_printing.typesetting.seals import Seals
 
+PublicUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$")]
+
 
 def _readable(file: Path | None) -> Path | None:
     if file is not None:
@@ -51,11 +53,7 @@ class PrintingSettings(CommonSettings):
         le=32,
         description="number of processes; with one, slow sheets of a province delay all others",
     )
-    public_url: Annotated[
-        str | None,
-        BeforeValidator(lambda value: value or None),
-        StringConstraints(pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$"),
-    ] = Field(
+    public_url: Annotated[PublicUrl | None, BeforeValidator(lambda value: value or None)] = Field(
         None,
         description="address of intake for everyone, without a slash at its end; sheets have a QR "
         "code to its page /verify; unset: no QR code",

@@ -120,7 +120,7 @@ async def test_every_template_makes_an_archivable_a4_document(
     assert all(embedded and "NotoSans" in name for name, embedded in fonts)
     xmp = reader.trailer["/Root"]["/Metadata"].get_data().decode()
     assert "<pdfaid:part>2</pdfaid:part>" in xmp
-    assert "<pdfaid:conformance>B</pdfaid:conformance>" in xmp
+    assert "<pdfaid:conformance>A</pdfaid:conformance>" in xmp
     assert reader.metadata is not None
     assert reader.metadata.title == "社会保险缴费证明"
 
