@@ -25,7 +25,7 @@ PROVINCES = ("110000", "310000", "370000", "510000")
 """Few, so that two cores carry two connectors of each; of every manner and protocol."""
 KILLED = {"router-1", "connectors-1", "printing-1"}
 """Replicas that a kill -9 ends in the middle of the roll-out."""
-STOPPED_AT_MOST_S, KILLED_AT_MOST_S, TIMES_CALM = 6.0, 30.0, 5.0
+STOPPED_AT_MOST_S, KILLED_AT_MOST_S, TIMES_CALM = 6.0, 20.0, 5.0
 """Bounds of the 99th percentile while processes are stopped, and while some are killed; a busy
 machine gets so many times the calm one more. After a kill a request waits for the session of router
 and of connectors, and then until what the killed process may have sent to the province has run out.

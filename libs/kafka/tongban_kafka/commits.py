@@ -13,17 +13,22 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from tongban_kafka import faultpoints
 from tongban_kafka.commit_metadata import CommitMetadata
 from tongban_kafka.flow import Flow
+from tongban_kafka.partition import Partition
 
 log = structlog.get_logger(__name__)
-Note = Callable[[float, str], str]
-"""Returns the application's note for a partition, from the moment of its assignment (`uptime`) and
-the note that its predecessor left."""
+Note = Callable[[float, str, bool], str]
+"""Returns the application's note for a partition, from the moment of its assignment (`uptime`), the
+note that its predecessor left, and True if the partition is handed over: nothing of it is handled
+any more, and handlers that were cancelled have ended.
 
-_Offsets = Callable[[], dict[Any, tuple[int, str]]]
-"""Returns offset and metadata of each partition that is to be committed now."""
+A note is committed with the next progress, and by itself when it has changed."""
+
+_Offsets = Callable[[], dict[Any, tuple[int, int | None]]]
+"""Returns the offset of each partition that is to be committed now, and to where it was begun if it
+is handed over."""
 
 
-def no_note(_assigned_at: float, _predecessor_note: str) -> str:
+def no_note(_assigned_at: float, _predecessor_note: str, _handing_over: bool) -> str:
     """Return no note."""
     return ""
 
@@ -62,36 +67,36 @@ class Committer:
         """Commit the present note for all open partitions. Return True if that succeeded."""
         return await self._within(consumer, self._notes)
 
-    def _progress(self) -> dict[Any, tuple[int, str]]:
-        ahead = {
+    def _progress(self) -> dict[Any, tuple[int, int | None]]:
+        changed = {
             tp: position
             for tp, partition in self._flow.partitions.items()
-            if partition.tracker.count_ahead != partition.committed_ahead
-            and (position := partition.tracker.position) is not None
+            if (position := partition.tracker.position) is not None and self._news_of(partition)
         }
-        return {tp: (at, self._metadata(tp, at)) for tp, at in {**ahead, **self.due()}.items()}
+        return {tp: (at, None) for tp, at in {**changed, **self.due()}.items()}
 
-    def _handovers(self) -> dict[Any, tuple[int, str]]:
+    def _news_of(self, partition: Partition) -> bool:
+        """Return True if the last commit told another note, or other records behind the prefix."""
+        if partition.tracker.count_ahead != partition.committed_ahead:
+            return True
+        is_open = partition.seen_end is not None
+        return is_open and self._note_of(partition, None) != partition.committed_note
+
+    def _handovers(self) -> dict[Any, tuple[int, int | None]]:
         found = self._progress()
         for tp, partition in self._flow.partitions.items():
             if (handover := partition.handover()) is not None:
-                position, begun_to = handover
-                found[tp] = (position, self._metadata(tp, position, begun_to))
+                found[tp] = handover
         return found
 
-    def _notes(self) -> dict[Any, tuple[int, str]]:
+    def _notes(self) -> dict[Any, tuple[int, int | None]]:
         open_ = {tp for tp, each in self._flow.partitions.items() if each.seen_end is not None}
         positions = {tp: self._flow.partitions[tp].tracker.position for tp in open_}
-        return {tp: (at, self._metadata(tp, at)) for tp, at in positions.items() if at is not None}
+        return {tp: (at, None) for tp, at in positions.items() if at is not None}
 
-    def _metadata(self, tp: Any, position: int, begun_to: int | None = None) -> str:
-        partition = self._flow.partitions[tp]
-        # What a predecessor did and was not fetched yet is done, too.
-        before = {offset for offset in partition.done_before if offset > position}
-        ahead = partition.tracker.ahead | before
-        note = self._note(partition.assigned_at, partition.predecessor_note)
-        told = CommitMetadata(begun_to, note, ahead)
-        return told.encode(position)
+    def _note_of(self, partition: Partition, begun_to: int | None) -> str:
+        handing_over = begun_to is not None
+        return self._note(partition.assigned_at, partition.predecessor_note, handing_over)
 
     async def _within(self, consumer: Any, offsets: _Offsets) -> bool:
         try:
@@ -111,10 +116,15 @@ class Committer:
 
     async def _commit(self, consumer: Any, offsets_now: _Offsets) -> None:
         partitions = self._flow.partitions
-        due, offsets = self.due(), offsets_now()
-        if not offsets:
+        due, chosen = self.due(), offsets_now()
+        if not chosen:
             return
-        ahead = {tp: partitions[tp].tracker.count_ahead for tp in offsets}
+        ahead = {tp: partitions[tp].tracker.count_ahead for tp in chosen}
+        notes = {tp: self._note_of(partitions[tp], begun) for tp, (_, begun) in chosen.items()}
+        offsets = {
+            tp: (position, _metadata(partitions[tp], position, begun_to, notes[tp]))
+            for tp, (position, begun_to) in chosen.items()
+        }
         faultpoints.reached("worker.before_commit")
         await consumer.commit(offsets)
         faultpoints.reached("worker.after_commit")
@@ -122,6 +132,14 @@ class Committer:
         now = time.monotonic()
         for tp, count in ahead.items():
             partitions[tp].committed_ahead = count
+            partitions[tp].committed_note = notes[tp]
         for tp, position in due.items():
             partitions[tp].committed = position
             partitions[tp].moved_at = now
+
+
+def _metadata(partition: Partition, position: int, begun_to: int | None, note: str) -> str:
+    # What a predecessor did and was not fetched yet is done, too.
+    before = {offset for offset in partition.done_before if offset > position}
+    ahead = partition.tracker.ahead | before
+    return CommitMetadata(begun_to, note, ahead).encode(position)

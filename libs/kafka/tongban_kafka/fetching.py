@@ -135,6 +135,7 @@ class Fetching:
             fetched = await consumer.getmany(
                 *wanted, timeout_ms=round(waiting * 1000), max_records=room
             )
+        fetched = self._of_open_partitions(fetched)
         back = {
             tp: raws[0].offset
             for tp, raws in fetched.items()
@@ -151,6 +152,21 @@ class Fetching:
         if not self._backlog:
             self._pace.given(count)
         await asyncio.sleep(0)
+
+    def _of_open_partitions(self, fetched: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
+        """Return what was fetched of open partitions, and have the rest fetched again.
+
+        The group may rebalance during a fetch, which then returns records of partitions that were
+        assigned anew. What the predecessor told of them was not read yet.
+        """
+        partitions = self._flow.partitions
+        early = [tp for tp in fetched if tp not in partitions or partitions[tp].seen_end is None]
+        if not early:
+            return fetched
+        for tp in early:
+            if tp in partitions:
+                self._consumer.seek(tp, fetched[tp][0].offset)
+        return {tp: raws for tp, raws in fetched.items() if tp not in early}
 
     async def _shares(self, wanted: Sequence[Any], room: int) -> dict[Any, list[Any]]:
         """Return what the client has of each partition, up to an equal share of the room: aiokafka

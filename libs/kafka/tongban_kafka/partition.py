@@ -93,6 +93,8 @@ class Partition:
     None, so they are in order within their partition."""
     held: int = 0
     committed: int | None = None
+    committed_note: str = ""
+    """The note of the last commit; none after the predecessor's was removed."""
     committed_ahead: int = 0
     """Number of records behind the committed prefix that the last commit told to be done."""
     done_before: set[int] = field(default_factory=set)

@@ -254,6 +254,7 @@ class CallExecutor:
                 raise Retry("the group may have given this partition to another", after=1.0)
             # Begin before sending: a cancellation in the middle leaves the effect uncertain, too.
             self.ledger.begin_doubt(attempt, doubt)
+            self._bound.begun(doubt.until)
             faultpoints.reached("connector.before_send")
             try:
                 answer = await self._take_effect(
@@ -261,7 +262,9 @@ class CallExecutor:
                 )
             except (GatewayDownError, RetryLaterError, GatewayRefusedError):
                 self.ledger.end_doubt(attempt)
+                self._bound.settled(doubt.until)
                 raise
+            self._bound.settled(doubt.until)
             faultpoints.reached("connector.after_send")
             return matching(call, answer)
 

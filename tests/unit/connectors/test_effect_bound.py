@@ -62,10 +62,10 @@ def test_short_bound_without_room_for_the_clocks_is_not_used(prompt_s: float) ->
         bound.answered(0.0)
     clock.at += 100
     assert bound.for_send(clock.at) == PATIENT_S
-    assert bound.note(0.0, "") == ""
+    assert bound.note(0.0, "", False) == ""
 
 
-def test_note_stands_once_long_sends_have_run_out_here_and_of_predecessors() -> None:
+def test_note_names_the_rest_of_long_sends_here_and_of_predecessors() -> None:
     clock = Clock()
     bound = bound_at(clock)
     last_long = clock.at
@@ -73,22 +73,24 @@ def test_note_stands_once_long_sends_have_run_out_here_and_of_predecessors() -> 
     for _ in range(20):
         bound.answered(0.05)
     bound.for_send(clock.at)
-    clock.at = last_long + PATIENT_S - 0.1
-    assert bound.note(0.0, "") == ""
-    clock.at = last_long + PATIENT_S
-    assert bound.of_predecessor(bound.note(0.0, "")) == PROMPT_S
-    assigned_at = clock.at - PATIENT_S + 0.1
-    assert bound.note(assigned_at, "") == ""
-    assert bound.note(assigned_at, "within-3.000"), "the predecessor's calls were short"
+    for passed, told in ((0.0, 12), (0.5, 12), (1.0, 11), (7.3, 5), (9.0, 3), (100.0, 3)):
+        clock.at = last_long + passed
+        assert bound.of_predecessor(bound.note(0.0, "", False)) == told, passed
+    assigned_at = clock.at - 2.0
+    assert bound.of_predecessor(bound.note(assigned_at, "", False)) == 10, (
+        "of an unknown predecessor"
+    )
+    assert bound.of_predecessor(bound.note(assigned_at, "within-3.000", False)) == PROMPT_S
+    assert bound.of_predecessor(bound.note(assigned_at, "within-9.000", False)) == 7
 
 
 def test_slow_call_needs_the_note_withdrawn_before_a_long_send() -> None:
     clock = Clock()
     bound = prompt_bound(clock)
-    assert bound.note(0.0, "")
+    assert bound.note(0.0, "", False)
     bound.answered(1.5)
     assert bound.must_withdraw
-    assert bound.note(0.0, "") == ""
+    assert bound.note(0.0, "", False) == ""
     assert bound.for_send(clock.at) == PROMPT_S, "the note stands still"
     bound.withdrawn()
     assert not bound.must_withdraw
@@ -128,11 +130,28 @@ def test_note_of_a_predecessor_with_another_setting_is_believed() -> None:
         bound.answered(0.05)
     bound.for_send(clock.at)
     clock.at += 100
-    assert bound_at(clock).of_predecessor(bound.note(0.0, "")) == 5.0
+    assert bound_at(clock).of_predecessor(bound.note(0.0, "", False)) == 5.0
+
+
+def test_process_that_hands_over_names_the_rest_of_what_had_no_clear_answer() -> None:
+    clock = Clock()
+    bound = bound_at(clock)
+    assert bound.note(0.0, "", True) == "within-0.000", "nothing was sent"
+    ends = clock.at + bound.for_send(clock.at)
+    bound.begun(ends)
+    bound.begun(ends)
+    clock.at += 2.5
+    assert bound.note(0.0, "", True) == "within-10.000"
+    bound.settled(ends)
+    assert bound.note(0.0, "", True) == "within-10.000", "the other one has no answer yet"
+    bound.settled(ends)
+    assert bound.note(0.0, "", True) == "within-0.000"
+    assert bound.note(clock.at - 1.0, "", True) == "within-11.000", "of an unknown predecessor"
+    assert bound.note(clock.at - 1.0, "within-3.000", True) == "within-2.000"
 
 
 class Owners:
-    """The owners of one partition after one another, each killed by the next; and the broker."""
+    """The owners of one partition after one another, each killed or stopped; and the broker."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -158,26 +177,43 @@ class Owners:
             case "slow":
                 bound.was_slow()
             case "commit":
-                note = bound.note(self.assigned_at, self.told)
+                note = bound.note(self.assigned_at, self.told, False)
                 if amount:  # else the broker has not got it
                     self.note = note
             case "send":
-                if bound.must_withdraw:
-                    note = bound.note(self.assigned_at, self.told)
-                    if not amount:
-                        return
-                    self.note = note
-                    bound.withdrawn()
-                ends = clock.at + bound.for_send(clock.at)
-                self.latest_effect = max(self.latest_effect, ends)
+                self._send(amount)
+            case "hand over":
+                self.note = bound.note(self.assigned_at, self.told, True)
+                self._next(amount)
             case "kill":
-                waited_for = clock.at + bound.of_predecessor(self.note)
-                assert self.latest_effect <= waited_for, "a send outlasts what the note says"
-                self._begin(answers=20 if amount else 0)
+                self._next(amount)
+
+    def _send(self, amount: Any) -> None:
+        bound = self.bound
+        if bound.must_withdraw:
+            note = bound.note(self.assigned_at, self.told, False)
+            if not amount:
+                return
+            self.note = note
+            bound.withdrawn()
+        ends = self.clock.at + bound.for_send(self.clock.at)
+        bound.begun(ends)
+        if amount == "answered":
+            bound.settled(ends)
+        else:
+            self.latest_effect = max(self.latest_effect, ends)
+
+    def _next(self, amount: Any) -> None:
+        waited_for = self.clock.at + self.bound.of_predecessor(self.note)
+        assert self.latest_effect <= waited_for, "a send outlasts what the note says"
+        self._begin(answers=20 if amount else 0)
 
 
-_OFTEN = [("send", True), ("commit", True), ("kill", True)]
-_SELDOM = [("send", False), ("commit", False), ("kill", False), ("prompt", None), ("slow", None)]
+_OFTEN = [("send", True), ("send", "answered"), ("commit", True), ("kill", True)]
+_SELDOM = [
+    ("send", False), ("commit", False), ("kill", False), ("prompt", None), ("slow", None),
+    ("hand over", True), ("hand over", False),
+]  # fmt: skip
 _WAITS = [("wait", seconds) for seconds in (0.5, 2.9, 3.1, 6.0, 11.9, 12.1, 60.0, 120.0)]
 
 

@@ -266,6 +266,7 @@ STEPS = st.one_of(
     st.tuples(st.just("slow"), st.none()),
     st.tuples(st.just("commit"), st.booleans()),
     st.tuples(st.just("restart"), st.booleans()),
+    st.tuples(st.just("hand over"), st.booleans()),
     st.tuples(st.just("give up"), st.none()),
     st.tuples(st.just("resume"), st.none()),
     st.tuples(st.just("frozen router"), st.floats(0, 400, allow_nan=False)),
@@ -304,12 +305,19 @@ class Play:
                 self.clocks.at += what
             case "restart":
                 self.restart(float(what))
+            case "hand over":
+                self.note = self._note(handing_over=True)
+                self.restart(float(what))
             case "prompt" | "slow" | "commit":
                 self.watch_gateway(step, what)
             case _:
                 await self.handle(step, what)
         self.province.catch_up()
         assert self.province.effects <= 1
+
+    def _note(self, *, handing_over: bool) -> str:
+        bench = self.bench
+        return bench.bound.note(bench.assigned_at, bench.note, handing_over)
 
     def restart(self, after_s: float) -> None:
         self.clocks.at += after_s
@@ -328,7 +336,7 @@ class Play:
             case "slow":
                 self.bench.bound.was_slow()
             case "commit":
-                self.note = self.bench.bound.note(self.bench.assigned_at, self.bench.note)
+                self.note = self._note(handing_over=False)
                 self.bench.note_refusals = 0 if what else 1
 
     async def handle(self, step: str, what: Any) -> None:

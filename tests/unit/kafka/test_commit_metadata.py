@@ -198,6 +198,46 @@ async def test_note_stands_with_each_commit_and_is_told_to_the_next_owner() -> N
     assert told == ["second", ""]
 
 
+async def test_record_fetched_across_a_rebalance_waits_for_what_the_predecessor_told() -> None:
+    wire, handled = Wire(A), Handled()
+    worker = WiredWorker(wire, handled)
+    wire.write(A, batch(0, rows(1)), 1)
+    fetch, rebalances = wire.getmany, asyncio.Event()
+
+    async def getmany(*tps: TopicPartition, **more: Any) -> Any:
+        if tps and rebalances.is_set():
+            rebalances.clear()
+            await worker._revoked(wire)
+            worker._assigned({A})
+            wire.write(A, batch(1, rows(1)), 1)
+        return await fetch(*tps, **more)
+
+    wire.getmany = getmany  # type: ignore[method-assign]
+    async with working(worker):
+        await until(lambda: _offset_if_any(wire) == 1)
+        rebalances.set()
+        await until(lambda: _offset(wire) == 2)
+    assert _seen(handled) == [(0, True), (1, False)]
+
+
+async def test_changed_note_is_committed_though_nothing_else_is_due() -> None:
+    wire, said, asked = Wire(A), ["first"], list[bool]()
+
+    def note(_assigned_at: float, _predecessor_note: str, handing_over: bool) -> str:
+        asked.append(handing_over)
+        return "handed-over" if handing_over else said[0]
+
+    wire.write(A, batch(0, rows(1)), 1)
+    async with working(WiredWorker(wire, Handled(), note=note)):
+        await until(lambda: _offset_if_any(wire) == 1)
+        said[0] = "second"
+        await until(lambda: _told(wire).note == "second")
+        assert _offset(wire) == 1
+        assert not any(asked)
+    told = CommitMetadata.decode(wire.committed[A].metadata, 1)
+    assert (told.begun_to, told.note) == (1, "handed-over")
+
+
 async def test_what_is_done_behind_a_waiting_record_is_not_handled_again() -> None:
     wire, second = Wire(A), Handled()
     first = Handled()

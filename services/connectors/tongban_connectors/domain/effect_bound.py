@@ -3,18 +3,20 @@
 Whoever takes a killed connector's partition over must wait that long before a gateway's "unknown"
 can be believed. The call's time-out and a margin are always enough; a province that answers within
 milliseconds needs a fraction of that. So there are two bounds. A process that uses the short one
-for all its sends says so in a note with its committed offsets, and the next owner waits no longer.
+for its sends notes with its committed offsets how long the next owner has to wait.
 
-The note must be true of every send that may still take effect. So it stands only once the last send
-with the long bound has run out, here and of those who had the partition before; and it is withdrawn
-before the first send with the long bound.
+The note must be true of every send that may still take effect. So it names the rest of the last
+send with the long bound, here and of those who had the partition before, as long as that is longer
+than the short bound; and it is withdrawn before the next send with the long bound. A process that
+hands a partition over sends nothing for it any more, so its note names the rest of what had no
+clear answer: mostly nothing.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 from tongban_connectors.domain.call_ledger import MARGIN_S, Instant
@@ -24,6 +26,10 @@ _FEWEST = 8
 """Answers that have to be prompt before the short bound is used."""
 _CALM_S, _LONGEST_CALM_S = 60.0, 3600.0
 """Seconds for which the long bound is used after a slow call. They double with each return."""
+
+
+def _within(seconds: float) -> str:
+    return f"within-{math.ceil(seconds * 1000) / 1000:.3f}"
 
 
 def _monotonic() -> float:
@@ -50,6 +56,8 @@ class EffectBound:
         self._prompt = False
         self._noted = False
         """True once a note may stand at the broker that forbids sends with the long bound."""
+        self._open: Counter[float] = Counter()
+        """When each send ends that was begun and had no clear answer; number of sends."""
         self._patient_until = 0.0
         """When the last send with the long bound has run out."""
         self._slow_until = 0.0
@@ -72,6 +80,18 @@ class EffectBound:
         self._patient_until = max(self._patient_until, started + self._patient_s)
         return self._patient_s
 
+    def begun(self, ends: float) -> None:
+        """Note that a send is begun, which may take effect until then."""
+        for each in [each for each in self._open if each <= self._now()]:
+            del self._open[each]
+        self._open[ends] += 1
+
+    def settled(self, ends: float) -> None:
+        """Note that this send had a clear answer: it took effect, or never will."""
+        self._open[ends] -= 1
+        if self._open[ends] <= 0:
+            del self._open[ends]
+
     def answered(self, seconds: float) -> None:
         """Note that the gateway answered a send after so long."""
         self._answers.append(seconds)
@@ -90,18 +110,26 @@ class EffectBound:
             self._slow_until = self._now() + self._calm_s
             self._calm_s = min(self._calm_s * 2, _LONGEST_CALM_S)
 
-    def note(self, assigned_at: float, predecessor_note: str) -> str:
+    def note(self, assigned_at: float, predecessor_note: str, handing_over: bool) -> str:
         """Return the note for a partition that was assigned at that moment; empty: the long bound.
 
-        It is true of predecessors, too: their sends have run out.
+        It is true of predecessors, too. While it names the rest of a long send it is in whole
+        seconds, so that it changes once a second and not with every commit.
+
+        Args:
+            handing_over: nothing is sent any more for this partition.
         """
-        now = self._now()
         before = assigned_at + self.of_predecessor(predecessor_note)
-        runs_out = max(self._patient_until, before)
-        if not self._prompt or self._slow() or now < runs_out:
+        if handing_over:
+            return _within(math.ceil(max(0.0, before - self._now(), self._rest_of_open())))
+        if not self._prompt or self._slow():
             return ""
+        rest_s = math.ceil(max(self._patient_until, before) - self._now())
         self._noted = True
-        return f"within-{math.ceil(self._prompt_s * 1000) / 1000:.3f}"
+        return _within(max(rest_s, self._prompt_s))
+
+    def _rest_of_open(self) -> float:
+        return max(self._open, default=0.0) - self._now()
 
     @property
     def must_withdraw(self) -> bool:
@@ -113,7 +141,8 @@ class EffectBound:
         self._prompt = self._noted = False
 
     def of_predecessor(self, note: str) -> float:
-        """Return the bound of all sends of the one who left this note, and of those before."""
+        """Return the seconds, from the assignment on, after which no send can take effect any more
+        of the one who left this note, nor of those before."""
         found = _NOTE.fullmatch(note)
         return self._patient_s if found is None else float(found[1])
 
