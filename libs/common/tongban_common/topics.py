@@ -306,7 +306,7 @@ def _all() -> Iterator[Topic]:
     yield _compacted(CONTROL_OPTOUTS, "keyed phone digest", OPERATORS, NOTIFY, OPERATORS)
     # Not compacted: every connector reports again every 20 s, and a process that ended drops out.
     yield Topic(
-        CONNECTORS_STATE, "province/instance", (), CONNECTORS, (OPERATORS,),
+        CONNECTORS_STATE, "province/instance", (), CONNECTORS, (INTAKE, OPERATORS),
         DataClass.OPERATIONAL, partitions=1, retention_ms=_DAY_MS,
     )  # fmt: skip
 

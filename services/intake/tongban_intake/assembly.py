@@ -26,6 +26,7 @@ from tongban_intake.commands.service import CommandService
 from tongban_intake.http.limits import AnonymousRates, KioskRates, KioskSlots, Slots
 from tongban_intake.live.hub import Hub
 from tongban_intake.live.printers import PrinterStates
+from tongban_intake.live.provinces import ProvinceStates
 from tongban_intake.live.stream import EventStreams
 from tongban_intake.readmodel.reader import ReadModel
 from tongban_intake.services import Services
@@ -103,6 +104,7 @@ def make_services(
         hub=hub,
         streams=_streams(shared, hub),
         printers=PrinterStates(),
+        provinces=ProvinceStates(),
         branches=_branches(settings),
         holidays=holidays,
     )

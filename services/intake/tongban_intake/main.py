@@ -19,7 +19,7 @@ from tongban_common.observability.health import Check, HealthServer
 from tongban_common.settings import load
 from tongban_common.store import Store, StoreWatch
 from tongban_common.store_address import warn_of_unencrypted_store
-from tongban_common.topics import ASSERTIONS_USED, INTAKE
+from tongban_common.topics import ASSERTIONS_USED, CONNECTORS_STATE, INTAKE
 from tongban_intake.access.replay_guard import follow
 from tongban_intake.app import build_app
 from tongban_intake.assembly import make_services
@@ -99,7 +99,8 @@ class Intake:
         watch = StoreWatch(store, until_first_answer=True)
         items = services.catalogue_index.view(settings.cluster)
         permissions = permission_watch(settings.cluster, INTAKE)
-        tail = BroadcastTail(settings.cluster, hub.TOPICS, partial(_on_record, services))
+        followed = (*hub.TOPICS, CONNECTORS_STATE)
+        tail = BroadcastTail(settings.cluster, followed, partial(_on_record, services))
         worker = readmodel_worker(
             bootstrap=settings.cluster,
             instance=settings.instance,
@@ -212,6 +213,9 @@ class Intake:
 
 
 def _on_record(services: Services, record: Record) -> None:
+    if record.topic == CONNECTORS_STATE:
+        services.provinces.on_record(record)
+        return
     services.hub.on_record(record)
     services.printers.on_record(record)
 

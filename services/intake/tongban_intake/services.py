@@ -24,6 +24,7 @@ from tongban_intake.commands.service import CommandService
 from tongban_intake.http.limits import AnonymousRates, KioskRates
 from tongban_intake.live.hub import Hub
 from tongban_intake.live.printers import PrinterStates
+from tongban_intake.live.provinces import ProvinceStates
 from tongban_intake.live.stream import EventStreams
 from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.readmodel.reader import ReadModel
@@ -61,6 +62,7 @@ class Services:
     hub: Hub
     streams: EventStreams
     printers: PrinterStates
+    provinces: ProvinceStates
     branches: Branches
     holidays: Holidays
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from html.parser import HTMLParser
 from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.integration.intake.conftest import KIOSK, Replica, Stack, token
+from tests.integration.intake.conftest import KIOSK, Replica, Stack, token, until
 from tests.integration.intake.test_reading import shown
 from tongban_common import topics
+from tongban_common.clock import CHINA
+from tongban_common.control.connectors import CircuitState, ConnectorState
+from tongban_common.control.records import JSON_HEADERS
 from tongban_common.domain.status import PrintStatus, Status
 from tongban_common.events.models import DocumentRef, PrintOrdered
+from tongban_common.topics import CONNECTORS_STATE
 
 DOCUMENT = DocumentRef(document_id="d-1", title="<b>证明</b>", pages=1, sha256="ab" * 32)
 
@@ -359,3 +364,28 @@ async def test_the_cookie_opens_no_api(intake: Replica) -> None:
         f"{intake.url}/v1/catalogue/summary", headers={"Cookie": f"tongban_kiosk={token()}"}
     )
     assert answer.status == 401
+
+
+async def test_province_that_cannot_be_reached_is_told_before_anyone_types(
+    browser: Browser, stack: Stack
+) -> None:
+    item = stack.printable
+    path = f"/kiosk/items/{item.code}"
+
+    async def reported(cause: str | None) -> None:
+        state = ConnectorState(
+            province=item.province, instance="connectors-0", cause=cause,
+            since=datetime.now(CHINA),
+            circuit=CircuitState.OPEN if cause else CircuitState.CLOSED,
+        )  # fmt: skip
+        key, value = state.to_record()
+        await stack.producer.send(CONNECTORS_STATE, key=key, value=value, headers=JSON_HEADERS)
+
+    async def says(words: str, *, there: bool = True) -> bool:
+        return (words in await browser.get(path)) is there
+
+    assert "省级平台暂时连不上" not in await browser.get(path)
+    await reported("down")
+    await until(lambda: says("省级平台暂时连不上"))
+    await reported(None)
+    await until(lambda: says("省级平台暂时连不上", there=False))

@@ -106,6 +106,7 @@ class _ApplyPages(PageGroup):
             posted=posted,
             errors=errors,
             must_sign_in=self._services.settings.assisted_sign_in,
+            province_trouble=self._services.provinces.trouble(item.province),
             closed=notes.closed_now(item, self._services.clock.now(), self._services.holidays),
             **_sections(item, posted, errors),
         )
