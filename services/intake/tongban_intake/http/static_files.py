@@ -7,6 +7,8 @@ from importlib.resources.abc import Traversable
 
 from starlette.responses import Response
 
+from tongban_intake.problems import Kind, ProblemError
+
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 _FOREVER = "public, max-age=31536000, immutable"
 
@@ -30,11 +32,15 @@ class StaticFiles:
             self._files[named] = (body, _TYPES[dot + ending])
             self.urls[file.name] = f"{prefix}/{named}"
 
-    def response(self, name: str) -> Response | None:
-        """Return the response with the file of that name; None where there is none."""
+    def response(self, name: str) -> Response:
+        """Return the response with the file of that name.
+
+        Raises:
+            ProblemError: 404, there is none.
+        """
         found = self._files.get(name)
         if found is None:
-            return None
+            raise ProblemError(Kind.NOT_FOUND)
         body, media_type = found
         headers = {"Cache-Control": _FOREVER, "Content-Type": media_type}
         return Response(body, headers=headers)

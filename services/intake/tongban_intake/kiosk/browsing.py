@@ -17,7 +17,6 @@ from tongban_intake.kiosk import display
 from tongban_intake.kiosk.login import KioskLogin
 from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import Session
-from tongban_intake.problems import Kind, ProblemError
 from tongban_intake.services import Services
 
 _MOST_USED = 6
@@ -47,10 +46,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
 
     @routes.get("/static/{name}")
     async def static(name: str) -> Response:
-        found = pages.static.response(name)
-        if found is None:
-            raise ProblemError(Kind.NOT_FOUND)
-        return found
+        return pages.static.response(name)
 
     @routes.get("/connection")
     async def answers() -> Response:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
-import jinja2
 from starlette.responses import Response
 
 from tongban_common.domain.status import PrintStatus, Status
 from tongban_intake.access.tokens import Kiosk
 from tongban_intake.http.static_files import StaticFiles
+from tongban_intake.http.templates import templates_of
 from tongban_intake.kiosk import display
 from tongban_intake.kiosk.session import Session
 from tongban_intake.problems import ProblemError
@@ -62,13 +62,7 @@ class Pages:
         sign_out_proof: Callable[[Kiosk], str],
     ) -> None:
         self.static = StaticFiles(_HERE.joinpath("static"), "/kiosk/static")
-        self._templates = jinja2.Environment(
-            loader=jinja2.PackageLoader("tongban_intake.kiosk"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._templates = templates_of("tongban_intake.kiosk")
         self._templates.filters |= {
             "said": display.said,
             "status_name": lambda status: display.said(STATUS[Status(status)]),

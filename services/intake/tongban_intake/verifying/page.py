@@ -5,7 +5,6 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
-import jinja2
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -14,6 +13,7 @@ from tongban_common.domain.verification import normal
 from tongban_common.store import StoreUnavailableError
 from tongban_intake.api.documents import verified
 from tongban_intake.http.static_files import StaticFiles
+from tongban_intake.http.templates import templates_of
 from tongban_intake.problems import Kind, ProblemError, language_of
 from tongban_intake.services import Services
 from tongban_intake.text import Language
@@ -44,10 +44,7 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("/static/{name}")
     async def static(name: str) -> Response:
-        found = pages.static.response(name)
-        if found is None:
-            raise ProblemError(Kind.NOT_FOUND)
-        return found
+        return pages.static.response(name)
 
     @routes.get("/{code}")
     async def answer(request: Request, code: str, lang: str = "") -> Response:
@@ -78,13 +75,7 @@ def _language(request: Request, chosen: str) -> Language:
 class _Pages:
     def __init__(self) -> None:
         self.static = StaticFiles(_HERE.joinpath("static"), f"{_PREFIX}/static")
-        self._templates = jinja2.Environment(
-            loader=jinja2.PackageLoader("tongban_intake.verifying"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._templates = templates_of("tongban_intake.verifying")
 
     def page(
         self, template: str, language: Language, here: str, *, status: int = 200, **context: Any
