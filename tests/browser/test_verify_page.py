@@ -75,8 +75,17 @@ async def test_file_alone_leads_to_its_document_or_says_that_there_is_none(
     await phone.set_input_files("#file", [as_file(issued.pdf)])
     await expect(phone.get_by_role("heading", name="查到了")).to_be_visible()
     await expect(phone.locator("#same")).to_be_visible()
+    # No link can say so of a file that nobody has chosen, and no page of one chosen before.
+    for address in (f"/verify/{issued.code}#{issued.sha256}", f"/verify/{issued.code}?again"):
+        await phone.goto(f"{intake.url}{address}")
+        await expect(phone.locator("#compare")).to_be_visible()
+        await expect(phone.locator("#same")).to_be_hidden()
+        await expect(phone.locator("#altered")).to_be_hidden()
     # Another file whose fingerprint begins alike is not this document.
-    await phone.goto(f"{intake.url}/verify/{issued.code}#{issued.sha256[:16]}{'0' * 48}")
+    await phone.goto(f"{intake.url}/verify")
+    alike = issued.sha256[:16] + "0" * 48
+    await phone.evaluate("(it) => sessionStorage.setItem('tongban-chosen-file', it)", alike)
+    await phone.evaluate("(code) => location.assign(`/verify/${code}`)", issued.code)
     await expect(phone.locator("#altered")).to_be_visible()
     await phone.goto(f"{intake.url}/verify?lang=en")
     await phone.set_input_files("#file", [as_file(b"another")])

@@ -264,9 +264,10 @@ class CallExecutor:
                 self.ledger.end_doubt(attempt)
                 self._bound.settled(doubt.until)
                 raise
-            self._bound.settled(doubt.until)
             faultpoints.reached("connector.after_send")
-            return matching(call, answer)
+            answer = matching(call, answer)  # about another request it would settle nothing
+            self._bound.settled(doubt.until)
+            return answer
 
         try:
             return await self._caller.call(call.call, send, effect=True)
@@ -299,9 +300,12 @@ class CallExecutor:
             return
         async with self._withdrawing:
             if self._bound.must_withdraw:
-                if not await self._commit_note():
-                    raise Retry("the note on how long sends last cannot be withdrawn", after=0.5)
-                self._bound.withdrawn()
+                with self._bound.withdrawing():
+                    if not await self._commit_note():
+                        raise Retry(
+                            "the note on how long sends last cannot be withdrawn", after=0.5
+                        )
+                    self._bound.withdrawn()
 
     def _too_late(self, call: ProvinceCall) -> bool:
         """Return True if the call must not be sent any more. A withdrawal is never too late."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import AsyncExitStack
 from functools import partial
 
 from tongban_common import process, topics, tracing
 from tongban_common.events.publisher import EventPublisher
+from tongban_common.exit_codes import EX_CONFIG
 from tongban_common.kafka_access import watched_permissions
 from tongban_common.keyring.follow import key_ring
 from tongban_common.observability import HealthServer, configure_logging
@@ -18,6 +20,7 @@ from tongban_common.store import DocumentStore, Store, StoreWatch, prepare_store
 from tongban_common.store.recovery import RestoredStore
 from tongban_common.store_address import warn_of_unencrypted_store
 from tongban_kafka import EventProducer, Worker, WorkerConfig, prepare_aiokafka, warn_of_plaintext
+from tongban_printing.errors import SealError
 from tongban_printing.handler import PrintingHandler
 from tongban_printing.printer.client import Printer, printer_session
 from tongban_printing.printer.pins import PrinterPins
@@ -28,7 +31,7 @@ from tongban_printing.spool.leases import KioskLeases
 from tongban_printing.spool.outbox import Outbox
 from tongban_printing.spool.store import Printables, Spool
 from tongban_printing.spooler import Spooler
-from tongban_printing.typesetting.documents import DocumentMaker
+from tongban_printing.typesetting.documents import DocumentMaker, try_seals
 from tongban_printing.typesetting.renderer import Renderer
 from tongban_printing.typesetting.seals import Seals
 
@@ -46,6 +49,7 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
             printer_session(_CONNECTIONS, settings.printer_tls())
         )
         renderer = await stack.enter_async_context(Renderer(settings.render_processes))
+        seals = await _seals(settings, renderer)
         producer = await stack.enter_async_context(
             EventProducer(settings.cluster, client_id=f"{SERVICE}-{settings.instance}")
         )
@@ -76,7 +80,7 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
                 renderer=renderer,
                 documents=documents,
                 keys=keys,
-                seals=Seals.read(settings.seals),
+                seals=seals,
                 verify_url=settings.verify_url,
             ),
             printables=printables,
@@ -129,6 +133,17 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
             working = tasks.create_task(_work(worker, spooler, outbox, stopping))
             working.add_done_callback(lambda _: [each.cancel() for each in beside])
             tasks.create_task(outbox.run())
+
+
+async def _seals(settings: PrintingSettings, renderer: Renderer) -> Seals:
+    """Return the seals, or end the process with EX_CONFIG: a restart would not mend a picture."""
+    seals = Seals.read(settings.seals)
+    try:
+        await try_seals(seals, renderer)
+    except SealError as error:
+        print(f"TONGBAN_SEALS: {error}", file=sys.stderr)
+        sys.exit(EX_CONFIG)
+    return seals
 
 
 async def _work(worker: Worker, spooler: Spooler, outbox: Outbox, stopping: Stopping) -> None:

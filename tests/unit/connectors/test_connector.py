@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from datetime import datetime, timedelta
 from datetime import time as clock_time
+from typing import Any
 
 import pytest
 
@@ -31,7 +33,7 @@ from tongban_connectors.domain.gateway import (
 )
 from tongban_connectors.gate import Block
 from tongban_connectors.gate_sources import OpeningHours
-from tongban_kafka import Cause, Retry, uptime
+from tongban_kafka import Cause, Poison, Retry, uptime
 from tongban_provinces.models import GatewayState, OfferedDocument, ResultTable
 
 OFFICE = ServiceHours(
@@ -514,3 +516,24 @@ async def test_a_document_that_cannot_be_had_ends_with_a_person() -> None:
         Scripted(look_up=with_document), keeper=Keeper(*[BrokenAnswerError("no PDF")] * 20)
     )
     assert await bench.work(bench.record(CallKind.POLL)) == "no PDF"
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("said", "settled"),
+    [
+        (answer, True),
+        (GatewayRefusedError("bad_form"), True),
+        (lambda _: answer("r-another"), False),
+        (UnclearAnswerError("cut"), False),
+    ],
+    ids=["answered", "refused", "about another request", "unclear"],
+)
+async def test_hand_over_waits_for_sends_without_an_answer_about_them_alone(
+    said: Any, settled: bool
+) -> None:
+    bench = Bench(Scripted(submit=[said], look_up=[unknown_now]))
+    with contextlib.suppress(Retry, Poison):
+        await bench.connector.handle(bench.record())
+    note = bench.bound.note(0.0, "within-0.000", True)
+    assert (bench.bound.of_predecessor(note) == 0.0) is settled

@@ -97,6 +97,31 @@ def test_slow_call_needs_the_note_withdrawn_before_a_long_send() -> None:
     assert bound.for_send(clock.at) == PATIENT_S
 
 
+def test_commit_that_withdraws_after_the_slow_time_tells_no_short_bound_again() -> None:
+    clock = Clock()
+    bound = prompt_bound(clock)
+    assert bound.note(0.0, "", False)
+    bound.was_slow()
+    clock.at += 59.9
+    assert bound.must_withdraw
+    with bound.withdrawing():
+        clock.at += 0.2  # behind another commit
+        assert bound.note(0.0, "", False) == ""
+        bound.withdrawn()
+    assert bound.note(0.0, "", False) == ""
+    assert bound.for_send(clock.at) == PATIENT_S
+
+
+def test_withdrawal_that_failed_leaves_the_note_as_it_was() -> None:
+    clock = Clock()
+    bound = prompt_bound(clock)
+    assert bound.note(0.0, "", False)
+    bound.was_slow()
+    with bound.withdrawing():
+        assert bound.note(0.0, "", False) == ""
+    assert bound.must_withdraw
+
+
 def test_slow_call_without_a_note_needs_no_withdrawal() -> None:
     clock = Clock()
     bound = prompt_bound(clock)

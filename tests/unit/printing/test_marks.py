@@ -15,12 +15,14 @@ import zxingcpp
 from PIL import Image
 from pydantic import ValidationError
 
-from tests.unit.printing.test_documents import made
+from tests.unit.printing.test_documents import made, person, result
 from tongban_common.domain.verification import sheet_code
 from tongban_printing.domain.contents import TEMPLATES
 from tongban_printing.errors import SealError
 from tongban_printing.settings import PrintingSettings
 from tongban_printing.typesetting import sheets
+from tongban_printing.typesetting.documents import try_seals
+from tongban_printing.typesetting.renderer import Renderer
 from tongban_printing.typesetting.seals import SPECIMEN, Seals
 
 VERIFY = "https://banshi.bank.example/verify"
@@ -96,6 +98,19 @@ def test_file_that_is_no_seal_is_refused_at_the_start(
         Seals.read(str(tmp_path))
     with pytest.raises(ValidationError, match=says):
         PrintingSettings(seals=str(tmp_path))
+
+
+async def test_picture_that_cannot_be_set_is_refused_before_any_sheet() -> None:
+    async with Renderer(processes=1) as renderer:
+        await try_seals(Seals({"310000": SVG}), renderer)
+        with pytest.raises(SealError, match=r"340000\.svg cannot be printed"):
+            await try_seals(Seals({"310000": SVG, "340000": SVG[:60]}), renderer)
+
+
+def test_byte_order_mark_of_a_spreadsheet_makes_no_sheet_unmakeable() -> None:
+    facts = [{"label": "\ufeff备注", "value": "a\ufeffb"}]
+    data = made("certificate", result=result(facts=facts), applicant=person("王\U000323af\ufeff"))
+    assert sheets.set_sheet("certificate", data, 1767225600).pages
 
 
 def test_seals_that_are_neither_a_directory_nor_the_word_are_refused() -> None:

@@ -3,7 +3,8 @@
 What is wanted of most records are a few members of one level, which Arrow reads five times faster
 than Python makes objects of them. It is strict: a batch in which it finds anything unexpected is
 decoded record by record (`tongban_facts.decoding`), and so is each record that lacks a member or of
-which more is wanted. So both ways give the same rows.
+which more is wanted. So both ways give the same rows, but for NaN, which is no JSON and which Arrow
+takes.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from tongban_connectors.domain.call_ledger import MARGIN_S, Instant
 
@@ -58,6 +59,7 @@ class EffectBound:
         """True once a note may stand at the broker that forbids sends with the long bound."""
         self._open: Counter[float] = Counter()
         """When each send ends that was begun and had no clear answer; number of sends."""
+        self._withdrawing = False
         self._patient_until = 0.0
         """When the last send with the long bound has run out."""
         self._slow_until = 0.0
@@ -122,7 +124,7 @@ class EffectBound:
         before = assigned_at + self.of_predecessor(predecessor_note)
         if handing_over:
             return _within(math.ceil(max(0.0, before - self._now(), self._rest_of_open())))
-        if not self._prompt or self._slow():
+        if not self._prompt or self._slow() or self._withdrawing:
             return ""
         rest_s = math.ceil(max(self._patient_until, before) - self._now())
         self._noted = True
@@ -135,6 +137,16 @@ class EffectBound:
     def must_withdraw(self) -> bool:
         """Return True if sends need the long bound, and a note may stand that forbids it."""
         return self._prompt and self._noted and self._slow()
+
+    @contextmanager
+    def withdrawing(self) -> Iterator[None]:
+        """Give no notes within the context: the commit that withdraws them may come after the time
+        of the long bound has passed, and must not tell the short one again."""
+        self._withdrawing = True
+        try:
+            yield
+        finally:
+            self._withdrawing = False
 
     def withdrawn(self) -> None:
         """Note that the broker has empty notes for all partitions."""

@@ -55,11 +55,13 @@ class ProvinceStates:
             del reports[instance]
 
     def trouble(self, province: str) -> Text | None:
-        """Return what to tell whoever is about to apply; None if a connector sends, or nobody has
-        reported."""
-        fresh = [cause for at, cause in self._reports.get(province, {}).values() if self._fresh(at)]
-        known = [_TROUBLES.get(cause or "") for cause in fresh]
-        return known[0] if known and all(known) else None
+        """Return what to tell whoever is about to apply; None if no connector has trouble.
+
+        One that has is enough: another may have had no call for the province since.
+        """
+        reports = self._reports.get(province, {}).values()
+        causes = {cause for at, cause in reports if self._fresh(at)}
+        return next((text for cause, text in _TROUBLES.items() if cause in causes), None)
 
     def _fresh(self, at: float) -> bool:
         return self._now() - at <= HEARD_S

@@ -49,7 +49,8 @@ def router(services: Services) -> APIRouter:
     @routes.get("/{code}")
     async def answer(request: Request, code: str, lang: str = "") -> Response:
         language = _language(request, lang)
-        here = f"{_PREFIX}/{normal(code) or ''}"
+        wanted = normal(code[:_LONGEST_CODE])
+        here = _PREFIX if wanted is None else f"{_PREFIX}/{wanted}"
         try:
             services.anonymous_rates.take(request)
             found = await verified(services, code[:_LONGEST_CODE])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -11,7 +12,7 @@ from tongban_common.domain.ids import derived_id
 from tongban_common.domain.titles import title_of
 from tongban_common.envelope import KeyRing, opening_envelope
 from tongban_common.events import wrong_fields
-from tongban_common.events.models import DocumentRef, RequestCompleted
+from tongban_common.events.models import DocumentRef, ItemSnapshot, RequestCompleted
 from tongban_common.store import DocumentStore
 from tongban_kafka import Poison
 from tongban_printing import metrics
@@ -22,11 +23,12 @@ from tongban_printing.domain.contents import (
     SheetTemplate,
     contents,
 )
-from tongban_printing.errors import PrintingError
+from tongban_printing.errors import PrintingError, SealError
 from tongban_printing.typesetting.renderer import Renderer, RenderError
 from tongban_printing.typesetting.seals import Seals
 
 NO_SEALS = Seals()
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -134,3 +136,30 @@ class DocumentMaker:
             raise UnmakeableDocumentError(
                 "no_result", f"{part}: {wrong_fields(error, of=model)}"
             ) from None
+
+
+async def try_seals(seals: Seals, renderer: Renderer) -> None:
+    """Set a sheet with each seal: a picture that cannot be set would make every sheet of its
+    province one that is reported as unmakeable for good.
+
+    Raises:
+        SealError: names the province's file.
+    """
+    item = ItemSnapshot(
+        code="0", version=1, name="seal", category="seal", province="000000", kind="print",
+        template="certificate", promised_days=0,
+    )  # fmt: skip
+    for province, picture in seals.pictures.items():
+        data = contents(
+            TEMPLATES["certificate"],
+            document_id="",
+            request_id="",
+            item=item,
+            applicant=SheetApplicant(type="person", name="seal"),
+            result=ProvinceResult(number="", issuer="seal", issued_on=""),
+            seal=picture,
+        )
+        try:
+            await renderer.render(TEMPLATES["certificate"], data, at=_EPOCH)
+        except RenderError as error:
+            raise SealError(f"{province}.svg cannot be printed: {error}") from None

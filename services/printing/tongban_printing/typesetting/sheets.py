@@ -26,6 +26,8 @@ _MOST_ROWS = 40 * MOST_PAGES
 _TEMPLATES = Path(__file__).with_name("templates")
 STANDARDS: list[Literal["a-2a", "ua-1"]] = ["a-2a", "ua-1"]
 """PDF/A-2a (ISO 19005-2, archiving; it includes 2b) and PDF/UA-1 (ISO 14289-1, read aloud)."""
+_BYTE_ORDER_MARK = "\ufeff"
+"""Shows nothing, comes with texts out of spreadsheets, and PDF/A-2a does not allow it."""
 _NO_GLYPH = "could not be displayed"
 """Part of Typst's message for a character without a glyph, which PDF/A does not allow."""
 
@@ -89,7 +91,7 @@ def _compiled(template: str, data: dict[str, Any], timestamp: int) -> Sheet:
         root=str(_TEMPLATES),
         font_paths=fonts(),
         ignore_system_fonts=True,
-        sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
+        sys_inputs={"data": json.dumps(data, ensure_ascii=False).replace(_BYTE_ORDER_MARK, "")},
     )
     pdf = compiler.compile(format="pdf", pdf_standards=list(STANDARDS), timestamp=timestamp)
     if not isinstance(pdf, bytes):

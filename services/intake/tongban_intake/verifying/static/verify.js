@@ -7,6 +7,7 @@
   const file = document.getElementById("file");
   if (!card || !file || !(window.crypto && crypto.subtle)) return;
   const CODE = 16;
+  const CHOSEN = "tongban-chosen-file";
 
   async function fingerprint(chosen) {
     const digest = await crypto.subtle.digest("SHA-256", await chosen.arrayBuffer());
@@ -24,9 +25,15 @@
     if (!file.files.length) return;
     const sha256 = await fingerprint(file.files[0]);
     file.value = "";
-    if (card.dataset.sha256) compare(sha256);
-    else location.assign(
-      `${card.dataset.ask}/${sha256.slice(0, CODE)}?lang=${card.dataset.language}#${sha256}`);
+    if (card.dataset.sha256) {
+      compare(sha256);
+      return;
+    }
+    // Not in the address: whoever writes a link could have the next page say that a file is the same.
+    sessionStorage.setItem(CHOSEN, sha256);
+    location.assign(`${card.dataset.ask}/${sha256.slice(0, CODE)}?lang=${card.dataset.language}`);
   });
-  if (card.dataset.sha256 && location.hash) compare(location.hash.slice(1));
+  const chosen = sessionStorage.getItem(CHOSEN);
+  sessionStorage.removeItem(CHOSEN);
+  if (chosen && card.dataset.sha256) compare(chosen);
 })();
