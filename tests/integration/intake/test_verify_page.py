@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.integration.intake.conftest import Replica, Stack
@@ -63,6 +65,9 @@ async def test_pages_are_in_the_language_of_the_browser_or_of_the_choice(intake:
 async def test_code_of_nothing_says_so_with_404(intake: Replica, path: str) -> None:
     text, _ = await page(intake, path, 404)
     assert "没有查到" in text
+    for link in re.findall(r'href="(/verify[^"]*\?lang=[^"]*)"', text):
+        answer = await intake.session.get(f"{intake.url}{link}")
+        assert answer.content_type == "text/html", link
     assert "<script>" not in text.replace("<script src", "")
 
 
