@@ -84,7 +84,7 @@ class Counter:
         return await self.read(request_id)
 
     async def know_destroyed(self, kid: str) -> bool:
-        """Whether every process that opens envelopes has said that this key is gone."""
+        """Return True once every process that opens envelopes has said that this key is gone."""
         for name in ("intake-0", "connectors-0", "printing-0", "notify-0"):
             log = await asyncio.to_thread((self.stack.data / "logs" / f"{name}.log").read_text)
             told = [json.loads(line) for line in log.splitlines() if "keyring_changed" in line]

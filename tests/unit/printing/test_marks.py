@@ -1,4 +1,4 @@
-"""What a sheet has for those who doubt it: the QR code, as another program reads it, and seals."""
+"""Tests what a sheet has for those who doubt it: seals, and the QR code as others read it."""
 
 from __future__ import annotations
 

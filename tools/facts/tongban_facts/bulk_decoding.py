@@ -93,15 +93,15 @@ class BulkDecoder:
 
     def add(self, messages: Sequence[Any]) -> None:
         """Decode librdkafka's messages. Tombstones are passed over."""
-        batches: dict[int, tuple[Shape, list[Any], list[bytes]]] = {}
+        batches: dict[str, tuple[Shape, list[Any], list[bytes]]] = {}
         for message in messages:
             value = message.value()
             if value is None:
                 continue
             shape = SHAPES[message.topic()]
-            batch = batches.get(id(shape))
+            batch = batches.get(shape.rows)
             if batch is None:
-                batch = batches[id(shape)] = (shape, [], [])
+                batch = batches[shape.rows] = (shape, [], [])
             batch[1].append(message)
             cut = value.find(shape.cut) if shape.cut else -1
             batch[2].append(value if cut < 0 else value[:cut] + b"}")
@@ -135,7 +135,9 @@ class BulkDecoder:
         """Return the frames of all rows so far, and forget the rows."""
         found = {}
         for name in ROWS:
-            frames = [_frame(name, each) for each in _joined(self._tables[name])]
+            frames = []
+            if self._tables[name]:
+                frames.append(_frame(name, pa.concat_tables(self._tables[name]).combine_chunks()))
             if self._rows[name]:
                 frames.append(frame_of(name, self._rows[name]))
             number = sum(each.num_rows for each in self._tables[name]) + len(self._rows[name])
@@ -191,10 +193,6 @@ def _to_be_alone(shape: Shape, table: pa.Table) -> Any:
     for mask in masks[1:]:
         found = pc.or_(found, mask)
     return found
-
-
-def _joined(tables: list[pa.Table]) -> list[pa.Table]:
-    return [pa.concat_tables(tables).combine_chunks()] if tables else []
 
 
 def _frame(name: str, table: pa.Table) -> pl.DataFrame:

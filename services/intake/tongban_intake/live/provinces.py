@@ -22,8 +22,8 @@ _TROUBLES = {
         "delivered once it does again. There is no need to submit it again.",
     ),
 }
-"""What a person is told before typing. Closing hours are the item's own (`notes.closed_now`), and a
-throttled province is a matter of seconds."""
+"""Says, by a report's cause, what a person is told before typing. Closing hours are the item's own
+(`notes.closed_now`), and a throttled province is a matter of seconds."""
 
 
 class ProvinceStates:

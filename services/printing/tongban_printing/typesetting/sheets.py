@@ -24,7 +24,7 @@ _MOST_CELLS = 50_000
 """Most cells of a table: about 200 pages, and some seven seconds of work."""
 _MOST_ROWS = 40 * MOST_PAGES
 _TEMPLATES = Path(__file__).with_name("templates")
-STANDARDS: list[Literal["a-2a", "ua-1"]] = ["a-2a", "ua-1"]
+STANDARDS: tuple[Literal["a-2a", "ua-1"], ...] = ("a-2a", "ua-1")
 """PDF/A-2a (ISO 19005-2, archiving; it includes 2b) and PDF/UA-1 (ISO 14289-1, read aloud)."""
 _BYTE_ORDER_MARK = "\ufeff"
 """Shows nothing, comes with texts out of spreadsheets, and PDF/A-2a does not allow it."""

@@ -1,4 +1,4 @@
-"""What a person is told of a province before typing, from its connectors' reports."""
+"""Tests that a person is told before typing of a province in trouble, from connectors' reports."""
 
 from __future__ import annotations
 
