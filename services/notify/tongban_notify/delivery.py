@@ -11,7 +11,6 @@ no longer arrive.
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -43,9 +42,6 @@ _ASK_AGAIN = 1.0
 """Seconds until the next query after an unclear answer."""
 _NO_PROVIDER = 2.0
 """Seconds until the next attempt after all providers failed."""
-_WRITES_AT_ONCE = 4
-"""Most simultaneous writes of guards. More would make each take longer, and a slow write uses up
-`BEGIN_WITHIN`: so messages are sent even with a store of five writes a second."""
 _SIGHTS = 10_000
 _REASONS = {WRONG_NUMBER: "手机号码无效"}
 _REFUSED = "短信服务商拒绝发送"
@@ -138,7 +134,6 @@ class Delivery:
         self._clock = clock
         self._settle = settle.total_seconds()
         self._sights = _Sights()
-        self._writing = asyncio.Semaphore(_WRITES_AT_ONCE)
 
     async def deliver(self, message: TextMessage, *, doubtful: bool = False) -> tuple[Guard, bool]:
         """Send the message, or find that it was sent.
@@ -156,9 +151,7 @@ class Delivery:
         """
         first = None if doubtful else await self._first_usable()
         faultpoints.reached("notify.before_claim")
-        async with self._writing:
-            began = uptime()
-            guard, new = await self._guards.claim(message, first.name if first else None)
+        guard, began = await self._guards.claim(message, first.name if first else None)
         faultpoints.reached("notify.after_claim")
         seen = guard.state.over
         try:
@@ -166,7 +159,7 @@ class Delivery:
                 self._sights.age(guard)
             if doubtful and not guard.state.over:
                 guard = await self._ask_all(guard)
-            if new and first is not None:
+            if began is not None and first is not None:
                 guard = await self._hand_over(guard, first, message, began=began)
             elif guard.state.may_be_sent:
                 guard = await self._ask(guard, message)
@@ -182,8 +175,7 @@ class Delivery:
 
     async def suppress(self, message: TextMessage, reason: str) -> tuple[Guard, bool]:
         """Suppress the message, unless it was sent before; returns and raises as `deliver`."""
-        async with self._writing:
-            guard, _ = await self._guards.claim(message, None)
+        guard, _ = await self._guards.claim(message, None)
         return await self.withhold(guard, reason), guard.state.over
 
     async def withhold(self, guard: Guard, reason: str) -> Guard:
@@ -265,8 +257,7 @@ class Delivery:
         for provider in self._providers.values():
             if provider.name not in guard.refused_by and await provider.knows(guard.reference):
                 metrics.MESSAGES.labels(provider.name, "found").inc()
-                async with self._writing:
-                    guard = await self._guards.sending(guard, provider.name)
+                guard, _ = await self._guards.sending(guard, provider.name)
                 return await self._over(guard, GuardState.SENT)
         return guard
 
@@ -294,10 +285,8 @@ class Delivery:
             Retry: the call was not begun, or an earlier send may still arrive.
             GuardOvertakenError: another process has written the guard.
         """
-        async with self._writing:
-            began = uptime()
-            faultpoints.reached("notify.before_sending")
-            guard = await self._guards.sending(guard, provider.name)
+        faultpoints.reached("notify.before_sending")
+        guard, began = await self._guards.sending(guard, provider.name)
         self._sights.age(guard)
         faultpoints.reached("notify.after_sending")
         return await self._hand_over(guard, provider, message, began=began, unsettled=unsettled)
@@ -319,8 +308,7 @@ class Delivery:
             # Write at once that nothing was sent: otherwise a successor would wait for a send that
             # never was, and a slow store would make every message unclear.
             if not unsettled:
-                async with self._writing:
-                    await self._guards.not_sent(guard, refused=False)
+                await self._guards.not_sent(guard, refused=False)
             raise WaitRetry("store", "too late to begin: the store is slow", after=_ASK_AGAIN)
         try:
             with (
@@ -352,15 +340,13 @@ class Delivery:
         if refusal.code == WRONG_NUMBER:
             return await self._over(guard, GuardState.REFUSED, _REASONS[WRONG_NUMBER])
         faultpoints.reached("notify.before_not_sent")
-        async with self._writing:
-            guard = await self._guards.not_sent(guard, refused=refusal.final)
+        guard = await self._guards.not_sent(guard, refused=refusal.final)
         faultpoints.reached("notify.after_not_sent")
         return guard
 
     async def _over(self, guard: Guard, state: GuardState, reason: str | None = None) -> Guard:
         faultpoints.reached("notify.before_over")
-        async with self._writing:
-            guard = await self._guards.over(guard, state, at=self._clock.now(), reason=reason)
+        guard = await self._guards.over(guard, state, at=self._clock.now(), reason=reason)
         faultpoints.reached("notify.after_over")
         self._sights.forget(guard.reference)
         return guard

@@ -22,6 +22,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from tongban_common.store import STAMP, DuplicateKey, Store, expire, store_errors
+from tongban_common.store.bulk_writer import BulkWriter
 from tongban_common.topics import GUARDS_KEPT
 from tongban_kafka import Record
 from tongban_notify.domain.messages import MessageTemplate, TextMessage
@@ -81,6 +82,7 @@ class Guards:
 
     def __init__(self, store: Store) -> None:
         self._guards = store.collection("message_guards")
+        self._writer = BulkWriter(self._guards)
 
     async def prepare(self) -> None:
         """Make the indexes; idempotent."""
@@ -89,8 +91,8 @@ class Guards:
             await self._guards.create_index("request_id", name="request")
             await self._guards.create_index("waits_for", name="stranded", sparse=True)
 
-    async def claim(self, message: TextMessage, provider: str | None) -> tuple[Guard, bool]:
-        """Return the message's guard, and True if this call made it.
+    async def claim(self, message: TextMessage, provider: str | None) -> tuple[Guard, float | None]:
+        """Return the message's guard; and, if this call made it, the `uptime()` before it did.
 
         A new guard has the state `sending` if a provider is named, which saves a second write.
         """
@@ -109,18 +111,18 @@ class Guards:
             "time": message.time,
             **({} if provider is None else _since()),
         }
+        try:
+            return guard, await self._writer.insert(record)
+        except DuplicateKey:
+            pass
         with store_errors():
-            try:
-                await self._guards.insert_one(record)
-            except DuplicateKey:
-                found = await self._guards.find_one({"_id": message.reference})
-                if found is None:  # it expired in between
-                    return await self.claim(message, provider)
-                if "over_at" not in found:
-                    # Another process, or a failed attempt, has left it unfinished.
-                    await self._guards.update_one({"_id": message.reference}, _ENDS)
-                return Guard.model_validate(found), False
-        return guard, True
+            found = await self._guards.find_one({"_id": message.reference})
+            if found is None:  # it expired in between
+                return await self.claim(message, provider)
+            if "over_at" not in found:
+                # Another process, or a failed attempt, has left it unfinished.
+                await self._guards.update_one({"_id": message.reference}, _ENDS)
+        return Guard.model_validate(found), None
 
     async def of(
         self, request_id: str, template: MessageTemplate, time: int | None
@@ -133,8 +135,10 @@ class Guards:
             )
         return None if found is None else Guard.model_validate(found)
 
-    async def sending(self, guard: Guard, provider: str) -> Guard:
+    async def sending(self, guard: Guard, provider: str) -> tuple[Guard, float]:
         """Write the state `sending`, before anything is sent to the provider.
+
+        Return the guard, and the `uptime()` before it was written.
 
         Raises:
             GuardOvertakenError: another process has written the guard.
@@ -150,7 +154,7 @@ class Guards:
         changed: dict[str, Any] = {"state": GuardState.CLAIMED}
         if refused and guard.provider is not None and guard.provider not in guard.refused_by:
             changed["refused_by"] = [*guard.refused_by, guard.provider]
-        return await self._write(guard, changed)
+        return (await self._write(guard, changed))[0]
 
     async def strand(self, guard: Guard, record: Record) -> Guard:
         """Write the state `stranded`, and store the sealed event that caused the message.
@@ -168,7 +172,7 @@ class Guards:
             "timestamp_ms": record.timestamp_ms,
         }
         beside = {"event": event, "waits_for": guard.provider}
-        return await self._write(guard, {"state": GuardState.STRANDED}, beside, _ENDS)
+        return (await self._write(guard, {"state": GuardState.STRANDED}, beside, _ENDS))[0]
 
     async def stranded_counts(self) -> dict[str, int]:
         """Return the number of stranded messages, by provider."""
@@ -209,7 +213,8 @@ class Guards:
             GuardOvertakenError: another process has written the guard.
         """
         ends = {**_ENDS, "$unset": {"event": "", "waits_for": ""}}
-        return await self._write(guard, {"state": state, "at": at, "reason": reason}, {}, ends)
+        changed = {"state": state, "at": at, "reason": reason}
+        return (await self._write(guard, changed, {}, ends))[0]
 
     async def _write(
         self,
@@ -217,11 +222,12 @@ class Guards:
         changed: dict[str, Any],
         beside: dict[str, Any] | None = None,
         operators: dict[str, Any] | None = None,
-    ) -> Guard:
-        """Write fields of a guard if no process has written it since, and return the result.
+    ) -> tuple[Guard, float]:
+        """Write fields of a guard if no process has written it since.
 
-        The result follows from the guard that was read, so the store is not asked for it: an update
-        by `_id` is its cheapest write.
+        Return the result, and the `uptime()` before it was written. The result follows from the
+        guard that was read, so the store is not asked for it: an update by `_id` is its cheapest
+        write.
 
         Args:
             beside: fields for the store alone.
@@ -229,13 +235,12 @@ class Guards:
         """
         after = guard.model_copy(update={**changed, "rev": guard.rev + 1})
         fields = {**changed, **(beside or {}), "state": after.state.value, "rev": after.rev}
-        with store_errors():
-            result = await self._guards.update_one(
-                {"_id": guard.reference, "rev": guard.rev}, {"$set": fields, **(operators or {})}
-            )
-        if not result.matched_count:
+        began = await self._writer.update(
+            {"_id": guard.reference, "rev": guard.rev}, {"$set": fields, **(operators or {})}
+        )
+        if began is None:
             raise GuardOvertakenError(guard.reference)
-        return after
+        return after, began
 
 
 def _sending(provider: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from tongban_common.clock import BusinessClock
 from tongban_common.store import Store
-from tongban_kafka import Record
+from tongban_kafka import Record, uptime
 from tongban_notify.domain.messages import MessageTemplate, TextMessage
 from tongban_notify.guards import GuardOvertakenError, Guards, GuardState
 
@@ -37,9 +37,11 @@ async def ends_now(database: Store, reference: str) -> bool:
 
 
 async def test_guard_of_a_message_is_found_without_its_number(guards: Guards) -> None:
-    first, new = await guards.claim(message("m-1"), "aurora")
+    before = uptime()
+    first, began = await guards.claim(message("m-1"), "aurora")
     second, _ = await guards.claim(message("m-2", time=1), "aurora")
-    assert new
+    assert began is not None
+    assert before <= began <= uptime()
     assert await guards.of("r-1", MessageTemplate.NEEDS_SUPPLEMENT, None) == first
     assert await guards.of("r-1", MessageTemplate.NEEDS_SUPPLEMENT, 1) == second
     assert await guards.of("r-1", MessageTemplate.NEEDS_SUPPLEMENT, 2) is None
@@ -53,15 +55,15 @@ async def test_guard_that_is_over_ends(guards: Guards, database: Store) -> None:
     assert await ends_now(database, "m")
     with pytest.raises(GuardOvertakenError):
         await guards.sending(guard, "aurora")
-    found, new = await guards.claim(message(), "borealis")
-    assert (found.state, found.provider, found.rev, new) == (over.state, "aurora", 1, False)
+    found, began = await guards.claim(message(), "borealis")
+    assert (found.state, found.provider, found.rev, began) == (over.state, "aurora", 1, None)
 
 
 async def test_guard_that_was_left_unfinished_ends(guards: Guards, database: Store) -> None:
     """Its record may be given up at any attempt after the first, so the second look is enough."""
     await guards.claim(message(), "aurora")
-    found, new = await guards.claim(message(), "aurora")
-    assert (found.state, new) == (GuardState.SENDING, False)
+    found, began = await guards.claim(message(), "aurora")
+    assert (found.state, began) == (GuardState.SENDING, None)
     assert await ends_now(database, "m")
 
 
@@ -73,7 +75,7 @@ async def test_stranded_guard_keeps_its_event_until_it_is_over(
     assert await ends_now(database, "m")
     assert await guards.stranded_counts() == {"aurora": 1}
     assert await guards.stranded_at(["borealis"], after="", limit=9) == {}
-    guard = await guards.sending(guard, "aurora")
+    guard, _ = await guards.sending(guard, "aurora")
     found = await guards.stranded_at(["aurora", "borealis"], after="", limit=9)
     assert found["m"].value == EVENT.value
     assert (found["m"].headers, found["m"].topic) == (EVENT.headers, EVENT.topic)

@@ -24,7 +24,7 @@ from tongban_common.events.models import (
 )
 from tongban_common.events.publisher import EventPublisher
 from tongban_common.keyring import Ring
-from tongban_kafka import Record
+from tongban_kafka import Record, uptime
 from tongban_notify.delivery import Delivery
 from tongban_notify.domain.messages import MessageTemplate, TextMessage
 from tongban_notify.domain.quiet import QuietHours
@@ -108,9 +108,10 @@ class MemoryGuards:
         self.times: dict[str, int | None] = {}
         self.events: dict[str, Record] = {}
 
-    async def claim(self, message: TextMessage, provider: str | None) -> tuple[Guard, bool]:
+    async def claim(self, message: TextMessage, provider: str | None) -> tuple[Guard, float | None]:
+        began = uptime()
         if message.reference in self.kept:
-            return self.kept[message.reference], False
+            return self.kept[message.reference], None
         state = GuardState.CLAIMED if provider is None else GuardState.SENDING
         guard = Guard(
             reference=message.reference, request_id=message.request_id,
@@ -118,7 +119,7 @@ class MemoryGuards:
         )  # fmt: skip
         self.kept[message.reference] = guard
         self.times[message.reference] = message.time
-        return guard, True
+        return guard, began
 
     async def of(
         self, request_id: str, template: MessageTemplate, time: int | None
@@ -129,8 +130,9 @@ class MemoryGuards:
                 return guard
         return None
 
-    async def sending(self, guard: Guard, provider: str) -> Guard:
-        return self._write(guard, state=GuardState.SENDING, provider=provider)
+    async def sending(self, guard: Guard, provider: str) -> tuple[Guard, float]:
+        began = uptime()
+        return self._write(guard, state=GuardState.SENDING, provider=provider), began
 
     async def not_sent(self, guard: Guard, *, refused: bool) -> Guard:
         by = [*guard.refused_by, guard.provider] if refused else guard.refused_by

@@ -76,6 +76,7 @@ class World:
             self.delivered[provider] += 1
 
     def claim(self, provider: str | None) -> tuple[Guard, bool]:
+        """The guard, and whether this call made it."""
         if self.guard is not None:
             return self.guard, False
         self.guard = Guard(reference="m", state=GuardState.CLAIMED)
@@ -104,15 +105,18 @@ class ModelGuards:
     async def _ask(self, effect: Any) -> Guard:
         return cast(Guard, await self._world.wire.send(effect, StoreUnavailableError("down")))
 
-    async def claim(self, _: TextMessage, provider: str | None) -> tuple[Guard, bool]:
+    async def claim(self, _: TextMessage, provider: str | None) -> tuple[Guard, float | None]:
+        began = self._world.through_suspend
         found = await self._world.wire.send(
             lambda: self._world.claim(provider), StoreUnavailableError("down")
         )
-        return cast(tuple[Guard, bool], found)
+        guard, new = cast(tuple[Guard, bool], found)
+        return guard, began if new else None
 
-    async def sending(self, guard: Guard, provider: str) -> Guard:
+    async def sending(self, guard: Guard, provider: str) -> tuple[Guard, float]:
+        began = self._world.through_suspend
         fields = {"state": GuardState.SENDING, "provider": provider}
-        return await self._ask(lambda: self._world.write(guard, **fields))
+        return await self._ask(lambda: self._world.write(guard, **fields)), began
 
     async def not_sent(self, guard: Guard, *, refused: bool) -> Guard:
         by = [*guard.refused_by, guard.provider] if refused else guard.refused_by
