@@ -72,8 +72,11 @@ class WorkerConfig:
             `group.min.session.timeout.ms`, by default 6 s.
         heartbeat_interval: seconds between heartbeats. A member learns of a rebalance by the next
             one, and meanwhile the partitions of a member that left wait.
+        lone_heartbeat_interval: the same for a member that has all partitions of its topics: no
+            partition waits until such a member learns of a rebalance.
         fetch_wait: seconds for which the broker may wait for records before it answers a fetch,
             and the longest turn of the fetching loop.
+        idle_fetch_wait: the same while nothing comes. The first record is returned at once.
         fetch_min_bytes: bytes that the broker waits for meanwhile. Raise it where latency does not
             matter: an answer costs this process and the broker the same with one record as with a
             hundred.
@@ -97,8 +100,10 @@ class WorkerConfig:
     drain_timeout: float = 10.0
     session_timeout: float = 6.0
     heartbeat_interval: float = 0.5
+    lone_heartbeat_interval: float = 2.0
     stuck_after: float = 60.0
     fetch_wait: float = 0.5
+    idle_fetch_wait: float = 5.0
     fetch_min_bytes: int = 1
     fetch_apart: float = 0.005
     partition_fetch_bytes: int = 1024 * 1024

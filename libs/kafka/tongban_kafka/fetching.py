@@ -13,6 +13,7 @@ from aiokafka.errors import InvalidGroupIdError, InvalidSessionTimeoutError, Kaf
 
 from tongban_kafka._aiokafka.fetching import UnreadableBatchError
 from tongban_kafka._aiokafka.group import check_background, check_coordination, committed_offsets
+from tongban_kafka._aiokafka.polling import keep_fetches
 from tongban_kafka.batch_failures import BatchFailures
 from tongban_kafka.commit_metadata import CommitMetadata
 from tongban_kafka.config import WorkerConfig
@@ -96,6 +97,7 @@ class Fetching:
                 # of its own tasks here, and this task was not cancelled.
                 raise ConsumerFailedError("a task of the Kafka client was cancelled") from error
             except UnreadableBatchError as error:
+                self._keep_fetches(idle=False)
                 self._batch_failures.failed(error)
             except MemoryError:
                 # The client keeps what it has read; there may be more memory soon.
@@ -135,6 +137,8 @@ class Fetching:
             fetched = await consumer.getmany(
                 *wanted, timeout_ms=round(waiting * 1000), max_records=room
             )
+        whole = len(wanted) == len(flow.partitions) and not flow.draining
+        self._keep_fetches(idle=whole and not fetched)
         fetched = self._of_open_partitions(fetched)
         back = {
             tp: raws[0].offset
@@ -152,6 +156,20 @@ class Fetching:
         if not self._backlog:
             self._pace.given(count)
         await asyncio.sleep(0)
+
+    def _keep_fetches(self, *, idle: bool) -> None:
+        """Have the broker keep fetches for long only while every partition is in the fetch: it
+        would not return the records of one that is resumed meanwhile.
+
+        The client sends the next fetch once this turn yields, so call this before.
+        """
+        config = self._config
+        if idle:
+            keep_fetches(self._consumer, seconds=config.idle_fetch_wait, min_bytes=1)
+        else:
+            keep_fetches(
+                self._consumer, seconds=config.fetch_wait, min_bytes=config.fetch_min_bytes
+            )
 
     def _of_open_partitions(self, fetched: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
         """Return what was fetched of open partitions, and have the rest fetched again.

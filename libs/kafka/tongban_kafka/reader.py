@@ -18,6 +18,7 @@ from tongban_kafka._aiokafka.group import (
     close_consumer,
     partitions_of,
 )
+from tongban_kafka._aiokafka.polling import look_seldom
 from tongban_kafka.backoff import Backoff
 from tongban_kafka.errors import ConsumerFailedError
 from tongban_kafka.pace import Pace
@@ -26,6 +27,8 @@ from tongban_kafka.unreadable import BatchRetries, describe_batch
 
 log = structlog.get_logger(__name__)
 _RECONNECT = Backoff(first=0.1, longest=5.0)
+_WAIT_MS = 5000
+"""Milliseconds for which the broker keeps a fetch while nothing comes."""
 _APART = 0.02
 """Seconds between fetches that return records. Readers feed displays and take over changes of
 operators: both notice no delay of this length."""
@@ -57,6 +60,7 @@ class Reader:
             "enable_auto_commit": False,
             "auto_offset_reset": "earliest",
             "request_timeout_ms": 10_000,
+            "fetch_max_wait_ms": _WAIT_MS,
             **(client or {}),
         }
 
@@ -69,6 +73,7 @@ class Reader:
             try:
                 await consumer.start()
                 await check_topics(consumer, self.topics)
+                look_seldom(consumer)
                 consumer.assign(await partitions_of(consumer, self.topics))
                 self._next.clear()
                 await self._opened(consumer)

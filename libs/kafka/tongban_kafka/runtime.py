@@ -21,6 +21,7 @@ from tongban_kafka._aiokafka.group import (
     records_since,
     watch_lease,
 )
+from tongban_kafka._aiokafka.polling import beat, drop_fetches, keep_fetches, look_seldom
 from tongban_kafka.backoff import Backoff
 from tongban_kafka.batch_failures import BatchFailures
 from tongban_kafka.cancellation import cancel_until_done
@@ -191,8 +192,11 @@ class Runtime:
                 watch_lease(consumer, self._lease)
                 hear_commits(consumer)
                 leave_at_close(consumer)
+                look_seldom(consumer)
                 listener = RebalanceListener(
-                    partial(self._revoked, consumer), self._assigned, self._stop_with
+                    partial(self._rejoins, consumer),
+                    partial(self._joined, consumer),
+                    self._stop_with,
                 )
                 consumer.subscribe(self.topics, listener=listener)
             except (KafkaError, OSError, TimeoutError) as error:
@@ -223,6 +227,15 @@ class Runtime:
                 await self._committer.commit(consumer)
 
     # --- the group
+
+    async def _rejoins(self, consumer: Any) -> None:
+        # What is assigned next would wait for the end of a long fetch. The client sends another at
+        # once, which is a short one.
+        self._flow.draining = True
+        config = self.config
+        keep_fetches(consumer, seconds=config.fetch_wait, min_bytes=config.fetch_min_bytes)
+        await drop_fetches(consumer)
+        await self._revoked(consumer)
 
     async def _revoked(self, consumer: Any) -> None:
         self._health.rebalances += 1
@@ -285,6 +298,10 @@ class Runtime:
                 if partition.paused:
                     consumer.resume(tp)
 
+    def _joined(self, consumer: Any, tps: Collection[Any]) -> None:
+        beat(consumer, every_s=self._heartbeat_interval(consumer, tps))
+        self._assigned(tps)
+
     def _assigned(self, tps: Collection[Any]) -> None:
         if self._stopping.is_set():
             return
@@ -293,6 +310,14 @@ class Runtime:
             self._lease.take()
         self._flow.changed.set()
         log.info("partitions_assigned", group=self.group, count=len(tps))
+
+    def _heartbeat_interval(self, consumer: Any, tps: Collection[Any]) -> float:
+        config = self.config
+        every = sum(len(consumer.partitions_for_topic(topic) or ()) for topic in self.topics)
+        if not tps or len(tps) < every:
+            return config.heartbeat_interval
+        longest = min(config.lone_heartbeat_interval, config.session_timeout / 3)
+        return max(config.heartbeat_interval, longest)
 
     # --- state
 
