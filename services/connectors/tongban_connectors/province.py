@@ -154,6 +154,9 @@ class ProvinceRunner:
                 drain_timeout=settings.drain_seconds,
                 session_timeout=settings.group_session_seconds,
                 heartbeat_interval=settings.group_heartbeat_seconds,
+                # Thirty groups commit by themselves. What is done and not committed yet costs the
+                # successor of a killed process a look-up for each record.
+                commit_interval=1.0,
             ),
             [province_requests(self.code)],
             connector.handle,

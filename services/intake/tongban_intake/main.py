@@ -109,6 +109,7 @@ class Intake:
             drain_seconds=settings.drain_seconds,
             session_seconds=settings.group_session_seconds,
             heartbeat_seconds=settings.group_heartbeat_seconds,
+            store_share=settings.readmodel_store_share,
         )
         readers: dict[str, Callable[[], Awaitable[None]]] = {
             "permissions": permissions.run,

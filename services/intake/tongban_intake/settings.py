@@ -86,6 +86,13 @@ class IntakeSettings(CommonSettings):
     )
     recent_requests: int = Field(50_000, gt=0, description="accepted requests kept in memory")
     store_ms: int = Field(2000, gt=0, description="milliseconds that a GET waits for the store")
+    readmodel_store_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="share of the time for which the read model may keep the store busy; messages "
+        "and sheets that wait for the same store come in between",
+    )
     digest_ms: int = Field(
         300, gt=0, description="milliseconds that a submission waits for the store"
     )

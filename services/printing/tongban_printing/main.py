@@ -101,6 +101,8 @@ async def serve(settings: PrintingSettings, stopping: Stopping) -> None:
                 drain_timeout=settings.drain_seconds,
                 session_timeout=settings.group_session_seconds,
                 heartbeat_interval=settings.group_heartbeat_seconds,
+                # A sheet takes seconds: most completions print nothing, and are fetched together.
+                fetch_apart=0.05,
             ),
             [topics.REQUESTS_COMPLETED, topics.PRINT_ORDERS, topics.replay(topics.PRINTING_GROUP)],
             handler.handle,

@@ -15,6 +15,7 @@ from tongban_common.store import (
 from tongban_common.store.updates import update_unordered
 from tongban_common.tracing import BatchSpans
 from tongban_intake.readmodel.projection import RecordChange, changes
+from tongban_intake.readmodel.store_share import StoreShare
 from tongban_kafka import (
     BatchConfig,
     BatchWorker,
@@ -48,10 +49,15 @@ _INDEXES = [
 
 
 class Projector:
-    """Applies batches of events to the collection `requests`; idempotent, like `projection`."""
+    """Applies batches of events to the collection `requests`; idempotent, like `projection`.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        share: spaces the writes; None does not.
+    """
+
+    def __init__(self, store: Store, share: StoreShare | None = None) -> None:
         self._requests = store.collection(COLLECTION)
+        self._share = StoreShare(1.0) if share is None else share
         self._prepared = False
 
     async def __call__(self, records: Sequence[Record]) -> None:
@@ -82,7 +88,8 @@ class Projector:
         ]
         with store_errors():
             await self._prepare()
-        updated = await update_unordered(self._requests, updates)
+        async with self._share.write():
+            updated = await update_unordered(self._requests, updates)
         if updated.collided:
             # Another replica inserted the same document; repeated, the upsert updates it.
             raise Retry("two replicas inserted one document", after=0.0)
@@ -102,6 +109,7 @@ def readmodel_worker(
     drain_seconds: float,
     session_seconds: float,
     heartbeat_seconds: float,
+    store_share: float,
 ) -> BatchWorker:
     """Return the worker of group `intake-readmodel`; it waits for a store that is down."""
     return BatchWorker(
@@ -112,7 +120,7 @@ def readmodel_worker(
             concurrency=2,
             # Event streams do not wait for the read model (`live`), so events may be collected
             # here: several of one request become one write of its document.
-            fetch_wait=0.1,
+            fetch_wait=0.25,
             fetch_min_bytes=256 * 1024,
             max_in_flight=4000,
             drain_timeout=drain_seconds,
@@ -120,7 +128,7 @@ def readmodel_worker(
             heartbeat_interval=heartbeat_seconds,
         ),
         SOURCES,
-        Projector(store),
+        Projector(store, StoreShare(store_share)),
         producer=producer,
         batch=BatchConfig(size=500, linger=0.02),
         scope=BatchSpans(topics.READMODEL_GROUP),
