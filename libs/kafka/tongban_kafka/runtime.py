@@ -17,6 +17,7 @@ from tongban_kafka._aiokafka.group import (
     check_topics,
     close_consumer,
     hear_commits,
+    heartbeat,
     leave_at_close,
     records_since,
     watch_lease,
@@ -44,6 +45,8 @@ log = structlog.get_logger(__name__)
 _RECONNECT = Backoff(first=0.1, longest=2.0)
 _STEADY_S = 30.0
 """Seconds of membership after which the next denial counts as the first."""
+_CONFIRM_TIMEOUT = 1.0
+"""Seconds for the coordinator to confirm a membership; then the lease alone counts."""
 _CONNECT_TIMEOUT = 30.0
 """Seconds after which an attempt to connect is given up."""
 
@@ -90,6 +93,7 @@ class Runtime:
         self._tasks: asyncio.TaskGroup | None = None
         self._stopping = asyncio.Event()
         self._giving_up = asyncio.Lock()
+        self._confirming = asyncio.Lock()
         self._failure: Exception | None = None
         collector_of(registry, WorkerCollector).add(self._health)
 
@@ -343,6 +347,30 @@ class Runtime:
         """
         consumer = self._health.consumer
         return consumer is not None and await self._committer.commit_note(consumer)
+
+    async def confirm_membership(self) -> None:
+        """Ask the coordinator whether this member still exists, unless it said so within the last
+        `heartbeat_interval`. `lease_remaining` then tells what it said, or the rest of what it said
+        before if it does not answer.
+
+        Before an irreversible action: a lone member, which has all partitions, hears of a process
+        that took its name over by its own heartbeats alone, and those are rare.
+        """
+        if self._is_confirmed():
+            return
+        async with self._confirming:
+            consumer = self._health.consumer
+            if self._is_confirmed() or consumer is None or not self._lease.held:
+                return
+            try:
+                async with asyncio.timeout(_CONFIRM_TIMEOUT):
+                    await heartbeat(consumer)
+            except (KafkaError, TimeoutError) as error:
+                log.info("membership_not_confirmed", group=self.group, error=repr(error))
+
+    def _is_confirmed(self) -> bool:
+        age = self._lease.age()
+        return age is not None and age <= self.config.heartbeat_interval
 
     def lease_remaining(self) -> float:
         """Return the seconds until the coordinator may assign this member's partitions to others;

@@ -79,6 +79,8 @@ class CallExecutor:
     Args:
         caller: makes the calls, within the province's limits.
         bound: how long after its start a send may take effect.
+        confirm_membership: asks the consumer group whether this process is still a member, unless
+            it said so lately.
         lease_remaining: seconds for which the consumer group still counts this process as a member.
         behind: returns the records that wait behind one of the same request.
         predecessor_note: returns the note of `bound` that the partition's last owner left.
@@ -94,6 +96,7 @@ class CallExecutor:
         keys: KeyRing,
         clock: BusinessClock,
         bound: EffectBound,
+        confirm_membership: Callable[[], Awaitable[None]],
         lease_remaining: Callable[[], float],
         behind: Callable[[Record], Sequence[Record]],
         predecessor_note: Callable[[Record], str],
@@ -105,6 +108,7 @@ class CallExecutor:
         self._keys = keys
         self._clock = clock
         self._bound = bound
+        self._confirm_membership = confirm_membership
         self._lease_remaining = lease_remaining
         self._behind = behind
         self._predecessor_note = predecessor_note
@@ -241,6 +245,7 @@ class CallExecutor:
         applicant, form = open_parts(self._keys, call)
 
         async def send() -> GatewayAnswer:
+            await self._confirm_membership()
             # Read the clocks before the checks: a process that is frozen anywhere behind this line
             # wakes with an `act_before` that has passed, and the gateway refuses what it sends. The
             # checks are repeated because the call may have waited for its turn since.

@@ -55,7 +55,8 @@ class Connector:
         bound: how long after its start a send may take effect.
         concurrency: calls at once.
         rate_per_s: calls begun in a second.
-        lease_remaining: `Worker.lease_remaining` of the worker whose handler this is.
+        confirm_membership: `Worker.confirm_membership` of the worker whose handler this is.
+        lease_remaining: `Worker.lease_remaining` of the same worker.
         behind: `Worker.behind` of the same worker.
         predecessor_note: `Worker.predecessor_note` of the same worker.
         commit_note: `Worker.commit_note` of the same worker, which commits the notes of `bound`.
@@ -75,6 +76,7 @@ class Connector:
         bound: EffectBound,
         concurrency: int,
         rate_per_s: float,
+        confirm_membership: Callable[[], Awaitable[None]],
         lease_remaining: Callable[[], float],
         behind: Callable[[Record], Sequence[Record]] = lambda _: (),
         predecessor_note: Callable[[Record], str] = lambda _: "",
@@ -92,6 +94,7 @@ class Connector:
             keys=keys,
             clock=clock,
             bound=bound,
+            confirm_membership=confirm_membership,
             lease_remaining=lease_remaining,
             behind=behind,
             predecessor_note=predecessor_note,

@@ -107,6 +107,9 @@ class ProvinceRunner:
         settings = shared.settings
         publisher = EventPublisher(shared.producer, f"tongban/connectors/{self.code}")
 
+        async def confirm_membership() -> None:
+            await worker.confirm_membership()
+
         def lease() -> float:
             return worker.lease_remaining()
 
@@ -137,6 +140,7 @@ class ProvinceRunner:
             bound=bound,
             concurrency=limits.concurrency,
             rate_per_s=limits.rate_per_s,
+            confirm_membership=confirm_membership,
             lease_remaining=lease,
             behind=behind,
             predecessor_note=predecessor_note,

@@ -18,7 +18,7 @@ from tests.integration.kafka.kit import (
     registry,
     running,
 )
-from tongban_kafka import EventProducer, Record, Worker
+from tongban_kafka import ConsumerFailedError, EventProducer, Record, Worker
 
 LONG = 30.0
 """Seconds for which an idle fetch is kept here: no test would take so long by chance."""
@@ -127,3 +127,50 @@ async def test_lone_member_beats_slower_than_one_of_several(kafka: str) -> None:
                 assert interval_ms(first) == 300
             await eventually(lambda: first.progress().assigned == 4)
             assert interval_ms(first) == 2000
+
+
+async def test_lone_member_that_was_replaced_learns_it_by_asking(kafka: str) -> None:
+    """Its next heartbeat may be seconds away, and it must not act until then."""
+    place, seen = await make_place(kafka), Seen()
+    async with EventProducer(kafka) as producer:
+        older, newer = (
+            member(place, producer, seen, instance="same", lone_heartbeat_interval=60.0,
+                   session_timeout=25.0)
+            for _ in range(2)
+        )  # fmt: skip
+        running_older = asyncio.create_task(older.run())
+        await eventually(lambda: older.progress().assigned == 4)
+        await older.confirm_membership()
+        assert older.lease_remaining() > 20
+        async with running(newer):
+            await eventually(lambda: newer.progress().assigned == 4)
+            await eventually(lambda: (older._lease.age() or 0.0) > older.config.heartbeat_interval)
+            await older.confirm_membership()
+            assert older.lease_remaining() == 0
+            await newer.confirm_membership()
+            assert newer.lease_remaining() > 20
+            with pytest.raises(ConsumerFailedError):
+                await asyncio.wait_for(running_older, 10)
+
+
+async def test_membership_is_confirmed_by_few_heartbeats(kafka: str) -> None:
+    place, seen = await make_place(kafka), Seen()
+    async with EventProducer(kafka) as producer:
+        worker = member(place, producer, seen, heartbeat_interval=5.0, session_timeout=25.0)
+        async with running(worker):
+            await eventually(lambda: worker.progress().assigned == 4)
+            coordinator = worker._health.consumer._coordinator
+            send, sent = coordinator._do_heartbeat, 0
+
+            async def counted() -> bool:
+                nonlocal sent
+                sent += 1
+                done: bool = await send()
+                return done
+
+            coordinator._do_heartbeat = counted
+            worker._lease._renewed_at -= 10.0
+            await asyncio.gather(*(worker.confirm_membership() for _ in range(20)))
+            await worker.confirm_membership()
+            assert sent == 1
+            assert worker.lease_remaining() > 20

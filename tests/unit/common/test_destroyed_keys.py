@@ -125,9 +125,14 @@ def connector(keys: KeyRing, sent: Sent, known: GatewayAnswer | None = None) -> 
         bound=EffectBound(patient_s=3.0, prompt_s=0.0),
         concurrency=1,
         rate_per_s=100.0,
+        confirm_membership=_confirmed,
         lease_remaining=lambda: 100.0,
         commit_note=_committed,
     )
+
+
+async def _confirmed() -> None:
+    return None
 
 
 async def _committed() -> bool:

@@ -130,6 +130,8 @@ class Bench:
         self.assigned_at = uptime() - 100
         self.behind: list[Record] = []
         self.lease = 10.0
+        self.replaced = False
+        """Whether the consumer group has replaced this member, who learns it by asking."""
         self.gate = Gate(
             PROVINCE,
             clock=self.clock,
@@ -149,11 +151,16 @@ class Bench:
             bound=self.bound,
             concurrency=concurrency,
             rate_per_s=10_000,
+            confirm_membership=self._confirm_membership,
             lease_remaining=lambda: self.lease,
             behind=lambda _: self.behind,
             predecessor_note=lambda _: self.note,
             commit_note=self._commit_note,
         )
+
+    async def _confirm_membership(self) -> None:
+        if self.replaced:
+            self.lease = 0.0
 
     async def _commit_note(self) -> bool:
         if self.note_refusals:

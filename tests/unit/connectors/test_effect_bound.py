@@ -39,7 +39,7 @@ def prompt_bound(clock: Clock) -> EffectBound:
 def test_bound_is_long_until_enough_answers_were_prompt() -> None:
     clock = Clock()
     bound = bound_at(clock)
-    for _ in range(7):
+    for _ in range(3):
         bound.answered(0.05)
     assert bound.for_send(clock.at) == PATIENT_S
     bound.answered(0.05)

@@ -96,6 +96,19 @@ async def test_frozen_behind_a_check_sends_with_an_act_before_that_has_passed(
     assert gateway.act_before <= began + 10.0 + call_ledger.MARGIN_S
 
 
+async def test_member_that_was_replaced_meanwhile_sends_nothing() -> None:
+    """It has not heard of it yet: it asks before each call that has an effect."""
+    gateway = Scripted()
+    bench = Bench(gateway)
+    bench.replaced = True
+    with pytest.raises(Retry):
+        await bench.connector.handle(bench.record())
+    assert "submit" not in gateway.calls
+    bench.replaced, bench.lease = False, 10.0
+    assert await bench.work(bench.record()) == "done"
+    assert gateway.calls.count("submit") == 1
+
+
 async def test_unknown_answered_before_a_freeze_is_not_believed_after_it(
     clocks: Clocks,
 ) -> None:

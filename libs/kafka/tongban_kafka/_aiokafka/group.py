@@ -107,6 +107,15 @@ def hear_commits(consumer: Any) -> None:
     coordinator._do_commit_offsets = start_commit
 
 
+async def heartbeat(consumer: Any) -> None:
+    """Send a heartbeat now. The lease and the client learn its answer, as that of any other.
+
+    Raises:
+        KafkaError: the broker does not permit the group any more.
+    """
+    await consumer._coordinator._do_heartbeat()
+
+
 def _errors(response: Any) -> set[type[Exception]]:
     if hasattr(response, "topics"):
         codes = [code for _, partitions in response.topics for _, code in partitions]

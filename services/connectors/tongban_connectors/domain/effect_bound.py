@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from tongban_connectors.domain.call_ledger import MARGIN_S, Instant
 
 _NOTE = re.compile(r"within-([0-9]{1,4}(?:\.[0-9]{1,3})?)")
-_FEWEST = 8
+_FEWEST = 4
 """Answers that have to be prompt before the short bound is used."""
 _CALM_S, _LONGEST_CALM_S = 60.0, 3600.0
 """Seconds for which the long bound is used after a slow call. They double with each return."""
