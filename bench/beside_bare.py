@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,6 +27,7 @@ import aiohttp
 import psutil
 import structlog
 from aiokafka import AIOKafkaConsumer
+from motor.motor_asyncio import AsyncIOMotorClient
 
 from bench import bare_chain
 from bench.plain_topic import PlainTopic
@@ -66,6 +67,9 @@ class Chain(Protocol):
     def cpu_s(self) -> dict[str, float]:
         """Return the CPU seconds of each part so far."""
 
+    async def used(self) -> dict[str, float]:
+        """Return the bytes of all topics and the commands of the store so far."""
+
 
 class WholeChain:
     """The system as it is."""
@@ -84,6 +88,9 @@ class WholeChain:
         names = (*_SERVERS, *OUTSIDE, *SERVICES)
         found = {name: sum(map(cpu_seconds, self._stack.pids(name))) for name in names}
         return {**found, "load": cpu_seconds(os.getpid(), children=False)}
+
+    async def used(self) -> dict[str, float]:
+        return await used_by(self._stack)
 
 
 class BareChain:
@@ -131,6 +138,21 @@ class BareChain:
         names = (*_SERVERS, *bare_chain.ROLES)
         found = {name: cpu_seconds(self._stack.supervisor.pid(name)) for name in names}
         return {**found, "load": cpu_seconds(os.getpid(), children=False)}
+
+    async def used(self) -> dict[str, float]:
+        return await used_by(self._stack)
+
+
+async def used_by(stack: Stack) -> dict[str, float]:
+    """Return the bytes of all topics, and how many commands of each kind the store has done."""
+    logs = (stack.data / "kafka" / "topics").glob("*/*.log")
+    client: Any = AsyncIOMotorClient(stack.store)
+    try:
+        counted = (await client.admin.command("serverStatus"))["opcounters"]
+    finally:
+        client.close()
+    commands = {f"store_{kind}": counted[kind] for kind in ("insert", "query", "update")}
+    return {"topics_bytes": sum(log.stat().st_size for log in logs), **commands}
 
 
 def cpu_seconds(pid: int, *, children: bool = True) -> float:
@@ -182,12 +204,13 @@ async def measured(name: str, rates: Sequence[float], seconds: float) -> list[di
             await chain.run(20.0, 5.0)  # warm-up
             await chain.run(50.0, 5.0)
             for rate in rates:
-                before = chain.cpu_s()
+                before, used = chain.cpu_s(), await chain.used()
                 latency = quantiles_ms(await chain.run(rate, seconds))
-                after = chain.cpu_s()
+                after, more = chain.cpu_s(), await chain.used()
                 asked = rate * seconds
                 cpu = {part: (after[part] - before[part]) / asked * 1000 for part in after}
-                found.append({"rate": rate, **latency, "cpu_ms": cpu})
+                uses = {name: (more[name] - used[name]) / asked for name in more}
+                found.append({"rate": rate, **latency, "cpu_ms": cpu, "uses": uses})
                 print(f"{name:6} {_described(found[-1])}", file=sys.stderr, flush=True)
                 if latency["p99"] > 5 * WITHIN_MS:
                     break
@@ -213,6 +236,8 @@ def _summary(runs: dict[str, list[list[dict[str, Any]]]]) -> dict[str, Any]:
                 by_rate.setdefault(seen["rate"], []).append(seen)
         summary[name] = {
             f"{rate:g}": {
+                "parts_ms": _medians(seen["cpu_ms"] for seen in all_),
+                "uses": _medians(seen["uses"] for seen in all_),
                 "p50_ms": _median(seen["p50"] for seen in all_),
                 "p99_ms": _median(seen["p99"] for seen in all_),
                 "cpu_ms": _median(sum(seen["cpu_ms"].values()) for seen in all_),
@@ -228,6 +253,11 @@ def _summary(runs: dict[str, list[list[dict[str, Any]]]]) -> dict[str, Any]:
 
 def _median(values: Any) -> float:
     return round(statistics.median(values), 1)
+
+
+def _medians(rounds: Iterable[dict[str, float]]) -> dict[str, float]:
+    found = list(rounds)
+    return {name: round(statistics.median(each[name] for each in found), 2) for name in found[0]}
 
 
 def _judged(summary: dict[str, Any]) -> dict[str, Any]:
