@@ -15,86 +15,44 @@ import tempfile
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer
 
+from bench._messages import FACTS, ITEM, ORIGIN, completions, publish, request_id
 from tongban_common import topics
 from tongban_common.clock import BusinessClock
-from tongban_common.domain import ids
 from tongban_common.domain.status import Status
 from tongban_common.envelope import KeyRing
 from tongban_common.events import Body, decode
 from tongban_common.events.models import (
-    ApplicantFacts,
-    ItemSnapshot,
     NotificationReported,
-    Origin,
-    RequestCompleted,
     RequestStatus,
 )
-from tongban_common.events.publisher import EventPublisher
 from tongban_common.settings import CommonSettings
 from tongban_common.store import Store
 from tongban_devstack.stack import Stack, StackOptions
-from tongban_kafka import EventProducer, client_options
+from tongban_kafka import client_options
 
 MESSAGES = 600
 STORM = 8000
 """Requests of the storm, with three statuses each."""
 LEAST_PER_S = 60.0
 LEAST_RATIO = 0.4
-ITEM = ItemSnapshot(
-    code="11310000002420001", version=1, name="社保缴费证明", category="c", province="310000",
-    kind="handle", promised_days=1,
-)  # fmt: skip
-ORIGIN = Origin(kiosk_id="k-1", branch_id="b-1", channel="self_service")
-FACTS = ApplicantFacts(type="person", pseudonym="p")
-
-
-def _request_id(name: str) -> str:
-    return ids.request_id("bench", kiosk_id="k-1", branch_id="b-1", key=name)
-
-
-def completions(keys: KeyRing, now: datetime) -> Iterable[Body]:
-    """Yield the events that cause a message each."""
-    for number in range(MESSAGES):
-        request_id = _request_id(f"message-{number}")
-        applicant = {"type": "person", "name": "张三", "phone": f"138{number:08d}"}
-        yield RequestCompleted(
-            request_id=request_id, item=ITEM, origin=ORIGIN, applicant=FACTS, print=False,
-            submitted_at=now, completed_at=now,
-            sealed=keys.seal(request_id, {"applicant": applicant}),
-        )  # fmt: skip
 
 
 def storm(keys: KeyRing, now: datetime) -> Iterable[Body]:
     """Yield the statuses of many requests, none of which causes a message."""
     for number in range(STORM):
-        request_id = _request_id(f"storm-{number}")
-        sealed = keys.seal(request_id, {"applicant": {"type": "person"}, "form": {"year": "2025"}})
+        name = request_id(f"storm-{number}")
+        sealed = keys.seal(name, {"applicant": {"type": "person"}, "form": {"year": "2025"}})
         steps = (Status.SUBMITTED, Status.ROUTED, Status.ACCEPTED)
         for seq, status in enumerate(steps, 1):
             yield RequestStatus(
-                request_id=request_id, seq=seq, status=status, at=now, by="router", item=ITEM,
+                request_id=name, seq=seq, status=status, at=now, by="router", item=ITEM,
                 origin=ORIGIN, applicant=FACTS, submitted_at=now, print=False, body_digest="d",
                 sealed=sealed,
             )  # fmt: skip
-
-
-async def publish(stack: Stack, topic: str, bodies: Iterable[Body], now: datetime) -> None:
-    """Publish events, and return when the broker has them all."""
-    async with EventProducer(stack.cluster, linger_ms=5, delivery_timeout=60) as producer:
-        publisher = EventPublisher(producer, "bench")
-        batch: list[Any] = []
-        for body in bodies:
-            name = ids.derived_id("bench", topic, body.request_id, getattr(body, "seq", 0))
-            batch.append(publisher.publish(topic, body, event_id=name, at=now))
-            if len(batch) == 500:
-                await asyncio.gather(*batch)
-                batch.clear()
-        await asyncio.gather(*batch)
 
 
 async def sent_per_s(stack: Stack) -> float:
@@ -133,10 +91,10 @@ async def measured(*, stormy: bool, share: float | None = None) -> float:
         async with Stack(StackOptions(data=data, environments={"intake": settings})) as stack:
             keys = KeyRing.parse((data / "keyring.json").read_text())
             now = BusinessClock.real().now() - timedelta(seconds=1)
-            messages = list(completions(keys, now))
+            messages = list(completions(keys, now, MESSAGES))
             if stormy:
-                await publish(stack, topics.REQUESTS_STATUS, storm(keys, now), now)
-            await publish(stack, topics.REQUESTS_COMPLETED, messages, now)
+                await publish(stack.cluster, topics.REQUESTS_STATUS, storm(keys, now), now)
+            await publish(stack.cluster, topics.REQUESTS_COMPLETED, messages, now)
             rate = await sent_per_s(stack)
             if stormy and await written(stack) >= STORM:
                 raise RuntimeError("the read model had caught up before all messages were sent")

@@ -26,6 +26,7 @@ from tongban_common.tracing import attributes as names
 from tongban_kafka import uptime
 from tongban_notify import metrics
 from tongban_notify.domain.messages import TextMessage
+from tongban_notify.domain.preference import Preference
 from tongban_notify.errors import NotifyError
 from tongban_notify.guards import Guard, GuardOvertakenError, Guards, GuardState
 from tongban_notify.sms.provider import NotSentError, Provider, UnclearSendError
@@ -131,6 +132,7 @@ class Delivery:
     ) -> None:
         self._guards = guards
         self._providers = {provider.name: provider for provider in providers}
+        self._preference = Preference(list(self._providers))
         self._clock = clock
         self._settle = settle.total_seconds()
         self._sights = _Sights()
@@ -197,9 +199,9 @@ class Delivery:
             raise WaitRetry("unclear", f"unclear: {unclear}", after=_ASK_AGAIN) from None
 
     async def _first_usable(self) -> Provider | None:
-        for provider in self._providers.values():
-            if await provider.usable():
-                return provider
+        for name in self._preference.for_next_message():
+            if await self._providers[name].usable():
+                return self._providers[name]
         return None
 
     def _provider_of(self, guard: Guard) -> Provider:
@@ -262,7 +264,7 @@ class Delivery:
         return guard
 
     async def _try_next(self, guard: Guard, message: TextMessage) -> Guard:
-        for provider in self._providers.values():
+        for provider in map(self._providers.__getitem__, self._preference.by_share()):
             if provider.name in guard.refused_by or not await provider.usable():
                 continue
             guard = await self._send(guard, provider, message)
@@ -318,8 +320,10 @@ class Delivery:
                 await provider.send(message, before=began + BEGIN_WITHIN)
         except UnclearSendError:
             metrics.MESSAGES.labels(provider.name, "unclear").inc()
+            self._called(provider, failed=True)
             raise
         except NotSentError as refusal:
+            self._called(provider, failed=not refusal.final)
             if unsettled:
                 # Do not try another provider: the earlier send may be under way to this one.
                 metrics.MESSAGES.labels(provider.name, "not_sent").inc()
@@ -329,9 +333,20 @@ class Delivery:
                     "unclear", "an earlier send may still be under way", after=_ASK_AGAIN
                 ) from None
             return await self._not_sent(guard, provider, refusal)
+        self._called(provider, failed=False)
         faultpoints.reached("notify.after_send")
         metrics.MESSAGES.labels(provider.name, "sent").inc()
         return await self._over(guard, GuardState.SENT)
+
+    def _called(self, provider: Provider, *, failed: bool) -> None:
+        before = self._preference.share(provider.name)
+        self._preference.add(provider.name, failed=failed)
+        share = self._preference.share(provider.name)
+        metrics.PROVIDER_SHARE.labels(provider.name).set(share)
+        if share < before == 1.0:
+            log.warning("provider_fails_too_often", provider=provider.name)
+        elif before < share == 1.0:
+            log.info("provider_has_its_place_again", provider=provider.name)
 
     async def _not_sent(self, guard: Guard, provider: Provider, refusal: NotSentError) -> Guard:
         outcome = "refused" if refusal.final else "not_sent"

@@ -18,6 +18,11 @@ SECONDS = Histogram(
 PROVIDER_UP = Gauge(
     "tongban_notify_provider_up", "1 if the circuit is closed, 0 if it is open", ["provider"]
 )
+PROVIDER_SHARE = Gauge(
+    "tongban_notify_provider_share",
+    "Share of the messages that a provider gets where its turn is; below 1 after too many failures",
+    ["provider"],
+)
 WAITING = Gauge(
     "tongban_notify_waiting_messages",
     "Messages that are tried again later, by reason: quiet, provider, unclear, store, optouts, "
