@@ -96,8 +96,10 @@ async def main() -> int:
             async with http.put(url, json={"error_rate": 0.5}) as reply:
                 reply.raise_for_status()
             failing = await waits(stack, keys, first=len(calm))
-            async with http.get(f"{stack.devices}/ledger/sms") as reply:
-                sent = Counter(line["request_id"] for line in await reply.json())
+            async with http.get(f"{stack.devices}/messages") as reply:
+                sent = Counter[str]()
+                for line in await reply.json():
+                    sent[line["request_id"]] += line["count"]
     doubled = sum(count > 1 for count in sent.values())
     in_time = sum(wait <= WITHIN_S for wait in failing) / len(failing)
     ok = in_time >= 0.999 and doubled == 0 and math.inf not in failing
