@@ -69,7 +69,8 @@ def rows(measured: dict[str, Any], country: Country) -> Iterator[tuple[str, str,
         processes = math.ceil(cores / country.busy)
         most = MOST_PROCESSES.get(name, processes)
         enough = "" if processes <= most else f" (more than the {most} that partitions allow)"
-        need = f"{cores:.1f} cores, {processes} processes{enough}"
+        plural = "" if processes == 1 else "es"
+        need = f"{cores:.1f} cores, {processes} process{plural}{enough}"
         yield name, f"{cost:.2f} ms", need
     for name in ("kafka", "store"):
         cost = measured["parts_ms"][name]

@@ -146,6 +146,7 @@ CONTROL_PROVINCES = "control.provinces"
 CONTROL_OPTOUTS = "control.optouts"
 CONTROL_DEAD_LETTERS = "control.deadletters"
 CONNECTORS_STATE = "connectors.state"
+KIOSKS_HELP = "kiosks.help"
 
 ROUTER_APP = "tongban-router"
 """The id of the Faust application, which is its consumer group and the prefix of its changelog."""
@@ -294,6 +295,11 @@ def _all() -> Iterator[Topic]:
     yield Topic(
         ASSERTIONS_USED, "digest of kiosk id and jti", (), INTAKE, (INTAKE,),
         DataClass.OPERATIONAL, partitions=1, retention_ms=3600 * 1000,
+    )  # fmt: skip
+    # Calls for a lobby manager: each is over within minutes.
+    yield Topic(
+        KIOSKS_HELP, "kiosk id", (), INTAKE, (INTAKE, OPERATORS), DataClass.OPERATIONAL,
+        partitions=1, retention_ms=None, expires_ms=_DAY_MS,
     )  # fmt: skip
     yield _compacted(CONTROL_PROVINCES, "province code", OPERATORS, CONNECTORS, OPERATORS)
     # One record for each settled dead letter, useless once that dead letter has expired. It is kept

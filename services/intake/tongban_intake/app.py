@@ -35,11 +35,12 @@ from tongban_intake.kiosk import (
     browsing,
     desk,
     following,
+    helping,
     nearby,
     suggesting,
 )
 from tongban_intake.kiosk.rendering import Pages
-from tongban_intake.kiosk.session import SIGN_OUT, Session
+from tongban_intake.kiosk.session import HELP, SIGN_OUT, Session
 from tongban_intake.problems import Kind, ProblemError, language_of
 from tongban_intake.services import Services
 from tongban_intake.submission.wording import of_model
@@ -84,8 +85,10 @@ def build_app(
         touch_keyboard=services.settings.touch_keyboard,
         printer_trouble=services.printers.trouble,
         sign_out_proof=lambda kiosk: session.proof(kiosk, SIGN_OUT),
+        help_proof=lambda kiosk: session.proof(kiosk, HELP),
+        calls_for_help=services.help_calls.calls,
     )
-    for page in (browsing, assisting, desk, applying, following):
+    for page in (browsing, assisting, desk, helping, applying, following):
         app.include_router(page.router(services, pages, session))
     app.include_router(suggesting.router(services, session))
     app.include_router(nearby.router(services, pages, session))

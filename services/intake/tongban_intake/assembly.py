@@ -24,6 +24,7 @@ from tongban_intake.catalogue_index import CatalogueIndex
 from tongban_intake.commands.copies import CopyNumbers
 from tongban_intake.commands.service import CommandService
 from tongban_intake.http.limits import AnonymousRates, KioskRates, KioskSlots, Slots
+from tongban_intake.live.help_calls import HelpCalls
 from tongban_intake.live.hub import Hub
 from tongban_intake.live.printers import PrinterStates
 from tongban_intake.live.provinces import ProvinceStates
@@ -105,6 +106,7 @@ def make_services(
         streams=_streams(shared, hub),
         printers=PrinterStates(),
         provinces=ProvinceStates(),
+        help_calls=HelpCalls(settings.cluster, producer, settings.clock),
         branches=_branches(settings),
         holidays=holidays,
     )

@@ -121,6 +121,7 @@ class Intake:
             "assertions": lambda: self._follow_assertions(services),
             "kiosks": services.enrolled.kiosks.run,
             "assistants": services.enrolled.assistants.run,
+            "help_calls": services.help_calls.view.run,
         }
         live = {"read_model": worker.liveness}
         ready = {

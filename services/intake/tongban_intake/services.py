@@ -22,6 +22,7 @@ from tongban_intake.branches import Branches
 from tongban_intake.catalogue_index import CatalogueIndex
 from tongban_intake.commands.service import CommandService
 from tongban_intake.http.limits import AnonymousRates, KioskRates
+from tongban_intake.live.help_calls import HelpCalls
 from tongban_intake.live.hub import Hub
 from tongban_intake.live.printers import PrinterStates
 from tongban_intake.live.provinces import ProvinceStates
@@ -63,6 +64,7 @@ class Services:
     streams: EventStreams
     printers: PrinterStates
     provinces: ProvinceStates
+    help_calls: HelpCalls
     branches: Branches
     holidays: Holidays
 

@@ -103,6 +103,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
             kiosk=kiosk,
             machines=_machines(services, kiosk.branch_id, found),
             desk=found,
+            calls=services.help_calls.of_branch(kiosk.branch_id),
             at_kiosk=Counter(sheet.kiosk_id for sheet in found.sheets),
             readable=records is not None,
             all_read=records is not None and len(records) < MOST,

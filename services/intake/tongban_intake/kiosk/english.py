@@ -18,6 +18,12 @@ ENGLISH: Mapping[str, str] = {
     "不会操作？请找身边的<b>大堂经理</b>，可以陪您一起办。": (
         "Not sure how? Ask the <b>lobby manager</b> near you, who can do it with you."
     ),
+    "请大堂经理过来": "Call the lobby manager",
+    "已经通知大堂经理，请在这里稍等。": "The lobby manager has been called. Please wait here.",
+    "不用过来了": "No longer needed",
+    "暂时通知不到大堂经理，请再按一次，或到柜台询问。": (
+        "The lobby manager cannot be called for the moment. Press once more, or ask at the counter."
+    ),
     "大堂经理登录": "Lobby manager: sign in",
     "您的证件信息加密传输，办完请记得取走身份证和材料。": (
         "Your documents' data is encrypted. Please take your ID card and papers with you."
@@ -59,9 +65,12 @@ ENGLISH: Mapping[str, str] = {
     "看看哪里可以打印": "Where you can print",
     # Desk of the lobby manager
     "网点工作台": "Branch desk",
-    "本网点的终端、等着的办件和要您回答的问题。": (
-        "The kiosks of this branch, what waits, and questions for you to answer."
+    "本网点的终端、等着的办件和要您回答的问题。有人请您过去时，这里会响铃。": (
+        "The kiosks of this branch, what waits, and questions for you to answer. It rings here when"
+        " somebody asks you to come."
     ),
+    "请您过去帮忙": "Somebody needs your help",
+    "我这就过去": "I am coming",
     "办件暂时读不出来，请稍后刷新。终端的情况是最新的。": (
         "Requests cannot be read now; refresh in a moment. What is said of kiosks is up to date."
     ),

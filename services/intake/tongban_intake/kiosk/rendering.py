@@ -60,6 +60,8 @@ class Pages:
         touch_keyboard: str,
         printer_trouble: Callable[[str], Text | None],
         sign_out_proof: Callable[[Kiosk], str],
+        help_proof: Callable[[Kiosk], str],
+        calls_for_help: Callable[[str], bool],
     ) -> None:
         self.static = StaticFiles(_HERE.joinpath("static"), "/kiosk/static")
         self._templates = templates_of("tongban_intake.kiosk")
@@ -80,6 +82,8 @@ class Pages:
             "touch_keyboard": touch_keyboard,
             "printer_trouble": printer_trouble,
             "sign_out_proof": sign_out_proof,
+            "help_proof": help_proof,
+            "calls_for_help": calls_for_help,
             "zones": ZONES,
             "zone_words": ZONE_WORDS,
             "domains": DOMAINS,

@@ -28,8 +28,10 @@ from tongban_intake.text import Text
 
 ASSISTANT_COOKIE = "tongban_assistant"
 VISIT_COOKIE = "tongban_visit"
-SIGN_OUT = "sign-out"
-"""Key of the form that signs a lobby manager out. It is fixed: repeating a sign-out is harmless."""
+SIGN_OUT, HELP = "sign-out", "help"
+"""Keys of the forms that sign a lobby manager out, and that call for one or answer the call. They
+are fixed: repeating either is harmless."""
+_OF_NO_VISIT = frozenset({SIGN_OUT, HELP})
 _MOST_FIELDS = 300
 _FORM_S = 12 * 3600
 """Seconds for which a form can be posted: a day at the branch. A form of a visit ends with it, so
@@ -199,8 +201,8 @@ class Session:
     # --- forms
 
     def proof(self, kiosk: Kiosk, key: str) -> str:
-        """Return the proof that a form of this visit carries beside its key. The form that signs a
-        lobby manager out belongs to no visit, so that it works from every page."""
+        """Return the proof that a form of this visit carries beside its key. The forms that sign a
+        lobby manager out and call one belong to no visit, so that they work from every page."""
         return self._forms.write(_proved(kiosk, key))
 
     async def posted(self, request: Request, kiosk: Kiosk) -> dict[str, list[str]]:
@@ -238,4 +240,4 @@ def _set_cookie(response: Response, name: str, value: str, *, max_age: int, secu
 
 
 def _proved(kiosk: Kiosk, key: str) -> list[str]:
-    return [kiosk.kiosk_id, "" if key == SIGN_OUT else _VISIT_ID.get(), key]
+    return [kiosk.kiosk_id, "" if key in _OF_NO_VISIT else _VISIT_ID.get(), key]

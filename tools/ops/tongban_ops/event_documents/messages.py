@@ -24,10 +24,12 @@ from tongban_common.topics import (
     CONTROL_KIOSKS,
     CONTROL_OPTOUTS,
     CONTROL_PROVINCES,
+    KIOSKS_HELP,
     ROUTER_CHANGELOG,
 )
 from tongban_intake.access.enrolment.assistants import AssistantRecord
 from tongban_intake.access.enrolment.kiosks import KioskRecord
+from tongban_intake.live.help_calls import HelpCall
 from tongban_kafka import Acceptance
 from tongban_ops.event_documents.examples import example
 from tongban_ops.event_documents.families import Family
@@ -65,6 +67,7 @@ STATES: dict[str, TopicState] = {
     CONTROL_DEAD_LETTERS: TopicState(DeadLetterSettled, "id"),
     CONTROL_OPTOUTS: TopicState(OptOut, "digest"),
     CONNECTORS_STATE: TopicState(ConnectorState, None),
+    KIOSKS_HELP: TopicState(HelpCall, "kiosk_id"),
 }
 """The topics whose records are states."""
 _REGISTERS = (CONTROL_KIOSKS, CONTROL_ASSISTANTS, CONTROL_PROVINCES, CONTROL_OPTOUTS)
