@@ -3,10 +3,12 @@ served by another replica."""
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from yarl import URL
 
 from tests.integration.intake.conftest import BRANCH, Replica, Stack, token, until
 from tests.integration.intake.test_devices import Operator
@@ -39,9 +41,10 @@ async def press(browser: Browser, what: str, *, page: str = "/kiosk", proof: str
     """Press the button at the foot of a page; where it leads to."""
     found = re.search(r'<form id="help".*?</form>', await browser.get(page), re.DOTALL)
     assert found, "no button"
-    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', found[0]))
-    fields |= {"what": what, **({"proof": proof} if proof else {})}
-    answer = await browser.post("/kiosk/help", list(fields.items()))
+    address = URL(html.unescape(re.findall(r'action="([^"]*)"', found[0])[0]))
+    if proof:
+        address = address.update_query(proof=proof)
+    answer = await browser.post(str(address), [("what", what)])
     return answer.headers.get("Location") or str(answer.status)
 
 
@@ -55,9 +58,8 @@ async def written(stack: Stack) -> int:
 
 async def answers(desk: Browser, kiosk_id: str, status: int = 303) -> None:
     page = await desk.get("/kiosk/desk/calls")
-    found = re.search(r'name="proof" value="([^"]+)"', page)
-    fields = [("key", "help"), ("proof", found[1] if found else ""), ("kiosk_id", kiosk_id)]
-    assert (await desk.post("/kiosk/desk/calls", fields)).status == status
+    address = html.unescape(re.findall(r'action="([^"]*)"', page)[0])
+    assert (await desk.post(address, [("kiosk_id", kiosk_id)])).status == status
 
 
 async def test_call_reaches_the_desk_of_the_branch_and_no_other(
@@ -108,10 +110,10 @@ async def test_call_cannot_be_made_or_answered_by_a_page_that_is_not_ours(intake
     assert NOT_CALLED in await person.get("/kiosk")
     await press(person, "call")
     assert (await person.ask("GET", "/kiosk/desk/calls")).status == 403
-    forged = [("key", "help"), ("proof", "forged"), ("kiosk_id", "kiosk-001")]
-    assert (await person.post("/kiosk/desk/calls", forged)).status == 403
+    forged, fields = "/kiosk/desk/calls?proof=forged", [("kiosk_id", "kiosk-001")]
+    assert (await person.post(forged, fields)).status == 403
     far = await at(intake, "kiosk-900", "branch-09", who=ELSEWHERE)
-    assert (await far.post("/kiosk/desk/calls", forged)).status == 403
+    assert (await far.post(forged, fields)).status == 403
     assert CALLED in await person.get("/kiosk")
     await press(person, "cancel")
 

@@ -8,7 +8,6 @@ from starlette.responses import RedirectResponse, Response
 
 from tongban_intake.access.tokens import Kiosk
 from tongban_intake.kiosk import display
-from tongban_intake.kiosk.fields import Posted
 from tongban_intake.kiosk.rendering import Pages
 from tongban_intake.kiosk.session import HELP, Session
 from tongban_intake.problems import Kind, ProblemError
@@ -20,21 +19,15 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     """Return the routes POST /kiosk/help, GET and POST /kiosk/desk/calls."""
     routes = APIRouter(prefix="/kiosk", include_in_schema=False, route_class=session.route_class())
 
-    async def posted(request: Request, kiosk: Kiosk) -> Posted:
-        found = await session.posted(request, kiosk)
-        if found["key"][0] != HELP:
-            raise ProblemError(Kind.FORBIDDEN)
-        return found
-
     @routes.post("/help")
     async def call(request: Request) -> Response:
         kiosk = session.kiosk(request)
-        wanted = await posted(request, kiosk)
+        wanted = await session.pressed(request, kiosk, HELP)
         if wanted.get("what", [""])[0] == "cancel":
             await services.help_calls.end(kiosk.kiosk_id)
         else:
             await services.help_calls.call(kiosk)
-        back = display.page_of_ours(wanted.get("back", [""])[0])
+        back = display.page_of_ours(request.query_params.get("back", ""))
         return RedirectResponse(back, status_code=303)
 
     @routes.get("/desk/calls")
@@ -48,7 +41,7 @@ def router(services: Services, pages: Pages, session: Session) -> APIRouter:
     @routes.post("/desk/calls")
     async def answer(request: Request) -> Response:
         kiosk = _signed_in(session.kiosk(request))
-        wanted = await posted(request, kiosk)
+        wanted = await session.pressed(request, kiosk, HELP)
         kiosk_id = wanted.get("kiosk_id", [""])[0]
         of_branch = services.help_calls.of_branch(kiosk.branch_id)
         if any(each.kiosk_id == kiosk_id for each in of_branch):

@@ -211,19 +211,35 @@ class Session:
         Raises:
             ProblemError: 400; 403, the form is not from a page of this visit; 408; 413; 429.
         """
+        posted = await self._fields(request, kiosk)
+        self._check(kiosk, posted.get("key", [""])[0], posted.get("proof", [""])[0])
+        return posted
+
+    async def pressed(self, request: Request, kiosk: Kiosk, key: str) -> dict[str, list[str]]:
+        """Return the fields of a posted form that has its proof in the address: a button that is on
+        pages with other forms, and has no fields but its own.
+
+        Raises:
+            ProblemError: as `posted`.
+        """
+        posted = await self._fields(request, kiosk)
+        self._check(kiosk, key, request.query_params.get("proof", ""))
+        return posted
+
+    async def _fields(self, request: Request, kiosk: Kiosk) -> dict[str, list[str]]:
         settings = self._services.settings
         self._services.rates.take(kiosk.kiosk_id)
         raw = await read_bytes(request, limit=settings.body_limit, seconds=settings.body_seconds)
         try:
-            posted = parse_qs(raw.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+            return parse_qs(raw.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
         except ValueError:
             raise ProblemError(Kind.MALFORMED) from None
-        key, proof = posted.get("key", [""])[0], posted.get("proof", [""])[0]
+
+    def _check(self, kiosk: Kiosk, key: str, proof: str) -> None:
         if self._forms.read(proof) != _proved(kiosk, key):
             raise ProblemError(
                 Kind.FORBIDDEN, Text("页面已失效，请返回首页重新办理", "Start again")
             )
-        return posted
 
 
 def _set_cookie(response: Response, name: str, value: str, *, max_age: int, secure: bool) -> None:
