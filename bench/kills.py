@@ -76,6 +76,8 @@ async def longest_waits() -> dict[str, float]:
     async with place(RATE) as (stack, kiosks, messages):
         for service in ("calm", *LONGEST_S):
             phase = await kiosks.during(_killed(stack, service), at_least=1)
+            if phase.refused or phase.given_up:
+                raise RuntimeError(f"{service}: {phase.refused}, {phase.given_up} given up")
             if service == "notify":
                 await _all_sent(phase.due, messages)
                 waits = [messages.at[each] - kiosks.ended[each][0] for each in phase.due]

@@ -130,6 +130,7 @@ class Fetching:
             await consumer.getmany(_NOTHING, timeout_ms=0)
             await set_within(flow.changed, self._config.fetch_wait)
             return
+        partitions = flow.partitions
         fetched = await self._shares(wanted, room) if self._backlog else {}
         if not fetched:
             some_paused = len(wanted) < len(flow.partitions)
@@ -137,8 +138,9 @@ class Fetching:
             fetched = await consumer.getmany(
                 *wanted, timeout_ms=round(waiting * 1000), max_records=room
             )
-        whole = len(wanted) == len(flow.partitions) and not flow.draining
-        self._keep_fetches(idle=whole and not fetched)
+        # The group may have rebalanced within `getmany`: other partitions are not open yet.
+        same = partitions is flow.partitions and not flow.draining
+        self._keep_fetches(idle=same and len(wanted) == len(partitions) and not fetched)
         fetched = self._of_open_partitions(fetched)
         back = {
             tp: raws[0].offset
@@ -231,7 +233,11 @@ class Fetching:
                     consumer.seek(tp, begins[tp])
                     partitions[tp].begin_again(begins[tp])
                 known = _NOTHING_TOLD if tp in begins else told.get(tp, _NOTHING_TOLD)
-                partitions[tp].open(positions[tp], ends[tp], known)
+                position = positions[tp]
+                if tp in committed and tp not in begins:
+                    # The client may have passed over what retention took, which has to be told.
+                    position = min(position, committed[tp].offset)
+                partitions[tp].open(position, ends[tp], known)
         wanted = []
         now = time.monotonic()
         for tp, partition in partitions.items():

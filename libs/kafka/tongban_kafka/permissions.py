@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import time
 from collections.abc import Callable
 from contextlib import asynccontextmanager
@@ -33,9 +34,9 @@ log = structlog.get_logger(__name__)
 
 _EVERY_S = 3.0
 """Seconds between two checks: a probe must know of a lost permission within ten."""
-_GROUPS_AT_ONCE = 4
-"""Most groups of a check once everything was permitted: it costs a request for each. A worker
-learns by its own heartbeats that its group is not permitted any more."""
+_CHECKS_FOR_ALL = 3
+"""Checks after which each group was asked for, once everything was permitted: it costs a request
+for each group."""
 _ATTEMPT_S = 5.0
 _LOGGED_EVERY_S = 60.0
 
@@ -128,9 +129,10 @@ class PermissionWatch:
                 log.info("kafka_permitted", account=self._account)
 
     def _next_needs(self) -> NeededPermissions:
-        if self._missing or not self._had_all or len(self._needs.groups) <= _GROUPS_AT_ONCE:
+        if self._missing or not self._had_all:
             return self._needs
-        some = frozenset(itertools.islice(self._groups_in_turn, _GROUPS_AT_ONCE))
+        count = math.ceil(len(self._needs.groups) / _CHECKS_FOR_ALL)
+        some = frozenset(itertools.islice(self._groups_in_turn, count))
         return replace(self._needs, groups=some)
 
     def _log(self, missing: tuple[Permission, ...], *, is_new: bool) -> None:

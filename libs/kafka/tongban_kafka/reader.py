@@ -18,7 +18,7 @@ from tongban_kafka._aiokafka.group import (
     close_consumer,
     partitions_of,
 )
-from tongban_kafka._aiokafka.polling import look_seldom
+from tongban_kafka._aiokafka.polling import be_quiet_when_idle
 from tongban_kafka.backoff import Backoff
 from tongban_kafka.errors import ConsumerFailedError
 from tongban_kafka.pace import Pace
@@ -73,7 +73,7 @@ class Reader:
             try:
                 await consumer.start()
                 await check_topics(consumer, self.topics)
-                look_seldom(consumer)
+                be_quiet_when_idle(consumer)
                 consumer.assign(await partitions_of(consumer, self.topics))
                 self._next.clear()
                 await self._opened(consumer)

@@ -22,7 +22,12 @@ from tongban_kafka._aiokafka.group import (
     records_since,
     watch_lease,
 )
-from tongban_kafka._aiokafka.polling import beat, drop_fetches, keep_fetches, look_seldom
+from tongban_kafka._aiokafka.polling import (
+    be_quiet_when_idle,
+    beat,
+    drop_fetches,
+    keep_fetches,
+)
 from tongban_kafka.backoff import Backoff
 from tongban_kafka.batch_failures import BatchFailures
 from tongban_kafka.cancellation import cancel_until_done
@@ -93,7 +98,7 @@ class Runtime:
         self._tasks: asyncio.TaskGroup | None = None
         self._stopping = asyncio.Event()
         self._giving_up = asyncio.Lock()
-        self._confirming = asyncio.Lock()
+        self._confirming: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
         collector_of(registry, WorkerCollector).add(self._health)
 
@@ -196,7 +201,7 @@ class Runtime:
                 watch_lease(consumer, self._lease)
                 hear_commits(consumer)
                 leave_at_close(consumer)
-                look_seldom(consumer)
+                be_quiet_when_idle(consumer)
                 listener = RebalanceListener(
                     partial(self._rejoins, consumer),
                     partial(self._joined, consumer),
@@ -238,7 +243,7 @@ class Runtime:
         self._flow.draining = True
         config = self.config
         keep_fetches(consumer, seconds=config.fetch_wait, min_bytes=config.fetch_min_bytes)
-        await drop_fetches(consumer)
+        drop_fetches(consumer)
         await self._revoked(consumer)
 
     async def _revoked(self, consumer: Any) -> None:
@@ -317,8 +322,11 @@ class Runtime:
 
     def _heartbeat_interval(self, consumer: Any, tps: Collection[Any]) -> float:
         config = self.config
-        every = sum(len(consumer.partitions_for_topic(topic) or ()) for topic in self.topics)
-        if not tps or len(tps) < every:
+        known = {topic: consumer.partitions_for_topic(topic) for topic in self.topics}
+        every = {
+            TopicPartition(topic, each) for topic, found in known.items() for each in found or ()
+        }
+        if not all(known.values()) or set(tps) != every:
             return config.heartbeat_interval
         longest = min(config.lone_heartbeat_interval, config.session_timeout / 3)
         return max(config.heartbeat_interval, longest)
@@ -356,17 +364,22 @@ class Runtime:
         Before an irreversible action: a lone member, which has all partitions, hears of a process
         that took its name over by its own heartbeats alone, and those are rare.
         """
-        if self._is_confirmed():
+        consumer = self._health.consumer
+        if self._is_confirmed() or consumer is None or not self._lease.holds():
             return
-        async with self._confirming:
-            consumer = self._health.consumer
-            if self._is_confirmed() or consumer is None or not self._lease.held:
-                return
-            try:
-                async with asyncio.timeout(_CONFIRM_TIMEOUT):
-                    await heartbeat(consumer)
-            except (KafkaError, TimeoutError) as error:
-                log.info("membership_not_confirmed", group=self.group, error=repr(error))
+        if self._confirming is None:
+            self._confirming = asyncio.create_task(self._confirm(consumer))
+        # All that ask meanwhile share the answer, and the one that began may be cancelled.
+        await asyncio.wait([self._confirming])
+
+    async def _confirm(self, consumer: Any) -> None:
+        try:
+            async with asyncio.timeout(_CONFIRM_TIMEOUT):
+                await heartbeat(consumer)
+        except (KafkaError, TimeoutError) as error:
+            log.info("membership_not_confirmed", group=self.group, error=repr(error))
+        finally:
+            self._confirming = None
 
     def _is_confirmed(self) -> bool:
         age = self._lease.age()

@@ -90,8 +90,8 @@ class IntakeSettings(CommonSettings):
         0.5,
         gt=0,
         le=1,
-        description="share of the time for which the read model may keep the store busy; messages "
-        "and sheets that wait for the same store come in between",
+        description="share of the time for which the read model of one process keeps the store "
+        "busy; messages and sheets that wait for the same store come in between",
     )
     digest_ms: int = Field(
         300, gt=0, description="milliseconds that a submission waits for the store"

@@ -30,6 +30,7 @@ from tongban_notify.domain.preference import Preference
 from tongban_notify.errors import NotifyError
 from tongban_notify.guards import Guard, GuardOvertakenError, Guards, GuardState
 from tongban_notify.sms.provider import NotSentError, Provider, UnclearSendError
+from tongban_notify.sms.session import SendTooLateError
 from tongban_notify.waiting import WaitRetry
 
 log = structlog.get_logger()
@@ -323,7 +324,9 @@ class Delivery:
             self._called(provider, failed=True)
             raise
         except NotSentError as refusal:
-            self._called(provider, failed=not refusal.final)
+            # A call that was begun too late is no fault of the provider.
+            if not isinstance(refusal.__cause__, SendTooLateError):
+                self._called(provider, failed=not refusal.final)
             if unsettled:
                 # Do not try another provider: the earlier send may be under way to this one.
                 metrics.MESSAGES.labels(provider.name, "not_sent").inc()

@@ -23,12 +23,13 @@ class Watched:
         self.open = asyncio.Event()
         self.open.set()
         self.seconds_a_write = 0.0
+        self.seconds_a_command = 0.0
         self.fails: Exception | None = None
 
     async def bulk_write(self, operations: list[Any], *, ordered: bool) -> Any:
         self.commands.append(len(operations))
         await self.open.wait()
-        await asyncio.sleep(self.seconds_a_write * len(operations))
+        await asyncio.sleep(self.seconds_a_command + self.seconds_a_write * len(operations))
         if self.fails is not None:
             raise self.fails
         return await self._collection.bulk_write(operations, ordered=ordered)
@@ -99,6 +100,29 @@ async def test_write_of_a_process_that_has_no_other_is_sent_at_once(watched: Wat
     assert watched.commands == [1, 1, 1]
 
 
+async def test_moment_of_a_write_is_before_anyone_can_have_seen_it(watched: Watched) -> None:
+    """A call that follows must begin within a time of the write, so a late moment is unsafe."""
+    writer = BulkWriter(watched)
+    watched.open.clear()
+    first, second = (asyncio.create_task(writer.insert({"_id": each})) for each in "ab")
+    await asyncio.sleep(0.01)
+    released = uptime()
+    watched.open.set()
+    assert await first < released
+    assert await second < released
+    watched.open.clear()
+    waiting = asyncio.create_task(writer.insert({"_id": "c"}))
+    behind = asyncio.create_task(writer.insert({"_id": "d"}))
+    await asyncio.sleep(0.01)
+    late = asyncio.create_task(writer.insert({"_id": "e"}))
+    await asyncio.sleep(0.05)
+    released = uptime()
+    watched.open.set()
+    await waiting
+    await behind
+    assert await late >= released, "it was sent after the command before had ended"
+
+
 async def test_cancelled_caller_leaves_the_others_their_command(
     orders: Any, watched: Watched
 ) -> None:
@@ -149,3 +173,13 @@ async def test_store_that_is_slow_by_the_document_gets_fewer_at_once(watched: Wa
     watched.commands.clear()
     await all_of(*(writer.insert({"_id": 100 + number}) for number in range(60)))
     assert max(watched.commands) <= 30
+
+
+async def test_store_that_is_slow_by_the_command_still_gets_several_at_once(
+    watched: Watched,
+) -> None:
+    writer = BulkWriter(watched)
+    watched.seconds_a_command = 0.26
+    for round_ in range(4):
+        await all_of(*(writer.insert({"_id": 100 * round_ + each}) for each in range(16)))
+    assert min(watched.commands) >= 4

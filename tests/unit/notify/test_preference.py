@@ -4,12 +4,17 @@ back slowly."""
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.notify.kit import MemoryProvider, Notify, completed, record
+from tongban_kafka import Retry
 from tongban_notify.domain.preference import DOUBLES_S, LEAST_SHARE, WINDOW_S, Preference
+from tongban_notify.sms.provider import NotSentError, UnclearSendError
+from tongban_notify.sms.session import SendTooLateError
 
 NAMES = ["aurora", "borealis"]
 
@@ -126,3 +131,28 @@ def test_every_order_has_every_provider_once_and_shares_stay_in_bounds(
         for order in (preference.for_next_message(), preference.by_share()):
             assert sorted(order) == ["a", "b", "c"]
         assert all(LEAST_SHARE <= preference.share(each) <= 1.0 for each in "abc")
+
+
+async def test_messages_go_to_the_other_provider_once_one_has_failed_too_often() -> None:
+    """By the results of `Delivery` itself."""
+    aurora = MemoryProvider("aurora", trouble=UnclearSendError("HTTP 500"))
+    borealis = MemoryProvider("borealis")
+    notify = Notify(aurora, borealis)
+    handler = notify.handler()
+    for number in range(40):
+        with suppress(Retry):
+            await handler.handle(record(completed(phone=f"138001{number:05d}")))
+    assert len(aurora.taken) <= 7, "the first five, and its share"
+    assert len(borealis.taken) >= 33
+
+
+async def test_call_that_began_too_late_is_not_the_providers_fault() -> None:
+    aurora, borealis = MemoryProvider("aurora"), MemoryProvider("borealis")
+    notify = Notify(aurora, borealis)
+    handler = notify.handler()
+    late = NotSentError("unreachable", final=False)
+    late.__cause__ = SendTooLateError()
+    aurora.trouble = late
+    for number in range(10):
+        await handler.handle(record(completed(phone=f"138001{number:05d}")))
+    assert len(aurora.taken) == 20, "it is tried first for each message, and once more"

@@ -33,6 +33,8 @@ _NO_SUCH_DOCUMENT = {"_id": "~no document may have this id~"}
 """Set on an insert, so that an update that matches nothing fails instead of inserting."""
 _MOST = 500
 """Most writes of one command."""
+_LEAST = 4
+"""Fewest writes of a command, however slow the store is."""
 _QUICK_S = 0.25
 """Seconds that a command should take at most: a store that is slow by the document gets fewer."""
 
@@ -165,16 +167,20 @@ class _Lane:
         with store_errors():
             try:
                 operations = [write.operation for write in batch]
-                await self._collection.bulk_write(operations, ordered=False)
+                result = await self._collection.bulk_write(operations, ordered=False)
+                upserted, refused = result.upserted_ids, dict[int, int]()
             except BulkWriteError as error:
                 if error.details.get("writeConcernErrors"):
                     raise
-                return {each["index"]: each["code"] for each in error.details["writeErrors"]}
-        return {}
+                refused = {each["index"]: each["code"] for each in error.details["writeErrors"]}
+                upserted = error.details.get("upserted")
+            if upserted:
+                raise TypeError("the store inserts where an update would change _id")
+            return refused
 
     def _adapt(self, took_s: float, count: int) -> None:
-        if took_s > _QUICK_S:
-            self._most = max(1, min(count, self._most) // 2)
+        if took_s > _QUICK_S and count > _LEAST:
+            self._most = max(_LEAST, min(count, self._most) // 2)
         elif count >= self._most:
             self._most = min(_MOST, self._most * 2)
 

@@ -12,9 +12,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+LONGEST_REST_S = 1.0
+"""Longest rest: a write that ends by a time-out leaves nothing to anyone."""
+
 
 class StoreShare:
-    """Spaces the writes of one process so that they use at most a share of the time.
+    """Spaces the writes of one process so that they use at most a share of the time, as long as
+    each takes no longer than the store usually does.
 
     Args:
         share: above 0, at most 1, which does not space them.
@@ -37,4 +41,5 @@ class StoreShare:
                 yield
             finally:
                 ended = self._now()
-                self._rest_until = ended + (ended - began) * self._rest_for_second
+                rest = (ended - began) * self._rest_for_second
+                self._rest_until = ended + min(rest, LONGEST_REST_S)

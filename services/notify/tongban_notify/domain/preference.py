@@ -36,7 +36,6 @@ class ProviderRecord:
         """Share of the messages for which it comes in its configured place."""
         self._credit = 0.0
         self._since = now()
-        self._succeeded = False
 
     def add(self, *, failed: bool) -> None:
         """Add the result of a call."""
@@ -57,16 +56,15 @@ class ProviderRecord:
     def _lose_place(self) -> None:
         self._calls.clear()
         self.share, self._credit = LEAST_SHARE, 0.0
-        self._since, self._succeeded = self._now(), False
+        self._since = self._now()
 
     def _come_back(self, *, failed: bool) -> None:
         if failed:
             self._lose_place()
             return
-        self._succeeded = True
         if self._now() - self._since >= DOUBLES_S:
             self.share = min(1.0, self.share * 2)
-            self._since, self._succeeded = self._now(), False
+            self._since = self._now()
             if self.share == 1.0:
                 self._calls.clear()
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tongban_common.domain.status import PrintStatus
 from tongban_common.events.models import DocumentRef
 from tongban_common.store import NOW, STAMP, DuplicateKey, Store, expire, store_errors
+from tongban_common.store.bulk_writer import BulkWriter
 from tongban_common.topics import GUARDS_KEPT
 from tongban_printing.domain.orders import WORKED_ON, OrderChange, SpooledOrder, Unsent
 from tongban_printing.errors import PrintingError
@@ -70,6 +71,7 @@ class Spool:
 
     def __init__(self, store: Store) -> None:
         self._orders = store.collection("print_orders")
+        self._writer = BulkWriter(self._orders)
 
     async def prepare(self) -> None:
         """Make the indexes; idempotent."""
@@ -89,11 +91,10 @@ class Spool:
 
     async def insert(self, order: SpooledOrder) -> bool:
         """Insert an order; return False if an order with its id exists."""
-        with store_errors():
-            try:
-                await self._orders.insert_one(_record(order))
-            except DuplicateKey:
-                return False
+        try:
+            await self._writer.insert(_record(order))
+        except DuplicateKey:
+            return False
         return True
 
     async def find(self, order_id: str) -> SpooledOrder | None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tongban_intake.readmodel import store_share
-from tongban_intake.readmodel.store_share import StoreShare
+from tongban_intake.readmodel.store_share import LONGEST_REST_S, StoreShare
 
 
 class Clock:
@@ -42,11 +42,11 @@ async def took(share: StoreShare, clock: Clock, writes: list[float]) -> float:
     return clock.now - began
 
 
-@pytest.mark.parametrize(("share", "expected"), [(1.0, 3.0), (0.5, 5.0), (0.25, 9.0)])
+@pytest.mark.parametrize(("share", "expected"), [(1.0, 0.3), (0.5, 0.5), (0.25, 0.9)])
 async def test_each_write_is_followed_by_its_rest(
     clock: Clock, share: float, expected: float
 ) -> None:
-    assert await took(StoreShare(share, now=clock), clock, [1.0, 1.0, 1.0]) == pytest.approx(
+    assert await took(StoreShare(share, now=clock), clock, [0.1, 0.1, 0.1]) == pytest.approx(
         expected
     )
 
@@ -62,9 +62,9 @@ async def test_write_that_failed_is_followed_by_its_rest(clock: Clock) -> None:
     share = StoreShare(0.5, now=clock)
     with pytest.raises(ValueError, match="refused"):
         async with share.write():
-            await clock.sleep(2.0)
+            await clock.sleep(0.5)
             raise ValueError("refused")
-    assert await took(share, clock, [0.0]) == 2.0
+    assert await took(share, clock, [0.0]) == 0.5
 
 
 async def test_one_write_is_under_way_at_a_time() -> None:
@@ -81,9 +81,15 @@ async def test_one_write_is_under_way_at_a_time() -> None:
     await asyncio.gather(*(write() for _ in range(5)))
 
 
+async def test_write_that_ended_by_a_time_out_is_followed_by_a_short_rest(clock: Clock) -> None:
+    share = StoreShare(0.25, now=clock)
+    await took(share, clock, [10.0])
+    assert await took(share, clock, [0.0]) == LONGEST_REST_S
+
+
 @given(
     st.floats(0.05, 1.0),
-    st.lists(st.floats(0.001, 5.0), min_size=2, max_size=20),
+    st.lists(st.floats(0.0001, 0.05), min_size=2, max_size=20),
 )
 def test_writes_never_use_more_than_their_share(part: float, writes: list[float]) -> None:
     clock = Clock()
