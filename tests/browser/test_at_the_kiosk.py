@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.conftest import SCREEN, at_the_kiosk
 from tests.integration.intake.conftest import Replica, Stack
 from tongban_common.domain.status import PrintStatus, Status
 from tongban_common.events.models import DocumentRef
+
+pytestmark = pytest.mark.long
 
 _ID = re.compile(r"r-[0-9a-z]{29}")
 KEPT = "[...Object.keys(localStorage), ...Object.keys(sessionStorage)]"

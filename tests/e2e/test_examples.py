@@ -15,6 +15,8 @@ import pytest
 from tongban_devstack.commands import ready_line
 from tongban_devstack.stack import Stack, StackOptions
 
+pytestmark = pytest.mark.long
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 _TESTED = {"README.md", "worker.py", "kiosk.sh", "kiosk.py", "events.py", "analyst.py"}
 _TESTED_ELSEWHERE = {"five_questions.ipynb"}

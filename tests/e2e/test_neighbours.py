@@ -15,6 +15,8 @@ from tongban_common.events.models import DocumentRef, WithdrawalAsked
 from tongban_common.store import DocumentStore, Store
 from tongban_devstack.embedded import EmbeddedKafka
 
+pytestmark = pytest.mark.long
+
 MAKES_DOCUMENTS, MAKES_THEM_LATER, MAKES_NONE = "110000", "210000", "120000"
 """Signed REST; with a receipt, so that a look-up brings it; signed REST."""
 MAKES_THEM_OVER_SOAP = "230000"

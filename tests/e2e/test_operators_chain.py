@@ -36,6 +36,8 @@ from tongban_ops.operators.provinces import standings, write_controls
 from tongban_ops.operators.replay_execution import execute_replays, send_all
 from tongban_ops.operators.replays import Operator, decision, plan
 
+pytestmark = pytest.mark.long
+
 LI = Operator(by="li", at=CLOCK.now())
 
 

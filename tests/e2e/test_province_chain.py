@@ -13,6 +13,8 @@ import signal
 from collections import Counter
 from datetime import timedelta
 
+import pytest
+
 from tests.e2e.chain_kit import CLOCK, KEYS, Chain, request_id_of, until
 from tongban_common import topics
 from tongban_common.domain.status import CallKind, OutcomeKind
@@ -23,6 +25,8 @@ from tongban_common.events.models import (
     RequestSubmitted,
     WithdrawalAsked,
 )
+
+pytestmark = pytest.mark.long
 
 
 async def test_each_province_completes_once(chain: Chain) -> None:

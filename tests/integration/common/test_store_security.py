@@ -25,6 +25,8 @@ from tongban_devstack.embedded.store import EmbeddedStoreSecurity
 from tongban_devstack.ports import free_port
 from tongban_devstack.processes import ChildProcess, ChildSpec
 
+pytestmark = pytest.mark.long
+
 USER, WORD = "tongban", "correct-horse"
 BIN = Path(sys.executable).parent
 

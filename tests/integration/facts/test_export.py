@@ -17,6 +17,8 @@ from tongban_facts.schema import arrow_schema
 from tongban_facts.tables import TABLES
 from tongban_kafka.admin import apply_topics
 
+pytestmark = pytest.mark.long
+
 REQUESTS = 900
 FAULTS = (
     "facts.after_reading", "facts.before_fsync:2", "facts.before_rename:5", "facts.after_rename:9",

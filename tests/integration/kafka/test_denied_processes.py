@@ -22,6 +22,8 @@ from tongban_devstack.processes import ChildProcess, ChildSpec
 from tongban_kafka import apply_topics
 from tongban_ops.deployment.access import Account, Acl, Resource
 
+pytestmark = pytest.mark.long
+
 BIN = Path(sys.executable).parent
 CATALOGUE = Path(__file__).parents[3] / "catalogue"
 PROVINCE = "310000"

@@ -43,6 +43,8 @@ from tongban_kafka import (
 from tongban_ops.operators.provinces import standings
 from tongban_ops.operators.restorers import members
 
+pytestmark = pytest.mark.long
+
 BIN = Path(sys.executable).parent
 CATALOGUE = Path(__file__).parents[3] / "catalogue"
 SERVICES = ("intake", "router", "connectors", "printing", "notify")
