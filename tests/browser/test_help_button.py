@@ -42,6 +42,7 @@ async def test_desk_shows_a_call_by_itself_rings_once_and_answers_it(
 ) -> None:
     await _sign_in(page, intake, stack)
     await page.get_by_role("link", name="网点工作台").tap()
+    await expect(page.get_by_role("heading", name="网点工作台")).to_be_visible()
     person = Browser(intake)
     await person.log_in(token("kiosk-002"))
     await press(person, "call")

@@ -23,7 +23,7 @@
     let fresh = null;
     try { fresh = await ask(form, body); } catch { /* no answer */ }
     if (fresh === null) {
-      form.querySelector("[role=status]").textContent = form.dataset.failed;
+      form.querySelector("p").textContent = form.dataset.failed;
       if (button) button.disabled = false;
     } else {
       form.replaceWith(document.adoptNode(fresh));
