@@ -25,12 +25,17 @@ FAULTS = {f"{group}.dlt" for group in topics.GROUPS}
 """Written only when a record cannot be handled."""
 PROVINCES = {topics.province_requests(province) for province in topics.PROVINCES}
 NOT_IN_THIS_RUN = {
-    topics.INTAKE: {topics.FEEDBACK_RATED, topics.PRINT_ORDERS, topics.REQUESTS_COMMANDS},
+    topics.INTAKE: {
+        topics.FEEDBACK_RATED,
+        topics.PRINT_ORDERS,
+        topics.REQUESTS_COMMANDS,
+        topics.KIOSKS_HELP,
+    },
     topics.ROUTER: {topics.ROUTER_TIMERS, *PROVINCES},
     topics.FACTS: {topics.FEEDBACK_RATED, *PROVINCES},
 }
 """Topics that one request to one province has no use for: they take a rating, a copy, a withdrawal,
-a deadline or another province. The export fetches no topic without records."""
+a call for help, a deadline or another province. The export fetches no topic without records."""
 
 
 @pytest.mark.long
