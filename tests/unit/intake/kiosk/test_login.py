@@ -39,6 +39,8 @@ def kiosk_login(environment: str = "production", origins: str = "") -> KioskLogi
         touch_keyboard="touch",
         printer_trouble=lambda _: None,
         sign_out_proof=lambda _: "",
+        help_proof=lambda _: "",
+        calls_for_help=lambda _: False,
     )
     return KioskLogin(services, pages, Session(services))
 
