@@ -25,7 +25,7 @@ def test_mark_of_a_settled_dead_letter_outlives_it() -> None:
     assert int(settled["retention.ms"]) > max(ms for ms in letters if ms) + _SEGMENT_MS
 
 
-def test_only_markers_of_dead_letters_expire_from_a_compacted_topic() -> None:
-    expiring = [name for name, topic in TOPICS.items() if topic.expires_ms is not None]
-    assert expiring == [topics.CONTROL_DEAD_LETTERS]
+def test_only_calls_for_help_and_markers_of_dead_letters_expire_from_a_compacted_topic() -> None:
+    expiring = {name for name, topic in TOPICS.items() if topic.expires_ms is not None}
+    assert expiring == {topics.KIOSKS_HELP, topics.CONTROL_DEAD_LETTERS}
     assert TOPICS[topics.CONTROL_KIOSKS].kafka_config()["cleanup.policy"] == "compact"
