@@ -42,6 +42,11 @@ BeginAgain = Callable[[Mapping[Any, int]], Awaitable[None]]
 """Called with the new first offset of each log whose offsets went back; see `Runtime`."""
 
 
+def usurped(config: WorkerConfig) -> ConsumerFailedError:
+    """Return the error of a member whose name another process has taken over."""
+    return ConsumerFailedError(f"another member of {config.group} uses the name {config.instance}")
+
+
 class Fetching:
     """Fetches until it is stopped. A turn waits for records no longer than `fetch_wait`, so that a
     missing turn shows a stuck loop."""
@@ -117,9 +122,7 @@ class Fetching:
     def _check(self) -> None:
         check_background(self._consumer)
         if self._config.instance is not None and self._lease.usurped:
-            raise ConsumerFailedError(
-                f"another member of {self._config.group} uses the name {self._config.instance}"
-            )
+            raise usurped(self._config)
 
     async def _turn(self) -> None:
         flow, consumer = self._flow, self._consumer

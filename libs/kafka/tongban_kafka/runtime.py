@@ -36,7 +36,7 @@ from tongban_kafka.config import WorkerConfig
 from tongban_kafka.dead_letters import Sink
 from tongban_kafka.errors import ConsumerDeniedError, ConsumerFailedError
 from tongban_kafka.failures import Failures, OnDeadLetter
-from tongban_kafka.fetching import Fetching
+from tongban_kafka.fetching import Fetching, usurped
 from tongban_kafka.flow import Flow, set_within
 from tongban_kafka.lease import Lease
 from tongban_kafka.membership import RebalanceListener, make_consumer
@@ -184,7 +184,7 @@ class Runtime:
             commits.cancel()
             self._flow.draining = True
             self._flow.executor.cancel()
-            await close_consumer(consumer, timeout=5.0)
+            await close_consumer(consumer, timeout=0.5 if self._lease.usurped else 5.0)
             await cancel_until_done(commits)
         return denied
 
@@ -238,6 +238,11 @@ class Runtime:
     # --- the group
 
     async def _rejoins(self, consumer: Any) -> None:
+        if self.config.instance is not None and self._lease.usurped:
+            # Joining again would throw out the process that has taken the name over. So the client
+            # waits here until it is closed.
+            self._stop_with(usurped(self.config))
+            await asyncio.get_running_loop().create_future()
         # What is assigned next would wait for the end of a long fetch. The client sends another at
         # once, which is a short one.
         self._flow.draining = True

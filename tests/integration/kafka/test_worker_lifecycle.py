@@ -247,14 +247,16 @@ async def test_a_handler_that_returns_nonsense_stops_the_worker(kafka: str) -> N
     assert await read_all(kafka, place.dead_letters) == []
 
 
-async def test_two_processes_of_one_name_do_not_both_go_on(kafka: str) -> None:
+@pytest.mark.parametrize("fetch_wait", [0.5, 4.0])
+async def test_two_processes_of_one_name_do_not_both_go_on(kafka: str, fetch_wait: float) -> None:
     """The coordinator lets the newcomer in; the other one must stop at once, and not come back
     under the same name to throw the newcomer out."""
     place = await make_place(kafka)
     async with EventProducer(kafka) as producer:
         older, newer = (
             Worker(
-                place.config(instance="same"),
+                # The client joins again by itself, also while the worker waits for records.
+                place.config(instance="same", fetch_wait=fetch_wait),
                 [place.topic],
                 _nothing,
                 producer=producer,
