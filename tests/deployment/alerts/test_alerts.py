@@ -12,6 +12,8 @@ import yaml
 
 from tests.deployment.alerts.alert_cases import RULES, alert_rules, cases, promtool_tests
 
+pytestmark = pytest.mark.long
+
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(
     PROMTOOL is None, reason="promtool is not installed (Debian: apt-get install prometheus)"

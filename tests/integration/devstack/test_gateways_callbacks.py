@@ -33,6 +33,8 @@ from tongban_provinces.signing import (
     verify_request,
 )
 
+pytestmark = pytest.mark.long
+
 MONDAY = datetime(2026, 3, 2, 10, 0, tzinfo=CHINA)
 PROVINCES = load_provinces()
 HONOURS, REFUSES, TWICE = "140000", "150000", "210000"

@@ -22,6 +22,8 @@ from tongban_common.clock import CHINA, BusinessClock
 from tongban_devstack.gateways.applications import Plan, plan
 from tongban_devstack.gateways.provinces import load_provinces
 
+pytestmark = pytest.mark.long
+
 MONDAY = datetime(2026, 3, 2, 10, 0, tzinfo=CHINA)
 SUNDAY = datetime(2026, 3, 1, 12, 0, tzinfo=CHINA)
 PROVINCES = load_provinces()

@@ -23,6 +23,8 @@ from tests.unit.devstack.child_kit import gone, until
 from tongban_common.topics import TOPICS
 from tongban_devstack.stack import Stack, StackOptions
 
+pytestmark = pytest.mark.long
+
 TONGBAN = Path(sys.executable).with_name("tongban")
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from bench.facts_events import write_requests
 from tests.integration.facts.facts_kit import Exporting, population
 from tests.integration.kafka.accounts_kit import STACK, authorising
 from tongban_common.topics import FACTS, TOPICS
 from tongban_facts.source import client_settings
 from tongban_kafka.admin import apply_topics
+
+pytestmark = pytest.mark.long
 
 REQUESTS = 60
 

@@ -19,6 +19,8 @@ from tongban_common.domain.verification import file_code
 from tongban_common.events.models import DocumentRef, RequestSubmitted
 from tongban_common.store import DocumentStore, Store
 
+pytestmark = pytest.mark.long
+
 HOOKS = Path(__file__).with_name("openapi_checks.py")
 
 

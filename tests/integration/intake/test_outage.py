@@ -23,6 +23,8 @@ from tongban_common.events.models import DocumentRef, NotificationReported
 from tongban_common.store import Store
 from tongban_intake.readmodel.projector import SOURCES
 
+pytestmark = pytest.mark.long
+
 DOCUMENT = DocumentRef(document_id="d-1", title="证明", pages=1, sha256="ef" * 32)
 
 

@@ -39,6 +39,8 @@ from tongban_kafka.reader import Reader
 from tongban_ops.cli.main import application
 from tongban_ops.operators.provinces import write_controls
 
+pytestmark = pytest.mark.long
+
 _BOMB = bytes(70 * 1024 * 1024)
 _REGISTERS = [topic for name, topic in TOPICS.items() if name.startswith("control.")]
 NOW = datetime(2026, 3, 2, tzinfo=UTC)

@@ -31,6 +31,8 @@ from tongban_devstack.embedded.permissions import CreateAcls
 from tongban_kafka import apply_topics, client_options
 from tongban_ops.deployment.access import REGISTER_TRANSACTIONS, TOPIC_ADMIN
 
+pytestmark = pytest.mark.long
+
 DENIED = {
     error.errno
     for error in (

@@ -22,6 +22,8 @@ from tongban_ops.conformance.options import NOBODY, Example, Options
 from tongban_ops.conformance.runner import GatewayUnreachableError, examine
 from tongban_ops.conformance.verdicts import ConformanceReport, Outcome
 
+pytestmark = pytest.mark.long
+
 FAILING: dict[Fault, set[str]] = {
     Fault.NONE: set(),
     Fault.UNSIGNED_ANSWERS: {"answers-signed"},

@@ -26,7 +26,10 @@ from tongban_printing.printer.client import (
 )
 from tongban_printing.printer.jobs import UNTRUSTED, Finding
 
-pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(missing() is not None, reason=str(missing())),
+]
 NAME = "o-1/r-1/d-1/1"
 
 

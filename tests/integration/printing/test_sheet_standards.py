@@ -17,6 +17,8 @@ from tongban_printing.domain.contents import TEMPLATES, ProvinceResult, SheetApp
 from tongban_printing.typesetting.renderer import Renderer
 from tongban_printing.typesetting.seals import SPECIMEN
 
+pytestmark = pytest.mark.long
+
 AT = datetime(2026, 3, 2, 9, 30, tzinfo=CHINA)
 SEAL = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><circle cx="4" cy="4" r="4"/></svg>'
