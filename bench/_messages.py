@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
+
+from tongban_common import topics
 from tongban_common.domain import ids
 from tongban_common.envelope import KeyRing
 from tongban_common.events import Body
 from tongban_common.events.models import ApplicantFacts, ItemSnapshot, Origin, RequestCompleted
 from tongban_common.events.publisher import EventPublisher
-from tongban_kafka import EventProducer, KafkaAddress
+from tongban_kafka import EventProducer, KafkaAddress, client_options
 
 ITEM = ItemSnapshot(
     code="11310000002420001", version=1, name="社保缴费证明", category="c", province="310000",
@@ -50,3 +54,20 @@ async def publish(kafka: KafkaAddress, topic: str, bodies: Iterable[Body], now: 
                 await asyncio.gather(*batch)
                 batch.clear()
         await asyncio.gather(*batch)
+
+
+class SentReports:
+    """Holds when the message of each request was reported as sent."""
+
+    def __init__(self, kafka: KafkaAddress) -> None:
+        self._kafka = kafka
+        self.at: dict[str, float] = {}
+        """Request -> `time.monotonic()` at which the report was read."""
+
+    async def read(self) -> None:
+        """Read what is reported from now on, until cancelled."""
+        options = client_options(self._kafka)
+        async with AIOKafkaConsumer(topics.NOTIFICATIONS_SENT, **options) as consumer:
+            async for record in consumer:
+                if b'"sent"' in record.value:
+                    self.at.setdefault(record.key.decode(), time.monotonic())

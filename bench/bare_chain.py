@@ -20,13 +20,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import aiohttp
-import uvicorn
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from fastapi import FastAPI, Request
 from motor.motor_asyncio import AsyncIOMotorClient
 from pydantic import BaseModel
 from pymongo import UpdateOne, WriteConcern
 
+from bench._bare_server import serve
 from tongban_common.topics import PROVINCES
 
 SUBMITTED, OUTCOMES, STATUS, COMPLETED = (
@@ -43,7 +43,7 @@ Records = list[tuple[str, dict[str, Any]]]
 
 
 class Submission(BaseModel):
-    """What a kiosk submits."""
+    """Holds what a kiosk submits."""
 
     item_code: str
     channel: str
@@ -216,12 +216,4 @@ def app(role: str, hop: Hop) -> FastAPI:
 
 if __name__ == "__main__":
     _, wanted, port, *addresses = sys.argv
-    uvicorn.run(
-        app(wanted, Hop(*addresses)),
-        port=int(port),
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-    )
+    serve(app(wanted, Hop(*addresses)), int(port))

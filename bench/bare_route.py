@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import uvicorn
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from fastapi import FastAPI, Request
+
+from bench._bare_server import serve
 
 
 async def keep_sample(kafka: str, topic: str, file: Path) -> None:
@@ -61,12 +62,4 @@ def app(kafka: str, topic: str, sample: Path) -> FastAPI:
 
 if __name__ == "__main__":
     _, port, bootstrap, target, kept = sys.argv
-    uvicorn.run(
-        app(bootstrap, target, Path(kept)),
-        port=int(port),
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-    )
+    serve(app(bootstrap, target, Path(kept)), int(port))

@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
-import psutil
 import structlog
 from aiokafka import AIOKafkaConsumer
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from bench import bare_chain
+from bench._cpu import cpu_seconds
 from bench.plain_topic import PlainTopic
 from tongban_common.catalogue.models import Item
 from tongban_devstack.load import Load, Target
@@ -55,7 +55,7 @@ _SERVERS = ("kafka", "store")
 
 
 class Chain(Protocol):
-    """What is measured."""
+    """Stands for a chain that is measured."""
 
     async def run(self, rate: float, seconds: float) -> list[float]:
         """Submit at a rate; return the seconds from due to the final state, of all requests.
@@ -153,13 +153,6 @@ async def used_by(stack: Stack) -> dict[str, float]:
         client.close()
     commands = {f"store_{kind}": counted[kind] for kind in ("insert", "query", "update")}
     return {"topics_bytes": sum(log.stat().st_size for log in logs), **commands}
-
-
-def cpu_seconds(pid: int, *, children: bool = True) -> float:
-    """Return the CPU seconds of a process and its children so far."""
-    process = psutil.Process(pid)
-    every = (process, *(process.children(recursive=True) if children else ()))
-    return sum(times.user + times.system for each in every if (times := each.cpu_times()))
 
 
 @asynccontextmanager

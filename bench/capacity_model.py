@@ -30,7 +30,7 @@ MOST_PROCESSES = {
 
 @dataclass(frozen=True, slots=True)
 class Country:
-    """What the model is computed for."""
+    """Describes the branches that the model is computed for."""
 
     branches: int = 14_000
     kiosks: int = 3

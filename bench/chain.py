@@ -29,10 +29,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import psutil
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from bench._cpu import cpu_seconds
 from bench.plain_topic import PlainTopic
 from tongban_common.catalogue.models import Item
 from tongban_common.catalogue.provinces import find_directory
@@ -87,14 +87,7 @@ async def _mend(stack: Stack) -> None:
 
 def _cpu_s(stack: Stack) -> dict[str, float]:
     """Return the CPU seconds of each service so far, including its children."""
-    spent = dict.fromkeys(SERVICES, 0.0)
-    for service in SERVICES:
-        for pid in stack.pids(service):
-            process = psutil.Process(pid)
-            for each in (process, *process.children(recursive=True)):
-                times = each.cpu_times()
-                spent[service] += times.user + times.system
-    return spent
+    return {service: sum(map(cpu_seconds, stack.pids(service))) for service in SERVICES}
 
 
 async def _bare_hops(

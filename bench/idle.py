@@ -12,8 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import psutil
-
+from bench._cpu import cpu_seconds
 from tongban_devstack.stack import OUTSIDE, SERVICES, Stack, StackOptions
 
 SECONDS = 30.0
@@ -30,17 +29,15 @@ async def idle_cores(heartbeat_s: float | None, seconds: float) -> dict[str, flo
         async with Stack(options) as stack:
             await asyncio.sleep(_SETTLING_S)
             names = [*_SERVERS, *SERVICES, *OUTSIDE]
-            processes = {name: psutil.Process(stack.pids(name)[0]) for name in names}
-            before = {name: _cpu_s(process) for name, process in processes.items()}
+            pids = {name: stack.pids(name)[0] for name in names}
+            before = {name: cpu_seconds(pid, children=False) for name, pid in pids.items()}
             began = time.monotonic()
             await asyncio.sleep(seconds)
             took = time.monotonic() - began
-            return {name: (_cpu_s(processes[name]) - before[name]) / took for name in names}
-
-
-def _cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
+            return {
+                name: (cpu_seconds(pid, children=False) - before[name]) / took
+                for name, pid in pids.items()
+            }
 
 
 async def main() -> int:

@@ -22,12 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer
 
-from tongban_common import topics
+from bench._messages import SentReports
 from tongban_devstack.load.steady import Entrances, SteadyKiosks
 from tongban_devstack.stack import Stack, StackOptions
-from tongban_kafka import client_options
 from tongban_ops.catalogue.loader import load as load_catalogue
 
 RATE = 10.0
@@ -39,29 +37,14 @@ LEAST_SHARE = 0.5
 KIOSK = ("k-310115-001", "b-310115-01")
 
 
-class Messages:
-    """Holds when the report of each request's message was read."""
-
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
-        self.at: dict[str, float] = {}
-
-    async def read(self) -> None:
-        """Read until cancelled."""
-        options = client_options(self._stack.cluster)
-        async with AIOKafkaConsumer(topics.NOTIFICATIONS_SENT, **options) as consumer:
-            async for record in consumer:
-                self.at.setdefault(record.key.decode(), time.monotonic())
-
-
 @asynccontextmanager
-async def place(rate: float) -> AsyncIterator[tuple[Stack, SteadyKiosks, Messages]]:
+async def place(rate: float) -> AsyncIterator[tuple[Stack, SteadyKiosks, SentReports]]:
     """Run a warm stack with kiosks at a rate."""
     items = [item for item in load_catalogue() if not item.printable]
     with tempfile.TemporaryDirectory(prefix="tongban-bench-") as scratch:
         async with Stack(StackOptions(data=Path(scratch))) as stack:
             entrances = Entrances([stack.intake], await stack.token(*KIOSK), stack.cluster, 60.0)
-            messages = Messages(stack)
+            messages = SentReports(stack.cluster)
             reading = asyncio.create_task(messages.read())
             async with SteadyKiosks(entrances, items, rate=rate) as kiosks:
                 await kiosks.during(at_least=round(rate * 5))
@@ -95,7 +78,7 @@ async def _killed(stack: Stack, service: str) -> None:
     await asyncio.sleep(AFTER_KILL_S)
 
 
-async def _all_sent(requests: Any, messages: Messages) -> None:
+async def _all_sent(requests: Any, messages: SentReports) -> None:
     async with asyncio.timeout(60):
         while not set(requests) <= messages.at.keys():
             await asyncio.sleep(0.05)

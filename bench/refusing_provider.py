@@ -20,37 +20,20 @@ from typing import Any
 
 import aiohttp
 import structlog
-from aiokafka import AIOKafkaConsumer
 
-from bench._messages import completions
+from bench._messages import SentReports, completions
 from tongban_common import topics
 from tongban_common.clock import BusinessClock
 from tongban_common.domain import ids
 from tongban_common.envelope import KeyRing
 from tongban_common.events.publisher import EventPublisher
 from tongban_devstack.stack import Stack, StackOptions
-from tongban_kafka import EventProducer, client_options
+from tongban_kafka import EventProducer
 
 RATE, SECONDS = 50.0, 40.0
 WITHIN_S = 30.0
 FAILING = "aurora"
 _PATIENCE_S = 90.0
-
-
-class Reports:
-    """Holds when the message of each request was reported as sent."""
-
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
-        self.at: dict[str, float] = {}
-
-    async def read(self) -> None:
-        """Read until cancelled."""
-        options = client_options(self._stack.cluster)
-        async with AIOKafkaConsumer(topics.NOTIFICATIONS_SENT, **options) as consumer:
-            async for record in consumer:
-                if b'"sent"' in record.value:
-                    self.at.setdefault(record.key.decode(), time.monotonic())
 
 
 async def waits(stack: Stack, keys: KeyRing, *, first: int) -> list[float]:
@@ -63,7 +46,7 @@ async def waits(stack: Stack, keys: KeyRing, *, first: int) -> list[float]:
     count = round(RATE * SECONDS)
     now = BusinessClock.real().now()
     bodies = list(completions(keys, now, first + count))[first:]
-    reports, due = Reports(stack), dict[str, float]()
+    reports, due = SentReports(stack.cluster), dict[str, float]()
     reading = asyncio.create_task(reports.read())
     await asyncio.sleep(1.0)
     async with EventProducer(stack.cluster) as producer, asyncio.TaskGroup() as sending:

@@ -49,7 +49,7 @@ async def press(browser: Browser, what: str, *, page: str = "/kiosk", proof: str
 
 
 async def written(stack: Stack) -> int:
-    """How many records the topic of calls has had."""
+    """Return how many records the topic of calls has had."""
     place = TopicPartition(KIOSKS_HELP, 0)
     async with AIOKafkaConsumer(bootstrap_servers=stack.kafka) as consumer:
         end: int = (await consumer.end_offsets([place]))[place]

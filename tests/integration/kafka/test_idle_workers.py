@@ -38,7 +38,7 @@ def member(place: Place, producer: EventProducer, seen: Seen, **changes: Any) ->
 
 
 def requests_of(worker: Worker) -> list[Any]:
-    """What the broker owes an answer to this consumer."""
+    """Return the requests that the broker has not answered this consumer yet."""
     consumer = worker._health.consumer
     connections = [] if consumer is None else consumer._client._conns.values()
     return [request for each in connections for _, request, _ in each._requests]

@@ -131,7 +131,7 @@ class Bench:
         self.behind: list[Record] = []
         self.lease = 10.0
         self.replaced = False
-        """Whether the consumer group has replaced this member, who learns it by asking."""
+        """True if the consumer group has replaced this member, who learns it by asking."""
         self.gate = Gate(
             PROVINCE,
             clock=self.clock,
